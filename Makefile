@@ -1,0 +1,43 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help test test-all lint fix demo bench clean
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+test: $(VENV)/.dev lint ## Lint, types and fast tests
+	$(BIN)/pytest
+
+test-all: $(VENV)/.dev lint ## The same with the slow tests
+	$(BIN)/pytest -m ""
+
+lint: $(VENV)/.dev ## Style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: $(VENV)/.dev ## Put style right where that can be done by rule
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+demo: $(VENV)/.demo ## Train, export, index, measure and search handwritten digits
+	$(BIN)/featurestore demo --out demo
+
+bench: $(VENV)/.dev ## Measure quality on CIFAR-10 (DATA=folder with train/ and test/)
+	$(BIN)/python -m benchmarks.quality $(DATA)
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+
+$(VENV)/.dev: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $(VENV)/.dev $(VENV)/.demo
+
+$(VENV)/.demo: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[demo]'
+	touch $(VENV)/.demo

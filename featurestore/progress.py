@@ -1,0 +1,61 @@
+"""Progress of long work: what the library tells, and the bar that shows it."""
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+QUIET_INTERVAL = 30.0  # seconds between lines where there is no terminal to draw a bar on
+
+
+class Listener:
+    """Hears how far long work is. This one keeps silent; `ProgressBar` draws."""
+
+    def start(self, what: str, total: int | None) -> None:
+        """A phase of `total` units begins (None: as yet unknown)."""
+
+    def advance(self, amount: int = 1, detail: str = "") -> None:
+        """`amount` units are done; `detail` is the latest figures in words."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line of its own."""
+
+
+class ProgressBar(Listener):
+    """A bar on stderr: rich's on a terminal, a line every half minute elsewhere. Use as a context manager."""
+
+    def __init__(self) -> None:
+        self._console = Console(file=sys.stderr, soft_wrap=True, highlight=False)
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[detail]}"),
+            console=self._console, disable=not self._console.is_terminal, transient=True,
+        )  # fmt: skip
+        self._what, self._done, self._last = "", 0, time.monotonic()
+        self._total: int | None = None
+        self._task = self._bar.add_task("", visible=False, detail="")
+
+    def __enter__(self) -> "ProgressBar":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def start(self, what: str, total: int | None) -> None:
+        self._what, self._done, self._total = what, 0, total
+        self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(what, total=total, detail="")
+
+    def advance(self, amount: int = 1, detail: str = "") -> None:
+        self._done += amount
+        self._bar.update(self._task, advance=amount, detail=detail)
+        if not self._console.is_terminal and time.monotonic() - self._last > QUIET_INTERVAL:
+            self._last = time.monotonic()
+            self.note(f"{self._what}: {self._done}{f'/{self._total}' if self._total else ''} {detail}".rstrip())
+
+    def note(self, text: str) -> None:
+        self._console.print(text, markup=False)

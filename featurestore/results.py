@@ -1,0 +1,116 @@
+"""What a store answers: reports and matches, as plain values that print, convert and draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from PIL import Image
+
+from featurestore import sheet
+from featurestore.evaluation.knn import ClassFigures, KnnResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What a run of `index` did; counts are images."""
+
+    added: int
+    updated: int  # known by path, with new content
+    unchanged: int
+    removed: int  # vanished from the source
+    failed: int
+    images_per_second: float  # encoded, over the whole run
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelReport:
+    """What a run of `label` did."""
+
+    labelled: int
+    unknown: tuple[str, ...]  # paths of the file that no item has
+
+
+@dataclass(frozen=True, slots=True)
+class KnnReport:
+    """k-NN figures of a store, with everything needed to repeat them."""
+
+    encoder: str  # fingerprint
+    split: str  # "train->test" or "leave-one-out"
+    temperature: float
+    n_train: int
+    n_test: int
+    results: list[KnnResult]
+    classes: list[ClassFigures]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"protocol": "knn", **asdict(self)}
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The hits of one search, best first; all sequences have the length K."""
+
+    ids: NDArray[np.int64]
+    scores: NDArray[np.float32]  # cosine similarity, higher is nearer
+    paths: list[str]
+    labels: list[str | None]
+    query: Image.Image | str | None = None  # what was searched for, when it can be shown
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [
+            {"rank": rank, "score": round(float(score), 6), "id": int(item), "path": path, "label": label}
+            for rank, (score, item, path, label) in enumerate(
+                zip(self.scores, self.ids, self.paths, self.labels, strict=True), start=1
+            )
+        ]
+
+    def to_arrow(self) -> pa.Table:
+        return pa.table({
+            "rank": pa.array(range(1, len(self) + 1), pa.int64()), "score": self.scores, "id": self.ids,
+            "path": pa.array(self.paths, pa.string()), "label": pa.array(self.labels, pa.string()),
+        })  # fmt: skip
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The same as a data frame; needs pandas."""
+        frame: pd.DataFrame = self.to_arrow().to_pandas()
+        return frame
+
+    def sheet(self, path: str | Path) -> Path:
+        """Draw the query and its hits, with scores and labels, into a picture file."""
+        tiles: list[tuple[Image.Image | str, str, str]] = []
+        if self.query is not None:
+            tiles.append((self.query, "query", self.query if isinstance(self.query, str) else ""))
+        for hit in self.to_json():
+            tiles.append((hit["path"], f"{hit['score']:.3f}  {hit['label'] or ''}".rstrip(), hit["path"]))
+        sheet.save(sheet.contact_sheet(tiles, f"{len(self)} nearest images, by cosine similarity"), Path(path))
+        return Path(path)
+
+
+def columns(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> str:
+    """Lay rows out as text in aligned columns, numbers to the right."""
+    cells = [
+        list(heads),
+        *[[f"{c:.4f}" if isinstance(c, float) else "" if c is None else str(c) for c in row] for row in rows],
+    ]
+    right = [bool(rows) and isinstance(rows[0][i], (int, float)) for i in range(len(heads))]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(heads))]
+    lines = [
+        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)).rstrip()
+        for row in cells
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,125 @@
+"""Commands that need torch; imported only when one of them is called, and torch only when it runs."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from featurestore.errors import ConfigError
+from featurestore.progress import ProgressBar
+
+PATH = click.Path(path_type=Path)
+
+
+def _need(*modules: str, extra: str) -> None:
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"this command needs {', '.join(missing)}, which is not installed: pip install 'featurestore[{extra}]'"
+        )
+
+
+@click.command()
+@click.argument("source", type=PATH)
+@click.option(
+    "--out",
+    type=PATH,
+    required=True,
+    metavar="RUN",
+    help="Folder for encoder.onnx, checkpoint.pt, config.toml, metrics.jsonl.",
+)
+@click.option("--method", help="byol or simclr.  [default: byol]")
+@click.option("--backbone", help="A timm name such as resnet18, or conv4 for small images.  [default: resnet18]")
+@click.option("--image-size", type=int, help="Side of the square that the network sees, in pixels.  [default: 32]")
+@click.option("--epochs", type=int, help="Passes over the images.  [default: 100]")
+@click.option("--minutes", type=float, help="Train for this long instead.")
+@click.option("--batch-size", type=int, help="Images a step.  [default: 256]")
+@click.option("--config", type=PATH, metavar="FILE.toml", help="Settings from a file, such as a run's config.toml.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any setting, such as augment.flip=0 or optimizer.lr=0.1; may be repeated.",
+)
+@click.option("--seed", type=int, help="Seed of weights, order and augmentation.  [default: 0]")
+@click.option("--resume", is_flag=True, help="Go on with the run in RUN.")
+@click.option(
+    "--labels",
+    type=click.Choice(["none", "folders"]),
+    default="none",
+    show_default=True,
+    help="Never trained on; folders: monitor k-NN each epoch.",
+)
+@click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]")
+@click.option("--precision", help="auto, 32-true or bf16-mixed.  [default: auto]")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def train(
+    source: Path,
+    out: Path,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    resume: bool,
+    labels: Any,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train an encoder on the images of SOURCE, without their labels."""
+    _need("torch", "timm", "lightning", "onnx", extra="train")
+    from trainers.config import parse_assignments
+    from trainers.run import train as run_training
+
+    given = {key: value for key, value in options.items() if value is not None}
+    with ProgressBar() as bar:
+        run = run_training(
+            source,
+            out,
+            labels=labels,
+            resume=resume,
+            config=config,
+            listener=bar,
+            **_join(given, parse_assignments(assignments)),
+        )
+    last = run.metrics[-1]
+    if as_json:
+        click.echo(json.dumps({"encoder": str(run.encoder), **last}))
+        return
+    knn = f", k-NN {last['knn_top1']:.3f}" if "knn_top1" in last else ""
+    click.echo(f"{run.encoder}  ({last['epoch']} epochs in {last['seconds']:.0f} s, loss {last['loss']:.4f}{knn})")
+
+
+def _join(given: dict[str, Any], assigned: dict[str, Any]) -> dict[str, Any]:
+    twice = sorted(given.keys() & assigned.keys())
+    if twice:
+        raise ConfigError(f"{', '.join(twice)}: given both as an option and by --set; give it once")
+    return {**given, **assigned}
+
+
+@click.command()
+@click.argument("run", type=PATH)
+@click.option("--out", type=PATH, required=True, metavar="encoder.onnx", help="The file to write.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def export(run: Path, out: Path, as_json: bool) -> None:
+    """Write the encoder of a training run as an ONNX file, checked against torch."""
+    _need("torch", "timm", "lightning", "onnx", extra="train")
+    from trainers.run import export_run
+
+    written = export_run(run, out)
+    click.echo(json.dumps({"encoder": str(written)}) if as_json else str(written))
+
+
+@click.command()
+@click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Folder for everything the demo makes.")
+@click.option("--minutes", type=float, default=1.5, show_default=True, help="Time to train.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def demo(out: Path, minutes: float, as_json: bool) -> None:
+    """Go the whole road with handwritten digits: train, export, index, measure, search."""
+    _need("torch", "timm", "lightning", "onnx", "sklearn", extra="demo")
+    from trainers.demo import run_demo
+
+    with ProgressBar() as bar:
+        figures = run_demo(out, minutes, bar, say=lambda text: None if as_json else click.echo(text))
+    if as_json:
+        click.echo(json.dumps(figures, indent=2))

@@ -1,0 +1,193 @@
+"""Configuration: frozen dataclasses, filled from defaults, a TOML file and `--set`; an unknown key fails."""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import tomli_w
+
+from featurestore.errors import ConfigError
+from trainers.methods import METHODS
+from trainers.optim import OptimizerConfig
+from trainers.views import AugmentConfig
+
+T = TypeVar("T")
+BLUR_FROM = 65  # pixels; below, blur removes what little there is (SimCLR, appendix B.9, leaves it out on CIFAR-10)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings of a training run, resolved: nothing in it is decided later."""
+
+    method: str = "byol"
+    backbone: str = "resnet18"
+    image_size: int = 32  # pixels, the side of the square a network sees
+    epochs: int = 100  # without effect when minutes is given
+    minutes: float | None = None  # train for this long instead
+    batch_size: int = 256  # images, each with all its views
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    workers: int | None = None  # decode threads; default one a processor
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    settings: Any = None  # the method's own dataclass; its table carries the method's name
+
+    def to_toml(self) -> str:
+        """Write the configuration as TOML, as `--config` reads it."""
+        return tomli_w.dumps(_without_none(_to_table(self)))
+
+    def hash(self) -> str:
+        """A short hash of everything that shapes the result."""
+        return hashlib.sha256(json.dumps(_to_table(self), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def resolve(*layers: Mapping[str, Any]) -> Config:
+    """Merge layers of settings, later ones winning, over the method's defaults.
+
+    Raises ConfigError for an unknown method or key, a value of the wrong type or out of range.
+    """
+    given: dict[str, Any] = {}
+    for layer in layers:
+        given = _merge(given, layer)
+    method = given.get("method", Config.__dataclass_fields__["method"].default)
+    if method not in METHODS:
+        raise ConfigError(f"method {method!r} is unknown; expected one of {', '.join(sorted(METHODS))}")
+    size = given.get("image_size", Config.__dataclass_fields__["image_size"].default)
+    by_size = {"augment": {"blur": [0.0, 0.0]}} if isinstance(size, int) and size < BLUR_FROM else {}
+    table = _merge(_merge(METHODS[method].defaults, by_size), given)
+    table.pop("settings", None)
+    own = table.pop(method, {})
+    config = build(Config, table, "", extra=(method,))
+    config = dataclasses.replace(config, settings=build(METHODS[method].Settings, own, method))
+    _check_ranges(config)
+    return config
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file; raises ConfigError when it is missing or malformed."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"configuration {str(path)!r}: {error.strerror}; expected a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"configuration {str(path)!r} is not valid TOML: {error}") from error
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    """Turn `key=value` and `table.key=value` into a layer; the value is read as TOML, else taken as text."""
+    layer: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {assignment!r}: expected key=value, such as optimizer.lr=0.1")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        for part in reversed(key.strip().split(".")):
+            value = {part: value}
+        layer = _merge(layer, value)
+    return layer
+
+
+def build(cls: type[T], table: Mapping[str, Any], where: str, extra: tuple[str, ...] = ()) -> T:
+    """Fill a dataclass from a table, checking every key and type; raises ConfigError."""
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"setting {where!r}: expected a table of keys, found {table!r}")
+    hints = typing.get_type_hints(cls)
+    known = [f.name for f in dataclasses.fields(typing.cast(Any, cls)) if f.name != "settings"]
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        name = f"{where}.{key}".lstrip(".")
+        if key not in known:
+            near = difflib.get_close_matches(key, [*known, *extra], n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join([*known, *extra])}"
+            raise ConfigError(f"setting {name!r} is unknown; {hint}")
+        hint_type = hints[key]
+        if dataclasses.is_dataclass(hint_type):
+            values[key] = build(typing.cast(type, hint_type), value, name)
+        else:
+            values[key] = _check_type(name, value, hint_type)
+    return cls(**values)
+
+
+def _check_type(name: str, value: Any, expected: Any) -> Any:
+    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+    if origin is Literal:
+        if value in arguments:
+            return value
+        raise ConfigError(f"setting {name!r}: expected one of {', '.join(map(repr, arguments))}, found {value!r}")
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
+            return None
+        return _check_type(name, value, next(a for a in arguments if a is not type(None)))
+    if origin is tuple:
+        if isinstance(value, (list, tuple)) and len(value) == len(arguments):
+            return tuple(_check_type(name, v, a) for v, a in zip(value, arguments, strict=True))
+        raise ConfigError(f"setting {name!r}: expected {len(arguments)} values such as [0.5, 0.5], found {value!r}")
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is expected:
+        return value
+    raise ConfigError(f"setting {name!r}: expected {expected.__name__}, found {value!r}")
+
+
+def _check_ranges(config: Config) -> None:
+    a, o = config.augment, config.optimizer
+    shares = {
+        f"augment.{n}": v
+        for n in ("flip", "jitter", "grey", "blur", "solarize")
+        for v in (getattr(a, n) if isinstance(getattr(a, n), tuple) else (getattr(a, n),))
+    }
+    wrong = [f"{n} = {v}: expected a probability in [0, 1]" for n, v in shares.items() if not 0 <= v <= 1]
+    wrong += [
+        f"{n} = {v}: expected at least {low}"
+        for n, v, low in (
+            ("image_size", config.image_size, 1),
+            ("epochs", config.epochs, 1),
+            ("batch_size", config.batch_size, 2),
+            ("augment.aspect", a.aspect, 1),
+            ("seed", config.seed, 0),
+            ("workers", config.workers or 1, 1),
+        )
+        if v < low
+    ]
+    if not 0 < a.crop_min <= a.crop_max <= 1:
+        wrong.append(
+            f"augment.crop_min = {a.crop_min}, crop_max = {a.crop_max}: expected 0 < crop_min <= crop_max <= 1"
+        )
+    if config.minutes is not None and config.minutes <= 0:
+        wrong.append(f"minutes = {config.minutes}: expected more than 0")
+    if not 0 <= a.hue <= 0.5:
+        wrong.append(f"augment.hue = {a.hue}: expected a share of the circle in [0, 0.5]")
+    if o.lr <= 0 or not 0 <= o.warmup < 1 or o.weight_decay < 0:
+        wrong.append("optimizer: expected lr > 0, 0 <= warmup < 1, weight_decay >= 0")
+    if wrong:
+        raise ConfigError("; ".join(wrong))
+
+
+def _to_table(config: Config) -> dict[str, Any]:
+    table = dataclasses.asdict(config)
+    table[config.method] = table.pop("settings")
+    return table
+
+
+def _without_none(table: dict[str, Any]) -> dict[str, Any]:
+    return {k: _without_none(v) if isinstance(v, dict) else v for k, v in table.items() if v is not None}
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged

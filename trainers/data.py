@@ -1,0 +1,89 @@
+"""Training data: a source decoded once into uint8 pixels, held in memory, and the order in which batches are drawn."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from featurestore import images, pipeline
+from featurestore.errors import SourceError, TrainingError
+from featurestore.images import Failure, ImageFile
+from featurestore.pipeline import Prepared
+from featurestore.preprocess import Preprocess
+
+SMALLEST = 8  # images; fewer give no batch worth the name
+LARGEST_BYTES = 16 << 30
+
+
+@dataclass(frozen=True)
+class Images:
+    """The decoded images of a source."""
+
+    pixels: Tensor  # uint8 (N, 3, size, size)
+    files: tuple[ImageFile, ...]  # N
+    failures: tuple[Failure, ...]
+
+    def sha256(self) -> str:
+        """Hash of all pixels in order: what the encoder's card calls its training data."""
+        return hashlib.sha256(self.pixels.numpy().tobytes()).hexdigest()
+
+
+def list_training_files(source: str | Path) -> tuple[list[ImageFile], list[ImageFile], list[Failure]]:
+    """Split a source into files to train on, files held back (top folders val and test), and failures.
+
+    Raises SourceError when there is nothing to train on.
+    """
+    found = list(images.scan(source))
+    files = [f for f in found if isinstance(f, ImageFile)]
+    training = [f for f in files if f.split in (None, "train")]
+    if not training:
+        raise SourceError(
+            f"source {str(source)!r}: expected images to train on, found {len(files)} in val/test folders and none elsewhere"
+        )
+    return training, [f for f in files if f.split == "test"], [f for f in found if isinstance(f, Failure)]
+
+
+def load(
+    files: list[ImageFile], record: Preprocess, workers: int | None = None, tick: Callable[[], None] = lambda: None
+) -> Images:
+    """Decode files to one array; what cannot be decoded becomes a failure. `tick` is called once a file.
+
+    Raises SourceError when no file is readable, TrainingError when the pixels would not fit a sensible memory.
+    """
+    need = len(files) * 3 * record.size**2
+    if need > LARGEST_BYTES:
+        raise TrainingError(
+            f"{len(files):,} images at {record.size} px need {need / 2**30:.0f} GiB of memory, the limit is {LARGEST_BYTES >> 30} GiB; "
+            "choose a smaller --image-size or fewer images"
+        )
+    pixels = np.empty((len(files), record.size, record.size, 3), np.uint8)
+    good: list[ImageFile] = []
+    failures: list[Failure] = []
+    for result in pipeline.prepare_all(((file, None) for file in files), record, workers):
+        tick()
+        if isinstance(result, Failure):
+            failures.append(result)
+        elif isinstance(result, Prepared):
+            pixels[len(good)] = result.pixels
+            good.append(result.file)
+    if not good:
+        first = f", the first: {failures[0].path}: {failures[0].reason}" if failures else ""
+        raise SourceError(f"none of {len(files)} files could be read as an image{first}")
+    return Images(torch.from_numpy(pixels[: len(good)]).permute(0, 3, 1, 2).contiguous(), tuple(good), tuple(failures))
+
+
+def batches(count: int, batch_size: int, seed: int, epoch: int) -> Iterator[Tensor]:
+    """Draw the batches of one epoch: a permutation that depends on seed and epoch alone, the short rest left out."""
+    rng = torch.Generator().manual_seed(hash_seed(seed, epoch, 1))
+    order = torch.randperm(count, generator=rng)
+    for start in range(0, count - batch_size + 1, batch_size):
+        yield order[start : start + batch_size]
+
+
+def hash_seed(*numbers: int) -> int:
+    """Mix numbers into one seed, so that neighbouring seeds and steps share nothing."""
+    return int.from_bytes(hashlib.sha256(repr(numbers).encode()).digest()[:7], "little")

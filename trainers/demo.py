@@ -1,0 +1,131 @@
+"""The demo: the whole road on scikit-learn's handwritten digits, with the commands it stands for."""
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from featurestore import FeatureStore
+from featurestore.errors import ConfigError
+from featurestore.evaluation.lowshot import nearest_neighbour
+from featurestore.progress import Listener
+from featurestore.results import columns
+from featurestore.vectors import unit_rows
+from trainers.run import export_untrained, train
+
+SHOTS, TRIES = (1, 5, 10), 20
+# A mirrored digit is another thing and ink has no colour: no flip, no jitter, small affine views.
+SETTINGS: dict[str, Any] = {
+    "method": "simclr",
+    "backbone": "conv4",
+    "image_size": 16,
+    "batch_size": 512,
+    "simclr": {"temperature": 1.0},
+    "augment": {"flip": 0, "jitter": 0, "grey": 0, "rotate": 15, "crop_min": 0.5},
+}
+
+
+def run_demo(out: Path, minutes: float, listener: Listener, say: Callable[[str], None]) -> dict[str, Any]:
+    """Write the digits as PNG files, train, export, index, measure and search them; returns all figures.
+
+    Raises ConfigError when `out` holds something already.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise ConfigError(f"{out} is not empty; remove it, or choose another --out")
+    digits, run_folder, store_folder = out / "digits", out / "run", out / "digits.store"
+    count = write_digits(digits)
+    say(f"{count} handwritten digits of 8 x 8 pixels as PNG files in {digits}/train/<class> and {digits}/test/<class>")
+
+    run = train(digits, run_folder, labels="folders", listener=listener, minutes=minutes, **SETTINGS)
+    say(
+        f"{run.encoder} after {run.metrics[-1]['seconds']:.0f} s of training on the images of train, without their labels\n"
+    )
+    untrained = export_untrained(run.config, out / "untrained.onnx")
+
+    store = FeatureStore.open(store_folder, encoder=run.encoder)
+    store.index(digits, labels="folders", listener=listener)
+    report = store.knn(k=(1, 5, 20))
+    say(f"k-NN, {report.n_train} labelled digits name {report.n_test} others")
+    say(columns([(r.k, r.top1, r.top5) for r in report.results], ("k", "top-1", "top-5")))
+
+    other = FeatureStore.open(out / "untrained.store", encoder=untrained)
+    other.index(digits, labels="folders", listener=listener)
+    table = {"raw pixels": _pixels(digits), "untrained network": _split(other), "learned vectors": _split(store)}
+    low = {name: nearest_neighbour(*arrays, shots=SHOTS, tries=TRIES) for name, arrays in table.items()}
+    say(f"\nnearest neighbour with few labels a class (mean of {TRIES} draws, fraction right)")
+    say(
+        columns(
+            [(name, *(r.top1_mean for r in results)) for name, results in low.items()],
+            ("", *(f"{n} labels" for n in SHOTS)),
+        )
+    )
+
+    query = sorted((digits / "test").glob("*/*.png"))[0]
+    hits = store.search(query, k=11, where="split = 'train'")
+    hits.sheet(out / "hits.png")
+    say(f"\n{out / 'hits.png'} shows what is nearest to {query}")
+    say("\nThe same for a folder of your own:\n\n" + _commands())
+    return {
+        "train": run.metrics[-1],
+        "knn": report.to_json(),
+        "lowshot": {name: [dataclasses.asdict(r) for r in results] for name, results in low.items()},
+        "hits": hits.to_json(),
+    }
+
+
+def write_digits(folder: Path) -> int:
+    """Write scikit-learn's 1,797 digits as <split>/<class>/<number>.png, a third of each class for test; returns their number."""
+    bunch = load_digits()
+    _, test = train_test_split(np.arange(len(bunch.target)), test_size=1 / 3, random_state=0, stratify=bunch.target)
+    held_back = set(test.tolist())
+    for number, (pixels, label) in enumerate(zip(bunch.images, bunch.target, strict=True)):
+        path = folder / ("test" if number in held_back else "train") / str(label) / f"{number:04d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.rint(pixels * (255 / 16)).astype(np.uint8)).save(path)
+    return len(bunch.target)
+
+
+def _split(store: FeatureStore) -> tuple[Any, Any, Any, Any]:
+    """Vectors and labels of train and test as four arrays."""
+    _, train_x, train_y = store.features(split="train")
+    _, test_x, test_y = store.features(split="test")
+    return train_x, train_y.astype(int), test_x, test_y.astype(int)
+
+
+def _pixels(digits: Path) -> tuple[Any, Any, Any, Any]:
+    """The same for the pixels themselves, centred by the mean of train and scaled to unit length: the stronger way to use them."""
+    arrays: dict[str, Any] = {}
+    for split in ("train", "test"):
+        paths = sorted((digits / split).glob("*/*.png"))
+        arrays[split] = (
+            np.stack([np.asarray(Image.open(p), np.float32).ravel() for p in paths]),
+            np.array([int(p.parent.name) for p in paths]),
+        )
+    mean = arrays["train"][0].mean(axis=0)
+    (train_x, train_y), (test_x, test_y) = arrays["train"], arrays["test"]
+    return unit_rows(train_x - mean), train_y, unit_rows(test_x - mean), test_y
+
+
+def _commands() -> str:
+    options = "".join(f" --{k.replace('_', '-')} {v}" for k, v in SETTINGS.items() if not isinstance(v, dict))
+    assigned = "".join(
+        f" --set {table}.{key}={json.dumps(value)}"
+        for table, values in SETTINGS.items()
+        if isinstance(values, dict)
+        for key, value in values.items()
+    )
+    return "\n".join([
+        f"  featurestore train photos/ --out run --minutes 30{''}",
+        "  featurestore index photos.store photos/ --encoder run/encoder.onnx --labels folders",
+        "  featurestore knn photos.store",
+        f"  featurestore search photos.store {shlex.quote('photos/one.jpg')} --sheet hits.png",
+        "",
+        "For digits the training was given:" + options + assigned,
+    ])  # fmt: skip

@@ -1,0 +1,199 @@
+"""The training loop, read from top to bottom. It knows no method."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor
+
+from featurestore.errors import Interrupted, TrainingError
+from featurestore.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from featurestore.progress import Listener
+from trainers import checkpoint, monitor
+from trainers.config import Config
+from trainers.data import batches, hash_seed
+from trainers.methods import Method, Progress
+from trainers.metrics import MetricsFile
+from trainers.optim import make_optimizer
+from trainers.schedules import warmup_cosine
+from trainers.views import augment
+
+SAVE_INTERVAL = (
+    30.0  # seconds between checkpoints, at the end of an epoch; a killed run loses no more than this and an epoch
+)
+READ_INTERVAL = 0.5  # seconds between looks at the loss, which make the processor wait for the device
+
+
+@dataclass
+class Clock:
+    """How much of a training is spent, in epochs or in minutes."""
+
+    steps_per_epoch: int
+    epochs: int
+    minutes: float | None
+    step: int = 0
+    seconds: float = 0.0  # of training, over all resumed parts
+    _since: float = field(default_factory=time.monotonic)
+
+    def tick(self) -> None:
+        """One more step is done."""
+        now = time.monotonic()
+        self.step, self.seconds, self._since = self.step + 1, self.seconds + now - self._since, now
+
+    @property
+    def fraction(self) -> float:
+        if self.minutes is not None:
+            return min(1.0, self.seconds / (60 * self.minutes))
+        return min(1.0, self.step / (self.epochs * self.steps_per_epoch))
+
+    @property
+    def done(self) -> bool:
+        return self.fraction >= 1.0
+
+    def now(self) -> Progress:
+        return Progress(self.step, self.step // self.steps_per_epoch, self.fraction)
+
+
+def fit(
+    method: Method,
+    pixels: Tensor,
+    config: Config,
+    out: Path,
+    evaluate: Callable[[torch.nn.Module], dict[str, float]],
+    state: dict[str, Any] | None,
+    identity: dict[str, Any],
+    listener: Listener,
+) -> None:
+    """Train `method` on `pixels`, uint8 (N, 3, H, W), as `config` says, leaving checkpoints and metrics in `out`.
+
+    `evaluate` gives figures of the export backbone after each epoch; `state` is a checkpoint to go on from; `identity` is kept in
+    every checkpoint. Raises TrainingError when the loss is no number, Interrupted (state saved) on Ctrl-C.
+    """
+    fabric = Fabric(accelerator=config.device, devices=1, precision=config.precision)  # type: ignore[arg-type]  # settled before, never "auto"
+    fabric.launch()
+    method = method.to(memory_format=torch.channels_last).train()
+    optimizer = make_optimizer(method, config.optimizer)
+    batch_size = min(config.batch_size, len(pixels))
+    peak_lr = config.optimizer.lr * batch_size / 256
+    clock = Clock(len(pixels) // batch_size, config.epochs, config.minutes)
+    if state is not None:
+        method.load_state_dict(state["method"])
+        optimizer.load_state_dict(state["optimizer"])
+        clock.step, clock.seconds = state["step"], state["seconds"]
+    wrapped, optimizer = fabric.setup(method, optimizer)
+    wrapped.mark_forward_method("loss")
+    device = fabric.device
+    mean, std = (torch.tensor(x, device=device).view(1, 3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
+    metrics = MetricsFile(out / "metrics.jsonl", keep_to_step=clock.step)
+    warned: set[str] = set()
+
+    def save() -> None:
+        checkpoint.save(out / "checkpoint.pt", {
+            "method": method.state_dict(), "optimizer": optimizer.state_dict(),
+            "step": clock.step, "seconds": clock.seconds, **identity,
+        })  # fmt: skip
+
+    listener.start("training", None if config.minutes else config.epochs * clock.steps_per_epoch)
+    listener.advance(clock.step)
+    saved_at = read_at = time.monotonic()
+    latest = ""
+    with _hold_interrupts() as interrupted:
+        while not clock.done:
+            epoch, began, first = clock.step // clock.steps_per_epoch, time.monotonic(), clock.step
+            losses: list[Tensor] = []
+            logs: dict[str, float] = {}
+            for indices in islice(
+                batches(len(pixels), batch_size, config.seed, epoch), first % clock.steps_per_epoch, None
+            ):
+                at = clock.now()
+                rng = torch.Generator(device).manual_seed(hash_seed(config.seed, at.step, 2))
+                lr = warmup_cosine(at.fraction, peak_lr, config.optimizer.warmup)
+                for group in optimizer.param_groups:
+                    group["lr"] = lr
+
+                batch = pixels[indices].to(device)  # (B, 3, H, W)
+                views = [
+                    ((augment(batch, spec, rng) - mean) / std).contiguous(memory_format=torch.channels_last)
+                    for spec in method.views
+                ]
+                step = wrapped.loss(views, at)
+                fabric.backward(step.loss)
+                optimizer.step()
+                optimizer.zero_grad()
+                logs = {"lr": lr, **step.logs, **method.after_step(step.carry, at)}
+                clock.tick()
+
+                losses.append(step.loss.detach())
+                if time.monotonic() - read_at > READ_INTERVAL:
+                    speed = (clock.step - first) * batch_size / (time.monotonic() - began)
+                    latest = f"epoch {epoch + 1}  loss {_finite(losses[-1]):.4f}  {speed:.0f} images/s"
+                    read_at = time.monotonic()
+                listener.advance(1, f"{latest}{_left(clock)}")
+                if interrupted.is_set():
+                    save()
+                    raise Interrupted(
+                        f"interrupted in epoch {epoch + 1}; the state is kept in {out}: go on with --resume"
+                    )
+                if clock.done:
+                    break
+
+            seconds = time.monotonic() - began
+            figures = {
+                "epoch": epoch + 1, "step": clock.step, "fraction": round(clock.fraction, 6),
+                "loss": _finite(torch.stack(losses).mean()), **logs,
+                "feature_std": monitor.feature_std(step.projections), "rankme": monitor.rankme(step.projections),
+                "images_per_second": round((clock.step - first) * batch_size / seconds, 1), "seconds": round(clock.seconds, 2),
+                **evaluate(method.export_backbone),
+            }  # fmt: skip
+            metrics.append(figures)
+            verdict = monitor.collapse(figures["feature_std"], figures["rankme"])
+            if verdict and verdict[:30] not in warned:
+                warned.add(verdict[:30])
+                listener.note(verdict)
+            if clock.done or time.monotonic() - saved_at > SAVE_INTERVAL:
+                save()
+                saved_at = time.monotonic()
+
+
+def _finite(loss: Tensor) -> float:
+    value = loss.item()
+    if value != value or value in (float("inf"), float("-inf")):
+        raise TrainingError(
+            f"the loss became {value}; likely cures: a lower optimizer.lr, a longer optimizer.warmup, --precision 32-true"
+        )
+    return value
+
+
+def _left(clock: Clock) -> str:
+    if clock.minutes is None:
+        return ""
+    return f"  {max(0.0, 60 * clock.minutes - clock.seconds):.0f} s left"
+
+
+@contextmanager
+def _hold_interrupts() -> Iterator[threading.Event]:
+    """Let Ctrl-C set a flag, so that it is heard between steps and never within one; a second Ctrl-C stops at once."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def hear(_signal: int, _frame: object) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    signal.signal(signal.SIGINT, hear)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,60 @@
+"""The contract between a method and the loop: four things, and nothing else."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor, nn
+
+from trainers.views import ViewSpec
+
+
+class Progress(NamedTuple):
+    """Where the training stands."""
+
+    step: int  # optimiser steps done
+    epoch: int  # full passes done
+    fraction: float  # share of the whole training that is spent, in [0, 1]
+
+
+class Step(NamedTuple):
+    """What a method says of one batch."""
+
+    loss: Tensor  # scalar
+    projections: Tensor  # (B, D) detached; the collapse monitor reads them
+    logs: dict[str, float]
+    carry: Any = None  # handed to `after_step`
+
+
+class Method(nn.Module, ABC):
+    """A method: the views it wants, its loss, what moves without gradient, and which network is kept.
+
+    All state is in parameters and persistent buffers: `state_dict()` is the whole method.
+    """
+
+    Settings: ClassVar[type]  # frozen dataclass of the method's own settings
+    defaults: ClassVar[dict[str, Any]] = {}  # what the method changes in the other tables of the configuration
+    views: tuple[ViewSpec, ...]
+
+    @abstractmethod
+    def __init__(self, backbone: nn.Module, settings: Any, views: tuple[ViewSpec, ...]) -> None:
+        super().__init__()
+        self.views = views
+
+    @abstractmethod
+    def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
+        """Compute the loss of one batch; pure: called twice it gives the same number. views: V times (B, 3, H, W)."""
+
+    def after_step(self, carry: Any, at: Progress) -> dict[str, float]:
+        """Move what has no gradient, once after each optimiser step; returns what is worth logging."""
+        return {}
+
+    @property
+    @abstractmethod
+    def export_backbone(self) -> nn.Module:
+        """The network that becomes the encoder."""
+
+    @property
+    @abstractmethod
+    def export_branch(self) -> str:
+        """What that network is called in the method's own words, for the encoder's card."""

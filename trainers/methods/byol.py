@@ -1,0 +1,56 @@
+"""BYOL (Grill et al. 2020): predict, from one view, what a slowly following teacher says of the other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from trainers.backbones import feature_dim
+from trainers.ema import make_teacher, update_teacher
+from trainers.heads import byol_mlp
+from trainers.losses import negative_cosine
+from trainers.methods.base import Method, Progress, Step
+from trainers.schedules import cosine
+from trainers.views import ViewSpec
+
+
+@dataclass(frozen=True, slots=True)
+class BYOLSettings:
+    """Settings of BYOL (section 3.3; widths for small networks)."""
+
+    hidden: int = 1024
+    dim: int = 256
+    momentum: float = 0.99  # of the teacher at the start; rises to 1 along half a cosine
+
+
+class BYOL(Method):
+    Settings = BYOLSettings
+    defaults: ClassVar[dict[str, Any]] = {
+        "augment": {"saturation": 0.2, "blur": [1.0, 0.1], "solarize": [0.0, 0.2]},
+    }
+    export_branch = "online"
+
+    def __init__(self, backbone: nn.Module, settings: BYOLSettings, views: tuple[ViewSpec, ...]) -> None:
+        super().__init__(backbone, settings, views)
+        self.momentum = settings.momentum
+        self.online = nn.Sequential(backbone, byol_mlp(feature_dim(backbone), settings.hidden, settings.dim))
+        self.predictor = byol_mlp(settings.dim, settings.hidden, settings.dim)
+        self.teacher = make_teacher(self.online)  # stays in train mode: its BatchNorm has statistics of its own
+
+    def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
+        z1, z2 = (self.online(view) for view in views)  # (B, D) each
+        with torch.no_grad():
+            t1, t2 = (self.teacher(view) for view in views)
+        loss = negative_cosine(self.predictor(z1), t2) + negative_cosine(self.predictor(z2), t1)
+        return Step(loss, z1.detach(), {})
+
+    def after_step(self, carry: Any, at: Progress) -> dict[str, float]:
+        momentum = cosine(at.fraction, self.momentum, 1.0)
+        update_teacher(self.teacher, self.online, momentum)
+        return {"teacher_momentum": momentum}
+
+    @property
+    def export_backbone(self) -> nn.Module:
+        return self.online[0]

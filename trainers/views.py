@@ -1,0 +1,169 @@
+"""Views: augmentation of a whole batch at once, on its device, with draws of its own for every image.
+
+The distributions are those of the per-image transforms that the papers describe (SimCLR, appendix A; BYOL, appendix B):
+random resized crop, flip and rotation are one sampling pass; the colour operations are one 3x4 matrix an image.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, as Pillow and torchvision weigh it
+# Rows turn RGB into YIQ; hue is the angle in the IQ plane.
+YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentConfig:
+    """Settings of the augmentation; `blur` and `solarize` have one probability for each view."""
+
+    crop_min: float = 0.2  # least share of the picture's area that a view shows
+    crop_max: float = 1.0
+    aspect: float = 4 / 3  # the crop's aspect lies between 1 / aspect and aspect
+    flip: float = 0.5  # probability of a mirror image; 0 where left and right matter
+    rotate: float = 0.0  # degrees, drawn from [-rotate, rotate]
+    jitter: float = 0.8  # probability of the colour jitter below
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    hue: float = 0.1  # share of the full circle
+    grey: float = 0.2  # probability of a grey picture
+    blur: tuple[float, float] = (0.5, 0.5)
+    solarize: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSpec:
+    """One view that a method asks for."""
+
+    size: int  # pixels
+    blur: float  # probability
+    solarize: float  # probability
+    augment: AugmentConfig
+
+
+def two_views(config: AugmentConfig, size: int) -> tuple[ViewSpec, ViewSpec]:
+    """Describe the two full-size views that joint-embedding methods compare."""
+    first, second = (ViewSpec(size, config.blur[i], config.solarize[i], config) for i in range(2))
+    return first, second
+
+
+def augment(images: Tensor, spec: ViewSpec, rng: Generator) -> Tensor:
+    """Make one view of each image: uint8 (B, 3, h, w) to float32 (B, 3, size, size) in [0, 1]."""
+    config = spec.augment
+    x = resample(images.float() / 255, crop_boxes(len(images), config, rng), spec.size)
+    x = apply_colour(x, colour_matrices(x, config, rng))
+    if spec.blur > 0:
+        x = torch.where(chance(len(x), spec.blur, rng)[:, None, None, None], blur(x, rng), x)
+    if spec.solarize > 0:
+        x = torch.where(chance(len(x), spec.solarize, rng)[:, None, None, None] & (x >= 0.5), 1 - x, x)
+    return x
+
+
+def uniform(count: int, low: float, high: float, rng: Generator) -> Tensor:
+    """Draw `count` numbers from [low, high): float32 (count,)."""
+    return torch.rand(count, generator=rng, device=rng.device) * (high - low) + low
+
+
+def chance(count: int, probability: float, rng: Generator) -> Tensor:
+    """Draw `count` decisions: bool (count,)."""
+    return torch.rand(count, generator=rng, device=rng.device) < probability
+
+
+def crop_boxes(count: int, config: AugmentConfig, rng: Generator) -> Tensor:
+    """Draw random resized crops with flip and rotation as affine maps from view to image coordinates: (B, 2, 3).
+
+    Coordinates run from -1 to 1 across the image. Area is uniform in [crop_min, crop_max] of the image, the aspect is
+    log-uniform, the crop lies anywhere inside (a side that would stick out is cut to the image).
+    """
+    area = uniform(count, config.crop_min, config.crop_max, rng)
+    aspect = torch.exp(uniform(count, -math.log(config.aspect), math.log(config.aspect), rng))
+    width, height = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
+    centre_x = (1 - width) * uniform(count, -1, 1, rng)
+    centre_y = (1 - height) * uniform(count, -1, 1, rng)
+    angle = uniform(count, -math.radians(config.rotate), math.radians(config.rotate), rng)
+    mirror = 1 - 2 * chance(count, config.flip, rng).float()
+    cos, sin = angle.cos(), angle.sin()
+    row_x = torch.stack([mirror * width * cos, -height * sin, centre_x], dim=1)
+    row_y = torch.stack([mirror * width * sin, height * cos, centre_y], dim=1)
+    return torch.stack([row_x, row_y], dim=1)
+
+
+def resample(images: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """Cut the boxes out of the images, bilinear, mirrored at the border: float (B, 3, size, size)."""
+    grid = F.affine_grid(boxes, [len(images), 3, size, size], align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def colour_matrices(x: Tensor, config: AugmentConfig, rng: Generator) -> Tensor:
+    """Draw colour jitter and grey as one affine map of RGB an image: (B, 3, 4).
+
+    Brightness, contrast, saturation and hue come in a random order for each image, all of them or none. Contrast pulls
+    towards the mean grey of the picture as changed so far.
+    """
+    count, device = len(x), x.device
+    luma = torch.tensor(GREY, device=device)
+    eye = torch.eye(4, device=device).repeat(count, 1, 1)
+    to_grey = torch.zeros(4, 4, device=device)
+    to_grey[:3, :3], to_grey[3, 3] = luma, 1
+    mean = torch.cat([x.mean(dim=(2, 3)), torch.ones(count, 1, device=device)], dim=1)  # (B, 4)
+
+    def around_one(strength: float) -> Tensor:
+        return uniform(count, max(0.0, 1 - strength), 1 + strength, rng)[:, None, None]
+
+    scale = around_one(config.brightness)
+    brightness = eye * scale
+    brightness[:, 3, 3] = 1
+    keep = around_one(config.saturation)
+    saturation = keep * eye + (1 - keep) * to_grey
+    hue = _hue_rotation(uniform(count, -config.hue, config.hue, rng) * (2 * math.pi))
+    keep_contrast = around_one(config.contrast)
+
+    order = torch.rand(count, 4, generator=rng, device=device).argsort(dim=1)
+    total = eye
+    for position in range(4):
+        contrast = eye * keep_contrast
+        grey_now = (total @ mean[:, :, None])[:, :3, 0] @ luma  # (B,)
+        contrast[:, :3, 3] = (1 - keep_contrast[:, 0]) * grey_now[:, None]
+        contrast[:, 3, 3] = 1
+        choices = torch.stack([brightness, contrast, saturation, hue], dim=1)  # (B, 4, 4, 4)
+        total = choices[torch.arange(count, device=device), order[:, position]] @ total
+    total = torch.where(chance(count, config.jitter, rng)[:, None, None], total, eye)
+    total = torch.where(chance(count, config.grey, rng)[:, None, None], to_grey @ total, total)
+    return total[:, :3]
+
+
+def _hue_rotation(angle: Tensor) -> Tensor:
+    """Turn the IQ plane by `angle` radians: (B, 4, 4) acting on (R, G, B, 1)."""
+    yiq = torch.tensor(YIQ, device=angle.device)
+    cos, sin = angle.cos(), angle.sin()
+    turn = torch.zeros(len(angle), 3, 3, device=angle.device)
+    turn[:, 0, 0] = 1
+    turn[:, 1, 1] = turn[:, 2, 2] = cos
+    turn[:, 1, 2], turn[:, 2, 1] = -sin, sin
+    full = torch.eye(4, device=angle.device).repeat(len(angle), 1, 1)
+    full[:, :3, :3] = torch.linalg.inv(yiq) @ turn @ yiq
+    return full
+
+
+def apply_colour(x: Tensor, matrices: Tensor) -> Tensor:
+    """Map the colours of each image by its own 3x4 matrix and cut to [0, 1]: float (B, 3, H, W)."""
+    mixed = torch.baddbmm(matrices[:, :, 3:], matrices[:, :, :3], x.flatten(2))
+    return mixed.view_as(x).clamp_(0, 1)
+
+
+def blur(x: Tensor, rng: Generator) -> Tensor:
+    """Blur each image by a Gaussian of its own, sigma from [0.1, 2] pixels at 224 px and in proportion at other sizes."""
+    size = x.shape[-1]
+    sigma = uniform(len(x), 0.1, 2.0, rng) * size / 224
+    radius = max(1, round(2 * 2.0 * size / 224))
+    offsets = torch.arange(-radius, radius + 1, device=x.device).float()
+    kernel = torch.exp(-(offsets**2) / (2 * sigma[:, None] ** 2))
+    kernel = (kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(3, dim=0)  # (3B, taps)
+    flat = F.pad(x.reshape(1, -1, size, size), [radius] * 4, mode="reflect")
+    flat = F.conv2d(flat, kernel[:, None, :, None], groups=len(kernel))
+    flat = F.conv2d(flat, kernel[:, None, None, :], groups=len(kernel))
+    return flat.view_as(x)
