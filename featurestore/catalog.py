@@ -19,9 +19,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.errors import DiskError, EncoderNotInStore, QueryError, StoreBusy, StoreCorrupt, StoreError
+from featurestore.errors import (
+    DiskError,
+    EncoderNotInStore,
+    QueryError,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreNotFound,
+)
 
 SCHEMA_VERSION = 1
+PART = "catalog.part"  # its name until it is whole
 BUSY_SECONDS = 10.0  # how long a held catalog is waited for
 Settings = dict[str, str | bool | int | float | list[str]]
 SETTINGS: Settings = {
@@ -110,19 +119,22 @@ class Catalog:
             connection = self._open(read_only, settings)
             try:
                 yield connection
+            except duckdb.Error as error:
+                raise self._named(error) from error
             finally:
                 connection.close()
 
     def _open(self, read_only: bool, settings: Settings) -> duckdb.DuckDBPyConnection:
+        if read_only and not self._path.exists():
+            raise StoreNotFound(f"{self._path}: expected a store, found nothing there; index some images first")
         deadline, pause = time.monotonic() + BUSY_SECONDS, 0.005
         while True:
             try:
                 return duckdb.connect(str(self._path), read_only=read_only, config=dict(settings))
             except (duckdb.IOException, duckdb.ConnectionException) as error:
                 text = str(error)
-                busy = "lock" in text or "different configuration" in text
-                if not busy:
-                    raise self._unreadable(error) from error
+                if "Could not set lock" not in text and "different configuration" not in text:
+                    raise self._named(error) from error
                 if time.monotonic() > deadline:
                     holder = re.search(r"PID (\d+)", text)
                     who = f"process {holder[1]}" if holder else "another process"
@@ -132,50 +144,61 @@ class Catalog:
                 time.sleep(pause)
                 pause = min(2 * pause, 0.2)
             except duckdb.Error as error:
-                raise self._unreadable(error) from error
+                raise self._named(error) from error
 
-    def _unreadable(self, error: Exception) -> StoreError:
+    def _named(self, error: duckdb.Error) -> StoreError:
+        """Name an error of DuckDB by what can be done about it."""
         first = str(error).splitlines()[0]
         if "Permission denied" in first or "Read-only" in first:
             return DiskError(f"{self._path} cannot be opened: {first}; check its permissions")
+        if "Could not write" in first or "No space left" in first:
+            return DiskError(
+                f"{self._path} could not be written ({first}); what was indexed before is kept: free some space and run the same command again"
+            )
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return StoreError(f"{self._path}: not enough memory ({first}); end other programs, then try again")
         return StoreCorrupt(
             f"{self._path} cannot be read as a catalog: {first}; restore it from a backup, or index into a new store"
         )
 
     @contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        try:
-            with self._connect(read_only=False) as connection:
-                connection.begin()
-                yield connection
-                connection.commit()
-        except duckdb.IOException as error:
-            raise DiskError(
-                f"{self._path} could not be written ({str(error).splitlines()[0]}); what was indexed before is kept: free some space and run the same command again"
-            ) from error
+        with self._connect(read_only=False) as connection:
+            connection.begin()
+            yield connection
+            connection.commit()
 
     # -- schema
 
     def check(self) -> None:
-        """Raise StoreError when the catalog, if there is one, is of a newer featurestore."""
+        """Raise StoreError when the catalog, if there is one, is of a newer featurestore, StoreCorrupt when it is something else."""
         if not self._path.exists():
             return
         with self._connect(read_only=True) as connection:
             version = self._schema_version(connection)
+        if version == 0:
+            raise StoreCorrupt(
+                f"{self._path}: expected a catalog of featurestore, found a database without its tables; index into a new store"
+            )
         if version > SCHEMA_VERSION:
             raise StoreError(
                 f"{self._path} has schema {version}, this featurestore knows up to {SCHEMA_VERSION}; upgrade featurestore"
             )
 
     def create(self) -> None:
-        """Create the tables, when they are not there."""
-        with self._transaction() as connection:
-            if self._schema_version(connection) == 0:
-                connection.execute(SCHEMA)
-                connection.execute("INSERT INTO meta VALUES (?, 1)", [SCHEMA_VERSION])
+        """Create the catalog, when it is not there: whole, or not at all."""
+        if self._path.exists():
+            return
+        part = self._path.with_name(PART)
+        part.unlink(missing_ok=True)
+        with Catalog(part)._connect(read_only=False) as connection:
+            connection.execute(SCHEMA)
+            connection.execute("INSERT INTO meta VALUES (?, 1)", [SCHEMA_VERSION])
+            connection.execute("CHECKPOINT")  # all of it is in the file itself, none in a log beside it
+        part.replace(self._path)
 
     def _schema_version(self, connection: duckdb.DuckDBPyConnection) -> int:
-        """The version of the schema; 0 when its creation was cut off."""
+        """The version of the schema; 0 when there is none."""
         if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall():
             return 0
         return int(connection.execute("SELECT schema_version FROM meta").fetchall()[0][0])
@@ -378,6 +401,8 @@ class Catalog:
                     f"the SQL took more than {seconds:g} s and was stopped; ask for less, or allow more time"
                 ) from error
             except duckdb.Error as error:
+                if _is_damage(error):
+                    raise
                 raise QueryError(f"SQL refused: {' '.join(str(error).split())[:300]}") from error
             finally:
                 timer.cancel()
@@ -403,12 +428,17 @@ def check_expression(where: str) -> None:
         raise QueryError(f"where {where!r}: found more than an expression; {hint}")
 
 
+def _is_damage(error: duckdb.Error) -> bool:
+    """Whether an error is the fault of the catalog's file and not of the SQL."""
+    return isinstance(error, duckdb.IOException) or "Corrupt database file" in str(error)
+
+
 def _chosen(connection: duckdb.DuckDBPyConnection, where: str) -> list[int]:
     try:
         found = connection.execute(f"SELECT id FROM items WHERE {where}\n").fetchall()
-    except duckdb.InterruptException:
-        raise
     except duckdb.Error as error:
+        if isinstance(error, duckdb.InterruptException) or _is_damage(error):
+            raise
         raise QueryError(f"where {where!r}: {str(error).splitlines()[0]}") from error
     return [row[0] for row in found]
 

@@ -1,6 +1,7 @@
 """The command line: each command parses, makes one library call and prints. Commands of `trainers` arrive by entry point."""
 
 import json
+import os
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -25,6 +26,13 @@ encoder_option = click.option(
 
 class Commands(click.Group):
     """Store commands here, those of other packages by the entry-point group `featurestore.commands`, loaded when called."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # the reader of a pipe has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*self.commands, *sorted(point.name for point in entry_points(group="featurestore.commands"))]
@@ -174,7 +182,7 @@ def sql(store: Path, statement: str, seconds: float, as_json: bool) -> None:
     if as_json:
         _print_json(table.to_pylist())
     else:
-        click.echo(columns([list(row.values()) for row in table.to_pylist()], table.column_names))
+        click.echo(columns(list(zip(*(c.to_pylist() for c in table.columns), strict=True)), table.column_names))
 
 
 @cli.command()
@@ -203,13 +211,10 @@ def main() -> None:
     except FeatureStoreError as error:
         click.echo(f"featurestore: {error}", err=True)
         sys.exit(1)
-    except click.Abort:
-        sys.exit(130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except KeyboardInterrupt as stop:
-        click.echo(f"featurestore: {stop if isinstance(stop, Interrupted) else 'interrupted'}", err=True)
+    except click.Abort as stop:  # so does click call Ctrl-C
+        kept = stop.__cause__
+        click.echo(f"featurestore: {kept if isinstance(kept, Interrupted) else 'interrupted'}", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)  # the reader of a pipe has seen enough

@@ -48,6 +48,8 @@ IMAGE_SUFFIXES = frozenset(
 
 # Pillow warns between half its limit and the limit; ours is the limit, and the refusal is a reason, not a warning.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# It also warns of every broken EXIF block; the picture is decoded all the same.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,15 @@ def decode(data: bytes, shorter_side: int | None = None) -> Decoded:
     return Decoded(rgb, *((height, width) if turned else (width, height)))
 
 
+def take(image: Image.Image) -> Decoded:
+    """Turn an image that Pillow has opened, or a program has made, to upright 8-bit RGB; raises ImageError with the reason."""
+    try:
+        rgb = to_rgb(_upright(image))
+    except Exception as error:  # Pillow reads the pixels only now
+        raise ImageError(describe(error)) from error
+    return Decoded(rgb, *rgb.size)
+
+
 def read(path: str | Path) -> bytes:
     """Read a file whole; raises ImageError with the reason in words."""
     try:
@@ -219,7 +230,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "I":
         return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image))
+        values = np.nan_to_num(np.asarray(image)).astype(np.float64)  # the span of float32 may not fit into float32
         span = float(values.max() - values.min()) or 1.0
         return Image.fromarray(((values - values.min()) * (255 / span)).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:

@@ -1,8 +1,11 @@
 """Bringing a store up to date with its sources: what is new, changed or gone, in batches that survive a crash."""
 
 import os
+import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -158,6 +161,10 @@ class Indexing:
         self.counts["failed"] += 1
 
     def _encode(self) -> None:
+        with _whole():
+            self._encode_waiting()
+
+    def _encode_waiting(self) -> None:
         batch, self.waiting = self.waiting, []
         pixels = np.zeros(
             (ENCODE_BATCH, *batch[0].pixels.shape), np.uint8
@@ -188,15 +195,16 @@ class Indexing:
 
     def _commit(self) -> None:
         """Vectors to disk first, then the catalog: a crash between leaves only rows that nobody refers to."""
-        if self.waiting:
-            self._encode()
-        if self.vectors:
-            self.file.append(np.stack(self.vectors), self.rows)
-        if self.changes or self.failures:
-            rows = self.rows + len(self.vectors)
-            self.catalog.commit(self.encoder.fingerprint, self.changes, self.failures, self.next_item, rows)
-            self.rows = rows
-        self.changes, self.vectors, self.failures = [], [], []
+        with _whole():
+            if self.waiting:
+                self._encode_waiting()
+            if self.vectors:
+                self.file.append(np.stack(self.vectors), self.rows)
+            if self.changes or self.failures:
+                rows = self.rows + len(self.vectors)
+                self.catalog.commit(self.encoder.fingerprint, self.changes, self.failures, self.next_item, rows)
+                self.rows = rows
+            self.changes, self.vectors, self.failures = [], [], []
 
     def _remove_vanished(self, found: Found) -> None:
         """Mark items of these sources that were not found; what lies in an unreadable folder is left as it is."""
@@ -216,3 +224,19 @@ class Indexing:
         if gone or forgotten:
             self.catalog.remove(gone, forgotten)
         self.counts["removed"] = len(gone)
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Hold Ctrl-C back until the block is done: half of it would be recorded twice, or not at all, by what follows."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread hears of Ctrl-C
+        return
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        signal.raise_signal(signal.SIGINT)

@@ -4,7 +4,8 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 
 from featurestore.errors import DiskError, StoreBusy
@@ -19,7 +20,7 @@ def only_writer(store: Path) -> Iterator[None]:
     Raises StoreBusy, naming the holder, after WAIT_SECONDS; DiskError when the store cannot be written.
     """
     try:
-        file = (store / "lock").open("a+")
+        file = (store / "lock").open("a+b", buffering=0)
     except OSError as error:
         raise DiskError(f"store {str(store)!r} cannot be written: {error.strerror}; check its permissions") from error
     with file:
@@ -28,13 +29,18 @@ def only_writer(store: Path) -> Iterator[None]:
             if time.monotonic() > deadline:
                 file.seek(0)
                 raise StoreBusy(
-                    f"store {str(store)!r} is being written by process {file.read().strip() or '?'}; wait for it, then try again"
+                    f"store {str(store)!r} is being written by process {file.read().decode().strip() or '?'}; wait for it, then try again"
                 )
             time.sleep(0.05)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        _sign(file)
         yield
+
+
+def _sign(file: FileIO) -> None:
+    """Write down who holds the lock; on a full disk it is held all the same, without a name."""
+    with suppress(OSError):
+        file.truncate(0)
+        file.write(str(os.getpid()).encode())
 
 
 def _try(handle: int) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from featurestore import images
-from featurestore.errors import ImageError
+from featurestore.errors import DiskError, ImageError
 
 TILE, TEXT, GAP, COLUMNS = 160, 34, 12, 6  # pixels, and tiles a row
 INK, PALE, PAPER, ACCENT = "#1c1c1c", "#6b6b6b", "#ffffff", "#0a5fb4"
@@ -14,7 +14,7 @@ INK, PALE, PAPER, ACCENT = "#1c1c1c", "#6b6b6b", "#ffffff", "#0a5fb4"
 
 def contact_sheet(tiles: Sequence[tuple[Image.Image | str, str, str]], heading: str) -> Image.Image:
     """Draw tiles of (picture or its path, bold line, pale line), the first one framed as the query."""
-    columns = min(COLUMNS, len(tiles))
+    columns = max(1, min(COLUMNS, len(tiles)))
     rows = -(-len(tiles) // columns)
     top = 30
     sheet = Image.new("RGB", (GAP + columns * (TILE + GAP), top + rows * (TILE + TEXT + GAP) + GAP), PAPER)
@@ -34,11 +34,15 @@ def contact_sheet(tiles: Sequence[tuple[Image.Image | str, str, str]], heading: 
 
 
 def save(sheet: Image.Image, path: Path) -> None:
-    """Write the sheet; the suffix of `path` says the format."""
+    """Write the sheet; the suffix of `path` says the format. Raises DiskError when it cannot be written."""
     part = path.with_name(f".{path.name}.part{path.suffix}")
     try:
         sheet.save(part)
         part.replace(path)
+    except (OSError, ValueError) as error:  # ValueError: a suffix that Pillow does not know
+        raise DiskError(
+            f"sheet {str(path)!r} could not be written ({error}); expected a name such as hits.png in a folder that is there"
+        ) from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featurestore import images, index, preprocess
-from featurestore.catalog import Catalog, EncoderRecord, no_such_encoder
+from featurestore.catalog import PART, Catalog, EncoderRecord, no_such_encoder
 from featurestore.encoder import Encoder, fingerprint
 from featurestore.errors import (
     DiskError,
@@ -27,14 +27,21 @@ from featurestore.errors import (
     StoreNotFound,
 )
 from featurestore.evaluation import knn
-from featurestore.images import Decoded, Failure
+from featurestore.images import Failure
 from featurestore.indexing import Indexing, find_files
 from featurestore.lock import only_writer
 from featurestore.progress import Listener
 from featurestore.results import IndexReport, KnnReport, LabelReport, Matches
 from featurestore.vectors import VectorFile, sync_folder, unit_rows
 
-STORE_PARTS = {"lock", "vectors", "encoders", "indexes"}  # may lie in a store whose creation was cut off
+STORE_PARTS = {
+    "lock",
+    "vectors",
+    "encoders",
+    "indexes",
+    PART,
+    f"{PART}.wal",
+}  # may lie in a store whose creation was cut off
 Query = str | Path | int | Image.Image | NDArray[np.floating]
 
 
@@ -106,6 +113,7 @@ class FeatureStore:
             ) from error
         with self._writing():
             self._catalog.create()
+        sync_folder(self.path)
 
     def _encoder_to_index_with(self) -> Encoder:
         if self._given is not None:
@@ -163,17 +171,24 @@ class FeatureStore:
             if np.isnan(unit).any():
                 raise QueryError("query vector: expected finite numbers that are not all zero")
             return unit, None
+        if not isinstance(query, (str, Path, Image.Image)):
+            raise QueryError(
+                f"query: expected the path of an image, a PIL image, an item id or a vector; found {type(query).__name__}"
+            )
         encoder = self._open_encoder(record)
         if isinstance(query, Image.Image):
-            decoded = Decoded(images.to_rgb(query), *query.size)
+            decoded = images.take(query)
         else:
             try:
                 decoded = images.decode(images.read(query), shorter_side=encoder.preprocess.shorter_side)
             except ImageError as error:
                 raise ImageError(f"query {str(query)!r}: expected an image file; {error}") from error
-        return unit_rows(encoder.encode(preprocess.apply(decoded, encoder.preprocess)[None])), query if isinstance(
-            query, Image.Image
-        ) else str(query)
+        unit = unit_rows(encoder.encode(preprocess.apply(decoded, encoder.preprocess)[None]))
+        if np.isnan(unit).any():
+            raise QueryError(
+                f"query: encoder {record.name} gave a vector that is zero or not finite; use another image"
+            )
+        return unit, query if isinstance(query, Image.Image) else str(query)
 
     # -- measures
 
@@ -185,6 +200,8 @@ class FeatureStore:
         Raises EvaluationError when there are no labels, or k is larger than the labelled items to compare with.
         """
         ks = [k] if isinstance(k, int) else list(k)
+        if not ks or min(ks) < 1:
+            raise EvaluationError(f"k = {', '.join(map(str, ks)) or 'none'}: expected at least 1")
         record = self._record(encoder)
         ids, rows, labels, splits, vectors = self._labelled(record)
         if not len(ids):
@@ -197,13 +214,13 @@ class FeatureStore:
         if leave_one_out:
             train = test = np.ones(len(ids), bool)
         available = int(train.sum()) - leave_one_out
-        if ks and max(ks) > available:
+        if max(ks) > available:
             raise EvaluationError(
                 f"k = {max(ks)} is more than the {available} labelled images there are to compare with; choose a smaller --k"
             )
         bank = np.asarray(rows[train])
         queries = np.asarray(vectors[rows[test]], np.float32)
-        scores, found = index.exact(queries, vectors, bank, max(ks, default=1) + leave_one_out)
+        scores, found = index.exact(queries, vectors, bank, max(ks) + leave_one_out)
         if leave_one_out:
             scores, found = _without_self(scores, found, rows)
         order = np.searchsorted(rows, found)
@@ -276,7 +293,7 @@ class FeatureStore:
             }
             for r in self._catalog.encoders()
         ]  # fmt: skip
-        size = sum(p.stat().st_size for p in self.path.rglob("*") if p.is_file())
+        size = sum(_size(p) for p in self.path.rglob("*"))
         return {"store": str(self.path), **self._catalog.counts(), "encoders": encoders, "bytes": size}
 
     # -- encoders
@@ -346,6 +363,14 @@ def _find(path: str, folder: Path) -> Path:
     """Resolve a path as a user writes it: absolute, or relative to `folder` or else to the current one."""
     beside = folder / path
     return Path(os.path.abspath(beside if beside.exists() or not Path(path).exists() else path))
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 for a folder, and for a file that a writer took away meanwhile."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
 
 
 def _without_self(

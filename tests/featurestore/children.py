@@ -1,0 +1,167 @@
+"""What other processes do to a store while a test watches. Started from a server that has loaded featurestore already."""
+
+import multiprocessing
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from featurestore import FeatureStore, indexing
+from featurestore.catalog import Catalog
+from featurestore.encoder import Encoder
+from featurestore.lock import only_writer
+from featurestore.vectors import VectorFile
+
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["tests.featurestore.children"])
+
+
+class Child:
+    """A process that runs `function(pipe, *args)`; it is killed at the end of the block."""
+
+    def __init__(self, function: Callable[..., None], *args: Any) -> None:
+        self.pipe, theirs = SERVER.Pipe()
+        self.process: ForkServerProcess = SERVER.Process(target=function, args=(theirs, *args))
+        self.process.start()
+        theirs.close()
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self.process.join()
+        self.process.close()
+        self.pipe.close()
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def hear(self, seconds: float = 20.0) -> Any:
+        assert self.pipe.poll(seconds), "the child process said nothing"
+        return self.pipe.recv()
+
+    def wait(self, seconds: float | None = 20.0) -> int | None:
+        self.process.join(seconds)
+        return self.process.exitcode
+
+
+def small_batches(images: int = 8) -> None:
+    indexing.ENCODE_BATCH, indexing.COMMIT_IMAGES = 4, images
+
+
+def index(pipe: Connection, store: Path, encoder: Path, source: Path) -> None:
+    """Index in small batches, and say so at the end."""
+    small_batches()
+    pipe.send("begin")
+    FeatureStore.open(store, encoder).index(source, labels="folders", workers=1)
+    pipe.send("end")
+
+
+def index_slowly(pipe: Connection, store: Path, encoder: Path, source: Path) -> None:
+    """The same, long enough to look on."""
+    encode = Encoder.encode
+
+    def slow(self: Encoder, pixels: Any) -> Any:
+        time.sleep(0.03)
+        return encode(self, pixels)
+
+    Encoder.encode = slow  # type: ignore[method-assign]
+    index(pipe, store, encoder, source)
+
+
+def index_until(pipe: Connection, store: Path, encoder: Path, source: Path, moment: str, nth: int) -> None:
+    """Index, and be killed at a moment of the nth write."""
+    calls = 0
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(owner: Any, name: str, before: Callable[..., None] | None, after: Callable[..., None] | None) -> None:
+        original = getattr(owner, name)
+
+        def wrapped(*args: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == nth and before is not None:
+                before(*args)
+            result = original(*args, **options)
+            if calls == nth and after is not None:
+                after(*args)
+            return result
+
+        setattr(owner, name, wrapped)
+
+    def tear(file: VectorFile, x: Any, committed: int) -> None:
+        with file.path.open("ab") as handle:
+            handle.write(x.astype("<f2").tobytes()[:37])
+            handle.flush()
+        die()
+
+    def inside_the_transaction(catalog: Catalog, *args: Any) -> None:
+        with catalog._transaction() as connection:
+            connection.execute(
+                "UPDATE all_items SET label = 'torn'; UPDATE encoders SET rows = 1000; DELETE FROM vectors"
+            )
+            die()
+
+    match moment:
+        case "before the vectors":
+            around(VectorFile, "append", lambda *a: die(), None)
+        case "within the vectors":
+            around(VectorFile, "append", tear, None)
+        case "between vectors and catalog":
+            around(VectorFile, "append", None, lambda *a: die())
+        case "within the catalog":
+            around(Catalog, "commit", inside_the_transaction, None)
+        case "after the catalog":
+            around(Catalog, "commit", None, lambda *a: die())
+        case "before there is a catalog":
+            around(Catalog, "create", lambda *a: die(), None)
+        case "before the catalog has its name":
+            around(Path, "replace", lambda *a: die(), None)
+        case "before the encoder is known":
+            around(Catalog, "add_encoder", lambda *a: die(), None)
+        case _:
+            raise ValueError(moment)
+    index(pipe, store, encoder, source)
+
+
+def index_on_a_full_disk(pipe: Connection, store: Path, encoder: Path, source: Path, limit: int) -> None:
+    """Index where no file may grow beyond `limit` bytes; says which error came, or None."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    try:
+        FeatureStore.open(store, encoder).index(source)
+    except Exception as error:
+        pipe.send((type(error).__name__, str(error)))
+    else:
+        pipe.send(None)
+
+
+def hold_writer_lock(pipe: Connection, store: Path, seconds: float) -> None:
+    with only_writer(store):
+        pipe.send("held")
+        time.sleep(seconds)
+
+
+def hold_catalog(pipe: Connection, store: Path, seconds: float) -> None:
+    connection = duckdb.connect(str(store / "catalog.duckdb"))
+    pipe.send("held")
+    time.sleep(seconds)
+    connection.close()
+
+
+def leave_a_log(pipe: Connection, store: Path) -> None:
+    """Commit a change to the catalog and die before it is moved from the log into the file."""
+    connection = duckdb.connect(str(store / "catalog.duckdb"))
+    connection.execute("UPDATE all_items SET label = 'logged' WHERE id = 1")
+    os.kill(os.getpid(), signal.SIGKILL)

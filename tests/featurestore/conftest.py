@@ -1,0 +1,59 @@
+"""The encoder, the six pictures and the store that most tests share.
+
+The store's items, in the order of their ids: 1 mixed/cyan, 2 mixed/yellow, 3 plain/white, 4 primary/blue, 5 primary/green,
+6 primary/red. The score of two of them is the cosine of their colours.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from featurestore import FeatureStore
+from tests.featurestore.fakes import COLOURS, paint, write_encoder, write_other_encoder
+
+FOLDERS = {
+    "red": "primary",
+    "green": "primary",
+    "blue": "primary",
+    "yellow": "mixed",
+    "cyan": "mixed",
+    "white": "plain",
+}
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_encoder(tmp_path_factory.mktemp("encoder") / "encoder.onnx")
+
+
+@pytest.fixture(scope="session")
+def other_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_other_encoder(tmp_path_factory.mktemp("other") / "other.onnx")
+
+
+@pytest.fixture(scope="session")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source of the shared store; not to be changed."""
+    folder = tmp_path_factory.mktemp("colours")
+    for name, colour in COLOURS.items():
+        paint(folder / FOLDERS[name] / f"{name}.png", colour)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def indexed(tmp_path_factory: pytest.TempPathFactory, encoder: Path, colours: Path) -> Path:
+    path = tmp_path_factory.mktemp("indexed") / "colours.store"
+    FeatureStore.open(path, encoder).index(colours, labels="folders")
+    return path
+
+
+@pytest.fixture
+def store_path(tmp_path: Path, indexed: Path) -> Path:
+    """A copy of the shared store, for one test."""
+    return Path(shutil.copytree(indexed, tmp_path / "colours.store"))
+
+
+@pytest.fixture
+def store(store_path: Path) -> FeatureStore:
+    return FeatureStore.open(store_path)
