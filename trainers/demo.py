@@ -21,14 +21,23 @@ from featurestore.vectors import unit_rows
 from trainers.run import export_untrained, train
 
 SHOTS, TRIES = (1, 5, 10), 20
-# A mirrored digit is another thing and ink has no colour: no flip, no jitter, small affine views.
+# A mirrored digit is another thing and ink has no colour: no flip, no hue; small affine views, ink of any strength.
 SETTINGS: dict[str, Any] = {
     "method": "simclr",
     "backbone": "conv4",
     "image_size": 16,
-    "batch_size": 512,
     "simclr": {"temperature": 1.0},
-    "augment": {"flip": 0, "jitter": 0, "grey": 0, "rotate": 15, "crop_min": 0.5},
+    "augment": {
+        "flip": 0,
+        "rotate": 10,
+        "crop_min": 0.6,
+        "grey": 0,
+        "hue": 0,
+        "saturation": 0,
+        "brightness": 0.3,
+        "contrast": 0.3,
+        "blur": [0.5, 0.5],
+    },
 }
 
 
@@ -71,7 +80,7 @@ def run_demo(out: Path, minutes: float, listener: Listener, say: Callable[[str],
     hits = store.search(query, k=11, where="split = 'train'")
     hits.sheet(out / "hits.png")
     say(f"\n{out / 'hits.png'} shows what is nearest to {query}")
-    say("\nThe same for a folder of your own:\n\n" + _commands())
+    say(_commands(out))
     return {
         "train": run.metrics[-1],
         "knn": report.to_json(),
@@ -113,19 +122,24 @@ def _pixels(digits: Path) -> tuple[Any, Any, Any, Any]:
     return unit_rows(train_x - mean), train_y, unit_rows(test_x - mean), test_y
 
 
-def _commands() -> str:
-    options = "".join(f" --{k.replace('_', '-')} {v}" for k, v in SETTINGS.items() if not isinstance(v, dict))
-    assigned = "".join(
-        f" --set {table}.{key}={json.dumps(value)}"
+def _commands(out: Path) -> str:
+    options = [f"--{key.replace('_', '-')} {value}" for key, value in SETTINGS.items() if not isinstance(value, dict)]
+    options += [
+        f"--set {shlex.quote(f'{table}.{key}={json.dumps(value)}')}"
         for table, values in SETTINGS.items()
         if isinstance(values, dict)
         for key, value in values.items()
-    )
-    return "\n".join([
-        f"  featurestore train photos/ --out run --minutes 30{''}",
-        "  featurestore index photos.store photos/ --encoder run/encoder.onnx --labels folders",
-        "  featurestore knn photos.store",
-        f"  featurestore search photos.store {shlex.quote('photos/one.jpg')} --sheet hits.png",
-        "",
-        "For digits the training was given:" + options + assigned,
-    ])  # fmt: skip
+    ]
+    again = shlex.quote(str(out / "again"))
+    return f"""
+The same for a folder of your own, such as photos/:
+
+  featurestore train photos/ --out run --minutes 30
+  featurestore index photos.store photos/ --encoder run/encoder.onnx --labels folders
+  featurestore knn photos.store
+  featurestore search photos.store photos/one.jpg --sheet hits.png
+
+The digits were trained by:
+
+  featurestore train {shlex.quote(str(out / "digits"))} --out {again} --labels folders --minutes 1.5 \\
+    {" ".join(options)}"""

@@ -105,6 +105,7 @@ def fit(
     listener.advance(clock.step)
     saved_at = read_at = time.monotonic()
     latest = ""
+    stopped = f"interrupted; the state is kept in {out}: go on with --resume"
     with _hold_interrupts() as interrupted:
         while not clock.done:
             epoch, began, first = clock.step // clock.steps_per_epoch, time.monotonic(), clock.step
@@ -137,13 +138,11 @@ def fit(
                     latest = f"epoch {epoch + 1}  loss {_finite(losses[-1]):.4f}  {speed:.0f} images/s"
                     read_at = time.monotonic()
                 listener.advance(1, f"{latest}{_left(clock)}")
-                if interrupted.is_set():
-                    save()
-                    raise Interrupted(
-                        f"interrupted in epoch {epoch + 1}; the state is kept in {out}: go on with --resume"
-                    )
-                if clock.done:
+                if clock.done or interrupted.is_set():
                     break
+            if interrupted.is_set() and clock.step % clock.steps_per_epoch:
+                save()
+                raise Interrupted(stopped)
 
             seconds = time.monotonic() - began
             figures = {
@@ -158,9 +157,11 @@ def fit(
             if verdict and verdict[:30] not in warned:
                 warned.add(verdict[:30])
                 listener.note(verdict)
-            if clock.done or time.monotonic() - saved_at > SAVE_INTERVAL:
+            if clock.done or interrupted.is_set() or time.monotonic() - saved_at > SAVE_INTERVAL:
                 save()
                 saved_at = time.monotonic()
+            if interrupted.is_set() and not clock.done:
+                raise Interrupted(stopped)
 
 
 def _finite(loss: Tensor) -> float:

@@ -64,7 +64,8 @@ def train(
     not trained on. Raises ConfigError, SourceError, TrainingError, ExportError; Interrupted on Ctrl-C, with the state kept.
     """
     out, listener = Path(out), listener or Listener()
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    for package in ("lightning.fabric", "lightning.pytorch"):  # the second speaks for the first when both are loaded
+        logging.getLogger(package).setLevel(logging.WARNING)
     given = config if isinstance(config, Mapping) else read_toml(config) if config is not None else {}
     state, resolved = _start(out, resume, given, settings)
     torch.manual_seed(resolved.seed)
@@ -79,7 +80,8 @@ def train(
         )
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.toml").write_text(resolved.to_toml(), encoding="utf-8")
-    fit(method, images.pixels, resolved, out, _knn_monitor(images, held_back), state, identity, listener)
+    evaluate = _knn_monitor(images, held_back) if labels == "folders" else lambda backbone: {}
+    fit(method, images.pixels, resolved, out, evaluate, state, identity, listener)
     listener.note("exporting and checking the encoder")
     export(method.export_backbone, make_card(resolved, method, identity), out / "encoder.onnx")
     return Run(out, resolved)
@@ -191,7 +193,7 @@ def _load(
     listener.note(
         f"{len(images.files)} images, {config.method} with {config.backbone} at {config.image_size} px on {config.device}, {config.precision}"
     )
-    return dataclasses.replace(images, files=images.files if labels == "folders" else ()), held
+    return images, held
 
 
 def _thin(files: list[ImageFile]) -> list[ImageFile]:

@@ -15,6 +15,8 @@ GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, as Pillow and torchvision wei
 # Rows turn RGB into YIQ; hue is the angle in the IQ plane.
 YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
+TRIES = 10  # as torchvision's RandomResizedCrop
+
 
 @dataclass(frozen=True, slots=True)
 class AugmentConfig:
@@ -77,11 +79,14 @@ def crop_boxes(count: int, config: AugmentConfig, rng: Generator) -> Tensor:
     """Draw random resized crops with flip and rotation as affine maps from view to image coordinates: (B, 2, 3).
 
     Coordinates run from -1 to 1 across the image. Area is uniform in [crop_min, crop_max] of the image, the aspect is
-    log-uniform, the crop lies anywhere inside (a side that would stick out is cut to the image).
+    log-uniform; a crop that would stick out is drawn anew, at most TRIES times, and then cut to the image.
     """
-    area = uniform(count, config.crop_min, config.crop_max, rng)
-    aspect = torch.exp(uniform(count, -math.log(config.aspect), math.log(config.aspect), rng))
-    width, height = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
+    area = uniform(count * TRIES, config.crop_min, config.crop_max, rng)
+    aspect = torch.exp(uniform(count * TRIES, -math.log(config.aspect), math.log(config.aspect), rng))
+    sides = torch.stack([(area * aspect).sqrt(), (area / aspect).sqrt()]).view(2, count, TRIES)  # width, height
+    fits = (sides <= 1).all(dim=0)
+    first = fits.int().argmax(dim=1)  # 0 when none fits
+    width, height = sides[:, torch.arange(count, device=first.device), first].clamp(max=1)
     centre_x = (1 - width) * uniform(count, -1, 1, rng)
     centre_y = (1 - height) * uniform(count, -1, 1, rng)
     angle = uniform(count, -math.radians(config.rotate), math.radians(config.rotate), rng)

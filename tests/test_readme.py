@@ -1,0 +1,67 @@
+"""What the README shows is run as it stands, on a small folder of drawn shapes; only the training time is shortened."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from featurestore.cli import cli
+from tests.trainers import shapes
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shapes.write(tmp_path / "photos", train=8, test=3)
+    (tmp_path / "photos" / "train" / "cross").rename(tmp_path / "photos" / "train" / "rose")
+    (tmp_path / "photos" / "test" / "cross").rename(tmp_path / "photos" / "test" / "rose")
+    query = tmp_path / "photos" / "test" / "rose" / "000.png"
+    (tmp_path / "query.jpg").write_bytes(query.read_bytes())
+    (tmp_path / "labels.csv").write_text(f"path,label\n{query.relative_to(tmp_path)},rose\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_command_and_the_python_lines_run(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("featurestore ")]
+    assert len(lines) >= 9
+    for line in lines:
+        arguments = shlex.split(line.replace("--minutes 30", "--epochs 1"))[1:]
+        result = CliRunner().invoke(cli, arguments)
+        assert result.exit_code == 0, (line, result.output, result.exception)
+    assert (workplace / "hits.png").exists()
+    assert (workplace / "run" / "encoder.onnx").exists()
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), {})  # the page's own lines
+    assert "KnnResult(k=5" in capsys.readouterr().out
+
+
+def test_every_make_target_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z-]+)", README))
+    assert named
+    assert named <= targets
+
+
+def test_every_link_leads_to_a_file() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_command_and_every_option_has_help() -> None:
+    context = cli.make_context("featurestore", [], resilient_parsing=True)
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        assert command.help, name
+        assert [p.name for p in command.params if isinstance(p, click.Option) and not p.help] == [], name

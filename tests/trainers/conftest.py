@@ -1,0 +1,36 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.trainers import shapes
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    """Networks of this size are faster on one thread than on several, and do not disturb their neighbours."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed() -> Iterator[None]:
+    """Every test starts from the same random state and leaves torch as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture(scope="session")
+def shapes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 256 training and 80 test images of four drawn shapes."""
+    return shapes.write(tmp_path_factory.mktemp("shapes") / "shapes", train=64, test=20)
+
+
+@pytest.fixture
+def few_shapes(tmp_path: Path) -> Path:
+    """A folder of 24 training and 8 test images, small enough to train on in a second."""
+    return shapes.write(tmp_path / "few", train=6, test=2)

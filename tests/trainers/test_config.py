@@ -1,0 +1,83 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from featurestore.errors import ConfigError
+from trainers.config import Config, parse_assignments, read_toml, resolve
+from trainers.methods.simclr import SimCLRSettings
+
+
+def test_later_layers_win_and_the_method_brings_its_defaults() -> None:
+    config = resolve({"method": "simclr", "epochs": 5, "image_size": 96}, {"epochs": 7, "simclr": {"temperature": 0.2}})
+    assert (config.method, config.epochs) == ("simclr", 7)
+    assert config.settings == SimCLRSettings(temperature=0.2)
+    assert config.augment.blur == (0.5, 0.5)
+    assert resolve({"method": "byol", "image_size": 96}).augment.blur == (1.0, 0.1)
+
+
+def test_small_images_are_not_blurred_unless_asked() -> None:
+    assert resolve({"image_size": 32}).augment.blur == (0.0, 0.0)
+    assert resolve({"image_size": 32, "augment": {"blur": [0.5, 0.5]}}).augment.blur == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("method", ["byol", "simclr"])
+def test_a_saved_configuration_reads_back_as_itself(method: str) -> None:
+    config = resolve({"method": method, "minutes": 2, "augment": {"flip": 0}, "optimizer": {"name": "adamw"}})
+    again = resolve(tomllib.loads(config.to_toml()))
+    assert again == config
+    assert again.hash() == config.hash()
+
+
+def test_the_hash_follows_the_settings() -> None:
+    assert resolve({"seed": 1}).hash() != resolve({"seed": 2}).hash()
+
+
+def test_assignments_are_read_as_toml_or_as_text() -> None:
+    layer = parse_assignments(["optimizer.lr=0.1", "augment.blur=[0.5, 0.5]", "backbone=resnet18", "epochs=3"])
+    assert layer == {"optimizer": {"lr": 0.1}, "augment": {"blur": [0.5, 0.5]}, "backbone": "resnet18", "epochs": 3}
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        ({"method": "nonsense"}, ["nonsense", "byol", "simclr"]),
+        ({"epoch": 3}, ["epoch", "did you mean 'epochs'"]),
+        ({"augment": {"flp": 0}}, ["augment.flp", "did you mean 'flip'"]),
+        ({"method": "byol", "simclr": {"temperature": 1}}, ["simclr", "unknown"]),
+        ({"method": "simclr", "simclr": {"temprature": 1}}, ["simclr.temprature", "temperature"]),
+        ({"epochs": "many"}, ["epochs", "expected int", "many"]),
+        ({"epochs": True}, ["epochs", "expected int"]),
+        ({"optimizer": 3}, ["optimizer", "table"]),
+        ({"optimizer": {"name": "sgdd"}}, ["optimizer.name", "'sgd'", "'adamw'"]),
+        ({"augment": {"blur": [1]}}, ["augment.blur", "2 values"]),
+        ({"augment": {"flip": 1.5}}, ["augment.flip", "probability"]),
+        ({"augment": {"crop_min": 0}}, ["crop_min"]),
+        ({"batch_size": 1}, ["batch_size", "at least 2"]),
+        ({"minutes": -1}, ["minutes"]),
+        ({"optimizer": {"lr": 0}}, ["lr > 0"]),
+    ],
+)
+def test_what_is_wrong_is_named(layer: dict[str, object], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(layer)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_an_assignment_without_a_value_is_refused() -> None:
+    with pytest.raises(ConfigError, match="key=value"):
+        parse_assignments(["epochs"])
+
+
+def test_unreadable_toml_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="expected a TOML file"):
+        read_toml(tmp_path / "absent.toml")
+    (tmp_path / "bad.toml").write_text("epochs = = 3")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        read_toml(tmp_path / "bad.toml")
+
+
+def test_defaults_are_those_of_the_documented_command() -> None:
+    config = resolve()
+    assert (config.method, config.backbone, config.image_size) == ("byol", "resnet18", 32)
+    assert isinstance(config, Config)

@@ -1,0 +1,101 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from featurestore.encoder import Card, Encoder
+from featurestore.errors import DiskError, ExportError
+from featurestore.preprocess import Preprocess
+from trainers import export as exporting
+from trainers.backbones import Conv4, feature_dim
+from trainers.export import EncoderGraph, check_pixels, export
+
+RECORD = Preprocess(size=16, shorter_side=16)
+
+
+def card(backbone: nn.Module, record: Preprocess = RECORD) -> Card:
+    return Card(record, feature_dim(backbone), "simclr", "conv4", "online", {"count": 3, "sha256": "ab"}, "cd", "0")
+
+
+def test_the_file_carries_its_card_and_says_what_torch_says(tmp_path: Path) -> None:
+    backbone = Conv4(width=4).eval()
+    path = export(backbone, card(backbone), tmp_path / "new folder" / "encoder.onnx")
+    encoder = Encoder(path)
+    assert encoder.card == card(backbone)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
+    mean, std = torch.tensor(RECORD.mean), torch.tensor(RECORD.std)
+    x = ((torch.from_numpy(pixels) / 255 - mean) / std).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        expected = backbone(x).numpy()
+    np.testing.assert_allclose(encoder.encode(pixels), expected, atol=1e-4)
+    assert [p.name for p in path.parent.iterdir()] == ["encoder.onnx"]  # one file, weights inside
+
+
+def test_two_exports_of_one_network_have_one_fingerprint(tmp_path: Path) -> None:
+    backbone = Conv4(width=4).eval()
+    first, second = (Encoder(export(backbone, card(backbone), tmp_path / name)) for name in ("a.onnx", "b.onnx"))
+    assert first.fingerprint == second.fingerprint
+
+
+def test_a_network_that_onnx_runs_differently_is_refused_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drifted(self: Encoder, pixels: np.ndarray) -> np.ndarray:
+        return genuine(self, pixels) * np.float32(1.01)
+
+    genuine = Encoder.encode
+    monkeypatch.setattr(Encoder, "encode", drifted)
+    backbone = Conv4(width=4).eval()
+    with pytest.raises(ExportError, match=r"batch of 7.*disagrees|disagrees with torch in a batch of 7"):
+        export(backbone, card(backbone), tmp_path / "encoder.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_whose_answer_depends_on_the_batch_is_refused(tmp_path: Path) -> None:
+    class LooksAround(Conv4):
+        def forward(self, x: Tensor) -> Tensor:
+            own = super().forward(x)
+            return own - own.mean(dim=0, keepdim=True)
+
+    backbone = LooksAround(width=4).eval()
+    with pytest.raises(ExportError, match="batches of 1"):
+        export(backbone, card(backbone), tmp_path / "encoder.onnx")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    backbone = Conv4(width=4).eval()
+    with pytest.raises(DiskError, match="cannot be written"):
+        export(backbone, card(backbone), tmp_path / "file" / "encoder.onnx")
+
+
+def test_check_images_are_awkward_and_all_different() -> None:
+    pixels = check_pixels(RECORD)
+    assert pixels.shape == (7, 16, 16, 3)
+    assert len({image.tobytes() for image in pixels}) == 7
+
+
+def test_normalisation_inside_the_graph_is_the_records() -> None:
+    record = Preprocess(size=2, shorter_side=2, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    graph = EncoderGraph(nn.Flatten(), record)
+    out = graph(torch.full((1, 2, 2, 3), 51, dtype=torch.uint8)).view(3, 4)
+    expected = torch.tensor([(0.2 - 0.1) / 0.4, (0.2 - 0.2) / 0.5, (0.2 - 0.3) / 0.6])
+    torch.testing.assert_close(out, expected[:, None].expand(3, 4), atol=1e-6, rtol=0)
+
+
+def test_the_card_is_json_with_a_version_and_no_paths(tmp_path: Path) -> None:
+    backbone = Conv4(width=4)
+    record = json.loads(card(backbone).to_json())
+    assert record["card_version"] == 1
+    assert set(record["preprocess"]) == {"size", "shorter_side", "resize", "interpolation", "mean", "std"}
+    assert str(tmp_path) not in json.dumps(record)
+
+
+def test_the_exporter_keeps_quiet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    backbone = Conv4(width=4).eval()
+    export(backbone, card(backbone), tmp_path / "encoder.onnx")
+    assert capfd.readouterr().out == ""
+    assert exporting.OPSET >= 18

@@ -1,0 +1,166 @@
+"""What every method owes the loop, checked for every entry of METHODS."""
+
+import copy
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trainers import monitor
+from trainers.config import Config, resolve
+from trainers.methods import METHODS, Method, Progress
+from trainers.methods.byol import BYOL
+from trainers.methods.simclr import SimCLR
+from trainers.optim import make_optimizer
+from trainers.run import build
+
+AT = Progress(step=3, epoch=1, fraction=0.25)
+SMALL = {"byol": {"hidden": 32, "dim": 16}, "simclr": {"hidden": 32, "dim": 16}}
+
+
+def config_of(name: str) -> Config:
+    return resolve({"method": name, "backbone": "conv4", "image_size": 16, name: SMALL[name]})
+
+
+@pytest.fixture(params=sorted(METHODS))
+def method(request: pytest.FixtureRequest) -> Method:
+    made, _ = build(config_of(request.param))
+    return made.train()
+
+
+def batch(method: Method, count: int = 12, seed: int = 1) -> list[Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    return [torch.randn(count, 3, spec.size, spec.size, generator=rng) for spec in method.views]
+
+
+def steps(method: Method, optimizer: torch.optim.Optimizer, seeds: Sequence[int]) -> list[float]:
+    losses = []
+    for seed in seeds:
+        at = Progress(seed, 0, seed / 10)
+        step = method.loss(batch(method, seed=seed), at)
+        step.loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+        method.after_step(step.carry, at)
+        losses.append(step.loss.item())
+    return losses
+
+
+def teacher_parameters(method: Method) -> dict[str, nn.Parameter]:
+    return {name: p for name, p in method.named_parameters() if not p.requires_grad and "teacher" in name}
+
+
+def test_a_loss_is_a_finite_scalar_and_the_projections_are_detached(method: Method) -> None:
+    step = method.loss(batch(method), AT)
+    assert step.loss.shape == ()
+    assert torch.isfinite(step.loss)
+    assert len(step.projections) == 12
+    assert not step.projections.requires_grad
+
+
+def test_a_loss_called_twice_gives_the_same_number_and_moves_no_parameter(method: Method) -> None:
+    before = {name: p.clone() for name, p in method.named_parameters()}
+    first, second = (method.loss(batch(method), AT).loss for _ in range(2))
+    assert torch.equal(first, second)
+    assert all(torch.equal(before[name], p) for name, p in method.named_parameters())
+
+
+def test_every_trainable_parameter_gets_a_gradient_and_the_teacher_none(method: Method) -> None:
+    method.loss(batch(method), AT).loss.backward()  # type: ignore[no-untyped-call]
+    without = [
+        name for name, p in method.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())
+    ]
+    assert without == []
+    assert all(p.grad is None for p in teacher_parameters(method).values())
+
+
+def test_after_step_moves_the_teacher_and_nothing_else(method: Method) -> None:
+    step = method.loss(batch(method), AT)
+    with torch.no_grad():
+        for parameter in method.parameters():
+            if parameter.requires_grad:
+                parameter.add_(1.0)  # now student and teacher differ everywhere
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    method.after_step(step.carry, AT)
+    moved = {name for name, value in method.state_dict().items() if not torch.equal(before[name], value)}
+    assert moved == set(teacher_parameters(method))
+
+
+def test_a_saved_and_loaded_method_goes_on_as_if_never_stopped(method: Method) -> None:
+    optimizer = make_optimizer(method, config_of("byol").optimizer)
+    steps(method, optimizer, [1, 2, 3])
+    saved = copy.deepcopy(method.state_dict()), copy.deepcopy(optimizer.state_dict())
+    uninterrupted = steps(method, optimizer, [4, 5, 6])
+
+    name = next(name for name, cls in METHODS.items() if type(method) is cls)
+    torch.manual_seed(99)
+    fresh = build(config_of(name))[0].train()
+    fresh.load_state_dict(saved[0])
+    optimizer = make_optimizer(fresh, config_of("byol").optimizer)
+    optimizer.load_state_dict(saved[1])
+    assert steps(fresh, optimizer, [4, 5, 6]) == uninterrupted
+
+
+def test_the_exported_backbone_is_the_one_that_learns(method: Method) -> None:
+    method.loss(batch(method), AT).loss.backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is not None for p in method.export_backbone.parameters())
+    assert method.export_branch == "online"
+
+
+def test_byol_uses_batch_statistics_of_the_teachers_own() -> None:
+    method = build(config_of("byol"))[0].train()
+    assert isinstance(method, BYOL)
+    statistics = next(b for name, b in method.teacher.named_buffers() if name.endswith("running_mean"))
+    before = statistics.clone()
+    method.loss(batch(method), AT)
+    assert method.teacher.training
+    assert not torch.equal(before, statistics)
+
+
+def test_byol_swaps_the_views_between_student_and_teacher() -> None:
+    method = build(config_of("byol"))[0].train()
+    assert isinstance(method, BYOL)
+    one, two = batch(method)
+    online, teacher = copy.deepcopy(method.online), copy.deepcopy(method.teacher)
+    expected = torch.zeros(())
+    for student_view, teacher_view in ((one, two), (two, one)):
+        p = method.predictor(online(student_view))
+        t = teacher(teacher_view)
+        cosines = torch.nn.functional.cosine_similarity(p, t)
+        expected = expected + (2 - 2 * cosines).mean()
+    torch.testing.assert_close(method.loss([one, two], AT).loss, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_byol_teacher_momentum_rises_to_one_along_a_cosine() -> None:
+    method = build(config_of("byol"))[0]
+    momenta = [method.after_step(None, Progress(0, 0, f))["teacher_momentum"] for f in (0.0, 0.5, 1.0)]
+    assert momenta == pytest.approx([0.99, 0.995, 1.0])
+
+
+def test_simclr_sees_both_views_in_one_batch_of_statistics() -> None:
+    method = build(config_of("simclr"))[0].train()
+    assert isinstance(method, SimCLR)
+    tracked = next(b for name, b in method.backbone.named_buffers() if name.endswith("num_batches_tracked"))
+    method.loss(batch(method), AT)
+    assert tracked.item() == 1
+
+
+def test_feature_std_is_one_on_the_sphere_and_zero_at_a_point() -> None:
+    assert monitor.feature_std(torch.randn(4000, 32)) == pytest.approx(1.0, abs=0.02)
+    assert monitor.feature_std(torch.ones(100, 32) + 1e-6 * torch.randn(100, 32)) < 1e-3
+
+
+def test_rankme_counts_dimensions() -> None:
+    orthogonal = torch.eye(8).repeat(4, 1)
+    assert monitor.rankme(orthogonal) == pytest.approx(8, rel=1e-3)
+    assert monitor.rankme(torch.outer(torch.randn(50), torch.randn(8))) == pytest.approx(1, rel=1e-3)
+
+
+@pytest.mark.parametrize(("std", "rank", "word"), [(0.02, 20.0, "nearly equal"), (0.9, 1.1, "on a line")])
+def test_collapse_is_named_with_a_cure(std: float, rank: float, word: str) -> None:
+    verdict = monitor.collapse(std, rank)
+    assert verdict is not None
+    assert word in verdict
+    assert "cure" in verdict
+    assert monitor.collapse(1.0, 20.0) is None

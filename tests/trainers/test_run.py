@@ -1,0 +1,368 @@
+"""Training runs: their files, their errors, and resuming as if never stopped."""
+
+import json
+import os
+import signal
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+import trainers.run
+from featurestore.encoder import Encoder
+from featurestore.errors import ConfigError, Interrupted, SourceError, TrainingError
+from featurestore.progress import Listener
+from trainers import checkpoint, data, train
+from trainers import cli as commands
+from trainers.config import resolve
+from trainers.loop import Clock
+from trainers.methods.simclr import SimCLR
+from trainers.run import Run, build, export_run, export_untrained
+
+TINY: dict[str, Any] = {
+    "method": "simclr",
+    "backbone": "conv4",
+    "image_size": 16,
+    "batch_size": 8,
+    "precision": "32-true",
+    "simclr": {"hidden": 16, "dim": 8},
+}
+
+
+class Notes(Listener):
+    """Remembers what was said, and presses Ctrl-C after a number of training steps."""
+
+    def __init__(self, interrupt_after: int | None = None) -> None:
+        self.lines: list[str] = []
+        self._left, self._training = interrupt_after, False
+
+    def start(self, what: str, total: int | None) -> None:
+        self._training = what == "training"
+
+    def advance(self, amount: int = 1, detail: str = "") -> None:
+        if self._training and self._left is not None and amount == 1:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture
+def no_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the export out, which takes longer than the tiny trainings here, where a test looks at the checkpoint alone."""
+    monkeypatch.setattr(trainers.run, "export", lambda backbone, card, out: out)
+
+
+def test_a_run_leaves_its_four_files(few_shapes: Path, tmp_path: Path) -> None:
+    run = train(few_shapes, tmp_path / "run", labels="folders", epochs=2, **TINY)
+    assert {p.name for p in run.out.iterdir()} == {"encoder.onnx", "checkpoint.pt", "config.toml", "metrics.jsonl"}
+    assert [line["epoch"] for line in run.metrics] == [1, 2]
+    assert {"loss", "lr", "feature_std", "rankme", "knn_top1", "images_per_second", "seconds"} <= run.metrics[0].keys()
+    saved = tomllib.loads((run.out / "config.toml").read_text())
+    assert (saved["method"], saved["epochs"], saved["simclr"]["hidden"], saved["device"]) == ("simclr", 2, 16, "cpu")
+    card = Encoder(run.encoder).card
+    assert card.trained_on["count"] == 24  # the 8 images of test were not trained on
+    assert (card.method, card.backbone, card.config_hash) == ("simclr", "conv4", run.config.hash())
+
+
+def test_labels_change_nothing_but_the_monitor(few_shapes: Path, tmp_path: Path) -> None:
+    seen = train(few_shapes, tmp_path / "a", labels="folders", epochs=2, **TINY)
+    blind = train(few_shapes, tmp_path / "b", epochs=2, **TINY)
+    assert "knn_top1" not in blind.metrics[0]
+    assert [m["loss"] for m in seen.metrics] == [m["loss"] for m in blind.metrics]
+    assert seen.encoder.read_bytes() == blind.encoder.read_bytes()
+
+
+@pytest.mark.usefixtures("no_export")
+@pytest.mark.parametrize("method", ["byol", "simclr"])
+@pytest.mark.parametrize("stop", [2, 3, 5])  # within an epoch, at its end, within the next
+def test_resumed_equals_never_stopped(method: str, stop: int, few_shapes: Path, tmp_path: Path) -> None:
+    settings = {**TINY, "method": method, method: {"hidden": 16, "dim": 8}, "epochs": 3}
+    if method != "simclr":
+        del settings["simclr"]
+    whole = train(few_shapes, tmp_path / "whole", **settings)
+    with pytest.raises(Interrupted, match="--resume"):
+        train(few_shapes, tmp_path / "parts", listener=Notes(interrupt_after=stop), **settings)
+    parts = train(few_shapes, tmp_path / "parts", resume=True)
+    first, second = (checkpoint.load(run.out / "checkpoint.pt") for run in (whole, parts))
+    assert first["step"] == second["step"] == 9
+    assert all(torch.equal(value, second["method"][name]) for name, value in first["method"].items())
+    assert [m["epoch"] for m in parts.metrics] == [1, 2, 3]
+    assert [m["loss"] for m in parts.metrics][-1] == whole.metrics[-1]["loss"]
+
+
+@pytest.mark.usefixtures("no_export")
+def test_the_handler_of_ctrl_c_is_put_back(few_shapes: Path, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted):
+        train(few_shapes, tmp_path / "run", listener=Notes(interrupt_after=1), epochs=2, **TINY)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_finished_run_resumes_to_itself(few_shapes: Path, tmp_path: Path) -> None:
+    run = train(few_shapes, tmp_path / "run", epochs=1, **TINY)
+    before = run.encoder.read_bytes()
+    run.encoder.unlink()
+    assert train(few_shapes, tmp_path / "run", resume=True).encoder.read_bytes() == before
+
+
+def test_export_run_writes_the_same_encoder_again(few_shapes: Path, tmp_path: Path) -> None:
+    run = train(few_shapes, tmp_path / "run", epochs=1, **TINY)
+    assert export_run(run.out, tmp_path / "again.onnx").read_bytes() == run.encoder.read_bytes()
+
+
+def test_the_untrained_encoder_says_so_and_differs(few_shapes: Path, tmp_path: Path) -> None:
+    run = train(few_shapes, tmp_path / "run", epochs=1, **TINY)
+    untrained = Encoder(export_untrained(run.config, tmp_path / "untrained.onnx"))
+    assert untrained.card.method == "untrained"
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    assert not np.allclose(untrained.encode(pixels), Encoder(run.encoder).encode(pixels))
+
+
+@pytest.mark.usefixtures("no_export")
+def test_minutes_bound_the_training(few_shapes: Path, tmp_path: Path) -> None:
+    run = train(few_shapes, tmp_path / "run", minutes=0.02, **TINY)
+    assert run.metrics[-1]["fraction"] == 1.0
+    assert run.metrics[-1]["seconds"] >= 1.2
+    assert run.metrics[0]["fraction"] < 1.0 or len(run.metrics) == 1
+
+
+def test_a_clock_counts_epochs_or_minutes() -> None:
+    by_epochs = Clock(steps_per_epoch=4, epochs=2, minutes=None, step=6)
+    assert (by_epochs.fraction, by_epochs.now().epoch, by_epochs.done) == (0.75, 1, False)
+    by_minutes = Clock(steps_per_epoch=4, epochs=2, minutes=2, step=100, seconds=90)
+    assert (by_minutes.fraction, by_minutes.done) == (0.75, False)
+    assert Clock(4, 2, 2, 100, 121).done
+
+
+def test_images_that_cannot_be_read_are_left_out_and_told(few_shapes: Path, tmp_path: Path) -> None:
+    (few_shapes / "train" / "disc" / "broken.jpg").write_bytes(b"no image")
+    notes = Notes()
+    run = train(few_shapes, tmp_path / "run", epochs=1, listener=notes, **TINY)
+    assert Encoder(run.encoder).card.trained_on["count"] == 24
+    assert any("broken.jpg" in line and "1 files could not be read" in line for line in notes.lines)
+
+
+@pytest.mark.usefixtures("no_export")
+def test_a_batch_larger_than_the_collection_is_the_collection(few_shapes: Path, tmp_path: Path) -> None:
+    run = train(few_shapes, tmp_path / "run", epochs=3, **{**TINY, "batch_size": 1000})
+    assert run.metrics[-1]["step"] == 3
+
+
+def fails(kind: type[Exception], words: list[str], source: Path, out: Path, **settings: Any) -> None:
+    with pytest.raises(kind) as caught:
+        train(source, out, **{**TINY, "epochs": 1, **settings})
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert not (out / "encoder.onnx").exists()
+
+
+def test_bad_input_is_named_and_leaves_no_run(few_shapes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    empty, unreadable = tmp_path / "empty", tmp_path / "unreadable"
+    empty.mkdir()
+    unreadable.mkdir()
+    for number in range(10):
+        (unreadable / f"{number}.png").write_bytes(b"text")
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for path in few_shapes.glob("train/*/*.png"):
+        (flat / f"{path.parent.name}-{path.name}").write_bytes(path.read_bytes())
+    fails(SourceError, ["absent", "found nothing there"], tmp_path / "absent", out)
+    fails(SourceError, ["empty", "expected images"], empty, out)
+    fails(SourceError, ["none of 10 files", "0.png", "not an image"], unreadable, out)
+    fails(ConfigError, ["augment.flp", "flip"], few_shapes, out, augment={"flp": 0})
+    fails(ConfigError, ["moco", "byol", "simclr"], few_shapes, out, method="moco")
+    fails(ConfigError, ["conv4", "at least 16"], few_shapes, out, image_size=8)
+    fails(ConfigError, ["--labels folders", "class folders"], flat, out, labels="folders")
+    fails(ConfigError, ["cuda", "not there"], few_shapes, out, device="cuda")
+    assert not out.exists()
+
+
+def test_too_few_images_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "two"
+    folder.mkdir()
+    for number in range(2):
+        Image.new("RGB", (20, 20), (number, 0, 0)).save(folder / f"{number}.png")
+    fails(TrainingError, ["at least 8", "found 2"], folder, tmp_path / "run")
+
+
+@pytest.mark.usefixtures("no_export")
+def test_a_run_is_not_overwritten(few_shapes: Path, tmp_path: Path) -> None:
+    run = train(few_shapes, tmp_path / "run", epochs=1, **TINY)
+    before = (run.out / "checkpoint.pt").read_bytes()
+    with pytest.raises(TrainingError, match=r"already.*--resume"):
+        train(few_shapes, tmp_path / "run", epochs=1, **TINY)
+    assert (run.out / "checkpoint.pt").read_bytes() == before
+
+
+@pytest.mark.usefixtures("no_export")
+def test_resume_refuses_other_settings_other_images_and_no_run(few_shapes: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="expected a checkpoint"):
+        train(few_shapes, tmp_path / "none", resume=True)
+    train(few_shapes, tmp_path / "run", epochs=1, **TINY)
+    with pytest.raises(ConfigError, match="differ: epochs"):
+        train(few_shapes, tmp_path / "run", resume=True, epochs=5)
+    next(few_shapes.glob("train/disc/*.png")).unlink()
+    with pytest.raises(TrainingError, match="23 now, 24 then"):
+        train(few_shapes, tmp_path / "run", resume=True)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(
+    few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: SimCLR, views: Any, at: Any) -> Any:
+        step = genuine(self, views, at)
+        return step._replace(loss=step.loss * float("nan"))
+
+    genuine = SimCLR.loss
+    monkeypatch.setattr(SimCLR, "loss", broken)
+    fails(TrainingError, ["nan", "optimizer.lr"], few_shapes, tmp_path / "run")
+
+
+@pytest.mark.usefixtures("no_export")
+def test_a_damaged_checkpoint_is_named_and_pickled_code_is_not_run(few_shapes: Path, tmp_path: Path) -> None:
+    train(few_shapes, tmp_path / "run", epochs=1, **TINY)
+    path = tmp_path / "run" / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(TrainingError, match="cannot be read"):
+        export_run(tmp_path / "run", tmp_path / "x.onnx")
+    torch.save({"method": Notes()}, path)  # an arbitrary object
+    with pytest.raises(TrainingError, match="cannot be read"):
+        export_run(tmp_path / "run", tmp_path / "x.onnx")
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    checkpoint.save(path, {"step": 1})
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(TrainingError, match="No space left"):
+        checkpoint.save(path, {"step": 2})
+    monkeypatch.undo()
+    assert checkpoint.load(path) == {"step": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_batches_cover_an_epoch_and_depend_on_seed_and_epoch_alone() -> None:
+    first = torch.cat(list(data.batches(10, 3, seed=1, epoch=0)))
+    assert len(first) == len(set(first.tolist())) == 9
+    assert torch.equal(first, torch.cat(list(data.batches(10, 3, seed=1, epoch=0))))
+    assert not torch.equal(first, torch.cat(list(data.batches(10, 3, seed=1, epoch=1))))
+    assert not torch.equal(first, torch.cat(list(data.batches(10, 3, seed=2, epoch=0))))
+
+
+def test_learning_beats_the_untrained_network(shapes_folder: Path, tmp_path: Path) -> None:
+    settings = {
+        **TINY,
+        "batch_size": 64,
+        "simclr": {"hidden": 128, "dim": 64, "temperature": 0.3},
+        "augment": {
+            "rotate": 10,
+            "crop_min": 0.4,
+            "brightness": 0.8,
+            "contrast": 0.8,
+            "saturation": 0.8,
+            "hue": 0.4,
+            "solarize": [0.5, 0.5],
+        },
+    }
+    run = train(shapes_folder, tmp_path / "run", labels="folders", epochs=25, **settings)
+    before = knn_of(export_untrained(run.config, tmp_path / "untrained.onnx"), shapes_folder)
+    after = knn_of(run.encoder, shapes_folder)
+    assert after == pytest.approx(
+        run.metrics[-1]["knn_top1"], abs=0.03
+    )  # the monitor's figure is the exported encoder's
+    assert after > before + 0.2, (before, after)
+
+
+def knn_of(encoder_path: Path, folder: Path) -> float:
+    """Nearest-neighbour accuracy of test against train, written without the library's own measure."""
+    encoder = Encoder(encoder_path)
+    arrays = {}
+    for split in ("train", "test"):
+        paths = sorted((folder / split).glob("*/*.png"))
+        pixels = np.stack([np.asarray(Image.open(p).resize((16, 16), Image.Resampling.BICUBIC)) for p in paths])
+        x = encoder.encode(pixels)
+        arrays[split] = x / np.linalg.norm(x, axis=1, keepdims=True), [p.parent.name for p in paths]
+    scores = arrays["test"][0] @ arrays["train"][0].T
+    right = 0
+    for row, truth in zip(scores, arrays["test"][1], strict=True):
+        weight: dict[str, float] = {}
+        for i in np.argsort(-row)[:20]:
+            weight[arrays["train"][1][i]] = weight.get(arrays["train"][1][i], 0) + np.exp(row[i] / 0.07)
+        right += max(weight, key=lambda name: weight[name]) == truth
+    return right / len(scores)
+
+
+@pytest.mark.usefixtures("no_export")
+def test_a_method_broken_on_purpose_is_reported_as_collapsed(
+    few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def attract_only(self: SimCLR, views: Any, at: Any) -> Any:
+        z1, z2 = (self.backbone(view) for view in views)
+        spread = torch.cat([z1, z2]).var(dim=0).mean()  # nothing keeps vectors apart, this pulls them together
+        return genuine(self, views, at)._replace(loss=spread, projections=z1.detach())
+
+    notes = Notes()
+    train(few_shapes, tmp_path / "healthy", epochs=3, listener=notes, **TINY)
+    assert not any("collapse" in line for line in notes.lines)
+    genuine = SimCLR.loss
+    monkeypatch.setattr(SimCLR, "loss", attract_only)
+    train(few_shapes, tmp_path / "broken", epochs=40, listener=notes, **{**TINY, "optimizer": {"lr": 8.0}})
+    assert sum("collapse" in line for line in notes.lines) == 1
+
+
+def test_the_command_trains_and_prints_json(few_shapes: Path, tmp_path: Path) -> None:
+    arguments = [
+        str(few_shapes),
+        "--out",
+        str(tmp_path / "run"),
+        "--method",
+        "simclr",
+        "--backbone",
+        "conv4",
+        "--image-size",
+        "16",
+    ]
+    arguments += [
+        "--batch-size",
+        "8",
+        "--epochs",
+        "1",
+        "--set",
+        "simclr.hidden=16",
+        "--set",
+        "augment.flip=0",
+        "--json",
+    ]
+    result = CliRunner().invoke(commands.train, arguments)
+    assert result.exit_code == 0, result.output
+    printed = json.loads(result.stdout)
+    assert printed["epoch"] == 1
+    assert Path(printed["encoder"]).exists()
+    assert Run(tmp_path / "run", build_config(tmp_path)).config.augment.flip == 0
+
+
+def build_config(tmp_path: Path) -> Any:
+    config = resolve(tomllib.loads((tmp_path / "run" / "config.toml").read_text()))
+    build(config)  # what was saved can be built
+    return config
+
+
+def test_an_option_given_twice_is_refused(few_shapes: Path, tmp_path: Path) -> None:
+    arguments = [str(few_shapes), "--out", str(tmp_path / "run"), "--epochs", "1", "--set", "epochs=2"]
+    result = CliRunner().invoke(commands.train, arguments)
+    assert isinstance(result.exception, ConfigError)
+    assert "epochs" in str(result.exception)

@@ -1,0 +1,176 @@
+"""Augmentation: no-ops change nothing, each operation equals its per-image reference, each image has draws of its own."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import Generator, Tensor
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as reference
+
+from trainers import views
+from trainers.views import AugmentConfig, ViewSpec, augment
+
+NOTHING = AugmentConfig(crop_min=1, aspect=1, flip=0, jitter=0, grey=0, blur=(0, 0), solarize=(0, 0))
+
+
+def rng(seed: int = 0) -> Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def pictures(count: int = 8, side: int = 16) -> Tensor:
+    """Smooth random pictures, uint8 (count, 3, side, side)."""
+    coarse = torch.rand(count, 3, 4, 4, generator=rng(9))
+    return (torch.nn.functional.interpolate(coarse, size=side, mode="bilinear") * 255).to(torch.uint8)
+
+
+def view(config: AugmentConfig, images: Tensor, size: int = 16, seed: int = 0) -> Tensor:
+    return augment(images, ViewSpec(size, config.blur[0], config.solarize[0], config), rng(seed))
+
+
+def with_only(**changes: object) -> AugmentConfig:
+    return dataclasses.replace(NOTHING, **changes)  # type: ignore[arg-type]
+
+
+def test_nothing_asked_nothing_changed() -> None:
+    images = pictures()
+    torch.testing.assert_close(view(NOTHING, images), images / 255, atol=1e-5, rtol=0)
+
+
+def test_a_view_is_floats_between_0_and_1_of_the_size_asked_for() -> None:
+    out = view(AugmentConfig(solarize=(0.5, 0), rotate=20), pictures(32, 20), size=12)
+    assert out.shape == (32, 3, 12, 12)
+    assert out.dtype == torch.float32
+    assert out.min() >= 0
+    assert out.max() <= 1
+
+
+def test_the_seed_alone_decides() -> None:
+    images = pictures()
+    assert torch.equal(view(AugmentConfig(), images, seed=3), view(AugmentConfig(), images, seed=3))
+    assert not torch.equal(view(AugmentConfig(), images, seed=3), view(AugmentConfig(), images, seed=4))
+
+
+def test_every_image_of_a_batch_has_draws_of_its_own() -> None:
+    same = pictures(1).expand(16, -1, -1, -1)
+    out = view(AugmentConfig(flip=0, grey=0, jitter=1), same)
+    gaps = torch.cdist(out.flatten(1), out.flatten(1)) + torch.eye(16)
+    assert gaps.min() > 1e-3
+
+
+def test_flip_mirrors() -> None:
+    images = pictures()
+    torch.testing.assert_close(view(with_only(flip=1), images), images.flip(3) / 255, atol=1e-5, rtol=0)
+
+
+def test_rotation_turns_by_at_most_the_angle_and_both_ways() -> None:
+    boxes = views.crop_boxes(2000, with_only(rotate=30.0), rng())
+    angles = torch.rad2deg(torch.atan2(boxes[:, 1, 0], boxes[:, 0, 0]))
+    assert angles.abs().max() <= 30.001
+    assert abs(float(angles.mean())) < 1.5
+    assert float(angles.std()) == pytest.approx(60 / math.sqrt(12), rel=0.05)
+
+
+def test_crops_lie_inside_with_the_area_and_aspect_asked_for() -> None:
+    boxes = views.crop_boxes(4000, with_only(crop_min=0.2, crop_max=0.6, aspect=4 / 3), rng())
+    width, height, x, y = boxes[:, 0, 0], boxes[:, 1, 1], boxes[:, 0, 2], boxes[:, 1, 2]
+    area, aspect = width * height, width / height
+    assert area.min() >= 0.199
+    assert area.max() <= 0.601
+    assert aspect.min() >= 3 / 4 - 1e-3
+    assert aspect.max() <= 4 / 3 + 1e-3
+    assert float(area.mean()) == pytest.approx(0.4, abs=0.01)
+    assert float(aspect.log().mean()) == pytest.approx(0, abs=0.02)
+    assert ((x.abs() + width) <= 1.0001).all()
+    assert ((y.abs() + height) <= 1.0001).all()
+
+
+def test_crops_have_the_moments_of_torchvisions() -> None:
+    side, count = 200, 1500
+    transform = v2.RandomResizedCrop(8, scale=(0.2, 1.0), ratio=(3 / 4, 4 / 3))
+    theirs = []
+    for _ in range(count):
+        drawn = transform.make_params([torch.empty(3, side, side)])
+        theirs.append([drawn["width"] / side, drawn["height"] / side])
+    reference_sides = torch.tensor(theirs)
+    boxes = views.crop_boxes(count, with_only(crop_min=0.2, aspect=4 / 3), rng())
+    ours = torch.stack([boxes[:, 0, 0], boxes[:, 1, 1]], dim=1)
+    torch.testing.assert_close(ours.mean(dim=0), reference_sides.mean(dim=0), atol=0.03, rtol=0)
+    torch.testing.assert_close(ours.std(dim=0), reference_sides.std(dim=0), atol=0.03, rtol=0)
+
+
+def test_a_crop_is_the_part_of_the_picture_that_its_box_names() -> None:
+    images = pictures(1, 32).float() / 255
+    quarter = torch.tensor([[[0.5, 0.0, -0.5], [0.0, 0.5, 0.5]]])  # left, lower
+    torch.testing.assert_close(views.resample(images, quarter, 16), images[:, :, 16:, :16], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
+def test_a_colour_operation_equals_torchvisions_with_the_same_factor(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factor = 0.7  # below one nothing is cut off, so that the order of cutting cannot matter
+    monkeypatch.setattr(views, "uniform", lambda count, low, high, _: torch.full((count,), factor if high > 1 else low))
+    config = with_only(jitter=1, brightness=0, contrast=0, saturation=0, hue=0)
+    x = pictures() / 255
+    ours = views.apply_colour(
+        x,
+        views.colour_matrices(
+            x,
+            dataclasses.replace(config, **{name: 0.4}),  # type: ignore[arg-type]
+            rng(),
+        ),
+    )
+    theirs = getattr(reference, f"adjust_{name}")(x, factor)
+    torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=0)
+
+
+def test_hue_turns_colours_keeps_luma_and_leaves_grey_alone() -> None:
+    turn, back = views._hue_rotation(torch.tensor([1.0, -1.0]))[:, :3, :3]
+    red, grey, luma = torch.tensor([0.6, 0.3, 0.3]), torch.full((3,), 0.4), torch.tensor(views.GREY)
+    assert (turn @ red - red).abs().max() > 0.1
+    torch.testing.assert_close((turn @ red) @ luma, red @ luma, atol=2e-3, rtol=0)
+    torch.testing.assert_close(turn @ grey, grey, atol=2e-3, rtol=0)
+    torch.testing.assert_close(turn @ back, torch.eye(3), atol=1e-5, rtol=0)
+
+
+def test_grey_has_three_equal_channels_of_the_luma() -> None:
+    images = pictures()
+    out = view(with_only(grey=1), images)
+    torch.testing.assert_close(out, reference.rgb_to_grayscale(images / 255, num_output_channels=3), atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("field", "probability"), [("flip", 0.3), ("grey", 0.2), ("jitter", 0.8)])
+def test_probabilities_hold(field: str, probability: float) -> None:
+    images = pictures(1).expand(3000, -1, -1, -1)
+    out = view(with_only(**{field: probability}), images)
+    changed = (out - images / 255).abs().amax(dim=(1, 2, 3)) > 1e-4
+    assert float(changed.float().mean()) == pytest.approx(probability, abs=0.04)
+
+
+def test_the_order_of_colour_operations_differs_between_images() -> None:
+    x = pictures(1).expand(600, -1, -1, -1) / 255
+    matrices = views.colour_matrices(x, with_only(jitter=1, brightness=0, contrast=0.9, saturation=0, hue=0), rng())
+    assert matrices.shape == (600, 3, 4)
+    assert matrices.std(dim=0).max() > 0.1
+
+
+def test_blur_equals_a_gaussian_of_the_drawn_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "uniform", lambda count, low, high, _: torch.full((count,), 1.3))
+    x = pictures(4, 224)[:, :, :, :] / 255
+    ours = views.blur(x, rng())
+    theirs = reference.gaussian_blur(x, kernel_size=[9, 9], sigma=[1.3, 1.3])
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+
+
+def test_solarize_inverts_the_bright_half() -> None:
+    images = pictures()
+    out = view(with_only(solarize=(1.0, 0.0)), images)
+    torch.testing.assert_close(out, reference.solarize(images / 255, 0.5), atol=1e-4, rtol=0)
+
+
+def test_two_views_take_their_own_probabilities() -> None:
+    first, second = views.two_views(AugmentConfig(blur=(1.0, 0.1), solarize=(0.0, 0.2)), 32)
+    assert (first.blur, first.solarize, second.blur, second.solarize) == (1.0, 0.0, 0.1, 0.2)
+    assert first.size == second.size == 32
