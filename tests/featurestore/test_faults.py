@@ -1,0 +1,266 @@
+"""What happens to a store when processes die, disks fill up, and several work at once."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featurestore import FeatureStore, lock
+from featurestore.errors import DiskError, StoreBusy
+from tests.featurestore import children
+from tests.featurestore.children import Child
+from tests.featurestore.fakes import COLOURS, paint
+
+COUNT = 40
+State = dict[str, tuple[int, list[float]]]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty pictures, all of other colours."""
+    folder = tmp_path_factory.mktemp("many")
+    for number in range(COUNT):
+        paint(folder / f"{number:02}.png", (255, 6 * number, 0))
+    return folder
+
+
+def state(store: FeatureStore) -> State:
+    """Id and vector of each item by its file name, after a look at everything that must hold in any store."""
+    entries = store.sql(
+        "SELECT i.id, i.path, i.sha256 = v.sha256 AS own, v.row FROM items i LEFT JOIN vectors v ON v.item = i.id ORDER BY i.id"
+    ).to_pylist()
+    [encoder] = store.info()["encoders"]
+    rows = [entry["row"] for entry in entries]
+    assert all(entry["own"] for entry in entries), "an item without a vector, or with that of other content"
+    assert len({e["id"] for e in entries}) == len({e["path"] for e in entries}) == len(entries)
+    assert len(set(rows)) == len(rows)
+    assert all(row < encoder["rows"] for row in rows)
+    assert store.sql("SELECT count(*) AS n FROM vectors WHERE item NOT IN (SELECT id FROM items)").to_pylist() == [
+        {"n": 0}
+    ]
+    ids, x, _ = store.features()
+    vectors = dict(zip(ids.tolist(), x.tolist(), strict=True))
+    return {Path(e["path"]).name: (e["id"], vectors[e["id"]]) for e in entries}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, encoder: Path, many: Path) -> State:
+    """The state after a run that nothing disturbed."""
+    store = FeatureStore.open(tmp_path_factory.mktemp("undisturbed") / "my.store", encoder)
+    store.index(many, labels="folders")
+    assert len(state(store)) == COUNT
+    return state(store)
+
+
+def finish(path: Path, encoder: Path, many: Path, undisturbed: State) -> None:
+    """Whatever a dead process left: it is consistent, and the next run completes it."""
+    store = FeatureStore.open(path, encoder)
+    if (path / "catalog.duckdb").exists() and store.info()["encoders"]:
+        before = state(store)
+        assert before == {name: undisturbed[name] for name in before}
+    else:
+        before = {}
+    report = store.index(many, labels="folders")
+    assert (report.added, report.unchanged) == (COUNT - len(before), len(before))
+    assert state(store) == undisturbed
+    [vectors] = (path / "vectors").iterdir()
+    assert vectors.stat().st_size == COUNT * 24
+    assert sorted(p.name for p in path.iterdir()) == ["catalog.duckdb", "encoders", "lock", "vectors"]
+
+
+# -- SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("moment", "nth", "kept"),
+    [
+        ("before there is a catalog", 1, 0),
+        ("before the catalog has its name", 1, 0),
+        ("before the encoder is known", 1, 0),
+        ("before the vectors", 1, 0),
+        ("within the vectors", 1, 0),
+        ("between vectors and catalog", 1, 0),
+        ("between vectors and catalog", 3, 16),
+        ("within the vectors", 4, 24),
+        ("within the catalog", 3, 16),
+        ("after the catalog", 2, 16),
+        ("after the catalog", 5, 40),
+    ],
+)
+def test_killed_at_a_moment(
+    tmp_path: Path, encoder: Path, many: Path, undisturbed: State, moment: str, nth: int, kept: int
+) -> None:
+    path = tmp_path / "my.store"
+    with Child(children.index_until, path, encoder, many, moment, nth) as child:
+        assert child.wait() == -signal.SIGKILL
+    if kept:
+        assert len(FeatureStore.open(path).features()[0]) == kept
+    finish(path, encoder, many, undisturbed)
+
+
+def test_killed_at_random_and_again_and_again(tmp_path: Path, encoder: Path, many: Path, undisturbed: State) -> None:
+    with Child(children.index, tmp_path / "whole.store", encoder, many) as child:
+        assert child.hear() == "begin"
+        began = time.monotonic()
+        assert child.hear() == "end"
+        whole = time.monotonic() - began
+    moments = random.Random(7)
+    for attempt in range(14):
+        path = tmp_path / f"{attempt // 2}.store"  # each store is killed twice
+        with Child(children.index, path, encoder, many) as child:
+            assert child.hear() == "begin"
+            time.sleep(moments.random() * whole)
+            child.process.kill()
+            child.wait()
+        if attempt % 2:
+            finish(path, encoder, many, undisturbed)
+
+
+# -- a full disk
+
+
+@pytest.mark.parametrize(
+    ("limit", "named"),
+    [
+        (0, "the vectors"),
+        (6 * 24 - 1, "the vectors"),
+        (24 * COUNT, "the vectors"),
+        (5000, "the catalog"),  # room for the vectors, none for the catalog's log
+    ],
+)
+def test_a_full_disk_is_named_and_costs_nothing(
+    store_path: Path, encoder: Path, colours: Path, many: Path, limit: int, named: str
+) -> None:
+    before = state(FeatureStore.open(store_path))
+    with Child(children.index_on_a_full_disk, store_path, encoder, many, limit) as child:
+        kind, text = child.hear()
+    assert kind == "DiskError"
+    assert {
+        "the vectors": ".f16: 40 vectors could not be written",
+        "the catalog": "catalog.duckdb could not be written",
+    }[named] in text
+    assert "File too large" in text
+    assert "free some space and run the same command again" in text
+    store = FeatureStore.open(store_path)
+    assert state(store) == before
+    assert len(store.search(6, k=5)) == 5
+    assert store.index(many).added == COUNT
+    assert len(state(store)) == COUNT + 6
+
+
+def test_a_disk_too_full_for_a_new_store_is_named(
+    tmp_path: Path, encoder: Path, many: Path, undisturbed: State
+) -> None:
+    path = tmp_path / "my.store"
+    for limit in (0, 300, 20_000):
+        with Child(children.index_on_a_full_disk, path, encoder, many, limit) as child:
+            kind, text = child.hear()
+        assert kind == "DiskError", text
+        assert str(path) in text
+    finish(path, encoder, many, undisturbed)
+
+
+# -- several processes
+
+
+def test_a_second_writer_is_refused_in_words(store_path: Path, colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "WAIT_SECONDS", 0.2)
+    store = FeatureStore.open(store_path)
+    with Child(children.hold_writer_lock, store_path, 60.0) as child:
+        assert child.hear() == "held"
+        with pytest.raises(StoreBusy, match=rf"is being written by process {child.pid}; wait for it, then try again"):
+            store.index(colours)
+        assert len(store.search(6, k=5)) == 5  # readers are not held up
+    assert store.index(colours).unchanged == 6  # the lock died with its holder
+
+
+def test_a_second_writer_waits_for_the_first(store_path: Path, colours: Path) -> None:
+    with Child(children.hold_writer_lock, store_path, 0.3) as child:
+        assert child.hear() == "held"
+        assert FeatureStore.open(store_path).index(colours).unchanged == 6
+
+
+def test_a_store_that_cannot_be_locked_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match="cannot be written: No such file"), lock.only_writer(tmp_path / "absent"):
+        pass
+
+
+def test_readers_work_while_a_writer_indexes(store_path: Path, encoder: Path, many: Path) -> None:
+    store = FeatureStore.open(store_path, encoder)
+    sizes: list[int] = []
+    with Child(children.index_slowly, store_path, encoder, many) as child:
+        assert child.hear() == "begin"
+        while not child.pipe.poll():
+            found = store.search(6, k=100)
+            assert found.ids[0] != 6
+            assert len(store.features()[0]) >= len(found) + 1
+            assert store.info()["items"] >= len(found) + 1
+            sizes.append(len(found))
+        assert child.hear() == "end"
+    assert sizes == sorted(sizes)
+    assert sizes[0] < COUNT + 5  # some of it was searched while it grew
+    assert len(sizes) >= 3
+    assert len(store.search(6, k=100)) == COUNT + 5
+
+
+# -- Ctrl-C at the command line
+
+SLOW = """
+import time
+from tests.featurestore.children import Encoder, small_batches
+from featurestore.catalog import Catalog
+from featurestore.cli import main
+small_batches()
+encode, commit = Encoder.encode, Catalog.commit
+def slow(self, pixels):
+    time.sleep(0.05)
+    return encode(self, pixels)
+def told(self, *args):
+    commit(self, *args)
+    print("committed", flush=True)
+Encoder.encode, Catalog.commit = slow, told
+main()
+"""
+
+
+def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(
+    tmp_path: Path, encoder: Path, many: Path, undisturbed: State
+) -> None:
+    path = tmp_path / "my.store"
+    arguments = ["index", str(path), str(many), "--encoder", str(encoder), "--labels", "folders"]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, "-c", SLOW, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root) as run:  # fmt: skip
+        assert run.stdout is not None
+        assert run.stdout.readline() == "committed\n"
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=20)
+    assert run.returncode == 130
+    [line] = errors.strip().splitlines()
+    kept = len(state(FeatureStore.open(path)))
+    assert (
+        line
+        == f"featurestore: interrupted; {kept} images were encoded and are kept: run the same command again to go on"
+    )
+    assert 8 <= kept < COUNT
+    finish(path, encoder, many, undisturbed)
+
+
+def test_readers_in_threads_do_not_disturb_each_other(store: FeatureStore) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def search(number: int) -> Any:
+        return (
+            FeatureStore.open(store.path)
+            .search(number % 6 + 1, k=1, where="id > 0" if number % 2 else None)
+            .ids.tolist()
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(search, range(12)))
+    assert found[:6] == found[6:]
+    assert len(COLOURS) == 6

@@ -1,0 +1,390 @@
+"""Searching, measuring and reading a store. The expected numbers are cosines of colours."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from featurestore import FeatureStore, index
+from featurestore.errors import DiskError, EvaluationError, ImageError, QueryError, StoreCorrupt
+from featurestore.sheet import COLUMNS, GAP, TEXT, TILE
+from tests.featurestore.fakes import COLOURS, paint, unit
+
+CYAN, YELLOW, WHITE, BLUE, GREEN, RED = range(1, 7)  # ids of the shared store
+HALF, THIRD, TWO_THIRDS = math.sqrt(1 / 2), math.sqrt(1 / 3), math.sqrt(2 / 3)
+
+
+# -- search
+
+
+@pytest.mark.parametrize(
+    ("name", "ids", "scores"),
+    [
+        ("red", [RED, YELLOW, WHITE, CYAN, BLUE, GREEN], [1, HALF, THIRD, 0, 0, 0]),
+        ("white", [WHITE, CYAN, YELLOW, BLUE, GREEN, RED], [1, TWO_THIRDS, TWO_THIRDS, THIRD, THIRD, THIRD]),
+        ("green", [GREEN, CYAN, YELLOW, WHITE, BLUE, RED], [1, HALF, HALF, THIRD, 0, 0]),
+        ("cyan", [CYAN, WHITE, BLUE, GREEN, YELLOW, RED], [1, TWO_THIRDS, HALF, HALF, 0.5, 0]),
+    ],
+)
+def test_hits_come_in_the_order_of_their_cosines(
+    store: FeatureStore, tmp_path: Path, name: str, ids: list[int], scores: list[float]
+) -> None:
+    found = store.search(paint(tmp_path / "query.png", COLOURS[name], size=32))
+    assert found.ids.tolist() == ids
+    np.testing.assert_allclose(found.scores, scores, atol=2e-3)
+    names = {number: Path(path).stem for number, path in zip(found.ids.tolist(), found.paths, strict=True)}
+    assert names == {1: "cyan", 2: "yellow", 3: "white", 4: "blue", 5: "green", 6: "red"}
+    assert found.labels == [{1: "mixed", 2: "mixed", 3: "plain"}.get(i, "primary") for i in ids]
+
+
+def test_a_path_an_image_and_a_vector_find_the_same(store: FeatureStore, tmp_path: Path) -> None:
+    colours = ((255, 40, 0), (200, 0, 90), (3, 220, 7), (90, 90, 0))
+    path = paint(tmp_path / "query.png", *colours)
+    by_path = store.search(path)
+    for query in (str(path), Image.open(path), unit(*colours), unit(*colours).astype(np.float64) * 17):
+        found = store.search(query)
+        assert found.ids.tolist() == by_path.ids.tolist()
+        np.testing.assert_allclose(found.scores, by_path.scores, atol=1e-5)
+    order = sorted(range(1, 7), key=lambda i: -float(unit(*colours) @ unit(list(sorted_colours())[i - 1])))
+    assert by_path.ids.tolist() == order
+
+
+def sorted_colours() -> list[tuple[int, int, int]]:
+    """The colours in the order of their ids."""
+    return [COLOURS[name] for name in ("cyan", "yellow", "white", "blue", "green", "red")]
+
+
+def test_an_image_that_lies_on_its_side_is_searched_upright(store: FeatureStore, tmp_path: Path) -> None:
+    path = paint(tmp_path / "upright.png", (255, 0, 0), (255, 0, 0), (0, 0, 255), (0, 0, 255))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(path).rotate(90).save(tmp_path / "turned.png", exif=exif)
+    expected = store.search(path).scores
+    np.testing.assert_allclose(store.search(tmp_path / "turned.png").scores, expected)
+    np.testing.assert_allclose(store.search(Image.open(tmp_path / "turned.png")).scores, expected)
+
+
+def test_an_item_finds_the_others(store: FeatureStore) -> None:
+    found = store.search(RED, k=3)
+    assert found.ids.tolist() == [YELLOW, WHITE, CYAN]
+    np.testing.assert_allclose(found.scores, [HALF, THIRD, 0], atol=2e-3)
+    assert store.search(np.int64(RED), k=1).ids.tolist() == [YELLOW]
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 6, 7, 1000])
+def test_k_hits_come_back_when_there_are_so_many(store: FeatureStore, k: int) -> None:
+    assert len(store.search(unit((255, 0, 0)), k=k)) == min(k, 6)
+    assert len(store.search(RED, k=k)) == min(k, 5)
+
+
+@pytest.mark.parametrize(
+    ("where", "ids"),
+    [
+        ("label = 'mixed'", [YELLOW, CYAN]),
+        ("label <> 'primary'", [YELLOW, WHITE, CYAN]),
+        ("id IN (SELECT id FROM items WHERE path LIKE '%blue%')", [BLUE]),
+        ("FALSE", []),
+        ("split = 'train'", []),
+    ],
+)
+def test_where_limits_the_hits(store: FeatureStore, where: str, ids: list[int]) -> None:
+    assert store.search(unit((255, 0, 0)), where=where).ids.tolist() == ids
+    assert store.search(RED, where=where).ids.tolist() == ids
+    assert store.search(RED, where=f"({where}) OR id = {RED}").ids.tolist() == ids
+
+
+def test_a_where_still_gives_k_hits_when_k_exist(store: FeatureStore) -> None:
+    assert store.search(unit((255, 0, 0)), k=2, where="label = 'primary'").ids.tolist() == [RED, BLUE]
+
+
+@pytest.mark.parametrize("query", [3.5, None, ["a.png"], b"a.png", (1, 2), {}])
+def test_a_query_of_another_kind_is_refused(store: FeatureStore, query: Any) -> None:
+    with pytest.raises(QueryError, match=f"found {type(query).__name__}"):
+        store.search(query)
+
+
+@pytest.mark.parametrize(
+    "vector", [np.zeros(12), np.full(12, np.nan), np.array([np.inf] + [0.0] * 11), np.zeros(12, np.float32)]
+)
+def test_a_vector_without_direction_is_refused(store: FeatureStore, vector: Any) -> None:
+    with pytest.raises(QueryError, match="expected finite numbers that are not all zero"):
+        store.search(vector)
+
+
+@pytest.mark.parametrize("shape", [(11,), (13,), (1, 12), ()])
+def test_a_vector_of_another_shape_is_refused(store: FeatureStore, shape: tuple[int, ...]) -> None:
+    with pytest.raises(QueryError, match=r"expected the shape \(12,\)"):
+        store.search(np.ones(shape))
+
+
+def test_an_image_that_the_encoder_cannot_tell_is_refused(store: FeatureStore, tmp_path: Path) -> None:
+    with pytest.raises(QueryError, match="gave a vector that is zero or not finite"):
+        store.search(paint(tmp_path / "black.png", (0, 0, 0)))
+
+
+def test_a_file_that_is_no_image_is_refused(store: FeatureStore, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("rose")
+    with pytest.raises(ImageError, match=r"text\.jpg': expected an image file; not an image"):
+        store.search(tmp_path / "text.jpg")
+    with pytest.raises(ImageError, match="no such file"):
+        store.search(tmp_path / "absent.jpg")
+    with pytest.raises(ImageError, match="a folder"):
+        store.search(tmp_path)
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_a_k_below_one_is_refused(store: FeatureStore, k: int) -> None:
+    with pytest.raises(QueryError, match="expected at least 1"):
+        store.search(RED, k=k)
+
+
+@pytest.mark.parametrize("number", [0, 7, -1])
+def test_an_id_that_no_item_has_is_refused(store: FeatureStore, number: int) -> None:
+    with pytest.raises(QueryError, match=f"item {number}: the store has no such item"):
+        store.search(number)
+    with pytest.raises(QueryError, match=f"item {number}: the store has no such item"):
+        store.search(number, where="label = 'mixed'")
+
+
+# -- matches
+
+
+def test_matches_convert(store: FeatureStore) -> None:
+    found = store.search(RED, k=2)
+    rows = found.to_json()
+    assert json.loads(json.dumps(rows)) == rows
+    assert [list(row) for row in rows] == [["rank", "score", "id", "path", "label"]] * 2
+    assert [(r["rank"], r["id"], r["label"]) for r in rows] == [(1, YELLOW, "mixed"), (2, WHITE, "plain")]
+    table = found.to_arrow()
+    assert isinstance(table, pa.Table)
+    assert table.column_names == ["rank", "score", "id", "path", "label"]
+    assert [{**r, "score": round(r["score"], 6)} for r in table.to_pylist()] == rows
+    assert store.search(RED, where="FALSE").to_arrow().num_rows == 0
+
+
+def test_the_contact_sheet_shows_query_and_hits(store: FeatureStore, tmp_path: Path) -> None:
+    path = store.search(RED, k=3).sheet(tmp_path / "hits.png")
+    assert path == tmp_path / "hits.png"
+    with Image.open(path) as sheet:
+        assert sheet.size == (GAP + 4 * (TILE + GAP), 30 + TILE + TEXT + GAP + GAP)
+        centres = [sheet.getpixel((GAP + place * (TILE + GAP) + TILE // 2, 30 + TILE // 2)) for place in range(4)]
+    assert centres == [COLOURS["red"], COLOURS["yellow"], COLOURS["white"], COLOURS["cyan"]]
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == ["hits.png"]
+
+
+def test_the_contact_sheet_breaks_into_rows(store: FeatureStore, tmp_path: Path) -> None:
+    store.search(Image.new("RGB", (8, 8), "red"), k=6).sheet(tmp_path / "hits.png")
+    with Image.open(tmp_path / "hits.png") as sheet:
+        assert sheet.size == (GAP + COLUMNS * (TILE + GAP), 30 + 2 * (TILE + TEXT + GAP) + GAP)
+
+
+def test_a_contact_sheet_without_hits_or_files_is_drawn(tmp_path: Path, encoder: Path) -> None:
+    gone = paint(tmp_path / "s" / "gone.png", (1, 2, 3))
+    store = FeatureStore.open(tmp_path / "my.store", encoder)
+    store.index(tmp_path / "s")
+    gone.unlink()
+    store.search(unit((1, 1, 1)), where="FALSE").sheet(tmp_path / "none.png")
+    store.search(unit((1, 1, 1))).sheet(tmp_path / "gone.png")
+    with Image.open(tmp_path / "gone.png") as sheet:
+        assert sheet.getpixel((GAP + TILE // 2, 30 + TILE // 2)) == (0xEE, 0xEE, 0xEE)
+
+
+@pytest.mark.parametrize("name", ["hits.xyz", "hits", "absent/hits.png"])
+def test_a_sheet_that_cannot_be_written_is_named(store: FeatureStore, tmp_path: Path, name: str) -> None:
+    with pytest.raises(DiskError, match=r"hits.*could not be written.*expected a name such as hits\.png"):
+        store.search(RED).sheet(tmp_path / name)
+
+
+# -- k-NN
+
+
+def labelled_store(folder: Path, encoder: Path, entries: list[tuple[str, tuple[int, int, int]]]) -> FeatureStore:
+    for place, (where, colour) in enumerate(entries):
+        paint(folder / "source" / where / f"{place:03}.png", colour)
+    store = FeatureStore.open(folder / "my.store", encoder)
+    store.index(folder / "source", labels="folders")
+    return store
+
+
+def random_entries(splits: bool) -> list[tuple[str, tuple[int, int, int]]]:
+    """Forty pictures of three classes that overlap; every fourth is a copy of another."""
+    rng = np.random.default_rng(5)
+    centres = np.array([(200, 60, 60), (60, 200, 60), (140, 140, 60)])
+    entries: list[tuple[str, tuple[int, int, int]]] = []
+    for place in range(40):
+        c = int(rng.integers(3))
+        r, g, b = (int(v) for v in np.clip(centres[c] + rng.integers(-60, 61, 3), 1, 255))
+        colour = entries[place // 2][1] if place % 4 == 3 else (r, g, b)
+        entries.append((f"{'test' if place % 3 == 0 else 'train'}/class{c}" if splits else f"class{c}", colour))
+    return entries
+
+
+def naive_knn(store: FeatureStore, k: int, temperature: float, leave_one_out: bool) -> tuple[float, float]:
+    """Top-1 and top-5 by loops over what `features` gives."""
+    ids, x, y = store.features()
+    split = {row["id"]: row["split"] for row in store.sql("SELECT id, split FROM items").to_pylist()}
+    everything = list(range(len(ids)))
+    test = everything if leave_one_out else [i for i in everything if split[int(ids[i])] == "test"]
+    train = everything if leave_one_out else [i for i in everything if split[int(ids[i])] == "train"]
+    scores = x @ x.T
+    classes = sorted(set(y))
+    top1 = top5 = 0
+    for i in test:
+        nearest = sorted((j for j in train if not (leave_one_out and i == j)), key=lambda j: (-scores[i, j], j))[:k]
+        votes = dict.fromkeys(classes, 0.0)
+        for j in nearest:
+            votes[y[j]] += math.exp(scores[i, j] / temperature)
+        ranked = [c for c in sorted(classes, key=lambda c: -votes[c]) if votes[c] > 0]
+        top1 += ranked[0] == y[i]
+        top5 += y[i] in ranked[:5]
+    return top1 / len(test), top5 / len(test)
+
+
+@pytest.mark.parametrize("splits", [True, False])
+def test_knn_equals_the_naive_loop(
+    tmp_path: Path, encoder: Path, splits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = labelled_store(tmp_path, encoder, random_entries(splits))
+    for block in (7, 65_536):
+        monkeypatch.setattr(index, "BLOCK", block)
+        report = store.knn(k=(1, 2, 5, 20), temperature=0.07)
+        assert report.split == ("train->test" if splits else "leave-one-out")
+        assert (report.n_train, report.n_test) == ((26, 14) if splits else (40, 40))
+        for result in report.results:
+            expected = naive_knn(store, result.k, 0.07, leave_one_out=not splits)
+            assert (result.top1, result.top5) == (pytest.approx(expected[0]), pytest.approx(expected[1]))
+        assert 0.3 < report.results[0].top1 < 1  # the case is neither hopeless nor trivial
+    assert sum(c.n for c in report.classes) == report.n_test
+
+
+def test_leave_one_out_leaves_out_itself_and_not_its_copy(tmp_path: Path, encoder: Path) -> None:
+    store = labelled_store(tmp_path, encoder, [("a", (250, 5, 5)), ("b", (250, 5, 5)), ("a", (5, 250, 5)), ("a", (5, 250, 5)), ("a", (5, 250, 5))])  # fmt: skip
+    report = store.knn(k=1)
+    assert report.results[0].top1 == pytest.approx(3 / 5)  # the first two take each other's label
+    assert report.to_json()["results"][0]["k"] == 1
+
+
+def test_knn_by_hand(tmp_path: Path, encoder: Path) -> None:
+    entries = [("train/warm", (255, 0, 0)), ("train/warm", (255, 30, 0)), ("train/cold", (0, 0, 255)),
+               ("test/warm", (255, 60, 0)), ("test/cold", (0, 60, 255)), ("test/cold", (255, 0, 40))]  # fmt: skip
+    report = labelled_store(tmp_path, encoder, entries).knn(k=1)
+    assert report.results[0].top1 == pytest.approx(2 / 3)
+    assert {c.label: (c.n, c.recall, c.precision) for c in report.classes} == {
+        "cold": (2, 0.5, 1.0),
+        "warm": (1, 1.0, 0.5),
+    }
+    assert report.to_json().keys() == {
+        "protocol",
+        "encoder",
+        "split",
+        "temperature",
+        "n_train",
+        "n_test",
+        "results",
+        "classes",
+    }
+
+
+def test_unlabelled_items_do_not_count(store: FeatureStore, tmp_path: Path, colours: Path) -> None:
+    (tmp_path / "labels.csv").write_text(f"path,label\n{colours}/plain/white.png,\n")
+    store.label(tmp_path / "labels.csv")
+    assert store.knn(k=4).n_train == 5
+
+
+def test_knn_without_labels_is_refused(tmp_path: Path, encoder: Path) -> None:
+    store = labelled_store(tmp_path, encoder, [(".", (1, 2, 3)), (".", (3, 2, 1))])
+    with pytest.raises(EvaluationError, match="k-NN needs labels, the store has none"):
+        store.knn(k=1)
+
+
+@pytest.mark.parametrize(("k", "reason"), [(6, "k = 6 is more than the 5"), ((1, 9), "k = 9 is more than the 5"), (0, "at least 1"), (-1, "at least 1"), ((), "at least 1")])  # fmt: skip
+def test_a_k_that_cannot_be_is_refused(store: FeatureStore, k: Any, reason: str) -> None:
+    with pytest.raises(EvaluationError, match=reason):
+        store.knn(k=k)
+
+
+def test_a_temperature_that_cannot_be_is_refused(store: FeatureStore) -> None:
+    with pytest.raises(EvaluationError, match="expected more than 0"):
+        store.knn(k=1, temperature=0)
+
+
+# -- reading
+
+
+def test_features_by_split(tmp_path: Path, encoder: Path) -> None:
+    store = labelled_store(
+        tmp_path, encoder, [("train/a", (255, 0, 0)), ("test/b", (0, 255, 0)), ("train", (0, 0, 255))]
+    )
+    ids, x, y = store.features(split="train")
+    assert ids.tolist() == [2, 3]
+    np.testing.assert_allclose(x, [unit((0, 0, 255)), unit((255, 0, 0))], atol=1e-3)
+    assert x.dtype == np.float32
+    assert y.tolist() == [None, "a"]
+    assert store.features()[0].tolist() == [1, 2, 3]
+    ids, x, y = store.features(split="val")
+    assert (ids.shape, x.shape, y.shape) == ((0,), (0, 12), (0,))
+
+
+def test_info_counts(store: FeatureStore) -> None:
+    found = store.info()
+    assert {key: found[key] for key in ("items", "labelled", "removed", "failures", "splits", "labels")} == {
+        "items": 6, "labelled": 6, "removed": 0, "failures": 0, "splits": {"(none)": 6}, "labels": {"mixed": 2, "plain": 1, "primary": 3},
+    }  # fmt: skip
+    [held] = found["encoders"]
+    assert (held["dim"], held["vectors"], held["rows"], held["method"]) == (12, 6, 6, "quadrants")
+    assert found["bytes"] == sum(p.stat().st_size for p in store.path.rglob("*") if p.is_file())
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_info_bears_files_that_come_and_go(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_file = Path.is_file
+
+    def vanishing(self: Path) -> bool:
+        there = is_file(self)
+        if self.name == "catalog.duckdb.wal":
+            self.unlink()
+        return there
+
+    (store.path / "indexes").mkdir()
+    (store.path / "indexes" / "catalog.duckdb.wal").touch()
+    monkeypatch.setattr(Path, "is_file", vanishing)
+    assert store.info()["items"] == 6
+
+
+def test_sql_reads_the_tables(store: FeatureStore) -> None:
+    assert store.sql("SELECT count(*) AS n FROM items JOIN vectors ON item = id").to_pylist() == [{"n": 6}]
+    assert store.sql("SELECT dim, rows FROM encoders").to_pylist() == [{"dim": 12, "rows": 6}]
+    assert store.sql("SELECT * FROM failures").num_rows == 0
+
+
+# -- a store whose files were changed by others
+
+
+def test_an_encoder_that_was_changed_is_named(store: FeatureStore, colours: Path) -> None:
+    [path] = (store.path / "encoders").iterdir()
+    path.write_bytes(path.read_bytes().replace(b"quadrants", b"QUADRANTS"))
+    with pytest.raises(StoreCorrupt, match=r"expected the fingerprint \w{16}…, found \w{16}…; the file was changed"):
+        store.search(colours / "primary" / "red.png")
+    path.unlink()
+    with pytest.raises(StoreCorrupt, match="is missing; put the encoder"):
+        store.search(colours / "primary" / "red.png")
+    assert store.search(RED, k=1).ids.tolist() == [YELLOW]  # needs no encoder
+
+
+def test_a_vector_file_that_was_shortened_is_named(store: FeatureStore, colours: Path) -> None:
+    [path] = (store.path / "vectors").iterdir()
+    path.write_bytes(path.read_bytes()[: 4 * 24])
+    for call in (
+        lambda: store.search(RED),
+        lambda: store.features(),
+        lambda: store.knn(1),
+        lambda: store.index(colours),
+    ):
+        with pytest.raises(StoreCorrupt, match="counts 6 rows of 24 bytes, the file holds 4"):
+            call()
+    assert path.stat().st_size == 4 * 24

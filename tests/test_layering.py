@@ -1,0 +1,197 @@
+"""The layering of the two packages, read from their imports, and what it promises to a program that runs without torch."""
+
+import ast
+import json
+import subprocess
+import sys
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "tests" / "featurestore" / "golden"
+PACKAGES = ("featurestore", "trainers")
+ALONE = ("losses", "heads", "ema", "schedules", "evaluation", "classifiers")  # import nothing of ours but errors
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of both packages by its dotted name."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def imports(module: str, at_run_time: bool = True) -> frozenset[str]:
+    """What a module imports anywhere in its text, dotted; without what stands under TYPE_CHECKING when `at_run_time`."""
+    path = modules()[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and at_run_time and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
+            origin = ".".join(part for part in (base, node.module) if part)
+            for alias in node.names:
+                dotted = f"{origin}.{alias.name}"
+                found.add(dotted if dotted in modules() else origin)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(path.read_text()))
+    return frozenset(found)
+
+
+def importers(library: str) -> list[str]:
+    return sorted(m for m in modules() if any(name.split(".")[0] == library for name in imports(m, at_run_time=False)))
+
+
+def is_ours(name: str) -> bool:
+    return name.split(".")[0] in PACKAGES
+
+
+def test_the_reading_of_imports_is_right() -> None:
+    """The other tests would pass on an empty list."""
+    assert {"featurestore.errors", "featurestore.preprocess", "onnxruntime", "json"} <= imports("featurestore.encoder")
+    assert "featurestore.images" in imports("featurestore.store")  # from featurestore import images
+    assert "featurestore.evaluation.knn" in imports("featurestore.store")
+    assert "pandas" in imports("featurestore.results", at_run_time=False) - imports("featurestore.results")
+    assert len(modules()) > 20
+
+
+def test_featurestore_never_imports_torch_or_trainers() -> None:
+    found = {m for library in ("torch", "trainers", "torchvision", "timm", "lightning") for m in importers(library)}
+    assert {m for m in found if m.split(".")[0] == "featurestore"} == set()
+
+
+@pytest.mark.parametrize(
+    ("library", "owner"),
+    [("duckdb", "featurestore.catalog"), ("faiss", "featurestore.index"), ("onnxruntime", "featurestore.encoder")],
+)
+def test_each_engine_is_imported_by_one_module(library: str, owner: str) -> None:
+    assert [m for m in importers(library) if m.startswith("featurestore")] == [owner]
+
+
+def test_click_is_imported_by_the_command_lines_only() -> None:
+    assert importers("click") == ["featurestore.cli", "trainers.cli"]
+
+
+def test_the_four_parts_of_a_store_do_not_know_one_another() -> None:
+    parts = {f"featurestore.{name}" for name in ("catalog", "vectors", "index", "encoder")}
+    for part in parts:
+        assert imports(part, at_run_time=False) & parts == set(), part
+
+
+def test_parts_that_stand_alone_import_nothing_of_ours_but_errors() -> None:
+    checked = []
+    for module in modules():
+        parts = module.split(".")
+        if len(parts) > 1 and parts[1] in ALONE:
+            ours = {name for name in imports(module, at_run_time=False) if is_ours(name)}
+            assert ours <= {"featurestore.errors"}, module
+            checked.append(module)
+    assert {"featurestore.evaluation.knn", "trainers.losses"} <= set(checked)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_imports_go_round_in_a_circle(package: str) -> None:
+    own = [m for m in modules() if m.split(".")[0] == package and m != package]
+    graph = {m: {name for name in imports(m) if name in own and name != m} for m in own}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(own)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_public_names_are_sorted_and_there(package: str) -> None:
+    tree = ast.parse(modules()[package].read_text())
+    [names] = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    assert names == sorted(names)
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    defined = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    assert set(names) <= imported | defined
+
+
+# -- what it promises
+
+
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+
+
+def test_the_command_line_loads_neither_torch_nor_trainers() -> None:
+    code = """
+import sys, json, featurestore.cli
+from featurestore.cli import cli
+import click
+cli.list_commands(click.Context(cli))
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+"""
+    done = python(code)
+    assert (done.returncode, done.stderr) == (0, "")
+    loaded = json.loads(done.stdout)
+    assert {"torch", "trainers", "timm", "lightning", "sklearn", "onnx", "pandas", "matplotlib"} & set(loaded) == set()
+    assert "featurestore" in loaded
+
+
+BLOCKED = """
+import importlib.abc, sys
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "trainers", "timm", "lightning", "sklearn", "onnx", "onnxscript", "torchvision", "pandas", "matplotlib"}:
+            raise ModuleNotFoundError(f"{name} is not installed here", name=name)
+sys.meta_path.insert(0, Blocker())
+from featurestore.cli import main
+for words in (["index", *sys.argv[1:3], "--encoder", sys.argv[3], "--labels", "folders"], ["search", sys.argv[1], sys.argv[4]], ["knn", sys.argv[1], "--k", "1"]):
+    sys.argv = ["featurestore", *words, "--json"]
+    try:
+        main()
+    except SystemExit as done:
+        assert not done.code, done.code
+"""
+
+
+def test_index_search_and_knn_need_no_training_library(tmp_path: Path) -> None:
+    from PIL import Image
+
+    broken_exif = b"Exif\0\0II*\0\x08\0\0\0\xff\xff"
+    for name, colour in (
+        ("warm/a.jpg", "red"),
+        ("warm/b.jpg", "orange"),
+        ("cold/c.jpg", "blue"),
+        ("cold/d.jpg", "navy"),
+    ):
+        (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 16), colour).save(tmp_path / "source" / name, exif=broken_exif)
+    done = python(
+        BLOCKED,
+        str(tmp_path / "my.store"),
+        str(tmp_path / "source"),
+        str(GOLDEN / "encoder.onnx"),
+        str(GOLDEN / "picture.jpg"),
+    )
+    assert done.stderr == ""  # nor a warning of the broken EXIF blocks
+    assert done.returncode == 0
+    index, search, knn = json.loads("[" + done.stdout.replace("}\n[", "},\n[").replace("]\n{", "],\n{") + "]")
+    assert index["added"] == 4
+    assert sorted(hit["id"] for hit in search) == [1, 2, 3, 4]
+    assert knn["results"] == [{"k": 1, "top1": 1.0, "top5": 1.0}]
