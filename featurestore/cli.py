@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from featurestore.errors import FeatureStoreError, Interrupted
+from featurestore.errors import ConfigError, FeatureStoreError, Interrupted
 from featurestore.progress import ProgressBar
 from featurestore.results import columns
 from featurestore.store import FeatureStore
@@ -41,9 +41,23 @@ class Commands(click.Group):
         if name in self.commands:
             return self.commands[name]
         for point in entry_points(group="featurestore.commands", name=name):
-            command: click.Command = point.load()
+            try:
+                command: click.Command = point.load()
+            except ModuleNotFoundError as error:
+                return _without(name, error.name)
             return command
         return None
+
+
+def _without(name: str, module: str | None) -> click.Command:
+    """Stand in for a command whose package is not installed: it is listed, and says what it needs."""
+    needs = f"needs {module}, which is not installed: pip install 'featurestore[train]'"
+
+    def refuse() -> None:
+        raise ConfigError(f"{name} {needs}")
+
+    anything = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, callback=refuse, help=f"({needs})", context_settings=anything)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -201,7 +201,9 @@ def describe(error: Exception) -> str:
             return "not an image, or of a format without a decoder here"
         case Image.DecompressionBombError():
             return f"too large: more than the limit of {MAX_PIXELS:,} pixels"
-        case OSError() if "truncated" in str(error).lower() or "broken data" in str(error) or "unrecognized data" in str(error):
+        case OSError() if (
+            "truncated" in str(error).lower() or "broken data" in str(error) or "unrecognized data" in str(error)
+        ):
             return f"cut off or damaged: {error}"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 

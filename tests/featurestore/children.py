@@ -20,7 +20,7 @@ from featurestore.lock import only_writer
 from featurestore.vectors import VectorFile
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["tests.featurestore.children"])
+SERVER.set_forkserver_preload(["tests.featurestore.children", "pytest"])  # pytest: every child imports the main module
 
 
 class Child:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -224,13 +225,34 @@ def test_wrong_usage_is_status_2(run: Run, store_path: Path) -> None:
         assert "Traceback" not in err
 
 
-def test_help_and_version(run: Run) -> None:
+def test_help_and_version(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("train", "tests.featurestore.test_cli:absent", "featurestore.commands")
+    monkeypatch.setattr(cli, "entry_points", lambda **chosen: [point] if chosen.get("name", "train") == "train" else [])
+
+    def missing(self: EntryPoint) -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr(EntryPoint, "load", missing)
     status, out, _ = run("--help")
     assert status == 0
-    for command in ("index", "search", "knn", "info", "failures", "sql", "label", "train", "export"):
+    for command in ("index", "search", "knn", "info", "failures", "sql", "label", "train"):
         assert f"\n  {command} " in out
+    assert run("train", "photos", "--out", "run") == (
+        1,
+        "",
+        "featurestore: train needs torch, which is not installed: pip install 'featurestore[train]'\n",
+    )
+    assert run("trian")[0] == 2
     assert run("search", "--help")[0] == 0
     assert run("--version")[1].strip().endswith(__version__)
+
+
+def test_commands_of_other_packages_are_loaded_when_called(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("info-twice", "featurestore.cli:info", "featurestore.commands")
+    monkeypatch.setattr(
+        cli, "entry_points", lambda **chosen: [point] if chosen.get("name", "info-twice") == "info-twice" else []
+    )
+    assert run("info-twice", "absent.store")[0] == 1
 
 
 def test_an_interrupt_is_status_130(run: Run, store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import numpy as np
 import pytest
 
 from featurestore import FeatureStore, lock
@@ -29,45 +31,45 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def state(store: FeatureStore) -> State:
-    """Id and vector of each item by its file name, after a look at everything that must hold in any store."""
-    entries = store.sql(
-        "SELECT i.id, i.path, i.sha256 = v.sha256 AS own, v.row FROM items i LEFT JOIN vectors v ON v.item = i.id ORDER BY i.id"
-    ).to_pylist()
-    [encoder] = store.info()["encoders"]
-    rows = [entry["row"] for entry in entries]
-    assert all(entry["own"] for entry in entries), "an item without a vector, or with that of other content"
-    assert len({e["id"] for e in entries}) == len({e["path"] for e in entries}) == len(entries)
-    assert len(set(rows)) == len(rows)
-    assert all(row < encoder["rows"] for row in rows)
-    assert store.sql("SELECT count(*) AS n FROM vectors WHERE item NOT IN (SELECT id FROM items)").to_pylist() == [
-        {"n": 0}
-    ]
-    ids, x, _ = store.features()
-    vectors = dict(zip(ids.tolist(), x.tolist(), strict=True))
-    return {Path(e["path"]).name: (e["id"], vectors[e["id"]]) for e in entries}
+def state(path: Path) -> State:
+    """Id and vector of each item by its file name, read past the store, after a look at what must hold in any store."""
+    with duckdb.connect(str(path / "catalog.duckdb"), read_only=True) as connection:
+        items = connection.execute("SELECT id, path, sha256 FROM items").fetchall()
+        vectors = {v[0]: v for v in connection.execute("SELECT item, row, sha256, encoder FROM vectors").fetchall()}
+        encoders = connection.execute("SELECT fingerprint, rows FROM encoders").fetchall()
+        counted = connection.execute("SELECT count(*) FROM vectors").fetchall()[0][0]
+    if not encoders:
+        assert not items
+        return {}
+    [(fingerprint, rows)] = encoders
+    assert len({item[0] for item in items}) == len({item[1] for item in items}) == len(items)
+    assert set(vectors) == {item[0] for item in items}
+    assert counted == len(vectors) == len({v[1] for v in vectors.values()})
+    assert all(vectors[number][2] == sha256 for number, _, sha256 in items)
+    assert all(v[1] < rows and v[3] == fingerprint for v in vectors.values())
+    if not items:
+        return {}
+    x = np.fromfile(path / "vectors" / f"{fingerprint[:16]}.f16", "<f2", rows * 12).reshape(rows, 12)
+    return {Path(name).name: (number, x[vectors[number][1]].tolist()) for number, name, _ in items}
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, encoder: Path, many: Path) -> State:
     """The state after a run that nothing disturbed."""
-    store = FeatureStore.open(tmp_path_factory.mktemp("undisturbed") / "my.store", encoder)
-    store.index(many, labels="folders")
-    assert len(state(store)) == COUNT
-    return state(store)
+    path = tmp_path_factory.mktemp("undisturbed") / "my.store"
+    FeatureStore.open(path, encoder).index(many, labels="folders")
+    found = state(path)
+    assert len(found) == COUNT
+    return found
 
 
 def finish(path: Path, encoder: Path, many: Path, undisturbed: State) -> None:
     """Whatever a dead process left: it is consistent, and the next run completes it."""
-    store = FeatureStore.open(path, encoder)
-    if (path / "catalog.duckdb").exists() and store.info()["encoders"]:
-        before = state(store)
-        assert before == {name: undisturbed[name] for name in before}
-    else:
-        before = {}
-    report = store.index(many, labels="folders")
+    before = state(path) if (path / "catalog.duckdb").exists() else {}
+    assert before == {name: undisturbed[name] for name in before}
+    report = FeatureStore.open(path, encoder).index(many, labels="folders")
     assert (report.added, report.unchanged) == (COUNT - len(before), len(before))
-    assert state(store) == undisturbed
+    assert state(path) == undisturbed
     [vectors] = (path / "vectors").iterdir()
     assert vectors.stat().st_size == COUNT * 24
     assert sorted(p.name for p in path.iterdir()) == ["catalog.duckdb", "encoders", "lock", "vectors"]
@@ -99,7 +101,7 @@ def test_killed_at_a_moment(
     with Child(children.index_until, path, encoder, many, moment, nth) as child:
         assert child.wait() == -signal.SIGKILL
     if kept:
-        assert len(FeatureStore.open(path).features()[0]) == kept
+        assert len(state(path)) == kept
     finish(path, encoder, many, undisturbed)
 
 
@@ -136,7 +138,7 @@ def test_killed_at_random_and_again_and_again(tmp_path: Path, encoder: Path, man
 def test_a_full_disk_is_named_and_costs_nothing(
     store_path: Path, encoder: Path, colours: Path, many: Path, limit: int, named: str
 ) -> None:
-    before = state(FeatureStore.open(store_path))
+    before = state(store_path)
     with Child(children.index_on_a_full_disk, store_path, encoder, many, limit) as child:
         kind, text = child.hear()
     assert kind == "DiskError"
@@ -147,10 +149,10 @@ def test_a_full_disk_is_named_and_costs_nothing(
     assert "File too large" in text
     assert "free some space and run the same command again" in text
     store = FeatureStore.open(store_path)
-    assert state(store) == before
+    assert state(store_path) == before
     assert len(store.search(6, k=5)) == 5
     assert store.index(many).added == COUNT
-    assert len(state(store)) == COUNT + 6
+    assert len(state(store_path)) == COUNT + 6
 
 
 def test_a_disk_too_full_for_a_new_store_is_named(
@@ -241,7 +243,7 @@ def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(
         _, errors = run.communicate(timeout=20)
     assert run.returncode == 130
     [line] = errors.strip().splitlines()
-    kept = len(state(FeatureStore.open(path)))
+    kept = len(state(path))
     assert (
         line
         == f"featurestore: interrupted; {kept} images were encoded and are kept: run the same command again to go on"
