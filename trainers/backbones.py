@@ -1,9 +1,12 @@
 """Backbones: timm's by name, fitted to the image size, and one small network of our own for small images."""
 
 from itertools import pairwise
+from typing import Any
 
 import timm
 import torch
+from timm.models.resnet import ResNet
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from featurestore.errors import ConfigError
@@ -39,50 +42,74 @@ OWN = {"conv4": Conv4}
 CONV4_SMALLEST = 16  # pixels; four halvings must leave one
 
 
-def make_backbone(name: str, image_size: int) -> tuple[nn.Module, list[str]]:
-    """Build a backbone without weights; returns it with what was adapted, in words for the log.
+def make_backbone(
+    name: str, image_size: int, patch_size: int | None = None, drop_path: float = 0.0, pretrained: bool = False
+) -> tuple[nn.Module, list[str]]:
+    """Build a backbone; returns it with what was adapted, in words for the log.
 
-    Its `num_features` is the dimension D of its output (B, D). Raises ConfigError for a name that neither timm nor this
-    file knows and for an image size the backbone cannot take.
+    Its `num_features` is the dimension D of its output (B, D). Raises ConfigError for a name that neither timm nor this file
+    knows, for an image size the backbone cannot take, and for options it does not have.
     """
-    notes: list[str] = []
     if name in OWN:
+        if patch_size is not None or pretrained:
+            raise ConfigError(f"{name} has no patches and no published weights; leave out --patch-size and --init timm")
         if image_size < CONV4_SMALLEST:
             raise ConfigError(
                 f"image size {image_size}: {name} needs at least {CONV4_SMALLEST} pixels; choose a larger --image-size"
             )
-        return OWN[name](), notes
+        return OWN[name](), []
     if not timm.is_model(name):
         near = timm.list_models(f"*{name[:6]}*")[:5]
         raise ConfigError(
             f"backbone {name!r}: expected one of {sorted(OWN)} or a name that timm knows, such as {near or ['resnet18']}"
         )
+    is_vit = timm.models.is_model_in_modules(name, {"vision_transformer"})
+    if patch_size is not None and not is_vit:
+        raise ConfigError(f"backbone {name!r} has no patches; leave out --patch-size, or choose a vit")
+    options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
+    if is_vit:
+        options |= {"img_size": image_size, "dynamic_img_size": True}
+        if patch_size is not None:
+            options["patch_size"] = patch_size
     try:
-        backbone = timm.create_model(name, pretrained=False, num_classes=0)
-        if image_size <= CIFAR_STEM_UP_TO and isinstance(backbone, timm.models.resnet.ResNet):
-            channels = backbone.get_parameter("layer1.0.conv1.weight").shape[1]
-            backbone.register_module("conv1", nn.Conv2d(3, channels, 3, padding=1, bias=False))
-            backbone.register_module("maxpool", nn.Identity())
-            notes.append(
-                f"CIFAR stem: 3x3 first convolution with stride 1, no max-pool, because images are {image_size} px (<= {CIFAR_STEM_UP_TO})"
-            )
-        _try_size(backbone, image_size)
+        backbone = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
+        notes = _fit_stem(backbone, image_size)
+        try_size(backbone, image_size)
     except ConfigError:
         raise
     except Exception as error:
         raise ConfigError(
-            f"backbone {name!r} cannot take images of {image_size} px: {error}; choose another --image-size"
+            f"backbone {name!r} cannot be had for images of {image_size} px: {error}; choose another --image-size or --patch-size"
         ) from error
     return backbone, notes
 
 
+def _fit_stem(backbone: nn.Module, image_size: int) -> list[str]:
+    if image_size > CIFAR_STEM_UP_TO or not isinstance(backbone, ResNet):
+        return []
+    channels = backbone.get_parameter("layer1.0.conv1.weight").shape[1]
+    backbone.register_module("conv1", nn.Conv2d(3, channels, 3, padding=1, bias=False))
+    backbone.register_module("maxpool", nn.Identity())
+    return [
+        f"CIFAR stem: 3x3 first convolution with stride 1, no max-pool, because images are {image_size} px (<= {CIFAR_STEM_UP_TO})"
+    ]
+
+
 @torch.no_grad()
-def _try_size(backbone: nn.Module, image_size: int) -> None:
+def try_size(backbone: nn.Module, size: int) -> None:
+    """Run the backbone once on an empty picture; whatever it raises says that it cannot take the size."""
+    training = backbone.training
     backbone.eval()
-    backbone(torch.zeros(1, 3, image_size, image_size))
-    backbone.train()
+    backbone(torch.zeros(1, 3, size, size))
+    backbone.train(training)
 
 
 def feature_dim(backbone: nn.Module) -> int:
     """D, the length of a backbone's output."""
     return int(str(backbone.num_features))
+
+
+def patch_tokens(vit: VisionTransformer, x: Tensor) -> Tensor:
+    """Embed the patches of pictures with their places, without the class token: (B, 3, H, W) to (B, L, D)."""
+    tokens: Tensor = vit.patch_embed(x).flatten(1, 2)  # (B, h, w, D) before
+    return tokens + vit.get_parameter("pos_embed")[:, vit.num_prefix_tokens :]

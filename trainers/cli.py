@@ -28,14 +28,26 @@ def _need(*modules: str, extra: str) -> None:
     type=PATH,
     required=True,
     metavar="RUN",
-    help="Folder for encoder.onnx, checkpoint.pt, config.toml, metrics.jsonl.",
+    help="Folder for encoder.onnx, checkpoint.pt, config.toml, metrics.jsonl, curves.png.",
 )
-@click.option("--method", help="byol or simclr.  [default: byol]")
+@click.option(
+    "--method", help="byol, dino, jigsaw, lejepa, mae, moco-v1, -v2, -v3, simclr or simclr-v2.  [default: byol]"
+)
 @click.option("--backbone", help="A timm name such as resnet18, or conv4 for small images.  [default: resnet18]")
 @click.option("--image-size", type=int, help="Side of the square that the network sees, in pixels.  [default: 32]")
-@click.option("--epochs", type=int, help="Passes over the images.  [default: 100]")
+@click.option("--patch-size", type=int, help="Side of a ViT's patches; smaller is better and slower.")
+@click.option(
+    "--init", metavar="RUN|timm", help="Start from the backbone of another run, or from timm's published weights."
+)
+@click.option("--epochs", type=int, help="Passes over the images.  [default: by the recipe]")
 @click.option("--minutes", type=float, help="Train for this long instead.")
-@click.option("--batch-size", type=int, help="Images a step.  [default: 256]")
+@click.option("--batch-size", type=int, help="Images a step, over all devices.  [default: by the recipe]")
+@click.option(
+    "--accumulate", type=int, help="Parts in which a batch goes through the network, to save memory.  [default: 1]"
+)
+@click.option(
+    "--recipe", help="auto: what is not given is chosen by the number of images; none: fixed defaults.  [default: auto]"
+)
 @click.option("--config", type=PATH, metavar="FILE.toml", help="Settings from a file, such as a run's config.toml.")
 @click.option(
     "--set",
@@ -55,6 +67,10 @@ def _need(*modules: str, extra: str) -> None:
 )
 @click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]")
 @click.option("--precision", help="auto, 32-true or bf16-mixed.  [default: auto]")
+@click.option("--devices", type=int, help="Processes to train with, one a device.  [default: 1]")
+@click.option("--compile", is_flag=True, default=None, help="Compile the backbone.")
+@click.option("--tensorboard", is_flag=True, default=None, help="Also write logs for TensorBoard.")
+@click.option("--stop-on-collapse", is_flag=True, default=None, help="End the run when the vectors collapse.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def train(
     source: Path,

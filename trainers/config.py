@@ -7,7 +7,7 @@ import json
 import tomllib
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -29,13 +29,22 @@ class Config:
 
     method: str = "byol"
     backbone: str = "resnet18"
+    patch_size: int | None = None  # pixels, of a ViT; the smaller the better and the slower (DINO, section 5.1)
+    drop_path: float = 0.0  # share of residual branches left out, in the student alone
+    init: str | None = None  # weights to start from: "timm", or the folder of a run
     image_size: int = 32  # pixels, the side of the square a network sees
     epochs: int = 100  # without effect when minutes is given
     minutes: float | None = None  # train for this long instead
-    batch_size: int = 256  # images, each with all its views
+    batch_size: int = 256  # images a step, over all devices, each with all its views
+    accumulate: int = 1  # parts in which the batch goes through the network
+    recipe: Literal["auto", "none"] = "auto"  # auto: what is not given is chosen by the number and size of the images
     seed: int = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    devices: int = 1  # processes, one a device
+    compile: bool = False  # the backbone, by torch.compile
+    tensorboard: bool = False  # logs for TensorBoard beside metrics.jsonl
+    stop_on_collapse: bool = False
     workers: int | None = None  # decode threads; default one a processor
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -50,10 +59,13 @@ class Config:
         return hashlib.sha256(json.dumps(_to_table(self), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def resolve(*layers: Mapping[str, Any]) -> Config:
-    """Merge layers of settings, later ones winning, over the method's defaults.
+def resolve(
+    *layers: Mapping[str, Any], recipe: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] | None = None
+) -> Config:
+    """Merge layers of settings, later ones winning, over the recipe's and the method's defaults.
 
-    Raises ConfigError for an unknown method or key, a value of the wrong type or out of range.
+    `recipe` gives a layer from the method's name and what was given. Raises ConfigError for an unknown method or key, a value of the
+    wrong type or out of range.
     """
     given: dict[str, Any] = {}
     for layer in layers:
@@ -61,13 +73,20 @@ def resolve(*layers: Mapping[str, Any]) -> Config:
     method = given.get("method", Config.__dataclass_fields__["method"].default)
     if method not in METHODS:
         raise ConfigError(f"method {method!r} is unknown; expected one of {', '.join(sorted(METHODS))}")
+    entry = METHODS[method]
     size = given.get("image_size", Config.__dataclass_fields__["image_size"].default)
-    by_size = {"augment": {"blur": [0.0, 0.0]}} if isinstance(size, int) and size < BLUR_FROM else {}
-    table = _merge(_merge(METHODS[method].defaults, by_size), given)
+    table: dict[str, Any] = _merge(
+        entry.top, {"augment": dict(entry.augment), "optimizer": dict(entry.optimizer), method: dict(entry.own)}
+    )
+    if isinstance(size, int) and size < BLUR_FROM:
+        table = _merge(table, {"augment": {"blur": [0.0, 0.0]}})
+    if recipe is not None and given.get("recipe", "auto") == "auto":
+        table = _merge(table, recipe(method, given))
+    table = _merge(table, given)
     table.pop("settings", None)
-    own = table.pop(method, {})
+    own = table.pop(method)
     config = build(Config, table, "", extra=(method,))
-    config = dataclasses.replace(config, settings=build(METHODS[method].Settings, own, method))
+    config = dataclasses.replace(config, settings=build(entry.method.Settings, own, method))
     _check_ranges(config)
     return config
 
@@ -156,6 +175,8 @@ def _check_ranges(config: Config) -> None:
             ("epochs", config.epochs, 1),
             ("batch_size", config.batch_size, 2),
             ("augment.aspect", a.aspect, 1),
+            ("accumulate", config.accumulate, 1),
+            ("devices", config.devices, 1),
             ("seed", config.seed, 0),
             ("workers", config.workers or 1, 1),
         )

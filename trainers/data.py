@@ -14,6 +14,7 @@ from featurestore.errors import SourceError, TrainingError
 from featurestore.images import Failure, ImageFile
 from featurestore.pipeline import Prepared
 from featurestore.preprocess import Preprocess
+from trainers.randomness import mix
 
 SMALLEST = 8  # images; fewer give no batch worth the name
 LARGEST_BYTES = 16 << 30
@@ -32,11 +33,17 @@ class Images:
         return hashlib.sha256(self.pixels.numpy().tobytes()).hexdigest()
 
 
-def list_training_files(source: str | Path) -> tuple[list[ImageFile], list[ImageFile], list[Failure]]:
-    """Split a source into files to train on, files held back (top folders val and test), and failures.
+@dataclass(frozen=True, slots=True)
+class TrainingFiles:
+    """The files of a source, by what training does with them."""
 
-    Raises SourceError when there is nothing to train on.
-    """
+    training: list[ImageFile]
+    held_back: list[ImageFile]  # top folder test
+    unlisted: list[Failure]
+
+
+def list_training_files(source: str | Path) -> TrainingFiles:
+    """List a source; what lies in top folders val and test is not trained on. Raises SourceError when nothing is left."""
     found = list(images.scan(source))
     files = [f for f in found if isinstance(f, ImageFile)]
     training = [f for f in files if f.split in (None, "train")]
@@ -44,7 +51,9 @@ def list_training_files(source: str | Path) -> tuple[list[ImageFile], list[Image
         raise SourceError(
             f"source {str(source)!r}: expected images to train on, found {len(files)} in val/test folders and none elsewhere"
         )
-    return training, [f for f in files if f.split == "test"], [f for f in found if isinstance(f, Failure)]
+    return TrainingFiles(
+        training, [f for f in files if f.split == "test"], [f for f in found if isinstance(f, Failure)]
+    )
 
 
 def load(
@@ -78,12 +87,7 @@ def load(
 
 def batches(count: int, batch_size: int, seed: int, epoch: int) -> Iterator[Tensor]:
     """Draw the batches of one epoch: a permutation that depends on seed and epoch alone, the short rest left out."""
-    rng = torch.Generator().manual_seed(hash_seed(seed, epoch, 1))
+    rng = torch.Generator().manual_seed(mix(seed, epoch, -1))
     order = torch.randperm(count, generator=rng)
     for start in range(0, count - batch_size + 1, batch_size):
         yield order[start : start + batch_size]
-
-
-def hash_seed(*numbers: int) -> int:
-    """Mix numbers into one seed, so that neighbouring seeds and steps share nothing."""
-    return int.from_bytes(hashlib.sha256(repr(numbers).encode()).digest()[:7], "little")

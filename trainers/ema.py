@@ -1,14 +1,22 @@
 """The teacher: a copy of the student that follows it as an exponential moving average."""
 
 import copy
+from typing import TypeVar
 
 import torch
+from timm.layers.drop import DropPath
 from torch import nn
 
+N = TypeVar("N", bound=nn.Module)
 
-def make_teacher(student: nn.Module) -> nn.Module:
-    """Copy a module; the copy takes no gradient."""
-    return copy.deepcopy(student).requires_grad_(False)
+
+def make_teacher(student: N) -> N:
+    """Copy a module; the copy takes no gradient and drops no paths."""
+    teacher = copy.deepcopy(student).requires_grad_(False)
+    for module in teacher.modules():
+        if isinstance(module, DropPath):
+            module.drop_prob = 0.0
+    return teacher
 
 
 @torch.no_grad()

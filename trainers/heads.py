@@ -1,23 +1,66 @@
 """Heads: the small networks between a backbone and a loss."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
-def simclr_projection(dim: int, hidden: int, out: int, layers: int = 2) -> nn.Sequential:
-    """Build SimCLR's projection: Linear-BN-ReLU blocks, then Linear-BN whose BN has no shift (Chen et al. 2020, section 4.2)."""
-    widths = [dim] + [hidden] * (layers - 1)
-    blocks: list[nn.Module] = []
-    for before, after in pairwise(widths):
-        blocks += [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), nn.ReLU(inplace=True)]
+def mlp(widths: Sequence[int], norm: bool = True, bias: bool = True, last_bias: bool = True) -> nn.Sequential:
+    """Build Linear-BatchNorm-ReLU blocks that end in a bare Linear; `widths` runs from input to output.
+
+    With two widths it is one Linear. `bias` is that of the hidden layers.
+    """
+    *hidden, last = pairwise(widths)
+    layers: list[nn.Module] = []
+    for before, after in hidden:
+        layers += [
+            nn.Linear(before, after, bias=bias),
+            *([nn.BatchNorm1d(after)] if norm else []),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers, nn.Linear(*last, bias=last_bias))
+
+
+def simclr_projection(dim: int, hidden: int, out: int, layers: int) -> nn.Sequential:
+    """Build SimCLR's projection: no biases, and a last norm without shift (Chen et al. 2020, section 4.2; v2, section 2)."""
     last = nn.BatchNorm1d(out)
     last.bias.requires_grad_(False)
-    return nn.Sequential(*blocks, nn.Linear(widths[-1], out, bias=False), last)
+    return nn.Sequential(*mlp([dim] + [hidden] * (layers - 1) + [out], bias=False, last_bias=False), last)
 
 
 def byol_mlp(dim: int, hidden: int, out: int) -> nn.Sequential:
-    """Build BYOL's projection or prediction: Linear-BN-ReLU-Linear, nothing after the last (Grill et al. 2020, section 3.3)."""
-    return nn.Sequential(
-        nn.Linear(dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True), nn.Linear(hidden, out, bias=False)
-    )
+    """Build BYOL's projection or prediction: nothing after the last layer, which has no bias (Grill et al. 2020, section 3.3)."""
+    return mlp([dim, hidden, out], last_bias=False)
+
+
+def moco_v3_mlp(widths: Sequence[int], last_norm: bool) -> nn.Sequential:
+    """Build MoCo v3's projection or prediction: no biases; the last norm, where there is one, is not learned (its official code)."""
+    layers = mlp(widths, bias=False, last_bias=False)
+    return nn.Sequential(*layers, nn.BatchNorm1d(widths[-1], affine=False)) if last_norm else layers
+
+
+class DINOHead(nn.Module):
+    """Three layers, a unit-length bottleneck, and prototypes of unit length: (N, D) to logits (N, P).
+
+    Caron et al. 2021 (DINO), appendix C. Prototypes keep the length 1, which the paper's code calls a normalised last layer.
+    """
+
+    def __init__(self, dim: int, hidden: int, bottleneck: int, prototypes: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, bottleneck)
+        )
+        for layer in self.layers:
+            if isinstance(layer, nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+        self.prototypes = nn.Parameter(torch.randn(prototypes, bottleneck))
+
+    def forward(self, x: Tensor, frozen: bool = False) -> Tensor:
+        """Compute logits; `frozen` prototypes get no gradient at all, so that an optimiser leaves them as they are."""
+        prototypes = self.prototypes.detach() if frozen else self.prototypes
+        z = F.normalize(self.layers(x).float(), dim=1)
+        return F.linear(z, F.normalize(prototypes, dim=1))

@@ -19,16 +19,16 @@ from featurestore.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from featurestore.progress import Listener
 from trainers import checkpoint, monitor
 from trainers.config import Config
-from trainers.data import batches, hash_seed
+from trainers.data import batches
 from trainers.methods import Method, Progress
 from trainers.metrics import MetricsFile
-from trainers.optim import make_optimizer
-from trainers.schedules import warmup_cosine
+from trainers.optim import clip_each, make_optimizer
+from trainers.randomness import mix
+from trainers.schedules import cosine, warmup_cosine
 from trainers.views import augment
 
-SAVE_INTERVAL = (
-    30.0  # seconds between checkpoints, at the end of an epoch; a killed run loses no more than this and an epoch
-)
+# Seconds between checkpoints, at the end of an epoch: a killed run loses no more than this and an epoch.
+SAVE_INTERVAL = 30.0
 READ_INTERVAL = 0.5  # seconds between looks at the loss, which make the processor wait for the device
 
 
@@ -63,6 +63,7 @@ class Clock:
 
 
 def fit(
+    fabric: Fabric,
     method: Method,
     pixels: Tensor,
     config: Config,
@@ -74,32 +75,42 @@ def fit(
 ) -> None:
     """Train `method` on `pixels`, uint8 (N, 3, H, W), as `config` says, leaving checkpoints and metrics in `out`.
 
-    `evaluate` gives figures of the export backbone after each epoch; `state` is a checkpoint to go on from; `identity` is kept in
-    every checkpoint. Raises TrainingError when the loss is no number, Interrupted (state saved) on Ctrl-C.
+    `fabric` is launched; `evaluate` gives figures of the export backbone after each epoch; `state` is a checkpoint to go on from;
+    `identity` is kept in every checkpoint. Raises TrainingError when the loss is no number or on a collapse that is to stop the
+    run, Interrupted (state saved) on Ctrl-C.
     """
-    fabric = Fabric(accelerator=config.device, devices=1, precision=config.precision)  # type: ignore[arg-type]  # settled before, never "auto"
-    fabric.launch()
     method = method.to(memory_format=torch.channels_last).train()
     optimizer = make_optimizer(method, config.optimizer)
     batch_size = min(config.batch_size, len(pixels))
+    if batch_size // (fabric.world_size * config.accumulate) < 2:
+        raise TrainingError(
+            f"a batch of {batch_size} in {config.accumulate} parts on {fabric.world_size} devices leaves fewer than 2 images a part; "
+            "choose a larger --batch-size or a smaller --accumulate"
+        )
     peak_lr = config.optimizer.lr * batch_size / 256
     clock = Clock(len(pixels) // batch_size, config.epochs, config.minutes)
     if state is not None:
         method.load_state_dict(state["method"])
         optimizer.load_state_dict(state["optimizer"])
         clock.step, clock.seconds = state["step"], state["seconds"]
-    wrapped, optimizer = fabric.setup(method, optimizer)
+    if config.compile:
+        method.export_backbone.compile()
+    network = method
+    if fabric.world_size > 1 and config.device == "cuda":  # torch has it for GPUs alone
+        network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(method)  # type: ignore[no-untyped-call]
+    wrapped, optimizer = fabric.setup(network, optimizer)
     wrapped.mark_forward_method("loss")
     device = fabric.device
     mean, std = (torch.tensor(x, device=device).view(1, 3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
-    metrics = MetricsFile(out / "metrics.jsonl", keep_to_step=clock.step)
-    warned: set[str] = set()
+    metrics = MetricsFile(out, clock.step, config.tensorboard) if fabric.is_global_zero else None
+    named: set[str] = set()
 
     def save() -> None:
-        checkpoint.save(out / "checkpoint.pt", {
-            "method": method.state_dict(), "optimizer": optimizer.state_dict(),
-            "step": clock.step, "seconds": clock.seconds, **identity,
-        })  # fmt: skip
+        if fabric.is_global_zero:
+            checkpoint.save(out / "checkpoint.pt", {
+                "method": method.state_dict(), "optimizer": optimizer.state_dict(),
+                "step": clock.step, "seconds": clock.seconds, **identity,
+            })  # fmt: skip
 
     listener.start("training", None if config.minutes else config.epochs * clock.steps_per_epoch)
     listener.advance(clock.step)
@@ -115,24 +126,38 @@ def fit(
                 batches(len(pixels), batch_size, config.seed, epoch), first % clock.steps_per_epoch, None
             ):
                 at = clock.now()
-                rng = torch.Generator(device).manual_seed(hash_seed(config.seed, at.step, 2))
                 lr = warmup_cosine(at.fraction, peak_lr, config.optimizer.warmup)
                 for group in optimizer.param_groups:
                     group["lr"] = lr
+                if config.optimizer.weight_decay_end is not None:
+                    decay = cosine(at.fraction, config.optimizer.weight_decay, config.optimizer.weight_decay_end)
+                    optimizer.param_groups[0]["weight_decay"] = decay
 
-                batch = pixels[indices].to(device)  # (B, 3, H, W)
+                rng = torch.Generator(device).manual_seed(mix(config.seed, at.step, fabric.global_rank))
+                batch = pixels[indices[fabric.global_rank :: fabric.world_size]].to(device)  # (B, 3, H, W)
                 views = [
                     ((augment(batch, spec, rng) - mean) / std).contiguous(memory_format=torch.channels_last)
                     for spec in method.views
                 ]
-                step = wrapped.loss(views, at)
-                fabric.backward(step.loss)
+                carries: list[Tensor] = []
+                for part, part_views in enumerate(zip(*(view.chunk(config.accumulate) for view in views), strict=True)):
+                    seed = mix(config.seed, at.step, fabric.global_rank, part)
+                    with fabric.no_backward_sync(wrapped, enabled=part < config.accumulate - 1):
+                        step = wrapped.loss(list(part_views), at._replace(seed=seed))
+                        fabric.backward(step.loss / config.accumulate)
+                    losses.append(step.loss.detach())
+                    if step.carry is not None:
+                        carries.append(step.carry.detach())
+                if config.optimizer.clip:
+                    clip_each(method.parameters(), config.optimizer.clip)
                 optimizer.step()
                 optimizer.zero_grad()
-                logs = {"lr": lr, **step.logs, **method.after_step(step.carry, at)}
+                moved = method.after_step(torch.cat(carries) if carries else None, at)
+                logs = {"lr": lr, **step.logs, **moved}
                 clock.tick()
+                if fabric.world_size > 1 and config.minutes is not None:
+                    clock.seconds = fabric.broadcast(clock.seconds)  # all stop at the same step
 
-                losses.append(step.loss.detach())
                 if time.monotonic() - read_at > READ_INTERVAL:
                     speed = (clock.step - first) * batch_size / (time.monotonic() - began)
                     latest = f"epoch {epoch + 1}  loss {_finite(losses[-1]):.4f}  {speed:.0f} images/s"
@@ -144,22 +169,26 @@ def fit(
                 save()
                 raise Interrupted(stopped)
 
-            seconds = time.monotonic() - began
             figures = {
                 "epoch": epoch + 1, "step": clock.step, "fraction": round(clock.fraction, 6),
                 "loss": _finite(torch.stack(losses).mean()), **logs,
                 "feature_std": monitor.feature_std(step.projections), "rankme": monitor.rankme(step.projections),
-                "images_per_second": round((clock.step - first) * batch_size / seconds, 1), "seconds": round(clock.seconds, 2),
-                **evaluate(method.export_backbone),
+                "images_per_second": round((clock.step - first) * batch_size / (time.monotonic() - began), 1),
+                "seconds": round(clock.seconds, 2),
             }  # fmt: skip
-            metrics.append(figures)
-            verdict = monitor.collapse(figures["feature_std"], figures["rankme"])
-            if verdict and verdict[:30] not in warned:
-                warned.add(verdict[:30])
-                listener.note(verdict)
+            if metrics is not None:
+                figures |= evaluate(method.export_backbone)
+                metrics.append(figures)
+            fabric.barrier()
+            verdict = monitor.collapse(figures, method.uniform_loss)
+            if verdict and verdict.name not in named:
+                named.add(verdict.name)
+                listener.note(f"collapse: {verdict.text}")
             if clock.done or interrupted.is_set() or time.monotonic() - saved_at > SAVE_INTERVAL:
                 save()
                 saved_at = time.monotonic()
+            if verdict and config.stop_on_collapse:
+                raise TrainingError(f"stopped on a collapse: {verdict.text}")
             if interrupted.is_set() and not clock.done:
                 raise Interrupted(stopped)
 

@@ -1,4 +1,7 @@
-"""Losses: functions of tensors, without state."""
+"""Losses: functions of tensors, without state, device or process group.
+
+Shapes: N images of the whole batch, D dimensions, P prototypes, Q queue, V views.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +11,8 @@ from torch import Tensor
 def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
     """NT-Xent: the mean over all 2N views of the cross-entropy of finding the other view among 2N - 1 candidates.
 
-    z1, z2: projections of the two views, (N, D), of any length. Chen et al. 2020 (SimCLR), section 2.1, equation 1.
+    z1, z2: projections of the two views, (N, D), of any length. Chen et al. 2020 (SimCLR), section 2.1, equation 1. The authors'
+    code adds the means of the two directions, which is twice this.
     """
     z = F.normalize(torch.cat([z1, z2]).float(), dim=1)  # (2N, D)
     n = len(z1)
@@ -16,6 +20,29 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
     logits = logits.masked_fill(torch.eye(2 * n, dtype=torch.bool, device=z.device), float("-inf"))
     positive = torch.arange(2 * n, device=z.device).roll(n)
     return F.cross_entropy(logits, positive)
+
+
+def info_nce_queue(queries: Tensor, keys: Tensor, queue: Tensor, temperature: float) -> Tensor:
+    """InfoNCE against a queue: the mean cross-entropy of finding a query's own key among that key and the whole queue.
+
+    queries, keys: (N, D), of any length, keys take no gradient; queue: (Q, D), unit length. He et al. 2020 (MoCo), equation 1.
+    """
+    q = F.normalize(queries.float(), dim=1)
+    k = F.normalize(keys.detach().float(), dim=1)
+    own = (q * k).sum(dim=1, keepdim=True)  # (N, 1)
+    logits = torch.cat([own, q @ queue.T], dim=1) / temperature  # (N, 1 + Q)
+    return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long, device=q.device))
+
+
+def info_nce_batch(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
+    """InfoNCE within the batch: the mean cross-entropy of finding a query's own key among all keys, times 2T.
+
+    queries, keys: (N, D), of any length, keys take no gradient. Chen et al. 2021 (MoCo v3), section 3; the factor 2T is that of the
+    authors' code, for which its learning rates hold.
+    """
+    q = F.normalize(queries.float(), dim=1)
+    k = F.normalize(keys.detach().float(), dim=1)
+    return 2 * temperature * F.cross_entropy(q @ k.T / temperature, torch.arange(len(q), device=q.device))
 
 
 def negative_cosine(prediction: Tensor, target: Tensor) -> Tensor:
@@ -26,3 +53,53 @@ def negative_cosine(prediction: Tensor, target: Tensor) -> Tensor:
     p = F.normalize(prediction.float(), dim=1)
     t = F.normalize(target.detach().float(), dim=1)
     return (2 - 2 * (p * t).sum(dim=1)).mean()
+
+
+def self_distillation(
+    student: Tensor, teacher: Tensor, centre: Tensor, student_temperature: float, teacher_temperature: float
+) -> Tensor:
+    """DINO: the cross-entropy of each student view with each teacher view but itself, mean over these pairs and the batch.
+
+    student: logits of all V views, (V, N, P); teacher: logits of the first views of the same order, (G, N, P), take no gradient;
+    centre: (P,). Caron et al. 2021 (DINO), section 3.1, equation 1 and algorithm 1.
+    """
+    targets = F.softmax((teacher.detach().float() - centre) / teacher_temperature, dim=2)  # (G, N, P)
+    log_odds = F.log_softmax(student.float() / student_temperature, dim=2)  # (V, N, P)
+    entropy = -torch.einsum("gnp,vnp->gv", targets, log_odds) / student.shape[1]
+    other = ~torch.eye(len(teacher), len(student), dtype=torch.bool, device=student.device)
+    return entropy[other].mean()
+
+
+def masked_mse(prediction: Tensor, patches: Tensor, masked: Tensor) -> Tensor:
+    """MAE: the mean squared error on masked patches, each target patch normalised by its own mean and variance.
+
+    prediction, patches: (N, L, pixels); masked: bool (N, L). He et al. 2022 (MAE), section 3.
+    """
+    mean = patches.mean(dim=2, keepdim=True)
+    variance = patches.var(dim=2, keepdim=True)
+    target = (patches - mean) / (variance + 1e-6).sqrt()
+    return ((prediction.float() - target) ** 2).mean(dim=2)[masked].mean()
+
+
+def sigreg(z: Tensor, directions: Tensor, knots: int = 17, reach: float = 3.0) -> Tensor:
+    """SIGReg: how far the rows are from a standard Gaussian, by the Epps-Pulley statistic along random directions, mean over them.
+
+    z: (N, D); directions: (D, S), unit columns. The characteristic function of each projection is compared with that of N(0, 1) at
+    `knots` points of [0, reach], weighted by it and integrated by the trapezoid rule. Balestriero & LeCun 2025 (LeJEPA), section 4.
+    """
+    t = torch.linspace(0, reach, knots, device=z.device)
+    gaussian = torch.exp(-(t**2) / 2)
+    step = torch.full_like(t, 2 * reach / (knots - 1))  # both sides of zero
+    step[0] = step[-1] = reach / (knots - 1)
+    angles = (z.float() @ directions)[:, :, None] * t  # (N, S, knots)
+    gap = (angles.cos().mean(dim=0) - gaussian) ** 2 + angles.sin().mean(dim=0) ** 2
+    return (gap @ (step * gaussian)).mean() * len(z)
+
+
+def spread_from_centre(z: Tensor, centre_views: int) -> Tensor:
+    """LeJEPA's prediction: the mean squared difference of every view from the mean of its image's first `centre_views` views.
+
+    z: (V, N, D). Balestriero & LeCun 2025 (LeJEPA), section 5.
+    """
+    centre = z[:centre_views].mean(dim=0)
+    return (z - centre).float().square().mean()

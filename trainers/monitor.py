@@ -1,5 +1,8 @@
 """Monitors: figures that tell, while a network trains and without its loss, whether it learns or collapses."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -7,6 +10,7 @@ from torch import Tensor, nn
 
 COLLAPSED_STD = 0.1  # of a healthy 1: all projections nearly equal
 COLLAPSED_RANK = 1.5  # effective dimensions
+UNIFORM_WITHIN, UNIFORM_PATIENCE = 0.002, 3  # share of ln(P), and epochs in which a loss may stay there
 
 
 def feature_std(z: Tensor) -> float:
@@ -28,17 +32,40 @@ def rankme(z: Tensor) -> float:
     return float(torch.exp(-(share * share.log()).sum()))
 
 
-def collapse(std: float, rank: float) -> str | None:
-    """Name a collapse and its likely cure, or None when there is none. Rank counts dimensions of centred projections."""
+@dataclass(frozen=True, slots=True)
+class Collapse:
+    """A collapse by name, and in words with its likely cure."""
+
+    name: str
+    text: str
+
+
+def collapse(figures: Mapping[str, float], uniform_loss: float | None) -> Collapse | None:
+    """Tell a collapse from the figures of an epoch, or None when there is none.
+
+    `uniform_loss` is the loss of a method whose output is uniform over its prototypes, ln(P), where it has some.
+    """
+    std, rank, loss = figures["feature_std"], figures["rankme"], figures["loss"]
     if std < COLLAPSED_STD:
-        return (
-            f"collapse: all vectors are nearly equal (std {std:.3f} of a healthy 1); "
-            "likely cures: a lower learning rate, a warm-up, a slower teacher (momentum nearer 1)"
+        return Collapse(
+            "point",
+            f"all vectors are nearly equal (std {std:.3f} of a healthy 1); "
+            "likely cures: a lower learning rate, a longer warm-up, a slower teacher (momentum nearer 1)",
         )
     if rank < COLLAPSED_RANK:
-        return (
-            f"collapse: the vectors lie on a line (RankMe {rank:.2f}); "
-            "likely cures: a larger batch, a lower temperature, a lower learning rate"
+        return Collapse(
+            "line",
+            f"the vectors lie on a line (RankMe {rank:.2f}); likely cures: a larger batch, a lower temperature, a lower learning rate",
+        )
+    if (
+        uniform_loss is not None
+        and figures["epoch"] > UNIFORM_PATIENCE
+        and abs(loss - uniform_loss) < UNIFORM_WITHIN * uniform_loss
+    ):
+        return Collapse(
+            "uniform",
+            f"the output is uniform over the prototypes (loss {loss:.3f} at ln(P) = {uniform_loss:.3f}); "
+            "likely cures: a lower teacher temperature, fewer prototypes, a teacher that moves faster (momentum 0.99)",
         )
     return None
 

@@ -1,9 +1,11 @@
-"""Optimisers: torch's own, with the parameters sorted into those that decay and those that do not."""
+"""Optimisers: torch's and timm's, with the parameters sorted into those that decay and those that do not."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from timm.optim.lars import Lars
 from torch import nn
 
 
@@ -11,20 +13,37 @@ from torch import nn
 class OptimizerConfig:
     """Settings of the optimiser."""
 
-    name: Literal["sgd", "adamw"] = "sgd"
+    name: Literal["sgd", "adamw", "lars"] = "sgd"
     lr: float = 0.12  # peak, for a batch of 256; scaled linearly with the batch
-    momentum: float = 0.9  # of sgd
+    momentum: float = 0.9  # of sgd and lars
     weight_decay: float = 5e-4  # on matrices and kernels only
+    weight_decay_end: float | None = None  # reached along half a cosine; without it the decay is constant
     warmup: float = 0.05  # share of the training over which the learning rate rises
+    clip: float = 0.0  # largest length of a single tensor's gradient; 0 does not clip
 
 
 def make_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """Build the optimiser over all trainable parameters; biases and norms (one dimension or none) never decay."""
+    """Build the optimiser over all trainable parameters, in two groups.
+
+    Biases and norms (one dimension or none) stand in the second: they never decay, and LARS does not adapt their rate.
+    """
     trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in trainable if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    if config.name == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr)
-    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+    match config.name:
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=config.lr)
+        case "lars":
+            return Lars(groups, lr=config.lr, momentum=config.momentum)
+        case "sgd":
+            return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+
+
+@torch.no_grad()
+def clip_each(parameters: Iterable[nn.Parameter], longest: float) -> None:
+    """Scale every gradient that is longer than `longest` down to it, each tensor by itself (DINO, official code)."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    lengths = torch._foreach_norm(gradients)
+    torch._foreach_mul_(gradients, [(longest / (length + 1e-6)).clamp(max=1.0) for length in lengths])

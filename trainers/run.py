@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from lightning.fabric import Fabric
+from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import nn
 
 from featurestore.encoder import Card
@@ -19,12 +22,13 @@ from featurestore.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from featurestore.progress import Listener
 from featurestore.version import __version__
 from trainers import checkpoint, data, metrics, monitor
-from trainers.backbones import feature_dim, make_backbone
+from trainers.backbones import feature_dim, make_backbone, try_size
 from trainers.config import Config, read_toml, resolve
+from trainers.curves import draw
 from trainers.export import export
 from trainers.loop import fit
 from trainers.methods import METHODS, Method
-from trainers.views import two_views
+from trainers.recipes import Recipe, choose
 
 MONITOR_IMAGES = 2000  # most images the k-NN of the monitor looks at, on each side
 MONITOR_K, MONITOR_TEMPERATURE = 20, 0.07
@@ -64,42 +68,85 @@ def train(
     not trained on. Raises ConfigError, SourceError, TrainingError, ExportError; Interrupted on Ctrl-C, with the state kept.
     """
     out, listener = Path(out), listener or Listener()
-    for package in ("lightning.fabric", "lightning.pytorch"):  # the second speaks for the first when both are loaded
-        logging.getLogger(package).setLevel(logging.WARNING)
     given = config if isinstance(config, Mapping) else read_toml(config) if config is not None else {}
-    state, resolved = _start(out, resume, given, settings)
+    files = data.list_training_files(source)
+    state, resolved = _start(out, resume, given, settings, choose(len(files.training)))
+    fabric = launch(resolved)
+    if not fabric.is_global_zero:
+        listener = Listener()
     torch.manual_seed(resolved.seed)
-    method, record = build(resolved, listener.note)
+    method = build(resolved, listener.note)
+    if resolved.init not in (None, "timm") and state is None:
+        _start_from(method, str(resolved.init))
 
-    images, held_back = _load(source, record, resolved, labels, listener)
+    images, held_back = _load(files, resolved, labels, listener)
     identity = {"images": len(images.files), "sha256": images.sha256(), "config": resolved.hash()}
     if state is not None and (state["sha256"], state["images"]) != (identity["sha256"], identity["images"]):
         raise TrainingError(
             f"--resume: the images of {source} are not those the run in {out} was trained on ({identity['images']} now, {state['images']} "
             "then, or changed pixels); resuming would mix two trainings: train anew with another --out"
         )
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.toml").write_text(resolved.to_toml(), encoding="utf-8")
+    run = Run(out, resolved)
+    if fabric.is_global_zero:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "config.toml").write_text(resolved.to_toml(), encoding="utf-8")
     evaluate = _knn_monitor(images, held_back) if labels == "folders" else lambda backbone: {}
-    fit(method, images.pixels, resolved, out, evaluate, state, identity, listener)
-    listener.note("exporting and checking the encoder")
-    export(method.export_backbone, make_card(resolved, method, identity), out / "encoder.onnx")
-    return Run(out, resolved)
+    fit(fabric, method, images.pixels, resolved, out, evaluate, state, identity, listener)
+    if fabric.is_global_zero:
+        listener.note("exporting and checking the encoder")
+        export(method.export_backbone, make_card(resolved, method, identity), out / "encoder.onnx")
+        draw(
+            run.metrics,
+            f"{resolved.method}, {resolved.backbone}, {resolved.image_size} px, {len(images.files)} images",
+            out / "curves.png",
+        )
+    fabric.barrier()
+    return run
 
 
-def build(config: Config, note: Callable[[str], None] = lambda text: None) -> tuple[Method, Preprocess]:
-    """Build the method with fresh weights, and the preprocessing of its encoder; draws from torch's global generator."""
-    backbone, adapted = make_backbone(config.backbone, config.image_size)
-    for line in adapted:
-        note(line)
-    method = METHODS[config.method](backbone, config.settings, two_views(config.augment, config.image_size))
-    return method, Preprocess(size=config.image_size, shorter_side=config.image_size)
+def launch(config: Config) -> Fabric:
+    """Start Fabric on the devices of a settled configuration; under torchrun, on those it gives."""
+    for package in ("lightning.fabric", "lightning.pytorch"):  # the second speaks for the first when both are loaded
+        logging.getLogger(package).setLevel(logging.WARNING)
+    devices = int(os.environ.get("LOCAL_WORLD_SIZE", config.devices))
+    nodes = int(os.environ.get("WORLD_SIZE", devices)) // devices if "LOCAL_WORLD_SIZE" in os.environ else 1
+    # DINO's last layer has no gradient in its first epoch, which DistributedDataParallel must be told.
+    strategy = DDPStrategy(find_unused_parameters=True) if devices * nodes > 1 else "auto"
+    precision: Any = config.precision  # settled, never "auto"
+    fabric = Fabric(accelerator=config.device, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision)
+    fabric.launch()
+    return fabric
+
+
+def build(config: Config, note: Callable[[str], None] = lambda text: None) -> Method:
+    """Build the method of a configuration; draws its weights from torch's global generator. Raises ConfigError."""
+    entry = METHODS[config.method]
+    backbone, adapted = make_backbone(
+        config.backbone, config.image_size, config.patch_size, config.drop_path, config.init == "timm"
+    )
+    for line in [*adapted, entry.warning]:
+        if line:
+            note(line)
+    views = entry.method.make_views(config.augment, config.image_size, config.settings)
+    for size in sorted({view.size for view in views} - {config.image_size}):
+        try:
+            try_size(backbone, size)
+        except Exception as error:
+            raise ConfigError(
+                f"{config.backbone} cannot take the crops of {size} px that {config.method} makes: {error}; choose another --image-size"
+            ) from error
+    return entry.method(backbone, config.settings, views)
+
+
+def preprocess_of(config: Config) -> Preprocess:
+    """The preprocessing of a run's encoder."""
+    return Preprocess(size=config.image_size, shorter_side=config.image_size)
 
 
 def make_card(config: Config, method: Method, identity: Mapping[str, Any], trained: bool = True) -> Card:
     """Fill in the card of the encoder that `method` gives."""
     return Card(
-        preprocess=Preprocess(size=config.image_size, shorter_side=config.image_size),
+        preprocess=preprocess_of(config),
         dim=feature_dim(method.export_backbone),
         method=config.method if trained else "untrained",
         backbone=config.backbone,
@@ -115,7 +162,7 @@ def export_run(run: str | Path, out: str | Path) -> Path:
     run = Path(run)
     state = checkpoint.load(run / "checkpoint.pt")
     config = resolve(read_toml(run / "config.toml"))
-    method, _ = build(config)
+    method = build(dataclasses.replace(config, init=None))
     method.load_state_dict(state["method"])
     return export(method.export_backbone, make_card(config, method, state), Path(out))
 
@@ -123,21 +170,21 @@ def export_run(run: str | Path, out: str | Path) -> Path:
 def export_untrained(config: Config, out: str | Path) -> Path:
     """Export the backbone of `config` with its first, random weights: what any training must beat."""
     torch.manual_seed(config.seed)
-    method, _ = build(config)
+    method = build(config)
     return export(
         method.export_backbone, make_card(config, method, {"images": 0, "sha256": ""}, trained=False), Path(out)
     )
 
 
 def _start(
-    out: Path, resume: bool, given: Mapping[str, Any], settings: Mapping[str, Any]
+    out: Path, resume: bool, given: Mapping[str, Any], settings: Mapping[str, Any], recipe: Recipe
 ) -> tuple[dict[str, Any] | None, Config]:
     if not resume:
         if (out / "checkpoint.pt").exists():
             raise TrainingError(
                 f"{out} holds a training run already; go on with it by --resume, or choose another --out"
             )
-        return None, _settle(resolve(given, settings))
+        return None, _settle(resolve(given, settings, recipe=recipe))
     state = checkpoint.load(out / "checkpoint.pt")
     saved = read_toml(out / "config.toml")
     config = resolve(saved)
@@ -148,6 +195,21 @@ def _start(
             f"--resume goes on with the settings of the run; these differ: {', '.join(changed)}; leave them out, or train anew"
         )
     return state, config
+
+
+def _start_from(method: Method, run: str) -> None:
+    """Load the backbone of another run."""
+    theirs = resolve(read_toml(Path(run) / "config.toml"))
+    trained = build(dataclasses.replace(theirs, init=None))
+    trained.load_state_dict(checkpoint.load(Path(run) / "checkpoint.pt")["method"])
+    weights = trained.export_backbone.state_dict()
+    try:
+        for network in method.backbones:
+            network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"--init {run}: its backbone is {theirs.backbone} at {theirs.image_size} px and does not fit this one; choose the same"
+        ) from error
 
 
 def _settle(config: Config) -> Config:
@@ -168,30 +230,32 @@ def _settle(config: Config) -> Config:
 
 
 def _load(
-    source: str | Path, record: Preprocess, config: Config, labels: str, listener: Listener
+    files: data.TrainingFiles, config: Config, labels: str, listener: Listener
 ) -> tuple[data.Images, data.Images | None]:
-    training, held_back, unlisted = data.list_training_files(source)
-    if labels == "none":
-        held_back = []
-    elif not any(file.label for file in training):
+    held_back = _thin(files.held_back) if labels == "folders" else []
+    if labels == "folders" and not any(file.label for file in files.training):
         raise ConfigError(
-            f"--labels folders: expected class folders in {str(source)!r}, such as train/<class>/<file>; found none; leave --labels out"
+            "--labels folders: expected class folders, such as train/<class>/<file>; found none; leave --labels out"
         )
-    held_back = _thin(held_back)
-    listener.start("decoding", len(training) + len(held_back))
-    images = data.load(training, record, config.workers, listener.advance)
+    listener.start("decoding", len(files.training) + len(held_back))
+    record = preprocess_of(config)
+    images = data.load(files.training, record, config.workers, listener.advance)
     held = data.load(held_back, record, config.workers, listener.advance) if held_back else None
-    failures = [*unlisted, *images.failures]
+    failures = [*files.unlisted, *images.failures]
     if failures:
         listener.note(
             f"{len(failures)} files could not be read and are left out, the first: {failures[0].path}: {failures[0].reason}"
         )
     if len(images.files) < data.SMALLEST:
-        raise TrainingError(
-            f"{source}: expected at least {data.SMALLEST} readable images to train on, found {len(images.files)}"
-        )
+        raise TrainingError(f"expected at least {data.SMALLEST} readable images to train on, found {len(images.files)}")
+    length = f"{config.minutes:g} minutes" if config.minutes else f"{config.epochs} epochs"
     listener.note(
-        f"{len(images.files)} images, {config.method} with {config.backbone} at {config.image_size} px on {config.device}, {config.precision}"
+        f"{len(images.files)} images, {config.method} with {config.backbone} at {config.image_size} px for {length}, "
+        f"batch {config.batch_size}, {config.optimizer.name} lr {config.optimizer.lr:g}, on {config.device}, {config.precision}"
+    )
+    listener.note(
+        f"{config.method}: "
+        + ", ".join(f"{f.name} {getattr(config.settings, f.name)}" for f in dataclasses.fields(config.settings))
     )
     return images, held
 

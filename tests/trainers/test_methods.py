@@ -1,7 +1,9 @@
 """What every method owes the loop, checked for every entry of METHODS."""
 
 import copy
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -16,17 +18,35 @@ from trainers.optim import make_optimizer
 from trainers.run import build
 
 AT = Progress(step=3, epoch=1, fraction=0.25)
-SMALL = {"byol": {"hidden": 32, "dim": 16}, "simclr": {"hidden": 32, "dim": 16}}
+SMALL: dict[str, dict[str, Any]] = {
+    "byol": {"hidden": 32, "dim": 16},
+    "dino": {"hidden": 32, "bottleneck": 16, "prototypes": 24, "local_crops": 2, "local_size": 1.0},
+    "jigsaw": {"hidden": 16, "orders": 6, "piece": 1.0},
+    "lejepa": {"hidden": 32, "dim": 16, "slices": 32},
+    "mae": {"decoder_dim": 16, "decoder_depth": 1, "decoder_heads": 2},
+    "moco-v1": {"dim": 16, "queue": 32},
+    "moco-v2": {"dim": 16, "queue": 32},
+    "moco-v3": {"hidden": 32, "dim": 16},
+    "simclr": {"hidden": 32, "dim": 16},
+    "simclr-v2": {"hidden": 32, "dim": 16},
+}
+MOVED_BESIDE_THE_TEACHER = {"dino": {"centre"}, "moco-v1": {"keys", "pointer"}, "moco-v2": {"keys", "pointer"}}
+TINY_VIT = {"backbone": "vit_tiny_patch16_224", "patch_size": 4}
 
 
 def config_of(name: str) -> Config:
-    return resolve({"method": name, "backbone": "conv4", "image_size": 16, name: SMALL[name]})
+    network = TINY_VIT if name == "mae" else {"backbone": "conv4"}
+    return resolve({"method": name, **network, "image_size": 16, name: SMALL[name]})
 
 
 @pytest.fixture(params=sorted(METHODS))
-def method(request: pytest.FixtureRequest) -> Method:
-    made, _ = build(config_of(request.param))
-    return made.train()
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def method(name: str) -> Method:
+    return build(config_of(name)).train()
 
 
 def batch(method: Method, count: int = 12, seed: int = 1) -> list[Tensor]:
@@ -75,7 +95,7 @@ def test_every_trainable_parameter_gets_a_gradient_and_the_teacher_none(method: 
     assert all(p.grad is None for p in teacher_parameters(method).values())
 
 
-def test_after_step_moves_the_teacher_and_nothing_else(method: Method) -> None:
+def test_after_step_moves_exactly_what_it_should(name: str, method: Method) -> None:
     step = method.loss(batch(method), AT)
     with torch.no_grad():
         for parameter in method.parameters():
@@ -84,32 +104,39 @@ def test_after_step_moves_the_teacher_and_nothing_else(method: Method) -> None:
     before = {name: value.clone() for name, value in method.state_dict().items()}
     method.after_step(step.carry, AT)
     moved = {name for name, value in method.state_dict().items() if not torch.equal(before[name], value)}
-    assert moved == set(teacher_parameters(method))
+    assert moved == set(teacher_parameters(method)) | MOVED_BESIDE_THE_TEACHER.get(name, set())
 
 
-def test_a_saved_and_loaded_method_goes_on_as_if_never_stopped(method: Method) -> None:
+def test_a_saved_and_loaded_method_goes_on_as_if_never_stopped(name: str, method: Method) -> None:
     optimizer = make_optimizer(method, config_of("byol").optimizer)
     steps(method, optimizer, [1, 2, 3])
     saved = copy.deepcopy(method.state_dict()), copy.deepcopy(optimizer.state_dict())
     uninterrupted = steps(method, optimizer, [4, 5, 6])
 
-    name = next(name for name, cls in METHODS.items() if type(method) is cls)
     torch.manual_seed(99)
-    fresh = build(config_of(name))[0].train()
+    fresh = build(config_of(name)).train()
     fresh.load_state_dict(saved[0])
     optimizer = make_optimizer(fresh, config_of("byol").optimizer)
     optimizer.load_state_dict(saved[1])
     assert steps(fresh, optimizer, [4, 5, 6]) == uninterrupted
 
 
-def test_the_exported_backbone_is_the_one_that_learns(method: Method) -> None:
-    method.loss(batch(method), AT).loss.backward()  # type: ignore[no-untyped-call]
-    assert all(p.grad is not None for p in method.export_backbone.parameters())
-    assert method.export_branch == "online"
+def test_the_student_is_exported_but_for_dino_whose_teacher_is(name: str, method: Method) -> None:
+    """Mistake 1: evaluating the momentum network of BYOL or MoCo, or the student of DINO."""
+    trainable = all(p.requires_grad for p in method.export_backbone.parameters())
+    assert trainable == (name != "dino")
+    expected = {"dino": "teacher", "mae": "encoder", "jigsaw": "trunk"}
+    assert method.export_branch == expected.get(name, "online")
+
+
+def test_all_copies_of_the_backbone_start_equal(method: Method) -> None:
+    first, *others = (network.state_dict() for network in method.backbones)
+    for other in others:
+        assert all(torch.equal(value, other[key]) for key, value in first.items())
 
 
 def test_byol_uses_batch_statistics_of_the_teachers_own() -> None:
-    method = build(config_of("byol"))[0].train()
+    method = build(config_of("byol")).train()
     assert isinstance(method, BYOL)
     statistics = next(b for name, b in method.teacher.named_buffers() if name.endswith("running_mean"))
     before = statistics.clone()
@@ -119,7 +146,7 @@ def test_byol_uses_batch_statistics_of_the_teachers_own() -> None:
 
 
 def test_byol_swaps_the_views_between_student_and_teacher() -> None:
-    method = build(config_of("byol"))[0].train()
+    method = build(config_of("byol")).train()
     assert isinstance(method, BYOL)
     one, two = batch(method)
     online, teacher = copy.deepcopy(method.online), copy.deepcopy(method.teacher)
@@ -133,13 +160,13 @@ def test_byol_swaps_the_views_between_student_and_teacher() -> None:
 
 
 def test_byol_teacher_momentum_rises_to_one_along_a_cosine() -> None:
-    method = build(config_of("byol"))[0]
+    method = build(config_of("byol"))
     momenta = [method.after_step(None, Progress(0, 0, f))["teacher_momentum"] for f in (0.0, 0.5, 1.0)]
     assert momenta == pytest.approx([0.99, 0.995, 1.0])
 
 
 def test_simclr_sees_both_views_in_one_batch_of_statistics() -> None:
-    method = build(config_of("simclr"))[0].train()
+    method = build(config_of("simclr")).train()
     assert isinstance(method, SimCLR)
     tracked = next(b for name, b in method.backbone.named_buffers() if name.endswith("num_batches_tracked"))
     method.loss(batch(method), AT)
@@ -157,10 +184,28 @@ def test_rankme_counts_dimensions() -> None:
     assert monitor.rankme(torch.outer(torch.randn(50), torch.randn(8))) == pytest.approx(1, rel=1e-3)
 
 
-@pytest.mark.parametrize(("std", "rank", "word"), [(0.02, 20.0, "nearly equal"), (0.9, 1.1, "on a line")])
-def test_collapse_is_named_with_a_cure(std: float, rank: float, word: str) -> None:
-    verdict = monitor.collapse(std, rank)
+HEALTHY = {"feature_std": 1.0, "rankme": 20.0, "loss": 3.0, "epoch": 9}
+
+
+@pytest.mark.parametrize(
+    ("figures", "name", "word"),
+    [
+        ({"feature_std": 0.02}, "point", "nearly equal"),
+        ({"rankme": 1.1}, "line", "on a line"),
+        ({"loss": 6.93}, "uniform", "ln(P)"),
+    ],
+)
+def test_a_collapse_is_named_with_a_cure(figures: dict[str, float], name: str, word: str) -> None:
+    verdict = monitor.collapse({**HEALTHY, **figures}, uniform_loss=math.log(1024))
     assert verdict is not None
-    assert word in verdict
-    assert "cure" in verdict
-    assert monitor.collapse(1.0, 20.0) is None
+    assert verdict.name == name
+    assert word in verdict.text
+    assert "cure" in verdict.text
+
+
+def test_health_is_not_reported() -> None:
+    assert monitor.collapse(HEALTHY, None) is None
+    assert monitor.collapse(HEALTHY, math.log(1024)) is None
+    assert (
+        monitor.collapse({**HEALTHY, "loss": math.log(1024), "epoch": 1}, math.log(1024)) is None
+    )  # every run starts there

@@ -62,7 +62,13 @@ def no_export(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_run_leaves_its_four_files(few_shapes: Path, tmp_path: Path) -> None:
     run = train(few_shapes, tmp_path / "run", labels="folders", epochs=2, **TINY)
-    assert {p.name for p in run.out.iterdir()} == {"encoder.onnx", "checkpoint.pt", "config.toml", "metrics.jsonl"}
+    assert {p.name for p in run.out.iterdir()} == {
+        "encoder.onnx",
+        "checkpoint.pt",
+        "config.toml",
+        "metrics.jsonl",
+        "curves.png",
+    }
     assert [line["epoch"] for line in run.metrics] == [1, 2]
     assert {"loss", "lr", "feature_std", "rankme", "knn_top1", "images_per_second", "seconds"} <= run.metrics[0].keys()
     saved = tomllib.loads((run.out / "config.toml").read_text())

@@ -6,15 +6,16 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
-from trainers.views import ViewSpec
+from trainers.views import AugmentConfig, ViewSpec, two_views
 
 
 class Progress(NamedTuple):
-    """Where the training stands."""
+    """Where the training stands, and the seed of whatever a method draws in this step."""
 
     step: int  # optimiser steps done
     epoch: int  # full passes done
     fraction: float  # share of the whole training that is spent, in [0, 1]
+    seed: int = 0
 
 
 class Step(NamedTuple):
@@ -23,7 +24,7 @@ class Step(NamedTuple):
     loss: Tensor  # scalar
     projections: Tensor  # (B, D) detached; the collapse monitor reads them
     logs: dict[str, float]
-    carry: Any = None  # handed to `after_step`
+    carry: Tensor | None = None  # rows for `after_step`; those of accumulated batches are put one after another
 
 
 class Method(nn.Module, ABC):
@@ -33,7 +34,6 @@ class Method(nn.Module, ABC):
     """
 
     Settings: ClassVar[type]  # frozen dataclass of the method's own settings
-    defaults: ClassVar[dict[str, Any]] = {}  # what the method changes in the other tables of the configuration
     views: tuple[ViewSpec, ...]
 
     @abstractmethod
@@ -41,13 +41,28 @@ class Method(nn.Module, ABC):
         super().__init__()
         self.views = views
 
+    @classmethod
+    def make_views(cls, augment: AugmentConfig, image_size: int, settings: Any) -> tuple[ViewSpec, ...]:
+        """Describe the views the method wants: two of the full size unless it says otherwise."""
+        return two_views(augment, image_size)
+
     @abstractmethod
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
         """Compute the loss of one batch; pure: called twice it gives the same number. views: V times (B, 3, H, W)."""
 
-    def after_step(self, carry: Any, at: Progress) -> dict[str, float]:
+    def after_step(self, carry: Tensor | None, at: Progress) -> dict[str, float]:
         """Move what has no gradient, once after each optimiser step; returns what is worth logging."""
         return {}
+
+    @property
+    def backbones(self) -> list[nn.Module]:
+        """All copies of the backbone, which start from the same weights."""
+        return [self.export_backbone]
+
+    @property
+    def uniform_loss(self) -> float | None:
+        """The loss at which the output is uniform and nothing is learned, where the method has such a plateau."""
+        return None
 
     @property
     @abstractmethod

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +26,6 @@ class BYOLSettings:
 
 class BYOL(Method):
     Settings = BYOLSettings
-    defaults: ClassVar[dict[str, Any]] = {
-        "augment": {"saturation": 0.2, "blur": [1.0, 0.1], "solarize": [0.0, 0.2]},
-    }
     export_branch = "online"
 
     def __init__(self, backbone: nn.Module, settings: BYOLSettings, views: tuple[ViewSpec, ...]) -> None:
@@ -46,11 +42,15 @@ class BYOL(Method):
         loss = negative_cosine(self.predictor(z1), t2) + negative_cosine(self.predictor(z2), t1)
         return Step(loss, z1.detach(), {})
 
-    def after_step(self, carry: Any, at: Progress) -> dict[str, float]:
+    def after_step(self, carry: Tensor | None, at: Progress) -> dict[str, float]:
         momentum = cosine(at.fraction, self.momentum, 1.0)
         update_teacher(self.teacher, self.online, momentum)
         return {"teacher_momentum": momentum}
 
     @property
+    def backbones(self) -> list[nn.Module]:
+        return [network.get_submodule("0") for network in (self.online, self.teacher)]
+
+    @property
     def export_backbone(self) -> nn.Module:
-        return self.online[0]
+        return self.online.get_submodule("0")

@@ -1,13 +1,13 @@
-"""SimCLR (Chen et al. 2020): agree on two views of an image, against all other views of the batch."""
+"""SimCLR v1 and v2 (Chen et al. 2020a, b): agree on two views of an image, against all other views of the batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from trainers.backbones import feature_dim
+from trainers.distributed import gather
 from trainers.heads import simclr_projection
 from trainers.losses import nt_xent
 from trainers.methods.base import Method, Progress, Step
@@ -21,12 +21,11 @@ class SimCLRSettings:
     temperature: float = 0.5
     hidden: int = 512
     dim: int = 128
-    layers: int = 2
+    layers: int = 2  # v2: 3
 
 
 class SimCLR(Method):
     Settings = SimCLRSettings
-    defaults: ClassVar[dict[str, Any]] = {"augment": {"blur": [0.5, 0.5]}}
     export_branch = "online"
 
     def __init__(self, backbone: nn.Module, settings: SimCLRSettings, views: tuple[ViewSpec, ...]) -> None:
@@ -38,8 +37,13 @@ class SimCLR(Method):
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
         z = self.projection(self.backbone(torch.cat(list(views))))  # (2B, D)
         z1, z2 = z.chunk(2)
-        return Step(nt_xent(z1, z2, self.temperature), z1.detach(), {})
+        return Step(nt_xent(gather(z1), gather(z2), self.temperature), z1.detach(), {})
 
     @property
     def export_backbone(self) -> nn.Module:
         return self.backbone
+
+    @property
+    def finetune_backbone(self) -> nn.Module:
+        """What v2 fine-tunes from: the backbone with the first layer of its projection (v2, section 2.2)."""
+        return nn.Sequential(self.backbone, *self.projection[:3])

@@ -1,0 +1,48 @@
+"""curves.png: what a run's metrics did, epoch by epoch."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+PANELS = {
+    "loss": "loss",
+    "lr": "learning rate",
+    "teacher_momentum": "teacher momentum",
+    "knn_top1": "k-NN top-1",
+    "feature_std": "feature std (1: spread out, 0: collapsed)",
+    "rankme": "RankMe (effective dimensions)",
+}
+
+
+def draw(metrics: Sequence[Mapping[str, Any]], title: str, path: Path) -> Path:
+    """Draw a panel for each figure that the metrics hold."""
+    shown = [name for name in PANELS if any(name in line for line in metrics)]
+    rows = -(-len(shown) // 2)
+    figure = Figure(figsize=(10, 2.6 * rows + 0.6), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    for axes, name in zip(figure.subplots(rows, 2, squeeze=False).flat, [*shown, ""], strict=False):
+        if not name:
+            axes.set_axis_off()
+            continue
+        points = [(line["epoch"], line[name]) for line in metrics if name in line]
+        axes.plot(
+            *zip(*points, strict=True),
+            color="#0a5fb4",
+            linewidth=1.6,
+            marker="o" if len(points) < 20 else "",
+            markersize=3,
+        )
+        axes.set_title(PANELS[name], fontsize=9, loc="left")
+        axes.set_xlabel("epoch", fontsize=8)
+        axes.tick_params(labelsize=8)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+    return path

@@ -1,0 +1,82 @@
+"""MAE (He et al. 2022): see a quarter of the patches, draw the others. Its features are for fine-tuning; their k-NN is weak."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from timm.models.vision_transformer import Block, VisionTransformer
+from torch import Tensor, nn
+
+from featurestore.errors import ConfigError
+from trainers.backbones import feature_dim, patch_tokens
+from trainers.losses import masked_mse
+from trainers.methods.base import Method, Progress, Step
+from trainers.views import AugmentConfig, ViewSpec
+
+
+@dataclass(frozen=True, slots=True)
+class MAESettings:
+    """Settings of MAE (section 3; a small decoder for small networks)."""
+
+    mask: float = 0.75  # share of the patches that are hidden
+    decoder_dim: int = 128
+    decoder_depth: int = 2
+    decoder_heads: int = 4
+
+
+class MAE(Method):
+    Settings = MAESettings
+    export_branch = "encoder"
+
+    def __init__(self, backbone: nn.Module, settings: MAESettings, views: tuple[ViewSpec, ...]) -> None:
+        super().__init__(backbone, settings, views)
+        if not isinstance(backbone, VisionTransformer):
+            raise ConfigError(
+                "mae hides patches, which only a ViT has; choose --backbone vit_tiny_patch16_224 or another vit, with --patch-size"
+            )
+        self.settings = settings
+        self.backbone = backbone
+        self.patch = backbone.patch_embed.patch_size[0]
+        tokens, width = (views[0].size // self.patch) ** 2, settings.decoder_dim
+        self.enter = nn.Linear(feature_dim(backbone), width)
+        self.hidden_token = nn.Parameter(torch.zeros(width).normal_(std=0.02))
+        self.place = nn.Parameter(torch.zeros(1 + tokens, width).normal_(std=0.02))
+        self.decoder = nn.Sequential(
+            *(Block(width, settings.decoder_heads) for _ in range(settings.decoder_depth)), nn.LayerNorm(width)
+        )
+        self.leave = nn.Linear(width, 3 * self.patch**2)
+
+    @classmethod
+    def make_views(cls, augment: AugmentConfig, image_size: int, settings: MAESettings) -> tuple[ViewSpec, ...]:
+        return (ViewSpec(image_size, 0.0, 0.0, augment),)
+
+    def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
+        (x,) = views
+        tokens = patch_tokens(self.backbone, x)  # (B, L, D), with their places
+        count, length, dim = tokens.shape
+        keep = max(1, round(length * (1 - self.settings.mask)))
+        rng = torch.Generator(x.device).manual_seed(at.seed)
+        order = torch.rand(count, length, generator=rng, device=x.device).argsort(dim=1)
+        back = order.argsort(dim=1)
+
+        seen = tokens.gather(1, order[:, :keep, None].expand(-1, -1, dim))
+        prefix = self.backbone.get_parameter("cls_token") + self.backbone.get_parameter("pos_embed")[:, :1]
+        code = self.backbone.norm(
+            self.backbone.blocks(torch.cat([prefix.expand(count, -1, -1), seen], dim=1))
+        )  # (B, 1 + keep, D)
+
+        known = self.enter(code)
+        blanks = self.hidden_token.to(known.dtype).expand(count, length - keep, -1)
+        laid_out = torch.cat([known[:, 1:], blanks], dim=1).gather(1, back[:, :, None].expand(-1, -1, known.shape[2]))
+        drawn = self.leave(
+            self.decoder(torch.cat([known[:, :1], laid_out], dim=1) + self.place)[:, 1:]
+        )  # (B, L, 3 p p)
+        return Step(masked_mse(drawn, self._patches(x), back >= keep), code[:, 0].detach(), {})
+
+    def _patches(self, x: Tensor) -> Tensor:
+        """Cut pictures into patches, in the order of the tokens: (B, 3, H, W) to (B, L, 3 p p)."""
+        return nn.functional.unfold(x.float(), self.patch, stride=self.patch).transpose(1, 2)
+
+    @property
+    def export_backbone(self) -> nn.Module:
+        return self.backbone

@@ -1,0 +1,66 @@
+"""MoCo v3 (Chen et al. 2021): no queue; keys of the batch, a predictor, and a frozen patch projection for ViTs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from trainers.backbones import feature_dim
+from trainers.distributed import gather, gather_keys
+from trainers.ema import make_teacher, update_teacher
+from trainers.heads import moco_v3_mlp
+from trainers.losses import info_nce_batch
+from trainers.methods.base import Method, Progress, Step
+from trainers.schedules import cosine
+from trainers.views import ViewSpec
+
+
+@dataclass(frozen=True, slots=True)
+class MoCoV3Settings:
+    """Settings of MoCo v3 (section 3; widths for small networks)."""
+
+    temperature: float = 0.2  # 1.0 for ResNet-50
+    hidden: int = 1024
+    dim: int = 256
+    momentum: float = 0.99  # of the teacher at the start; rises to 1 along half a cosine
+
+
+class MoCoV3(Method):
+    Settings = MoCoV3Settings
+    export_branch = "online"
+
+    def __init__(self, backbone: nn.Module, settings: MoCoV3Settings, views: tuple[ViewSpec, ...]) -> None:
+        super().__init__(backbone, settings, views)
+        self.settings = settings
+        dim, hidden, out = feature_dim(backbone), settings.hidden, settings.dim
+        is_vit = isinstance(backbone, VisionTransformer)
+        if is_vit:
+            backbone.get_submodule("patch_embed").requires_grad_(False)  # random, frozen: section 4.2
+        self.online = nn.Sequential(
+            backbone, moco_v3_mlp([dim, hidden, hidden, out] if is_vit else [dim, hidden, out], last_norm=True)
+        )
+        self.predictor = moco_v3_mlp([out, hidden, out], last_norm=is_vit)
+        self.teacher = make_teacher(self.online)
+
+    def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
+        z1, z2 = (self.online(view) for view in views)  # (B, D) each
+        with torch.no_grad():
+            k1, k2 = (gather_keys(self.teacher(view)) for view in views)
+        q1, q2 = (gather(self.predictor(z)) for z in (z1, z2))
+        loss = info_nce_batch(q1, k2, self.settings.temperature) + info_nce_batch(q2, k1, self.settings.temperature)
+        return Step(loss, z1.detach(), {})
+
+    def after_step(self, carry: Tensor | None, at: Progress) -> dict[str, float]:
+        momentum = cosine(at.fraction, self.settings.momentum, 1.0)
+        update_teacher(self.teacher, self.online, momentum)
+        return {"teacher_momentum": momentum}
+
+    @property
+    def backbones(self) -> list[nn.Module]:
+        return [network.get_submodule("0") for network in (self.online, self.teacher)]
+
+    @property
+    def export_backbone(self) -> nn.Module:
+        return self.online.get_submodule("0")
