@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from featurestore.attention import draw as draw_attention
+from featurestore.encoder import Encoder
 from featurestore.errors import ConfigError, FeatureStoreError, Interrupted
 from featurestore.progress import ProgressBar
 from featurestore.results import columns
@@ -212,6 +214,15 @@ def label(store: Path, file: Path, as_json: bool) -> None:
     click.echo(f"{report.labelled} labelled")
     if report.unknown:
         click.echo(f"{len(report.unknown)} paths are no item of the store, the first: {report.unknown[0]}", err=True)
+
+
+@cli.command()
+@click.argument("encoder", type=PATH)
+@click.argument("image", type=PATH)
+@click.option("--out", type=PATH, required=True, metavar="FILE.png", help="The picture to write.")
+def attention(encoder: Path, image: Path, out: Path) -> None:
+    """Draw where a ViT ENCODER, exported with --attention, looks in IMAGE."""
+    click.echo(draw_attention(Encoder(encoder), image, out))
 
 
 def _print_json(value: Any) -> None:

@@ -111,8 +111,22 @@ class Encoder:
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode preprocessed pixels, uint8 (B, size, size, 3), to the network's own output, float32 (B, D)."""
-        output: NDArray[np.float32] = self._session.run(None, {self._session.get_inputs()[0].name: pixels})[0]
-        return output
+        return self._run("vector", pixels)
+
+    def attention(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Where the class token of the last layer looks: (B, heads, h, w), each map with sum below 1.
+
+        Raises EncoderError when the encoder was exported without it.
+        """
+        if len(self._session.get_outputs()) < 2:
+            raise EncoderError(
+                f"encoder {str(self.path)!r} has no attention; export a run of a ViT again: featurestore export RUN --attention --out encoder.onnx"
+            )
+        return self._run("attention", pixels)
+
+    def _run(self, output: str, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        result: NDArray[np.float32] = self._session.run([output], {self._session.get_inputs()[0].name: pixels})[0]
+        return result
 
 
 def _first_line(error: Exception) -> str:

@@ -57,3 +57,9 @@ def store_path(tmp_path: Path, indexed: Path) -> Path:
 @pytest.fixture
 def store(store_path: Path) -> FeatureStore:
     return FeatureStore.open(store_path)
+
+
+@pytest.fixture(scope="session")
+def shared(indexed: Path) -> FeatureStore:
+    """The shared store itself, for tests that only read."""
+    return FeatureStore.open(indexed)

@@ -84,4 +84,4 @@ def unit(*colours: Colour) -> NDArray[np.float32]:
     """The vector that a store keeps for such a picture, before it is rounded to float16."""
     four = colours * 4 if len(colours) == 1 else colours
     x = np.array(four, np.float64).ravel()
-    return (x / np.sqrt((x * x).sum())).astype(np.float32)
+    return np.asarray(x / np.sqrt((x * x).sum()), np.float32)

@@ -46,7 +46,7 @@ def noise(width: int = 64, height: int = 48) -> Image.Image:
 def palette(transparency: int | None = None) -> bytes:
     image = Image.new("P", (4, 4), 1)
     image.putpalette([0, 0, 0, 10, 20, 30])
-    return encoded(image, **({} if transparency is None else {"transparency": transparency}))
+    return encoded(image) if transparency is None else encoded(image, transparency=transparency)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ def test_exact_equals_brute_force(count: int, k: int, block: int, monkeypatch: p
     expected = brute_force(queries, vectors, np.arange(100), k)
     np.testing.assert_array_equal(found[1], expected[1])
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-5, atol=1e-5)
-    assert (found[0].dtype, found[1].dtype) == (np.float32, np.int64)
+    assert found[0].dtype == np.float32
+    assert found[1].dtype == np.int64
 
 
 @pytest.mark.parametrize("block", [3, 65_536])

@@ -44,7 +44,8 @@ def test_one_pass_equals_resizing_and_then_cropping(
     record = Preprocess(size, shorter_side, interpolation=interpolation)
     found = preprocess.apply(decoded(picture(width, height)), record)
     expected = np.asarray(naive(picture(width, height), record), np.int16)
-    assert (found.shape, found.dtype) == ((size, size, 3), np.uint8)
+    assert found.shape == (size, size, 3)
+    assert found.dtype == np.uint8
     assert np.abs(found - expected).max() <= 2
 
 
@@ -55,7 +56,7 @@ def test_stretching_ignores_the_aspect() -> None:
 
 
 def test_the_square_comes_from_the_centre() -> None:
-    stripes = Image.fromarray(np.repeat(np.uint8([[[9] * 3] * 10 + [[200] * 3] * 10 + [[9] * 3] * 10]), 10, axis=0))
+    stripes = Image.fromarray(np.array([[[9] * 3] * 10 + [[200] * 3] * 10 + [[9] * 3] * 10] * 10, np.uint8))
     assert (preprocess.apply(decoded(stripes), Preprocess(10, 10)) == 200).all()
 
 

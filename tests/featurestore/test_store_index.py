@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -58,18 +59,20 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return batches
 
 
+def look(store: FeatureStore) -> tuple[dict[str, int], dict[int, int], dict[str, list[float]]]:
+    """Ids by name, rows by id (of removed items too) and vectors by name, read past the store at one go."""
+    with duckdb.connect(str(store.path / "catalog.duckdb"), read_only=True) as connection:
+        ids = {Path(path).stem: number for path, number in connection.execute("SELECT path, id FROM items").fetchall()}
+        known = connection.execute("SELECT v.item, v.row FROM vectors v JOIN encoders e ON e.fingerprint = v.encoder ORDER BY e.added_at DESC").fetchall()  # fmt: skip
+        valid = connection.execute("SELECT v.item, v.row, v.encoder FROM vectors v JOIN items i ON i.id = v.item AND i.sha256 = v.sha256 ORDER BY v.row").fetchall()  # fmt: skip
+    names = {number: name for name, number in ids.items()}
+    [first] = {v[2] for v in valid}
+    x = np.fromfile(store.path / "vectors" / f"{first[:16]}.f16", "<f2").reshape(-1, 12)
+    return ids, dict(known), {names[number]: x[row].tolist() for number, row, _ in valid}
+
+
 def by_name(store: FeatureStore) -> dict[str, int]:
-    return {Path(row["path"]).stem: row["id"] for row in store.sql("SELECT path, id FROM items").to_pylist()}
-
-
-def rows_of(store: FeatureStore) -> dict[int, int]:
-    return {r["item"]: r["row"] for r in store.sql("SELECT item, row FROM vectors").to_pylist()}
-
-
-def vectors_of(store: FeatureStore) -> dict[str, list[float]]:
-    names = {number: name for name, number in by_name(store).items()}
-    ids, x, _ = store.features()
-    return {names[int(i)]: v.tolist() for i, v in zip(ids, x, strict=True)}
+    return look(store)[0]
 
 
 def as_stored(*colours: tuple[int, int, int]) -> list[float]:
@@ -84,7 +87,7 @@ def test_a_first_run_adds_everything(empty: FeatureStore, source: Path) -> None:
     assert counts(report) == (6, 0, 0, 0, 0)
     assert report.images_per_second > 0
     assert report.to_json().keys() == {"added", "updated", "unchanged", "removed", "failed", "images_per_second"}
-    assert vectors_of(empty) == {name: as_stored(colour) for name, colour in COLOURS.items()}
+    assert look(empty)[2] == {name: as_stored(colour) for name, colour in COLOURS.items()}
 
 
 def test_a_second_run_encodes_nothing(empty: FeatureStore, source: Path, encoded: list[int]) -> None:
@@ -106,13 +109,14 @@ def test_changed_content_is_encoded_under_the_same_id_in_a_new_row(
     empty: FeatureStore, source: Path, encoded: list[int]
 ) -> None:
     empty.index(source)
-    before, rows = by_name(empty), rows_of(empty)
+    before, rows, _ = look(empty)
     paint(source / "red.png", COLOURS["blue"], size=16)
     assert counts(empty.index(source)) == (0, 1, 5, 0, 0)
     assert encoded == [6, 1]
-    assert by_name(empty) == before
-    assert rows_of(empty) == {**rows, before["red"]: 6}
-    assert vectors_of(empty)["red"] == as_stored(COLOURS["blue"])
+    after, new_rows, vectors = look(empty)
+    assert after == before
+    assert new_rows == {**rows, before["red"]: 6}
+    assert vectors["red"] == as_stored(COLOURS["blue"])
     assert empty.sql("SELECT width, height FROM items WHERE path LIKE '%red%'").to_pylist() == [
         {"width": 16, "height": 16}
     ]
@@ -122,15 +126,14 @@ def test_a_vanished_file_is_removed_and_comes_back_under_its_id(
     empty: FeatureStore, source: Path, encoded: list[int]
 ) -> None:
     empty.index(source)
-    before, rows = by_name(empty), rows_of(empty)
+    before, rows, _ = look(empty)
     (source / "red.png").rename(source.parent / "kept.png")
     assert counts(empty.index(source)) == (0, 0, 5, 1, 0)
     assert "red" not in by_name(empty)
     assert before["red"] not in empty.search(unit((255, 0, 0))).ids
     (source.parent / "kept.png").rename(source / "red.png")
     assert counts(empty.index(source)) == (1, 0, 5, 0, 0)
-    assert by_name(empty) == before
-    assert rows_of(empty) == rows
+    assert look(empty)[:2] == (before, rows)
     assert sum(encoded) == 6
 
 
@@ -141,21 +144,23 @@ def test_what_comes_back_with_other_content_is_encoded(empty: FeatureStore, sour
     empty.index(source)
     paint(source / "red.png", (9, 9, 200))
     assert counts(empty.index(source)) == (1, 0, 5, 0, 0)
-    assert by_name(empty) == before
-    assert vectors_of(empty)["red"] == as_stored((9, 9, 200))
+    after, _, vectors = look(empty)
+    assert after == before
+    assert vectors["red"] == as_stored((9, 9, 200))
 
 
 def test_ids_and_rows_are_never_used_again(empty: FeatureStore, source: Path) -> None:
     empty.index(source)
-    used_ids, used_rows = set(by_name(empty).values()), set(rows_of(empty).values())
+    ids, rows, _ = look(empty)
     for name in COLOURS:
         (source / f"{name}.png").unlink()
     for number in range(3):
         paint(source / f"new{number}.png", (number, 0, 77))
     assert counts(empty.index(source)) == (3, 0, 0, 6, 0)
-    assert used_ids.isdisjoint(by_name(empty).values())
-    assert used_rows.isdisjoint(rows_of(empty)[i] for i in by_name(empty).values())
-    assert sorted(by_name(empty).values()) == [7, 8, 9]
+    new_ids, new_rows, _ = look(empty)
+    assert sorted(ids.values()) == [1, 2, 3, 4, 5, 6]
+    assert sorted(new_ids.values()) == [7, 8, 9]
+    assert {new_rows[i] for i in new_ids.values()}.isdisjoint(rows.values())
 
 
 def test_only_what_lies_under_the_given_sources_is_removed(empty: FeatureStore, tmp_path: Path) -> None:
@@ -211,9 +216,10 @@ def test_many_batches_and_commits_give_what_one_gives(
     for number in range(43):
         paint(tmp_path / "many" / f"{number:02}.png", (255, 5 * number, 0))
     assert counts(empty.index(tmp_path / "many")) == (43, 0, 0, 0, 0)
-    assert vectors_of(empty) == {f"{n:02}": as_stored((255, 5 * n, 0)) for n in range(43)}
-    assert by_name(empty) == {f"{n:02}": n + 1 for n in range(43)}
-    assert rows_of(empty) == {n + 1: n for n in range(43)}
+    ids, rows, vectors = look(empty)
+    assert ids == {f"{n:02}": n + 1 for n in range(43)}
+    assert rows == {n + 1: n for n in range(43)}
+    assert vectors == {f"{n:02}": as_stored((255, 5 * n, 0)) for n in range(43)}
 
 
 def test_progress_is_heard(empty: FeatureStore, source: Path) -> None:
@@ -360,7 +366,8 @@ def test_a_second_encoder_adds_its_own_vectors(
         plain.search(colours / "primary" / "red.png")
     names = [Encoder(encoder).name, Encoder(other_encoder).name]
     assert all(name in str(error.value) for name in names)
-    for name in (*names, encoder, str(other_encoder), Encoder(encoder).fingerprint[:16]):
+    wanted: list[str | Path] = [*names, encoder, str(other_encoder), Encoder(encoder).fingerprint[:16]]
+    for name in wanted:
         assert plain.search(6, k=2, encoder=name).ids.tolist() == [2, 3]
 
 
@@ -383,9 +390,11 @@ def test_content_that_changed_for_one_encoder_is_stale_for_the_other(
     paint(source / "red.png", (0, 0, 9), size=16)
     second = FeatureStore.open(empty.path, other_encoder)
     assert counts(second.index(source)) == (5, 1, 0, 0, 0)
-    assert set(vectors_of(empty)) == set(COLOURS) - {"red"}
+    red = empty.sql("SELECT id FROM items WHERE path LIKE '%red%'").to_pylist()[0]["id"]
+    assert red not in empty.features()[0]
     assert counts(empty.index(source))[2] == 5
-    assert vectors_of(empty)["red"] == as_stored((0, 0, 9))
+    ids, x, _ = empty.features()
+    assert x[ids == red].tolist() == [as_stored((0, 0, 9))]
 
 
 def test_the_encoder_may_be_left_out_once_there_is_one(store: FeatureStore, colours: Path, tmp_path: Path) -> None:
@@ -502,11 +511,12 @@ def test_an_interrupt_in_the_midst_of_a_step_waits_for_its_end(
         Interrupted, match="interrupted; 2 images were encoded and are kept: run the same command again"
     ):
         empty.index(source, workers=1)
-    assert sorted(by_name(empty).values()) == [1, 2]
-    assert rows_of(empty) == {1: 0, 2: 1}
+    ids, rows, _ = look(empty)
+    assert (sorted(ids.values()), rows) == ([1, 2], {1: 0, 2: 1})
     assert counts(empty.index(source)) == (4, 0, 2, 0, 0)
-    assert sorted(by_name(empty).values()) == [1, 2, 3, 4, 5, 6]
-    assert vectors_of(empty) == {name: as_stored(colour) for name, colour in COLOURS.items()}
+    ids, _, vectors = look(empty)
+    assert sorted(ids.values()) == [1, 2, 3, 4, 5, 6]
+    assert vectors == {name: as_stored(colour) for name, colour in COLOURS.items()}
 
 
 def test_an_interrupt_keeps_what_is_done(empty: FeatureStore, source: Path) -> None:

@@ -25,7 +25,8 @@ def test_rows_come_back_in_order(file: VectorFile) -> None:
     file.append(rows(3), committed=2)
     found = file.open(3)
     assert found[:, 0].tolist() == [1, 2, 3]
-    assert (found.shape, found.dtype) == ((3, 3), np.float16)
+    assert found.shape == (3, 3)
+    assert found.dtype == np.float16
     with pytest.raises(ValueError, match="read-only"):
         found[0, 0] = 9
 
@@ -74,7 +75,7 @@ def test_a_folder_that_is_gone_is_a_disk_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scale", [1.0, 1e-42, 1e-20, 1e20, 5e37])
 def test_rows_get_unit_length(scale: float) -> None:
     found = unit_rows(np.array([[3, 0, 4], [0, -2, 0]], np.float32) * np.float32(scale))
-    np.testing.assert_allclose(found, [[0.6, 0, 0.8], [0, -1, 0]], atol=2e-3 if scale < 1e-40 else 1e-6)
+    np.testing.assert_allclose(found, np.array([[0.6, 0, 0.8], [0, -1, 0]]), atol=2e-3 if scale < 1e-40 else 1e-6)
     assert found.dtype == np.float32
 
 
