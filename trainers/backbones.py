@@ -113,3 +113,22 @@ def patch_tokens(vit: VisionTransformer, x: Tensor) -> Tensor:
     """Embed the patches of pictures with their places, without the class token: (B, 3, H, W) to (B, L, D)."""
     tokens: Tensor = vit.patch_embed(x).flatten(1, 2)  # (B, h, w, D) before
     return tokens + vit.get_parameter("pos_embed")[:, vit.num_prefix_tokens :]
+
+
+def with_attention(vit: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Run a ViT and keep what its class token attends to in the last layer: (B, D) and (B, heads, h, w). x: (B, 3, H, W)."""
+    assert isinstance(vit, VisionTransformer)
+    grid: Tensor = vit.patch_embed(x)  # (B, h, w, D)
+    tokens = vit.norm_pre(vit._pos_embed(grid))
+    *earlier, last = vit.blocks.children()
+    tokens = nn.Sequential(*earlier)(tokens)
+    attention: Any = last.get_submodule("attn")
+    norm = last.get_submodule("norm1")
+    batch, length, _ = tokens.shape
+    qkv = attention.qkv(norm(tokens)).view(batch, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
+    queries, keys = attention.q_norm(qkv[0]), attention.k_norm(qkv[1])  # (B, heads, length, d)
+    weights = (queries[:, :, :1] @ keys.transpose(2, 3) * attention.scale).softmax(dim=3)[
+        :, :, 0, vit.num_prefix_tokens :
+    ]
+    features: Tensor = vit.forward_head(vit.norm(last(tokens)))
+    return features, weights.unflatten(2, (grid.shape[1], grid.shape[2]))

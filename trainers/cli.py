@@ -116,13 +116,16 @@ def _join(given: dict[str, Any], assigned: dict[str, Any]) -> dict[str, Any]:
 @click.command()
 @click.argument("run", type=PATH)
 @click.option("--out", type=PATH, required=True, metavar="encoder.onnx", help="The file to write.")
+@click.option(
+    "--attention", is_flag=True, help="Of a ViT: also say where the class token looks (see `featurestore attention`)."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def export(run: Path, out: Path, as_json: bool) -> None:
+def export(run: Path, out: Path, attention: bool, as_json: bool) -> None:
     """Write the encoder of a training run as an ONNX file, checked against torch."""
     _need("torch", "timm", "lightning", "onnx", extra="train")
     from trainers.run import export_run
 
-    written = export_run(run, out)
+    written = export_run(run, out, attention)
     click.echo(json.dumps({"encoder": str(written)}) if as_json else str(written))
 
 

@@ -38,6 +38,8 @@ def draw(metrics: Sequence[Mapping[str, Any]], title: str, path: Path) -> Path:
             marker="o" if len(points) < 20 else "",
             markersize=3,
         )
+        if name == "feature_std":
+            axes.set_ylim(0, 1.25)
         axes.set_title(PANELS[name], fontsize=9, loc="left")
         axes.set_xlabel("epoch", fontsize=8)
         axes.tick_params(labelsize=8)

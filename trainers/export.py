@@ -12,12 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from featurestore import images, preprocess
 from featurestore.encoder import CARD_KEY, Card, Encoder
-from featurestore.errors import DiskError, ExportError
+from featurestore.errors import ConfigError, DiskError, ExportError
 from featurestore.preprocess import Preprocess
+from trainers.backbones import with_attention
 
 OPSET = 20
 AGREEMENT = (
@@ -35,22 +37,36 @@ class EncoderGraph(nn.Module):
         self.register_buffer("scale", (1 / (255 * std)).view(1, 3, 1, 1))
         self.register_buffer("shift", (mean / std).view(1, 3, 1, 1))
 
+    def normalise(self, pixels: Tensor) -> Tensor:
+        return pixels.permute(0, 3, 1, 2).float() * self.get_buffer("scale") - self.get_buffer("shift")
+
     def forward(self, pixels: Tensor) -> Tensor:
-        x = pixels.permute(0, 3, 1, 2).float() * self.get_buffer("scale") - self.get_buffer("shift")
-        return torch.as_tensor(self.backbone(x))
+        return torch.as_tensor(self.backbone(self.normalise(pixels)))
 
 
-def export(backbone: nn.Module, card: Card, out: Path) -> Path:
+class AttentionGraph(EncoderGraph):
+    """The same with a second output: the attention of the class token in a ViT's last layer, (B, heads, h, w)."""
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        return with_attention(self.backbone, self.normalise(pixels))
+
+
+def export(backbone: nn.Module, card: Card, out: Path, attention: bool = False) -> Path:
     """Write the backbone with its card as one ONNX file, check it, and only then name it `out`.
 
-    Raises ExportError when onnxruntime and torch disagree on the check images, DiskError when it cannot be written.
+    Raises ExportError when onnxruntime and torch disagree on the check images, DiskError when it cannot be written, ConfigError when
+    `attention` is asked of a backbone that is no ViT.
     """
+    if attention and not isinstance(backbone, VisionTransformer):
+        raise ConfigError("--attention: expected a ViT, found a backbone without attention; leave --attention out")
     graph = EncoderGraph(backbone, card.preprocess).cpu().eval()
     pixels = torch.from_numpy(check_pixels(card.preprocess))
     with _quiet():
         program = torch.onnx.export(
-            graph, (pixels[:2],), dynamo=True, opset_version=OPSET, external_data=False, verbose=False,
-            input_names=["pixels"], output_names=["vector"], dynamic_shapes=({0: torch.export.Dim("batch")},),
+            AttentionGraph(backbone, card.preprocess).eval() if attention else graph,
+            (pixels[:2],), dynamo=True, opset_version=OPSET, external_data=False, verbose=False,
+            input_names=["pixels"], output_names=["vector", "attention"][: 1 + attention],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
         )  # fmt: skip
     assert program is not None
     model = program.model_proto

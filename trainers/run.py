@@ -157,14 +157,14 @@ def make_card(config: Config, method: Method, identity: Mapping[str, Any], train
     )
 
 
-def export_run(run: str | Path, out: str | Path) -> Path:
-    """Export the encoder of a run anew from its checkpoint; raises TrainingError when `run` holds no run."""
+def export_run(run: str | Path, out: str | Path, attention: bool = False) -> Path:
+    """Export the encoder of a run anew from its checkpoint, with a ViT's attention where asked; raises TrainingError when `run` holds no run."""
     run = Path(run)
     state = checkpoint.load(run / "checkpoint.pt")
     config = resolve(read_toml(run / "config.toml"))
     method = build(dataclasses.replace(config, init=None))
     method.load_state_dict(state["method"])
-    return export(method.export_backbone, make_card(config, method, state), Path(out))
+    return export(method.export_backbone, make_card(config, method, state), Path(out), attention)
 
 
 def export_untrained(config: Config, out: str | Path) -> Path:

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from featurestore.encoder import Card, Encoder
-from featurestore.errors import DiskError, ExportError
+from featurestore.errors import ConfigError, DiskError, EncoderError, ExportError
 from featurestore.preprocess import Preprocess
 from trainers import export as exporting
-from trainers.backbones import Conv4, feature_dim
+from trainers.backbones import Conv4, feature_dim, make_backbone
 from trainers.export import EncoderGraph, check_pixels, export
 
 RECORD = Preprocess(size=16, shorter_side=16)
@@ -99,3 +100,45 @@ def test_the_exporter_keeps_quiet(tmp_path: Path, capfd: pytest.CaptureFixture[s
     export(backbone, card(backbone), tmp_path / "encoder.onnx")
     assert capfd.readouterr().out == ""
     assert exporting.OPSET >= 18
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "patch"),
+    [
+        ("vit_tiny_patch16_224", 16, 4),
+        pytest.param("resnet18", 32, None, marks=pytest.mark.slow),
+        pytest.param("resnet18", 96, None, marks=pytest.mark.slow),
+        pytest.param("convnext_atto", 32, None, marks=pytest.mark.slow),
+    ],
+)
+def test_backbones_of_all_kinds_pass_their_own_check(name: str, size: int, patch: int | None, tmp_path: Path) -> None:
+    backbone = make_backbone(name, size, patch)[0].eval()
+    encoder = Encoder(export(backbone, card(backbone, Preprocess(size, size)), tmp_path / "encoder.onnx"))
+    assert encoder.encode(np.zeros((3, size, size, 3), np.uint8)).shape == (3, feature_dim(backbone))
+
+
+def test_attention_is_a_second_output_and_changes_no_vector(tmp_path: Path) -> None:
+    backbone = make_backbone("vit_tiny_patch16_224", 16, 4)[0].eval()
+    record = card(backbone)
+    plain = Encoder(export(backbone, record, tmp_path / "plain.onnx"))
+    looking = Encoder(export(backbone, record, tmp_path / "looking.onnx", attention=True))
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    np.testing.assert_allclose(looking.encode(pixels), plain.encode(pixels), atol=1e-4)
+    maps = looking.attention(pixels)
+    assert maps.shape == (2, 3, 4, 4)
+
+    seen: list[Tensor] = []
+    attention: Any = backbone.get_submodule("blocks.11.attn")
+    attention.fused_attn = False
+    attention.get_submodule("attn_drop").register_forward_hook(lambda module, inputs, output: seen.append(output))
+    with torch.no_grad():
+        EncoderGraph(backbone, RECORD)(torch.from_numpy(pixels))
+    np.testing.assert_allclose(maps, seen[0][:, :, 0, 1:].reshape(2, 3, 4, 4).numpy(), atol=1e-4)
+    with pytest.raises(EncoderError, match="no attention"):
+        plain.attention(pixels)
+
+
+def test_attention_of_a_convolutional_network_is_refused(tmp_path: Path) -> None:
+    backbone = Conv4(width=4).eval()
+    with pytest.raises(ConfigError, match="expected a ViT"):
+        export(backbone, card(backbone), tmp_path / "encoder.onnx", attention=True)
