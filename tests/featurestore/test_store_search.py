@@ -258,7 +258,7 @@ def test_knn_equals_the_naive_loop(
     ids, x, y = store.features()
     of = {row["id"]: row["split"] for row in store.sql("SELECT id, split FROM items").to_pylist()}
     split = [of[i] for i in ids.tolist()]
-    for block in (7, 65_536):
+    for block in (15, 65_536):
         monkeypatch.setattr(index, "BLOCK", block)
         report = store.knn(k=(1, 2, 5, 20), temperature=0.07)
         assert report.split == ("train->test" if splits else "leave-one-out")
