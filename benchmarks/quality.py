@@ -1,34 +1,40 @@
-"""Quality on a labelled folder: train without labels, index, and measure k-NN beside raw pixels and the untrained network.
+"""Quality on a labelled folder: train without labels, index, and measure beside raw pixels and the untrained network.
 
-    python -m benchmarks.quality DATA [--images 5000] [--minutes 4] [--seed 0 ...] [--set key=value ...]
+    python -m benchmarks.quality DATA --method simclr --method byol --seed 0 --seed 1 --minutes 4
+    python -m benchmarks.quality DATA --method mae --set backbone=vit_tiny_patch16_224 --set patch_size=4 --epochs 30
 
-DATA holds train/<class>/ and test/<class>/, such as CIFAR-10 as image files. Prints one row of a Markdown table for each encoder.
+DATA holds train/<class>/ and test/<class>/, such as CIFAR-10 as image files. Each training is a process of its own, so that its peak
+memory is its own. Prints a Markdown table: k-NN top-1 of test against train, a linear probe, seconds of training, peak memory.
 """
 
+import os
 import platform
 import statistics
+import subprocess
+import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
+from sklearn.linear_model import LogisticRegression
 
 from featurestore import FeatureStore
-from featurestore import images as images_module
+from featurestore import images as image_files
 from featurestore.encoder import CARD_KEY, Card
 from featurestore.images import ImageFile
 from featurestore.pipeline import Prepared, available_cpus, prepare_all
 from featurestore.preprocess import Preprocess
-from featurestore.progress import ProgressBar
 from featurestore.version import __version__
-from trainers import train
-from trainers.config import parse_assignments
+from trainers import metrics
+from trainers.config import read_toml, resolve
+from trainers.methods import METHODS
 from trainers.run import export_untrained
 
 K = (20, 200)
@@ -68,7 +74,7 @@ def pixels_encoder(size: int, mean: NDArray[np.float32], out: Path) -> Path:
 
 def mean_picture(folder: Path, size: int) -> NDArray[np.float32]:
     """The mean of all training pictures, flat, in the order of an encoder's input."""
-    files = [(file, None) for file in images_module.scan(folder) if isinstance(file, ImageFile)]
+    files = [(file, None) for file in image_files.scan(folder) if isinstance(file, ImageFile)]
     prepared = (p for p in prepare_all(files, Preprocess(size, size)) if isinstance(p, Prepared))
     total, count = np.zeros((size, size, 3)), 0
     for one in prepared:
@@ -76,57 +82,104 @@ def mean_picture(folder: Path, size: int) -> NDArray[np.float32]:
     return (total / count).astype(np.float32).ravel()
 
 
+def train(folder: Path, out: Path, method: str, seed: int, arguments: Sequence[str]) -> float:
+    """Train by the command line; returns the peak memory in MB."""
+    command = [
+        sys.executable,
+        "-c",
+        "from featurestore.cli import main; main()",
+        "train",
+        str(folder),
+        "--out",
+        str(out),
+    ]
+    command += ["--method", method, "--seed", str(seed), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"failed: {' '.join(command)}")
+    return usage.ru_maxrss / 1024
+
+
 def measure(folder: Path, encoder: Path, work: Path) -> list[float]:
-    """Index train and test with an encoder; k-NN top-1 of test against train, one figure for each of K."""
-    store = FeatureStore.open(work / f"{encoder.stem}.store", encoder=encoder)
+    """Index train and test with an encoder; k-NN top-1 for each of K, and the accuracy of a linear probe."""
+    store = FeatureStore.open(work / f"{encoder.parent.name}.{encoder.stem}.store", encoder=encoder)
     store.index(folder, labels="folders")
-    return [result.top1 for result in store.knn(k=K).results]
+    _, train_x, train_y = store.features(split="train")
+    _, test_x, test_y = store.features(split="test")
+    scale = train_x.shape[1] ** 0.5  # entries of size one
+    probe = LogisticRegression(C=0.01, max_iter=1000).fit(train_x * scale, train_y.astype(str))
+    top1 = [result.top1 for result in store.knn(k=K).results]
+    return [*top1, float(probe.score(test_x * scale, test_y.astype(str)))]
 
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path, exists=True))
 @click.option("--images", default=5000, show_default=True, help="Training images, the same number of each class.")
-@click.option("--minutes", default=4.0, show_default=True)
+@click.option("--method", "methods", multiple=True, default=("simclr",), show_default=True)
 @click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True)
+@click.option("--minutes", type=float)
+@click.option("--epochs", type=int)
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE")
-def main(data: Path, images: int, minutes: float, seeds: tuple[int, ...], assignments: tuple[str, ...]) -> None:
+def main(
+    data: Path,
+    images: int,
+    methods: tuple[str, ...],
+    seeds: tuple[int, ...],
+    minutes: float | None,
+    epochs: int | None,
+    assignments: tuple[str, ...],
+) -> None:
     """Measure and print a table."""
-    settings: dict[str, Any] = parse_assignments(assignments)
-    rows: dict[str, list[list[float]]] = {"raw pixels": [], "untrained network": [], "learned": []}
-    with tempfile.TemporaryDirectory() as temporary, ProgressBar() as bar:
+    budget = ["--minutes", str(minutes)] if minutes else ["--epochs", str(epochs or 30)]
+    rows: dict[str, list[list[float]]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         folder = work / "images"
         folder.mkdir()
         take(data, images, folder)
-        for seed in seeds:
-            run = train(
-                folder, work / f"run{seed}", labels="folders", listener=bar, minutes=minutes, seed=seed, **settings
-            )
-            began = time.monotonic()
-            rows["learned"].append(measure(folder, run.encoder.rename(work / f"learned{seed}.onnx"), work))
-            bar.note(f"indexed and measured in {time.monotonic() - began:.0f} s; {run.metrics[-1]}")
-            rows["untrained network"].append(
-                measure(folder, export_untrained(run.config, work / f"untrained{seed}.onnx"), work)
-            )
-        size = run.config.image_size
-        rows["raw pixels"].append(
+        for seed, method in product(seeds, methods):
+            out = work / f"{method}-{seed}"
+            own = [
+                a for a in assignments if a.split(".")[0] not in METHODS.keys() - {method}
+            ]  # settings of other methods left out
+            peak = train(folder / "train", out, method, seed, [*budget, *(part for a in own for part in ("--set", a))])
+            config = resolve(read_toml(out / "config.toml"))
+            seconds = metrics.read(out / "metrics.jsonl")[-1]["seconds"]
+            rows.setdefault(method, []).append([*measure(folder, out / "encoder.onnx", work), seconds, peak])
+            print(method, seed, rows[method][-1], file=sys.stderr, flush=True)
+            if method == methods[0]:
+                untrained = export_untrained(config, out / "untrained.onnx")
+                rows.setdefault("untrained network", []).append(measure(folder, untrained, work))
+        size = config.image_size
+        rows["raw pixels"] = [
             measure(folder, pixels_encoder(size, mean_picture(folder / "train", size), work / "pixels.onnx"), work)
-        )
+        ]
 
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "onnxruntime", "faiss-cpu", "duckdb"))
     print(
-        f"{images} training images, {minutes:g} min, seeds {list(seeds)}, {run.config.method} {run.config.backbone} at {size} px, batch {run.config.batch_size}"
+        f"{images} training images, {' '.join(budget)[2:]}, seeds {list(seeds)}, {config.backbone} at {size} px, batch {config.batch_size}, {' '.join(assignments)}"
     )
     print(
-        f"{platform.processor() or platform.machine()}, {available_cpus()} processors, {run.config.precision}; Python {platform.python_version()}, {versions}"
+        f"{_processor()}, {available_cpus()} cores, {config.precision}; Python {platform.python_version()}, {versions}"
     )
-    print("\n| vectors | " + " | ".join(f"k-NN {k}" for k in K) + " |\n|---|" + "---|" * len(K))
+    heads = [*(f"k-NN {k}" for k in K), "linear", "seconds", "peak MB"]
+    print("\n| vectors | " + " | ".join(heads) + " |\n|---|" + "---|" * len(heads))
     for name, values in rows.items():
-        cells = [
-            f"{statistics.median(column):.3f} ({min(column):.3f}-{max(column):.3f})"
-            for column in zip(*values, strict=True)
-        ]
-        print(f"| {name} | " + " | ".join(cells) + " |")
+        cells = [_cell(column) for column in zip(*values, strict=True)]
+        print(f"| {name} | " + " | ".join(cells + [""] * (len(heads) - len(cells))) + " |")
+
+
+def _cell(values: Sequence[float]) -> str:
+    """Median and spread."""
+    digits = 3 if max(values) <= 1 else 0
+    spread = f" ({min(values):.{digits}f}-{max(values):.{digits}f})" if len(values) > 1 else ""
+    return f"{statistics.median(values):.{digits}f}{spread}"
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

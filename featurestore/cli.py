@@ -220,9 +220,14 @@ def label(store: Path, file: Path, as_json: bool) -> None:
 @click.argument("encoder", type=PATH)
 @click.argument("image", type=PATH)
 @click.option("--out", type=PATH, required=True, metavar="FILE.png", help="The picture to write.")
-def attention(encoder: Path, image: Path, out: Path) -> None:
+@json_option
+def attention(encoder: Path, image: Path, out: Path, as_json: bool) -> None:
     """Draw where a ViT ENCODER, exported with --attention, looks in IMAGE."""
-    click.echo(draw_attention(Encoder(encoder), image, out))
+    drawn = draw_attention(Encoder(encoder), image, out)
+    if as_json:
+        _print_json({"picture": str(drawn)})
+    else:
+        click.echo(drawn)
 
 
 def _print_json(value: Any) -> None:

@@ -372,3 +372,66 @@ def test_an_option_given_twice_is_refused(few_shapes: Path, tmp_path: Path) -> N
     result = CliRunner().invoke(commands.train, arguments)
     assert isinstance(result.exception, ConfigError)
     assert "epochs" in str(result.exception)
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    """The backbone's weights in a run's checkpoint."""
+    return {k: v for k, v in checkpoint.load(run / "checkpoint.pt")["method"].items() if k.startswith("backbone.")}
+
+
+@pytest.mark.usefixtures("no_export")
+def test_a_run_can_start_from_the_backbone_of_another(few_shapes: Path, tmp_path: Path) -> None:
+    first = train(few_shapes, tmp_path / "first", epochs=2, **TINY)
+    barely = {"lr": 1e-12, "weight_decay": 0.0}
+    second = train(few_shapes, tmp_path / "second", epochs=1, init=str(first.out), seed=5, optimizer=barely, **TINY)
+    for name, value in weights(first.out).items():
+        if name.endswith("weight"):
+            torch.testing.assert_close(weights(second.out)[name], value, atol=1e-6, rtol=0)
+    with pytest.raises(ConfigError, match="does not fit"):
+        train(
+            few_shapes, tmp_path / "third", init=str(first.out), **{**TINY, "backbone": "resnet10t", "image_size": 32}
+        )
+
+
+@pytest.mark.usefixtures("no_export")
+def test_the_recipe_is_told_kept_and_gives_way(few_shapes: Path, tmp_path: Path) -> None:
+    notes = Notes()
+    plain = {key: value for key, value in TINY.items() if key != "batch_size"}
+    run = train(few_shapes, tmp_path / "run", minutes=0.005, listener=notes, **plain)
+    assert run.config.batch_size == 16
+    assert any("batch 16" in line and "simclr" in line for line in notes.lines)
+    assert any("temperature 0.5" in line for line in notes.lines)
+    assert tomllib.loads((run.out / "config.toml").read_text())["batch_size"] == 16
+    assert train(few_shapes, tmp_path / "mine", epochs=1, **{**plain, "batch_size": 6}).config.batch_size == 6
+    assert train(few_shapes, tmp_path / "none", epochs=1, recipe="none", **plain).config.batch_size == 256
+
+
+@pytest.mark.usefixtures("no_export")
+def test_a_collapse_can_end_the_run(few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flat(self: SimCLR, views: Any, at: Any) -> Any:
+        return genuine(self, views, at)._replace(projections=torch.ones(8, 4))
+
+    genuine = SimCLR.loss
+    monkeypatch.setattr(SimCLR, "loss", flat)
+    with pytest.raises(TrainingError, match=r"stopped on a collapse.*nearly equal"):
+        train(few_shapes, tmp_path / "run", epochs=3, stop_on_collapse=True, **TINY)
+    assert len(Run(tmp_path / "run", resolve()).metrics) == 1
+
+
+def test_parts_too_small_for_batch_statistics_are_refused(few_shapes: Path, tmp_path: Path) -> None:
+    fails(TrainingError, ["8", "5 parts", "--accumulate"], few_shapes, tmp_path / "run", accumulate=5)
+
+
+@pytest.mark.usefixtures("no_export")
+def test_tensorboard_logs_are_written_when_asked(few_shapes: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    run = train(few_shapes, tmp_path / "run", epochs=1, tensorboard=True, **TINY)
+    assert any(p.name.startswith("events") for p in (run.out / "tensorboard").iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler
+def test_a_compiled_run_ends_with_the_same_files(few_shapes: Path, tmp_path: Path) -> None:
+    run = train(few_shapes, tmp_path / "run", epochs=1, compile=True, **TINY)
+    assert run.encoder.exists()
+    assert not any("_orig_mod" in name for name in checkpoint.load(run.out / "checkpoint.pt")["method"])
