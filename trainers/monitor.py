@@ -1,6 +1,6 @@
 """Monitors: figures that tell, while a network trains and without its loss, whether it learns or collapses."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from featurestore.evaluation import knn
+from featurestore.images import ImageFile
+from featurestore.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from trainers.data import Images
+
+KNN_IMAGES = 2000  # most images the k-NN figure looks at, on each side
+KNN_K, KNN_TEMPERATURE = 20, 0.07
 COLLAPSED_STD = 0.1  # of a healthy 1: all projections nearly equal
 COLLAPSED_RANK = 1.5  # effective dimensions
 UNIFORM_WITHIN, UNIFORM_PATIENCE = 0.002, 3  # share of ln(P), and epochs in which a loss may stay there
@@ -82,3 +89,41 @@ def features(backbone: nn.Module, pixels: Tensor, mean: Tensor, std: Tensor, bat
     ]
     backbone.train(was_training)
     return torch.cat(chunks).numpy()
+
+
+def thin(files: list[ImageFile]) -> list[ImageFile]:
+    """Take an even sample of at most KNN_IMAGES files."""
+    step = max(1, -(-len(files) // KNN_IMAGES))
+    return files[::step]
+
+
+def knn_monitor(images: Images, held_back: Images | None) -> Callable[[nn.Module], dict[str, float]]:
+    """Make the k-NN figure of the monitor: held-back images against training images, or training images leave-one-out."""
+    step = max(1, -(-len(images.files) // KNN_IMAGES))
+    bank_labels = [file.label for file in images.files][::step]
+    if not any(bank_labels):
+        return lambda backbone: {}
+    bank = images.pixels[::step]
+    names = sorted({label for label in bank_labels if label})
+    number = {name: i for i, name in enumerate(names)}
+    queries = [f.label for f in held_back.files] if held_back else bank_labels
+    truth = np.array([number.get(label or "", -1) for label in queries])
+    codes = np.array([number.get(label or "", -1) for label in bank_labels])
+    known_bank, known = codes >= 0, truth >= 0
+    k = min(KNN_K, int(known_bank.sum()) - (held_back is None))
+
+    def evaluate(backbone: nn.Module) -> dict[str, float]:
+        device = next(backbone.parameters()).device
+        mean, std = (torch.tensor(x, device=device).view(1, 3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
+        x = torch.from_numpy(features(backbone, bank[torch.from_numpy(known_bank)], mean, std))
+        if held_back is None:
+            similarity = (x @ x.T).fill_diagonal_(-2)
+        else:
+            similarity = (
+                torch.from_numpy(features(backbone, held_back.pixels[torch.from_numpy(known)], mean, std)) @ x.T
+            )
+        scores, rows = (t.numpy() for t in torch.topk(similarity, k))
+        results, _ = knn.evaluate(scores, codes[known_bank][rows], truth[known], names, [k], KNN_TEMPERATURE)
+        return {"knn_top1": results[0].top1}
+
+    return evaluate if k >= 1 and known.any() else lambda backbone: {}

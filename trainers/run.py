@@ -1,37 +1,27 @@
 """From a folder of images to a run: configuration, data, method, loop and export, joined."""
 
 import dataclasses
-import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.strategies.ddp import DDPStrategy
-from torch import nn
 
 from featurestore.encoder import Card
 from featurestore.errors import ConfigError, TrainingError
-from featurestore.evaluation import knn
-from featurestore.images import ImageFile
-from featurestore.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from featurestore.preprocess import Preprocess
 from featurestore.progress import Listener
 from featurestore.version import __version__
 from trainers import checkpoint, data, metrics, monitor
 from trainers.backbones import feature_dim, make_backbone, try_size
 from trainers.config import Config, read_toml, resolve
 from trainers.curves import draw
+from trainers.devices import launch, settle
 from trainers.export import export
 from trainers.loop import fit
 from trainers.methods import METHODS, Method
 from trainers.recipes import Recipe, choose
-
-MONITOR_IMAGES = 2000  # most images the k-NN of the monitor looks at, on each side
-MONITOR_K, MONITOR_TEMPERATURE = 20, 0.07
 
 
 @dataclass(frozen=True)
@@ -75,7 +65,7 @@ def train(
     if not fabric.is_global_zero:
         listener = Listener()
     torch.manual_seed(resolved.seed)
-    method = build(resolved, listener.note)
+    method = build(resolved if state is None else dataclasses.replace(resolved, init=None), listener.note)
     if resolved.init not in (None, "timm") and state is None:
         _start_from(method, str(resolved.init))
 
@@ -90,7 +80,7 @@ def train(
     if fabric.is_global_zero:
         out.mkdir(parents=True, exist_ok=True)
         (out / "config.toml").write_text(resolved.to_toml(), encoding="utf-8")
-    evaluate = _knn_monitor(images, held_back) if labels == "folders" else lambda backbone: {}
+    evaluate = monitor.knn_monitor(images, held_back) if labels == "folders" else lambda backbone: {}
     fit(fabric, method, images.pixels, resolved, out, evaluate, state, identity, listener)
     if fabric.is_global_zero:
         listener.note("exporting and checking the encoder")
@@ -102,20 +92,6 @@ def train(
         )
     fabric.barrier()
     return run
-
-
-def launch(config: Config) -> Fabric:
-    """Start Fabric on the devices of a settled configuration; under torchrun, on those it gives."""
-    for package in ("lightning.fabric", "lightning.pytorch"):  # the second speaks for the first when both are loaded
-        logging.getLogger(package).setLevel(logging.WARNING)
-    devices = int(os.environ.get("LOCAL_WORLD_SIZE", config.devices))
-    nodes = int(os.environ.get("WORLD_SIZE", devices)) // devices if "LOCAL_WORLD_SIZE" in os.environ else 1
-    # DINO's last layer has no gradient in its first epoch, which DistributedDataParallel must be told.
-    strategy = DDPStrategy(find_unused_parameters=True) if devices * nodes > 1 else "auto"
-    precision: Any = config.precision  # settled, never "auto"
-    fabric = Fabric(accelerator=config.device, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision)
-    fabric.launch()
-    return fabric
 
 
 def build(config: Config, note: Callable[[str], None] = lambda text: None) -> Method:
@@ -184,7 +160,7 @@ def _start(
             raise TrainingError(
                 f"{out} holds a training run already; go on with it by --resume, or choose another --out"
             )
-        return None, _settle(resolve(given, settings, recipe=recipe))
+        return None, settle(resolve(given, settings, recipe=recipe))
     state = checkpoint.load(out / "checkpoint.pt")
     saved = read_toml(out / "config.toml")
     config = resolve(saved)
@@ -212,27 +188,10 @@ def _start_from(method: Method, run: str) -> None:
         ) from error
 
 
-def _settle(config: Config) -> Config:
-    """Decide what depends on the machine, so that the saved configuration says what was done."""
-    device = config.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if not available[device]:
-        raise ConfigError(
-            f"device {device!r} is not there on this machine; expected one of {', '.join(d for d, ok in available.items() if ok)}"
-        )
-    precision = config.precision
-    if precision == "auto":
-        fast = device == "cuda" or (device == "cpu" and torch.cpu._is_avx512_bf16_supported())
-        precision = "bf16-mixed" if fast else "32-true"
-    return dataclasses.replace(config, device=device, precision=precision)
-
-
 def _load(
     files: data.TrainingFiles, config: Config, labels: str, listener: Listener
 ) -> tuple[data.Images, data.Images | None]:
-    held_back = _thin(files.held_back) if labels == "folders" else []
+    held_back = monitor.thin(files.held_back) if labels == "folders" else []
     if labels == "folders" and not any(file.label for file in files.training):
         raise ConfigError(
             "--labels folders: expected class folders, such as train/<class>/<file>; found none; leave --labels out"
@@ -258,44 +217,3 @@ def _load(
         + ", ".join(f"{f.name} {getattr(config.settings, f.name)}" for f in dataclasses.fields(config.settings))
     )
     return images, held
-
-
-def _thin(files: list[ImageFile]) -> list[ImageFile]:
-    """Take an even sample of at most MONITOR_IMAGES files."""
-    step = max(1, -(-len(files) // MONITOR_IMAGES))
-    return files[::step]
-
-
-def _knn_monitor(images: data.Images, held_back: data.Images | None) -> Callable[[nn.Module], dict[str, float]]:
-    """Make the k-NN figure of the monitor: held-back images against training images, or training images leave-one-out."""
-    step = max(1, -(-len(images.files) // MONITOR_IMAGES))
-    bank_labels = [file.label for file in images.files][::step]
-    if not any(bank_labels):
-        return lambda backbone: {}
-    bank = images.pixels[::step]
-    names = sorted({label for label in bank_labels if label})
-    number = {name: i for i, name in enumerate(names)}
-    queries = [f.label for f in held_back.files] if held_back else bank_labels
-    truth = np.array([number.get(label or "", -1) for label in queries])
-    codes = np.array([number.get(label or "", -1) for label in bank_labels])
-    known_bank, known = codes >= 0, truth >= 0
-    k = min(MONITOR_K, int(known_bank.sum()) - (held_back is None))
-
-    def evaluate(backbone: nn.Module) -> dict[str, float]:
-        device = next(backbone.parameters()).device
-        mean, std = (torch.tensor(x, device=device).view(1, 3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
-        x = torch.from_numpy(monitor.features(backbone, bank[torch.from_numpy(known_bank)], mean, std))
-        if held_back is None:
-            similarity = (x @ x.T).fill_diagonal_(-2)
-        else:
-            similarity = (
-                torch.from_numpy(monitor.features(backbone, held_back.pixels[torch.from_numpy(known)], mean, std)) @ x.T
-            )
-        scores, rows = (t.numpy() for t in torch.topk(similarity, k))
-        results, _ = knn.evaluate(scores, codes[known_bank][rows], truth[known], names, [k], MONITOR_TEMPERATURE)
-        return {"knn_top1": results[0].top1}
-
-    return evaluate if k >= 1 and known.any() else lambda backbone: {}
-
-
-__all__ = ["Run", "build", "export_run", "export_untrained", "train"]

@@ -1,0 +1,44 @@
+"""Devices, precision and processes: what a machine offers, and Lightning Fabric on it."""
+
+import dataclasses
+import logging
+import os
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.strategies.ddp import DDPStrategy
+
+from featurestore.errors import ConfigError
+from trainers.config import Config
+
+
+def settle(config: Config) -> Config:
+    """Decide what depends on the machine, so that the saved configuration says what was done."""
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if not available[device]:
+        raise ConfigError(
+            f"device {device!r} is not there on this machine; expected one of {', '.join(d for d, ok in available.items() if ok)}"
+        )
+    precision = config.precision
+    if precision == "auto":
+        fast = device == "cuda" or (device == "cpu" and torch.cpu._is_avx512_bf16_supported())
+        precision = "bf16-mixed" if fast else "32-true"
+    return dataclasses.replace(config, device=device, precision=precision)
+
+
+def launch(config: Config) -> Fabric:
+    """Start Fabric on the devices of a settled configuration; under torchrun, on those it gives."""
+    for package in ("lightning.fabric", "lightning.pytorch"):  # the second speaks for the first when both are loaded
+        logging.getLogger(package).setLevel(logging.WARNING)
+    devices = int(os.environ.get("LOCAL_WORLD_SIZE", config.devices))
+    nodes = int(os.environ.get("WORLD_SIZE", devices)) // devices if "LOCAL_WORLD_SIZE" in os.environ else 1
+    # DINO's last layer has no gradient in its first epoch, which DistributedDataParallel must be told.
+    strategy = DDPStrategy(find_unused_parameters=True) if devices * nodes > 1 else "auto"
+    precision: Any = config.precision  # settled, never "auto"
+    fabric = Fabric(accelerator=config.device, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision)
+    fabric.launch()
+    return fabric
