@@ -67,15 +67,17 @@ def index(pipe: Connection, store: Path, encoder: Path, source: Path) -> None:
     pipe.send("end")
 
 
-def index_slowly(pipe: Connection, store: Path, encoder: Path, source: Path) -> None:
-    """The same, long enough to look on."""
+def index_in_step(pipe: Connection, store: Path, encoder: Path, source: Path) -> None:
+    """The same, but each batch waits until it is told to go on."""
     encode = Encoder.encode
 
-    def slow(self: Encoder, pixels: Any) -> Any:
-        time.sleep(0.03)
-        return encode(self, pixels)
+    def waiting(self: Encoder, pixels: Any) -> Any:
+        pipe.recv()
+        vectors = encode(self, pixels)
+        pipe.send("encoded")
+        return vectors
 
-    Encoder.encode = slow  # type: ignore[method-assign]
+    Encoder.encode = waiting  # type: ignore[method-assign]
     index(pipe, store, encoder, source)
 
 

@@ -267,18 +267,9 @@ def test_an_interrupt_is_status_130(run: Run, store_path: Path, monkeypatch: pyt
 # -- as a process
 
 
-@pytest.mark.parametrize("options", [[], ["--json"]])
-def test_a_reader_that_has_seen_enough_is_no_error(store_path: Path, options: list[str]) -> None:
+def test_a_reader_that_has_seen_enough_is_no_error(store_path: Path) -> None:
     statement = "SELECT range FROM range(100000)"
-    call = [
-        sys.executable,
-        "-c",
-        "from featurestore.cli import main; main()",
-        "sql",
-        str(store_path),
-        statement,
-        *options,
-    ]
+    call = [sys.executable, "-c", "from featurestore.cli import main; main()", "sql", str(store_path), statement]
     with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
