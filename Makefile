@@ -9,10 +9,10 @@ help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 test: $(VENV)/.dev lint ## Lint, types and fast tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 test-all: $(VENV)/.dev lint ## The same with the slow tests
-	$(BIN)/pytest -m ""
+	$(BIN)/pytest -n auto -m ""
 
 lint: $(VENV)/.dev ## Style and types
 	$(BIN)/ruff check .
