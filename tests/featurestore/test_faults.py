@@ -194,17 +194,16 @@ def test_readers_work_while_a_writer_indexes(store_path: Path, encoder: Path, ma
     sizes: list[int] = []
     with Child(children.index_in_step, store_path, encoder, many) as child:
         assert child.hear() == "begin"
-        said = "begin"
-        while said != "end":
+        for _ in range(COUNT // 4):
             child.pipe.send("go on")
             found = store.search(6, k=100)
             assert found.ids[0] != 6
             assert len(store.features()[0]) >= len(found) + 1
             assert store.info()["items"] >= len(found) + 1
             sizes.append(len(found))
-            said = child.hear()
+            assert child.hear() == "encoded"
+        assert child.hear() == "end"
     assert sizes == sorted(sizes)
-    assert len(sizes) == COUNT // 4 + 1  # one for each batch
     assert len(set(sizes)) >= 3  # it grew while it was searched
     assert len(store.search(6, k=100)) == COUNT + 5
 
@@ -241,8 +240,12 @@ def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(
         _, errors = run.communicate(timeout=20)
     assert run.returncode == 130
     [line] = errors.strip().splitlines()
-    assert line == "featurestore: interrupted; 8 images were encoded and are kept: run the same command again to go on"
-    assert len(state(path)) == 8
+    kept = len(state(path))
+    assert kept in (8, 9)  # what was committed, and perhaps the one image that was waiting
+    assert (
+        line
+        == f"featurestore: interrupted; {kept} images were encoded and are kept: run the same command again to go on"
+    )
     finish(path, encoder, many, undisturbed)
 
 
