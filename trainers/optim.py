@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from timm.optim.lars import Lars
@@ -28,7 +28,7 @@ def make_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.Op
     Biases and norms (one dimension or none) stand in the second: they never decay, and LARS does not adapt their rate.
     """
     trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [p for p in trainable if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
     ]
@@ -36,6 +36,7 @@ def make_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.Op
         case "adamw":
             return torch.optim.AdamW(groups, lr=config.lr)
         case "lars":
+            groups[0]["always_adapt"] = True  # timm would adapt only what decays
             return Lars(groups, lr=config.lr, momentum=config.momentum)
         case "sgd":
             return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)

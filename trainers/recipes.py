@@ -14,7 +14,7 @@ def choose(images: int) -> Recipe:
         batch_size = given.get("batch_size") or batch_of(images)
         layer: dict[str, Any] = {"batch_size": batch_size, "epochs": epochs_of(images)}
         epochs = given.get("epochs") or layer["epochs"]
-        if isinstance(epochs, int) and "optimizer" not in given:
+        if isinstance(epochs, int):
             layer["optimizer"] = {"warmup": round(min(0.1, max(0.02, 10 / max(epochs, 1))), 4)}
         slow = images >= MEDIUM
         match method:

@@ -104,14 +104,15 @@ def build(config: Config, note: Callable[[str], None] = lambda text: None) -> Me
         if line:
             note(line)
     views = entry.method.make_views(config.augment, config.image_size, config.settings)
-    for size in sorted({view.size for view in views} - {config.image_size}):
+    method = entry.method(backbone, config.settings, views)
+    for size in sorted(method.sizes - {config.image_size}):
         try:
             try_size(backbone, size)
         except Exception as error:
             raise ConfigError(
                 f"{config.backbone} cannot take the crops of {size} px that {config.method} makes: {error}; choose another --image-size"
             ) from error
-    return entry.method(backbone, config.settings, views)
+    return method
 
 
 def preprocess_of(config: Config) -> Preprocess:

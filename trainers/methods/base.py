@@ -55,6 +55,11 @@ class Method(nn.Module, ABC):
         return {}
 
     @property
+    def sizes(self) -> set[int]:
+        """Sides, in pixels, of the pictures that go into the backbone."""
+        return {view.size for view in self.views}
+
+    @property
     def backbones(self) -> list[nn.Module]:
         """All copies of the backbone, which start from the same weights."""
         return [self.export_backbone]

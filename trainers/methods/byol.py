@@ -11,6 +11,7 @@ from trainers.ema import make_teacher, update_teacher
 from trainers.heads import byol_mlp
 from trainers.losses import negative_cosine
 from trainers.methods.base import Method, Progress, Step
+from trainers.randomness import seeded
 from trainers.schedules import cosine
 from trainers.views import ViewSpec
 
@@ -36,7 +37,8 @@ class BYOL(Method):
         self.teacher = make_teacher(self.online)  # stays in train mode: its BatchNorm has statistics of its own
 
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
-        z1, z2 = (self.online(view) for view in views)  # (B, D) each
+        with seeded(at.seed, views[0].device):  # drop-path
+            z1, z2 = (self.online(view) for view in views)  # (B, D) each
         with torch.no_grad():
             t1, t2 = (self.teacher(view) for view in views)
         loss = negative_cosine(self.predictor(z1), t2) + negative_cosine(self.predictor(z2), t1)

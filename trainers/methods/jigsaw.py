@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from trainers.backbones import feature_dim
 from trainers.methods.base import Method, Progress, Step
+from trainers.randomness import seeded
 from trainers.views import AugmentConfig, ViewSpec
 
 
@@ -56,7 +57,8 @@ class Jigsaw(Method):
         # Its own mean and spread would betray where a piece comes from.
         pieces = (pieces - pieces.mean(dim=(2, 3, 4), keepdim=True)) / (pieces.std(dim=(2, 3, 4), keepdim=True) + 1e-6)
         laid = pieces.gather(1, self.orders[which][:, :, None, None, None].expand_as(pieces))
-        features = self.backbone(laid.flatten(0, 1))  # (B pieces, D)
+        with seeded(at.seed, x.device):  # drop-path
+            features = self.backbone(laid.flatten(0, 1))  # (B pieces, D)
         logits = self.classify(self.narrow(features).view(len(x), -1))
         right = (logits.argmax(dim=1) == which).float().mean()
         return Step(
@@ -79,6 +81,10 @@ class Jigsaw(Method):
             for row, line in enumerate(shifts)
             for column, (dy, dx) in enumerate(line)
         ]
+
+    @property
+    def sizes(self) -> set[int]:
+        return {self.piece}
 
     @property
     def uniform_loss(self) -> float:

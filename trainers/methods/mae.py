@@ -11,6 +11,7 @@ from featurestore.errors import ConfigError
 from trainers.backbones import feature_dim, patch_tokens
 from trainers.losses import masked_mse
 from trainers.methods.base import Method, Progress, Step
+from trainers.randomness import seeded
 from trainers.views import AugmentConfig, ViewSpec
 
 
@@ -36,6 +37,7 @@ class MAE(Method):
             )
         self.settings = settings
         self.backbone = backbone
+        backbone.global_pool = "avg"  # no loss reaches the class token's output: the mean of the patches is the vector
         self.patch = backbone.patch_embed.patch_size[0]
         tokens, width = (views[0].size // self.patch) ** 2, settings.decoder_dim
         self.enter = nn.Linear(feature_dim(backbone), width)
@@ -61,9 +63,9 @@ class MAE(Method):
 
         seen = tokens.gather(1, order[:, :keep, None].expand(-1, -1, dim))
         prefix = self.backbone.get_parameter("cls_token") + self.backbone.get_parameter("pos_embed")[:, :1]
-        code = self.backbone.norm(
-            self.backbone.blocks(torch.cat([prefix.expand(count, -1, -1), seen], dim=1))
-        )  # (B, 1 + keep, D)
+        with seeded(at.seed, x.device):  # drop-path
+            code = self.backbone.blocks(torch.cat([prefix.expand(count, -1, -1), seen], dim=1))
+        code = self.backbone.norm(code)  # (B, 1 + keep, D)
 
         known = self.enter(code)
         blanks = self.hidden_token.to(known.dtype).expand(count, length - keep, -1)

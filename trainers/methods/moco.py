@@ -14,6 +14,7 @@ from trainers.heads import mlp
 from trainers.losses import info_nce_queue
 from trainers.methods.base import Method, Progress, Step
 from trainers.queue import enqueue, new_queue
+from trainers.randomness import seeded
 from trainers.views import ViewSpec
 
 
@@ -48,7 +49,8 @@ class MoCo(Method):
 
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
         pairs = [(0, 1), (1, 0)] if self.settings.symmetric else [(0, 1)]
-        queries = [self._in_groups(self.online, views[q]) for q, _ in pairs]  # (B, D) each
+        with seeded(at.seed, views[0].device):  # drop-path
+            queries = [self._in_groups(self.online, views[q]) for q, _ in pairs]  # (B, D) each
         keys = [self._shuffled_keys(views[k], at.seed + k) for _, k in pairs]
         losses = [
             info_nce_queue(q, k, self.keys, self.settings.temperature) for q, k in zip(queries, keys, strict=True)

@@ -13,6 +13,7 @@ from trainers.ema import make_teacher, update_teacher
 from trainers.heads import moco_v3_mlp
 from trainers.losses import info_nce_batch
 from trainers.methods.base import Method, Progress, Step
+from trainers.randomness import seeded
 from trainers.schedules import cosine
 from trainers.views import ViewSpec
 
@@ -45,7 +46,8 @@ class MoCoV3(Method):
         self.teacher = make_teacher(self.online)
 
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
-        z1, z2 = (self.online(view) for view in views)  # (B, D) each
+        with seeded(at.seed, views[0].device):  # drop-path
+            z1, z2 = (self.online(view) for view in views)  # (B, D) each
         with torch.no_grad():
             k1, k2 = (gather_keys(self.teacher(view)) for view in views)
         q1, q2 = (gather(self.predictor(z)) for z in (z1, z2))

@@ -11,6 +11,7 @@ from trainers.distributed import gather
 from trainers.heads import simclr_projection
 from trainers.losses import nt_xent
 from trainers.methods.base import Method, Progress, Step
+from trainers.randomness import seeded
 from trainers.views import ViewSpec
 
 
@@ -35,7 +36,8 @@ class SimCLR(Method):
         self.projection = simclr_projection(feature_dim(backbone), settings.hidden, settings.dim, settings.layers)
 
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
-        z = self.projection(self.backbone(torch.cat(list(views))))  # (2B, D)
+        with seeded(at.seed, views[0].device):  # drop-path
+            z = self.projection(self.backbone(torch.cat(list(views))))  # (2B, D)
         z1, z2 = z.chunk(2)
         return Step(nt_xent(gather(z1), gather(z2), self.temperature), z1.detach(), {})
 
