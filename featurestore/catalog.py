@@ -362,10 +362,15 @@ class Catalog:
 
     # -- labels
 
+    def paths(self) -> set[str]:
+        """The paths of all items."""
+        with self._connect(read_only=True) as connection:
+            return {row[0] for row in connection.execute("SELECT path FROM items").fetchall()}
+
     def set_labels(
         self, paths: Sequence[str], labels: Sequence[str | None], splits: Sequence[str | None] | None
-    ) -> set[str]:
-        """Set the label (and split) of items by path; returns the paths that no item has."""
+    ) -> None:
+        """Set the label, and the split where given, of items by path."""
         columns = {"path": pa.array(paths, pa.string()), "label": pa.array(labels, pa.string())}
         columns["split"] = pa.array(splits if splits is not None else [None] * len(paths), pa.string())
         with self._transaction() as connection:
@@ -374,8 +379,6 @@ class Catalog:
             connection.execute(
                 f"UPDATE all_items SET label = given.label{also_split} FROM given WHERE all_items.path = given.path AND removed_at IS NULL"
             )
-            missing = connection.execute("SELECT path FROM given WHERE path NOT IN (SELECT path FROM items)").fetchall()
-        return {row[0] for row in missing}
 
     # -- SQL of users
 

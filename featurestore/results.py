@@ -97,7 +97,10 @@ class Matches:
             tiles.append((self.query, "query", self.query if isinstance(self.query, str) else ""))
         for hit in self.to_json():
             tiles.append((hit["path"], f"{hit['score']:.3f}  {hit['label'] or ''}".rstrip(), hit["path"]))
-        sheet.save(sheet.contact_sheet(tiles, f"{len(self)} nearest images, by cosine similarity"), Path(path))
+        sheet.save(
+            sheet.contact_sheet(tiles, f"{len(self)} nearest images, by cosine similarity", self.query is not None),
+            Path(path),
+        )
         return Path(path)
 
 

@@ -12,8 +12,8 @@ TILE, TEXT, GAP, COLUMNS = 160, 34, 12, 6  # pixels, and tiles a row
 INK, PALE, PAPER, ACCENT = "#1c1c1c", "#6b6b6b", "#ffffff", "#0a5fb4"
 
 
-def contact_sheet(tiles: Sequence[tuple[Image.Image | str, str, str]], heading: str) -> Image.Image:
-    """Draw tiles of (picture or its path, bold line, pale line), the first one framed as the query."""
+def contact_sheet(tiles: Sequence[tuple[Image.Image | str, str, str]], heading: str, query_first: bool) -> Image.Image:
+    """Draw tiles of (picture or its path, bold line, pale line); with `query_first` the first one stands out."""
     columns = max(1, min(COLUMNS, len(tiles)))
     rows = -(-len(tiles) // columns)
     top = 30
@@ -26,9 +26,10 @@ def contact_sheet(tiles: Sequence[tuple[Image.Image | str, str, str]], heading: 
         y = top + place // columns * (TILE + TEXT + GAP)
         thumbnail = _thumbnail(picture)
         sheet.paste(thumbnail, (x + (TILE - thumbnail.width) // 2, y + (TILE - thumbnail.height) // 2))
-        frame, width = (ACCENT, 3) if place == 0 else ("#dddddd", 1)
+        stands_out = query_first and place == 0
+        frame, width = (ACCENT, 3) if stands_out else ("#dddddd", 1)
         draw.rectangle((x - 1, y - 1, x + TILE, y + TILE), outline=frame, width=width)
-        draw.text((x, y + TILE + 2), _fit(draw, bold, large, TILE), fill=ACCENT if place == 0 else INK, font=large)
+        draw.text((x, y + TILE + 2), _fit(draw, bold, large, TILE), fill=ACCENT if stands_out else INK, font=large)
         draw.text((x, y + TILE + 18), _fit(draw, pale, small, TILE), fill=PALE, font=small)
     return sheet
 

@@ -1,7 +1,5 @@
 """FeatureStore: encoder, catalog, vectors and index, joined in one directory."""
 
-import csv
-import os
 import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -29,10 +27,12 @@ from featurestore.errors import (
 from featurestore.evaluation import knn
 from featurestore.images import Failure
 from featurestore.indexing import Indexing, find_files
+from featurestore.labels import LabelFile
+from featurestore.labels import read as read_labels
 from featurestore.lock import only_writer
 from featurestore.progress import Listener
 from featurestore.results import IndexReport, KnnReport, LabelReport, Matches
-from featurestore.vectors import VectorFile, sync_folder, unit_rows
+from featurestore.vectors import VectorFile, sync_file, sync_folder, unit_rows
 
 STORE_PARTS = {
     "lock",
@@ -70,6 +70,10 @@ class FeatureStore:
                 raise StoreError(
                     f"{str(path)!r} exists and is no store; expected a store or a path where nothing is yet; the store comes before the sources"
                 )
+            if any((path / "vectors").glob("*.f16")):
+                raise StoreCorrupt(
+                    f"{path / 'catalog.duckdb'} is missing, though the store holds vectors; put it back from a backup, or index into a new store"
+                )
         store = cls(path, Encoder(encoder) if encoder is not None else None)
         store._catalog.check()
         return store
@@ -90,8 +94,7 @@ class FeatureStore:
         goes on where it was. Raises SourceError when there is no image, DiskError, StoreBusy; Interrupted on Ctrl-C.
         """
         encoder = self._encoder_to_index_with()
-        if labels not in ("none", "folders") and not Path(labels).is_file():
-            raise SourceError(f"labels {str(labels)!r}: expected none, folders or a CSV file, found no such file")
+        by_file = None if labels in ("none", "folders") else read_labels(labels)
         listener = listener or Listener()
         found = find_files(sources, listener)
         self._create()
@@ -99,8 +102,8 @@ class FeatureStore:
             self._keep_encoder(encoder)
             file = self._vector_file(encoder.fingerprint, encoder.dim)
             report = Indexing(self._catalog, file, encoder, labels == "folders", workers, listener).run(found)
-        if labels not in ("none", "folders"):
-            self.label(labels)
+        if by_file is not None:
+            self._apply_labels(labels, by_file)
         return report
 
     def _create(self) -> None:
@@ -140,17 +143,14 @@ class FeatureStore:
         rows, ids, committed = self._catalog.rows(record.fingerprint, where)
         vectors = self._map_vectors(record, committed)
         if isinstance(query, (int, np.integer)):
-            own = ids == query
-            if not own.any() and where is not None:
-                own_rows, own_ids, _ = self._catalog.rows(record.fingerprint, f"id = {int(query)}")
-            else:
-                own_rows, own_ids = rows[own], ids[own]
+            own_rows, own_ids, at_least = self._catalog.rows(record.fingerprint, f"id = {int(query)}")
             if not len(own_ids):
                 raise QueryError(
                     f"item {query}: the store has no such item with a vector of {record.name}; `featurestore sql STORE 'SELECT id, path FROM items'` lists them"
                 )
-            vector = vectors[own_rows].astype(np.float32)
-            rows, ids = rows[~own], ids[~own]
+            vector = self._map_vectors(record, at_least)[own_rows].astype(np.float32)
+            others = ids != query
+            rows, ids = rows[others], ids[others]
             shown: Image.Image | str | None = self._catalog.describe(own_ids)[0][0]
         else:
             vector, shown = self._query_vector(query, record)
@@ -257,28 +257,23 @@ class FeatureStore:
 
         Paths are absolute, or relative to the CSV file's folder or the current one. Raises SourceError when the file is no such CSV.
         """
-        try:
-            with Path(file).open(newline="", encoding="utf-8-sig") as handle:
-                reader = csv.DictReader(handle)
-                if not {"path", "label"} <= set(reader.fieldnames or ()):
-                    raise SourceError(
-                        f"{file}: expected a CSV file with the columns path,label and perhaps split; found {reader.fieldnames}"
-                    )
-                lines = list(reader)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise SourceError(
-                f"labels {str(file)!r}: expected a CSV file with the columns path,label; {error}"
-            ) from error
-        folder = Path(file).resolve().parent
-        paths = [str(_find(line["path"] or "", folder)) for line in lines]
-        splits = [line["split"] or None for line in lines] if lines and "split" in lines[0] else None
+        return self._apply_labels(file, read_labels(file))
+
+    def _apply_labels(self, file: str | Path, given: LabelFile) -> LabelReport:
         with self._writing():
-            unknown = self._catalog.set_labels(paths, [line["label"] or None for line in lines], splits)
-        if lines and len(unknown) == len(set(paths)):
-            raise SourceError(
-                f"{file}: none of its {len(lines)} paths is an item of the store, the first: {lines[0]['path']!r}; give paths relative to {folder} or absolute ones"
-            )
-        return LabelReport(len(paths) - sum(path in unknown for path in paths), tuple(sorted(unknown)))
+            known = self._catalog.paths()
+            found = [next((path for path in line.meant if path in known), None) for line in given.lines]
+            if given.lines and not any(found):
+                first = given.lines[0]
+                raise SourceError(
+                    f"{file}: none of its {len(given.lines)} paths is an item of the store, the first: {first.written!r}, taken as "
+                    f"{first.meant[0]}; give absolute paths, or paths relative to the file"
+                )
+            hits = [(path, line) for path, line in zip(found, given.lines, strict=True) if path is not None]
+            splits = [line.split for _, line in hits] if given.has_splits else None
+            self._catalog.set_labels([path for path, _ in hits], [line.label for _, line in hits], splits)
+        unknown = {line.written for path, line in zip(found, given.lines, strict=True) if path is None}
+        return LabelReport(len(hits), tuple(sorted(unknown)))
 
     def failures(self) -> list[Failure]:
         """Every file that could not be used, with its reason."""
@@ -341,12 +336,13 @@ class FeatureStore:
     def _keep_encoder(self, encoder: Encoder) -> None:
         """Copy the encoder's file into the store and make it known to the catalog."""
         path = self.path / "encoders" / f"{encoder.fingerprint[:16]}.onnx"
-        if not path.exists():
+        if not path.exists() or fingerprint(path) != encoder.fingerprint:
             part = path.with_suffix(".part")
             try:
                 shutil.copyfile(encoder.path, part)
                 if fingerprint(part) != encoder.fingerprint:
                     raise StoreError(f"{encoder.path} changed while it was being read; run the command again")
+                sync_file(part)
                 part.replace(path)
                 sync_folder(path.parent)
             except OSError as error:
@@ -357,12 +353,6 @@ class FeatureStore:
                 part.unlink(missing_ok=True)
         if encoder.fingerprint not in {r.fingerprint for r in self._catalog.encoders()}:
             self._catalog.add_encoder(encoder.fingerprint, encoder.name, encoder.dim, encoder.card.to_json())
-
-
-def _find(path: str, folder: Path) -> Path:
-    """Resolve a path as a user writes it: absolute, or relative to `folder` or else to the current one."""
-    beside = folder / path
-    return Path(os.path.abspath(beside if beside.exists() or not Path(path).exists() else path))
 
 
 def _size(path: Path) -> int:

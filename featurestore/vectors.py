@@ -62,6 +62,12 @@ class VectorFile:
         return np.memmap(self.path, dtype="<f2", mode="r", shape=(committed, self.dim))
 
 
+def sync_file(path: Path) -> None:
+    """Flush a file's content to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Flush a folder's entries, so that a new file's name survives a power cut."""
     handle = os.open(folder, os.O_RDONLY)

@@ -1,5 +1,22 @@
-"""Train image encoders without labels."""
+"""Train image encoders without labels.
 
-from trainers.run import Run, train
+from trainers import train
+
+run = train("photos/", method="dino", out="runs/dino")
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainers.run import Run, train
 
 __all__ = ["Run", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import torch only when something is asked for: the command line lists its commands without it."""
+    if name in __all__:
+        from trainers import run
+
+        return getattr(run, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,6 +19,7 @@ from featurestore.errors import (
     EncoderNotInStore,
     Interrupted,
     SourceError,
+    StoreCorrupt,
     StoreError,
     StoreNotFound,
 )
@@ -318,7 +319,7 @@ def test_label_reports_what_it_does_not_know(store: FeatureStore, colours: Path,
     table = tmp_path / "labels.csv"
     table.write_text(f"path,label\n{colours}/primary/red.png,warm\n{colours}/mixed/cyan.png,\nnowhere.png,x\n")
     report = store.label(table)
-    assert (report.labelled, report.unknown) == (2, (str(tmp_path / "nowhere.png"),))
+    assert (report.labelled, report.unknown) == (2, ("nowhere.png",))
     found = labels_of(store)
     assert (found["red"][0], found["cyan"][0], found["blue"][0]) == ("warm", None, "primary")
 
@@ -348,7 +349,7 @@ def test_a_csv_that_is_not_there_is_refused(
 ) -> None:
     with pytest.raises(SourceError, match="expected a CSV file"):
         store.label(tmp_path / "absent.csv")
-    with pytest.raises(SourceError, match="expected none, folders or a CSV file"):
+    with pytest.raises(SourceError, match="expected a CSV file"):
         empty.index(source, labels=tmp_path / "absent.csv")
     assert not empty.path.exists()
 
@@ -535,3 +536,44 @@ def test_an_interrupt_keeps_what_is_done(empty: FeatureStore, source: Path) -> N
         empty.index(source, listener=Impatient())
     assert len(by_name(empty)) == 3
     assert counts(empty.index(source)) == (3, 0, 3, 0, 0)
+
+
+def test_labels_by_paths_through_a_linked_folder_are_found(
+    encoder: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "linked").symlink_to(source)
+    store = FeatureStore.open(tmp_path / "linked.store", encoder)
+    store.index(tmp_path / "linked")
+    (tmp_path / "labels.csv").write_text("path,label\nlinked/red.png,warm\n")
+    monkeypatch.chdir(tmp_path)
+    assert store.label("labels.csv").labelled == 1
+    assert labels_of(store)["red"][0] == "warm"
+
+
+def test_a_malformed_csv_is_noticed_before_anything_is_encoded(
+    empty: FeatureStore, source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "labels.csv").write_text("file,class\nred.png,warm\n")
+    with pytest.raises(SourceError, match="columns path,label"):
+        empty.index(source, labels=tmp_path / "labels.csv")
+    assert not empty.path.exists()
+
+
+def test_vectors_without_their_catalog_are_never_written_over(
+    store: FeatureStore, encoder: Path, colours: Path
+) -> None:
+    [vectors] = (store.path / "vectors").iterdir()
+    before = vectors.read_bytes()
+    (store.path / "catalog.duckdb").unlink()
+    with pytest.raises(StoreCorrupt, match=r"catalog\.duckdb is missing, though the store holds vectors"):
+        FeatureStore.open(store.path, encoder).index(colours)
+    assert vectors.read_bytes() == before
+
+
+def test_a_damaged_copy_of_the_encoder_is_replaced_when_it_is_given_again(
+    store: FeatureStore, encoder: Path, colours: Path
+) -> None:
+    [copy] = (store.path / "encoders").iterdir()
+    copy.write_bytes(b"damaged")
+    FeatureStore.open(store.path, encoder).index(colours)
+    assert copy.read_bytes() == encoder.read_bytes()
