@@ -46,6 +46,8 @@ IMAGE_SUFFIXES = frozenset(
     ]
 )
 
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")  # JPEG, PNG, GIF, BMP, TIFF twice
+
 # Pillow warns between half its limit and the limit; ours is the limit, and the refusal is a reason, not a warning.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # It also warns of every broken EXIF block; the picture is decoded all the same.
@@ -74,7 +76,7 @@ class Failure:
 def scan(source: str | Path) -> Iterator[ImageFile | Failure]:
     """Yield the image files of a folder tree (or of one file) in sorted order; unreadable places are failures.
 
-    Hidden files, files with a suffix that no image has, and stores are passed over. Raises SourceError when the source
+    Hidden files, files with a suffix that no image has or without one that do not begin as images do, and stores are passed over. Raises SourceError when the source
     does not exist.
     """
     root = Path(source).expanduser()
@@ -104,8 +106,20 @@ def _walk(folder: Path, root: Path, seen: set[tuple[int, int]]) -> Iterator[Imag
             continue
         if _is_dir(entry):
             yield from _walk(Path(entry.path), root, seen)
-        elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES or "." not in entry.name:
+        elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES or (
+            "." not in entry.name and _starts_as_image(entry.path)
+        ):
             yield _entry(Path(entry.path), root)
+
+
+def _starts_as_image(path: str) -> bool:
+    """Whether a file without a suffix begins as images do; LICENSE and Makefile do not."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(12)
+    except OSError:
+        return True  # it will be a failure with its reason
+    return head.startswith(SIGNATURES) or head[4:8] == b"ftyp" or (head[:4] == b"RIFF" and head[8:] == b"WEBP")
 
 
 def _is_dir(entry: os.DirEntry[str]) -> bool:

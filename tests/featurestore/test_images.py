@@ -284,6 +284,7 @@ def test_scan_is_sorted_and_takes_images_only(tmp_path: Path) -> None:
         paint(tmp_path / "x.png", RED)
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / "x.png").rename(tmp_path / name)
+    (tmp_path / "b" / "LICENSE").write_text("MIT")
     assert paths(tmp_path) == ["a.webp", "b/10.png", "b/2.JPG", "b/no_suffix"]
     assert failures(tmp_path) == []
 
