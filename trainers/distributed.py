@@ -4,9 +4,10 @@ A loss of gathered rows is computed whole in every process. `gather` sends gradi
 DistributedDataParallel averages them: together the gradient of one process with the whole batch.
 """
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as dist_functional
 from torch import Tensor
 
 
@@ -19,10 +20,20 @@ def rank() -> int:
 
 
 def gather(x: Tensor) -> Tensor:
-    """Concatenate the rows of all processes in order of their rank, (N, ...), with gradient."""
-    if world_size() == 1:
-        return x
-    return torch.cat(dist_functional.all_gather(x))  # type: ignore[no-untyped-call]
+    """Concatenate the rows of all processes in order of their rank, (N, ...), with gradient. All have equally many."""
+    return x if world_size() == 1 else torch.as_tensor(_Gather.apply(x))
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return gather_keys(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total.chunk(world_size())[rank()]
 
 
 @torch.no_grad()

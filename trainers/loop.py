@@ -82,6 +82,7 @@ def fit(
     method = method.to(memory_format=torch.channels_last).train()
     optimizer = make_optimizer(method, config.optimizer)
     batch_size = min(config.batch_size, len(pixels))
+    batch_size -= batch_size % fabric.world_size  # all processes have equally many images
     if batch_size // (fabric.world_size * config.accumulate) < 2:
         raise TrainingError(
             f"a batch of {batch_size} in {config.accumulate} parts on {fabric.world_size} devices leaves fewer than 2 images a part; "
@@ -140,11 +141,12 @@ def fit(
                     for spec in method.views
                 ]
                 carries: list[Tensor] = []
-                for part, part_views in enumerate(zip(*(view.chunk(config.accumulate) for view in views), strict=True)):
+                parts = zip(*(view.tensor_split(config.accumulate) for view in views), strict=True)
+                for part, part_views in enumerate(parts):
                     seed = mix(config.seed, at.step, fabric.global_rank, part)
                     with fabric.no_backward_sync(wrapped, enabled=part < config.accumulate - 1):
                         step = wrapped.loss(list(part_views), at._replace(seed=seed))
-                        fabric.backward(step.loss / config.accumulate)
+                        fabric.backward(step.loss * (len(part_views[0]) / len(batch)))
                     losses.append(step.loss.detach())
                     if step.carry is not None:
                         carries.append(step.carry.detach())
