@@ -16,7 +16,7 @@ import tomli_w
 
 from featurestore.errors import ConfigError
 from trainers.methods import METHODS
-from trainers.optim import OptimizerConfig
+from trainers.optim import USUAL_LR, OptimizerConfig
 from trainers.views import AugmentConfig
 
 T = TypeVar("T")
@@ -82,7 +82,13 @@ def resolve(
         table = _merge(table, {"augment": {"blur": [0.0, 0.0]}})
     if recipe is not None and given.get("recipe", "auto") == "auto":
         table = _merge(table, recipe(method, given))
+    usual = table["optimizer"].get("name", OptimizerConfig.__dataclass_fields__["name"].default)
     table = _merge(table, given)
+    match given.get("optimizer"):
+        case {"lr": _}:
+            pass
+        case {"name": str(name)} if name != usual and name in USUAL_LR:
+            table["optimizer"]["lr"] = USUAL_LR[name]
     table.pop("settings", None)
     own = table.pop(method)
     config = build(Config, table, "", extra=(method,))

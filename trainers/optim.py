@@ -8,13 +8,16 @@ import torch
 from timm.optim.lars import Lars
 from torch import nn
 
+# Peak rates for a batch of 256, taken where an optimiser is given without one: each is far from the others.
+USUAL_LR = {"sgd": 0.12, "adamw": 1e-3, "lars": 0.3}
+
 
 @dataclass(frozen=True, slots=True)
 class OptimizerConfig:
     """Settings of the optimiser."""
 
     name: Literal["sgd", "adamw", "lars"] = "sgd"
-    lr: float = 0.12  # peak, for a batch of 256; scaled linearly with the batch
+    lr: float = USUAL_LR["sgd"]  # peak, for a batch of 256; scaled linearly with the batch
     momentum: float = 0.9  # of sgd and lars
     weight_decay: float = 5e-4  # on matrices and kernels only
     weight_decay_end: float | None = None  # reached along half a cosine; without it the decay is constant
