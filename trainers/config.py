@@ -50,13 +50,19 @@ class Config:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     settings: Any = None  # the method's own dataclass; its table carries the method's name
 
+    def to_table(self) -> dict[str, Any]:
+        """Give all settings as nested tables, the method's own under its name."""
+        table = dataclasses.asdict(self)
+        table[self.method] = table.pop("settings")
+        return table
+
     def to_toml(self) -> str:
         """Write the configuration as TOML, as `--config` reads it."""
-        return tomli_w.dumps(_without_none(_to_table(self)))
+        return tomli_w.dumps(_without_none(self.to_table()))
 
     def hash(self) -> str:
         """A short hash of everything that shapes the result."""
-        return hashlib.sha256(json.dumps(_to_table(self), sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(self.to_table(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def resolve(
@@ -200,12 +206,6 @@ def _check_ranges(config: Config) -> None:
         wrong.append("optimizer: expected lr > 0, 0 <= warmup < 1, weight_decay >= 0")
     if wrong:
         raise ConfigError("; ".join(wrong))
-
-
-def _to_table(config: Config) -> dict[str, Any]:
-    table = dataclasses.asdict(config)
-    table[config.method] = table.pop("settings")
-    return table
 
 
 def _without_none(table: dict[str, Any]) -> dict[str, Any]:

@@ -24,10 +24,10 @@ from trainers.methods import Method, Progress
 from trainers.metrics import MetricsFile
 from trainers.optim import clip_each, make_optimizer
 from trainers.randomness import mix
-from trainers.schedules import cosine, warmup_cosine
+from trainers.schedules import cosine, learning_rate
 from trainers.views import augment
 
-# Seconds between checkpoints, at the end of an epoch: a killed run loses no more than this and an epoch.
+# Seconds between checkpoints: a killed run loses no more than this.
 SAVE_INTERVAL = 30.0
 READ_INTERVAL = 0.5  # seconds between looks at the loss, which make the processor wait for the device
 
@@ -122,12 +122,12 @@ def fit(
         while not clock.done:
             epoch, began, first = clock.step // clock.steps_per_epoch, time.monotonic(), clock.step
             losses: list[Tensor] = []
-            logs: dict[str, float] = {}
+            logs: dict[str, float | Tensor] = {}
             for indices in islice(
                 batches(len(pixels), batch_size, config.seed, epoch), first % clock.steps_per_epoch, None
             ):
                 at = clock.now()
-                lr = warmup_cosine(at.fraction, peak_lr, config.optimizer.warmup)
+                lr = learning_rate(at.fraction, peak_lr, config.optimizer.warmup, config.optimizer.schedule)
                 for group in optimizer.param_groups:
                     group["lr"] = lr
                 if config.optimizer.weight_decay_end is not None:
@@ -167,13 +167,16 @@ def fit(
                 listener.advance(1, f"{latest}{_left(clock)}")
                 if clock.done or interrupted.is_set():
                     break
+                if time.monotonic() - saved_at > SAVE_INTERVAL and clock.step % clock.steps_per_epoch:
+                    save()
+                    saved_at = time.monotonic()
             if interrupted.is_set() and clock.step % clock.steps_per_epoch:
                 save()
                 raise Interrupted(stopped)
 
             figures = {
                 "epoch": epoch + 1, "step": clock.step, "fraction": round(clock.fraction, 6),
-                "loss": _finite(torch.stack(losses).mean()), **logs,
+                "loss": _finite(torch.stack(losses).mean()), **{name: float(value) for name, value in logs.items()},
                 "feature_std": monitor.feature_std(step.projections), "rankme": monitor.rankme(step.projections),
                 "images_per_second": round((clock.step - first) * batch_size / (time.monotonic() - began), 1),
                 "seconds": round(clock.seconds, 2),

@@ -1,5 +1,6 @@
 """Monitors: figures that tell, while a network trains and without its loss, whether it learns or collapses."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from trainers.data import Images
 KNN_IMAGES = 2000  # most images the k-NN figure looks at, on each side
 KNN_K, KNN_TEMPERATURE = 20, 0.07
 COLLAPSED_STD = 0.1  # of a healthy 1: all projections nearly equal
+COLLAPSED_PERPLEXITY = 1.5  # prototypes that a batch falls on
 COLLAPSED_RANK = 1.5  # effective dimensions
 UNIFORM_WITHIN, UNIFORM_PATIENCE = 0.002, 3  # share of ln(P), and epochs in which a loss may stay there
 
@@ -58,6 +60,18 @@ def collapse(figures: Mapping[str, float], uniform_loss: float | None) -> Collap
             "point",
             f"all vectors are nearly equal (std {std:.3f} of a healthy 1); "
             "likely cures: a lower learning rate, a longer warm-up, a slower teacher (momentum nearer 1)",
+        )
+    if figures.get("width", 1.0) < COLLAPSED_STD:
+        return Collapse(
+            "point",
+            f"all vectors shrink to nothing (width {figures['width']:.3f} of a healthy 1); "
+            "likely cures: a larger weight of the spread (lejepa.weight), a lower learning rate",
+        )
+    if figures.get("prototypes_used", math.inf) < COLLAPSED_PERPLEXITY:
+        return Collapse(
+            "one prototype",
+            f"all images fall on one prototype ({figures['prototypes_used']:.2f} in use, which makes the loss {loss:.3f} small and worthless); "
+            "likely cures: a centre that moves (dino.centre_momentum 0.9), a higher teacher temperature, a lower learning rate",
         )
     if rank < COLLAPSED_RANK:
         return Collapse(

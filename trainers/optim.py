@@ -21,6 +21,7 @@ class OptimizerConfig:
     momentum: float = 0.9  # of sgd and lars
     weight_decay: float = 5e-4  # on matrices and kernels only
     weight_decay_end: float | None = None  # reached along half a cosine; without it the decay is constant
+    schedule: Literal["cosine", "steps"] = "cosine"  # of the learning rate after the warm-up
     warmup: float = 0.05  # share of the training over which the learning rate rises
     clip: float = 0.0  # largest length of a single tensor's gradient; 0 does not clip
 

@@ -1,21 +1,25 @@
-"""Recipes: settings chosen by the number of images. docs/recipes.md explains each; any setting given by the user wins."""
+"""Recipes: settings chosen by the number and the size of the images. docs/recipes.md explains each; whatever the user gives wins."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 Recipe = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 SMALL, MEDIUM, LARGE = 20_000, 200_000, 1_000_000  # images
+SMALLEST_CROP = 16  # pixels; a smaller one shows nothing, and four halvings leave none of it
 
 
 def choose(images: int) -> Recipe:
     """Give the recipe for a number of images: a function of the method's name and what the user gave, to a layer of settings."""
 
     def recipe(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        batch_size = given.get("batch_size") or batch_of(images)
-        layer: dict[str, Any] = {"batch_size": batch_size, "epochs": epochs_of(images)}
-        epochs = given.get("epochs") or layer["epochs"]
-        if isinstance(epochs, int):
-            layer["optimizer"] = {"warmup": round(min(0.1, max(0.02, 10 / max(epochs, 1))), 4)}
+        size = given.get("image_size", 32)
+        size = size if isinstance(size, int) and size > 0 else 32  # a wrong one is refused later, by name
+        layer: dict[str, Any] = {"batch_size": batch_of(images, size), "optimizer": {"warmup": 0.1}}
+        if not given.get("minutes"):
+            layer["epochs"] = epochs_of(images)
+            epochs = given.get("epochs") or layer["epochs"]
+            if isinstance(epochs, int):
+                layer["optimizer"] = {"warmup": round(min(0.1, max(0.02, 10 / max(epochs, 1))), 4)}
         slow = images >= MEDIUM
         match method:
             case "byol" | "moco-v3":
@@ -27,15 +31,37 @@ def choose(images: int) -> Recipe:
                     "momentum": 0.996 if slow else 0.99,
                     "prototypes": prototypes_of(images),
                     "teacher_temperature": 0.07 if slow else 0.04,
+                    "local_size": crop_of(size),
+                }
+            case "lejepa":
+                layer[method] = {"local_size": crop_of(size)}
+            case "jigsaw":
+                large = size > 64
+                layer[method] = {
+                    "grid": 3 if large else 2,
+                    "orders": 100 if large else 24,
+                    "piece": 0.33 if large else crop_of(size),
                 }
         return layer
 
     return recipe
 
 
-def batch_of(images: int) -> int:
-    """A quarter of the collection, as a power of two between 16 and 256, so that an epoch has a few steps."""
-    return min(256, max(16, _power_of_two(images // 4)))
+def told(layer: Mapping[str, Any], resolved: Mapping[str, Any], where: str = "") -> list[str]:
+    """Say what a recipe's layer chose and nobody overrode, as `key value`; `resolved` is the table of the resolved settings."""
+    lines: list[str] = []
+    for key, value in layer.items():
+        if isinstance(value, Mapping):
+            lines += told(value, resolved[key], f"{where}{key}.")
+        elif resolved[key] == value:
+            lines.append(f"{where}{key} {value}")
+    return lines
+
+
+def batch_of(images: int, size: int) -> int:
+    """A quarter of the collection, so that an epoch has a few steps, and no more than memory holds: a power of two from 16 to 256."""
+    most = 256 if size <= 64 else 128 if size <= 128 else 64
+    return min(most, max(16, _power_of_two(images // 4)))
 
 
 def epochs_of(images: int) -> int:
@@ -51,6 +77,11 @@ def queue_of(images: int) -> int:
 def prototypes_of(images: int) -> int:
     """DINO's prototypes: as many as the collection can fill."""
     return 1024 if images < SMALL else 4096 if images < MEDIUM else 16_384 if images < LARGE else 65_536
+
+
+def crop_of(size: int) -> float:
+    """Side of local crops and jigsaw pieces as a share of the image size: a half, and at least SMALLEST_CROP pixels."""
+    return round(min(1.0, max(0.5, SMALLEST_CROP / size)), 4)
 
 
 def _power_of_two(number: int) -> int:

@@ -13,7 +13,7 @@ from featurestore.errors import ConfigError, TrainingError
 from featurestore.preprocess import Preprocess
 from featurestore.progress import Listener
 from featurestore.version import __version__
-from trainers import checkpoint, data, metrics, monitor
+from trainers import checkpoint, data, metrics, monitor, recipes
 from trainers.backbones import feature_dim, make_backbone, try_size
 from trainers.config import Config, read_toml, resolve
 from trainers.curves import draw
@@ -21,7 +21,6 @@ from trainers.devices import launch, settle
 from trainers.export import export
 from trainers.loop import fit
 from trainers.methods import METHODS, Method
-from trainers.recipes import Recipe, choose
 
 
 @dataclass(frozen=True)
@@ -60,10 +59,12 @@ def train(
     out, listener = Path(out), listener or Listener()
     given = config if isinstance(config, Mapping) else read_toml(config) if config is not None else {}
     files = data.list_training_files(source)
-    state, resolved = _start(out, resume, given, settings, choose(len(files.training)))
+    state, resolved, chosen = _start(out, resume, given, settings, recipes.choose(len(files.training)))
     fabric = launch(resolved)
     if not fabric.is_global_zero:
         listener = Listener()
+    if chosen:
+        listener.note(f"recipe for {len(files.training):,} images of {resolved.image_size} px: {', '.join(chosen)}")
     torch.manual_seed(resolved.seed)
     method = build(resolved if state is None else dataclasses.replace(resolved, init=None), listener.note)
     if resolved.init not in (None, "timm") and state is None:
@@ -154,14 +155,17 @@ def export_untrained(config: Config, out: str | Path) -> Path:
 
 
 def _start(
-    out: Path, resume: bool, given: Mapping[str, Any], settings: Mapping[str, Any], recipe: Recipe
-) -> tuple[dict[str, Any] | None, Config]:
+    out: Path, resume: bool, given: Mapping[str, Any], settings: Mapping[str, Any], recipe: recipes.Recipe
+) -> tuple[dict[str, Any] | None, Config, list[str]]:
+    """The checkpoint to go on from, if any, the configuration, and what the recipe chose of it."""
     if not resume:
         if (out / "checkpoint.pt").exists():
             raise TrainingError(
                 f"{out} holds a training run already; go on with it by --resume, or choose another --out"
             )
-        return None, settle(resolve(given, settings, recipe=recipe))
+        config = settle(resolve(given, settings, recipe=recipe))
+        layer = recipe(config.method, {**given, **settings}) if config.recipe == "auto" else {}
+        return None, config, recipes.told(layer, config.to_table())
     state = checkpoint.load(out / "checkpoint.pt")
     saved = read_toml(out / "config.toml")
     config = resolve(saved)
@@ -171,7 +175,7 @@ def _start(
         raise ConfigError(
             f"--resume goes on with the settings of the run; these differ: {', '.join(changed)}; leave them out, or train anew"
         )
-    return state, config
+    return state, config, []
 
 
 def _start_from(method: Method, run: str) -> None:

@@ -1,6 +1,7 @@
 """Schedules: pure functions of the fraction of the training that is spent, in [0, 1]."""
 
 import math
+from typing import Literal
 
 
 def cosine(fraction: float, start: float, end: float) -> float:
@@ -8,8 +9,13 @@ def cosine(fraction: float, start: float, end: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * min(max(fraction, 0.0), 1.0))) / 2
 
 
-def warmup_cosine(fraction: float, peak: float, warmup: float, end: float = 0.0) -> float:
-    """Rise linearly to `peak` over the first `warmup` share, then fall to `end` along half a cosine."""
+def learning_rate(fraction: float, peak: float, warmup: float, schedule: Literal["cosine", "steps"]) -> float:
+    """Rise linearly to `peak` over the first `warmup` share, then fall along half a cosine to zero, or in steps.
+
+    Steps are those of MoCo v1's official code: to a tenth at epochs 120 and 160 of 200.
+    """
     if fraction < warmup:
         return peak * fraction / warmup
-    return cosine((fraction - warmup) / (1 - warmup), peak, end) if warmup < 1 else peak
+    if schedule == "steps":
+        return peak * (1.0 if fraction < 0.6 else 0.1 if fraction < 0.8 else 0.01)
+    return cosine((fraction - warmup) / (1 - warmup), peak, 0.0)

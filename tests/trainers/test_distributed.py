@@ -35,6 +35,7 @@ from trainers.methods import METHODS, Method, Progress, Step
 WORLD = 2
 TIMEOUT = 90  # seconds for everything that the two processes do
 AT = Progress(step=3, epoch=1, fraction=0.25, seed=5)
+FIRST_EPOCH = AT._replace(step=0, epoch=0, fraction=0.0)
 SETTINGS: dict[str, dict[str, Any]] = {
     "byol": {"hidden": 24, "dim": 8},
     "dino": {"hidden": 24, "bottleneck": 8, "prototypes": 12, "local_crops": 2},
@@ -139,7 +140,7 @@ def process(number: int, folder: str, port: int) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=number, world_size=WORLD)
     results: dict[str, Any] = {name: one_step(name, AT) for name in SETTINGS}
-    results["dino-frozen"] = one_step("dino", AT._replace(epoch=0))
+    results["dino-frozen"] = one_step("dino", FIRST_EPOCH)
     with mock.patch.object(trainers.methods.simclr, "gather", part_gather):
         results["mistake 14"] = one_step("simclr", AT)
     with mock.patch.object(trainers.methods.moco, "gather_keys", lambda x: x):
@@ -194,7 +195,7 @@ def by_first_column(rows: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("name", [*SETTINGS, "dino-frozen"])
 def test_two_processes_have_the_loss_gradient_and_state_of_one(name: str, two: list[dict[str, Any]]) -> None:
-    one = one_step(name.removesuffix("-frozen"), AT._replace(epoch=0) if name == "dino-frozen" else AT)
+    one = one_step(name.removesuffix("-frozen"), FIRST_EPOCH if name == "dino-frozen" else AT)
     close(torch.stack([ours[name]["loss"] for ours in two]).mean(), one["loss"])
     nonzero = 0
     for ours in two:

@@ -599,7 +599,9 @@ def test_the_student_drops_paths_and_the_teacher_never() -> None:
 
 def test_recipes_give_the_documented_numbers() -> None:
     """docs/recipes.md."""
-    assert [recipes.batch_of(n) for n in (10, 64, 500, 1000, 1024, 10**6)] == [16, 16, 64, 128, 256, 256]
+    assert [recipes.batch_of(n, 32) for n in (10, 64, 500, 1000, 1024, 10**6)] == [16, 16, 64, 128, 256, 256]
+    assert [recipes.batch_of(10**6, size) for size in (64, 65, 128, 224)] == [256, 128, 128, 64]
+    assert [recipes.crop_of(size) for size in (8, 16, 24, 32, 224)] == [1.0, 1.0, 0.6667, 0.5, 0.5]
     assert [recipes.epochs_of(n) for n in (50, 1000, 7000, 10_000, 10**6)] == [800, 800, 290, 200, 50]
     assert [recipes.queue_of(n) for n in (10, 1000, 8192, 100_000, 200_000, 10**6)] == [
         16,
@@ -616,7 +618,7 @@ def test_recipes_give_the_documented_numbers() -> None:
 
 def test_recipes_grow_with_the_collection_and_fewer_images_are_seen_more_often() -> None:
     sizes = [int(1.3**i) + 8 for i in range(60)]
-    for growing in (recipes.batch_of, recipes.queue_of, recipes.prototypes_of):
+    for growing in (lambda n: recipes.batch_of(n, 32), recipes.queue_of, recipes.prototypes_of):
         values = [growing(n) for n in sizes]
         assert values == sorted(values)
         assert all(v & (v - 1) == 0 for v in values)

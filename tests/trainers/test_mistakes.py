@@ -46,7 +46,7 @@ from trainers.optim import clip_each, make_optimizer
 from trainers.queue import enqueue
 
 AT = Progress(step=3, epoch=1, fraction=0.25, seed=5)
-FIRST_EPOCH = AT._replace(step=0, epoch=0)
+FIRST_EPOCH = AT._replace(step=0, epoch=0, fraction=0.0)
 SMALL: dict[str, dict[str, Any]] = {
     "byol": {"hidden": 16, "dim": 8},
     "dino": {"hidden": 16, "bottleneck": 8, "prototypes": 12, "local_crops": 2, "local_size": 1.0},

@@ -9,7 +9,7 @@ from torch import nn
 from trainers.ema import make_teacher, update_teacher
 from trainers.heads import byol_mlp, simclr_projection
 from trainers.optim import OptimizerConfig, make_optimizer
-from trainers.schedules import cosine, warmup_cosine
+from trainers.schedules import cosine, learning_rate
 
 
 def test_cosine_passes_its_ends_and_its_middle() -> None:
@@ -17,9 +17,15 @@ def test_cosine_passes_its_ends_and_its_middle() -> None:
     assert cosine(1.5, 0.9, 1.0) == 1.0  # a clock that runs over does not turn back
 
 
-def test_warmup_rises_in_a_line_and_falls_along_a_cosine() -> None:
-    assert [warmup_cosine(f, 2.0, 0.1) for f in (0.0, 0.05, 0.1, 0.55, 1.0)] == pytest.approx([0.0, 1.0, 2.0, 1.0, 0.0])
-    assert warmup_cosine(0.25, 2.0, 0.0) == pytest.approx(1 + math.cos(math.pi / 4))
+def test_a_rate_rises_in_a_line_and_falls_along_a_cosine() -> None:
+    rates = [learning_rate(f, 2.0, 0.1, "cosine") for f in (0.0, 0.05, 0.1, 0.55, 1.0)]
+    assert rates == pytest.approx([0.0, 1.0, 2.0, 1.0, 0.0])
+    assert learning_rate(0.25, 2.0, 0.0, "cosine") == pytest.approx(1 + math.cos(math.pi / 4))
+
+
+def test_moco_v1s_rate_falls_to_a_tenth_twice() -> None:
+    rates = [learning_rate(f, 2.0, 0.1, "steps") for f in (0.05, 0.1, 0.59, 0.6, 0.79, 0.8, 1.0)]
+    assert rates == pytest.approx([1.0, 2.0, 2.0, 0.2, 0.2, 0.02, 0.02])
 
 
 def test_update_teacher_on_known_numbers() -> None:

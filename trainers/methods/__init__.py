@@ -55,11 +55,12 @@ METHODS: dict[str, Entry] = {
         optimizer={"name": "adamw", "lr": 1e-3, "weight_decay": 0.05, "warmup": 0.1},
         warning="mae is for fine-tuning: search and k-NN on its vectors are weak, whatever the loss says",
     ),
-    # v1: no blur, jitter always, strong hue (its official code).
+    # v1: no blur, jitter always, strong hue, a rate that falls in steps (its official code).
     "moco-v1": Entry(
         MoCo,
         own={"head": "linear", "temperature": 0.07, "symmetric": False},
         augment={"blur": [0.0, 0.0], "jitter": 1.0, "hue": 0.4},
+        optimizer={"schedule": "steps"},
     ),
     "moco-v2": Entry(MoCo),
     "moco-v3": Entry(MoCoV3, augment=ASYMMETRIC),

@@ -23,7 +23,7 @@ class Step(NamedTuple):
 
     loss: Tensor  # scalar
     projections: Tensor  # (B, D) detached; the collapse monitor reads them
-    logs: dict[str, float]
+    logs: dict[str, Tensor]  # detached scalars worth keeping, read once an epoch
     carry: Tensor | None = None  # rows for `after_step`; those of accumulated batches are put one after another
 
 

@@ -12,7 +12,7 @@ from trainers.backbones import feature_dim
 from trainers.distributed import gather_keys
 from trainers.ema import make_teacher, update_teacher
 from trainers.heads import DINOHead
-from trainers.losses import self_distillation
+from trainers.losses import perplexity, self_distillation
 from trainers.methods.base import Method, Progress, Step
 from trainers.randomness import seeded
 from trainers.schedules import cosine
@@ -32,7 +32,7 @@ class DINOSettings:
     teacher_temperature: float = 0.04  # reached after `teacher_warmup`; above 0.07 training is unstable
     teacher_warmup: float = 0.3  # share of the training
     centre_momentum: float = 0.9
-    frozen_epochs: int = 1  # epochs in which the last layer stays as it is
+    frozen_epochs: int = 1  # epochs in which the last layer stays as it is, but no more than a tenth of the training
     local_crops: int = 4
     local_size: float = 0.5  # side of a local crop as a share of the image size
     local_max: float = 0.4  # largest share of the area in a local crop, and least in a global one
@@ -71,6 +71,7 @@ class DINO(Method):
         return (*whole, *[local] * settings.local_crops)
 
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
+        temperature = self._teacher_temperature(at)
         with torch.no_grad():
             features = self.teacher.backbone(torch.cat(list(views[:2])))
             teacher = self.teacher.head(features)  # (2B, P)
@@ -78,15 +79,17 @@ class DINO(Method):
             student_features = torch.cat(
                 [self.student.backbone(torch.cat(list(same))) for _, same in groupby(views, key=lambda v: v.shape[-1])]
             )
-        student = self.student.head(student_features, frozen=at.epoch < self.settings.frozen_epochs)  # (V B, P)
+        frozen = at.epoch < self.settings.frozen_epochs and at.fraction < 0.1
+        student = self.student.head(student_features, frozen)  # (V B, P)
         loss = self_distillation(
             student.view(len(views), -1, student.shape[1]),
             teacher.view(2, -1, teacher.shape[1]),
             self.centre,
             self.settings.student_temperature,
-            self._teacher_temperature(at),
+            temperature,
         )
-        return Step(loss, student_features[: len(views[0])].detach(), {}, teacher)
+        logs = {"prototypes_used": perplexity((teacher - self.centre) / temperature)}
+        return Step(loss, student_features[: len(views[0])].detach(), logs, teacher)
 
     def _teacher_temperature(self, at: Progress) -> float:
         s = self.settings

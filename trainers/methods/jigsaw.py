@@ -64,7 +64,7 @@ class Jigsaw(Method):
         return Step(
             nn.functional.cross_entropy(logits.float(), which),
             features[:: self.grid**2].detach(),
-            {"order_accuracy": float(right)},
+            {"order_accuracy": right},
         )
 
     def _cut(self, x: Tensor, rng: torch.Generator) -> list[Tensor]:

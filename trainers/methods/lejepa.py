@@ -60,7 +60,8 @@ class LeJEPA(Method):
         spread = torch.stack([sigreg(gather(view), directions) for view in z]).mean()  # every view, global ones too
         agreement = spread_from_centre(z, centre_views=2)
         loss = self.settings.weight * spread + (1 - self.settings.weight) * agreement
-        return Step(loss, z[0].detach(), {"sigreg": float(spread.detach()), "agreement": float(agreement.detach())})
+        logs = {"sigreg": spread.detach(), "agreement": agreement.detach(), "width": z[0].detach().std(dim=0).mean()}
+        return Step(loss, z[0].detach(), logs)
 
     @property
     def export_backbone(self) -> nn.Module:
