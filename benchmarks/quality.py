@@ -4,7 +4,9 @@
     python -m benchmarks.quality DATA --method mae --set backbone=vit_tiny_patch16_224 --set patch_size=4 --epochs 30
 
 DATA holds train/<class>/ and test/<class>/, such as CIFAR-10 as image files. Each training is a process of its own, so that its peak
-memory is its own. Prints a Markdown table: k-NN top-1 of test against train, a linear probe, seconds of training, peak memory.
+memory is its own. Prints a Markdown table: k-NN top-1 of test against train, a linear probe, epochs and seconds of training, peak memory. The
+untrained network stands there twice: with its first weights and nothing else, and with batch statistics from one epoch at a rate of
+nothing, which is the harder one to beat.
 """
 
 import os
@@ -38,6 +40,7 @@ from trainers.methods import METHODS
 from trainers.run import export_untrained
 
 K = (20, 200)
+SETTLE = ("--epochs", "1", "--set", "optimizer.lr=1e-12", "--set", "optimizer.weight_decay=0.0")
 
 
 def take(data: Path, images: int, out: Path) -> None:
@@ -145,12 +148,18 @@ def main(
             ]  # settings of other methods left out
             peak = train(folder / "train", out, method, seed, [*budget, *(part for a in own for part in ("--set", a))])
             config = resolve(read_toml(out / "config.toml"))
-            seconds = metrics.read(out / "metrics.jsonl")[-1]["seconds"]
-            rows.setdefault(method, []).append([*measure(folder, out / "encoder.onnx", work), seconds, peak])
-            print(method, seed, rows[method][-1], file=sys.stderr, flush=True)
+            last = metrics.read(out / "metrics.jsonl")[-1]
+            figures = [*measure(folder, out / "encoder.onnx", work), last["epoch"], last["seconds"], peak]
+            rows.setdefault(method, []).append(figures)
+            print(method, seed, figures, file=sys.stderr, flush=True)
             if method == methods[0]:
                 untrained = export_untrained(config, out / "untrained.onnx")
                 rows.setdefault("untrained network", []).append(measure(folder, untrained, work))
+                settled = work / f"settled-{seed}"
+                train(folder / "train", settled, method, seed, [*(part for a in own for part in ("--set", a)), *SETTLE])
+                rows.setdefault("the same, its batch statistics settled", []).append(
+                    measure(folder, settled / "encoder.onnx", work)
+                )
         size = config.image_size
         rows["raw pixels"] = [
             measure(folder, pixels_encoder(size, mean_picture(folder / "train", size), work / "pixels.onnx"), work)
@@ -163,7 +172,7 @@ def main(
     print(
         f"{_processor()}, {available_cpus()} cores, {config.precision}; Python {platform.python_version()}, {versions}"
     )
-    heads = [*(f"k-NN {k}" for k in K), "linear", "seconds", "peak MB"]
+    heads = [*(f"k-NN {k}" for k in K), "linear", "epochs", "seconds", "peak MB"]
     print("\n| vectors | " + " | ".join(heads) + " |\n|---|" + "---|" * len(heads))
     for name, values in rows.items():
         cells = [_cell(column) for column in zip(*values, strict=True)]

@@ -76,15 +76,13 @@ def perplexity(logits: Tensor) -> Tensor:
     return torch.exp(torch.special.entr(share).sum())
 
 
-def masked_mse(prediction: Tensor, patches: Tensor, masked: Tensor, normalise: bool = True) -> Tensor:
-    """MAE: the mean squared error on masked patches, `normalise`: each target patch by its own mean and variance.
+def masked_mse(prediction: Tensor, patches: Tensor, masked: Tensor) -> Tensor:
+    """MAE: the mean squared error on masked patches, each target patch normalised by its own mean and variance.
 
     prediction, patches: (N, L, pixels); masked: bool (N, L). He et al. 2022 (MAE), section 3.
     """
-    target = patches
-    if normalise:
-        variance, mean = torch.var_mean(patches, dim=2, keepdim=True)
-        target = (patches - mean) / (variance + 1e-6).sqrt()
+    variance, mean = torch.var_mean(patches, dim=2, keepdim=True)
+    target = (patches - mean) / (variance + 1e-6).sqrt()
     return ((prediction.float() - target) ** 2).mean(dim=2)[masked].mean()
 
 

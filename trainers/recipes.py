@@ -12,23 +12,26 @@ def choose(images: int) -> Recipe:
     """Give the recipe for a number of images: a function of the method's name and what the user gave, to a layer of settings."""
 
     def recipe(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        size = given.get("image_size", 32)
-        size = size if isinstance(size, int) and size > 0 else 32  # a wrong one is refused later, by name
-        layer: dict[str, Any] = {"batch_size": batch_of(images, size), "optimizer": {"warmup": 0.1}}
-        if not given.get("minutes"):
-            layer["epochs"] = epochs_of(images)
-            epochs = given.get("epochs") or layer["epochs"]
-            if isinstance(epochs, int):
-                layer["optimizer"] = {"warmup": round(min(0.1, max(0.02, 10 / max(epochs, 1))), 4)}
+        size = _positive(given.get("image_size"), 32)
+        batch_size, epochs = batch_of(images, size), epochs_of(images)
+        layer: dict[str, Any] = {"batch_size": batch_size, "optimizer": {"warmup": 0.1}}
         slow = images >= MEDIUM
+        momentum = 0.996 if slow else 0.99
+        if not given.get("minutes"):
+            layer["epochs"] = epochs
+            epochs = _positive(given.get("epochs"), epochs)
+            layer["optimizer"] = {"warmup": round(min(0.1, max(0.02, 10 / epochs)), 4)}
+            momentum = min(
+                momentum, momentum_of(epochs * max(1, images // _positive(given.get("batch_size"), batch_size)))
+            )
         match method:
             case "byol" | "moco-v3":
-                layer[method] = {"momentum": 0.996 if slow else 0.99}
+                layer[method] = {"momentum": momentum}
             case "moco-v1" | "moco-v2":
                 layer[method] = {"momentum": 0.999 if slow else 0.99, "queue": queue_of(images)}
             case "dino":
                 layer[method] = {
-                    "momentum": 0.996 if slow else 0.99,
+                    "momentum": max(0.97, momentum),  # a faster teacher and its student agree on nothing at all
                     "prototypes": prototypes_of(images),
                     "teacher_temperature": 0.07 if slow else 0.04,
                     "local_size": crop_of(size),
@@ -82,6 +85,16 @@ def prototypes_of(images: int) -> int:
 def crop_of(size: int) -> float:
     """Side of local crops and jigsaw pieces as a share of the image size: a half, and at least SMALLEST_CROP pixels."""
     return round(min(1.0, max(0.5, SMALLEST_CROP / size)), 4)
+
+
+def momentum_of(steps: int) -> float:
+    """The teacher's momentum in a training of so many steps: it remembers a twenty-fifth of them, and ten at least."""
+    return round(1 - min(0.1, 25 / steps), 4)
+
+
+def _positive(value: Any, default: int) -> int:
+    """What was given, where it makes sense; what does not is refused later, by name."""
+    return value if isinstance(value, int) and value > 0 else default
 
 
 def _power_of_two(number: int) -> int:

@@ -611,6 +611,7 @@ def test_recipes_give_the_documented_numbers() -> None:
         65_536,
         65_536,
     ]
+    assert [recipes.momentum_of(steps) for steps in (10, 250, 1000, 2500)] == [0.9, 0.9, 0.975, 0.99]
     assert [recipes.prototypes_of(n) for n in (100, 19_999, 20_000, 199_999, 200_000, 999_999, 10**6)] == [
         1024, 1024, 4096, 4096, 16_384, 16_384, 65_536,
     ]  # fmt: skip

@@ -20,7 +20,6 @@ class MAESettings:
     """Settings of MAE (section 3; a small decoder for small networks)."""
 
     mask: float = 0.75  # share of the patches that are hidden
-    normalise: bool = True  # draw each patch normalised by its own mean and variance: better for fine-tuning
     decoder_dim: int = 128
     decoder_depth: int = 2
     decoder_heads: int = 4
@@ -74,7 +73,7 @@ class MAE(Method):
         drawn = self.leave(
             self.decoder(torch.cat([known[:, :1], laid_out], dim=1) + self.place)[:, 1:]
         )  # (B, L, 3 p p)
-        loss = masked_mse(drawn, self._patches(x), back >= keep, self.settings.normalise)
+        loss = masked_mse(drawn, self._patches(x), back >= keep)
         return Step(loss, code[:, 1:].mean(dim=1).detach(), {})
 
     def _patches(self, x: Tensor) -> Tensor:
