@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import Tensor, nn
@@ -115,6 +116,19 @@ def test_backbones_of_all_kinds_pass_their_own_check(name: str, size: int, patch
     backbone = make_backbone(name, size, patch)[0].eval()
     encoder = Encoder(export(backbone, card(backbone, Preprocess(size, size)), tmp_path / "encoder.onnx"))
     assert encoder.encode(np.zeros((3, size, size, 3), np.uint8)).shape == (3, feature_dim(backbone))
+
+
+def test_a_vits_places_are_stored_at_a_fixed_size(tmp_path: Path) -> None:
+    """Made anew in the graph they would need an antialiased bicubic resize, which onnxruntime does otherwise or not at all."""
+    backbone = make_backbone("vit_tiny_patch16_224", 32, 8)[0].eval()
+    graph = onnx.load(export(backbone, card(backbone, Preprocess(32, 32)), tmp_path / "encoder.onnx")).graph
+    assert not {"Resize", "Upsample", "GridSample"} & {node.op_type for node in graph.node}
+    assert [d.dim_value for d in graph.input[0].type.tensor_type.shape.dim][1:] == [32, 32, 3]
+    places = backbone.get_parameter("pos_embed").detach().numpy()
+    assert any(
+        places.shape == tuple(t.dims) and np.array_equal(onnx.numpy_helper.to_array(t), places)
+        for t in graph.initializer
+    )
 
 
 def test_attention_is_a_second_output_and_changes_no_vector(tmp_path: Path) -> None:

@@ -3,40 +3,23 @@
 import copy
 import math
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from featurestore.encoder import Encoder
+from tests.trainers.small import AT, batch, config_of, make
 from trainers import monitor
-from trainers.config import Config, resolve
+from trainers.export import export
 from trainers.methods import METHODS, Method, Progress
 from trainers.methods.byol import BYOL
 from trainers.methods.simclr import SimCLR
 from trainers.optim import make_optimizer
-from trainers.run import build
+from trainers.run import make_card
 
-AT = Progress(step=3, epoch=1, fraction=0.25)
-SMALL: dict[str, dict[str, Any]] = {
-    "byol": {"hidden": 32, "dim": 16},
-    "dino": {"hidden": 32, "bottleneck": 16, "prototypes": 24, "local_crops": 2, "local_size": 1.0},
-    "jigsaw": {"hidden": 16, "orders": 6, "piece": 1.0},
-    "lejepa": {"hidden": 32, "dim": 16, "slices": 32},
-    "mae": {"decoder_dim": 16, "decoder_depth": 1, "decoder_heads": 2},
-    "moco-v1": {"dim": 16, "queue": 32},
-    "moco-v2": {"dim": 16, "queue": 32},
-    "moco-v3": {"hidden": 32, "dim": 16},
-    "simclr": {"hidden": 32, "dim": 16},
-    "simclr-v2": {"hidden": 32, "dim": 16},
-}
 MOVED_BESIDE_THE_TEACHER = {"dino": {"centre"}, "moco-v1": {"keys", "pointer"}, "moco-v2": {"keys", "pointer"}}
-TINY_VIT = {"backbone": "vit_tiny_patch16_224", "patch_size": 4}
-
-
-def config_of(name: str) -> Config:
-    network = TINY_VIT if name == "mae" else {"backbone": "conv4"}
-    return resolve({"method": name, **network, "image_size": 16, name: SMALL[name]})
 
 
 @pytest.fixture(params=sorted(METHODS))
@@ -46,12 +29,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def method(name: str) -> Method:
-    return build(config_of(name)).train()
-
-
-def batch(method: Method, count: int = 12, seed: int = 1) -> list[Tensor]:
-    rng = torch.Generator().manual_seed(seed)
-    return [torch.randn(count, 3, spec.size, spec.size, generator=rng) for spec in method.views]
+    made: Method = make(name)
+    return made
 
 
 def steps(method: Method, optimizer: torch.optim.Optimizer, seeds: Sequence[int]) -> list[float]:
@@ -75,7 +54,7 @@ def test_a_loss_is_a_finite_scalar_and_the_projections_are_detached(method: Meth
     step = method.loss(batch(method), AT)
     assert step.loss.shape == ()
     assert torch.isfinite(step.loss)
-    assert len(step.projections) == 12
+    assert len(step.projections) == 8
     assert not step.projections.requires_grad
 
 
@@ -113,8 +92,7 @@ def test_a_saved_and_loaded_method_goes_on_as_if_never_stopped(name: str, method
     saved = copy.deepcopy(method.state_dict()), copy.deepcopy(optimizer.state_dict())
     uninterrupted = steps(method, optimizer, [4, 5, 6])
 
-    torch.manual_seed(99)
-    fresh = build(config_of(name)).train()
+    fresh = make(name, seed=99)
     fresh.load_state_dict(saved[0])
     optimizer = make_optimizer(fresh, config_of("byol").optimizer)
     optimizer.load_state_dict(saved[1])
@@ -129,6 +107,14 @@ def test_the_student_is_exported_but_for_dino_whose_teacher_is(name: str, method
     assert method.export_branch == expected.get(name, "online")
 
 
+def test_the_backbone_of_every_method_passes_the_check_of_its_export(name: str, method: Method, tmp_path: Path) -> None:
+    """From the state it is in after a step, and though it was training."""
+    steps(method, make_optimizer(method, config_of(name).optimizer), [1])
+    card = make_card(config_of(name), method, {"images": 12, "sha256": "ab"})
+    encoder = Encoder(export(method.export_backbone, card, tmp_path / "encoder.onnx"))
+    assert (encoder.card.method, encoder.card.branch) == (name, method.export_branch)
+
+
 def test_all_copies_of_the_backbone_start_equal(method: Method) -> None:
     first, *others = (network.state_dict() for network in method.backbones)
     for other in others:
@@ -136,7 +122,7 @@ def test_all_copies_of_the_backbone_start_equal(method: Method) -> None:
 
 
 def test_byol_uses_batch_statistics_of_the_teachers_own() -> None:
-    method = build(config_of("byol")).train()
+    method = make("byol")
     assert isinstance(method, BYOL)
     statistics = next(b for name, b in method.teacher.named_buffers() if name.endswith("running_mean"))
     before = statistics.clone()
@@ -146,7 +132,7 @@ def test_byol_uses_batch_statistics_of_the_teachers_own() -> None:
 
 
 def test_byol_swaps_the_views_between_student_and_teacher() -> None:
-    method = build(config_of("byol")).train()
+    method = make("byol")
     assert isinstance(method, BYOL)
     one, two = batch(method)
     online, teacher = copy.deepcopy(method.online), copy.deepcopy(method.teacher)
@@ -160,13 +146,13 @@ def test_byol_swaps_the_views_between_student_and_teacher() -> None:
 
 
 def test_byol_teacher_momentum_rises_to_one_along_a_cosine() -> None:
-    method = build(config_of("byol"))
+    method = make("byol")
     momenta = [method.after_step(None, Progress(0, 0, f))["teacher_momentum"] for f in (0.0, 0.5, 1.0)]
     assert momenta == pytest.approx([0.99, 0.995, 1.0])
 
 
 def test_simclr_sees_both_views_in_one_batch_of_statistics() -> None:
-    method = build(config_of("simclr")).train()
+    method = make("simclr")
     assert isinstance(method, SimCLR)
     tracked = next(b for name, b in method.backbone.named_buffers() if name.endswith("num_batches_tracked"))
     method.loss(batch(method), AT)

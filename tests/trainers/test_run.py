@@ -399,6 +399,7 @@ def test_the_recipe_is_told_kept_and_gives_way(few_shapes: Path, tmp_path: Path)
     plain = {key: value for key, value in TINY.items() if key != "batch_size"}
     run = train(few_shapes, tmp_path / "run", minutes=0.005, listener=notes, **plain)
     assert run.config.batch_size == 16
+    assert "recipe for 24 images of 16 px: batch_size 16, optimizer.warmup 0.1" in notes.lines
     assert any("batch 16" in line and "simclr" in line for line in notes.lines)
     assert any("temperature 0.5" in line for line in notes.lines)
     assert tomllib.loads((run.out / "config.toml").read_text())["batch_size"] == 16
