@@ -72,19 +72,19 @@ def make_backbone(
         if patch_size is not None:
             options["patch_size"] = patch_size
     try:
-        backbone = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
-        notes = _fit_stem(backbone, image_size)
-        try_size(backbone, image_size)
+        backbone: Any = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
+        notes = _fit_stem(backbone, image_size, pretrained)
+        backbone.num_features = try_size(backbone, image_size)  # some say another width than they give
     except ConfigError:
         raise
     except Exception as error:
         raise ConfigError(
-            f"backbone {name!r} cannot be had for images of {image_size} px: {error}; choose another --image-size or --patch-size"
+            f"backbone {name!r} cannot be had for images of {image_size} px: {error}; choose another --image-size or --patch-size, or another backbone"
         ) from error
     return backbone, notes
 
 
-def _fit_stem(backbone: nn.Module, image_size: int) -> list[str]:
+def _fit_stem(backbone: nn.Module, image_size: int, pretrained: bool) -> list[str]:
     if image_size > CIFAR_STEM_UP_TO or not isinstance(backbone, ResNet):
         return []
     channels = backbone.get_parameter("layer1.0.conv1.weight").shape[1]
@@ -92,16 +92,18 @@ def _fit_stem(backbone: nn.Module, image_size: int) -> list[str]:
     backbone.register_module("maxpool", nn.Identity())
     return [
         f"CIFAR stem: 3x3 first convolution with stride 1, no max-pool, because images are {image_size} px (<= {CIFAR_STEM_UP_TO})"
+        + ("; that layer starts from random weights, the others from the published ones" if pretrained else "")
     ]
 
 
 @torch.no_grad()
-def try_size(backbone: nn.Module, size: int) -> None:
-    """Run the backbone once on an empty picture; whatever it raises says that it cannot take the size."""
+def try_size(backbone: nn.Module, size: int) -> int:
+    """Run the backbone once on an empty picture and give D, the width of what comes out; whatever it raises says that it cannot."""
     training = backbone.training
     backbone.eval()
-    backbone(torch.zeros(1, 3, size, size))
+    _, width = backbone(torch.zeros(1, 3, size, size)).shape
     backbone.train(training)
+    return int(width)
 
 
 def feature_dim(backbone: nn.Module) -> int:

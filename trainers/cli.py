@@ -84,6 +84,7 @@ def train(
 ) -> None:
     """Train an encoder on the images of SOURCE, without their labels."""
     _need("torch", "timm", "lightning", "onnx", extra="train")
+    from trainers import distributed
     from trainers.config import parse_assignments
     from trainers.run import train as run_training
 
@@ -98,6 +99,8 @@ def train(
             listener=bar,
             **_join(given, parse_assignments(assignments)),
         )
+    if distributed.rank():
+        return  # the first process speaks for all
     last = run.metrics[-1]
     if as_json:
         click.echo(json.dumps({"encoder": str(run.encoder), **last}))

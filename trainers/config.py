@@ -16,7 +16,7 @@ import tomli_w
 
 from featurestore.errors import ConfigError
 from trainers.methods import METHODS
-from trainers.optim import USUAL_LR, OptimizerConfig
+from trainers.optim import USUAL, OptimizerConfig
 from trainers.views import AugmentConfig
 
 T = TypeVar("T")
@@ -89,12 +89,10 @@ def resolve(
     if recipe is not None and given.get("recipe", "auto") == "auto":
         table = _merge(table, recipe(method, given))
     usual = table["optimizer"].get("name", OptimizerConfig.__dataclass_fields__["name"].default)
-    table = _merge(table, given)
     match given.get("optimizer"):
-        case {"lr": _}:
-            pass
-        case {"name": str(name)} if name != usual and name in USUAL_LR:
-            table["optimizer"]["lr"] = USUAL_LR[name]
+        case {"name": str(name)} if name != usual and name in USUAL:
+            table = _merge(table, {"optimizer": USUAL[name]})
+    table = _merge(table, given)
     table.pop("settings", None)
     own = table.pop(method)
     config = build(Config, table, "", extra=(method,))
@@ -204,8 +202,36 @@ def _check_ranges(config: Config) -> None:
         wrong.append(f"augment.hue = {a.hue}: expected a share of the circle in [0, 0.5]")
     if o.lr <= 0 or not 0 <= o.warmup < 1 or o.weight_decay < 0:
         wrong.append("optimizer: expected lr > 0, 0 <= warmup < 1, weight_decay >= 0")
+    wrong += _wrong_in_method(config)
     if wrong:
         raise ConfigError("; ".join(wrong))
+
+
+MAY_BE_NONE = {"local_crops", "frozen_epochs"}  # counts that may be 0
+SHARES: dict[str, Callable[[float], bool]] = {
+    **dict.fromkeys(("weight", "momentum", "centre_momentum", "teacher_warmup"), lambda v: 0 <= v <= 1),
+    **dict.fromkeys(("piece", "local_size", "local_min", "local_max"), lambda v: 0 < v <= 1),
+    "gap": lambda v: 0 <= v < 1,
+    "mask": lambda v: 0 < v < 1,
+}
+
+
+def _wrong_in_method(config: Config) -> list[str]:
+    """What is out of range among the method's own settings, which share their names and what these mean."""
+    wrong = []
+    values = dataclasses.asdict(config.settings)
+    for name, value in values.items():
+        if type(value) is int and value < (least := 0 if name in MAY_BE_NONE else 1):
+            wrong.append(f"{config.method}.{name} = {value}: expected at least {least}")
+        elif name.endswith(("temperature", "temperature_start")) and value <= 0:
+            wrong.append(f"{config.method}.{name} = {value}: expected more than 0")
+        elif name in SHARES and not SHARES[name](value):
+            wrong.append(f"{config.method}.{name} = {value}: expected a share, between 0 and 1")
+    if values.get("local_min", 0) > values.get("local_max", 1):
+        wrong.append(f"{config.method}.local_min is above {config.method}.local_max")
+    if values.get("decoder_dim", 0) % max(1, values.get("decoder_heads", 1)):
+        wrong.append(f"{config.method}.decoder_dim must be a multiple of {config.method}.decoder_heads")
+    return wrong
 
 
 def _without_none(table: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,9 @@ def settle(config: Config) -> Config:
         raise ConfigError(
             f"device {device!r} is not there on this machine; expected one of {', '.join(d for d, ok in available.items() if ok)}"
         )
+    there = torch.cuda.device_count()
+    if device == "cuda" and config.devices > there:
+        raise ConfigError(f"--devices {config.devices}: expected at most {there}, the number of GPUs here")
     precision = config.precision
     if precision == "auto":
         fast = device == "cuda" or (device == "cpu" and torch.cpu._is_avx512_bf16_supported())

@@ -57,10 +57,15 @@ class DINOHead(nn.Module):
             if isinstance(layer, nn.Linear):
                 nn.init.trunc_normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
-        self.prototypes = nn.Parameter(torch.randn(prototypes, bottleneck))
+        # As a linear layer starts: the rows' length decides how fast a step turns them.
+        self.prototypes = nn.Parameter(torch.empty(prototypes, bottleneck).uniform_(-1, 1) / bottleneck**0.5)
 
     def forward(self, x: Tensor, frozen: bool = False) -> Tensor:
         """Compute logits; `frozen` prototypes get no gradient at all, so that an optimiser leaves them as they are."""
+        return self.compare(self.layers(x), frozen)
+
+    def compare(self, z: Tensor, frozen: bool = False) -> Tensor:
+        """Compute the cosines of bottleneck vectors (N, bottleneck) and prototypes: (N, P)."""
         prototypes = self.prototypes.detach() if frozen else self.prototypes
-        z = F.normalize(self.layers(x).float(), dim=1)
-        return F.linear(z, F.normalize(prototypes, dim=1))
+        with torch.autocast(z.device.type, enabled=False):  # bfloat16 is too coarse for a temperature of 0.04
+            return F.linear(F.normalize(z.float(), dim=1), F.normalize(prototypes, dim=1))

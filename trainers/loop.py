@@ -79,7 +79,7 @@ def fit(
     `identity` is kept in every checkpoint. Raises TrainingError when the loss is no number or on a collapse that is to stop the
     run, Interrupted (state saved) on Ctrl-C.
     """
-    method = method.to(memory_format=torch.channels_last).train()
+    method = method.to(fabric.device).to(memory_format=torch.channels_last).train()
     optimizer = make_optimizer(method, config.optimizer)
     batch_size = min(config.batch_size, len(pixels))
     batch_size -= batch_size % fabric.world_size  # all processes have equally many images
@@ -95,7 +95,8 @@ def fit(
         optimizer.load_state_dict(state["optimizer"])
         clock.step, clock.seconds = state["step"], state["seconds"]
     if config.compile:
-        method.export_backbone.compile()
+        for part_of_it in method.compiled:
+            part_of_it.compile()
     network = method
     if fabric.world_size > 1 and config.device == "cuda":  # torch has it for GPUs alone
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(method)  # type: ignore[no-untyped-call]
@@ -116,7 +117,7 @@ def fit(
     listener.start("training", None if config.minutes else config.epochs * clock.steps_per_epoch)
     listener.advance(clock.step)
     saved_at = read_at = time.monotonic()
-    latest = ""
+    latest, plateau, stop = "", 0, False
     stopped = f"interrupted; the state is kept in {out}: go on with --resume"
     with _hold_interrupts() as interrupted:
         while not clock.done:
@@ -141,13 +142,18 @@ def fit(
                     for spec in method.views
                 ]
                 carries: list[Tensor] = []
+                projections: list[Tensor] = []
                 parts = zip(*(view.tensor_split(config.accumulate) for view in views), strict=True)
                 for part, part_views in enumerate(parts):
                     seed = mix(config.seed, at.step, fabric.global_rank, part)
-                    with fabric.no_backward_sync(wrapped, enabled=part < config.accumulate - 1):
+                    with (
+                        fabric.no_backward_sync(wrapped, enabled=part < config.accumulate - 1),
+                        _memory_named(len(part_views[0])),
+                    ):
                         step = wrapped.loss(list(part_views), at._replace(seed=seed))
                         fabric.backward(step.loss * (len(part_views[0]) / len(batch)))
                     losses.append(step.loss.detach())
+                    projections.append(step.projections)
                     if step.carry is not None:
                         carries.append(step.carry.detach())
                 if config.optimizer.clip:
@@ -157,44 +163,48 @@ def fit(
                 moved = method.after_step(torch.cat(carries) if carries else None, at)
                 logs = {"lr": lr, **step.logs, **moved}
                 clock.tick()
-                if fabric.world_size > 1 and config.minutes is not None:
-                    clock.seconds = fabric.broadcast(clock.seconds)  # all stop at the same step
+                stop = interrupted.is_set()
+                if fabric.world_size > 1:  # all stop at the same step
+                    clock.seconds, stop = fabric.broadcast((clock.seconds, stop))
 
                 if time.monotonic() - read_at > READ_INTERVAL:
                     speed = (clock.step - first) * batch_size / (time.monotonic() - began)
                     latest = f"epoch {epoch + 1}  loss {_finite(losses[-1]):.4f}  {speed:.0f} images/s"
                     read_at = time.monotonic()
                 listener.advance(1, f"{latest}{_left(clock)}")
-                if clock.done or interrupted.is_set():
+                if clock.done or stop:
                     break
                 if time.monotonic() - saved_at > SAVE_INTERVAL and clock.step % clock.steps_per_epoch:
                     save()
                     saved_at = time.monotonic()
-            if interrupted.is_set() and clock.step % clock.steps_per_epoch:
+            if stop and clock.step % clock.steps_per_epoch:
                 save()
                 raise Interrupted(stopped)
 
-            figures = {
+            z = torch.cat(projections)
+            figures: dict[str, Any] = {
                 "epoch": epoch + 1, "step": clock.step, "fraction": round(clock.fraction, 6),
                 "loss": _finite(torch.stack(losses).mean()), **{name: float(value) for name, value in logs.items()},
-                "feature_std": monitor.feature_std(step.projections), "rankme": monitor.rankme(step.projections),
+                "feature_std": monitor.feature_std(z), "rankme": monitor.rankme(z),
                 "images_per_second": round((clock.step - first) * batch_size / (time.monotonic() - began), 1),
                 "seconds": round(clock.seconds, 2),
             }  # fmt: skip
             if metrics is not None:
                 figures |= evaluate(method.export_backbone)
                 metrics.append(figures)
-            fabric.barrier()
-            verdict = monitor.collapse(figures, method.uniform_loss)
+            if fabric.world_size > 1:
+                figures = fabric.broadcast(figures)
+            plateau = plateau + 1 if monitor.is_uniform(figures["loss"], method.uniform_loss) else 0
+            verdict = monitor.collapse(figures, method.uniform_loss, plateau)
             if verdict and verdict.name not in named:
                 named.add(verdict.name)
                 listener.note(f"collapse: {verdict.text}")
-            if clock.done or interrupted.is_set() or time.monotonic() - saved_at > SAVE_INTERVAL:
+            if clock.done or stop or time.monotonic() - saved_at > SAVE_INTERVAL:
                 save()
                 saved_at = time.monotonic()
             if verdict and config.stop_on_collapse:
                 raise TrainingError(f"stopped on a collapse: {verdict.text}")
-            if interrupted.is_set() and not clock.done:
+            if stop and not clock.done:
                 raise Interrupted(stopped)
 
 
@@ -205,6 +215,17 @@ def _finite(loss: Tensor) -> float:
             f"the loss became {value}; likely cures: a lower optimizer.lr, a longer optimizer.warmup, --precision 32-true"
         )
     return value
+
+
+@contextmanager
+def _memory_named(images: int) -> Iterator[None]:
+    """Say what to do where a step does not fit the memory of the device."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"{images} images at once do not fit the memory of the device; choose a smaller --batch-size, or --accumulate 2 and more"
+        ) from error
 
 
 def _left(clock: Clock) -> str:

@@ -19,7 +19,7 @@ KNN_K, KNN_TEMPERATURE = 20, 0.07
 COLLAPSED_STD = 0.1  # of a healthy 1: all projections nearly equal
 COLLAPSED_PERPLEXITY = 1.5  # prototypes that a batch falls on
 COLLAPSED_RANK = 1.5  # effective dimensions
-UNIFORM_WITHIN, UNIFORM_PATIENCE = 0.002, 3  # share of ln(P), and epochs in which a loss may stay there
+UNIFORM_WITHIN, UNIFORM_PATIENCE = 0.002, 3  # share of ln(P), and epochs in a row for which a loss may stay there
 
 
 def feature_std(z: Tensor) -> float:
@@ -49,10 +49,16 @@ class Collapse:
     text: str
 
 
-def collapse(figures: Mapping[str, float], uniform_loss: float | None) -> Collapse | None:
+def is_uniform(loss: float, uniform_loss: float | None) -> bool:
+    """Whether a loss lies at ln(P), where the output is uniform over P answers; every training starts near it."""
+    return uniform_loss is not None and abs(loss - uniform_loss) < UNIFORM_WITHIN * uniform_loss
+
+
+def collapse(figures: Mapping[str, float], uniform_loss: float | None, plateau: int = 0) -> Collapse | None:
     """Tell a collapse from the figures of an epoch, or None when there is none.
 
-    `uniform_loss` is the loss of a method whose output is uniform over its prototypes, ln(P), where it has some.
+    `uniform_loss` is the loss of a method whose output is uniform over its prototypes or orders, ln(P), where it has some; `plateau` for
+    how many epochs in a row, this one included, the loss `is_uniform`.
     """
     std, rank, loss = figures["feature_std"], figures["rankme"], figures["loss"]
     if std < COLLAPSED_STD:
@@ -78,15 +84,11 @@ def collapse(figures: Mapping[str, float], uniform_loss: float | None) -> Collap
             "line",
             f"the vectors lie on a line (RankMe {rank:.2f}); likely cures: a larger batch, a lower temperature, a lower learning rate",
         )
-    if (
-        uniform_loss is not None
-        and figures["epoch"] > UNIFORM_PATIENCE
-        and abs(loss - uniform_loss) < UNIFORM_WITHIN * uniform_loss
-    ):
+    if plateau > UNIFORM_PATIENCE:
         return Collapse(
             "uniform",
-            f"the output is uniform over the prototypes (loss {loss:.3f} at ln(P) = {uniform_loss:.3f}); "
-            "likely cures: a lower teacher temperature, fewer prototypes, a teacher that moves faster (momentum 0.99)",
+            f"the output is uniform and nothing is learned (loss {loss:.3f} at ln(P) = {uniform_loss:.3f} for {plateau} epochs); likely cures: for dino "
+            "a lower teacher temperature, fewer prototypes, a teacher that moves faster (momentum 0.99); for jigsaw fewer orders, another learning rate",
         )
     return None
 

@@ -8,8 +8,12 @@ import torch
 from timm.optim.lars import Lars
 from torch import nn
 
-# Peak rates for a batch of 256, taken where an optimiser is given without one: each is far from the others.
-USUAL_LR = {"sgd": 0.12, "adamw": 1e-3, "lars": 0.3}
+# Taken where another optimiser is given than a method's own: rates, for a batch of 256, and decays are far from one another's.
+USUAL: dict[str, dict[str, float | None]] = {
+    "sgd": {"lr": 0.12, "weight_decay": 5e-4, "weight_decay_end": None},
+    "adamw": {"lr": 1e-3, "weight_decay": 0.05, "weight_decay_end": None},
+    "lars": {"lr": 0.3, "weight_decay": 1e-6, "weight_decay_end": None},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +21,7 @@ class OptimizerConfig:
     """Settings of the optimiser."""
 
     name: Literal["sgd", "adamw", "lars"] = "sgd"
-    lr: float = USUAL_LR["sgd"]  # peak, for a batch of 256; scaled linearly with the batch
+    lr: float = 0.12  # peak, for a batch of 256; scaled linearly with the batch
     momentum: float = 0.9  # of sgd and lars
     weight_decay: float = 5e-4  # on matrices and kernels only
     weight_decay_end: float | None = None  # reached along half a cosine; without it the decay is constant

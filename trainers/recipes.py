@@ -24,6 +24,9 @@ def choose(images: int) -> Recipe:
             momentum = min(
                 momentum, momentum_of(epochs * max(1, images // _positive(given.get("batch_size"), batch_size)))
             )
+        if "vit" in str(given.get("backbone")) and method not in ("dino", "lejepa", "mae"):  # which have AdamW anyway
+            lr, decay = (1.5e-4, 0.1) if method == "moco-v3" else (5e-4, 0.05)
+            layer["optimizer"] |= {"name": "adamw", "lr": lr, "weight_decay": decay}
         match method:
             case "byol" | "moco-v3":
                 layer[method] = {"momentum": momentum}

@@ -22,6 +22,8 @@ from trainers.export import export
 from trainers.loop import fit
 from trainers.methods import METHODS, Method
 
+MAY_CHANGE = {"device", "precision", "workers"}  # by a resumed run, which may be on another machine
+
 
 @dataclass(frozen=True)
 class Run:
@@ -169,13 +171,13 @@ def _start(
     state = checkpoint.load(out / "checkpoint.pt")
     saved = read_toml(out / "config.toml")
     config = resolve(saved)
-    asked = resolve(saved, given, settings)
-    if asked != config:
-        changed = [f.name for f in dataclasses.fields(Config) if getattr(asked, f.name) != getattr(config, f.name)]
+    asked = settle(resolve(saved, given, settings))
+    changed = [f.name for f in dataclasses.fields(Config) if getattr(asked, f.name) != getattr(config, f.name)]
+    if set(changed) - MAY_CHANGE:
         raise ConfigError(
             f"--resume goes on with the settings of the run; these differ: {', '.join(changed)}; leave them out, or train anew"
         )
-    return state, config, []
+    return state, asked, []
 
 
 def _start_from(method: Method, run: str) -> None:

@@ -23,7 +23,9 @@ def test_larger_images_keep_the_stem() -> None:
     assert notes == []
 
 
-@pytest.mark.parametrize(("name", "size"), [("conv4", 16), ("conv4", 37), ("resnet10t", 64)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("conv4", 16), ("conv4", 37), ("resnet10t", 64), ("mobilenetv3_small_050", 32)]
+)
 def test_a_backbone_gives_vectors_of_the_dimension_it_says(name: str, size: int) -> None:
     backbone, _ = make_backbone(name, size)
     assert backbone(torch.randn(2, 3, size, size)).shape == (2, feature_dim(backbone))

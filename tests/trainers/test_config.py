@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from featurestore.errors import ConfigError
+from trainers import recipes
 from trainers.config import Config, parse_assignments, read_toml, resolve
 from trainers.methods.simclr import SimCLRSettings
 
@@ -56,12 +57,44 @@ def test_assignments_are_read_as_toml_or_as_text() -> None:
         ({"batch_size": 1}, ["batch_size", "at least 2"]),
         ({"minutes": -1}, ["minutes"]),
         ({"optimizer": {"lr": 0}}, ["lr > 0"]),
+        ({"method": "moco-v2", "moco-v2": {"queue": 0}}, ["moco-v2.queue = 0", "at least 1"]),
+        ({"method": "jigsaw", "jigsaw": {"grid": 0}}, ["jigsaw.grid", "at least 1"]),
+        ({"method": "jigsaw", "jigsaw": {"gap": 1.0}}, ["jigsaw.gap = 1.0", "share"]),
+        ({"method": "mae", "mae": {"mask": 0.0}}, ["mae.mask", "share"]),
+        ({"method": "mae", "mae": {"decoder_heads": 3}}, ["mae.decoder_dim", "multiple"]),
+        ({"method": "byol", "byol": {"momentum": 1.5}}, ["byol.momentum", "share"]),
+        ({"method": "simclr", "simclr": {"temperature": 0.0}}, ["simclr.temperature", "more than 0"]),
+        ({"method": "dino", "dino": {"local_min": 0.6}}, ["dino.local_min", "dino.local_max"]),
     ],
 )
 def test_what_is_wrong_is_named(layer: dict[str, object], words: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve(layer)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_the_ends_of_ranges_that_make_sense_are_allowed() -> None:
+    resolve({"method": "dino", "dino": {"local_crops": 0, "frozen_epochs": 0, "momentum": 1.0, "teacher_warmup": 0.0}})
+    resolve({"method": "lejepa", "lejepa": {"weight": 0.0}})
+    resolve({"method": "jigsaw", "jigsaw": {"gap": 0.0, "piece": 1.0}})
+
+
+def test_another_optimiser_brings_its_own_decay_but_what_is_given_stays() -> None:
+    """DINO's decay rises to 0.4, which is AdamW's kind; SGD would shrink everything to nothing by it."""
+    sgd = resolve({"method": "dino", "optimizer": {"name": "sgd"}}).optimizer
+    assert (sgd.lr, sgd.weight_decay, sgd.weight_decay_end) == (0.12, 5e-4, None)
+    own = resolve({"method": "dino", "optimizer": {"name": "sgd", "weight_decay": 1e-4, "lr": 0.03}}).optimizer
+    assert (own.lr, own.weight_decay, own.weight_decay_end) == (0.03, 1e-4, None)
+    same = resolve({"method": "dino", "optimizer": {"name": "adamw"}}).optimizer
+    assert (same.weight_decay, same.weight_decay_end) == (0.04, 0.4)
+
+
+def test_the_recipe_gives_a_vit_adamw() -> None:
+    recipe = recipes.choose(5000)
+    for method, lr in (("moco-v3", 1.5e-4), ("byol", 5e-4), ("dino", 1e-3)):
+        optimizer = resolve({"method": method, "backbone": "vit_tiny_patch16_224"}, recipe=recipe).optimizer
+        assert (optimizer.name, optimizer.lr) == ("adamw", lr)
+    assert resolve({"method": "moco-v3"}, recipe=recipe).optimizer.name == "sgd"
 
 
 def test_an_assignment_without_a_value_is_refused() -> None:

@@ -5,6 +5,7 @@ Two gloo processes are started once for the whole file. Networks have no BatchNo
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -25,8 +26,9 @@ import trainers.methods.dino
 import trainers.methods.moco
 import trainers.methods.simclr
 from featurestore.encoder import Encoder
+from featurestore.errors import Interrupted
 from featurestore.progress import Listener
-from trainers import loop
+from trainers import checkpoint, loop
 from trainers.config import Config, resolve
 from trainers.devices import launch
 from trainers.distributed import gather_keys, rank
@@ -110,7 +112,13 @@ def one_step(name: str, at: Progress, count: int = 12) -> dict[str, Any]:
 
 
 def whole_run(
-    name: str, accumulate: int, fabric: Fabric, out: Path, images: int = 25, batch: int = 9
+    name: str,
+    accumulate: int,
+    fabric: Fabric,
+    out: Path,
+    images: int = 25,
+    batch: int = 9,
+    listener: Listener | None = None,
 ) -> dict[str, Any]:
     """Train through the loop itself; nothing about the views is random, so that any division of the batch gives the same."""
     still = {"dino": {"local_crops": 0}} if name == "dino" else {}
@@ -120,9 +128,21 @@ def whole_run(
     pixels = torch.randint(0, 256, (images, 3, 8, 8), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
     method = make(config)
     out.mkdir(parents=True, exist_ok=True)
-    loop.fit(fabric, method, pixels, config, out, lambda backbone: {}, None, {}, Listener())
+    loop.fit(fabric, method, pixels, config, out, lambda backbone: {}, None, {}, listener or Listener())
     lines = (out / "metrics.jsonl").read_text().splitlines() if fabric.is_global_zero else []
     return {"state": method.state_dict(), "lines": [json.loads(line)["step"] for line in lines]}
+
+
+class CtrlC(Listener):
+    """Presses it after the second step."""
+
+    def __init__(self) -> None:
+        self._left = 2
+
+    def advance(self, amount: int = 1, detail: str = "") -> None:
+        self._left -= amount
+        if amount and self._left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 RUNS = {"byol": 2, "simclr": 1, "moco-v2": 2, "dino": 1}  # method to parts
@@ -154,6 +174,12 @@ def process(number: int, folder: str, port: int) -> None:
     fabric = launch(config_of("byol"))
     for name, parts in RUNS.items():
         results[f"run {name}"] = whole_run(name, parts, fabric, Path(folder) / name)
+    try:
+        whole_run("byol", 1, fabric, Path(folder) / "stopped", listener=CtrlC() if number == 0 else None)
+    except Interrupted as stopped:
+        results["stopped"] = str(stopped)
+    if number == 0:
+        results["step"] = checkpoint.load(Path(folder) / "stopped" / "checkpoint.pt")["step"]
     torch.save(results, Path(folder) / f"{number}.pt")
     dist.destroy_process_group()
 
@@ -262,6 +288,12 @@ def test_a_training_on_two_processes_ends_where_that_on_one_does(
             if key != "keys":  # its order within a batch differs
                 torch.testing.assert_close(run_state[key], value, rtol=1e-3, atol=1e-5, msg=key)
     assert two[0][f"run {name}"]["lines"] == one["lines"] == [3, 6]
+
+
+def test_ctrl_c_that_one_process_hears_stops_both_at_one_step(two: list[dict[str, Any]]) -> None:
+    """Each by itself, one would wait for ever for the other's gradients, and the state would be lost."""
+    assert all("--resume" in ours["stopped"] for ours in two)
+    assert two[0]["step"] == 3
 
 
 @pytest.mark.parametrize("parts", [2, 3, 4, 5])

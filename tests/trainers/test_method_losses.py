@@ -563,6 +563,15 @@ def test_lars_adapts_and_decays_matrices_and_does_neither_to_biases_and_norms(de
         torch.testing.assert_close(p.detach(), expected[name], rtol=1e-4, atol=1e-6, msg=name)
 
 
+# --- MAE's backbone ---
+
+
+@pytest.mark.parametrize("backbone", ["conv4", "vit_base_patch16_gap_224", "deit_tiny_patch16_224"])
+def test_mae_refuses_what_is_no_plain_vit(backbone: str) -> None:
+    with pytest.raises(ConfigError, match=r"plain ViT.*vit_tiny"):
+        build(resolve({"method": "mae", "backbone": backbone, "image_size": 224}))
+
+
 # --- drop-path ---
 
 

@@ -178,11 +178,12 @@ HEALTHY = {"feature_std": 1.0, "rankme": 20.0, "loss": 3.0, "epoch": 9}
     [
         ({"feature_std": 0.02}, "point", "nearly equal"),
         ({"rankme": 1.1}, "line", "on a line"),
-        ({"loss": 6.93}, "uniform", "ln(P)"),
+        ({"width": 0.01}, "point", "shrink to nothing"),
+        ({"prototypes_used": 1.01}, "one prototype", "fall on one prototype"),
     ],
 )
 def test_a_collapse_is_named_with_a_cure(figures: dict[str, float], name: str, word: str) -> None:
-    verdict = monitor.collapse({**HEALTHY, **figures}, uniform_loss=math.log(1024))
+    verdict = monitor.collapse({**HEALTHY, **figures}, math.log(1024))
     assert verdict is not None
     assert verdict.name == name
     assert word in verdict.text
@@ -192,6 +193,17 @@ def test_a_collapse_is_named_with_a_cure(figures: dict[str, float], name: str, w
 def test_health_is_not_reported() -> None:
     assert monitor.collapse(HEALTHY, None) is None
     assert monitor.collapse(HEALTHY, math.log(1024)) is None
-    assert (
-        monitor.collapse({**HEALTHY, "loss": math.log(1024), "epoch": 1}, math.log(1024)) is None
-    )  # every run starts there
+    assert monitor.collapse({**HEALTHY, "width": 0.9, "prototypes_used": 40.0}, math.log(1024)) is None
+
+
+def test_a_uniform_output_is_a_collapse_when_it_stays() -> None:
+    """Every run starts there, and a healthy loss may pass it on its way."""
+    figures, uniform = {**HEALTHY, "loss": 6.93}, math.log(1024)
+    assert monitor.is_uniform(6.93, uniform)
+    assert not monitor.is_uniform(6.9, uniform)
+    assert not monitor.is_uniform(6.93, None)
+    assert monitor.collapse(figures, uniform, plateau=3) is None
+    verdict = monitor.collapse(figures, uniform, plateau=4)
+    assert verdict is not None
+    assert verdict.name == "uniform"
+    assert "ln(P)" in verdict.text

@@ -17,7 +17,7 @@ import trainers.run
 from featurestore.encoder import Encoder
 from featurestore.errors import ConfigError, Interrupted, SourceError, TrainingError
 from featurestore.progress import Listener
-from trainers import checkpoint, data, train
+from trainers import checkpoint, data, loop, train
 from trainers import cli as commands
 from trainers.config import resolve
 from trainers.loop import Clock
@@ -215,6 +215,8 @@ def test_resume_refuses_other_settings_other_images_and_no_run(few_shapes: Path,
     train(few_shapes, tmp_path / "run", epochs=1, **TINY)
     with pytest.raises(ConfigError, match="differ: epochs"):
         train(few_shapes, tmp_path / "run", resume=True, epochs=5)
+    moved = train(few_shapes, tmp_path / "run", resume=True, device="auto", precision="bf16-mixed", workers=1)
+    assert (moved.config.device, moved.config.precision) == ("cpu", "bf16-mixed")  # as on another machine
     next(few_shapes.glob("train/disc/*.png")).unlink()
     with pytest.raises(TrainingError, match="23 now, 24 then"):
         train(few_shapes, tmp_path / "run", resume=True)
@@ -417,6 +419,34 @@ def test_a_collapse_can_end_the_run(few_shapes: Path, tmp_path: Path, monkeypatc
     with pytest.raises(TrainingError, match=r"stopped on a collapse.*nearly equal"):
         train(few_shapes, tmp_path / "run", epochs=3, stop_on_collapse=True, **TINY)
     assert len(Run(tmp_path / "run", resolve()).metrics) == 1
+
+
+def test_a_step_that_does_not_fit_the_memory_is_named(
+    few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(self: SimCLR, views: Any, at: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(SimCLR, "loss", too_large)
+    fails(TrainingError, ["8 images", "--batch-size", "--accumulate"], few_shapes, tmp_path / "run")
+
+
+@pytest.mark.usefixtures("no_export")
+def test_a_checkpoint_is_written_within_an_epoch(
+    few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed run goes on from there, not from the end of the last epoch."""
+    saved: list[int] = []
+    genuine = checkpoint.save
+
+    def watched(path: Path, state: dict[str, Any]) -> None:
+        saved.append(state["step"])
+        genuine(path, state)
+
+    monkeypatch.setattr(checkpoint, "save", watched)
+    monkeypatch.setattr(loop, "SAVE_INTERVAL", 0.0)
+    train(few_shapes, tmp_path / "run", epochs=2, **TINY)
+    assert saved == [1, 2, 3, 4, 5, 6]
 
 
 def test_parts_too_small_for_batch_statistics_are_refused(few_shapes: Path, tmp_path: Path) -> None:

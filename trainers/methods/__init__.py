@@ -34,7 +34,7 @@ METHODS: dict[str, Entry] = {
     "byol": Entry(BYOL, augment=ASYMMETRIC),
     "dino": Entry(
         DINO,
-        augment=ASYMMETRIC,
+        augment={**ASYMMETRIC, "crop_min": 0.4},  # without local crops 0.14 (its README)
         optimizer={
             "name": "adamw",
             "lr": 1e-3,

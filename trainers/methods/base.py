@@ -65,6 +65,11 @@ class Method(nn.Module, ABC):
         return [self.export_backbone]
 
     @property
+    def compiled(self) -> list[nn.Module]:
+        """What --compile compiles: where the time goes."""
+        return self.backbones
+
+    @property
     def uniform_loss(self) -> float | None:
         """The loss at which the output is uniform and nothing is learned, where the method has such a plateau."""
         return None

@@ -35,7 +35,7 @@ class DINOSettings:
     frozen_epochs: int = 1  # epochs in which the last layer stays as it is, but no more than a tenth of the training
     local_crops: int = 4
     local_size: float = 0.5  # side of a local crop as a share of the image size
-    local_max: float = 0.4  # largest share of the area in a local crop, and least in a global one
+    local_max: float = 0.4  # largest share of the area in a local crop; augment.crop_min is the least in a global one
     local_min: float = 0.1
 
 
@@ -62,9 +62,7 @@ class DINO(Method):
 
     @classmethod
     def make_views(cls, augment: AugmentConfig, image_size: int, settings: DINOSettings) -> tuple[ViewSpec, ...]:
-        if not settings.local_crops:
-            return two_views(augment, image_size)
-        whole = two_views(replace(augment, crop_min=settings.local_max), image_size)
+        whole = two_views(augment, image_size)
         part = replace(augment, crop_min=settings.local_min, crop_max=settings.local_max)
         blurred = 0.5 if any(augment.blur) else 0.0
         local = ViewSpec(round(image_size * settings.local_size), blurred, 0.0, part)

@@ -31,9 +31,10 @@ class MAE(Method):
 
     def __init__(self, backbone: nn.Module, settings: MAESettings, views: tuple[ViewSpec, ...]) -> None:
         super().__init__(backbone, settings, views)
-        if not isinstance(backbone, VisionTransformer):
+        if not isinstance(backbone, VisionTransformer) or not _is_plain(backbone):
             raise ConfigError(
-                "mae hides patches, which only a ViT has; choose --backbone vit_tiny_patch16_224 or another vit, with --patch-size"
+                "mae hides patches of a plain ViT: one class token, learned places for all tokens; this backbone is none; choose "
+                "--backbone vit_tiny_patch16_224 or another vit, with --patch-size"
             )
         self.settings = settings
         self.backbone = backbone
@@ -81,5 +82,21 @@ class MAE(Method):
         return nn.functional.unfold(x.float(), self.patch, stride=self.patch).transpose(1, 2)
 
     @property
+    def compiled(self) -> list[nn.Module]:
+        return [self.backbone.blocks, self.decoder]
+
+    @property
     def export_backbone(self) -> nn.Module:
         return self.backbone
+
+
+def _is_plain(vit: VisionTransformer) -> bool:
+    """Whether `loss` sees a ViT's tokens as its own forward does."""
+    return (
+        vit.cls_token is not None
+        and vit.num_prefix_tokens == 1
+        and vit.pos_embed is not None
+        and vit.pos_embed.shape[1] == 1 + vit.patch_embed.num_patches
+        and bool(vit.dynamic_img_size)
+        and isinstance(vit.norm_pre, nn.Identity)
+    )

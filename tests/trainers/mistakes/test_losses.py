@@ -167,7 +167,10 @@ def check_collapses_are_told(verdict: Verdict) -> None:
 
 
 def test_mistake_20_a_collapse_is_read_from_the_loss_alone() -> None:
-    check_collapses_are_told(monitor.collapse)
+    def ours(figures: dict[str, float], uniform: float | None) -> object:
+        return monitor.collapse(figures, uniform, plateau=9 if monitor.is_uniform(figures["loss"], uniform) else 0)
+
+    check_collapses_are_told(ours)
     fails(check_collapses_are_told, lambda figures, uniform: figures["loss"] < 0.01)
     fails(check_collapses_are_told, lambda figures, uniform: figures["feature_std"] < 0.1)
     assert make("dino").uniform_loss == pytest.approx(math.log(12))
