@@ -19,7 +19,8 @@ KNN_K, KNN_TEMPERATURE = 20, 0.07
 COLLAPSED_STD = 0.1  # of a healthy 1: all projections nearly equal
 COLLAPSED_PERPLEXITY = 1.5  # prototypes that a batch falls on
 COLLAPSED_RANK = 1.5  # effective dimensions
-UNIFORM_WITHIN, UNIFORM_PATIENCE = 0.002, 3  # share of ln(P), and epochs in a row for which a loss may stay there
+UNIFORM_WITHIN = 0.002  # share of ln(P)
+PATIENCE = 3  # epochs: a training may begin on one prototype, and stay for so long at ln(P)
 
 
 def feature_std(z: Tensor) -> float:
@@ -73,7 +74,7 @@ def collapse(figures: Mapping[str, float], uniform_loss: float | None, plateau: 
             f"all vectors shrink to nothing (width {figures['width']:.3f} of a healthy 1); "
             "likely cures: a larger weight of the spread (lejepa.weight), a lower learning rate",
         )
-    if figures.get("prototypes_used", math.inf) < COLLAPSED_PERPLEXITY:
+    if figures["epoch"] > PATIENCE and figures.get("prototypes_used", math.inf) < COLLAPSED_PERPLEXITY:
         return Collapse(
             "one prototype",
             f"all images fall on one prototype ({figures['prototypes_used']:.2f} in use, which makes the loss {loss:.3f} small and worthless); "
@@ -84,7 +85,7 @@ def collapse(figures: Mapping[str, float], uniform_loss: float | None, plateau: 
             "line",
             f"the vectors lie on a line (RankMe {rank:.2f}); likely cures: a larger batch, a lower temperature, a lower learning rate",
         )
-    if plateau > UNIFORM_PATIENCE:
+    if plateau > PATIENCE:
         return Collapse(
             "uniform",
             f"the output is uniform and nothing is learned (loss {loss:.3f} at ln(P) = {uniform_loss:.3f} for {plateau} epochs); likely cures: for dino "

@@ -193,6 +193,7 @@ def test_a_collapse_is_named_with_a_cure(figures: dict[str, float], name: str, w
 def test_health_is_not_reported() -> None:
     assert monitor.collapse(HEALTHY, None) is None
     assert monitor.collapse(HEALTHY, math.log(1024)) is None
+    assert monitor.collapse({**HEALTHY, "prototypes_used": 1.01, "epoch": 1}, math.log(1024)) is None  # no centre yet
     assert monitor.collapse({**HEALTHY, "width": 0.9, "prototypes_used": 40.0}, math.log(1024)) is None
 
 
