@@ -146,7 +146,8 @@ def main(
             own = [
                 a for a in assignments if a.split(".")[0] not in METHODS.keys() - {method}
             ]  # settings of other methods left out
-            peak = train(folder / "train", out, method, seed, [*budget, *(part for a in own for part in ("--set", a))])
+            chosen = [part for a in own for part in ("--set", a)]
+            peak = train(folder / "train", out, method, seed, [*budget, *chosen])
             config = resolve(read_toml(out / "config.toml"))
             last = metrics.read(out / "metrics.jsonl")[-1]
             figures = [*measure(folder, out / "encoder.onnx", work), last["epoch"], last["seconds"], peak]
@@ -156,7 +157,7 @@ def main(
                 untrained = export_untrained(config, out / "untrained.onnx")
                 rows.setdefault("untrained network", []).append(measure(folder, untrained, work))
                 settled = work / f"settled-{seed}"
-                train(folder / "train", settled, method, seed, [*(part for a in own for part in ("--set", a)), *SETTLE])
+                train(folder / "train", settled, method, seed, [*chosen, *SETTLE])
                 rows.setdefault("the same, its batch statistics settled", []).append(
                     measure(folder, settled / "encoder.onnx", work)
                 )

@@ -207,7 +207,7 @@ def _check_ranges(config: Config) -> None:
         raise ConfigError("; ".join(wrong))
 
 
-MAY_BE_NONE = {"local_crops", "frozen_epochs"}  # counts that may be 0
+MAY_BE_ZERO = {"local_crops", "frozen_epochs"}  # of the counts
 SHARES: dict[str, Callable[[float], bool]] = {
     **dict.fromkeys(("weight", "momentum", "centre_momentum", "teacher_warmup"), lambda v: 0 <= v <= 1),
     **dict.fromkeys(("piece", "local_size", "local_min", "local_max"), lambda v: 0 < v <= 1),
@@ -221,7 +221,7 @@ def _wrong_in_method(config: Config) -> list[str]:
     wrong = []
     values = dataclasses.asdict(config.settings)
     for name, value in values.items():
-        if type(value) is int and value < (least := 0 if name in MAY_BE_NONE else 1):
+        if type(value) is int and value < (least := 0 if name in MAY_BE_ZERO else 1):
             wrong.append(f"{config.method}.{name} = {value}: expected at least {least}")
         elif name.endswith(("temperature", "temperature_start")) and value <= 0:
             wrong.append(f"{config.method}.{name} = {value}: expected more than 0")

@@ -172,8 +172,9 @@ def _start(
     saved = read_toml(out / "config.toml")
     config = resolve(saved)
     asked = settle(resolve(saved, given, settings))
-    changed = [f.name for f in dataclasses.fields(Config) if getattr(asked, f.name) != getattr(config, f.name)]
-    if set(changed) - MAY_CHANGE:
+    kept = [f.name for f in dataclasses.fields(Config) if f.name not in MAY_CHANGE]
+    changed = [name for name in kept if getattr(asked, name) != getattr(config, name)]
+    if changed:
         raise ConfigError(
             f"--resume goes on with the settings of the run; these differ: {', '.join(changed)}; leave them out, or train anew"
         )
