@@ -28,11 +28,10 @@ from onnx import TensorProto, helper
 from sklearn.linear_model import LogisticRegression
 
 from featurestore import FeatureStore
-from featurestore import images as image_files
 from featurestore.encoder import CARD_KEY, Card
-from featurestore.images import ImageFile
 from featurestore.pipeline import Prepared, available_cpus, prepare_all
 from featurestore.preprocess import Preprocess
+from featurestore.sources import ImageFile, find
 from featurestore.version import __version__
 from trainers import metrics
 from trainers.config import read_toml, resolve
@@ -77,7 +76,7 @@ def pixels_encoder(size: int, mean: NDArray[np.float32], out: Path) -> Path:
 
 def mean_picture(folder: Path, size: int) -> NDArray[np.float32]:
     """The mean of all training pictures, flat, in the order of an encoder's input."""
-    files = [(file, None) for file in image_files.scan(folder) if isinstance(file, ImageFile)]
+    files = [(file, None) for file in find(folder) if isinstance(file, ImageFile)]
     prepared = (p for p in prepare_all(files, Preprocess(size, size)) if isinstance(p, Prepared))
     total, count = np.zeros((size, size, 3)), 0
     for one in prepared:

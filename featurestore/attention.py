@@ -9,6 +9,7 @@ from PIL import Image
 from featurestore import images, preprocess, sheet
 from featurestore.encoder import Encoder
 from featurestore.errors import ImageError
+from featurestore.sources import read
 
 SIDE = 320  # pixels of a drawn map
 # Dark to bright, as anchors that are interpolated.
@@ -18,7 +19,7 @@ RAMP = np.array([[0, 0, 30], [90, 20, 110], [200, 60, 70], [250, 160, 40], [255,
 def draw(encoder: Encoder, image: str | Path, out: str | Path) -> Path:
     """Draw the picture as the encoder sees it, the mean over all heads, and each head; raises ImageError, EncoderError."""
     try:
-        decoded = images.decode(images.read(image), shorter_side=encoder.preprocess.shorter_side)
+        decoded = images.decode(read(image), shorter_side=encoder.preprocess.shorter_side)
     except ImageError as error:
         raise ImageError(f"{str(image)!r}: expected an image file; {error}") from error
     pixels = preprocess.apply(decoded, encoder.preprocess)

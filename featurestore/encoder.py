@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +13,24 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from featurestore.cpus import available_cpus
 from featurestore.errors import EncoderCardMissing, EncoderError
+from featurestore.onnxfile import check_whole
 from featurestore.preprocess import Preprocess
 
 CARD_KEY = "featurestore"  # key of the card in the ONNX metadata
 CARD_VERSION = 1
+MAX_BYTES = 2 << 30  # of an encoder file: the largest message that its format knows
+LONGEST_NAME = 200  # characters
+
+PROVIDERS = {  # what runs an encoder: its name in onnxruntime, and what brings it
+    "cpu": ("CPUExecutionProvider", "onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu in place of onnxruntime"),
+    "coreml": ("CoreMLExecutionProvider", "onnxruntime on macOS"),
+    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino in place of onnxruntime"),
+}
+
+onnxruntime.set_default_logger_severity(4)  # what it would print of a broken file is in the error that it raises
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,44 +59,39 @@ class Card:
                 raise EncoderError(
                     f"{path}: its card has version {version}, this featurestore reads up to {CARD_VERSION}; upgrade featurestore"
                 )
-            return cls(**{**record, "preprocess": Preprocess.from_json(record["preprocess"])})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            card = cls(**{**record, "preprocess": Preprocess.from_json(record["preprocess"])})
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise EncoderError(f"{path}: its card cannot be read ({error}); export the encoder again") from error
+        names = (card.method, card.backbone, card.branch, card.config_hash, card.featurestore_version)
+        if not all(isinstance(name, str) and name.isprintable() and len(name) <= LONGEST_NAME for name in names):
+            raise EncoderError(
+                f"{path}: its card cannot be read (expected names of up to {LONGEST_NAME} printable characters); export the encoder again"
+            )
+        return card
 
 
 def fingerprint(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hex: the identity of an encoder. Raises EncoderError when it cannot be read."""
-    try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise EncoderError(
-            f"encoder {str(path)!r}: expected an ONNX file, found: {error.strerror}; check the path"
-        ) from error
+    return hashlib.sha256(_read(path)).hexdigest()
 
 
 class Encoder:
     """An encoder file, opened: images of its preprocessing in, vectors out."""
 
-    def __init__(self, path: str | Path, threads: int | None = None) -> None:
-        """Open an encoder on the CPU, with `threads` threads (default: onnxruntime's choice).
+    def __init__(self, path: str | Path, threads: int | None = None, provider: str = "cpu") -> None:
+        """Open an encoder with `threads` threads (default: one a processor) on "cpu", "cuda", "coreml" or "openvino".
 
-        Raises EncoderError when the file is no such ONNX, EncoderCardMissing when it has no card.
+        Raises EncoderError when the file is no such ONNX or the provider is not to be had, EncoderCardMissing when the
+        file has no card.
         """
         self.path = Path(path)
-        self.fingerprint = fingerprint(path)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decode threads need the cores
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises its own classes for every kind of damage
-            raise EncoderError(
-                f"encoder {str(path)!r}: expected an ONNX file that onnxruntime can run; found: {_first_line(error)}"
-            ) from error
-        text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+        data = _read(path)  # once: what is hashed is what runs
+        self.fingerprint = hashlib.sha256(data).hexdigest()
+        self._session = _session(path, data, threads or available_cpus(), provider)
+        with _runnable(path):  # texts that are not UTF-8 are found out here
+            text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+            inputs = [(x.type, x.shape[1:]) for x in self._session.get_inputs()]
+            outputs = [(x.type, x.shape[1:]) for x in self._session.get_outputs()[:1]]
         if text is None:
             raise EncoderCardMissing(
                 f"encoder {str(path)!r}: expected a card with the preprocessing in its ONNX metadata, found none; "
@@ -88,12 +99,10 @@ class Encoder:
             )
         self.card = Card.from_json(text, path)
         size = self.preprocess.size
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        shapes = [(x.type, x.shape[1:]) for x in inputs], [(x.type, x.shape[1:]) for x in outputs[:1]]
-        if shapes != ([("tensor(uint8)", [size, size, 3])], [("tensor(float)", [self.dim])]):
+        if inputs != [("tensor(uint8)", [size, size, 3])] or outputs != [("tensor(float)", [self.dim])]:
             raise EncoderError(
                 f"encoder {str(path)!r}: its card promises uint8 (B, {size}, {size}, 3) to float32 (B, {self.dim}), "
-                f"its graph has {shapes[0]} to {shapes[1]}; export the encoder again"
+                f"its graph has {inputs} to {outputs}; export the encoder again"
             )
 
     @property
@@ -110,8 +119,16 @@ class Encoder:
         return f"{self.card.method}-{self.fingerprint[:8]}"
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Encode preprocessed pixels, uint8 (B, size, size, 3), to the network's own output, float32 (B, D)."""
-        return self._run("vector", pixels)
+        """Encode preprocessed pixels, uint8 (B, size, size, 3), to the network's own output, float32 (B, D).
+
+        Raises EncoderError when the network cannot run or gives another shape than its card says.
+        """
+        vectors = self._run(0, pixels)
+        if vectors.shape != (len(pixels), self.dim):
+            raise EncoderError(
+                f"encoder {str(self.path)!r}: expected vectors of the shape ({len(pixels)}, {self.dim}), its graph gave {vectors.shape}; export the encoder again"
+            )
+        return vectors
 
     def attention(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Where the class token of the last layer looks: (B, heads, h, w), each map with sum below 1.
@@ -122,12 +139,69 @@ class Encoder:
             raise EncoderError(
                 f"encoder {str(self.path)!r} has no attention; export a run of a ViT again: featurestore export RUN --attention --out encoder.onnx"
             )
-        return self._run("attention", pixels)
+        return self._run(1, pixels)
 
-    def _run(self, output: str, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        result: NDArray[np.float32] = self._session.run([output], {self._session.get_inputs()[0].name: pixels})[0]
+    def _run(self, output: int, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with _runnable(self.path):
+            name, pixels_name = self._session.get_outputs()[output].name, self._session.get_inputs()[0].name
+            result: NDArray[np.float32] = self._session.run([name], {pixels_name: pixels})[0]
         return result
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+def _read(path: str | Path) -> bytes:
+    try:
+        found = Path(path).stat()
+        if stat.S_ISREG(found.st_mode) and found.st_size <= MAX_BYTES:
+            return Path(path).read_bytes()
+    except OSError as error:
+        raise EncoderError(
+            f"encoder {str(path)!r}: expected an ONNX file, found: {error.strerror}; check the path"
+        ) from error
+    what = f"{found.st_size:,} bytes, more than {MAX_BYTES:,}" if stat.S_ISREG(found.st_mode) else "no regular file"
+    raise EncoderError(f"encoder {str(path)!r}: expected an ONNX file, found: {what}; check the path")
+
+
+def _session(path: str | Path, data: bytes, threads: int, provider: str) -> onnxruntime.InferenceSession:
+    """Let onnxruntime open the bytes of an encoder on one provider and on no other."""
+    name = _provider(provider)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads  # its own default counts the machine's processors, not those left to us
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decode threads need the cores
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # and not ORT's own, which is not checked
+    with _runnable(path):
+        check_whole(data)
+        session = onnxruntime.InferenceSession(data, options, providers=[name], enable_fallback=0)
+    session._model_bytes = None  # it keeps them for a fall-back, as large as the weights, and we want none
+    if session.get_providers()[0] != name:
+        raise EncoderError(
+            f"provider {provider!r}: expected onnxruntime to run the encoder with {name}, it chose {session.get_providers()[0]}; "
+            "the driver or a library that it needs is missing: install it, or choose another provider"
+        )
+    return session
+
+
+def _provider(provider: str) -> str:
+    """The name that onnxruntime has for a provider; raises EncoderError when it is not to be had."""
+    if provider not in PROVIDERS:
+        raise EncoderError(f"provider {provider!r}: expected one of {', '.join(PROVIDERS)}")
+    name, package = PROVIDERS[provider]
+    available = onnxruntime.get_available_providers()
+    if name not in available:
+        raise EncoderError(
+            f"provider {provider!r}: expected an onnxruntime with {name}, found one with {', '.join(available)}; install {package}, or choose another provider"
+        )
+    return name
+
+
+@contextmanager
+def _runnable(path: str | Path) -> Iterator[None]:
+    """Turn whatever onnxruntime raises, its own classes for every kind of damage, into EncoderError."""
+    try:
+        yield
+    except Exception as error:
+        lines = "".join(letter if letter.isprintable() else "\n" for letter in str(error)).split("\n")
+        found = next((line for line in lines if line), type(error).__name__)[:200]
+        raise EncoderError(
+            f"encoder {str(path)!r}: expected an ONNX file that onnxruntime can run; found: {found}"
+        ) from error

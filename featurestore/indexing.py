@@ -1,51 +1,60 @@
 """Bringing a store up to date with its sources: what is new, changed or gone, in batches that survive a crash."""
 
-import os
 import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore import images, pipeline
-from featurestore.catalog import Catalog, ItemChange, KnownFile
+from featurestore import pipeline
+from featurestore.catalog import Batch, Catalog, ItemChange
+from featurestore.catalog.plan import FOUND, Claim, Plan, Todo
 from featurestore.encoder import Encoder
 from featurestore.errors import Interrupted, SourceError
-from featurestore.images import Failure, ImageFile
 from featurestore.pipeline import Prepared, Same
 from featurestore.progress import Listener
 from featurestore.results import IndexReport
+from featurestore.sources import Failure, ImageFile, open_source
+from featurestore.spool import Spool
 from featurestore.vectors import VectorFile, unit_rows
 
 ENCODE_BATCH = 32  # images; every batch has this shape, the last one is padded
-COMMIT_IMAGES, COMMIT_SECONDS = 1024, 5.0  # a killed run loses no more than this
+COMMIT_IMAGES, COMMIT_SECONDS = 4096, 5.0  # a killed run loses no more than this
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Found:
     """What lies in the sources of one run."""
 
-    files: dict[str, ImageFile]  # by path: one file by two sources is one item
+    files: Spool  # rows of FOUND
+    several: bool  # sources, which may hold the same file
     unlisted: list[Failure]  # places that could not be looked into
-    folders: tuple[str, ...]  # the sources that are folders, each ending in a separator
+    claims: list[Claim]
 
 
 def find_files(sources: Sequence[str | Path], listener: Listener) -> Found:
     """Look through all sources; raises SourceError when one is missing or all are without an image."""
     listener.start("looking for images", None)
-    found = [entry for source in sources for entry in images.scan(source)]
-    files = {f.path: f for f in found if isinstance(f, ImageFile)}
-    if not files:
+    opened = [open_source(source) for source in sources]
+    files, unlisted = Spool(FOUND), []
+    for entry in chain.from_iterable(opened):
+        if isinstance(entry, Failure):
+            unlisted.append(entry)
+        else:
+            files.add((files.rows, entry.path, entry.label, entry.split, entry.size, entry.mtime_ns))
+    if not files.rows:
+        hints = "".join(f"; {source.hint}" for source in opened if source.hint)
         raise SourceError(
-            f"no image found in {', '.join(map(str, sources))}; expected files such as .jpg, .png, .webp or .tif; nothing was changed"
+            f"no image found in {', '.join(map(str, sources))}; expected files such as .jpg, .png, .webp or .tif; nothing was changed{hints}"
         )
-    folders = [path.resolve() for path in (Path(source).expanduser() for source in sources) if path.is_dir()]
-    return Found(files, [f for f in found if isinstance(f, Failure)], tuple(f"{folder}{os.sep}" for folder in folders))
+    claims = [Claim(source.prefix, source.within_containers) for source in opened if source.prefix is not None]
+    return Found(files, len(opened) > 1, unlisted, claims)
 
 
 @dataclass
@@ -53,106 +62,102 @@ class Indexing:
     """One run of `index`: files in, committed batches out. Its caller is the store's only writer."""
 
     catalog: Catalog
-    file: VectorFile
+    folder: Path  # of the vector files
     encoder: Encoder
     by_folder: bool
     workers: int | None
+    image_seconds: float  # longest an image may take to be read and decoded
     listener: Listener
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("added", "updated", "unchanged", "removed", "failed"), 0)
     )
-    changes: list[ItemChange] = field(default_factory=list)
+    reading: dict[str, Todo] = field(default_factory=dict)  # by path: what was handed to the decoding threads
+    waiting: list[tuple[Todo, Prepared]] = field(default_factory=list)
     vectors: list[NDArray[np.float32]] = field(default_factory=list)
+    changes: list[ItemChange] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
-    waiting: list[Prepared] = field(default_factory=list)
     encoded: int = 0
 
     def run(self, found: Found) -> IndexReport:
         """Encode, commit, and mark as removed what is gone."""
         began = time.monotonic()
-        files, unlisted = found.files, found.unlisted
-        self.known, self.next_item, self.rows = self.catalog.known_files(self.encoder.fingerprint)
+        hidden = [failure.path for failure in found.unlisted]
+        plan = self.catalog.plan(
+            self.encoder.fingerprint, found.files, found.several, self.by_folder, found.claims, hidden
+        )
+        self.next_item, self.rows = plan.next_item, plan.rows
+        self.file = VectorFile(self.folder / plan.file, self.encoder.dim)
         self.file.check(self.rows)
+        self.committed_at = time.monotonic()
 
-        self.listener.start("indexing", len(files))
-        todo = [file for file in files.values() if not self._is_unchanged(file)]
-        self.failures += [(f.path, f.reason) for f in unlisted]
-        self.counts["failed"] += len(unlisted)
-        committed_at = time.monotonic()
+        self.listener.start("indexing", plan.total)
+        for failure in found.unlisted:
+            self._fail(failure.path, failure.reason)
+        if plan.total > plan.todo.rows:
+            self._pass_over(plan.total - plan.todo.rows)
         try:
+            self._label_anew(plan)
             for result in pipeline.prepare_all(
-                ((f, self._known_hash(f)) for f in todo), self.encoder.preprocess, self.workers
+                self._to_read(plan), self.encoder.preprocess, self.workers, self.image_seconds
             ):
                 self._take(result)
-                seconds = time.monotonic() - began
-                self.listener.advance(
-                    1,
-                    f"{self.encoded / seconds:.0f} images/s"
-                    + (f", {self.counts['failed']} failed" if self.counts["failed"] else ""),
-                )
-                if len(self.vectors) >= COMMIT_IMAGES or time.monotonic() - committed_at > COMMIT_SECONDS:
-                    self._commit()
-                    committed_at = time.monotonic()
+                self.listener.advance(1, self._speed(began))
+                self._commit_when_due()
         except KeyboardInterrupt:
             self._commit()
             raise Interrupted(
                 f"interrupted; {self.encoded} images were encoded and are kept: run the same command again to go on"
             ) from None
         self._commit()
-        self._remove_vanished(found)
+        if len(plan.vanished) or plan.forgotten:
+            self.catalog.remove(plan.vanished, plan.forgotten)
+        self.counts["removed"] = len(plan.vanished)
         seconds = time.monotonic() - began
         return IndexReport(**self.counts, images_per_second=round(self.encoded / seconds, 1))
 
-    def _is_unchanged(self, file: ImageFile) -> bool:
-        known = self.known.get(file.path)
-        if (
-            known is None
-            or known.removed
-            or not known.encoded
-            or (known.bytes, known.mtime_ns) != (file.size, file.mtime_ns)
-        ):
-            return False
-        self.counts["unchanged"] += 1
-        self.listener.advance()
-        label, split = self._labels(file, known)
-        if (label, split) != (known.label, known.split):
-            self.changes.append(
-                ItemChange(known.id, False, file.path, label, split, None, None, file.size, file.mtime_ns, None, None)
-            )
-        return True
+    def _speed(self, began: float) -> str:
+        failed = f", {self.counts['failed']} failed" if self.counts["failed"] else ""
+        return f"{self.encoded / (time.monotonic() - began):.0f} images/s{failed}"
 
-    def _known_hash(self, file: ImageFile) -> str | None:
-        known = self.known.get(file.path)
-        return known.sha256 if known is not None and known.encoded else None
+    def _pass_over(self, unchanged: int) -> None:
+        self.counts["unchanged"] += unchanged
+        self.listener.advance(unchanged)
 
-    def _labels(self, file: ImageFile, known: KnownFile | None) -> tuple[str | None, str | None]:
-        if self.by_folder:
-            return file.label, file.split
-        return (known.label, known.split) if known else (None, None)
+    def _label_anew(self, plan: Plan) -> None:
+        for todo in plan:
+            if todo.unchanged:
+                self._pass_over(1)
+                self.changes.append(self._change(todo))
+                self._commit_when_due()
+
+    def _to_read(self, plan: Plan) -> Iterator[tuple[ImageFile, str | None]]:
+        for todo in plan:
+            if not todo.unchanged:
+                self.reading[todo.path] = todo
+                file = ImageFile(todo.path, todo.label, todo.split, todo.size, todo.mtime_ns)
+                yield file, todo.sha256 if todo.encoded else None
+
+    def _change(self, todo: Todo, prepared: Prepared | None = None, row: int | None = None) -> ItemChange:
+        """What the catalog is to record of a file: with the row of its new vector, or that the vector it has stays right."""
+        item = todo.id
+        if item is None:
+            item, self.next_item = self.next_item, self.next_item + 1
+        label, split = (todo.label, todo.split) if self.by_folder else (todo.known_label, todo.known_split)
+        width, height, sha256 = (prepared.width, prepared.height, prepared.sha256) if prepared else (None, None, None)
+        return ItemChange(
+            item, todo.id is None, todo.path, label, split, width, height, todo.size, todo.mtime_ns, sha256, row
+        )
 
     def _take(self, result: Prepared | Same | Failure) -> None:
+        todo = self.reading.pop(result.path if isinstance(result, Failure) else result.file.path)
         match result:
             case Failure(path, reason):
                 self._fail(path, reason)
-            case Same(file):
-                known = self.known[file.path]
-                self.counts["added" if known.removed else "unchanged"] += 1
-                self.changes.append(
-                    ItemChange(
-                        known.id,
-                        False,
-                        file.path,
-                        *self._labels(file, known),
-                        None,
-                        None,
-                        file.size,
-                        file.mtime_ns,
-                        None,
-                        None,
-                    )
-                )
+            case Same():
+                self.counts["added" if todo.removed else "unchanged"] += 1
+                self.changes.append(self._change(todo))
             case Prepared():
-                self.waiting.append(result)
+                self.waiting.append((todo, result))
                 if len(self.waiting) == ENCODE_BATCH:
                     self._encode()
 
@@ -166,64 +171,41 @@ class Indexing:
 
     def _encode_waiting(self) -> None:
         batch, self.waiting = self.waiting, []
-        pixels = np.zeros(
-            (ENCODE_BATCH, *batch[0].pixels.shape), np.uint8
-        )  # one shape for all batches keeps the runtime's memory flat
-        for place, prepared in enumerate(batch):
+        size = self.encoder.preprocess.size
+        pixels = np.zeros((ENCODE_BATCH, size, size, 3), np.uint8)  # one shape for all keeps the runtime's memory flat
+        for place, (_, prepared) in enumerate(batch):
             pixels[place] = prepared.pixels
-        for prepared, vector in zip(batch, unit_rows(self.encoder.encode(pixels)[: len(batch)]), strict=True):
+        for (todo, prepared), vector in zip(batch, unit_rows(self.encoder.encode(pixels)[: len(batch)]), strict=True):
             if np.isnan(vector).any():
-                self._fail(prepared.file.path, "the encoder gave a vector that is zero or not finite")
+                self._fail(todo.path, "the encoder gave a vector that is zero or not finite")
                 continue
-            known = self.known.get(prepared.file.path)
-            if known is None:
-                item, self.next_item = self.next_item, self.next_item + 1
-            else:
-                item = known.id
             new_to_store = (
-                known is None or known.removed or known.sha256 == prepared.sha256
-            )  # the latter: new to this encoder
+                todo.id is None or todo.removed or todo.sha256 == prepared.sha256
+            )  # the latter: to this encoder
             self.counts["added" if new_to_store else "updated"] += 1
-            self.changes.append(
-                ItemChange(
-                    item, known is None, prepared.file.path, *self._labels(prepared.file, known), prepared.width, prepared.height,
-                    prepared.file.size, prepared.file.mtime_ns, prepared.sha256, self.rows + len(self.vectors),
-                )
-            )  # fmt: skip
+            self.changes.append(self._change(todo, prepared, self.rows + len(self.vectors)))
             self.vectors.append(vector)
         self.encoded += len(batch)
+
+    def _commit_when_due(self) -> None:
+        pending = len(self.changes) + len(self.failures)
+        if pending >= COMMIT_IMAGES or time.monotonic() - self.committed_at > COMMIT_SECONDS:
+            self._commit()
+            self.committed_at = time.monotonic()
 
     def _commit(self) -> None:
         """Vectors to disk first, then the catalog: a crash between leaves only rows that nobody refers to."""
         with _whole():
             if self.waiting:
                 self._encode_waiting()
-            if self.vectors:
-                self.file.append(np.stack(self.vectors), self.rows)
+            blocks = [self.file.append(np.stack(self.vectors), self.rows)] if self.vectors else []
             if self.changes or self.failures:
                 rows = self.rows + len(self.vectors)
-                self.catalog.commit(self.encoder.fingerprint, self.changes, self.failures, self.next_item, rows)
+                self.catalog.commit(
+                    self.encoder.fingerprint, Batch(self.changes, self.failures, blocks, self.next_item, rows)
+                )
                 self.rows = rows
             self.changes, self.vectors, self.failures = [], [], []
-
-    def _remove_vanished(self, found: Found) -> None:
-        """Mark items of these sources that were not found; what lies in an unreadable folder is left as it is."""
-        hidden = tuple(f"{f.path}{os.sep}" for f in found.unlisted)
-        failed = {f.path for f in found.unlisted}
-
-        def vanished(path: str) -> bool:
-            return (
-                path.startswith(found.folders)
-                and path not in found.files
-                and path not in failed
-                and not path.startswith(hidden)
-            )
-
-        gone = [known.id for path, known in self.known.items() if not known.removed and vanished(path)]
-        forgotten = [path for path, _, _ in self.catalog.failures() if vanished(path)]
-        if gone or forgotten:
-            self.catalog.remove(gone, forgotten)
-        self.counts["removed"] = len(gone)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """From a decoded image to the pixels a network sees: one record, one function, kept inside the encoder file."""
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -16,6 +17,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 RESIZES = ("shorter", "stretch")
+MAX_SIDE = 8192  # pixels; one image of this size is 200 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,15 @@ class Preprocess:
                 f"preprocess: resize {self.resize!r} and interpolation {self.interpolation!r}; expected one of {RESIZES} and one "
                 f"of {tuple(INTERPOLATIONS)}; the encoder was made by a newer version or by hand: export it again"
             )
-        if not 1 <= self.size <= self.shorter_side or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+        whole = isinstance(self.size, int) and isinstance(self.shorter_side, int)
+        if not whole or not 1 <= self.size <= self.shorter_side <= MAX_SIDE:
             raise EncoderError(
-                f"preprocess: {self} makes no sense; expected 1 <= size <= shorter_side, three means, three positive stds"
+                f"preprocess: size {self.size!r} and shorter_side {self.shorter_side!r} make no sense; expected 1 <= size <= shorter_side <= {MAX_SIDE}"
+            )
+        finite = all(math.isfinite(value) for value in (*self.mean, *self.std))
+        if not finite or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise EncoderError(
+                f"preprocess: mean {self.mean} and std {self.std} make no sense; expected three means, three positive stds"
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -51,7 +59,7 @@ class Preprocess:
                 key: tuple(value) if isinstance(value, list) else value for key, value in record.items()
             }
             return cls(**values)
-        except TypeError as error:
+        except (TypeError, OverflowError, AttributeError) as error:
             names = ", ".join(field.name for field in fields(cls))
             raise EncoderError(
                 f"preprocess record: expected the fields {names}; found {sorted(record)}; export the encoder again"

@@ -43,6 +43,53 @@ class LabelReport:
 
 
 @dataclass(frozen=True, slots=True)
+class OptimizeReport:
+    """What a run of `optimize` did; counts are rows of vector files."""
+
+    kept: int
+    dropped: int
+    bytes_before: int  # of the whole store
+    bytes_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What a run of `import-vectors` did; counts are items."""
+
+    added: int
+    unchanged: int  # the store had a vector of that path already
+    conflicting: int  # the store knows another content under that path
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing in a store that is not as it should be."""
+
+    place: str  # the file
+    problem: str  # what is wrong
+    safe: str  # what is not touched by it
+    repair: str  # what `verify --repair` does about it, or has done
+    damage: bool = True  # False: harmless, and a later command sees to it
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What a reading of the whole store found."""
+
+    findings: tuple[Finding, ...]
+    vectors: int  # read
+    bytes: int  # of them
+    seconds: float
+
+    @property
+    def damaged(self) -> bool:
+        return any(finding.damage for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"damaged": self.damaged, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True)
 class KnnReport:
     """k-NN figures of a store, with everything needed to repeat them."""
 

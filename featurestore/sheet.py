@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from featurestore import images
 from featurestore.errors import DiskError, ImageError
+from featurestore.sources import read
 
 TILE, TEXT, GAP, COLUMNS = 160, 34, 12, 6  # pixels, and tiles a row
 INK, PALE, PAPER, ACCENT = "#1c1c1c", "#6b6b6b", "#ffffff", "#0a5fb4"
@@ -51,7 +52,7 @@ def save(sheet: Image.Image, path: Path) -> None:
 def _thumbnail(picture: Image.Image | str) -> Image.Image:
     if isinstance(picture, str):
         try:
-            picture = images.decode(images.read(picture), shorter_side=TILE).image
+            picture = images.decode(read(picture), shorter_side=TILE).image
         except ImageError:
             picture = Image.new("RGB", (TILE, TILE), "#eeeeee")  # the file is gone; its place stays empty
     scale = TILE / max(picture.size)

@@ -1,8 +1,7 @@
 """FeatureStore: encoder, catalog, vectors and index, joined in one directory."""
 
-import shutil
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,10 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featurestore import images, index, preprocess
+from featurestore.blocks import Block
 from featurestore.catalog import PART, Catalog, EncoderRecord, no_such_encoder
+from featurestore.catalog.schema import SCHEMA_VERSION
 from featurestore.encoder import Encoder, fingerprint
 from featurestore.errors import (
     DiskError,
+    EncoderNotInStore,
     EvaluationError,
     ImageError,
     QueryError,
@@ -25,20 +27,34 @@ from featurestore.errors import (
     StoreNotFound,
 )
 from featurestore.evaluation import knn
-from featurestore.images import Failure
+from featurestore.exchange import export_vectors, import_vectors, read_origin
 from featurestore.indexing import Indexing, find_files
+from featurestore.kept import KeptEncoders
 from featurestore.labels import LabelFile
 from featurestore.labels import read as read_labels
 from featurestore.lock import only_writer
+from featurestore.optimizing import optimize, size
 from featurestore.progress import Listener
-from featurestore.results import IndexReport, KnnReport, LabelReport, Matches
-from featurestore.vectors import VectorFile, sync_file, sync_folder, unit_rows
+from featurestore.results import (
+    ImportReport,
+    IndexReport,
+    KnnReport,
+    LabelReport,
+    Matches,
+    OptimizeReport,
+    VerifyReport,
+)
+from featurestore.sources import Failure, read
+from featurestore.vectors import VectorFile, sync_folder, unit_rows
+from featurestore.verifying import Verification
+from featurestore.views import Moment, Views
 
 STORE_PARTS = {
     "lock",
     "vectors",
     "encoders",
     "indexes",
+    "damaged",
     PART,
     f"{PART}.wal",
 }  # may lie in a store whose creation was cut off
@@ -48,20 +64,26 @@ Query = str | Path | int | Image.Image | NDArray[np.floating]
 class FeatureStore:
     """A directory of items, their vectors and labels. Make one with `FeatureStore.open`."""
 
-    def __init__(self, path: Path, encoder: Encoder | None) -> None:
+    def __init__(self, path: Path, encoder: Encoder | None, provider: str) -> None:
         self.path = path
         self._given = encoder
-        self._opened: dict[str, Encoder] = {}
         self._catalog = Catalog(path / "catalog.duckdb")
+        self._views = Views(self._catalog, path / "vectors")
+        self._encoders = KeptEncoders(path / "encoders", provider, encoder)
 
     @classmethod
-    def open(cls, path: str | Path, encoder: str | Path | None = None) -> "FeatureStore":
+    def open(cls, path: str | Path, encoder: str | Path | None = None, provider: str = "cpu") -> "FeatureStore":
         """Open a store; with an encoder it may be absent, is created by the first `index`, and its calls use that encoder.
 
+        provider: what encoders run on: cpu, cuda, coreml or openvino. A store of an older schema is brought up to date.
         Raises StoreNotFound, StoreError (a folder that is something else, or a newer store), StoreCorrupt, EncoderError.
         """
         path = Path(path)
         if not (path / "catalog.duckdb").exists():
+            if any((path / "vectors").glob("*.f16")):
+                raise StoreCorrupt(
+                    f"{path / 'catalog.duckdb'} is missing, though the store holds vectors; put it back from a backup, or see: featurestore verify {path}"
+                )
             if encoder is None:
                 raise StoreNotFound(
                     f"no store at {str(path)!r}; create one: featurestore index {path} SOURCE --encoder encoder.onnx"
@@ -70,13 +92,22 @@ class FeatureStore:
                 raise StoreError(
                     f"{str(path)!r} exists and is no store; expected a store or a path where nothing is yet; the store comes before the sources"
                 )
-            if any((path / "vectors").glob("*.f16")):
-                raise StoreCorrupt(
-                    f"{path / 'catalog.duckdb'} is missing, though the store holds vectors; put it back from a backup, or index into a new store"
-                )
-        store = cls(path, Encoder(encoder) if encoder is not None else None)
-        store._catalog.check()
+        store = cls(path, Encoder(encoder, provider=provider) if encoder is not None else None, provider)
+        if (path / "catalog.duckdb").exists() and store._catalog.check() < SCHEMA_VERSION:
+            store._migrate()
         return store
+
+    def _migrate(self) -> None:
+        """Bring the catalog to the present schema, with checksums of the vectors as they are."""
+
+        def seal(record: EncoderRecord) -> list[Block]:
+            file = self._vector_file(record)
+            file.check(record.rows)
+            return file.seal(0, record.rows)
+
+        with self._writing():
+            if self._catalog.check() < SCHEMA_VERSION:  # no other process was quicker
+                self._catalog.rewrite(seal)
 
     # -- index
 
@@ -85,12 +116,14 @@ class FeatureStore:
         *sources: str | Path,
         labels: str | Path | Literal["none", "folders"] = "none",
         workers: int | None = None,
+        image_seconds: float = 30.0,
         listener: Listener | None = None,
     ) -> IndexReport:
         """Bring the store up to date with its sources: encode new and changed images, mark vanished ones as removed.
 
         labels: "folders" takes the parent folder as label and a top folder train, val or test as split; a CSV file is applied
-        afterwards as by `label`; "none" leaves labels as they are. Work is committed every few seconds, so that a stopped run
+        afterwards as by `label`; "none" leaves labels as they are. An image that takes longer than `image_seconds` to be read and
+        decoded is a failure. Work is committed every few seconds, so that a stopped run
         goes on where it was. Raises SourceError when there is no image, DiskError, StoreBusy; Interrupted on Ctrl-C.
         """
         encoder = self._encoder_to_index_with()
@@ -100,8 +133,9 @@ class FeatureStore:
         self._create()
         with self._writing():
             self._keep_encoder(encoder)
-            file = self._vector_file(encoder.fingerprint, encoder.dim)
-            report = Indexing(self._catalog, file, encoder, labels == "folders", workers, listener).run(found)
+            report = Indexing(
+                self._catalog, self.path / "vectors", encoder, labels == "folders", workers, image_seconds, listener
+            ).run(found)
         if by_file is not None:
             self._apply_labels(labels, by_file)
         return report
@@ -124,7 +158,7 @@ class FeatureStore:
         held = self._catalog.encoders()
         if len(held) != 1:
             raise no_such_encoder(None, held)
-        return self._open_encoder(held[0])
+        return self._encoders.open(held[0])
 
     def _writing(self) -> AbstractContextManager[None]:
         return only_writer(self.path)
@@ -139,28 +173,28 @@ class FeatureStore:
         """
         if k < 1:
             raise QueryError(f"k = {k}: expected at least 1")
-        record = self._record(encoder)
-        rows, ids, committed = self._catalog.rows(record.fingerprint, where)
-        vectors = self._map_vectors(record, committed)
+        moment = self._views.now()
+        record = self._record(encoder, moment)
+        view = moment.view(record.fingerprint)
+        rows = view.items.rows if where is None else moment.allowed(record.fingerprint, where)
         if isinstance(query, (int, np.integer)):
-            own_rows, own_ids, at_least = self._catalog.rows(record.fingerprint, f"id = {int(query)}")
-            if not len(own_ids):
+            own = np.flatnonzero(view.items.ids == query)
+            if not len(own):
                 raise QueryError(
                     f"item {query}: the store has no such item with a vector of {record.name}; `featurestore sql STORE 'SELECT id, path FROM items'` lists them"
                 )
-            vector = self._map_vectors(record, at_least)[own_rows].astype(np.float32)
-            others = ids != query
-            rows, ids = rows[others], ids[others]
-            shown: Image.Image | str | None = self._catalog.describe(own_ids)[0][0]
+            vector = view.vectors[view.items.rows[own]].astype(np.float32)
+            rows = rows[rows != view.items.rows[own]]
+            shown: Image.Image | str | None = view.items.paths[own[0]].as_py()
         else:
-            vector, shown = self._query_vector(query, record)
-        scores, found = index.exact(vector, vectors, rows, min(k, len(rows)))
-        hits = ids[np.searchsorted(rows, found[0])]
-        described = self._catalog.describe(hits)
-        return Matches(hits, scores[0].clip(-1, 1), [d[0] for d in described], [d[1] for d in described], shown)
+            vector, shown = self._query_vector(query, record, encoder)
+        scores, found = index.exact(vector, view.vectors, rows, min(k, len(rows)))
+        hits = view.at(found[0])
+        paths, labels = (column.take(hits).to_pylist() for column in (view.items.paths, view.items.labels))
+        return Matches(view.items.ids[hits], scores[0].clip(-1, 1), paths, labels, shown)
 
     def _query_vector(
-        self, query: str | Path | Image.Image | NDArray[np.floating], record: EncoderRecord
+        self, query: str | Path | Image.Image | NDArray[np.floating], record: EncoderRecord, named: str | Path | None
     ) -> tuple[NDArray[np.float32], Image.Image | str | None]:
         if isinstance(query, np.ndarray):
             if query.shape != (record.dim,):
@@ -175,12 +209,12 @@ class FeatureStore:
             raise QueryError(
                 f"query: expected the path of an image, a PIL image, an item id or a vector; found {type(query).__name__}"
             )
-        encoder = self._open_encoder(record)
+        encoder = self._encoders.open(record, Path(named) if named is not None and Path(named).is_file() else None)
         if isinstance(query, Image.Image):
             decoded = images.take(query)
         else:
             try:
-                decoded = images.decode(images.read(query), shorter_side=encoder.preprocess.shorter_side)
+                decoded = images.decode(read(query), shorter_side=encoder.preprocess.shorter_side)
             except ImageError as error:
                 raise ImageError(f"query {str(query)!r}: expected an image file; {error}") from error
         unit = unit_rows(encoder.encode(preprocess.apply(decoded, encoder.preprocess)[None]))
@@ -202,25 +236,30 @@ class FeatureStore:
         ks = [k] if isinstance(k, int) else list(k)
         if not ks or min(ks) < 1:
             raise EvaluationError(f"k = {', '.join(map(str, ks)) or 'none'}: expected at least 1")
-        record = self._record(encoder)
-        ids, rows, labels, splits, vectors = self._labelled(record)
-        if not len(ids):
+        moment = self._views.now()
+        record = self._record(encoder, moment)
+        view = moment.view(record.fingerprint)
+        labelled = view.items.labels.is_valid().to_numpy()
+        if not labelled.any():
             raise EvaluationError(
                 "k-NN needs labels, the store has none: index with --labels folders, or give them by `featurestore label STORE FILE.csv`"
             )
+        rows = view.items.rows[labelled]
+        labels = view.items.labels.filter(labelled).to_numpy().astype(str)
+        splits = view.items.splits.filter(labelled).to_numpy()
         names, codes = np.unique(labels, return_inverse=True)
         train, test = splits == "train", splits == "test"
         leave_one_out = not (train.any() and test.any())
         if leave_one_out:
-            train = test = np.ones(len(ids), bool)
+            train = test = np.ones(len(rows), bool)
         available = int(train.sum()) - leave_one_out
         if max(ks) > available:
             raise EvaluationError(
                 f"k = {max(ks)} is more than the {available} labelled images there are to compare with; choose a smaller --k"
             )
         bank = np.asarray(rows[train])
-        queries = np.asarray(vectors[rows[test]], np.float32)
-        scores, found = index.exact(queries, vectors, bank, max(ks) + leave_one_out)
+        queries = np.asarray(view.vectors[rows[test]], np.float32)
+        scores, found = index.exact(queries, view.vectors, bank, max(ks) + leave_one_out)
         if leave_one_out:
             scores, found = _without_self(scores, found, rows)
         order = np.searchsorted(rows, found)
@@ -228,23 +267,16 @@ class FeatureStore:
         split = "leave-one-out" if leave_one_out else "train->test"
         return KnnReport(record.fingerprint, split, temperature, int(train.sum()), int(test.sum()), results, classes)
 
-    def _labelled(self, record: EncoderRecord) -> tuple[Any, Any, Any, Any, NDArray[np.float16]]:
-        rows, ids, committed = self._catalog.rows(record.fingerprint, "label IS NOT NULL")
-        described = self._catalog.describe(ids)
-        labels = np.array([d[1] for d in described], dtype=object).astype(str)
-        splits = np.array([d[2] or "" for d in described])
-        return ids, rows, labels, splits, self._map_vectors(record, committed)
-
     def features(
         self, split: str | None = None, encoder: str | Path | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[Any]]:
         """Give ids (N,), vectors float32 (N, D) and labels (N,) (None where unlabelled), of one split or of all items."""
-        record = self._record(encoder)
-        rows, ids, committed = self._catalog.rows(record.fingerprint)
-        described = self._catalog.describe(ids)
-        chosen = np.array([split is None or d[2] == split for d in described], bool)
-        labels = np.array([d[1] for d in described], dtype=object)
-        return ids[chosen], np.asarray(self._map_vectors(record, committed)[rows[chosen]], np.float32), labels[chosen]
+        moment = self._views.now()
+        view = moment.view(self._record(encoder, moment).fingerprint)
+        splits, labels = (column.to_numpy() for column in (view.items.splits, view.items.labels))
+        chosen = np.ones(len(splits), bool) if split is None else splits == split
+        vectors = np.asarray(view.vectors[view.items.rows[chosen]], np.float32)
+        return view.items.ids[chosen], vectors, labels[chosen]
 
     # -- catalog
 
@@ -281,21 +313,82 @@ class FeatureStore:
 
     def info(self) -> dict[str, Any]:
         """Counts, labels, splits, encoders and sizes of the store."""
+        moment = self._views.now()
         encoders = [
             {
-                "name": r.name, "fingerprint": r.fingerprint, "dim": r.dim, "vectors": len(self._catalog.rows(r.fingerprint)[0]), "rows": r.rows,
+                "name": r.name, "fingerprint": r.fingerprint, "dim": r.dim, "vectors": len(moment.view(r.fingerprint).items.rows), "rows": r.rows,
                 **{key: r.card[key] for key in ("method", "backbone", "branch", "trained_on", "preprocess")},
             }
-            for r in self._catalog.encoders()
+            for r in moment.encoders
         ]  # fmt: skip
-        size = sum(_size(p) for p in self.path.rglob("*"))
-        return {"store": str(self.path), **self._catalog.counts(), "encoders": encoders, "bytes": size}
+        return {"store": str(self.path), **self._catalog.counts(), "encoders": encoders, "bytes": size(self.path)}
+
+    # -- upkeep
+
+    def delete(self, where: str, dry_run: bool = False, seconds: float = 30.0) -> int:
+        """Forget the items for which `where` holds, with their labels and vectors; returns how many. Their files stay as they are.
+
+        The next `index` of their source adds them again, as new items. Raises QueryError.
+        """
+        with nullcontext() if dry_run else self._writing():
+            ids = self._catalog.choose(where, seconds)
+            if len(ids) and not dry_run:
+                self._catalog.delete(ids)
+        return len(ids)
+
+    def optimize(self, listener: Listener | None = None) -> OptimizeReport:
+        """Rewrite the store without what nobody needs: rows of items that changed, vanished or were deleted.
+
+        Raises StoreCorrupt when a vector file is damaged, DiskError when there is no room for the new one; then all is as before.
+        """
+        with self._writing():
+            return optimize(self._catalog, self.path, listener or Listener())
+
+    @classmethod
+    def verify(cls, path: str | Path, repair: bool = False, listener: Listener | None = None) -> VerifyReport:
+        """Read every byte of a store against its checksums; with `repair`, put right what can be, and move aside what cannot.
+
+        Raises StoreNotFound, StoreBusy, DiskError.
+        """
+        try:
+            store = cls.open(path)
+        except StoreCorrupt:
+            store = cls(Path(path), None, "cpu")
+        with store._writing() if repair else nullcontext():
+            return Verification(store._catalog, store.path, store._encoders, listener or Listener(), repair).run()
+
+    def export_vectors(
+        self, out: str | Path, encoder: str | Path | None = None, listener: Listener | None = None
+    ) -> int:
+        """Write the items of an encoder with their vectors into a Parquet file; returns how many. Raises DiskError."""
+        moment = self._views.now()
+        view = moment.view(self._record(encoder, moment).fingerprint)
+        return export_vectors(self._catalog, view, Path(out), listener or Listener())
+
+    def import_vectors(self, file: str | Path, listener: Listener | None = None) -> ImportReport:
+        """Add the items and vectors of a file of `export_vectors`; paths that have a vector here keep theirs.
+
+        The store must know the encoder that made them, or be opened with it. Raises SourceError, EncoderNotInStore.
+        """
+        origin = read_origin(Path(file))
+        given = self._given
+        if given is not None and given.fingerprint == origin["fingerprint"]:
+            self._create()
+        elif origin["fingerprint"] not in {r.fingerprint for r in self._catalog.encoders()}:
+            raise EncoderNotInStore(
+                f"{file}: its vectors were made by {origin['name']}, which this store does not know; give that file: --encoder encoder.onnx"
+            )
+        with self._writing():
+            if given is not None and given.fingerprint == origin["fingerprint"]:
+                self._keep_encoder(given)
+            [record] = [r for r in self._catalog.encoders() if r.fingerprint == origin["fingerprint"]]
+            return import_vectors(self._catalog, self.path / "vectors", record, Path(file), listener or Listener())
 
     # -- encoders
 
-    def _record(self, wanted: str | Path | None) -> EncoderRecord:
+    def _record(self, wanted: str | Path | None, moment: Moment) -> EncoderRecord:
         """Find the one encoder a call means: named by name, fingerprint or file, given at opening, or the only one."""
-        held = self._catalog.encoders()
+        held = moment.encoders
         if wanted is None and self._given is not None:
             wanted = self._given.fingerprint
         if wanted is None:
@@ -310,57 +403,14 @@ class FeatureStore:
             raise no_such_encoder(None if wanted is None else str(wanted), held)
         return matching[0]
 
-    def _open_encoder(self, record: EncoderRecord) -> Encoder:
-        if self._given is not None and self._given.fingerprint == record.fingerprint:
-            return self._given
-        if record.fingerprint not in self._opened:
-            path = self.path / "encoders" / f"{record.fingerprint[:16]}.onnx"
-            if not path.exists():
-                raise StoreCorrupt(
-                    f"{path} is missing; put the encoder {record.name} back there, or give it by --encoder"
-                )
-            encoder = Encoder(path)
-            if encoder.fingerprint != record.fingerprint:
-                raise StoreCorrupt(
-                    f"{path}: expected the fingerprint {record.fingerprint[:16]}…, found {encoder.fingerprint[:16]}…; the file was changed: put the right one back"
-                )
-            self._opened[record.fingerprint] = encoder
-        return self._opened[record.fingerprint]
-
-    def _vector_file(self, fingerprint: str, dim: int) -> VectorFile:
-        return VectorFile(self.path / "vectors" / f"{fingerprint[:16]}.f16", dim)
-
-    def _map_vectors(self, record: EncoderRecord, rows: int) -> NDArray[np.float16]:
-        return self._vector_file(record.fingerprint, record.dim).open(rows)
+    def _vector_file(self, record: EncoderRecord) -> VectorFile:
+        return VectorFile(self.path / "vectors" / record.file, record.dim)
 
     def _keep_encoder(self, encoder: Encoder) -> None:
         """Copy the encoder's file into the store and make it known to the catalog."""
-        path = self.path / "encoders" / f"{encoder.fingerprint[:16]}.onnx"
-        if not path.exists() or fingerprint(path) != encoder.fingerprint:
-            part = path.with_suffix(".part")
-            try:
-                shutil.copyfile(encoder.path, part)
-                if fingerprint(part) != encoder.fingerprint:
-                    raise StoreError(f"{encoder.path} changed while it was being read; run the command again")
-                sync_file(part)
-                part.replace(path)
-                sync_folder(path.parent)
-            except OSError as error:
-                raise DiskError(
-                    f"{path}: the encoder could not be copied ({error.strerror}); free some space and run the same command again"
-                ) from error
-            finally:
-                part.unlink(missing_ok=True)
+        self._encoders.keep(encoder)
         if encoder.fingerprint not in {r.fingerprint for r in self._catalog.encoders()}:
             self._catalog.add_encoder(encoder.fingerprint, encoder.name, encoder.dim, encoder.card.to_json())
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file; 0 for a folder, and for a file that a writer took away meanwhile."""
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except FileNotFoundError:
-        return 0
 
 
 def _without_self(

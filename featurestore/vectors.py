@@ -1,12 +1,16 @@
 """Vectors on disk: an append-only file of unit-length float16 rows."""
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featurestore.blocks import Block
 from featurestore.errors import DiskError, StoreCorrupt
+
+BLOCK_ROWS = 16_384  # rows under one checksum, where many are written at a time
 
 
 def unit_rows(x: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -25,17 +29,18 @@ class VectorFile:
         self.dim = dim
         self._row_bytes = 2 * dim
 
-    def append(self, x: NDArray[np.float32], committed: int) -> None:
+    def append(self, x: NDArray[np.float32], committed: int) -> Block:
         """Write rows behind the first `committed` ones and flush them to disk; what a crash left behind those is cut off.
 
-        x: (n, D), unit length. Raises DiskError when it cannot be written, StoreCorrupt when rows are missing.
+        x: (n, D), unit length. Returns their checksum. Raises DiskError when it cannot be written, StoreCorrupt when rows are missing.
         """
         self.check(committed)
+        data = np.ascontiguousarray(x, dtype="<f2").tobytes()
         try:
             with self.path.open("r+b" if self.path.exists() else "w+b") as file:
                 file.truncate(committed * self._row_bytes)
                 file.seek(0, os.SEEK_END)
-                file.write(np.ascontiguousarray(x, dtype="<f2").tobytes())
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             if committed == 0:
@@ -44,14 +49,19 @@ class VectorFile:
             raise DiskError(
                 f"{self.path}: {len(x)} vectors could not be written ({error.strerror}); what was indexed before is kept: free some space and run the same command again"
             ) from error
+        return Block.of(committed, len(x), data)
+
+    def held(self) -> int:
+        """How many whole rows the file holds, whatever the catalog says; 0 when there is no file."""
+        return self.path.stat().st_size // self._row_bytes if self.path.exists() else 0
 
     def check(self, committed: int) -> None:
         """Raise StoreCorrupt when the file holds fewer rows than the catalog counts."""
-        size = self.path.stat().st_size if self.path.exists() else 0
-        if size < committed * self._row_bytes:
+        held = self.held()
+        if held < committed:
             raise StoreCorrupt(
-                f"{self.path}: the catalog counts {committed} rows of {self._row_bytes} bytes, the file holds {size // self._row_bytes}; "
-                "restore the file from a backup, or index into a new store"
+                f"{self.path}: the catalog counts {committed} rows of {self._row_bytes} bytes, the file holds {held}; "
+                f"see what is left: featurestore verify {self.path.parents[1]}"
             )
 
     def open(self, committed: int) -> NDArray[np.float16]:
@@ -60,6 +70,62 @@ class VectorFile:
         if committed == 0:
             return np.empty((0, self.dim), np.float16)
         return np.memmap(self.path, dtype="<f2", mode="r", shape=(committed, self.dim))
+
+    def seal(self, first: int, end: int) -> list[Block]:
+        """Give the checksums of rows `first` to `end` - 1 as they lie on the disk, in blocks of BLOCK_ROWS."""
+        with self.path.open("rb") as file:
+            file.seek(first * self._row_bytes)
+            return [
+                Block.of(start, n, file.read(n * self._row_bytes))
+                for start in range(first, end, BLOCK_ROWS)
+                if (n := min(BLOCK_ROWS, end - start))
+            ]
+
+    def damaged(self, blocks: Iterable[Block], tick: Callable[[int], None] = lambda rows: None) -> list[Block]:
+        """Read all blocks and give those whose bytes are not there or not those of their checksum; `tick` hears of rows done.
+
+        Raises DiskError when the disk cannot be read.
+        """
+        bad = []
+        try:
+            with self.path.open("rb") as file:
+                for block in blocks:
+                    file.seek(block.first * self._row_bytes)
+                    if Block.of(block.first, block.rows, file.read(block.rows * self._row_bytes)) != block:
+                        bad.append(block)
+                    tick(block.rows)
+        except FileNotFoundError:
+            return list(blocks)
+        except OSError as error:
+            raise DiskError(f"{self.path}: cannot be read ({error.strerror}); check the disk") from error
+        return bad
+
+    def copy(self, rows: NDArray[np.int64], committed: int, to: Path) -> list[Block]:
+        """Write some of the rows, ascending, into a new file, whole or not at all; returns its checksums.
+
+        Raises DiskError when it cannot be written.
+        """
+        vectors = self.open(committed)
+        part = to.with_name(f"{to.name}.part")
+        blocks = []
+        try:
+            with part.open("wb") as file:
+                for start in range(0, len(rows), BLOCK_ROWS):
+                    chosen = rows[start : start + BLOCK_ROWS]
+                    data = vectors[chosen].tobytes()
+                    file.write(data)
+                    blocks.append(Block.of(start, len(chosen), data))
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(to)
+            sync_folder(to.parent)
+        except OSError as error:
+            raise DiskError(
+                f"{to}: {len(rows)} vectors could not be written ({error.strerror}); nothing was changed: free some space and run the same command again"
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
+        return blocks
 
 
 def sync_file(path: Path) -> None:

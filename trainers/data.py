@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from featurestore import images, pipeline
+from featurestore import pipeline
 from featurestore.errors import SourceError, TrainingError
-from featurestore.images import Failure, ImageFile
 from featurestore.pipeline import Prepared
 from featurestore.preprocess import Preprocess
+from featurestore.sources import Failure, ImageFile, open_source
 from trainers.randomness import mix
 
 SMALLEST = 8  # images; fewer give no batch worth the name
@@ -44,12 +44,14 @@ class TrainingFiles:
 
 def list_training_files(source: str | Path) -> TrainingFiles:
     """List a source; what lies in top folders val and test is not trained on. Raises SourceError when nothing is left."""
-    found = list(images.scan(source))
+    opened = open_source(source)
+    found = list(opened)
     files = [f for f in found if isinstance(f, ImageFile)]
     training = [f for f in files if f.split in (None, "train")]
     if not training:
         raise SourceError(
             f"source {str(source)!r}: expected images to train on, found {len(files)} in val/test folders and none elsewhere"
+            + (f"; {opened.hint}" if opened.hint else "")
         )
     return TrainingFiles(
         training, [f for f in files if f.split == "test"], [f for f in found if isinstance(f, Failure)]

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from featurestore.evaluation import knn
-from featurestore.images import ImageFile
 from featurestore.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from featurestore.sources import ImageFile
 from trainers.data import Images
 
 KNN_IMAGES = 2000  # most images the k-NN figure looks at, on each side

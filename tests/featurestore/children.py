@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 
 from featurestore import FeatureStore, indexing
 from featurestore.catalog import Catalog
 from featurestore.encoder import Encoder
+from featurestore.errors import StoreBusy
 from featurestore.lock import only_writer
 from featurestore.vectors import VectorFile
 
@@ -110,7 +112,7 @@ def index_until(pipe: Connection, store: Path, encoder: Path, source: Path, mome
         die()
 
     def inside_the_transaction(catalog: Catalog, *args: Any) -> None:
-        with catalog._transaction() as connection:
+        with catalog._database.transaction() as connection:
             connection.execute(
                 "UPDATE all_items SET label = 'torn'; UPDATE encoders SET rows = 1000; DELETE FROM vectors"
             )
@@ -136,6 +138,46 @@ def index_until(pipe: Connection, store: Path, encoder: Path, source: Path, mome
         case _:
             raise ValueError(moment)
     index(pipe, store, encoder, source)
+
+
+def write_on_and_on(pipe: Connection, store: Path, encoder: Path, source: Path) -> None:
+    """Index, delete and optimize in turn until told to stop; says how often."""
+    small_batches()
+    turns = 0
+    while not pipe.poll():
+        opened = FeatureStore.open(store, encoder)
+        opened.index(source, workers=1)
+        opened.delete("id % 5 = 0")
+        opened.optimize()
+        turns += 1
+    pipe.send(turns)
+
+
+def search_on_and_on(pipe: Connection, store: Path) -> None:
+    """Search for a picture of the colour (255, 120, 0) until told to stop; says how often, and what was wrong with an answer."""
+    opened = FeatureStore.open(store)
+    query = np.tile([255.0, 120.0, 0.0], 4)
+    wrong: list[str] = []
+    searches = 0
+    while not pipe.poll():
+        even = searches % 4 == 3
+        hits = opened.search(query, k=8, where="id % 2 = 0" if even else None)
+        searches += 1
+        colours = np.array([[255.0, 6.0 * int(Path(path).stem), 0.0] for path in hits.paths])
+        cosines = colours @ query[:3] / np.linalg.norm(colours, axis=1) / np.linalg.norm(query[:3])
+        if not np.allclose(hits.scores, cosines, atol=2e-3) or (np.diff(hits.scores) > 0).any() or len(hits) != 8:
+            wrong.append(f"{hits.to_json()}, expected the scores {cosines}")
+        if even and (hits.ids % 2).any():
+            wrong.append(f"the filter was not kept: {hits.ids}")
+    pipe.send((searches, wrong))
+
+
+def index_once(pipe: Connection, store: Path, encoder: Path, source: Path) -> None:
+    """Index, and say what came of it."""
+    try:
+        pipe.send(FeatureStore.open(store, encoder).index(source).failed)
+    except StoreBusy as error:
+        pipe.send(str(error))
 
 
 def index_on_a_full_disk(pipe: Connection, store: Path, encoder: Path, source: Path, limit: int) -> None:

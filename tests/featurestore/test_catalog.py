@@ -11,11 +11,17 @@ import duckdb
 import numpy as np
 import pytest
 
-from featurestore import FeatureStore, catalog
-from featurestore.catalog import Catalog, ItemChange, check_expression
+from featurestore import FeatureStore
+from featurestore.blocks import Block
+from featurestore.catalog import Batch, Catalog, ItemChange, connection
+from featurestore.catalog.connection import check_expression
+from featurestore.catalog.plan import FOUND, Claim, Todo
 from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
+from featurestore.spool import Spool
 from tests.featurestore import children
 from tests.featurestore.children import Child
+
+ENCODER, OTHER = "e" * 64, "f" * 64
 
 
 def item(number: int, row: int | None, label: str | None = None, split: str | None = None) -> ItemChange:
@@ -24,13 +30,13 @@ def item(number: int, row: int | None, label: str | None = None, split: str | No
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Items 1 to 4 of the encoder "e", with the rows 3, 2, 1, 0."""
+    """Items 1 to 4 of one encoder, with the rows 3, 2, 1, 0."""
     path = tmp_path_factory.mktemp("catalog") / "catalog.duckdb"
     made = Catalog(path)
     made.create()
-    made.add_encoder("e", "name-e", 12, "{}")
+    made.add_encoder(ENCODER, "name-e", 12, "{}")
     items = [item(1, 3, "rose"), item(2, 2, "rose", "test"), item(3, 1, "tulip"), item(4, 0)]
-    made.commit("e", items, [], next_item=5, rows=4)
+    made.commit(ENCODER, Batch(items, [], [Block(0, 4, "checksum")], next_item=5, rows=4))
     return path
 
 
@@ -60,11 +66,7 @@ def filled(template: Path, tmp_path: Path) -> Catalog:
     ],
 )
 def test_where_chooses_items(filled: Catalog, where: str, ids: list[int]) -> None:
-    rows, found, counted = filled.rows("e", where)
-    assert sorted(found.tolist()) == ids
-    assert rows.tolist() == sorted(4 - i for i in ids)  # ascending, each with its own id
-    assert [4 - row for row in rows.tolist()] == found.tolist()
-    assert counted == 4
+    assert filled.choose(where).tolist() == ids
 
 
 @pytest.mark.parametrize(
@@ -85,13 +87,13 @@ def test_what_is_not_one_expression_is_refused(where: str) -> None:
 )
 def test_an_expression_that_does_not_hold_is_a_query_error(filled: Catalog, where: str) -> None:
     with pytest.raises(QueryError, match="where"):
-        filled.rows("e", where)
+        filled.choose(where)
 
 
 def test_a_where_that_takes_too_long_is_stopped(filled: Catalog) -> None:
     began = time.monotonic()
     with pytest.raises(QueryError, match=r"took more than 0\.2 s"):
-        filled.rows("e", "(SELECT count(*) FROM range(1000000) a, range(1000000) b) > 0", seconds=0.2)
+        filled.choose("(SELECT count(*) FROM range(1000000) a, range(1000000) b) > 0", seconds=0.2)
     assert time.monotonic() - began < 5
 
 
@@ -148,21 +150,103 @@ def test_a_refused_query_leaves_the_catalog_usable(filled: Catalog) -> None:
 # -- reading and writing
 
 
-def test_describe_keeps_the_order_of_the_ids(filled: Catalog) -> None:
-    found = filled.describe(np.array([3, 1, 4, 2, 1]))
-    assert [(Path(path).stem, label, split) for path, label, split in found] == [
-        ("3", "tulip", None), ("1", "rose", None), ("4", None, None), ("2", "rose", "test"), ("1", "rose", None),
-    ]  # fmt: skip
-    assert filled.describe(np.array([], np.int64)) == []
+def test_contents_come_by_row(filled: Catalog) -> None:
+    found = filled.contents(ENCODER)
+    assert (found.rows.tolist(), found.ids.tolist()) == ([0, 1, 2, 3], [4, 3, 2, 1])
+    assert found.paths.to_pylist() == ["/p/4.png", "/p/3.png", "/p/2.png", "/p/1.png"]
+    assert found.labels.to_pylist() == [None, "tulip", "rose", "rose"]
+    assert found.splits.to_pylist() == [None, None, "test", None]
+    assert (found.encoder.rows, found.encoder.file) == (4, "eeeeeeeeeeeeeeee.f16")
 
 
-def test_known_files_say_what_an_encoder_has_seen(filled: Catalog) -> None:
-    known, next_item, rows = filled.known_files("e")
-    assert (next_item, rows) == (5, 4)
-    assert known["/p/2.png"] == catalog.KnownFile(2, 300, 400, "sha-2", "rose", "test", removed=False, encoded=True)
-    known, next_item, rows = filled.known_files("another")
-    assert (next_item, rows) == (5, 0)
-    assert not known["/p/2.png"].encoded
+def listed(*files: tuple[str, str | None, int, int]) -> Spool:
+    """Files found, in this order: path, label, size and time."""
+    spool = Spool(FOUND)
+    for place, (path, label, size, mtime_ns) in enumerate(files):
+        spool.add((place, path, label, None, size, mtime_ns))
+    return spool
+
+
+def test_a_plan_holds_what_is_new_or_changed_in_the_order_of_the_files(filled: Catalog) -> None:
+    found = listed(
+        ("/p/9.png", "new", 1, 2),
+        ("/p/4.png", None, 300, 400),
+        ("/p/2.png", "rose", 300, 401),
+        ("/p/1.png", "rose", 301, 400),
+    )
+    plan = filled.plan(ENCODER, found, several=False, by_folder=False, claims=[Claim("/p/", False)], hidden=[])
+    assert list(plan) == [
+        Todo("/p/9.png", "new", None, 1, 2, None, None, None, None, removed=False, encoded=False, unchanged=False),
+        Todo(
+            "/p/2.png", "rose", None, 300, 401, 2, "sha-2", "rose", "test", removed=False, encoded=True, unchanged=False
+        ),
+        Todo(
+            "/p/1.png", "rose", None, 301, 400, 1, "sha-1", "rose", None, removed=False, encoded=True, unchanged=False
+        ),
+    ]
+    assert (plan.total, plan.next_item, plan.rows, plan.file) == (4, 5, 4, "eeeeeeeeeeeeeeee.f16")
+    assert plan.vanished.tolist() == [3]
+
+
+def test_a_plan_by_folders_holds_unchanged_files_with_another_label(filled: Catalog) -> None:
+    found = listed(("/p/1.png", "rose", 300, 400), ("/p/3.png", "lily", 300, 400))
+    plan = filled.plan(ENCODER, found, several=False, by_folder=True, claims=[], hidden=[])
+    assert [(todo.path, todo.label, todo.known_label, todo.unchanged) for todo in plan] == [
+        ("/p/3.png", "lily", "tulip", True)
+    ]
+    assert plan.vanished.tolist() == []
+
+
+def test_a_plan_for_an_encoder_without_vectors_holds_everything(filled: Catalog) -> None:
+    filled.add_encoder(OTHER, "name-f", 12, "{}")
+    plan = filled.plan(
+        OTHER, listed(("/p/1.png", None, 300, 400)), several=False, by_folder=False, claims=[], hidden=[]
+    )
+    assert [(todo.id, todo.sha256, todo.encoded) for todo in plan] == [(1, "sha-1", False)]
+
+
+def test_a_plan_takes_a_file_of_several_sources_once(filled: Catalog) -> None:
+    found = listed(("/p/8.png", "first", 1, 2), ("/p/7.png", None, 1, 2), ("/p/8.png", "second", 1, 2))
+    plan = filled.plan(ENCODER, found, several=True, by_folder=False, claims=[], hidden=[])
+    assert [(todo.path, todo.label) for todo in plan] == [("/p/8.png", "first"), ("/p/7.png", None)]
+    assert plan.total == 2
+
+
+def test_what_lies_in_a_hidden_place_has_not_vanished(filled: Catalog) -> None:
+    filled.commit(ENCODER, Batch([], [("/p/sub/1.png", "cut off"), ("/p/subway.png", "cut off")], [], 5, 4))
+    plan = filled.plan(
+        ENCODER,
+        listed(("/p/1.png", None, 300, 400)),
+        several=False,
+        by_folder=False,
+        claims=[Claim("/p/", False)],
+        hidden=["/p/sub", "/p/2.png"],
+    )
+    assert plan.vanished.tolist() == [3, 4]
+    assert plan.forgotten == ["/p/subway.png"]
+
+
+def test_a_folder_does_not_claim_what_lies_in_its_containers(filled: Catalog) -> None:
+    inside = [
+        ItemChange(n, True, path, None, None, 1, 1, 1, 1, f"sha-{n}", None)
+        for n, path in ((5, "/p/a.tar::1.png"), (6, "/p/b.TAR::2.png"))
+    ]
+    filled.commit(ENCODER, Batch(inside, [], [], 7, 4))
+    for claim, gone in (
+        (Claim("/p/", False), [2, 3, 4]),
+        (Claim("/p/a.tar::", True), [5]),
+        (Claim("/p/", True), [5, 6]),
+    ):
+        plan = filled.plan(
+            ENCODER, listed(("/p/1.png", None, 300, 400)), several=False, by_folder=False, claims=[claim], hidden=[]
+        )
+        assert plan.vanished.tolist() == gone
+
+
+def test_deleted_items_are_forgotten_with_their_vectors(filled: Catalog) -> None:
+    filled.delete(np.array([2, 3]))
+    assert filled.contents(ENCODER).ids.tolist() == [4, 1]
+    assert filled.sql("SELECT item FROM vectors ORDER BY item", 5).to_pylist() == [{"item": 1}, {"item": 4}]
 
 
 def test_creating_twice_keeps_what_is_there(filled: Catalog) -> None:
@@ -171,17 +255,23 @@ def test_creating_twice_keeps_what_is_there(filled: Catalog) -> None:
 
 
 def test_adding_an_encoder_twice_keeps_its_rows(filled: Catalog) -> None:
-    filled.add_encoder("e", "another name", 7, "{}")
+    filled.add_encoder(ENCODER, "another name", 7, "{}")
     [record] = filled.encoders()
     assert (record.name, record.dim, record.rows) == ("name-e", 12, 4)
+
+
+def labels(catalog: Catalog) -> dict[int, tuple[str | None, str | None]]:
+    found = catalog.contents(ENCODER)
+    said = zip(found.labels.to_pylist(), found.splits.to_pylist(), strict=True)
+    return dict(zip(found.ids.tolist(), said, strict=True))
 
 
 def test_labels_are_set_by_path(filled: Catalog) -> None:
     assert "/p/9.png" not in filled.paths()
     filled.set_labels(["/p/1.png", "/p/4.png", "/p/9.png"], [None, "lily", "lily"], None)
-    assert [d[1:] for d in filled.describe(np.array([1, 2, 3, 4]))] == [(None, None), ("rose", "test"), ("tulip", None), ("lily", None)]  # fmt: skip
+    assert labels(filled) == {1: (None, None), 2: ("rose", "test"), 3: ("tulip", None), 4: ("lily", None)}
     filled.set_labels(["/p/2.png"], ["rose"], [None])
-    assert filled.describe(np.array([2]))[0][2] is None
+    assert labels(filled)[2] == ("rose", None)
 
 
 # -- several processes
@@ -195,13 +285,13 @@ def held(store: Path, seconds: float) -> Iterator[Child]:
 
 
 def test_a_busy_catalog_names_the_process_that_holds_it(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "BUSY_SECONDS", 0.2)
     opened = Catalog(store_path / "catalog.duckdb")
     with held(store_path, 60) as child:
         with pytest.raises(StoreBusy, match=rf"is held by process {child.pid} for more than"):
             opened.counts()
         with pytest.raises(StoreBusy, match=rf"process {child.pid}\b"):
-            opened.remove([1], [])
+            opened.remove(np.array([1]), [])
     assert opened.counts()["items"] == 6
 
 
@@ -216,7 +306,7 @@ def test_a_log_that_a_crash_left_is_read(store_path: Path) -> None:
     assert (store_path / "catalog.duckdb.wal").exists()
     opened = Catalog(store_path / "catalog.duckdb")
     assert opened.sql("SELECT label FROM items WHERE id = 1", 5).to_pylist() == [{"label": "logged"}]
-    opened.remove([2], [])
+    opened.remove(np.array([2]), [])
     assert opened.counts()["labels"]["logged"] == 1
 
 
@@ -224,9 +314,9 @@ def test_a_log_that_a_crash_left_is_read(store_path: Path) -> None:
 
 
 def test_a_newer_schema_is_refused_in_words(store_path: Path) -> None:
-    with duckdb.connect(str(store_path / "catalog.duckdb")) as connection:
-        connection.execute("UPDATE meta SET schema_version = 99")
-    with pytest.raises(StoreError, match="has schema 99, this featurestore knows up to 1; upgrade featurestore"):
+    with duckdb.connect(str(store_path / "catalog.duckdb")) as opened:
+        opened.execute("UPDATE meta SET schema_version = 99")
+    with pytest.raises(StoreError, match="has schema 99, this featurestore knows up to 2; upgrade featurestore"):
         FeatureStore.open(store_path)
 
 
@@ -256,7 +346,7 @@ def test_damaged_blocks_are_named(store_path: Path, tenths: int) -> None:
     data[start : start + 60_000] = os.urandom(len(data[start : start + 60_000]))
     path.write_bytes(data)
     with pytest.raises(StoreCorrupt, match=r"cannot be read as a catalog: Corrupt"):
-        FeatureStore.open(store_path).search(1)
+        FeatureStore.open(store_path).sql("SELECT * FROM all_items, encoders, vectors, blocks, failures")
 
 
 def test_a_catalog_that_was_cut_is_named(store_path: Path) -> None:
@@ -270,4 +360,4 @@ def test_a_catalog_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreNotFound, match="expected a store, found nothing there"):
         Catalog(tmp_path / "catalog.duckdb").counts()
     with pytest.raises((DiskError, StoreCorrupt)):
-        Catalog(tmp_path / "absent" / "catalog.duckdb").remove([1], [])
+        Catalog(tmp_path / "absent" / "catalog.duckdb").remove(np.array([1]), [])

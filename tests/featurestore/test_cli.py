@@ -248,7 +248,7 @@ def test_help_and_version(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_commands_of_other_packages_are_loaded_when_called(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("info-twice", "featurestore.cli:info", "featurestore.commands")
+    point = EntryPoint("info-twice", "featurestore.cli.using:info", "featurestore.commands")
     monkeypatch.setattr(
         cli, "entry_points", lambda **chosen: [point] if chosen.get("name", "info-twice") == "info-twice" else []
     )

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,27 @@ def test_readers_work_while_a_writer_indexes(store_path: Path, encoder: Path, ma
     assert sizes == sorted(sizes)
     assert len(set(sizes)) >= 3  # it grew while it was searched
     assert len(store.search(6, k=100)) == COUNT + 5
+
+
+def test_two_writers_and_four_readers_at_once(tmp_path: Path, encoder: Path, many: Path) -> None:
+    path = tmp_path / "my.store"
+    FeatureStore.open(path, encoder).index(many)
+    with ExitStack() as stack:
+        readers = [stack.enter_context(Child(children.search_on_and_on, path)) for _ in range(4)]
+        writer = stack.enter_context(Child(children.write_on_and_on, path, encoder, many))
+        time.sleep(1.0)
+        began = time.monotonic()
+        second = stack.enter_context(Child(children.index_once, path, encoder, many))
+        answer = second.hear(60)
+        assert answer == 0 or (f"is being written by process {writer.pid}" in answer and time.monotonic() - began < 15)
+        for child in (writer, *readers):
+            child.pipe.send("stop")
+        assert writer.hear(60) >= 1
+        for reader in readers:
+            searches, wrong = reader.hear(60)
+            assert wrong == []
+            assert searches >= 5
+    assert not FeatureStore.verify(path).findings
 
 
 # -- Ctrl-C at the command line

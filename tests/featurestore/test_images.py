@@ -1,10 +1,8 @@
-"""Where images lie, and how their bytes become upright RGB."""
+"""How the bytes of an image become upright RGB."""
 
 import io
-import os
 import struct
 import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featurestore import images
-from featurestore.errors import ImageError, SourceError
-from featurestore.images import Failure, ImageFile
-from tests.featurestore.fakes import paint
+from featurestore.errors import ImageError
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -249,141 +245,3 @@ def test_take_names_what_is_damaged() -> None:
     data = encoded(noise())
     with pytest.raises(ImageError, match="cut off or damaged"):
         images.take(Image.open(io.BytesIO(data[: len(data) // 2])))
-
-
-def test_reading_names_its_failure(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="no such file"):
-        images.read(tmp_path / "absent.jpg")
-    with pytest.raises(ImageError, match="not a file but a folder"):
-        images.read(tmp_path)
-
-
-# -- scan
-
-
-def paths(source: Path) -> list[str]:
-    return [str(Path(f.path).relative_to(source)) for f in images.scan(source) if isinstance(f, ImageFile)]
-
-
-def failures(source: Path) -> list[Failure]:
-    return [f for f in images.scan(source) if isinstance(f, Failure)]
-
-
-def test_scan_is_sorted_and_takes_images_only(tmp_path: Path) -> None:
-    for name in (
-        "b/2.JPG",
-        "b/10.png",
-        "a.webp",
-        "c.txt",
-        "b/notes.csv",
-        "b/no_suffix",
-        ".hidden.jpg",
-        ".git/x.jpg",
-        "b/._2.jpg",
-    ):
-        paint(tmp_path / "x.png", RED)
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / "x.png").rename(tmp_path / name)
-    (tmp_path / "b" / "LICENSE").write_text("MIT")
-    assert paths(tmp_path) == ["a.webp", "b/10.png", "b/2.JPG", "b/no_suffix"]
-    assert failures(tmp_path) == []
-
-
-def test_scan_says_size_and_time(tmp_path: Path) -> None:
-    path = paint(tmp_path / "a.png", RED)
-    os.utime(path, ns=(5, 7_000_000_001))
-    [file] = images.scan(tmp_path)
-    assert isinstance(file, ImageFile)
-    assert (file.size, file.mtime_ns, file.path) == (path.stat().st_size, 7_000_000_001, str(path.resolve()))
-
-
-@pytest.mark.parametrize(
-    ("name", "label", "split"),
-    [
-        ("x.png", None, None),
-        ("rose/x.png", "rose", None),
-        ("a/b/rose/x.png", "rose", None),
-        ("train/x.png", None, "train"),
-        ("train/rose/x.png", "rose", "train"),
-        ("val/rose/x.png", "rose", "val"),
-        ("test/a/rose/x.png", "rose", "test"),
-        ("rose/train/x.png", "train", None),
-        ("Train/x.png", "Train", None),
-    ],
-)
-def test_folders_say_label_and_split(tmp_path: Path, name: str, label: str | None, split: str | None) -> None:
-    paint(tmp_path / name, RED)
-    [file] = images.scan(tmp_path)
-    assert isinstance(file, ImageFile)
-    assert (file.label, file.split) == (label, split)
-
-
-def test_one_file_as_source(tmp_path: Path) -> None:
-    path = paint(tmp_path / "rose" / "x.png", RED)
-    [file] = images.scan(path)
-    assert isinstance(file, ImageFile)
-    assert (file.path, file.label, file.split) == (str(path.resolve()), None, None)
-
-
-def test_a_source_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="found nothing there"):
-        list(images.scan(tmp_path / "absent"))
-
-
-def test_a_loop_of_links_ends(tmp_path: Path) -> None:
-    paint(tmp_path / "a" / "x.png", RED)
-    (tmp_path / "a" / "round").symlink_to(tmp_path)
-    assert paths(tmp_path) == ["a/x.png"]
-
-
-def test_a_linked_folder_is_followed(tmp_path: Path) -> None:
-    paint(tmp_path / "elsewhere" / "x.png", RED)
-    (tmp_path / "source").mkdir()
-    (tmp_path / "source" / "link").symlink_to(tmp_path / "elsewhere")
-    assert paths(tmp_path / "source") == ["link/x.png"]
-
-
-def test_a_store_within_its_source_is_passed_over(tmp_path: Path) -> None:
-    paint(tmp_path / "x.png", RED)
-    paint(tmp_path / "my.store" / "inner.png", RED)
-    (tmp_path / "my.store" / "catalog.duckdb").touch()
-    assert paths(tmp_path) == ["x.png"]
-
-
-def test_a_dangling_link_is_a_failure(tmp_path: Path) -> None:
-    paint(tmp_path / "x.png", RED)
-    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    assert paths(tmp_path) == ["x.png"]
-    assert failures(tmp_path) == [Failure(str(tmp_path.resolve() / "gone.png"), "no such file, or it has vanished")]
-
-
-def test_a_pipe_is_a_failure(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "x.png")
-    assert failures(tmp_path) == [Failure(str(tmp_path.resolve() / "x.png"), "not a regular file")]
-
-
-def test_an_unreadable_folder_is_a_failure_and_the_rest_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paint(tmp_path / "locked" / "x.png", RED)
-    paint(tmp_path / "open" / "y.png", RED)
-    scandir = os.scandir
-
-    def refuse(path: Any) -> Any:
-        if Path(path).name == "locked":
-            raise PermissionError(13, "Permission denied")
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    assert paths(tmp_path) == ["open/y.png"]
-    assert failures(tmp_path) == [Failure(str(tmp_path.resolve() / "locked"), "folder not readable: Permission denied")]
-
-
-def test_a_name_that_is_not_utf8_is_a_failure(tmp_path: Path) -> None:
-    raw = os.fsencode(tmp_path.resolve()) + b"/caf\xe9.png"
-    try:
-        paint(tmp_path / "x.png", RED).rename(os.fsdecode(raw))
-    except OSError:
-        pytest.skip("this file system takes UTF-8 names only")
-    [failure] = failures(tmp_path)
-    assert failure == Failure(f"{tmp_path.resolve()}/caf\\udce9.png", "file name is not valid UTF-8; rename the file")

@@ -1,5 +1,6 @@
 """From a decoded image to the pixels a network sees."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -81,11 +82,12 @@ def test_the_record_survives_json() -> None:
     "change",
     [
         {"size": 0}, {"size": 33}, {"resize": "fit"}, {"interpolation": "nearest"}, {"mean": (0.0, 0.0)}, {"std": (1.0, 1.0, 0.0)},
-        {"std": (1.0,)}, {"new_field": 1}, {"size": "32"}, {"std": 1.0},
+        {"std": (1.0,)}, {"new_field": 1}, {"size": "32"}, {"std": 1.0}, {"size": 31.5}, {"shorter_side": 10**9}, {"shorter_side": None},
+        {"mean": (0.0, 0.0, math.nan)}, {"std": (1.0, 1.0, math.inf)}, {"std": (10**400, 1, 1)}, {"mean": "abc"}, {"mean": ("0", "0", "0")},
     ],
 )  # fmt: skip
 def test_a_record_that_makes_no_sense_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(EncoderError, match=r"export|makes no sense"):
+    with pytest.raises(EncoderError, match=r"export|make no sense"):
         Preprocess.from_json({**Preprocess(32, 32).to_json(), **change})
 
 

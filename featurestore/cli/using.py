@@ -1,74 +1,18 @@
-"""The command line: each command parses, makes one library call and prints. Commands of `trainers` arrive by entry point."""
+"""Commands that fill a store and ask it: each parses, makes one library call and prints."""
 
-import json
-import os
-import sys
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 import click
 
 from featurestore.attention import draw as draw_attention
+from featurestore.cli.options import PATH, encoder_option, json_option, print_json, provider_option
 from featurestore.encoder import Encoder
-from featurestore.errors import ConfigError, FeatureStoreError, Interrupted
 from featurestore.progress import ProgressBar
 from featurestore.results import columns
 from featurestore.store import FeatureStore
-from featurestore.version import __version__
-
-PATH = click.Path(path_type=Path)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-encoder_option = click.option(
-    "--encoder",
-    metavar="NAME",
-    help="Which encoder's vectors: name, fingerprint or ONNX file; needed when there are several.",
-)
 
 
-class Commands(click.Group):
-    """Store commands here, those of other packages by the entry-point group `featurestore.commands`, loaded when called."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:  # the reader of a pipe has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(0)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*self.commands, *sorted(point.name for point in entry_points(group="featurestore.commands"))]
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name in self.commands:
-            return self.commands[name]
-        for point in entry_points(group="featurestore.commands", name=name):
-            try:
-                command: click.Command = point.load()
-            except ModuleNotFoundError as error:
-                return _without(name, error.name)
-            return command
-        return None
-
-
-def _without(name: str, module: str | None) -> click.Command:
-    """Stand in for a command whose package is not installed: it is listed, and says what it needs."""
-    needs = f"needs {module}, which is not installed: pip install 'featurestore[train]'"
-
-    def refuse() -> None:
-        raise ConfigError(f"{name} {needs}")
-
-    anything = {"ignore_unknown_options": True, "allow_extra_args": True}
-    return click.Command(name, callback=refuse, help=f"({needs})", context_settings=anything)
-
-
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__)
-def cli() -> None:
-    """Train an image encoder without labels, run it over a collection, and search, measure and label what it sees."""
-
-
-@cli.command()
+@click.command()
 @click.argument("store", type=PATH)
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("--encoder", type=PATH, help="The encoder.onnx to run; may be left out when the store has just one.")
@@ -76,16 +20,34 @@ def cli() -> None:
     "--labels", default="none", show_default=True, metavar="none|folders|FILE.csv", help="Where labels come from."
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: one a processor]")
+@click.option(
+    "--image-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Longest that one image may take to be read and decoded; then it is a failure.",
+)
+@provider_option
 @json_option
 def index(
-    store: Path, sources: tuple[str, ...], encoder: Path | None, labels: str, workers: int | None, as_json: bool
+    store: Path,
+    sources: tuple[str, ...],
+    encoder: Path | None,
+    labels: str,
+    workers: int | None,
+    image_seconds: float,
+    provider: str,
+    as_json: bool,
 ) -> None:
-    """Bring STORE up to date with folders of images: encode what is new or changed, drop what is gone."""
+    """Bring STORE up to date with its sources: encode what is new or changed, drop what is gone.
+
+    A SOURCE is a folder, an image, a list of paths (.txt), a .tar shard, a .parquet file, a folder of Hugging Face datasets, or the URL of one.
+    """
     with ProgressBar() as bar:
-        opened = FeatureStore.open(store, encoder=encoder)
-        report = opened.index(*sources, labels=labels, workers=workers, listener=bar)
+        opened = FeatureStore.open(store, encoder=encoder, provider=provider)
+        report = opened.index(*sources, labels=labels, workers=workers, image_seconds=image_seconds, listener=bar)
     if as_json:
-        _print_json(report.to_json())
+        print_json(report.to_json())
         return
     c = report
     click.echo(
@@ -95,24 +57,32 @@ def index(
         click.echo(f"{report.failed} files could not be used: featurestore failures {store}", err=True)
 
 
-@cli.command()
+@click.command()
 @click.argument("store", type=PATH)
 @click.argument("query", type=PATH)
 @click.option("-k", default=10, show_default=True, help="How many hits.")
 @click.option("--where", metavar="SQL", help="Only items for which this holds, such as \"label = 'rose'\".")
 @click.option("--sheet", type=PATH, metavar="FILE.png", help="Also draw the hits as a contact sheet.")
 @encoder_option
+@provider_option
 @json_option
 def search(
-    store: Path, query: Path, k: int, where: str | None, sheet: Path | None, encoder: str | None, as_json: bool
+    store: Path,
+    query: Path,
+    k: int,
+    where: str | None,
+    sheet: Path | None,
+    encoder: str | None,
+    provider: str,
+    as_json: bool,
 ) -> None:
     """Find the images of STORE nearest to the image QUERY."""
-    matches = FeatureStore.open(store).search(query, k=k, where=where, encoder=encoder)
+    matches = FeatureStore.open(store, provider=provider).search(query, k=k, where=where, encoder=encoder)
     hits = matches.to_json()
     if sheet is not None:
         matches.sheet(sheet)
     if as_json:
-        _print_json(hits)
+        print_json(hits)
     else:
         click.echo(
             columns(
@@ -122,7 +92,7 @@ def search(
         )
 
 
-@cli.command()
+@click.command()
 @click.argument("store", type=PATH)
 @click.option(
     "--k",
@@ -140,7 +110,7 @@ def knn(store: Path, ks: tuple[int, ...], temperature: float, encoder: str | Non
     """Measure how well nearest neighbours in STORE share a label (test against train, else leave-one-out)."""
     report = FeatureStore.open(store).knn(ks, temperature, encoder)
     if as_json:
-        _print_json(report.to_json())
+        print_json(report.to_json())
         return
     click.echo(
         f"k-NN  {report.split}, {report.n_train} train, {report.n_test} test, T = {report.temperature:g}, encoder {report.encoder[:16]}"
@@ -152,14 +122,14 @@ def knn(store: Path, ks: tuple[int, ...], temperature: float, encoder: str | Non
     )
 
 
-@cli.command()
+@click.command()
 @click.argument("store", type=PATH)
 @json_option
 def info(store: Path, as_json: bool) -> None:
     """Say what STORE holds."""
     found = FeatureStore.open(store).info()
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     click.echo(
         f"{found['store']}: {found['items']} items, {found['labelled']} labelled, {found['removed']} removed, {found['failures']} failures, {found['bytes'] / 1e6:.1f} MB"
@@ -175,19 +145,19 @@ def info(store: Path, as_json: bool) -> None:
         )
 
 
-@cli.command()
+@click.command()
 @click.argument("store", type=PATH)
 @json_option
 def failures(store: Path, as_json: bool) -> None:
     """List the files that could not be used, with the reason."""
     found = FeatureStore.open(store).failures()
     if as_json:
-        _print_json([{"path": f.path, "reason": f.reason} for f in found])
+        print_json([{"path": f.path, "reason": f.reason} for f in found])
     else:
         click.echo(columns([(f.path, f.reason) for f in found], ("path", "reason")) if found else "no failures")
 
 
-@cli.command()
+@click.command()
 @click.argument("store", type=PATH)
 @click.argument("statement")
 @click.option("--seconds", default=30.0, show_default=True, help="Time limit.")
@@ -196,12 +166,12 @@ def sql(store: Path, statement: str, seconds: float, as_json: bool) -> None:
     """Run a read-only SQL statement over the tables items, vectors, encoders and failures of STORE."""
     table = FeatureStore.open(store).sql(statement, seconds)
     if as_json:
-        _print_json(table.to_pylist())
+        print_json(table.to_pylist())
     else:
         click.echo(columns(list(zip(*(c.to_pylist() for c in table.columns), strict=True)), table.column_names))
 
 
-@cli.command()
+@click.command()
 @click.argument("store", type=PATH)
 @click.argument("file", type=PATH)
 @json_option
@@ -209,14 +179,14 @@ def label(store: Path, file: Path, as_json: bool) -> None:
     """Set labels from a CSV file with the columns path, label and perhaps split."""
     report = FeatureStore.open(store).label(file)
     if as_json:
-        _print_json({"labelled": report.labelled, "unknown": list(report.unknown)})
+        print_json({"labelled": report.labelled, "unknown": list(report.unknown)})
         return
     click.echo(f"{report.labelled} labelled")
     if report.unknown:
         click.echo(f"{len(report.unknown)} paths are no item of the store, the first: {report.unknown[0]}", err=True)
 
 
-@cli.command()
+@click.command()
 @click.argument("encoder", type=PATH)
 @click.argument("image", type=PATH)
 @click.option("--out", type=PATH, required=True, metavar="FILE.png", help="The picture to write.")
@@ -225,26 +195,6 @@ def attention(encoder: Path, image: Path, out: Path, as_json: bool) -> None:
     """Draw where a ViT ENCODER, exported with --attention, looks in IMAGE."""
     drawn = draw_attention(Encoder(encoder), image, out)
     if as_json:
-        _print_json({"picture": str(drawn)})
+        print_json({"picture": str(drawn)})
     else:
         click.echo(drawn)
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, default=str))
-
-
-def main() -> None:
-    """Run the command line; the one place where an error becomes a line and an exit status."""
-    try:
-        sys.exit(cli.main(standalone_mode=False))
-    except FeatureStoreError as error:
-        click.echo(f"featurestore: {error}", err=True)
-        sys.exit(1)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.Abort as stop:  # so does click call Ctrl-C
-        kept = stop.__cause__
-        click.echo(f"featurestore: {kept if isinstance(kept, Interrupted) else 'interrupted'}", err=True)
-        sys.exit(130)

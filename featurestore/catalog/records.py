@@ -1,0 +1,106 @@
+"""What the catalog says and is told: plain rows."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from featurestore.blocks import Block
+from featurestore.errors import EncoderNotInStore, StoreCorrupt
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderRecord:
+    """An encoder the store holds vectors of."""
+
+    fingerprint: str
+    name: str
+    dim: int
+    rows: int  # of its vector file that count
+    file: str  # name of that file
+    card: dict[str, Any]
+
+    @classmethod
+    def read(cls, fingerprint: str, name: str, dim: int, rows: int, file: str, card: str) -> "EncoderRecord":
+        """Take a row of the table; raises StoreCorrupt when it could lead out of the store's folder."""
+        if not re.fullmatch(r"[0-9a-f]{64}", fingerprint) or not re.fullmatch(rf"{fingerprint[:16]}(-\d+)?\.f16", file):
+            raise StoreCorrupt(
+                f"the catalog names an encoder {fingerprint[:80]!r} with the vector file {file[:80]!r}; expected a SHA-256 and a file called "
+                "after it: the catalog was changed by hand; restore it from a backup"
+            )
+        return cls(fingerprint, name, dim, rows, file, json.loads(card))
+
+
+@dataclass(frozen=True, slots=True)
+class ItemChange:
+    """An item as a batch of indexing found it; `row` is None when the vector it has stays right."""
+
+    id: int
+    new: bool
+    path: str
+    label: str | None
+    split: str | None
+    width: int | None
+    height: int | None
+    bytes: int
+    mtime_ns: int
+    sha256: str | None
+    row: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a path, seen by one encoder."""
+
+    id: int
+    sha256: str | None
+    label: str | None
+    split: str | None
+    encoded: bool  # and there: not vanished
+
+
+CHANGES: dict[str, pa.DataType] = {
+    "id": pa.int64(), "new": pa.bool_(), "path": pa.string(), "label": pa.string(), "split": pa.string(), "width": pa.int32(),
+    "height": pa.int32(), "bytes": pa.int64(), "mtime_ns": pa.int64(), "sha256": pa.string(), "row": pa.int64(),
+}  # fmt: skip
+DETAILS = pa.schema([
+    ("id", pa.int64()), ("path", pa.string()), ("label", pa.string()), ("split", pa.string()), ("width", pa.int32()), ("height", pa.int32()),
+    ("bytes", pa.int64()), ("mtime_ns", pa.int64()), ("sha256", pa.string()),
+])  # fmt: skip
+BLOCKS: dict[str, pa.DataType] = {"first": pa.int64(), "rows": pa.int64(), "sha256": pa.string()}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one transaction of indexing records."""
+
+    changes: Sequence[ItemChange]
+    failures: Sequence[tuple[str, str]]  # path, reason
+    blocks: Sequence[Block]  # behind those the vector file had
+    next_item: int
+    rows: int  # of the vector file that count from now on
+
+
+def table(rows: Iterable[Any], types: dict[str, pa.DataType]) -> pa.Table:
+    """Turn records into columns, by the names of their attributes."""
+    rows = list(rows)
+    return pa.table({name: pa.array([getattr(row, name) for row in rows], kind) for name, kind in types.items()})
+
+
+def no_such_encoder(wanted: str | None, held: Sequence[EncoderRecord]) -> EncoderNotInStore:
+    """Say which encoders a store holds vectors of, when the wanted one is missing or none was named."""
+    names = ", ".join(f"{record.name} ({record.rows} vectors)" for record in held) or "none"
+    if wanted is None and not held:
+        return EncoderNotInStore(
+            "the store holds no vectors yet; index some images first: featurestore index STORE SOURCE --encoder encoder.onnx"
+        )
+    if wanted is None:
+        return EncoderNotInStore(
+            f"the store holds vectors of {len(held)} encoders, which never mix: {names}; name one by --encoder"
+        )
+    return EncoderNotInStore(
+        f"encoder {wanted!r} has made no vectors of this store, which holds: {names}; name one of these, or index with that encoder first"
+    )

@@ -1,0 +1,38 @@
+"""The tables, and the numbered steps from older ones to them."""
+
+SCHEMA_VERSION = 2
+TABLES = ("meta", "all_items", "encoders", "vectors", "blocks", "failures")
+
+SCHEMA = f"""
+CREATE TABLE meta (schema_version INTEGER, next_item BIGINT);
+CREATE TABLE all_items (
+    id BIGINT,            -- never reused
+    path TEXT,            -- absolute, a URL, or CONTAINER::MEMBER; one item a path
+    label TEXT, split TEXT,
+    width INTEGER, height INTEGER,
+    bytes BIGINT, mtime_ns BIGINT, sha256 TEXT,
+    added_at TIMESTAMP,
+    removed_at TIMESTAMP  -- set when the file vanished or can no longer be read
+);
+CREATE VIEW items AS SELECT * EXCLUDE (removed_at) FROM all_items WHERE removed_at IS NULL;
+CREATE TABLE encoders (
+    fingerprint TEXT, name TEXT, dim INTEGER,
+    rows BIGINT,          -- of its vector file that count
+    card TEXT, added_at TIMESTAMP,
+    file TEXT             -- name of its vector file
+);
+CREATE TABLE vectors (item BIGINT, encoder TEXT, row BIGINT, sha256 TEXT);  -- sha256: the content that was encoded
+CREATE TABLE blocks (encoder TEXT, first BIGINT, rows BIGINT, sha256 TEXT);  -- of the vector file, without gaps
+CREATE TABLE failures (path TEXT, reason TEXT, seen_at TIMESTAMP);
+INSERT INTO meta VALUES ({SCHEMA_VERSION}, 1);
+"""
+
+# What leads from version n to n + 1. A step runs on a copy that has no name yet, so it may fail at any line.
+MIGRATIONS = {
+    1: """
+    ALTER TABLE encoders ADD COLUMN file TEXT;
+    UPDATE encoders SET file = fingerprint[:16] || '.f16';
+    CREATE TABLE blocks (encoder TEXT, first BIGINT, rows BIGINT, sha256 TEXT);
+    UPDATE meta SET schema_version = 2;
+    """,
+}

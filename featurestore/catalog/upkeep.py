@@ -1,0 +1,155 @@
+"""Finding and mending what is wrong with a catalog: damaged bytes, and rows that contradict each other."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from featurestore.catalog.connection import Connection, Database
+from featurestore.catalog.schema import SCHEMA, TABLES
+from featurestore.errors import StoreCorrupt
+
+ROW_GROUP = 122_880  # rows whose columns DuckDB keeps together: what one damaged block can take along
+ESSENTIAL = {
+    "all_items": ("id", "path"),
+    "encoders": ("fingerprint", "name", "dim", "rows", "card", "file"),
+    "vectors": ("item", "encoder", "row", "sha256"),
+    "blocks": ("encoder", "first", "rows", "sha256"),
+    "failures": ("path", "reason"),
+}  # a row without these is lost
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Something that must hold between rows: how to count where it does not, and how to make it hold."""
+
+    broken: str  # in words, behind a number
+    count: str  # SQL
+    mend: str  # SQL
+
+
+RULES = (
+    Rule(
+        "items share their path with another; the oldest of each path stays",
+        "SELECT count(*) - count(DISTINCT path) FROM all_items",
+        "DELETE FROM all_items a WHERE EXISTS (SELECT 1 FROM all_items b WHERE b.path = a.path AND (b.id, b.rowid) < (a.id, a.rowid))",
+    ),
+    Rule(
+        "items share their id with another; they get new ids and are encoded again",
+        "SELECT count(*) - count(DISTINCT id) FROM all_items",
+        """DELETE FROM vectors WHERE item IN (SELECT id FROM all_items GROUP BY id HAVING count(*) > 1);
+           UPDATE all_items SET id = renamed.id FROM (
+               SELECT rowid AS place, row_number() OVER (ORDER BY rowid) + (SELECT greatest(max(id), max(next_item)) FROM all_items, meta) AS id
+               FROM all_items QUALIFY row_number() OVER (PARTITION BY id ORDER BY rowid) > 1) renamed
+           WHERE all_items.rowid = renamed.place""",
+    ),
+    Rule(
+        "catalogs would give an id a second time; the counter is set behind the last",
+        "SELECT count(*) FROM meta WHERE next_item <= (SELECT coalesce(max(id), 0) FROM all_items)",
+        "UPDATE meta SET next_item = (SELECT max(id) + 1 FROM all_items)",
+    ),
+    Rule(
+        "vectors belong to no item; they are forgotten",
+        "SELECT count(*) FROM vectors WHERE item NOT IN (SELECT id FROM all_items)",
+        "DELETE FROM vectors WHERE item NOT IN (SELECT id FROM all_items)",
+    ),
+    Rule(
+        "vectors belong to no encoder, or to a row that their encoder's file does not have; their items are encoded again",
+        "SELECT count(*) FROM vectors v LEFT JOIN encoders e ON e.fingerprint = v.encoder WHERE e.rows IS NULL OR v.row NOT BETWEEN 0 AND e.rows - 1",
+        "DELETE FROM vectors v WHERE NOT EXISTS (SELECT 1 FROM encoders e WHERE e.fingerprint = v.encoder AND v.row BETWEEN 0 AND e.rows - 1)",
+    ),
+    Rule(
+        "rows are claimed by several items; those are encoded again",
+        "SELECT count(*) FROM (SELECT 1 FROM vectors GROUP BY encoder, row HAVING count(*) > 1)",
+        "DELETE FROM vectors WHERE (encoder, row) IN (SELECT (encoder, row) FROM vectors GROUP BY encoder, row HAVING count(*) > 1)",
+    ),
+    Rule(
+        "items have several vectors of one encoder; they are encoded again",
+        "SELECT count(*) FROM (SELECT 1 FROM vectors GROUP BY encoder, item HAVING count(*) > 1)",
+        "DELETE FROM vectors WHERE (encoder, item) IN (SELECT (encoder, item) FROM vectors GROUP BY encoder, item HAVING count(*) > 1)",
+    ),
+)
+
+
+def unreadable(database: Database) -> str | None:
+    """Read the whole catalog: what cannot be read of it in words, None when all can."""
+    if not database.path.exists():
+        return "the file is missing"
+    try:
+        with database.connect(read_only=True) as connection:
+            for table in TABLES:
+                connection.execute(f"SELECT bit_xor(hash(t)) FROM {table} t").fetchall()
+    except StoreCorrupt as error:
+        return str(error.__cause__).splitlines()[0]
+    return None
+
+
+def contradictions(connection: Connection) -> Iterator[tuple[str, Rule]]:
+    """Say which rules do not hold: in words, and the rule."""
+    for rule in RULES:
+        (count,) = connection.execute(rule.count).fetchall()[0]
+        if count:
+            yield f"{count} {rule.broken}", rule
+
+
+def salvage(old: Database, connection: Connection) -> dict[str, int]:
+    """Fill an empty catalog with whatever can be read of a damaged one; returns the rows lost, by table.
+
+    Columns are read one by one, so that a damaged one takes no others along; without its essential ones a row is lost.
+    Raises StoreCorrupt when not even the list of tables can be read.
+    """
+    lost = {}
+    connection.execute(SCHEMA)
+    for table, essential in ESSENTIAL.items():
+        count = _ask(old, f"SELECT count(*) FROM {table}")[0][0]
+        columns = [
+            row[0]
+            for row in _ask(
+                old, f"SELECT column_name FROM duckdb_columns() WHERE table_name = '{table}' AND NOT internal"
+            )
+        ]
+        kept = 0
+        for first in range(0, count, ROW_GROUP):
+            part = {column: _column(old, table, column, first) for column in columns}
+            if any(part[column] is None for column in essential):
+                continue
+            length = len(part[essential[0]])
+            connection.register(
+                "part", pa.table({c: pa.nulls(length) if part[c] is None else part[c] for c in columns})
+            )
+            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM part")
+            kept += length
+        lost[table] = count - kept
+    connection.execute("UPDATE meta SET next_item = (SELECT coalesce(max(id), 0) + 1 FROM all_items)")
+    try:
+        next_item = _ask(old, "SELECT next_item FROM meta")[0][0]
+        connection.execute("UPDATE meta SET next_item = greatest(next_item, ?)", [next_item])
+    except StoreCorrupt:
+        lost["meta"] = 1
+    return lost
+
+
+def _column(old: Database, table: str, column: str, first: int) -> Any:
+    """One column of one row group, or None when it is damaged. A connection that met damage is not used again."""
+    try:
+        with old.connect(read_only=True) as connection:
+            within = f"rowid >= {first} AND rowid < {first + ROW_GROUP}"
+            return (
+                connection.sql(f'SELECT "{column}" FROM {table} WHERE {within} ORDER BY rowid')
+                .to_arrow_table()
+                .column(0)
+            )
+    except StoreCorrupt:
+        return None
+
+
+def _ask(old: Database, text: str) -> list[Any]:
+    with old.connect(read_only=True) as connection:
+        return connection.execute(text).fetchall()
+
+
+def quoted(path: Path) -> str:
+    """A path as SQL writes text."""
+    return "'" + str(path).replace("'", "''") + "'"

@@ -1,0 +1,66 @@
+"""What an ONNX file refers to, read without the onnx package: no fingerprint covers what lies outside the file."""
+
+from collections.abc import Iterator
+
+from featurestore.errors import EncoderError
+
+# Fields that hold messages, by message, and the message that each holds (onnx.proto3 of the ONNX project).
+MESSAGES = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+OP_TYPE = 4  # of a node
+EXTERNAL_DATA, DATA_LOCATION = 13, 14  # of a tensor
+DAMAGED = "no ONNX, or a file that was cut off or damaged"
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # kinds of fields on the wire
+
+
+def check_whole(data: bytes) -> None:
+    """Raise EncoderError when an ONNX file is cut off, or names a second file: weights, or a graph compiled elsewhere."""
+    todo = [("model", 0, len(data))]
+    while todo:
+        message, start, end = todo.pop()
+        for number, kind, value, stop in _fields(data, start, end):
+            if message == "tensor" and (number == EXTERNAL_DATA or (number == DATA_LOCATION and value != 0)):
+                raise EncoderError("weights in a second file, which the fingerprint would not cover")
+            if message == "node" and number == OP_TYPE and data[value:stop] == b"EPContext":
+                raise EncoderError("a graph compiled for one machine, which may lie in a second file")
+            if kind == BYTES and number in MESSAGES[message]:
+                todo.append((MESSAGES[message][number], value, stop))
+
+
+def _fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield number, kind, and value or first place, and end of each field between two places of a file."""
+    while start < end:
+        tag, start = _varint(data, start, end)
+        number, kind, value = tag >> 3, tag & 7, start
+        if kind == VARINT:
+            value, start = _varint(data, start, end)
+        elif kind == BYTES:
+            length, value = _varint(data, start, end)
+            start = value + length
+        elif kind in (FIXED64, FIXED32):
+            start += 8 if kind == FIXED64 else 4
+        else:
+            raise EncoderError(DAMAGED)
+        if number == 0 or start > end:
+            raise EncoderError(DAMAGED)
+        yield number, kind, value, start
+
+
+def _varint(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Read a number of seven bits a byte; returns it and the place behind it."""
+    if start < end and data[start] < 0x80:
+        return data[start], start + 1  # nearly all of them
+    value = 0
+    for place in range(start, min(end, start + 10)):
+        value |= (data[place] & 0x7F) << 7 * (place - start)
+        if data[place] < 0x80:
+            return value, place + 1
+    raise EncoderError(DAMAGED)

@@ -1,0 +1,75 @@
+"""Where the record batches of an Arrow IPC stream begin and end, without reading them.
+
+The framing is that of the Arrow columnar format 1.5, "IPC Streaming Format" and "Encapsulated message format"; of the
+metadata, a flatbuffer `Message`, two fields are looked at: the type of the header and the length of the body.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+CONTINUES = b"\xff\xff\xff\xff"
+RECORD_BATCH = 3  # of the union MessageHeader
+HEADER_TYPE, HEADER, BODY_LENGTH = 1, 2, 3  # places in table Message
+ROWS = 0  # place in table RecordBatch
+
+
+class Message(NamedTuple):
+    start: int  # first byte
+    end: int  # first byte after it
+    rows: int | None  # None: a schema or a dictionary
+
+
+def messages(file: BinaryIO, start: int, size: int) -> Iterator[Message]:
+    """Yield the messages of a stream from `start` on, in a file of `size` bytes; raises ValueError where it is damaged or cut off."""
+    while start < size:
+        file.seek(start)
+        prefix = file.read(8)
+        if len(prefix) < 8:
+            raise ValueError("the stream ends within a message")
+        (length,) = struct.unpack("<i", prefix[4:])
+        if prefix[:4] != CONTINUES or length < 0:
+            raise ValueError(f"no message of an Arrow stream at byte {start}")
+        if length == 0:
+            return  # the mark of the end
+        if start + 8 + length > size:
+            raise ValueError("the stream ends within a message")
+        metadata = file.read(length)
+        try:
+            kind, body, rows = _fields(metadata)
+        except struct.error as error:
+            raise ValueError(f"damaged message at byte {start}") from error
+        end = start + 8 + length + body
+        if body < 0 or rows < 0:
+            raise ValueError(f"damaged message at byte {start}")
+        if end > size:
+            raise ValueError("the stream ends within a message")
+        yield Message(start, end, rows if kind == RECORD_BATCH else None)
+        start = end
+
+
+def _fields(metadata: bytes) -> tuple[int, int, int]:
+    """Type of the header, length of the body, and the first field of the header: the rows of a record batch."""
+    (message,) = struct.unpack_from("<I", metadata)
+    kind = _field(metadata, message, HEADER_TYPE, "<B")
+    body = _field(metadata, message, BODY_LENGTH, "<q")
+    if kind != RECORD_BATCH:
+        return kind, body, 0
+    place = _place(metadata, message, HEADER)
+    (offset,) = struct.unpack_from("<I", metadata, place)
+    return kind, body, _field(metadata, place + offset, ROWS, "<q")
+
+
+def _field(data: bytes, table: int, number: int, form: str) -> int:
+    place = _place(data, table, number)
+    return int(struct.unpack_from(form, data, place)[0]) if place else 0  # a field that is left out has its default
+
+
+def _place(data: bytes, table: int, number: int) -> int:
+    (back,) = struct.unpack_from("<i", data, table)
+    vtable = table - back
+    (size,) = struct.unpack_from("<H", data, vtable)
+    if 4 + 2 * number >= size:
+        return 0
+    (offset,) = struct.unpack_from("<H", data, vtable + 4 + 2 * number)
+    return table + offset if offset else 0

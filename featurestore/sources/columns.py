@@ -1,0 +1,92 @@
+"""Which columns of a table hold images or their paths, labels and splits."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from featurestore.errors import SourceError
+
+BYTES = ("image", "img", "bytes", "jpg", "png", "webp", "content")
+PATHS = ("path", "file_name", "image_path", "file", "filepath", "image")
+LABELS = ("label", "class", "cls")
+SPLIT = "split"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a table that are looked at."""
+
+    image: str | None  # binary, or a struct with a binary field "bytes"
+    path: str | None  # of images that lie elsewhere, when no column holds them
+    label: str | None
+    split: str | None
+    label_names: tuple[str, ...]  # of integer labels; empty when they have none
+
+    def used(self) -> list[str]:
+        return [name for name in (self.image, self.path, self.label, self.split) if name is not None]
+
+
+def choose(path: str, schema: pa.Schema, features: Mapping[str, Any]) -> Columns:
+    """Choose by type and name; `features` are those of Hugging Face. Raises SourceError when nothing holds images."""
+    holding = [field.name for field in schema if _holds_bytes(field.type)]
+    named = [field.name for field in schema if _is_text(field.type)]
+    image = _first(BYTES, holding) or (holding[0] if len(holding) == 1 else None)
+    locating = None if image else _first(PATHS, named)
+    if image is None and locating is None:
+        found = ", ".join(f"{field.name} ({field.type})" for field in schema) or "none"
+        raise SourceError(
+            f"{path!r}: expected a binary column of images named {', '.join(BYTES[:-1])} or {BYTES[-1]}, or a text column of paths named "
+            f"{', '.join(PATHS[:-1])} or {PATHS[-1]}; found the columns {found}; rename one of them"
+        )
+    labelling = [f.name for f in schema if _is_label(f.type) and f.name not in (image, locating)]
+    label = _first(LABELS, labelling)
+    split = SPLIT if SPLIT in named else None
+    return Columns(image, locating, label, split, _label_names(features, label))
+
+
+def features_of(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any]:
+    """Features of Hugging Face as a schema's metadata states them; empty when it does not."""
+    return parse_features((metadata or {}).get(b"huggingface", b""), lambda said: said["info"]["features"])
+
+
+def parse_features(text: bytes, where: Callable[[Any], Any]) -> Mapping[str, Any]:
+    """Features from a JSON text; `where` finds them in it. Empty when they are not there."""
+    try:
+        features = where(json.loads(text))
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return features if isinstance(features, dict) else {}
+
+
+def _label_names(features: Mapping[str, Any], label: str | None) -> tuple[str, ...]:
+    feature = features.get(label) if label else None
+    names = feature.get("names") if isinstance(feature, dict) else None
+    return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
+def _first(names: Iterable[str], among: list[str]) -> str | None:
+    return next((name for name in names if name in among), None)
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        at = kind.get_field_index("bytes")
+        return at >= 0 and _is_binary(kind.field(at).type)
+    return _is_binary(kind)
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_label(kind: pa.DataType) -> bool:
+    return _is_text(kind) or bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind))

@@ -1,0 +1,76 @@
+"""Parquet files of images."""
+
+import threading
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import accumulate
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from featurestore.errors import ImageError
+from featurestore.sources import access
+from featurestore.sources.access import State
+from featurestore.sources.columns import features_of
+from featurestore.sources.recent import Recent
+from featurestore.sources.tables import KEPT_BYTES, Table, image_bytes
+
+STEP = 16  # rows that are decoded together
+
+_decoded: Recent[bytes] = Recent(KEPT_BYTES, least=4 * STEP)  # by file, state and row
+
+
+class ParquetTable(Table):
+    """A parquet file. Rows of a row group can be decoded from its first one on only, so reading in order is the cheap way."""
+
+    def __init__(self, path: str, state: State) -> None:
+        source = pa.PythonFile(access.open_file(path), "r") if access.is_url(path) else pa.OSFile(path)
+        self._file = pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20)  # never a whole row group at once
+        schema, metadata = self._file.schema_arrow, self._file.metadata
+        super().__init__(path, state, schema, metadata.num_rows, features_of(schema.metadata))
+        groups = (metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
+        self._starts = list(accumulate(groups, initial=0))  # of the row groups, and the end of the last one
+        self._lock = threading.Lock()  # of the file and of what follows
+        self._following: Iterator[pa.RecordBatch] = iter(())  # gives the rows from `_next` up to `_end`
+        self._next = self._end = 0
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        leaves = [self._leaf(name) for name in self.columns.used()]
+        for group in range(len(self._starts) - 1):  # by themselves: damage in one leaves the rows before it whole
+            batches = self._file.iter_batches(STEP, row_groups=[group], columns=leaves)
+            while True:
+                with self._lock:
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                yield batch
+
+    def image(self, row: int) -> bytes | None:
+        with self._lock:
+            kept = _decoded.get((self.path, self.state, row))
+            return self._decode(row) if kept is None else kept
+
+    def _decode(self, row: int) -> bytes | None:
+        """Decode up to a row, keeping what comes on the way: another thread will ask for it soon."""
+        if not self._next <= row < self._end:
+            self._turn_to(row)
+        while (batch := next(self._following, None)) is not None:
+            first, values = self._next, image_bytes(batch.column(0)).to_pylist()
+            for number, value in enumerate(values, start=first):
+                if value is not None:
+                    _decoded.put((self.path, self.state, number), value, len(value))
+            self._next += len(values)
+            if row < self._next:
+                return None if values[row - first] is None else bytes(values[row - first])
+        self._end = 0  # start anew when asked again
+        raise ImageError("cut off or damaged: its row group ends before the row")
+
+    def _turn_to(self, row: int) -> None:
+        group = bisect_right(self._starts, row) - 1
+        assert self.columns.image is not None
+        self._following = self._file.iter_batches(STEP, row_groups=[group], columns=[self._leaf(self.columns.image)])
+        self._next, self._end = self._starts[group], self._starts[group + 1]
+
+    def _leaf(self, column: str) -> str:
+        """Name what is to be decoded of a column: of a struct of image bytes the bytes only."""
+        return f"{column}.bytes" if pa.types.is_struct(self.schema.field(column).type) else column

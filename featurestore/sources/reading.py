@@ -1,0 +1,23 @@
+"""From a path that a source gave to the bytes of the image."""
+
+import os
+import re
+from pathlib import Path
+
+from featurestore.errors import ImageError, SourceError
+from featurestore.sources import access
+from featurestore.sources.containers import read_member
+
+WITHIN = re.compile(r"(.+?\.(?:tar|parquet|arrow))::(.*)", re.DOTALL | re.IGNORECASE)
+
+
+def read(path: str | Path) -> bytes:
+    """Read an image whole, by any path that a source gives; for several threads. Raises ImageError with the reason in words."""
+    text = os.fspath(path)
+    try:
+        within = WITHIN.fullmatch(text)
+        if within is None or (not access.is_url(text) and os.path.lexists(text)):
+            return access.read_whole(text)
+        return read_member(within[1], within[2])
+    except SourceError as error:
+        raise ImageError(str(error)) from error

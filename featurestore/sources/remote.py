@@ -1,0 +1,47 @@
+"""Folders behind a URL, through fsspec."""
+
+from collections.abc import Iterator
+
+from featurestore.errors import ImageError, SourceError
+from featurestore.images import describe
+from featurestore.sources import access
+from featurestore.sources.entry import Failure, ImageFile, Source, folder_labels, unfit_name
+from featurestore.sources.folders import PassedOver
+from featurestore.sources.kinds import CONTAINERS, is_image_name, suffix
+
+
+class RemoteFolder(Source):
+    """All images below a URL, sorted; hidden files and those without the suffix of an image are passed over.
+
+    Listing raises SourceError with what the other side says.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self.prefix = self.url + "/"
+
+    def __iter__(self) -> Iterator[ImageFile | Failure]:
+        files, root = access.file_system(self.url)
+        try:
+            files.invalidate_cache(root)
+            found = files.find(root, detail=True)
+        except Exception as error:  # clients of object stores raise nearly everything
+            raise SourceError(f"{self.url!r}: expected a folder that can be listed; {describe(error)}") from error
+        passed_over = PassedOver()
+        for inner, info in sorted(found.items()):
+            within = inner[len(root.rstrip("/")) + 1 :]
+            *folders, name = within.split("/")
+            if any(part.startswith(".") for part in (*folders, name)):
+                continue
+            path = self.prefix + within
+            if is_image_name(name):
+                label, split = folder_labels(folders)
+                try:
+                    with access.reasons():
+                        state = access.state_of(files, inner, info)
+                    yield unfit_name(path) or ImageFile(path, label, split, *state)
+                except ImageError as error:
+                    yield Failure(path, str(error))
+            elif (kind := suffix(name)) in CONTAINERS:
+                passed_over.add(path.rpartition("/")[0], kind)
+        self.hint = passed_over.hint()

@@ -1,0 +1,90 @@
+"""Tables of images: what their rows say, and the image of one row."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from featurestore.errors import ImageError
+from featurestore.sources.access import State
+from featurestore.sources.columns import choose
+from featurestore.sources.entry import Failure, ImageFile, as_label, as_split
+
+KEPT_BYTES = 128 << 20  # of rows read before, for all parquet files, and as much again for all Arrow files
+
+
+class Table(ABC):
+    """A table with a column of images, or of their paths. Raises SourceError when it has neither."""
+
+    def __init__(self, path: str, state: State, schema: pa.Schema, count: int, features: Mapping[str, Any]) -> None:
+        self.path, self.state, self.schema, self.count = path, state, schema, count
+        self.columns = choose(path, schema, features)
+
+    @property
+    def names_files(self) -> bool:
+        """Whether the rows hold paths instead of images."""
+        return self.columns.image is None
+
+    @property
+    def weight(self) -> int:
+        return 25_000  # no more than twenty are open at a time
+
+    @abstractmethod
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Give all rows in order, a bounded number at a time, with the columns in use."""
+
+    @abstractmethod
+    def image(self, row: int) -> bytes | None:
+        """Give the image of one row, None when it is null; for several threads."""
+
+    def __iter__(self) -> Iterator[ImageFile | Failure]:
+        row = 0
+        for batch in self.batches():
+            sizes = pc.binary_length(image_bytes(batch.column(self.columns.image))).to_pylist()
+            for size, label, split in zip(sizes, self._labels(batch), self._splits(batch), strict=True):
+                path = f"{self.path}::{row}"
+                yield (
+                    Failure(path, "the row holds no image")
+                    if size is None
+                    else ImageFile(path, label, split, size, self.state.mtime_ns)
+                )
+                row += 1
+
+    def read(self, member: str) -> bytes:
+        """Give the image of a row by its number in digits; raises ImageError when there is none."""
+        if not (member.isdecimal() and member.isascii() and int(member) < self.count):
+            raise ImageError(f"no such row: the file holds {self.count}, counted from 0")
+        data = self.image(int(member))
+        if data is None:
+            raise ImageError("the row holds no image")
+        return data
+
+    def places(self) -> Iterator[tuple[str | None, str | None, str | None]]:
+        """Give the path, the label and the split of every row, of a table without images of its own."""
+        for batch in self.batches():
+            yield from zip(
+                batch.column(self.columns.path).to_pylist(), self._labels(batch), self._splits(batch), strict=True
+            )
+
+    def _labels(self, batch: pa.RecordBatch) -> list[str | None]:
+        if self.columns.label is None:
+            return [None] * batch.num_rows
+        return [self._name(value) for value in batch.column(self.columns.label).to_pylist()]
+
+    def _name(self, value: object) -> str | None:
+        names = self.columns.label_names
+        if not names or not isinstance(value, int):
+            return as_label(value)
+        return as_label(names[value]) if 0 <= value < len(names) else None  # -1 is how Hugging Face says: no label
+
+    def _splits(self, batch: pa.RecordBatch) -> list[str | None]:
+        if self.columns.split is None:
+            return [None] * batch.num_rows
+        return [as_split(value) for value in batch.column(self.columns.split).to_pylist()]
+
+
+def image_bytes(column: pa.Array) -> pa.Array:
+    """Give the binary values of a column of images."""
+    return pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column

@@ -1,0 +1,216 @@
+"""Folder trees and single files as sources."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featurestore.errors import ImageError, SourceError
+from featurestore.sources import Failure, ImageFile, find, open_source, read
+from tests.featurestore.fakes import paint
+
+RED = (255, 0, 0)
+
+
+def paths(source: Path) -> list[str]:
+    return [str(Path(f.path).relative_to(source)) for f in find(source) if isinstance(f, ImageFile)]
+
+
+def failures(source: Path) -> list[Failure]:
+    return [f for f in find(source) if isinstance(f, Failure)]
+
+
+def test_a_listing_is_sorted_and_takes_images_only(tmp_path: Path) -> None:
+    for name in (
+        "b/2.JPG",
+        "b/10.png",
+        "a.webp",
+        "c.txt",
+        "b/notes.csv",
+        "b/no_suffix",
+        ".hidden.jpg",
+        ".git/x.jpg",
+        "b/._2.jpg",
+    ):
+        paint(tmp_path / "x.png", RED)
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "x.png").rename(tmp_path / name)
+    (tmp_path / "b" / "LICENSE").write_text("MIT")
+    assert paths(tmp_path) == ["a.webp", "b/10.png", "b/2.JPG", "b/no_suffix"]
+    assert failures(tmp_path) == []
+
+
+def test_a_listing_says_size_and_time(tmp_path: Path) -> None:
+    path = paint(tmp_path / "a.png", RED)
+    os.utime(path, ns=(5, 7_000_000_001))
+    [file] = find(tmp_path)
+    assert isinstance(file, ImageFile)
+    assert (file.size, file.mtime_ns, file.path) == (path.stat().st_size, 7_000_000_001, str(path.resolve()))
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "split"),
+    [
+        ("x.png", None, None),
+        ("rose/x.png", "rose", None),
+        ("a/b/rose/x.png", "rose", None),
+        ("train/x.png", None, "train"),
+        ("train/rose/x.png", "rose", "train"),
+        ("val/rose/x.png", "rose", "val"),
+        ("test/a/rose/x.png", "rose", "test"),
+        ("rose/train/x.png", "train", None),
+        ("Train/x.png", "Train", None),
+    ],
+)
+def test_folders_say_label_and_split(tmp_path: Path, name: str, label: str | None, split: str | None) -> None:
+    paint(tmp_path / name, RED)
+    [file] = find(tmp_path)
+    assert isinstance(file, ImageFile)
+    assert (file.label, file.split) == (label, split)
+
+
+def test_one_file_as_source(tmp_path: Path) -> None:
+    path = paint(tmp_path / "rose" / "x.png", RED)
+    [file] = find(path)
+    assert isinstance(file, ImageFile)
+    assert (file.path, file.label, file.split) == (str(path.resolve()), None, None)
+
+
+def test_a_source_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="found nothing there"):
+        list(find(tmp_path / "absent"))
+
+
+def test_a_loop_of_links_ends(tmp_path: Path) -> None:
+    paint(tmp_path / "a" / "x.png", RED)
+    (tmp_path / "a" / "round").symlink_to(tmp_path)
+    assert paths(tmp_path) == ["a/x.png"]
+
+
+def test_a_linked_folder_is_followed(tmp_path: Path) -> None:
+    paint(tmp_path / "elsewhere" / "x.png", RED)
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "link").symlink_to(tmp_path / "elsewhere")
+    assert paths(tmp_path / "source") == ["link/x.png"]
+
+
+def test_a_store_within_its_source_is_passed_over(tmp_path: Path) -> None:
+    paint(tmp_path / "x.png", RED)
+    paint(tmp_path / "my.store" / "inner.png", RED)
+    (tmp_path / "my.store" / "catalog.duckdb").touch()
+    assert paths(tmp_path) == ["x.png"]
+
+
+def test_a_dangling_link_is_a_failure(tmp_path: Path) -> None:
+    paint(tmp_path / "x.png", RED)
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert paths(tmp_path) == ["x.png"]
+    assert failures(tmp_path) == [Failure(str(tmp_path.resolve() / "gone.png"), "no such file, or it has vanished")]
+
+
+def test_a_pipe_is_a_failure(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.png")
+    assert failures(tmp_path) == [Failure(str(tmp_path.resolve() / "x.png"), "not a regular file")]
+
+
+def test_an_unreadable_folder_is_a_failure_and_the_rest_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint(tmp_path / "locked" / "x.png", RED)
+    paint(tmp_path / "open" / "y.png", RED)
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert paths(tmp_path) == ["open/y.png"]
+    assert failures(tmp_path) == [Failure(str(tmp_path.resolve() / "locked"), "folder not readable: Permission denied")]
+
+
+def test_a_name_that_is_not_utf8_is_a_failure(tmp_path: Path) -> None:
+    raw = os.fsencode(tmp_path.resolve()) + b"/caf\xe9.png"
+    try:
+        paint(tmp_path / "x.png", RED).rename(os.fsdecode(raw))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    [failure] = failures(tmp_path)
+    assert failure == Failure(f"{tmp_path.resolve()}/caf\\udce9.png", "file name is not valid UTF-8; rename the file")
+
+
+def test_a_name_with_control_characters_is_a_failure(tmp_path: Path) -> None:
+    paint(tmp_path / "x.png", RED).rename(tmp_path / "a\nb\x1b[31m.png")
+    (tmp_path / "line\nbreak").mkdir()
+    paint(tmp_path / "line\nbreak" / "y.png", RED)
+    reason = "file name holds control characters; rename the file"
+    assert failures(tmp_path) == [
+        Failure(f"{tmp_path.resolve()}/a\\x0ab\\x1b[31m.png", reason),
+        Failure(f"{tmp_path.resolve()}/line\\x0abreak/y.png", reason),
+    ]
+    assert paths(tmp_path) == []
+
+
+def test_a_folder_claims_what_lies_below_it_and_a_file_nothing(tmp_path: Path) -> None:
+    path = paint(tmp_path / "x.png", RED)
+    assert open_source(tmp_path).prefix == f"{tmp_path.resolve()}{os.sep}"
+    assert open_source(path).prefix is None
+
+
+def test_containers_in_a_folder_are_named_in_a_hint(tmp_path: Path) -> None:
+    (tmp_path / "shards").mkdir()
+    for name in ("shards/1.tar", "shards/2.TAR", "part.parquet"):
+        (tmp_path / name).touch()
+    source = open_source(tmp_path)
+    assert list(source) == []
+    folder = tmp_path.resolve()
+    assert source.hint == (
+        f"it holds 1 .parquet file: name it, {folder}/*.parquet; it holds 2 .tar files: name them, {folder}/shards/*.tar"
+    )
+
+
+def test_a_folder_of_images_gives_no_hint(tmp_path: Path) -> None:
+    paint(tmp_path / "x.png", RED)
+    source = open_source(tmp_path)
+    assert len(list(source)) == 1
+    assert source.hint == ""
+
+
+@pytest.mark.parametrize("name", ["photos.zip", "shard.tar.gz", "shard.tgz", "shard.tar.zst"])
+def test_what_is_packed_is_refused_with_what_to_do(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(SourceError, match="unpack it first"):
+        open_source(tmp_path / name)
+
+
+def test_reading_gives_the_bytes_or_names_its_failure(tmp_path: Path) -> None:
+    path = paint(tmp_path / "x.png", RED)
+    assert read(path) == read(str(path)) == path.read_bytes()
+    with pytest.raises(ImageError, match="no such file"):
+        read(tmp_path / "absent.jpg")
+    with pytest.raises(ImageError, match="not a file but a folder"):
+        read(tmp_path)
+
+
+def test_a_plain_file_wins_over_a_place_in_a_container(tmp_path: Path) -> None:
+    (tmp_path / "a.tar::b.jpg").write_bytes(b"plain")
+    assert read(tmp_path / "a.tar::b.jpg") == b"plain"
+
+
+def test_listing_costs_no_more_than_looking_at_every_file(tmp_path: Path) -> None:
+    for number in range(1500):
+        (tmp_path / f"{number}.jpg").touch()
+
+    def seconds(work: Callable[[], object]) -> float:
+        began = time.perf_counter()
+        work()
+        return time.perf_counter() - began
+
+    def look() -> list[os.stat_result]:
+        return [Path(entry).stat() for entry in os.scandir(tmp_path)]
+
+    assert min(seconds(lambda: list(find(tmp_path))) for _ in range(7)) < 1.6 * min(seconds(look) for _ in range(7))

@@ -1,0 +1,186 @@
+"""Sources behind a URL, in fsspec's file system in memory."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pytest
+
+from featurestore.errors import ImageError, SourceError
+from featurestore.sources import Failure, ImageFile, access, containers, find, open_source, read
+from tests.featurestore.sources.tables import hugging_face, images, write_arrow, write_parquet
+from tests.featurestore.sources.test_tars import write_tar
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    files = fsspec.filesystem("memory")
+    files.store.clear()
+    yield files
+    files.store.clear()
+
+
+def test_a_folder_is_listed_as_on_disk(memory: Any) -> None:
+    names = ["test/b.png", "train/rose/a.jpg", "train/rose/.hidden.jpg", "notes.csv", ".git/c.jpg", "a::b.tar::c.jpg"]
+    for name in names:
+        memory.pipe_file(f"/x/{name}", name.encode())
+    source = open_source("memory://x/")
+    found = [entry for entry in source if isinstance(entry, ImageFile)]
+    assert [(i.path, i.label, i.split, i.size) for i in found] == [
+        ("memory://x/a::b.tar::c.jpg", None, None, 15),
+        ("memory://x/test/b.png", None, "test", 10),
+        ("memory://x/train/rose/a.jpg", "rose", "train", 16),
+    ]
+    assert read("memory://x/test/b.png") == b"test/b.png"
+    assert source.prefix == "memory://x/"
+    assert images("memory://x/") == found  # the same times, when nothing has changed
+
+
+def test_one_image_is_a_source(memory: Any) -> None:
+    memory.pipe_file("/x/a.jpg", b"image")
+    [image] = images("memory://x/a.jpg")
+    assert (image.path, image.size, read(image.path)) == ("memory://x/a.jpg", 5, b"image")
+    assert open_source("memory://x/a.jpg").prefix is None
+
+
+def test_containers_in_a_folder_are_named_in_a_hint(memory: Any) -> None:
+    memory.pipe_file("/x/shards/1.tar", b"")
+    source = open_source("memory://x")
+    assert list(source) == []
+    assert source.hint == "it holds 1 .tar file: name it, memory://x/shards/*.tar"
+
+
+@pytest.mark.parametrize("write", [write_parquet, write_arrow])
+def test_tables_are_read_in_any_order(memory: Any, tmp_path: Path, write: Any) -> None:
+    data = [bytes([n]) * (n + 1) for n in range(100)]
+    path = write(tmp_path, hugging_face(data, label=["x"] * 100))
+    memory.pipe_file(f"/x/{path.name}", path.read_bytes())
+    found = images(f"memory://x/{path.name}")
+    assert [i.path for i in found] == [f"memory://x/{path.name}::{row}" for row in range(100)]
+    assert {i.label for i in found} == {"x"}
+    order = np.random.default_rng(0).permutation(100)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda row: read(found[row].path), order)) == [data[row] for row in order]
+
+
+def test_tars_are_read_by_member(memory: Any, tmp_path: Path) -> None:
+    members = [("train/a.jpg", b"a" * 1000), ("train/a.cls", b"rose"), ("b.jpg", b""), ("c.jpg", b"c")]
+    memory.pipe_file("/x/shard.tar", write_tar(tmp_path / "shard.tar", members).read_bytes())
+    source = open_source("memory://x/shard.tar")
+    found = [entry for entry in source if isinstance(entry, ImageFile)]
+    assert [(i.path, i.label, i.split) for i in found] == [
+        ("memory://x/shard.tar::train/a.jpg", "rose", "train"),
+        ("memory://x/shard.tar::b.jpg", None, None),
+        ("memory://x/shard.tar::c.jpg", None, None),
+    ]
+    assert [read(i.path) for i in found] == [b"a" * 1000, b"", b"c"]
+    assert source.prefix == "memory://x/shard.tar::"
+
+
+def test_a_remote_tar_that_was_replaced_is_indexed_anew(
+    memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "TRUSTED_SECONDS", 0.0)
+    memory.pipe_file("/x/s.tar", write_tar(tmp_path / "s.tar", [("a.jpg", b"old"), ("b.jpg", b"b")]).read_bytes())
+    assert read("memory://x/s.tar::a.jpg") == b"old"
+    memory.pipe_file(
+        "/x/s.tar", write_tar(tmp_path / "s.tar", [("b.jpg", b"bb" * 999), ("a.jpg", b"new")]).read_bytes()
+    )
+    assert read("memory://x/s.tar::a.jpg") == b"new"
+
+
+def test_a_remote_file_is_not_asked_after_for_every_read(
+    memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory.pipe_file("/x/t.tar", write_tar(tmp_path / "t.tar", [("a.jpg", b"a")]).read_bytes())
+    images("memory://x/t.tar")
+    monkeypatch.setattr(access, "look", lambda path: pytest.fail("asked again"))
+    assert [read("memory://x/t.tar::a.jpg") for _ in range(9)] == [b"a"] * 9
+
+
+def test_lists_name_urls(memory: Any, tmp_path: Path) -> None:
+    memory.pipe_file("/x/rose/a.jpg", b"a")
+    (tmp_path / "l.txt").write_text("memory://x/rose/a.jpg\nmemory://x/rose/gone.jpg\nmemory://x/rose\n")
+    image, gone, folder = find(tmp_path / "l.txt")
+    assert isinstance(image, ImageFile)
+    assert (image.label, read(image.path)) == ("rose", b"a")
+    assert gone == Failure("memory://x/rose/gone.jpg", "no such file, or it has vanished")
+    assert folder == Failure("memory://x/rose", "not a file but a folder")
+
+
+def test_a_file_url_is_one_too(tmp_path: Path) -> None:
+    (tmp_path / "rose").mkdir()
+    (tmp_path / "rose" / "a.jpg").write_bytes(b"a")
+    os.utime(tmp_path / "rose" / "a.jpg", (5, 1_700_000_000.25))
+    [image] = images(f"file://{tmp_path}")
+    assert image == ImageFile(f"file://{tmp_path}/rose/a.jpg", "rose", None, 1, 1_700_000_000_250_000_000)
+    assert read(image.path) == b"a"
+
+
+# -- what goes wrong
+
+
+def test_what_is_not_there_is_refused(memory: Any) -> None:
+    with pytest.raises(SourceError, match=r"memory://nowhere.*found nothing there"):
+        open_source("memory://nowhere")
+    with pytest.raises(ImageError, match="no such file, or it has vanished"):
+        read("memory://nowhere/a.jpg")
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(scheme: str) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(fsspec, "get_filesystem_class", missing)
+    with pytest.raises(SourceError, match=r"s3://bucket/x.*Install s3fs"):
+        open_source("s3://bucket/x")
+    with pytest.raises(ImageError, match="Install s3fs"):
+        read("s3://bucket/x/a.jpg")
+
+
+def test_an_unknown_scheme_is_refused() -> None:
+    with pytest.raises(SourceError, match="unknown scheme nonsense://"):
+        open_source("nonsense://x")
+
+
+def test_what_the_other_side_refuses_is_a_reason(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise RuntimeError("429 slow down")
+
+    memory.pipe_file("/x/a.jpg", b"a")
+    monkeypatch.setattr(type(memory), "cat_file", refuse)
+    with pytest.raises(ImageError, match="429 slow down"):
+        read("memory://x/a.jpg")
+    monkeypatch.setattr(type(memory), "find", refuse)
+    with pytest.raises(SourceError, match="429 slow down"):
+        list(find("memory://x"))
+    monkeypatch.setattr(type(memory), "info", refuse)
+    with pytest.raises(SourceError, match="429 slow down"):
+        open_source("memory://x")
+
+
+def test_listings_that_a_file_system_keeps_are_not_trusted(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(type(memory), "invalidate_cache", lambda self, path=None: asked.append(path))
+    memory.pipe_file("/x/a.jpg", b"a")
+    images("memory://x")
+    images("memory://x/a.jpg")
+    assert asked == ["/x", "/x/a.jpg"]
+
+
+def test_the_mark_of_a_version_stands_for_a_time_that_is_not_told() -> None:
+    class Files:
+        def ukey(self, path: str) -> str:
+            return path
+
+    def mtime(path: str, **info: Any) -> int:
+        return access.state_of(Files(), path, {"size": 1, **info}).mtime_ns
+
+    assert mtime("a") == mtime("a") != mtime("b")
+    assert mtime("a", ETag="1") == mtime("b", ETag="1") != mtime("a", ETag="2")
+    assert 0 <= mtime("a") < 1 << 63
+    assert mtime("a", LastModified="2026-01-01T00:00:00+00:00") == 1_767_225_600_000_000_000

@@ -1,0 +1,227 @@
+"""Parquet and Arrow files of images as sources."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from featurestore.errors import ImageError, SourceError
+from featurestore.sources import Failure, ImageFile, find, open_source, parquet, read
+from featurestore.sources.recent import Recent
+from tests.featurestore.fakes import paint
+from tests.featurestore.sources.tables import FORMS, GROUP, Write, hugging_face, images, with_features, write_parquet
+
+every_form = pytest.mark.parametrize("write", FORMS.values(), ids=FORMS)
+
+
+def values(count: int) -> list[bytes]:
+    rng = np.random.default_rng(count)
+    return [rng.bytes(int(rng.integers(1, 2000))) for _ in range(count)]
+
+
+@every_form
+@pytest.mark.parametrize("count", [1, 100])
+def test_rows_are_found_again_with_their_bytes(tmp_path: Path, write: Write, count: int) -> None:
+    data = values(count)
+    path = write(tmp_path, hugging_face(data))
+    os.utime(path, ns=(5, 7_000_000_001))
+    found = images(path)
+    assert [(i.path, i.size, i.mtime_ns, i.label, i.split) for i in found] == [
+        (f"{path}::{row}", len(value), 7_000_000_001, None, None) for row, value in enumerate(data)
+    ]
+    assert [read(image.path) for image in found] == data
+    assert open_source(path).prefix == f"{path}::"
+
+
+@every_form
+def test_threads_read_the_right_rows_in_any_order(
+    tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "_decoded", Recent(10_000, least=5))
+    data = values(100)
+    path = write(tmp_path, hugging_face(data))
+    order = np.random.default_rng(1).permutation(300) % 100
+    with ThreadPoolExecutor(8) as pool:
+        read_back = list(pool.map(lambda row: read(f"{path}::{row}"), order))
+    assert read_back == [data[row] for row in order]
+
+
+def test_reading_in_order_decodes_each_row_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = values(100)
+    path = write_parquet(tmp_path, hugging_face(data))
+    turns = []
+    turn_to = parquet.ParquetTable._turn_to
+
+    def count(self: parquet.ParquetTable, row: int) -> None:
+        turns.append(row)
+        turn_to(self, row)
+
+    monkeypatch.setattr(parquet.ParquetTable, "_turn_to", count)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda row: read(f"{path}::{row}"), range(100))) == data
+    assert [row // GROUP for row in turns] == [0, 1, 2, 3]
+
+
+@every_form
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
+@pytest.mark.parametrize("name", ["image", "img", "bytes", "jpg", "png", "webp", "content", "only_one"])
+def test_plain_binary_columns_hold_images(tmp_path: Path, write: Write, name: str, kind: pa.DataType) -> None:
+    path = write(tmp_path, pa.table({"caption": ["a", "b"], name: pa.array([b"one", b"three"], kind)}))
+    assert [(i.size, read(i.path)) for i in images(path)] == [(3, b"one"), (5, b"three")]
+
+
+def test_the_column_of_a_known_name_is_taken_among_several(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path, pa.table({"mask": [b"mask"], "img": [b"image"], "thumb": [b"thumb"]}))
+    assert read(f"{path}::0") == b"image"
+
+
+@every_form
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (["rose", "", None], ["rose", None, None]),
+        ([7, -1, None], ["7", "-1", None]),
+        ([True, False, None], ["True", "False", None]),
+        ([0.5, 1.5, None], [None, None, None]),
+    ],
+)
+@pytest.mark.parametrize("name", ["label", "class", "cls"])
+def test_labels_are_text_of_a_column(
+    tmp_path: Path, write: Write, name: str, column: list[Any], expected: list[Any]
+) -> None:
+    assert [i.label for i in images(write(tmp_path, hugging_face(values(3), **{name: column})))] == expected
+
+
+@every_form
+def test_integer_labels_have_the_names_that_hugging_face_gives_them(tmp_path: Path, write: Write) -> None:
+    table = hugging_face(values(4), label=[1, 0, -1, 2])
+    path = write(tmp_path, with_features(table, label={"names": ["rose", "tulip"], "_type": "ClassLabel"}))
+    assert [i.label for i in images(path)] == ["tulip", "rose", None, None]
+
+
+@every_form
+def test_columns_of_dictionaries_say_label_and_split(tmp_path: Path, write: Write) -> None:
+    data = values(70)
+    label = pa.array(["rose", "tulip"] * 35).dictionary_encode()
+    table = hugging_face(data, label=label, split=["train"] * 68 + ["validation", "extra"])
+    found = images(write(tmp_path, table))
+    assert [i.label for i in found] == ["rose", "tulip"] * 35
+    assert [i.split for i in found[-3:]] == ["train", "val", "extra"]
+    assert [read(i.path) for i in found] == data
+
+
+@every_form
+def test_a_row_without_an_image_is_a_failure(tmp_path: Path, write: Write) -> None:
+    path = write(tmp_path, hugging_face([b"a", None, b""]))
+    entries = list(find(path))
+    assert entries[1] == Failure(f"{path}::1", "the row holds no image")
+    assert [e.size for e in entries if isinstance(e, ImageFile)] == [1, 0]
+    with pytest.raises(ImageError, match="the row holds no image"):
+        read(f"{path}::1")
+
+
+@every_form
+def test_an_empty_table_holds_nothing(tmp_path: Path, write: Write) -> None:
+    assert list(find(write(tmp_path, hugging_face([])))) == []
+
+
+@every_form
+@pytest.mark.parametrize("member", ["3", "-1", "x", "", "1.0", "²", "01x"])
+def test_a_row_that_is_not_there_is_refused(tmp_path: Path, write: Write, member: str) -> None:
+    path = write(tmp_path, hugging_face(values(3)))
+    with pytest.raises(ImageError, match="no such row: the file holds 3"):
+        read(f"{path}::{member}")
+
+
+# -- tables of paths
+
+
+@every_form
+@pytest.mark.parametrize("name", ["path", "file_name", "image_path", "file", "filepath", "image"])
+def test_paths_are_those_of_files_beside_the_table(tmp_path: Path, write: Write, name: str) -> None:
+    a, b = paint(tmp_path / "sub" / "a.png", (255, 0, 0)), paint(tmp_path / "b.png", (0, 0, 255))
+    columns = {name: ["sub/a.png", str(b), "sub/../b.png", "gone.png", None], "label": ["x", None, "z", "", "w"]}
+    path = write(tmp_path, pa.table({**columns, "split": ["train", "test", None, None, None]}))
+    source = open_source(path)
+    assert list(source) == [
+        ImageFile(str(a), "x", "train", a.stat().st_size, a.stat().st_mtime_ns),
+        ImageFile(str(b), tmp_path.name, "test", b.stat().st_size, b.stat().st_mtime_ns),
+        Failure(str(tmp_path / "gone.png"), "no such file, or it has vanished"),
+        Failure(f"{path}::4", "the row names no file"),
+    ]
+    assert source.prefix is None  # a file that is no longer named has not vanished
+
+
+@every_form
+def test_a_table_without_images_names_what_was_found_and_expected(tmp_path: Path, write: Write) -> None:
+    path = write(tmp_path, pa.table({"caption": ["a"], "score": [0.5], "one": [b"1"], "two": [b"2"]}))
+    with pytest.raises(SourceError, match=r"named image, img, .* or content.*caption \(string\), score \(double\)"):
+        open_source(path)
+
+
+# -- damage and change
+
+
+@every_form
+@pytest.mark.parametrize("tenths", [0, 1, 5, 9])
+def test_a_table_that_is_cut_off_is_a_failure(tmp_path: Path, write: Write, tenths: int) -> None:
+    path = write(tmp_path, hugging_face(values(100)))
+    os.truncate(path, path.stat().st_size * tenths // 10)
+    source = open_source(path)
+    entries = list(source)
+    assert isinstance(entries[-1], Failure)
+    assert entries[-1].path == str(path)
+    assert source.prefix is None
+    with pytest.raises(ImageError):
+        read(f"{path}::99")
+
+
+@every_form
+def test_rubbish_within_a_table_is_a_reason_and_no_crash(tmp_path: Path, write: Write) -> None:
+    path = write(tmp_path, hugging_face(values(60), label=["x"] * 60))
+    whole = path.read_bytes()
+    for place in [*range(0, len(whole), len(whole) // 60), *range(0, 2000, 50)]:
+        path.write_bytes(whole[:place] + b"\xa5" * 64 + whole[place + 64 :])
+        try:
+            list(find(path))
+            for row in (0, 31, 59):
+                read(f"{path}::{row}")
+        except (ImageError, SourceError):
+            continue
+
+
+@every_form
+def test_a_row_of_a_table_written_anew_is_refused_until_it_is_listed_again(tmp_path: Path, write: Write) -> None:
+    old, new = values(40), values(50)
+    path = write(tmp_path, hugging_face(old))
+    assert [read(i.path) for i in images(path)] == old
+    write(tmp_path, hugging_face(new))
+    with pytest.raises(ImageError, match="changed since its rows were listed"):
+        read(f"{path}::5")
+    assert [read(i.path) for i in images(path)] == new
+    path.unlink()
+    with pytest.raises(ImageError, match="no such file, or it has vanished"):
+        read(f"{path}::5")
+
+
+def test_damage_in_the_middle_of_a_parquet_file_is_a_failure_after_what_is_whole(tmp_path: Path) -> None:
+    data = values(90)
+    path = tmp_path / "part.parquet"
+    pq.write_table(hugging_face(data), path, row_group_size=30, compression="zstd", use_dictionary=False)
+    group = pq.ParquetFile(path).metadata.row_group(1).column(0)
+    with path.open("r+b") as file:
+        file.seek(group.data_page_offset)
+        file.write(b"\xff" * 400)
+    entries = list(find(path))
+    assert [e.path for e in entries if isinstance(e, ImageFile)] == [f"{path}::{row}" for row in range(30)]
+    assert isinstance(entries[-1], Failure)
+    assert read(f"{path}::29") == data[29]
+    for _ in range(2):
+        with pytest.raises(ImageError):
+            read(f"{path}::30")
+    assert read(f"{path}::60") == data[60]

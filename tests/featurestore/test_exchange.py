@@ -1,0 +1,182 @@
+"""Vectors out to Parquet and back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from featurestore import FeatureStore
+from featurestore.errors import DiskError, EncoderNotInStore, SourceError
+from tests.featurestore.fakes import paint
+from tests.featurestore.life import look
+
+
+@pytest.fixture
+def exported(store: FeatureStore, tmp_path: Path) -> Path:
+    path = tmp_path / "vectors.parquet"
+    assert store.export_vectors(path) == 6
+    return path
+
+
+def changed(exported: Path, **columns: Any) -> Path:
+    """The file with other columns, and what its metadata said."""
+    table = pq.read_table(exported)
+    for name, values in columns.items():
+        field = table.schema.field(name)
+        table = table.set_column(table.schema.get_field_index(name), field, pa.array(values, field.type))
+    path = exported.with_name("changed.parquet")
+    pq.write_table(table, path)
+    return path
+
+
+def vectors(exported: Path) -> list[list[float]]:
+    found: list[list[float]] = pq.read_table(exported)["vector"].to_pylist()
+    return found
+
+
+def test_the_file_says_all_that_is_known(store: FeatureStore, exported: Path, colours: Path) -> None:
+    table = pq.read_table(exported)
+    ids, x, labels = store.features()
+    assert table.schema.names == [
+        "id",
+        "path",
+        "label",
+        "split",
+        "width",
+        "height",
+        "bytes",
+        "mtime_ns",
+        "sha256",
+        "vector",
+    ]
+    assert table["id"].to_pylist() == ids.tolist()
+    np.testing.assert_array_equal(np.array(table["vector"].to_pylist(), np.float32), x)
+    assert table["label"].to_pylist() == labels.tolist()
+    assert table["path"][0].as_py() == str(colours / "mixed" / "cyan.png")
+    said = json.loads(table.schema.metadata[b"featurestore"])
+    [record] = store._catalog.encoders()
+    assert (said["fingerprint"], said["dim"], said["card"]) == (record.fingerprint, 12, record.card)
+
+
+def test_other_programs_read_the_file(exported: Path) -> None:
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            "SELECT label, list_dot_product(vector, vector) FROM read_parquet(?) ORDER BY id LIMIT 1", [str(exported)]
+        ).fetchall()
+    assert found[0][0] == "mixed"
+    assert found[0][1] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_there_and_back_again_is_the_same_store(
+    exported: Path, tmp_path: Path, encoder: Path, indexed: Path, colours: Path
+) -> None:
+    other = FeatureStore.open(tmp_path / "other.store", encoder)
+    report = other.import_vectors(exported)
+    assert (report.added, report.unchanged, report.conflicting) == (6, 0, 0)
+    assert look(other.path) == look(indexed)
+    assert not FeatureStore.verify(other.path).findings
+    assert other.search(6).to_json() == FeatureStore.open(indexed).search(6).to_json()
+    assert other.index(colours, labels="folders").unchanged == 6  # size and time came along
+    assert other.import_vectors(exported).unchanged == 6
+
+
+def test_what_a_store_has_stays(store: FeatureStore, exported: Path, colours: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(f"path,label\n{colours}/mixed/cyan.png,mine\n")
+    store.label(tmp_path / "labels.csv")
+    before = look(store.path)
+    assert store.import_vectors(exported).unchanged == 6
+    assert look(store.path) == before
+
+
+def test_items_of_another_encoder_get_their_second_vector(
+    store: FeatureStore, exported: Path, colours: Path, tmp_path: Path, encoder: Path, other_encoder: Path
+) -> None:
+    other = tmp_path / "other.store"
+    FeatureStore.open(other, other_encoder).index(colours)
+    report = FeatureStore.open(other, encoder).import_vectors(exported)
+    assert report.added == 6
+    both = FeatureStore.open(other)
+    assert [record["vectors"] for record in both.info()["encoders"]] == [6, 6]
+    assert both.info()["items"] == 6
+    assert both.info()["labelled"] == 0  # known items keep what they say
+
+
+def test_another_content_under_a_path_is_a_conflict(
+    exported: Path, tmp_path: Path, encoder: Path, other_encoder: Path, colours: Path
+) -> None:
+    source = paint(tmp_path / "red.png", (9, 9, 9))
+    other = FeatureStore.open(tmp_path / "other.store", other_encoder)
+    other.index(source)
+    table = pq.read_table(exported).to_pydict()
+    paths = [str(source) if path.endswith("red.png") else path for path in table["path"]]
+    report = FeatureStore.open(other.path, encoder).import_vectors(changed(exported, path=paths))
+    assert (report.added, report.conflicting) == (5, 1)
+    assert not FeatureStore.verify(other.path).findings
+
+
+def test_the_encoder_must_be_known_or_given(exported: Path, tmp_path: Path, other_encoder: Path, colours: Path) -> None:
+    other = FeatureStore.open(tmp_path / "other.store", other_encoder)
+    other.index(colours)
+    with pytest.raises(
+        EncoderNotInStore, match=r"made by quadrants-.*, which this store does not know; give that file: --encoder"
+    ):
+        FeatureStore.open(other.path).import_vectors(exported)
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"vector": [[np.nan] * 12] * 6}, "vectors of length 1"),
+        ({"vector": [[0.0] * 12] * 6}, "vectors of length 1"),
+        ({"vector": [[1.0] * 12] * 6}, "vectors of length 1"),
+        ({"vector": [None] * 6}, "vectors of 12 numbers"),
+        ({"path": ["/a"] * 6}, "that of another item"),
+        ({"path": ["/a", "", "/c", "/d", "/e", "/f"]}, "no path"),
+        ({"path": ["/a", "/b\n", "/c", "/d", "/e", "/f"]}, "control characters"),
+        ({"sha256": [None] * 6}, "no path or sha256"),
+    ],
+)
+def test_what_no_store_would_hold_is_refused(
+    exported: Path, tmp_path: Path, encoder: Path, columns: Any, reason: str
+) -> None:
+    other = FeatureStore.open(tmp_path / "other.store", encoder)
+    with pytest.raises(SourceError, match=reason):
+        other.import_vectors(changed(exported, **columns))
+    assert other.info()["items"] == 0
+    assert other.import_vectors(exported).added == 6
+
+
+def test_a_file_of_something_else_is_refused(store: FeatureStore, tmp_path: Path, exported: Path) -> None:
+    (tmp_path / "text.parquet").write_text("no parquet")
+    pq.write_table(pa.table({"path": ["a"]}), tmp_path / "other.parquet")
+    (tmp_path / "cut.parquet").write_bytes(exported.read_bytes()[:900])
+    for name, reason in (("text", "expected a Parquet file"), ("other", "does not say which encoder"), ("cut", "expected a Parquet file"), ("absent", "expected a Parquet file")):  # fmt: skip
+        with pytest.raises(SourceError, match=reason):
+            store.import_vectors(tmp_path / f"{name}.parquet")
+
+
+def test_a_newer_file_and_missing_columns_are_refused(store: FeatureStore, tmp_path: Path, exported: Path) -> None:
+    table = pq.read_table(exported)
+    said = json.loads(table.schema.metadata[b"featurestore"])
+    pq.write_table(
+        table.replace_schema_metadata({"featurestore": json.dumps({**said, "version": 9})}), tmp_path / "new.parquet"
+    )
+    with pytest.raises(SourceError, match="upgrade featurestore"):
+        store.import_vectors(tmp_path / "new.parquet")
+    pq.write_table(table.drop_columns(["sha256", "vector"]), tmp_path / "less.parquet")
+    with pytest.raises(SourceError, match="missing: sha256, vector"):
+        store.import_vectors(tmp_path / "less.parquet")
+
+
+def test_what_cannot_be_written_leaves_nothing(store: FeatureStore, tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match="cannot be written"):
+        store.export_vectors(tmp_path / "absent" / "vectors.parquet")
+    (tmp_path / "taken.parquet").mkdir()
+    with pytest.raises(DiskError, match="cannot be written"):
+        store.export_vectors(tmp_path / "taken.parquet")
+    assert not list(tmp_path.glob("*.part"))

@@ -1,0 +1,97 @@
+"""Stores of earlier schemas, kept as they were written then, are brought up to date by opening them."""
+
+import shutil
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from featurestore import FeatureStore
+from featurestore.catalog.schema import MIGRATIONS, SCHEMA, SCHEMA_VERSION
+from featurestore.errors import StoreCorrupt, StoreError
+from tests.featurestore.life import Life
+
+
+@pytest.fixture
+def old(tmp_path: Path, encoder: Path) -> Path:
+    """Schema 1: six colours of which red has changed, white has vanished and one file was broken; two encoders."""
+    life = Life(tmp_path, encoder)
+    life.old_store()
+    return life.store
+
+
+def columns(path: Path) -> set[tuple[str, str, str]]:
+    with duckdb.connect(str(path)) as connection:
+        return set(
+            connection.execute(
+                "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
+            ).fetchall()
+        )
+
+
+def test_a_store_of_schema_1_keeps_all_it_said(old: Path) -> None:
+    with duckdb.connect(str(old / "catalog.duckdb"), read_only=True) as connection:
+        before = {
+            table: connection.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall()
+            for table in ("all_items", "vectors", "failures")
+        }
+    store = FeatureStore.open(old)
+    with duckdb.connect(str(old / "catalog.duckdb"), read_only=True) as connection:
+        for table, rows in before.items():
+            assert connection.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall() == rows
+    found = store.info()
+    assert (found["items"], found["removed"], found["failures"]) == (5, 1, 1)
+    assert [(record["vectors"], record["rows"]) for record in found["encoders"]] == [(5, 7), (5, 5)]
+    assert not FeatureStore.verify(old).findings
+    [name, _] = [record["name"] for record in found["encoders"]]
+    hits = store.search(4, k=2, encoder=name)  # yellow, whose cosine with cyan and green is the same
+    assert (Path(hits.paths[0]).name, hits.scores[0]) == ("green.png", pytest.approx(0.7071, abs=1e-3))
+
+
+def test_its_vectors_are_under_checksums_from_then_on(old: Path) -> None:
+    FeatureStore.open(old)
+    path = sorted((old / "vectors").iterdir())[0]
+    data = bytearray(path.read_bytes())
+    data[20] ^= 1
+    path.write_bytes(data)
+    assert FeatureStore.verify(old).damaged
+
+
+def test_every_migration_leads_to_the_present_tables(old: Path, tmp_path: Path) -> None:
+    assert sorted(MIGRATIONS) == list(range(1, SCHEMA_VERSION))
+    FeatureStore.open(old)
+    with duckdb.connect(str(tmp_path / "new.duckdb")) as connection:
+        connection.execute(SCHEMA)
+    assert columns(old / "catalog.duckdb") == columns(tmp_path / "new.duckdb")
+
+
+def test_a_migration_that_cannot_be_done_leaves_the_store_as_it_was(old: Path) -> None:
+    path = sorted((old / "vectors").iterdir())[0]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-24])
+    catalog = (old / "catalog.duckdb").read_bytes()
+    with pytest.raises(StoreCorrupt, match="the catalog counts"):
+        FeatureStore.open(old)
+    assert (old / "catalog.duckdb").read_bytes() == catalog
+    path.write_bytes(whole)
+    assert FeatureStore.open(old).info()["items"] == 5
+
+
+def test_a_log_beside_an_old_catalog_is_taken_along(old: Path) -> None:
+    connection = duckdb.connect(str(old / "catalog.duckdb"))
+    connection.execute("UPDATE all_items SET label = 'logged' WHERE id = 2")
+    for name in ("catalog.duckdb", "catalog.duckdb.wal"):  # as a crash leaves them
+        shutil.copy(old / name, old / f"copy-{name}")
+    connection.close()
+    for name in ("catalog.duckdb", "catalog.duckdb.wal"):
+        (old / f"copy-{name}").replace(old / name)
+    assert FeatureStore.open(old).sql("SELECT label FROM items WHERE id = 2").to_pylist() == [{"label": "logged"}]
+    assert not (old / "catalog.duckdb.wal").exists()
+
+
+def test_a_newer_store_is_refused_in_words(old: Path) -> None:
+    FeatureStore.open(old)
+    with duckdb.connect(str(old / "catalog.duckdb")) as connection:
+        connection.execute("UPDATE meta SET schema_version = 3")
+    with pytest.raises(StoreError, match="has schema 3, this featurestore knows up to 2; upgrade featurestore"):
+        FeatureStore.open(old)

@@ -1,0 +1,123 @@
+"""Searches answer from memory until the catalog changes, and never from a catalog that is no more."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from featurestore import FeatureStore
+from featurestore.catalog.connection import CLOCK_TICK_NS, Database
+from tests.featurestore.fakes import paint
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How often a connection to a catalog was opened since the last call."""
+    count = 0
+    original = Database.connect
+
+    def counting(self: Database, *args: Any, **options: Any) -> Any:
+        nonlocal count
+        count += 1
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(Database, "connect", counting)
+
+    def since() -> int:
+        nonlocal count
+        found, count = count, 0
+        return found
+
+    return since
+
+
+def rest() -> None:
+    """Let the clock of the file system move on, so that the catalog's age can be told."""
+    time.sleep(CLOCK_TICK_NS / 1e9 + 0.02)
+
+
+def test_a_warm_search_opens_no_connection(store: FeatureStore, opened: Callable[[], int]) -> None:
+    rest()
+    first = store.search(6, k=3)
+    assert opened() > 0
+    for _ in range(3):
+        assert store.search(6, k=3).to_json() == first.to_json()
+        store.search(np.ones(12), k=2)
+        store.features()
+        store.knn(1)
+    assert opened() == 0
+
+
+def test_a_filter_is_asked_once(store: FeatureStore, opened: Callable[[], int]) -> None:
+    rest()
+    first = store.search(6, where="label = 'mixed'")
+    opened()
+    assert store.search(6, where="label = 'mixed'").to_json() == first.to_json()
+    assert opened() == 0
+    store.search(6, where="label = 'plain'")
+    assert opened() == 1
+
+
+@pytest.mark.parametrize("change", ["label", "delete", "index", "optimize"])
+@pytest.mark.parametrize("pause", [True, False], ids=["later", "at once"])
+def test_a_change_is_seen_by_the_next_search(
+    store: FeatureStore, colours: Path, tmp_path: Path, encoder: Path, change: str, pause: bool
+) -> None:
+    other = FeatureStore.open(store.path, encoder)
+    for _ in range(3):
+        if pause:
+            rest()
+        before = store.search(6, k=10, where="id <> 2").to_json()
+    match change:
+        case "label":
+            (tmp_path / "labels.csv").write_text(f"path,label\n{colours}/mixed/cyan.png,renamed\n")
+            other.label(tmp_path / "labels.csv")
+            expected = [{**hit, "label": "renamed"} if hit["id"] == 1 else hit for hit in before]
+        case "delete" | "optimize":
+            other.delete("label = 'plain'")
+            if change == "optimize":
+                store.search(6, k=10, where="id <> 2")
+                other.optimize()
+            kept = [hit for hit in before if hit["label"] != "plain"]
+            expected = [{**hit, "rank": rank} for rank, hit in enumerate(kept, start=1)]
+        case _:
+            other.index(paint(tmp_path / "more" / "red.png", (255, 0, 0)))
+            new = {"rank": 1, "score": 1.0, "id": 7, "path": str(tmp_path / "more" / "red.png"), "label": None}
+            expected = [new, *({**hit, "rank": hit["rank"] + 1} for hit in before)]
+    assert store.search(6, k=10, where="id <> 2").to_json() == expected
+
+
+def test_a_catalog_that_has_just_changed_has_no_certain_state(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.duckdb"
+    path.write_bytes(b"")
+    assert Database(path).state() is None
+    os.utime(path, ns=(0, time.time_ns() - 10 * CLOCK_TICK_NS))
+    state = Database(path).state()
+    assert state is not None
+    assert Database(path).state() == state
+    (tmp_path / "catalog.duckdb.wal").write_bytes(b"log")
+    assert Database(path).state() is None
+    os.utime(tmp_path / "catalog.duckdb.wal", ns=(0, 5))
+    assert Database(path).state() not in (state, None)
+
+
+def test_a_vector_file_that_was_replaced_meanwhile_is_looked_for_again(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that has read the catalog, but not yet opened the vectors, when another process optimizes."""
+    other = FeatureStore.open(store.path)
+    contents = type(store._catalog).contents
+
+    def then_optimized(catalog: Any, encoder: str) -> Any:
+        found = contents(catalog, encoder)
+        if catalog is store._catalog and found.encoder.file == f"{encoder[:16]}.f16":
+            other.delete("id = 1")
+            other.optimize()
+        return found
+
+    monkeypatch.setattr(type(store._catalog), "contents", then_optimized)
+    assert sorted(store.search(6, k=10).ids.tolist()) == [2, 3, 4, 5]
