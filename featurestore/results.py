@@ -14,6 +14,7 @@ from PIL import Image
 
 from featurestore import sheet
 from featurestore.evaluation.knn import ClassFigures, KnnResult
+from featurestore.sources.entry import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,10 +153,10 @@ class Matches:
 
 
 def columns(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> str:
-    """Lay rows out as text in aligned columns, numbers to the right."""
+    """Lay rows out as text in aligned columns, numbers to the right; what a terminal would obey is spelt out."""
     cells = [
         list(heads),
-        *[[f"{c:.4f}" if isinstance(c, float) else "" if c is None else str(c) for c in row] for row in rows],
+        *[[f"{c:.4f}" if isinstance(c, float) else "" if c is None else printable(str(c)) for c in row] for row in rows],
     ]
     right = [bool(rows) and isinstance(rows[0][i], (int, float)) for i in range(len(heads))]
     widths = [max(len(row[i]) for row in cells) for i in range(len(heads))]

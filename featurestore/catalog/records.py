@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
@@ -86,8 +87,8 @@ class Batch:
 
 def table(rows: Iterable[Any], types: dict[str, pa.DataType]) -> pa.Table:
     """Turn records into columns, by the names of their attributes."""
-    rows = list(rows)
-    return pa.table({name: pa.array([getattr(row, name) for row in rows], kind) for name, kind in types.items()})
+    columns = list(zip(*map(attrgetter(*types), rows), strict=True)) or [()] * len(types)
+    return pa.table({name: pa.array(column, types[name]) for name, column in zip(types, columns, strict=True)})
 
 
 def no_such_encoder(wanted: str | None, held: Sequence[EncoderRecord]) -> EncoderNotInStore:

@@ -59,7 +59,7 @@ def index(
 
 @click.command()
 @click.argument("store", type=PATH)
-@click.argument("query", type=PATH)
+@click.argument("query")
 @click.option("-k", default=10, show_default=True, help="How many hits.")
 @click.option("--where", metavar="SQL", help="Only items for which this holds, such as \"label = 'rose'\".")
 @click.option("--sheet", type=PATH, metavar="FILE.png", help="Also draw the hits as a contact sheet.")
@@ -68,7 +68,7 @@ def index(
 @json_option
 def search(
     store: Path,
-    query: Path,
+    query: str,
     k: int,
     where: str | None,
     sheet: Path | None,

@@ -191,6 +191,43 @@ def index_on_a_full_disk(pipe: Connection, store: Path, encoder: Path, source: P
         pipe.send(None)
 
 
+def become_another_user() -> None:
+    """Give up what root may do; any other user already may not."""
+    if os.geteuid() == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+
+
+def use_as_another_user(pipe: Connection, store: Path, encoder: Path, source: Path) -> None:
+    """Try everything on a store that may only be read; says what came of each."""
+    become_another_user()
+
+    def tell(function: Callable[[], Any]) -> Any:
+        try:
+            return function()
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+
+    answers = {
+        "search": tell(lambda: len(FeatureStore.open(store).search(6))),
+        "verify": tell(lambda: len(FeatureStore.verify(store).findings)),
+        "index": tell(lambda: FeatureStore.open(store, encoder).index(source)),
+        "delete": tell(lambda: FeatureStore.open(store).delete("id = 1")),
+        "optimize": tell(lambda: FeatureStore.open(store).optimize()),
+        "new": tell(lambda: FeatureStore.open(store.with_name("new.store"), encoder).index(source)),
+    }
+    pipe.send(answers)
+
+
+def index_as_another_user(pipe: Connection, store: Path, encoder: Path, source: Path) -> None:
+    """Index, and again whenever told to; says what was added, unchanged, removed and failed."""
+    become_another_user()
+    while True:
+        report = FeatureStore.open(store, encoder).index(source)
+        pipe.send((report.added, report.unchanged, report.removed, report.failed))
+        pipe.recv()
+
+
 def hold_writer_lock(pipe: Connection, store: Path, seconds: float) -> None:
     with only_writer(store):
         pipe.send("held")

@@ -5,11 +5,13 @@ The store's items, in the order of their ids: 1 mixed/cyan, 2 mixed/yellow, 3 pl
 """
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-from featurestore import FeatureStore
+from featurestore import FeatureStore, cli
+from tests.featurestore.commands import Run
 from tests.featurestore.fakes import COLOURS, paint, write_encoder, write_other_encoder
 
 FOLDERS = {
@@ -63,3 +65,19 @@ def store(store_path: Path) -> FeatureStore:
 def shared(indexed: Path) -> FeatureStore:
     """The shared store itself, for tests that only read."""
     return FeatureStore.open(indexed)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in this process: its exit status, what it printed, and its messages."""
+
+    def called(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["featurestore", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        code = ended.value.code
+        assert code is None or isinstance(code, int)
+        return code or 0, out, err
+
+    return called

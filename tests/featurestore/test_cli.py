@@ -1,9 +1,7 @@
 """The command line: what it prints, in text and JSON, and how it ends."""
 
-import json
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -12,32 +10,8 @@ import pytest
 from PIL import Image
 
 from featurestore import FeatureStore, __version__, cli
+from tests.featurestore.commands import Run, answer
 from tests.featurestore.fakes import paint, write_encoder
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process: its exit status, what it printed, and its messages."""
-
-    def called(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["featurestore", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        code = ended.value.code
-        assert code is None or isinstance(code, int)
-        return code or 0, out, err
-
-    return called
-
-
-def answer(run: Run, *arguments: str | Path) -> Any:
-    status, out, err = run(*arguments, "--json")
-    assert (status, err) == (0, "")
-    return json.loads(out)
-
 
 # -- index
 

@@ -104,6 +104,7 @@ def test_killed_at_a_moment(
     finish(path, encoder, many, undisturbed)
 
 
+@pytest.mark.slow
 def test_killed_at_random_and_again_and_again(tmp_path: Path, encoder: Path, many: Path, undisturbed: State) -> None:
     with Child(children.index, tmp_path / "whole.store", encoder, many) as child:
         assert child.hear() == "begin"

@@ -78,7 +78,7 @@ def test_verifying_changes_nothing(store_path: Path) -> None:
 # -- vectors
 
 
-@pytest.mark.parametrize("place", [0, 47, 48, 95, 96, 143])
+@pytest.mark.parametrize("place", [47, 48, 143])
 def test_a_flipped_bit_costs_the_vectors_of_its_block(
     blocks_of_two: Path, encoder: Path, colours: Path, place: int
 ) -> None:
@@ -100,7 +100,7 @@ def test_a_flipped_bit_costs_the_vectors_of_its_block(
     assert problems(blocks_of_two) == []
 
 
-@pytest.mark.parametrize("size", [0, 10, 24, 60, 143])
+@pytest.mark.parametrize("size", [0, 60, 143])
 def test_a_file_that_was_cut_costs_the_blocks_behind(
     blocks_of_two: Path, encoder: Path, colours: Path, size: int
 ) -> None:

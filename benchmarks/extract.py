@@ -1,0 +1,204 @@
+"""Extraction side by side: `featurestore index` against what embedding scripts do, and against what limits it.
+
+    python -m benchmarks.extract speed PHOTOS --net resnet50 --net vit_small_patch16_224
+    python -m benchmarks.extract decode
+    python -m benchmarks.extract memory
+    python -m benchmarks.extract catalog IMAGES
+    python -m benchmarks.extract search
+
+Every figure is taken in a process of its own; what is compared takes turns, so that a busy machine slows all alike. Prints Markdown: median
+(least-most) of the runs, and ratios of medians. Networks have random weights, which cost as much as trained ones; both sides have the same.
+"""
+
+import itertools
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from PIL import Image
+
+from featurestore.cpus import available_cpus
+
+PATH = click.Path(path_type=Path)
+Figures = dict[str, list[float]]
+
+
+@click.group()
+def cli() -> None:
+    pass
+
+
+# -- taking turns
+
+
+def measure(what: str, *arguments: object) -> Any:
+    """Take one measurement in a new process."""
+    command = [sys.executable, "-m", "benchmarks.measurements", what, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise click.ClickException(f"{what}: {done.stderr.strip().splitlines()[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def take_turns(runs: int, sides: dict[str, tuple[object, ...]]) -> Figures:
+    """Measure all sides once, then all again, `runs` times."""
+    found: Figures = {name: [] for name in sides}
+    for turn, (name, (what, *arguments)) in itertools.product(range(runs), sides.items()):
+        found[name].append(measure(str(what), *arguments))
+        click.echo(f"{turn + 1}/{runs} {name}: {found[name][-1]:.1f}", err=True)
+    return found
+
+
+def show(found: Figures, unit: str, against: list[str]) -> None:
+    """Print a table: median (least-most), and the ratio to the medians of some of the rows."""
+    click.echo(f"| what | {unit} |" + "".join(f" against {name} |" for name in against))
+    click.echo("|---|---|" + "---|" * len(against))
+    for name, values in found.items():
+        median = statistics.median(values)
+        ratios = "".join(f" {median / statistics.median(found[other]):.2f} |" for other in against)
+        click.echo(f"| {name} | {median:.1f} ({min(values):.1f}-{max(values):.1f}) |{ratios}")
+    click.echo()
+
+
+@contextmanager
+def repeated(source: Path, least: int) -> Iterator[Path]:
+    """A folder of copies of all images of a source, as often as is needed for `least` images."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = sorted(source.rglob("*.jpg"))
+        for number in range(-(-least // len(paths)) * len(paths)):
+            path = paths[number % len(paths)]
+            target = Path(folder) / path.parent.name / f"{number:06d}.jpg"
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(path.read_bytes())
+        yield Path(folder)
+
+
+def export(net: str, folder: Path, *options: object) -> Path:
+    out = folder / f"{net}{'-int8' if options else ''}.onnx"
+    command = [
+        Path(sys.executable).with_name("featurestore"),
+        "export",
+        f"timm:{net}",
+        "--no-pretrained",
+        "--out",
+        out,
+        *options,
+    ]
+    subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
+    return out
+
+
+@cli.command()
+@click.argument("photos", type=PATH)
+@click.option("--net", "nets", multiple=True, default=("resnet50", "vit_small_patch16_224"), show_default=True)
+@click.option("--images", default=2000, show_default=True)
+@click.option("--runs", default=5, show_default=True)
+@click.option("--lightly", is_flag=True, help="Also LightlyTrain's embed, which must be installed.")
+def speed(photos: Path, nets: tuple[str, ...], images: int, runs: int, lightly: bool) -> None:
+    """Encoding photos: float32 and int8 against torch and against onnxruntime alone."""
+    with repeated(photos, images) as folder, tempfile.TemporaryDirectory() as out:
+        count = len(list(folder.rglob("*.jpg")))
+        for net in nets:
+            encoder = export(net, Path(out))
+            small = export(net, Path(out), "--int8", "--calibrate", photos, "--force")
+            sides: dict[str, tuple[object, ...]] = {
+                "torch eager float32, DataLoader": ("torch_loop", net, folder),
+                "onnxruntime alone, float32": ("onnxruntime_alone", encoder, count),
+                "featurestore index, float32": ("indexing", encoder, folder),
+                "onnxruntime alone, int8": ("onnxruntime_alone", small, count),
+                "featurestore index, int8": ("indexing", small, folder),
+            }
+            if lightly:
+                sides["LightlyTrain embed"] = ("lightly_loop", f"timm/{net}", folder)
+            click.echo(f"\n{net}, {count} photos, {available_cpus()} processors, {runs} runs\n")
+            show(take_turns(runs, sides), "images/s", list(sides)[: 5 if not lightly else 6])
+
+
+@cli.command()
+@click.option("--runs", default=5, show_default=True)
+def decode(runs: int) -> None:
+    """Decoding large photos for a small network."""
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as out, tempfile.TemporaryDirectory() as encoders:
+        across, down = np.linspace(0, 255, 3000), np.linspace(0, 255, 2000)
+        for number in range(60):
+            planes = [across[None] * rng.random() + down[:, None] * rng.random() for _ in range(3)]
+            noise = rng.normal(0, 6, (2000, 3000, 3))
+            pixels = (np.stack(planes, axis=2) / 2 + noise).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(Path(out) / f"{number:02}.jpg", quality=85)
+        bytes_each = sum(path.stat().st_size for path in Path(out).iterdir()) // 60
+        for number, path in itertools.product(range(1, 10), sorted(Path(out).iterdir())):
+            shutil.copyfile(path, path.with_name(f"{number}-{path.name}"))
+        encoder = export("mobilenetv4_conv_small_050", Path(encoders))
+        found = take_turns(
+            runs,
+            {
+                "Pillow, decode": ("pillow_decode", out, 224),
+                "Pillow, decode and resize": ("pillow_resize", out, 224),
+                "our read, decode and resize": ("preparing", out, 224),
+                "featurestore index, encoder of 1 M weights": ("indexing", encoder, out),
+            },
+        )
+        click.echo(f"\n600 JPEGs of 3000 x 2000, ten times the same 60, noise and gradients, {bytes_each // 1000} kB each, {runs} runs\n")
+        show(found, "images/s", ["Pillow, decode", "Pillow, decode and resize"])
+
+
+@cli.command()
+@click.option("--runs", default=3, show_default=True)
+def memory(runs: int) -> None:
+    """Peak memory while 1,000, 10,000 and 100,000 small images are indexed."""
+    with tempfile.TemporaryDirectory() as out:
+        encoder = export("test_resnet", Path(out))
+        rng = np.random.default_rng(0)
+        sides: dict[str, tuple[object, ...]] = {}
+        for count in (1_000, 10_000, 100_000):
+            folder = Path(out) / f"{count}"
+            for number in range(count):
+                if number % 1000 == 0:
+                    (folder / f"{number // 1000:03}").mkdir(parents=True)
+                pixels = rng.integers(0, 256, (4, 4, 3), np.uint8)
+                Image.fromarray(pixels).resize((32, 32)).save(folder / f"{number // 1000:03}" / f"{number:06}.jpg")
+            sides[f"{count:,} images"] = ("peak_memory", encoder, folder)
+        show(take_turns(runs, sides), "MB", ["1,000 images"])
+
+
+@cli.command()
+@click.argument("images", type=PATH)
+@click.option("--runs", default=5, show_default=True)
+def catalog(images: Path, runs: int) -> None:
+    """The catalog's share of a run over many small images, and a run that finds nothing new."""
+    with tempfile.TemporaryDirectory() as out:
+        encoder = export("test_resnet", Path(out))
+        found = [measure("catalog_share", encoder, images) for _ in range(runs)]
+    click.echo("| what | figure |\n|---|---|")
+    for key, scale, unit in (
+        ("images", 1, "images"), ("seconds", 1, "s, first run"), ("share", 100, "% of it in commits to vectors and catalog"),
+        ("files_per_second", 1, "files/s, second run"), ("bytes_per_item", 1, "bytes of catalog an item"),
+    ):  # fmt: skip
+        values = [scale * run[key] for run in found]
+        click.echo(f"| {unit} | {statistics.median(values):,.1f} ({min(values):,.1f}-{max(values):,.1f}) |")
+
+
+@cli.command()
+@click.argument("store", type=PATH)
+@click.option("--runs", default=5, show_default=True)
+def search(store: Path, runs: int) -> None:
+    """A search in an open store against one that reads the catalog anew."""
+    sides: dict[str, tuple[object, ...]] = {
+        "the catalog read for each search": ("warm_search", store, "yes"),
+        "warm": ("warm_search", store, "no"),
+    }
+    show(take_turns(runs, sides), "ms", ["warm"])
+
+
+if __name__ == "__main__":
+    cli()

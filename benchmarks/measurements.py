@@ -1,0 +1,193 @@
+"""Single measurements of extraction, each for a process of its own: python -m benchmarks.measurements WHAT ARGUMENTS... prints JSON."""
+
+import json
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+from featurestore import Encoder, FeatureStore
+from featurestore.catalog import Catalog
+from featurestore.pipeline import Prepared, available_cpus, prepare_all
+from featurestore.preprocess import Preprocess
+from featurestore.sources import ImageFile, find
+from featurestore.vectors import VectorFile
+
+BATCH = 32
+
+
+def torch_loop(net: str, folder: str) -> float:
+    """Images a second of a DataLoader of one worker a processor, timm's own transform, and the network in eager float32."""
+    import timm
+    import torch
+    from torchvision.datasets.folder import default_loader
+
+    from trainers.published import from_timm
+
+    class Files(torch.utils.data.Dataset[Any]):
+        def __init__(self) -> None:
+            timm_data: Any = timm.data  # it has no types
+            model = timm.create_model(net, pretrained=False)
+            self.paths = sorted(Path(folder).rglob("*.jpg"))
+            self.transform = timm_data.create_transform(**timm_data.resolve_model_data_config(model))
+
+        def __len__(self) -> int:
+            return len(self.paths)
+
+        def __getitem__(self, place: int) -> Any:
+            return self.transform(default_loader(str(self.paths[place])))
+
+    torch.set_num_threads(available_cpus())
+    backbone, files = from_timm(net, pretrained=False).backbone, Files()
+    began = time.perf_counter()
+    vectors = []
+    with torch.inference_mode():
+        for batch in torch.utils.data.DataLoader(files, BATCH, num_workers=available_cpus()):
+            vectors.append(torch.nn.functional.normalize(backbone(batch)).numpy())
+    np.concatenate(vectors)
+    return len(files) / (time.perf_counter() - began)
+
+
+def lightly_loop(net: str, folder: str) -> float:
+    """The same by the embedding command's function of LightlyTrain, where that is installed."""
+    import lightly_train
+
+    with tempfile.TemporaryDirectory() as out:
+        began = time.perf_counter()
+        lightly_train.embed(out=f"{out}/vectors.csv", data=folder, checkpoint=net, format="csv", batch_size=BATCH)
+        return len(list(Path(folder).rglob("*.jpg"))) / (time.perf_counter() - began)
+
+
+def onnxruntime_alone(encoder: str, count: str) -> float:
+    """Images a second of onnxruntime with its own settings, on tensors that are ready."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = available_cpus()
+    session = onnxruntime.InferenceSession(encoder, options, providers=["CPUExecutionProvider"])
+    size = Encoder(encoder).preprocess.size
+    pixels = np.random.default_rng(0).integers(0, 256, (BATCH, size, size, 3), np.uint8)
+    feed = {session.get_inputs()[0].name: pixels}
+    session.run(None, feed)
+    began = time.perf_counter()
+    for _ in range(int(count) // BATCH):
+        session.run(None, feed)
+    return int(count) // BATCH * BATCH / (time.perf_counter() - began)
+
+
+def indexing(encoder: str, folder: str) -> float:
+    """Images a second of `featurestore index` into a new store."""
+    with tempfile.TemporaryDirectory() as out:
+        store = FeatureStore.open(Path(out) / "my.store", encoder)
+        began = time.perf_counter()
+        report = store.index(folder)
+        return report.added / (time.perf_counter() - began)
+
+
+def pillow_decode(folder: str, size: str) -> float:
+    """Images a second of Pillow's plain decoding to RGB, in one thread a processor."""
+
+    def decode(path: Path) -> None:
+        with Image.open(path) as image:
+            image.convert("RGB")
+
+    return _rate(decode, sorted(Path(folder).rglob("*.jpg")))
+
+
+def pillow_resize(folder: str, size: str) -> float:
+    """The same with the resize that a network needs."""
+
+    def decode(path: Path) -> None:
+        with Image.open(path) as image:
+            image.convert("RGB").resize((int(size), int(size)), Image.Resampling.BICUBIC)
+
+    return _rate(decode, sorted(Path(folder).rglob("*.jpg")))
+
+
+def _rate(work: Callable[[Path], None], paths: list[Path]) -> float:
+    began = time.perf_counter()
+    with ThreadPoolExecutor(available_cpus()) as pool:
+        for _ in pool.map(work, paths):
+            pass
+    return len(paths) / (time.perf_counter() - began)
+
+
+def preparing(folder: str, size: str) -> float:
+    """Images a second of our reading, decoding and resizing, in one thread a processor."""
+    files = [(found, None) for found in find(folder) if isinstance(found, ImageFile)]
+    began = time.perf_counter()
+    ready = sum(isinstance(found, Prepared) for found in prepare_all(files, Preprocess(int(size), int(size))))
+    return ready / (time.perf_counter() - began)
+
+
+def peak_memory(encoder: str, folder: str) -> float:
+    """Peak resident megabytes of a process that indexes a folder."""
+    indexing(encoder, folder)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def catalog_share(encoder: str, folder: str) -> dict[str, float]:
+    """Seconds of a first run and of a second one that finds nothing new, and how many went into commits."""
+    committing = 0.0
+
+    def timed(owner: Any, name: str) -> None:
+        original = getattr(owner, name)
+
+        def wrapped(*arguments: Any) -> Any:
+            nonlocal committing
+            began = time.perf_counter()
+            try:
+                return original(*arguments)
+            finally:
+                committing += time.perf_counter() - began
+
+        setattr(owner, name, wrapped)
+
+    timed(Catalog, "commit")
+    timed(VectorFile, "append")
+    with tempfile.TemporaryDirectory() as out:
+        store = FeatureStore.open(Path(out) / "my.store", encoder)
+        began = time.perf_counter()
+        first = store.index(folder)
+        middle = time.perf_counter()
+        second = store.index(folder)
+        again = time.perf_counter() - middle
+        assert second.unchanged == first.added
+        return {
+            "images": first.added, "seconds": middle - began, "share": committing / (middle - began),
+            "files_per_second": first.added / again, "bytes_per_item": (Path(out) / "my.store" / "catalog.duckdb").stat().st_size / first.added,
+        }  # fmt: skip
+
+
+def warm_search(path: str, connected: str) -> float:
+    """Milliseconds of a search by vector in an open store; `connected` opens the catalog for each, as a new process must."""
+    store = FeatureStore.open(path)
+    query = np.random.default_rng(0).normal(size=store.info()["encoders"][0]["dim"])
+    store.search(query)
+    times = []
+    for _ in range(100):
+        if connected == "yes":
+            store = FeatureStore(Path(path), None, "cpu")
+        began = time.perf_counter()
+        store.search(query)
+        times.append(1000 * (time.perf_counter() - began))
+    return statistics.median(times)
+
+
+MEASUREMENTS: dict[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        torch_loop, lightly_loop, onnxruntime_alone, indexing, pillow_decode, pillow_resize, preparing, peak_memory, catalog_share, warm_search,
+    )
+}  # fmt: skip
+
+
+if __name__ == "__main__":
+    print(json.dumps(MEASUREMENTS[sys.argv[1]](*sys.argv[2:])))
