@@ -17,12 +17,13 @@ from PIL import Image
 
 from featurestore import Encoder, FeatureStore
 from featurestore.catalog import Catalog
+from featurestore.indexing import ENCODE_BATCH
 from featurestore.pipeline import Prepared, available_cpus, prepare_all
 from featurestore.preprocess import Preprocess
 from featurestore.sources import ImageFile, find
 from featurestore.vectors import VectorFile
 
-BATCH = 32
+BATCH = 32  # of the loops that are compared
 
 
 def torch_loop(net: str, folder: str) -> float:
@@ -73,13 +74,13 @@ def onnxruntime_alone(encoder: str, count: str) -> float:
     options.intra_op_num_threads = available_cpus()
     session = onnxruntime.InferenceSession(encoder, options, providers=["CPUExecutionProvider"])
     size = Encoder(encoder).preprocess.size
-    pixels = np.random.default_rng(0).integers(0, 256, (BATCH, size, size, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (ENCODE_BATCH, size, size, 3), np.uint8)
     feed = {session.get_inputs()[0].name: pixels}
     session.run(None, feed)
     began = time.perf_counter()
-    for _ in range(int(count) // BATCH):
+    for _ in range(int(count) // ENCODE_BATCH):
         session.run(None, feed)
-    return int(count) // BATCH * BATCH / (time.perf_counter() - began)
+    return int(count) // ENCODE_BATCH * ENCODE_BATCH / (time.perf_counter() - began)
 
 
 def indexing(encoder: str, folder: str) -> float:

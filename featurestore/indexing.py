@@ -24,7 +24,7 @@ from featurestore.sources import Failure, ImageFile, open_source
 from featurestore.spool import Spool
 from featurestore.vectors import VectorFile, unit_rows
 
-ENCODE_BATCH = 32  # images; every batch has this shape, the last one is padded
+ENCODE_BATCH = 16  # images; every batch has this shape, the last one is padded
 COMMIT_IMAGES, COMMIT_SECONDS = 16_384, 5.0  # a killed run loses no more than this
 
 

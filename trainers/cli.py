@@ -11,6 +11,12 @@ from featurestore.errors import ConfigError
 from featurestore.progress import ProgressBar
 
 PATH = click.Path(path_type=Path)
+NEEDED_TO_EXPORT = {
+    "run": ("torch", "timm", "lightning", "onnx"),
+    "timm": ("torch", "timm", "onnx"),
+    "torchvision": ("torch", "timm", "torchvision", "onnx"),
+    "file": ("onnx",),
+}
 
 
 def _need(*modules: str, extra: str) -> None:
@@ -22,7 +28,7 @@ def _need(*modules: str, extra: str) -> None:
 
 
 @click.command()
-@click.argument("source", type=PATH)
+@click.argument("source")
 @click.option(
     "--out",
     type=PATH,
@@ -73,7 +79,7 @@ def _need(*modules: str, extra: str) -> None:
 @click.option("--stop-on-collapse", is_flag=True, default=None, help="End the run when the vectors collapse.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def train(
-    source: Path,
+    source: str,
     out: Path,
     config: Path | None,
     assignments: tuple[str, ...],
@@ -117,19 +123,55 @@ def _join(given: dict[str, Any], assigned: dict[str, Any]) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("run", type=PATH)
+@click.argument("what", metavar="RUN|timm:NAME|torchvision:NAME|FILE.onnx")
 @click.option("--out", type=PATH, required=True, metavar="encoder.onnx", help="The file to write.")
 @click.option(
     "--attention", is_flag=True, help="Of a ViT: also say where the class token looks (see `featurestore attention`)."
 )
+@click.option(
+    "--preprocess",
+    type=PATH,
+    metavar="FILE",
+    help="Of FILE.onnx: TOML or JSON that says how its images are made ready.",
+)
+@click.option(
+    "--pretrained/--no-pretrained", default=True, help="Of a published model: its weights, or random ones for a trial."
+)
+@click.option("--int8", is_flag=True, help="Quantise: smaller and faster, and measured against float32.")
+@click.option("--calibrate", metavar="SOURCE", help="For --int8: images like those that the encoder is for.")
+@click.option("--force", is_flag=True, help="For --int8: write it however little it agrees with float32.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def export(run: Path, out: Path, attention: bool, as_json: bool) -> None:
-    """Write the encoder of a training run as an ONNX file, checked against torch."""
-    _need("torch", "timm", "lightning", "onnx", extra="train")
-    from trainers.run import export_run
+def export(what: str, out: Path, int8: bool, calibrate: str | None, force: bool, as_json: bool, **how: Any) -> None:
+    """Write a network as an encoder file, checked: that of a training run, a published one, or any ONNX network."""
+    from trainers.exporting import export_encoder, export_int8, kind_of
 
-    written = export_run(run, out, attention)
-    click.echo(json.dumps({"encoder": str(written)}) if as_json else str(written))
+    kind = kind_of(what)
+    for wrong, message in (
+        (int8 and calibrate is None, "--int8 needs --calibrate SOURCE: images like those that the encoder is for"),
+        (not int8 and (calibrate is not None or force), "--calibrate and --force belong to --int8"),
+        (
+            kind != "file" and how["preprocess"] is not None,
+            "--preprocess belongs to a FILE.onnx; a run or a published model brings its own",
+        ),
+        (kind in ("run", "file") and not how["pretrained"], "--no-pretrained belongs to timm:NAME or torchvision:NAME"),
+        (kind in ("torchvision", "file") and how["attention"], "--attention belongs to a run or a timm:NAME"),
+    ):
+        if wrong:
+            raise click.UsageError(message)
+    _need(*NEEDED_TO_EXPORT[kind], extra="train")
+    if calibrate is None:
+        written = export_encoder(what, out, **how)
+        click.echo(json.dumps({"encoder": str(written)}) if as_json else str(written))
+        return
+    with ProgressBar() as bar:
+        found = export_int8(what, out, calibrate, force=force, listener=bar, **how)
+    if as_json:
+        click.echo(json.dumps(found.to_json()))
+        return
+    click.echo(
+        f"{found.encoder}  (int8: the nearest image is that of float32 for {found.agreement:.3f} of {found.images} images, "
+        f"mean cosine {found.mean_cosine:.4f})"
+    )
 
 
 @click.command()

@@ -1,19 +1,26 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import timm
 import torch
+from click.testing import CliRunner
 from torch import Tensor, nn
 
+from featurestore.cli import cli
 from featurestore.encoder import Card, Encoder
 from featurestore.errors import ConfigError, DiskError, EncoderError, ExportError
 from featurestore.preprocess import Preprocess
+from tests.trainers.onnx_networks import convolutional, pictures, preprocess_file, save
 from trainers import export as exporting
 from trainers.backbones import Conv4, feature_dim, make_backbone
-from trainers.export import EncoderGraph, check_pixels, export
+from trainers.encoder_file import check_pixels
+from trainers.export import EncoderGraph, export
 
 RECORD = Preprocess(size=16, shorter_side=16)
 
@@ -152,7 +159,74 @@ def test_attention_is_a_second_output_and_changes_no_vector(tmp_path: Path) -> N
         plain.attention(pixels)
 
 
+def test_attention_of_a_vit_without_class_token_is_refused(tmp_path: Path) -> None:
+    backbone = timm.create_model("test_vit", num_classes=0, img_size=32, class_token=False, global_pool="avg").eval()
+    with pytest.raises(ConfigError, match="expected a ViT with a class token"):
+        export(backbone, card(backbone, Preprocess(32, 32)), tmp_path / "encoder.onnx", attention=True)
+
+
 def test_attention_of_a_convolutional_network_is_refused(tmp_path: Path) -> None:
     backbone = Conv4(width=4).eval()
     with pytest.raises(ConfigError, match="expected a ViT"):
         export(backbone, card(backbone), tmp_path / "encoder.onnx", attention=True)
+
+
+# -- the command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--int8"], "--int8 needs --calibrate SOURCE"),
+        (["run", "--calibrate", "photos"], "--calibrate and --force belong to --int8"),
+        (["timm:resnet18", "--force"], "--calibrate and --force belong to --int8"),
+        (["run", "--preprocess", "p.toml"], "--preprocess belongs to a FILE.onnx"),
+        (["timm:resnet18", "--preprocess", "p.toml"], "--preprocess belongs to a FILE.onnx"),
+        (["run", "--no-pretrained"], "--no-pretrained belongs to timm:NAME or torchvision:NAME"),
+        (["other.onnx", "--preprocess", "p.toml", "--attention"], "--attention belongs to a run or a timm:NAME"),
+        (["torchvision:vit_b_16", "--attention"], "--attention belongs to a run or a timm:NAME"),
+    ],
+)
+def test_options_that_do_not_go_together_are_wrong_usage(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(cli, ["export", *arguments, "--out", "e.onnx"])
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not Path("e.onnx").exists()
+
+
+def test_int8_is_reported_in_words_and_as_json(tmp_path: Path) -> None:
+    other, given = save(convolutional(), tmp_path / "other.onnx"), preprocess_file(tmp_path / "p.toml")
+    out, source = tmp_path / "int8.onnx", pictures(tmp_path / "pictures", 50)
+    command = ["export", str(other), "--preprocess", str(given), "--int8", "--calibrate", str(source), "--force", "--out", str(out)]  # fmt: skip
+    found = json.loads(CliRunner().invoke(cli, [*command, "--json"]).stdout)
+    assert {key: type(value) for key, value in found.items()} == {"encoder": str, "agreement": float, "mean_cosine": float, "images": int}  # fmt: skip
+    assert (found["encoder"], found["images"]) == (str(out), 50)
+    text = CliRunner().invoke(cli, command).stdout
+    assert text == (
+        f"{out}  (int8: the nearest image is that of float32 for {found['agreement']:.3f} of 50 images, "
+        f"mean cosine {found['mean_cosine']:.4f})\n"
+    )
+
+
+WITHOUT_TORCH = """
+import importlib.abc, sys
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "timm", "torchvision", "lightning", "sklearn", "onnxscript"}:
+            raise ModuleNotFoundError(f"{name} is not installed here", name=name)
+sys.meta_path.insert(0, Blocker())
+from featurestore.cli import main
+main()
+"""
+
+
+def test_a_network_from_elsewhere_and_its_int8_need_no_torch(tmp_path: Path) -> None:
+    other, given = save(convolutional(), tmp_path / "other.onnx"), preprocess_file(tmp_path / "p.toml")
+    source, out = pictures(tmp_path / "pictures", 50), tmp_path / "e.onnx"
+    for more in ([], ["--int8", "--calibrate", str(source), "--force"]):
+        command = ["export", str(other), "--preprocess", str(given), "--out", str(out), *more]
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT_TORCH, *command], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout[: len(str(out))]) == (0, str(out)), done.stderr
+    assert Encoder(out).card.branch == "vector, int8"

@@ -1,0 +1,98 @@
+"""From whatever names a network to an encoder file: a run, a published model, a network from elsewhere; float32 or int8.
+
+Each road imports what it needs when it is taken: a network from elsewhere does without torch.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from featurestore.encoder import CARD_KEY
+from featurestore.errors import ConfigError, DiskError
+from featurestore.progress import Listener
+
+if TYPE_CHECKING:
+    from trainers.foreign import Reading
+    from trainers.quantize import Quantized
+
+Kind = Literal["run", "timm", "torchvision", "file"]
+
+
+def kind_of(what: str) -> Kind:
+    """Tell a run, "timm:NAME", "torchvision:NAME" and an ONNX file apart, by the name alone."""
+    if what.startswith("timm:"):
+        return "timm"
+    if what.startswith("torchvision:"):
+        return "torchvision"
+    return "file" if what.lower().endswith(".onnx") else "run"
+
+
+def export_encoder(
+    what: str, out: Path, *, pretrained: bool = True, preprocess: Path | None = None, attention: bool = False
+) -> Path:
+    """Export a run, a published model or an ONNX network (with its preprocess file) as a float32 encoder file.
+
+    Raises ConfigError, EncoderError, ExportError, DiskError, TrainingError.
+    """
+    kind = kind_of(what)
+    if kind == "run":
+        from trainers.run import export_run
+
+        return export_run(what, out, attention)
+    if kind == "file":
+        from trainers import foreign
+
+        return foreign.export_foreign(what, _reading(what, preprocess), out)
+    from trainers.published import export_published
+
+    return export_published(kind, what.partition(":")[2], out, pretrained, attention)
+
+
+def export_int8(
+    what: str,
+    out: Path,
+    calibrate: str | Path,
+    *,
+    force: bool = False,
+    pretrained: bool = True,
+    preprocess: Path | None = None,
+    attention: bool = False,
+    listener: Listener | None = None,
+) -> "Quantized":
+    """Export as `export_encoder` does, then turn that to int8 and measure it; an ONNX file with a card is taken as it is.
+
+    Raises what `export_encoder` and `quantize` raise.
+    """
+    from trainers import quantize
+
+    if kind_of(what) == "file" and preprocess is None and _has_card(Path(what)):
+        return quantize.quantize(what, calibrate, out, force, listener)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as folder:
+            full = export_encoder(
+                what, Path(folder) / "float32.onnx", pretrained=pretrained, preprocess=preprocess, attention=attention
+            )
+            return quantize.quantize(full, calibrate, out, force, listener)
+    except OSError as error:
+        raise DiskError(
+            f"encoder {out}: cannot be written ({error.strerror}); free some space or choose another place"
+        ) from error
+
+
+def _reading(what: str, preprocess: Path | None) -> "Reading":
+    from trainers import foreign
+
+    if preprocess is not None:
+        return foreign.read_preprocess(preprocess)
+    if _has_card(Path(what)):
+        raise ConfigError(f"{what}: carries a card already; use it as it is: featurestore index --encoder {what}")
+    raise ConfigError(
+        f"{what}: expected --preprocess FILE, which says how its images are resized and normalised; see docs/encoders.md for an example"
+    )
+
+
+def _has_card(path: Path) -> bool:
+    from trainers import foreign
+
+    return any(entry.key == CARD_KEY for entry in foreign.load(path)[0].metadata_props)
