@@ -148,7 +148,9 @@ def decode(runs: int) -> None:
                 "featurestore index, encoder of 1 M weights": ("indexing", encoder, out),
             },
         )
-        click.echo(f"\n600 JPEGs of 3000 x 2000, ten times the same 60, noise and gradients, {bytes_each // 1000} kB each, {runs} runs\n")
+        click.echo(
+            f"\n600 JPEGs of 3000 x 2000, ten times the same 60, noise and gradients, {bytes_each // 1000} kB each, {runs} runs\n"
+        )
         show(found, "images/s", ["Pillow, decode", "Pillow, decode and resize"])
 
 

@@ -127,7 +127,9 @@ def test_every_strange_file_is_an_item_or_a_failure(tmp_path: Path, encoder: Pat
     report = store.index(tmp_path / "corpus")
     items = {Path(row["path"]).name for row in store.sql("SELECT path FROM items").to_pylist()}
     failures = {Path(failure.path).name: failure.reason for failure in store.failures()}
-    black = {name for name, reason in failures.items() if "zero or not finite" in reason}  # what this encoder cannot tell
+    black = {
+        name for name, reason in failures.items() if "zero or not finite" in reason
+    }  # what this encoder cannot tell
     assert len(corpus) >= 200
     assert items & set(failures) == set()
     assert (report.added, report.failed) == (len(items), len(failures))
