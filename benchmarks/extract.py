@@ -100,10 +100,13 @@ def export(net: str, folder: Path, *options: object) -> Path:
 @cli.command()
 @click.argument("photos", type=PATH)
 @click.option("--net", "nets", multiple=True, default=("resnet50", "vit_small_patch16_224"), show_default=True)
-@click.option("--images", default=2000, show_default=True)
+@click.option("--images", default=2000, show_default=True, help="To index.")
+@click.option(
+    "--loop", default=2000, show_default=True, help="Of these, how many the loops take that are compared with."
+)
 @click.option("--runs", default=5, show_default=True)
-@click.option("--lightly", is_flag=True, help="Also LightlyTrain's embed, which must be installed.")
-def speed(photos: Path, nets: tuple[str, ...], images: int, runs: int, lightly: bool) -> None:
+@click.option("--lightly", is_flag=True, help="Also what lightly-embed runs; lightly must be installed.")
+def speed(photos: Path, nets: tuple[str, ...], images: int, loop: int, runs: int, lightly: bool) -> None:
     """Encoding photos: float32 and int8 against torch and against onnxruntime alone."""
     with repeated(photos, images) as folder, tempfile.TemporaryDirectory() as out:
         count = len(list(folder.rglob("*.jpg")))
@@ -111,16 +114,17 @@ def speed(photos: Path, nets: tuple[str, ...], images: int, runs: int, lightly: 
             encoder = export(net, Path(out))
             small = export(net, Path(out), "--int8", "--calibrate", photos, "--force")
             sides: dict[str, tuple[object, ...]] = {
-                "torch eager float32, DataLoader": ("torch_loop", net, folder),
-                "onnxruntime alone, float32": ("onnxruntime_alone", encoder, count),
+                "torch eager float32, DataLoader": ("torch_loop", net, folder, loop),
+                "onnxruntime alone, float32": ("onnxruntime_alone", encoder, loop),
                 "featurestore index, float32": ("indexing", encoder, folder),
-                "onnxruntime alone, int8": ("onnxruntime_alone", small, count),
+                "onnxruntime alone, int8": ("onnxruntime_alone", small, loop),
                 "featurestore index, int8": ("indexing", small, folder),
             }
             if lightly:
-                sides["LightlyTrain embed"] = ("lightly_loop", f"timm/{net}", folder)
-            click.echo(f"\n{net}, {count} photos, {available_cpus()} processors, {runs} runs\n")
-            show(take_turns(runs, sides), "images/s", list(sides)[: 5 if not lightly else 6])
+                sides["lightly-embed"] = ("lightly_embed", net, folder, loop)
+            found = take_turns(runs, sides)
+            click.echo(f"\n{net}, {count} photos, loops of {loop}, {available_cpus()} processors, {runs} runs\n")
+            show(found, "images/s", [name for name in sides if not name.startswith("featurestore")])
 
 
 @cli.command()

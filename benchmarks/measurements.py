@@ -26,7 +26,7 @@ from featurestore.vectors import VectorFile
 BATCH = 32  # of the loops that are compared
 
 
-def torch_loop(net: str, folder: str) -> float:
+def torch_loop(net: str, folder: str, count: str) -> float:
     """Images a second of a DataLoader of one worker a processor, timm's own transform, and the network in eager float32."""
     import timm
     import torch
@@ -34,38 +34,50 @@ def torch_loop(net: str, folder: str) -> float:
 
     from trainers.published import from_timm
 
+    timm_data: Any = timm.data  # it has no types
+    transform = timm_data.create_transform(
+        **timm_data.resolve_model_data_config(timm.create_model(net, pretrained=False))
+    )
+
     class Files(torch.utils.data.Dataset[Any]):
-        def __init__(self) -> None:
-            timm_data: Any = timm.data  # it has no types
-            model = timm.create_model(net, pretrained=False)
-            self.paths = sorted(Path(folder).rglob("*.jpg"))
-            self.transform = timm_data.create_transform(**timm_data.resolve_model_data_config(model))
+        paths = sorted(Path(folder).rglob("*.jpg"))[: int(count)]
 
         def __len__(self) -> int:
             return len(self.paths)
 
         def __getitem__(self, place: int) -> Any:
-            return self.transform(default_loader(str(self.paths[place])))
+            return transform(default_loader(str(self.paths[place])))
 
     torch.set_num_threads(available_cpus())
-    backbone, files = from_timm(net, pretrained=False).backbone, Files()
+    backbone, vectors = from_timm(net, pretrained=False).backbone, []
     began = time.perf_counter()
-    vectors = []
     with torch.inference_mode():
-        for batch in torch.utils.data.DataLoader(files, BATCH, num_workers=available_cpus()):
+        for batch in torch.utils.data.DataLoader(Files(), BATCH, num_workers=available_cpus()):
             vectors.append(torch.nn.functional.normalize(backbone(batch)).numpy())
-    np.concatenate(vectors)
-    return len(files) / (time.perf_counter() - began)
+    return len(np.concatenate(vectors)) / (time.perf_counter() - began)
 
 
-def lightly_loop(net: str, folder: str) -> float:
-    """The same by the embedding command's function of LightlyTrain, where that is installed."""
-    import lightly_train
+def lightly_embed(net: str, folder: str, count: str) -> float:
+    """Images a second of what `lightly-embed` runs: its dataset, its transform and its embed(), with the same network."""
+    import torch
+    from lightly.data import LightlyDataset
+    from lightly.embedding import SelfSupervisedEmbedding
+    from torchvision import transforms
 
-    with tempfile.TemporaryDirectory() as out:
-        began = time.perf_counter()
-        lightly_train.embed(out=f"{out}/vectors.csv", data=folder, checkpoint=net, format="csv", batch_size=BATCH)
-        return len(list(Path(folder).rglob("*.jpg"))) / (time.perf_counter() - began)
+    from featurestore.preprocess import IMAGENET_MEAN, IMAGENET_STD
+    from trainers.published import from_timm
+
+    model = torch.nn.Module()
+    model.backbone = from_timm(net, pretrained=False).backbone
+    steps = [transforms.Resize((224, 224)), transforms.ToTensor(), transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)]
+    names = [str(path.relative_to(folder)) for path in sorted(Path(folder).rglob("*.jpg"))[: int(count)]]
+    dataset = LightlyDataset(folder, transform=transforms.Compose(steps), filenames=names)
+    torch.set_num_threads(available_cpus())
+    began = time.perf_counter()
+    loader = torch.utils.data.DataLoader(dataset, BATCH, num_workers=available_cpus())
+    embedder = SelfSupervisedEmbedding(model, None, None, loader)
+    vectors, _, _ = embedder.embed(loader, device=torch.device("cpu"))
+    return len(vectors) / (time.perf_counter() - began)
 
 
 def onnxruntime_alone(encoder: str, count: str) -> float:
@@ -185,7 +197,7 @@ def warm_search(path: str, connected: str) -> float:
 MEASUREMENTS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        torch_loop, lightly_loop, onnxruntime_alone, indexing, pillow_decode, pillow_resize, preparing, peak_memory, catalog_share, warm_search,
+        torch_loop, lightly_embed, onnxruntime_alone, indexing, pillow_decode, pillow_resize, preparing, peak_memory, catalog_share, warm_search,
     )
 }  # fmt: skip
 
