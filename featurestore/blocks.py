@@ -19,3 +19,13 @@ class Block:
     @property
     def end(self) -> int:
         return self.first + self.rows
+
+
+def covers(blocks: list[Block], rows: int) -> bool:
+    """Whether blocks follow one another without gaps from row 0 to the last of `rows`."""
+    end = 0
+    for block in blocks:
+        if block.first != end or block.rows < 1:
+            return False
+        end = block.end
+    return end == rows

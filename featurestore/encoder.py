@@ -14,7 +14,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from featurestore.cpus import available_cpus
-from featurestore.errors import EncoderCardMissing, EncoderError
+from featurestore.errors import EncoderCardMissing, EncoderError, first_line
 from featurestore.onnxfile import check_whole
 from featurestore.preprocess import Preprocess
 
@@ -42,7 +42,9 @@ class Card:
     method: str  # what trained it
     backbone: str
     branch: str  # which of the method's networks was exported
-    trained_on: dict[str, Any]  # {"count": images, "sha256": of their pixels}; no paths
+    trained_on: dict[
+        str, Any
+    ]  # {"count": images, "sha256": of their pixels, "weights": which published ones}; no paths
     config_hash: str
     featurestore_version: str
 
@@ -63,11 +65,25 @@ class Card:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise EncoderError(f"{path}: its card cannot be read ({error}); export the encoder again") from error
         names = (card.method, card.backbone, card.branch, card.config_hash, card.featurestore_version)
-        if not all(isinstance(name, str) and name.isprintable() and len(name) <= LONGEST_NAME for name in names):
+        if not all(map(_is_name, names)):
             raise EncoderError(
                 f"{path}: its card cannot be read (expected names of up to {LONGEST_NAME} printable characters); export the encoder again"
             )
+        if not _is_origin(card.trained_on):
+            raise EncoderError(
+                f"{path}: its card cannot be read (expected in trained_on a count, and texts of up to {LONGEST_NAME} printable characters); export the encoder again"
+            )
         return card
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable() and len(value) <= LONGEST_NAME
+
+
+def _is_origin(value: object) -> bool:
+    if not isinstance(value, dict) or type(value.get("count")) is not int:
+        return False
+    return all(_is_name(said) for key, said in value.items() if key != "count")
 
 
 def fingerprint(path: str | Path) -> str:
@@ -200,8 +216,6 @@ def _runnable(path: str | Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        lines = "".join(letter if letter.isprintable() else "\n" for letter in str(error)).split("\n")
-        found = next((line for line in lines if line), type(error).__name__)[:200]
         raise EncoderError(
-            f"encoder {str(path)!r}: expected an ONNX file that onnxruntime can run; found: {found}"
+            f"encoder {str(path)!r}: expected an ONNX file that onnxruntime can run; found: {first_line(error)}"
         ) from error

@@ -1,8 +1,8 @@
 """Vectors to and from a Parquet file: with the items they stand for, and with the encoder's fingerprint and card."""
 
 import json
-import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,77 +13,72 @@ from numpy.typing import NDArray
 
 from featurestore.catalog import Batch, Catalog, EncoderRecord, ItemChange
 from featurestore.catalog.records import DETAILS
-from featurestore.errors import DiskError, SourceError
+from featurestore.disk import written_whole
+from featurestore.errors import SourceError
 from featurestore.progress import Listener
 from featurestore.results import ImportReport
+from featurestore.sources.entry import UNFIT, printable
 from featurestore.vectors import VectorFile
-from featurestore.views import View
+from featurestore.views import with_vectors
 
 KEY = b"featurestore"  # of the schema's metadata
 VERSION = 1
 LENGTH_TOLERANCE = 2e-3  # of rows that were rounded to float16
 
 
-def export_vectors(catalog: Catalog, view: View, out: Path, listener: Listener) -> int:
+def export_vectors(catalog: Catalog, folder: Path, encoder: str, out: Path, listener: Listener) -> int:
     """Write the items and vectors of an encoder, whole or not at all; returns how many. Raises DiskError.
 
     Columns: those of items, and `vector`, float32 of fixed length D (float16 is unknown to many readers; the split into bytes
     makes the zeros cost nothing).
     """
-    record = view.items.encoder
-    said = {
-        "version": VERSION,
-        "fingerprint": record.fingerprint,
-        "name": record.name,
-        "dim": record.dim,
-        "card": record.card,
-    }
+    details, vectors = with_vectors(lambda: catalog.details(encoder), folder)
+    record = details.encoder
+    said = {"version": VERSION, "fingerprint": encoder, "name": record.name, "dim": record.dim, "card": record.card}
     schema = pa.schema([*DETAILS, ("vector", pa.list_(pa.float32(), record.dim))], metadata={KEY: json.dumps(said)})
-    part = out.with_name(f"{out.name}.part")
-    listener.start("exporting", len(view.items.rows))
-    details = catalog.details(record.fingerprint)
-    try:
-        with pq.ParquetWriter(
+    listener.start("exporting", details.rows.rows)
+    with (
+        written_whole(out, "free some space or choose another place") as part,
+        pq.ParquetWriter(
             part,
             schema,
             compression="zstd",
             use_dictionary=["label", "split"],
             use_byte_stream_split=["vector.list.element"],
-        ) as writer:
-            for batch in details.reader():
-                rows, *columns = batch.columns
-                vectors = np.asarray(view.vectors[rows.to_numpy()], np.float32)
-                flat = pa.FixedSizeListArray.from_arrays(vectors.ravel(), record.dim)
-                writer.write_batch(pa.record_batch([*columns, flat], schema=schema))
-                listener.advance(len(batch))
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(out)
-    except OSError as error:
-        raise DiskError(
-            f"{out} cannot be written ({error.strerror or error}); free some space or choose another place"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
-    return details.rows
+        ) as writer,
+    ):
+        for batch in details.rows.reader():
+            rows, *columns = batch.columns
+            chosen = np.asarray(vectors[rows.to_numpy()], np.float32)
+            flat = pa.FixedSizeListArray.from_arrays(chosen.ravel(), record.dim)
+            writer.write_batch(pa.record_batch([*columns, flat], schema=schema))
+            listener.advance(len(batch))
+    return details.rows.rows
 
 
-def read_origin(path: Path) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What made the vectors of a file."""
+
+    fingerprint: str
+    name: str
+
+
+def read_origin(path: Path) -> Origin:
     """Say which encoder made the vectors of a file of `export_vectors`. Raises SourceError when it is none."""
     try:
-        said = (pq.read_schema(path).metadata or {}).get(KEY)
-    except (OSError, pa.ArrowException) as error:
-        raise SourceError(f"{path}: expected a Parquet file of export-vectors; found: {error}") from error
-    if said is None:
+        schema = pq.read_schema(path)
+        said = json.loads((schema.metadata or {})[KEY])
+        version, fingerprint, name = int(said["version"]), str(said["fingerprint"]), printable(str(said["name"]))
+    except KeyError:
         raise SourceError(
             f"{path}: expected a Parquet file of export-vectors, found one that does not say which encoder made its vectors"
-        )
-    origin: dict[str, Any] = json.loads(said)
-    if origin["version"] > VERSION:
-        raise SourceError(
-            f"{path}: written by a newer featurestore (version {origin['version']}); upgrade featurestore"
-        )
-    return origin
+        ) from None
+    except (OSError, pa.ArrowException, ValueError, TypeError, RecursionError) as error:
+        raise SourceError(f"{path}: expected a Parquet file of export-vectors; found: {error}") from error
+    if version > VERSION:
+        raise SourceError(f"{path}: written by a newer featurestore (version {version}); upgrade featurestore")
+    return Origin(fingerprint, name)
 
 
 def import_vectors(
@@ -126,12 +121,10 @@ def _batches(
     path: Path, record: EncoderRecord, listener: Listener
 ) -> Iterator[tuple[list[dict[str, Any]], NDArray[np.float32]]]:
     seen: set[str] = set()
+    names = [field.name for field in DETAILS if field.name != "id"]
     try:
         source = pq.ParquetFile(path)
-        names = [field.name for field in DETAILS if field.name != "id"]
-        missing = {*names, "vector"} - set(source.schema_arrow.names)
-        if missing:
-            raise SourceError(f"{path}: expected the columns of export-vectors; missing: {', '.join(sorted(missing))}")
+        _check_columns(path, source.schema_arrow, names)
         listener.start("importing", source.metadata.num_rows)
         for batch in source.iter_batches(4096, columns=[*names, "vector"]):
             table = pa.Table.from_batches([batch])
@@ -139,7 +132,7 @@ def _batches(
             vectors = _unit(path, table["vector"], record.dim)
             for item in items:
                 text = item["path"]
-                if not text or not item["sha256"] or any(ord(c) < 32 for c in text) or text in seen:
+                if not text or not item["sha256"] or UNFIT.search(text) or text in seen:
                     raise SourceError(
                         f"{path}: an item has no path or sha256, a path with control characters, or that of another item: {text!r}; nothing of its batch was taken"
                     )
@@ -148,6 +141,16 @@ def _batches(
             listener.advance(len(items))
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{path}: cannot be read: {error}; export it again") from error
+
+
+def _check_columns(path: Path, schema: pa.Schema, names: list[str]) -> None:
+    missing = {*names, "vector"} - set(schema.names)
+    if missing:
+        raise SourceError(f"{path}: expected the columns of export-vectors; missing: {', '.join(sorted(missing))}")
+    kind = schema.field("vector").type
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not lists or not pa.types.is_floating(kind.value_type):
+        raise SourceError(f"{path}: expected vectors as lists of floats, found {kind}; export it again")
 
 
 def _unit(path: Path, column: pa.ChunkedArray, dim: int) -> NDArray[np.float32]:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -42,19 +41,24 @@ def find_files(sources: Sequence[str | Path], listener: Listener) -> Found:
     """Look through all sources; raises SourceError when one is missing or all are without an image."""
     listener.start("looking for images", None)
     opened = [open_source(source) for source in sources]
-    files, unlisted = Spool(FOUND), []
-    for entry in chain.from_iterable(opened):
-        if isinstance(entry, Failure):
-            unlisted.append(entry)
-        else:
-            files.add((files.rows, entry.path, entry.label, entry.split, entry.size, entry.mtime_ns))
+    files, unlisted, claims = Spool(FOUND), dict[str, Failure](), list[Claim]()
+    for source in opened:
+        before = files.rows
+        for entry in source:
+            if isinstance(entry, Failure):
+                unlisted[entry.path] = entry
+            else:
+                files.add((files.rows, entry.path, entry.label, entry.split, entry.size, entry.mtime_ns))
+        if (
+            source.prefix is not None and files.rows > before
+        ):  # one without any image claims nothing: a drive may be missing
+            claims.append(Claim(source.prefix, source.within_containers))
     if not files.rows:
         hints = "".join(f"; {source.hint}" for source in opened if source.hint)
         raise SourceError(
             f"no image found in {', '.join(map(str, sources))}; expected files such as .jpg, .png, .webp or .tif; nothing was changed{hints}"
         )
-    claims = [Claim(source.prefix, source.within_containers) for source in opened if source.prefix is not None]
-    return Found(files, len(opened) > 1, unlisted, claims)
+    return Found(files, len(opened) > 1, list(unlisted.values()), claims)
 
 
 @dataclass
@@ -76,6 +80,7 @@ class Indexing:
     vectors: list[NDArray[np.float32]] = field(default_factory=list)
     changes: list[ItemChange] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    unencoded: list[tuple[str, str]] = field(default_factory=list)
     encoded: int = 0
 
     def run(self, found: Found) -> IndexReport:
@@ -177,7 +182,8 @@ class Indexing:
             pixels[place] = prepared.pixels
         for (todo, prepared), vector in zip(batch, unit_rows(self.encoder.encode(pixels)[: len(batch)]), strict=True):
             if np.isnan(vector).any():
-                self._fail(todo.path, "the encoder gave a vector that is zero or not finite")
+                self.unencoded.append((todo.path, "the encoder gave a vector that is zero or not finite"))
+                self.counts["failed"] += 1
                 continue
             new_to_store = (
                 todo.id is None or todo.removed or todo.sha256 == prepared.sha256
@@ -199,13 +205,12 @@ class Indexing:
             if self.waiting:
                 self._encode_waiting()
             blocks = [self.file.append(np.stack(self.vectors), self.rows)] if self.vectors else []
-            if self.changes or self.failures:
+            if self.changes or self.failures or self.unencoded:
                 rows = self.rows + len(self.vectors)
-                self.catalog.commit(
-                    self.encoder.fingerprint, Batch(self.changes, self.failures, blocks, self.next_item, rows)
-                )
+                batch = Batch(self.changes, self.failures, blocks, self.next_item, rows, self.unencoded)
+                self.catalog.commit(self.encoder.fingerprint, batch)
                 self.rows = rows
-            self.changes, self.vectors, self.failures = [], [], []
+            self.changes, self.vectors, self.failures, self.unencoded = [], [], [], []
 
 
 @contextmanager

@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 from featurestore.catalog import EncoderRecord
+from featurestore.disk import written_whole
 from featurestore.encoder import Encoder, fingerprint
-from featurestore.errors import DiskError, StoreCorrupt, StoreError
-from featurestore.vectors import sync_file, sync_folder
+from featurestore.errors import StoreCorrupt, StoreError
 
 
 class KeptEncoders:
@@ -41,17 +41,7 @@ class KeptEncoders:
         path = self.path(encoder.fingerprint)
         if path.exists() and fingerprint(path) == encoder.fingerprint:
             return
-        part = path.with_suffix(".part")
-        try:
+        with written_whole(path, "free some space and run the same command again") as part:
             shutil.copyfile(encoder.path, part)
             if fingerprint(part) != encoder.fingerprint:
                 raise StoreError(f"{encoder.path} changed while it was being read; run the command again")
-            sync_file(part)
-            part.replace(path)
-            sync_folder(path.parent)
-        except OSError as error:
-            raise DiskError(
-                f"{path}: the encoder could not be copied ({error.strerror}); free some space and run the same command again"
-            ) from error
-        finally:
-            part.unlink(missing_ok=True)

@@ -48,4 +48,6 @@ def _try(handle: int) -> bool:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        raise DiskError(f"its file system has no locks ({error.strerror}); keep the store on a local disk") from error
     return True

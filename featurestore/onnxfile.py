@@ -19,26 +19,32 @@ OP_TYPE = 4  # of a node
 EXTERNAL_DATA, DATA_LOCATION = 13, 14  # of a tensor
 DAMAGED = "no ONNX, or a file that was cut off or damaged"
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # kinds of fields on the wire
+DEEPEST = 100  # messages within messages: protobuf reads no more
 
 
 def check_whole(data: bytes) -> None:
     """Raise EncoderError when an ONNX file is cut off, or names a second file: weights, or a graph compiled elsewhere."""
-    todo = [("model", 0, len(data))]
-    while todo:
-        message, start, end = todo.pop()
-        for number, kind, value, stop in _fields(data, start, end):
-            if message == "tensor" and (number == EXTERNAL_DATA or (number == DATA_LOCATION and value != 0)):
-                raise EncoderError("weights in a second file, which the fingerprint would not cover")
-            if message == "node" and number == OP_TYPE and data[value:stop] == b"EPContext":
-                raise EncoderError("a graph compiled for one machine, which may lie in a second file")
-            if kind == BYTES and number in MESSAGES[message]:
-                todo.append((MESSAGES[message][number], value, stop))
+    _check(data, "model", 0, len(data), 0)
+
+
+def _check(data: bytes, message: str, start: int, end: int, depth: int) -> None:
+    if depth > DEEPEST:
+        raise EncoderError(DAMAGED)
+    for number, kind, value, stop in _fields(data, start, end):
+        if message == "tensor" and (number == EXTERNAL_DATA or (number == DATA_LOCATION and value != 0)):
+            raise EncoderError("weights in a second file, which the fingerprint would not cover")
+        if message == "node" and number == OP_TYPE and data[value:stop] == b"EPContext":
+            raise EncoderError("a graph compiled for one machine, which may lie in a second file")
+        if kind == BYTES and number in MESSAGES[message]:
+            _check(data, MESSAGES[message][number], value, stop, depth + 1)
 
 
 def _fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Yield number, kind, and value or first place, and end of each field between two places of a file."""
     while start < end:
         tag, start = _varint(data, start, end)
+        if tag >> 32:
+            raise EncoderError(DAMAGED)  # protobuf would drop these bits, and read a field that we had not seen
         number, kind, value = tag >> 3, tag & 7, start
         if kind == VARINT:
             value, start = _varint(data, start, end)

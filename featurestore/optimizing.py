@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featurestore.blocks import covers
 from featurestore.catalog import Catalog, EncoderRecord
 from featurestore.errors import StoreCorrupt
 from featurestore.progress import Listener
@@ -28,17 +30,16 @@ def optimize(catalog: Catalog, store: Path, listener: Listener) -> OptimizeRepor
         kept, dropped = kept + len(items.rows), dropped + record.rows - len(items.rows)
         if len(items.rows) < record.rows:
             listener.start(f"checking the vectors of {record.name}", record.rows)
-            damaged = VectorFile(folder / record.file, record.dim).damaged(
-                catalog.blocks(record.fingerprint), listener.advance
-            )
-            if damaged:
+            _, blocks = catalog.blocks(record.fingerprint)
+            file = VectorFile(folder / record.file, record.dim)
+            if not covers(blocks, record.rows) or file.damaged(blocks, listener.advance):
                 raise StoreCorrupt(
-                    f"{folder / record.file}: {len(damaged)} blocks are damaged; nothing was changed: featurestore verify {store} --repair first"
+                    f"{file.path}: not what its checksums say; nothing was changed: featurestore verify {store} --repair first"
                 )
             record = move_rows(catalog, folder, record, items.rows, items.ids)
         for unneeded in leftovers(folder, record):
             unneeded.unlink()
-    for part in (store / "encoders").glob("*.part"):
+    for part in [*(store / "encoders").glob("*.part"), *store.glob("*.part*")]:
         part.unlink()
     catalog.rewrite()
     return OptimizeReport(kept, dropped, before, size(store))
@@ -59,9 +60,9 @@ def move_rows(
     """Give an encoder a new vector file with just these rows, ascending, of these items; the old file stays where it is."""
     generation = re.search(r"-(\d+)\.f16$", record.file)
     name = f"{record.fingerprint[:16]}-{int(generation[1]) + 1 if generation else 2}.f16"
-    blocks = VectorFile(folder / record.file, record.dim).copy(rows, record.rows, folder / name)
+    blocks = VectorFile(folder / record.file, record.dim).copy(rows, folder / name)
     catalog.publish_vectors(record.fingerprint, name, rows, items, blocks)
-    return EncoderRecord(record.fingerprint, record.name, record.dim, len(rows), name, record.card)
+    return replace(record, rows=len(rows), file=name)
 
 
 def leftovers(folder: Path, record: EncoderRecord) -> Iterator[Path]:

@@ -20,7 +20,7 @@ from featurestore.sources import Failure, ImageFile, read
 
 __all__ = ["Prepared", "Same", "available_cpus", "prepare", "prepare_all"]
 
-AHEAD = 32  # images a thread may be ahead of the consumer: as many as are encoded at once
+AHEAD = 32  # images, for each thread, that may wait for the consumer
 LONGEST_WAIT = 0.5  # seconds; some systems hear of Ctrl-C only between two waits
 LAST_WAIT = 1.0  # seconds for threads to end their image when the consumer stops; those that do not are left behind
 
@@ -49,7 +49,7 @@ def prepare(file: ImageFile, record: Preprocess, known_sha256: str | None = None
     A file whose bytes have the hash `known_sha256` is not decoded. Whatever goes wrong is a Failure.
     """
     try:
-        data = read(file.path)
+        data = read(file.path, file.mtime_ns)
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 == known_sha256:
             return Same(file)

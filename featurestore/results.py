@@ -71,6 +71,7 @@ class Finding:
     safe: str  # what is not touched by it
     repair: str  # what `verify --repair` does about it, or has done
     damage: bool = True  # False: harmless, and a later command sees to it
+    repaired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ class VerifyReport:
 
     @property
     def damaged(self) -> bool:
-        return any(finding.damage for finding in self.findings)
+        """Whether there is damage that was not repaired."""
+        return any(finding.damage and not finding.repaired for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
         return {"damaged": self.damaged, **asdict(self)}

@@ -1,6 +1,8 @@
 """Rows on disk instead of in memory: written in batches, read from the start as often as needed, gone with the object."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -37,12 +39,8 @@ class Spool:
         self._write(batch)
 
     def _write(self, batch: pa.RecordBatch) -> None:
-        try:
+        with _room():
             self._writer.write_batch(batch)
-        except OSError as error:
-            raise DiskError(
-                f"the list of files could not be written to {tempfile.gettempdir()} ({error.strerror}); free some space there, or set TMPDIR"
-            ) from error
 
     def _flush(self) -> None:
         if self._waiting:
@@ -54,6 +52,17 @@ class Spool:
     def reader(self) -> pa.RecordBatchReader:
         """Read all rows from the start; nothing more can be written."""
         self._flush()
-        self._writer.close()
-        self._file.seek(0)
+        with _room():
+            self._writer.close()
+            self._file.seek(0)
         return pa.ipc.open_stream(self._file)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(
+            f"the list of files could not be written to {tempfile.gettempdir()} ({error.strerror or error}); free some space there, or set TMPDIR"
+        ) from error

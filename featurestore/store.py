@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featurestore import images, index, preprocess
-from featurestore.blocks import Block
 from featurestore.catalog import PART, Catalog, EncoderRecord, no_such_encoder
 from featurestore.catalog.schema import SCHEMA_VERSION
+from featurestore.disk import sync_folder
 from featurestore.encoder import Encoder, fingerprint
 from featurestore.errors import (
     DiskError,
@@ -45,7 +45,7 @@ from featurestore.results import (
     VerifyReport,
 )
 from featurestore.sources import Failure, read
-from featurestore.vectors import VectorFile, sync_folder, unit_rows
+from featurestore.vectors import VectorFile, unit_rows
 from featurestore.verifying import Verification
 from featurestore.views import Moment, Views
 
@@ -100,14 +100,9 @@ class FeatureStore:
     def _migrate(self) -> None:
         """Bring the catalog to the present schema, with checksums of the vectors as they are."""
 
-        def seal(record: EncoderRecord) -> list[Block]:
-            file = self._vector_file(record)
-            file.check(record.rows)
-            return file.seal(0, record.rows)
-
         with self._writing():
             if self._catalog.check() < SCHEMA_VERSION:  # no other process was quicker
-                self._catalog.rewrite(seal)
+                self._catalog.rewrite(lambda record: self._vector_file(record).seal(record.rows))
 
     # -- index
 
@@ -129,9 +124,12 @@ class FeatureStore:
         encoder = self._encoder_to_index_with()
         by_file = None if labels in ("none", "folders") else read_labels(labels)
         listener = listener or Listener()
-        found = find_files(sources, listener)
+        is_new = not (self.path / "catalog.duckdb").exists()
+        found = find_files(sources, listener) if is_new else None  # a source without images creates nothing
         self._create()
         with self._writing():
+            if found is None or self._catalog.encoders():  # only a list made under the lock tells what has vanished
+                found = find_files(sources, listener)
             self._keep_encoder(encoder)
             report = Indexing(
                 self._catalog, self.path / "vectors", encoder, labels == "folders", workers, image_seconds, listener
@@ -144,13 +142,13 @@ class FeatureStore:
         try:
             for part in (self.path, self.path / "vectors", self.path / "encoders"):
                 part.mkdir(parents=True, exist_ok=True)
+            sync_folder(self.path.parent)
         except OSError as error:
             raise DiskError(
                 f"store {str(self.path)!r} cannot be created: {error.strerror}; choose another place"
             ) from error
         with self._writing():
             self._catalog.create()
-        sync_folder(self.path)
 
     def _encoder_to_index_with(self) -> Encoder:
         if self._given is not None:
@@ -301,9 +299,11 @@ class FeatureStore:
                     f"{file}: none of its {len(given.lines)} paths is an item of the store, the first: {first.written!r}, taken as "
                     f"{first.meant[0]}; give absolute paths, or paths relative to the file"
                 )
-            hits = [(path, line) for path, line in zip(found, given.lines, strict=True) if path is not None]
-            splits = [line.split for _, line in hits] if given.has_splits else None
-            self._catalog.set_labels([path for path, _ in hits], [line.label for _, line in hits], splits)
+            hits = {
+                path: line for path, line in zip(found, given.lines, strict=True) if path is not None
+            }  # the last counts
+            splits = [line.split for line in hits.values()] if given.has_splits else None
+            self._catalog.set_labels(list(hits), [line.label for line in hits.values()], splits)
         unknown = {line.written for path, line in zip(found, given.lines, strict=True) if path is None}
         return LabelReport(len(hits), tuple(sorted(unknown)))
 
@@ -328,10 +328,10 @@ class FeatureStore:
     def delete(self, where: str, dry_run: bool = False, seconds: float = 30.0) -> int:
         """Forget the items for which `where` holds, with their labels and vectors; returns how many. Their files stay as they are.
 
-        The next `index` of their source adds them again, as new items. Raises QueryError.
+        Items that vanished are looked at too, which `removed_at IS NOT NULL` tells. The next `index` of their source adds them again, as new items. Raises QueryError.
         """
         with nullcontext() if dry_run else self._writing():
-            ids = self._catalog.choose(where, seconds)
+            ids = self._catalog.choose(where, seconds, vanished=True)
             if len(ids) and not dry_run:
                 self._catalog.delete(ids)
         return len(ids)
@@ -361,9 +361,10 @@ class FeatureStore:
         self, out: str | Path, encoder: str | Path | None = None, listener: Listener | None = None
     ) -> int:
         """Write the items of an encoder with their vectors into a Parquet file; returns how many. Raises DiskError."""
-        moment = self._views.now()
-        view = moment.view(self._record(encoder, moment).fingerprint)
-        return export_vectors(self._catalog, view, Path(out), listener or Listener())
+        record = self._record(encoder, self._views.now())
+        return export_vectors(
+            self._catalog, self.path / "vectors", record.fingerprint, Path(out), listener or Listener()
+        )
 
     def import_vectors(self, file: str | Path, listener: Listener | None = None) -> ImportReport:
         """Add the items and vectors of a file of `export_vectors`; paths that have a vector here keep theirs.
@@ -371,17 +372,17 @@ class FeatureStore:
         The store must know the encoder that made them, or be opened with it. Raises SourceError, EncoderNotInStore.
         """
         origin = read_origin(Path(file))
-        given = self._given
-        if given is not None and given.fingerprint == origin["fingerprint"]:
+        given = self._given if self._given is not None and self._given.fingerprint == origin.fingerprint else None
+        if given is not None:
             self._create()
-        elif origin["fingerprint"] not in {r.fingerprint for r in self._catalog.encoders()}:
+        elif origin.fingerprint not in {r.fingerprint for r in self._catalog.encoders()}:
             raise EncoderNotInStore(
-                f"{file}: its vectors were made by {origin['name']}, which this store does not know; give that file: --encoder encoder.onnx"
+                f"{file}: its vectors were made by {origin.name}, which this store does not know; give that file: --encoder encoder.onnx"
             )
         with self._writing():
-            if given is not None and given.fingerprint == origin["fingerprint"]:
+            if given is not None:
                 self._keep_encoder(given)
-            [record] = [r for r in self._catalog.encoders() if r.fingerprint == origin["fingerprint"]]
+            [record] = [r for r in self._catalog.encoders() if r.fingerprint == origin.fingerprint]
             return import_vectors(self._catalog, self.path / "vectors", record, Path(file), listener or Listener())
 
     # -- encoders

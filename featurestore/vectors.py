@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterable
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.blocks import Block
+from featurestore.disk import sync_folder, written_whole
 from featurestore.errors import DiskError, StoreCorrupt
 
 BLOCK_ROWS = 16_384  # rows under one checksum, where many are written at a time
@@ -71,73 +74,46 @@ class VectorFile:
             return np.empty((0, self.dim), np.float16)
         return np.memmap(self.path, dtype="<f2", mode="r", shape=(committed, self.dim))
 
-    def seal(self, first: int, end: int) -> list[Block]:
-        """Give the checksums of rows `first` to `end` - 1 as they lie on the disk, in blocks of BLOCK_ROWS."""
+    def seal(self, end: int) -> list[Block]:
+        """Give the checksums of rows 0 to `end` - 1 as they lie on the disk, of those that are there, in blocks of BLOCK_ROWS."""
+        end = min(end, self.held())
+        if not end:
+            return []
         with self.path.open("rb") as file:
-            file.seek(first * self._row_bytes)
-            return [
-                Block.of(start, n, file.read(n * self._row_bytes))
-                for start in range(first, end, BLOCK_ROWS)
-                if (n := min(BLOCK_ROWS, end - start))
-            ]
+            lengths = [min(BLOCK_ROWS, end - start) for start in range(0, end, BLOCK_ROWS)]
+            return [Block.of(n * BLOCK_ROWS, rows, file.read(rows * self._row_bytes)) for n, rows in enumerate(lengths)]
 
     def damaged(self, blocks: Iterable[Block], tick: Callable[[int], None] = lambda rows: None) -> list[Block]:
-        """Read all blocks and give those whose bytes are not there or not those of their checksum; `tick` hears of rows done.
-
-        Raises DiskError when the disk cannot be read.
-        """
+        """Read all blocks and give those that are not there, cannot be read, or have another checksum; `tick` hears of rows done."""
         bad = []
-        try:
-            with self.path.open("rb") as file:
-                for block in blocks:
-                    file.seek(block.first * self._row_bytes)
-                    if Block.of(block.first, block.rows, file.read(block.rows * self._row_bytes)) != block:
-                        bad.append(block)
-                    tick(block.rows)
-        except FileNotFoundError:
-            return list(blocks)
-        except OSError as error:
-            raise DiskError(f"{self.path}: cannot be read ({error.strerror}); check the disk") from error
+        for block in blocks:
+            try:
+                with self.path.open("rb") as file:
+                    whole = Block.of(block.first, block.rows, self._read(file, block.first, block.rows)) == block
+            except OSError:  # a bad sector, or no file
+                whole = False
+            if not whole:
+                bad.append(block)
+            tick(block.rows)
         return bad
 
-    def copy(self, rows: NDArray[np.int64], committed: int, to: Path) -> list[Block]:
+    def copy(self, rows: NDArray[np.int64], to: Path) -> list[Block]:
         """Write some of the rows, ascending, into a new file, whole or not at all; returns its checksums.
 
-        Raises DiskError when it cannot be written.
+        Read in runs and not through a map: what is left out may lie on bad sectors. Raises DiskError.
         """
-        vectors = self.open(committed)
-        part = to.with_name(f"{to.name}.part")
         blocks = []
-        try:
-            with part.open("wb") as file:
-                for start in range(0, len(rows), BLOCK_ROWS):
-                    chosen = rows[start : start + BLOCK_ROWS]
-                    data = vectors[chosen].tobytes()
-                    file.write(data)
-                    blocks.append(Block.of(start, len(chosen), data))
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(to)
-            sync_folder(to.parent)
-        except OSError as error:
-            raise DiskError(
-                f"{to}: {len(rows)} vectors could not be written ({error.strerror}); nothing was changed: free some space and run the same command again"
-            ) from error
-        finally:
-            part.unlink(missing_ok=True)
+        advice = "nothing was changed: free some space and run the same command again"
+        old: BinaryIO = self.path.open("rb") if len(rows) else BytesIO()
+        with old, written_whole(to, advice) as part, part.open("wb") as new:
+            for start in range(0, len(rows), BLOCK_ROWS):
+                chosen = rows[start : start + BLOCK_ROWS]
+                runs = np.split(chosen, np.flatnonzero(np.diff(chosen) != 1) + 1)
+                data = b"".join(self._read(old, int(run[0]), len(run)) for run in runs)
+                new.write(data)
+                blocks.append(Block.of(start, len(chosen), data))
         return blocks
 
-
-def sync_file(path: Path) -> None:
-    """Flush a file's content to the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries, so that a new file's name survives a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    def _read(self, file: BinaryIO, first: int, rows: int) -> bytes:
+        file.seek(first * self._row_bytes)
+        return file.read(rows * self._row_bytes)

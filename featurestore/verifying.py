@@ -1,16 +1,20 @@
 """Reading every byte of a store: what is wrong, what that puts at risk, and putting it right."""
 
+import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 
-from featurestore.blocks import Block
+from featurestore.blocks import Block, covers
 from featurestore.catalog import Catalog, EncoderRecord
+from featurestore.disk import sync_file, sync_folder
 from featurestore.encoder import fingerprint
-from featurestore.errors import EncoderError, StoreCorrupt, StoreNotFound
+from featurestore.errors import DiskError, EncoderError, StoreCorrupt, StoreNotFound
 from featurestore.kept import KeptEncoders
 from featurestore.optimizing import leftovers, move_rows
 from featurestore.progress import Listener
@@ -48,60 +52,62 @@ class Verification:
             return  # nothing could be saved of it
         contradictions = self.catalog.contradictions()
         if contradictions and self.mend:
+            self._keep(self.store / "catalog.duckdb", copy=True)
             self.catalog.settle()
         for text in contradictions:
             yield Finding(
-                "catalog.duckdb",
-                text,
-                "all other items, with their labels and vectors",
-                "makes the catalog agree with itself",
-            )
+                "catalog.duckdb", text, "all other items, with their labels and vectors",
+                "keeps a copy in damaged/ and makes the catalog agree with itself", repaired=self.mend,
+            )  # fmt: skip
         records = self.catalog.encoders()
         self.listener.start("reading vectors", sum(record.rows for record in records))
         for record in records:
-            yield from self._vectors(record)
+            yield from self._vectors(record.fingerprint)
             yield from self._encoder(record)
-        yield from self._strangers(self.catalog.encoders())
+        yield from self._strangers()
 
     def _catalog_damage(self, problem: str) -> Finding:
         safe = "vectors and encoders; of items and labels whatever lies outside the damaged blocks"
-        repair = "moves the catalog to damaged/ and saves what can be read of it; items that cannot are encoded again by the next index, labels of theirs that came from a file are to be given again"
+        repair = "keeps the catalog in damaged/ and saves what can be read of it; items that cannot are encoded again by the next index, labels of theirs that came from a file are to be given again"
         if self.mend:
+            catalog = self.store / "catalog.duckdb"
             try:
-                lost = self.catalog.salvage(self._move_aside(self.store / "catalog.duckdb"))
-                repair = "moved it to damaged/ and saved all but " + (
-                    ", ".join(f"{n} rows of {table}" for table, n in lost.items() if n) or "columns that are found anew"
+                lost = self.catalog.salvage(lambda: self._keep(catalog, with_log=True))
+                repair = "kept it in damaged/; saved all but " + (
+                    ", ".join(f"{n} {what}" for what, n in lost.items()) or "what can be told from the rest"
                 )
             except (StoreCorrupt, StoreNotFound):
-                for path in sorted((self.store / "vectors").glob("*.f16*")):
-                    self._move_aside(path)
+                for path in [*sorted((self.store / "vectors").glob("*.f16*")), catalog]:
+                    self._keep(path, with_log=True)
+                    path.unlink(missing_ok=True)
                 repair = "nothing could be read of it: moved it to damaged/, with the vectors, which cannot be told apart without it; index again"
-        return Finding("catalog.duckdb", problem, safe, repair)
+        return Finding("catalog.duckdb", problem, safe, repair, repaired=self.mend)
 
-    def _vectors(self, record: EncoderRecord) -> Iterator[Finding]:
-        folder = self.store / "vectors"
-        file = VectorFile(folder / record.file, record.dim)
+    def _vectors(self, encoder: str) -> Iterator[Finding]:
+        record, blocks = self.catalog.blocks(encoder)
+        file = VectorFile(self.store / "vectors" / record.file, record.dim)
         place = f"vectors/{record.file}"
-        blocks = self.catalog.blocks(record.fingerprint)
-        if not _cover(blocks, record.rows):
+        if not covers(blocks, record.rows):
             if self.mend:
-                blocks = file.seal(0, min(record.rows, file.held()))
+                blocks = file.seal(record.rows)
                 self.catalog.set_blocks(record.fingerprint, blocks)
             yield Finding(
                 place, "its checksums are not those of its rows", "the vectors, as far as that can be told without checksums",
-                "takes the checksums anew from the file as it is",
+                "takes the checksums anew from the file as it is", repaired=self.mend,
             )  # fmt: skip
         damaged = file.damaged(blocks, self._tick)
-        self.bytes += 2 * record.dim * record.rows
         if not damaged and file.held() < record.rows:
             damaged = [Block(file.held(), record.rows - file.held(), "")]  # rows without checksums that are missing
-        if damaged:
+        if damaged and self.catalog.blocks(encoder)[0].file != record.file:
+            yield from self._vectors(encoder)  # `optimize` has put another file in its place
+        elif damaged:
             yield self._damaged_vectors(record, damaged, place)
-        elif file.held() > record.rows:
+        elif file.held() > self.catalog.blocks(encoder)[0].rows:
             yield Finding(
-                place, f"{file.held() - record.rows} rows behind the last that counts, left by a run that was cut off",
+                place, f"{file.held() - record.rows} rows behind the last that counts, left by a run that was cut off, or just being written",
                 "everything", "nothing: the next index writes over them", damage=False,
             )  # fmt: skip
+        self.bytes += 2 * record.dim * record.rows
 
     def _tick(self, rows: int) -> None:
         self.vectors += rows
@@ -120,20 +126,13 @@ class Verification:
         )
         repair = "writes the whole vectors into a new file and moves the damaged one to damaged/; the other items are encoded again by the next index"
         if self.mend:
-            held = VectorFile(old, record.dim).held()
-            readable = whole & (items.rows < held)
-            move_rows(
-                self.catalog,
-                old.parent,
-                replace(record, rows=min(record.rows, held)),
-                items.rows[readable],
-                items.ids[readable],
-            )
-            if old.exists():
-                repair = (
-                    f"moved it to {self._move_aside(old)}; index again: the items without a vector are encoded anew"
-                )
-        return Finding(place, problem, f"items, labels and the vectors of {np.count_nonzero(whole)} items", repair)
+            repair = f"kept it as {self._keep(old)}; index again: the items without a vector are encoded anew"
+            readable = whole & (items.rows < VectorFile(old, record.dim).held())
+            move_rows(self.catalog, old.parent, record, items.rows[readable], items.ids[readable])
+            old.unlink(missing_ok=True)
+        return Finding(
+            place, problem, f"items, labels and the vectors of {np.count_nonzero(whole)} items", repair, repaired=self.mend
+        )  # fmt: skip
 
     def _encoder(self, record: EncoderRecord) -> Iterator[Finding]:
         path = self.encoders.path(record.fingerprint)
@@ -142,50 +141,61 @@ class Verification:
         give = f"put the encoder {record.name} back, or give it: featurestore index {self.store} SOURCE --encoder encoder.onnx"
         try:
             found = fingerprint(path)
-        except EncoderError:
-            yield Finding(place, "the encoder's file is missing", safe, f"nothing: {give}")
+        except EncoderError as error:
+            yield Finding(
+                place, "the encoder's file is missing" if not path.exists() else str(error), safe, f"nothing: {give}"
+            )
             return
         if found != record.fingerprint:
             repair = f"moves it to damaged/; then {give}"
             if self.mend:
-                repair = f"moved it to {self._move_aside(path)}; {give}"
+                repair = f"moved it to {self._keep(path)}; {give}"
+                path.unlink()
             yield Finding(place, f"not the file that made the vectors: its SHA-256 is {found[:16]}…", safe, repair)
 
-    def _strangers(self, records: list[EncoderRecord]) -> Iterator[Finding]:
-        unneeded = [path for record in records for path in leftovers(self.store / "vectors", record)]
+    def _strangers(self) -> Iterator[Finding]:
+        files = sorted((self.store / "vectors").glob("*.f16*"))  # before the encoders: a writer may add one meanwhile
+        records = self.catalog.encoders()
         parts = [path for folder in (self.store, self.encoders.folder) for path in sorted(folder.glob("*.part*"))]
+        unneeded = [path for record in records for path in leftovers(self.store / "vectors", record)]
         for path in dict.fromkeys([*unneeded, *parts]):
             yield Finding(
-                str(path.relative_to(self.store)), "left by a run that was cut off", "everything", "nothing: the next optimize removes it", damage=False
+                str(path.relative_to(self.store)), "left by a run that was cut off, or just being written",
+                "everything", "nothing: the next optimize removes it", damage=False,
             )  # fmt: skip
         known = {record.fingerprint[:16] for record in records}
-        for path in sorted((self.store / "vectors").glob("*.f16")):
+        for path in files:
             if path.name[:16] not in known:
                 yield Finding(
                     f"vectors/{path.name}", "vectors of an encoder that the catalog does not know", "everything else",
-                    "nothing: a catalog from before may know it", damage=True,
+                    "nothing: a catalog from before may know it",
                 )  # fmt: skip
 
-    def _move_aside(self, path: Path) -> Path:
-        """Move a file into damaged/, under a name that was not there before."""
+    def _keep(self, path: Path, copy: bool = False, with_log: bool = False) -> Path:
+        """Keep a file in damaged/ under a name of its own; with `copy` also when what has its name now is changed in place."""
         folder = self.store / "damaged"
-        folder.mkdir(exist_ok=True)
-        to = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{path.name}"
-        number = 1
-        while to.exists():
-            number += 1
-            to = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{number}-{path.name}"
-        for suffix in ("", ".wal"):
-            if Path(f"{path}{suffix}").exists():
-                Path(f"{path}{suffix}").rename(f"{to}{suffix}")
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        try:
+            folder.mkdir(exist_ok=True)
+            to = next(p for n in count(1) if not (p := folder / f"{stamp}-{n}-{path.name}").exists())
+            if path.exists():
+                _link(path, to, copy)
+            log = Path(f"{path}.wal")
+            if with_log and log.exists():
+                log.rename(f"{to}.wal")
+            sync_folder(folder)
+        except OSError as error:
+            raise DiskError(
+                f"{folder}: {path.name} could not be kept there ({error.strerror}); nothing was changed: free some space and run the same command again"
+            ) from error
         return to
 
 
-def _cover(blocks: list[Block], rows: int) -> bool:
-    """Whether blocks follow one another without gaps from row 0 to the last."""
-    end = 0
-    for block in blocks:
-        if block.first != end or block.rows < 1:
-            return False
-        end = block.end
-    return end == rows
+def _link(path: Path, to: Path, copy: bool) -> None:
+    """Give a file a second name; where the disk knows no such thing, a copy."""
+    if not copy:
+        with suppress(OSError):
+            to.hardlink_to(path)
+            return
+    shutil.copyfile(path, to)
+    sync_file(to)

@@ -1,17 +1,23 @@
 """What searches read: items and vectors of an encoder as they were at one moment, kept until the catalog changes."""
 
+import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.catalog import Catalog, Contents
+from featurestore.catalog import Catalog, Contents, Details
 from featurestore.errors import StoreCorrupt
 from featurestore.vectors import VectorFile
 
 FILTERS_KEPT = 64
+CHANGING = re.compile(
+    r"now|random|uuid|current|today|transaction|localtime", re.IGNORECASE
+)  # what another answer may come of next time
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,25 @@ class View:
         return np.searchsorted(self.items.rows, rows)
 
 
+T = TypeVar("T", Contents, Details)
+
+
+def with_vectors(read: Callable[[], T], folder: Path) -> tuple[T, NDArray[np.float16]]:
+    """Read from the catalog, and map the vectors of the file that it names. Raises StoreCorrupt when that is missing or too short."""
+
+    def mapped(found: T) -> NDArray[np.float16]:
+        return VectorFile(folder / found.encoder.file, found.encoder.dim).open(found.encoder.rows)
+
+    found = read()
+    try:
+        return found, mapped(found)
+    except StoreCorrupt:
+        again = read()
+        if again.encoder == found.encoder:
+            raise
+        return again, mapped(again)  # `optimize` had put another file in its place
+
+
 class Moment:
     """A catalog as it was, read no further than was asked for."""
 
@@ -38,30 +63,23 @@ class Moment:
 
     def view(self, encoder: str) -> View:
         """Items and vectors of an encoder. Raises StoreCorrupt when the vector file is missing or too short."""
-        if encoder not in self._views:
-            contents = self._catalog.contents(encoder)
-            try:
-                vectors = self._map(contents)
-            except StoreCorrupt:
-                again = self._catalog.contents(encoder)
-                if again.encoder == contents.encoder:
-                    raise
-                contents, vectors = again, self._map(again)  # `optimize` had put another file in its place
-            self._views[encoder] = View(contents, vectors)
-        return self._views[encoder]
+        view = self._views.get(encoder)
+        if view is None:
+            view = View(*with_vectors(lambda: self._catalog.contents(encoder), self._folder))
+            self._views[encoder] = view
+        return view
 
     def allowed(self, encoder: str, where: str) -> NDArray[np.int64]:
         """Rows of the items for which `where` holds, ascending. Raises QueryError."""
-        if (encoder, where) not in self._filters:
-            if len(self._filters) >= FILTERS_KEPT:
-                self._filters.clear()
+        rows = self._filters.get((encoder, where))
+        if rows is None:
             items = self.view(encoder).items
-            self._filters[encoder, where] = items.rows[np.isin(items.ids, self._catalog.choose(where))]
-        return self._filters[encoder, where]
-
-    def _map(self, contents: Contents) -> NDArray[np.float16]:
-        record = contents.encoder
-        return VectorFile(self._folder / record.file, record.dim).open(record.rows)
+            rows = items.rows[np.isin(items.ids, self._catalog.choose(where))]
+            if not CHANGING.search(where):
+                if len(self._filters) >= FILTERS_KEPT:
+                    self._filters.clear()
+                self._filters[encoder, where] = rows
+        return rows
 
 
 class Views:
@@ -76,6 +94,6 @@ class Views:
         """The catalog as it is now, from memory when it has not changed."""
         with self._lock:
             state = self._catalog.state()
-            if self._newest is None or state is None or state != self._newest.state:
+            if self._newest is None or state != self._newest.state:
                 self._newest = Moment(self._catalog, self._folder, state)
             return self._newest

@@ -14,7 +14,7 @@ from PIL import Image
 
 from featurestore import images, preprocess
 from featurestore.encoder import CARD_KEY, Card, Encoder
-from featurestore.errors import DiskError, ExportError
+from featurestore.errors import DiskError, ExportError, first_line
 from featurestore.preprocess import Preprocess
 
 AGREEMENT = (
@@ -30,13 +30,12 @@ def write(model: onnx.ModelProto, card: Card, out: Path, prove: Callable[[Encode
 
     Whatever `prove` raises leaves nothing behind. Raises ExportError for a graph above 2 GB, DiskError when it cannot be written.
     """
-    check_size(model)
     add_card(model, card)
     part = out.with_name(out.name + ".part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
-            file.write(model.SerializeToString())
+            file.write(serialise(model))
             file.flush()
             os.fsync(file.fileno())
         proven = prove(Encoder(part))
@@ -59,14 +58,23 @@ def add_card(model: onnx.ModelProto, card: Card) -> None:
     model.metadata_props.add(key=CARD_KEY, value=card.to_json())
 
 
-def check_size(model: onnx.ModelProto) -> None:
-    """Raise ExportError for weights of more than 2 GB, which no protobuf message can hold."""
+def serialise(model: onnx.ModelProto) -> bytes:
+    """The bytes of a model; raises ExportError for one of more than 2 GB, which no protobuf message can hold."""
     size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
     if size > LARGEST:
-        raise ExportError(
-            f"expected a network of at most 2 GB, the most that fits into one ONNX file; found {size / 1e9:.1f} GB of weights; "
-            "choose a smaller one, or its float16 version"
-        )
+        raise _too_large(f"{size / 1e9:.1f} GB of weights")
+    try:
+        data: bytes = model.SerializeToString(deterministic=True)
+    except Exception as error:  # of protobuf, whose classes differ from version to version
+        raise _too_large(first_line(error)) from error
+    return data
+
+
+def _too_large(found: str) -> ExportError:
+    return ExportError(
+        f"expected a network of at most 2 GB, the most that fits into one ONNX file; found {found}; "
+        "choose a smaller one, or its float16 version"
+    )
 
 
 def check(encoder: Encoder, expected: NDArray[np.float32], pixels: NDArray[np.uint8]) -> None:

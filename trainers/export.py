@@ -1,10 +1,5 @@
 """Export: a backbone becomes `encoder.onnx`, which proves itself against the network before it gets its name."""
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -12,10 +7,11 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from featurestore.encoder import Card, Encoder
-from featurestore.errors import ConfigError
+from featurestore.errors import ConfigError, ExportError, first_line
 from featurestore.preprocess import Preprocess
 from trainers import encoder_file
 from trainers.backbones import with_attention
+from trainers.quiet import quiet
 
 OPSET = 20
 
@@ -47,7 +43,7 @@ class AttentionGraph(EncoderGraph):
 def export(backbone: nn.Module, card: Card, out: Path, attention: bool = False) -> Path:
     """Write the backbone with its card as one ONNX file, check it, and only then name it `out`.
 
-    Raises ExportError when onnxruntime and torch disagree on the check images, DiskError when it cannot be written, ConfigError when
+    Raises ExportError when the network has no ONNX form, or onnxruntime and torch disagree on the check images, DiskError when it cannot be written, ConfigError when
     `attention` is asked of a backbone that is no ViT with a class token.
     """
     if attention and not (isinstance(backbone, VisionTransformer) and backbone.cls_token is not None):
@@ -56,13 +52,18 @@ def export(backbone: nn.Module, card: Card, out: Path, attention: bool = False) 
         )
     graph = EncoderGraph(backbone, card.preprocess).cpu().eval()
     pixels = torch.from_numpy(encoder_file.check_pixels(card.preprocess))
-    with _quiet():
-        program = torch.onnx.export(
-            AttentionGraph(backbone, card.preprocess).eval() if attention else graph,
-            (pixels[:2],), dynamo=True, opset_version=OPSET, external_data=False, verbose=False,
-            input_names=["pixels"], output_names=["vector", "attention"][: 1 + attention],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-        )  # fmt: skip
+    whole = AttentionGraph(backbone, card.preprocess).eval() if attention else graph
+    try:
+        with quiet("torch.onnx"):
+            program = torch.onnx.export(
+                whole, (pixels[:2],), dynamo=True, opset_version=OPSET, external_data=False, verbose=False,
+                input_names=["pixels"], output_names=["vector", "attention"][: 1 + attention],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+            )  # fmt: skip
+    except Exception as error:  # of the tracer, of the exporter, and of the network itself
+        raise ExportError(
+            f"the network cannot be written as ONNX: {first_line(error)}; nothing was written; choose another backbone"
+        ) from error
     assert program is not None
 
     def prove(encoder: Encoder) -> None:
@@ -71,17 +72,3 @@ def export(backbone: nn.Module, card: Card, out: Path, attention: bool = False) 
 
     encoder_file.write(program.model_proto, card, out, prove)
     return out
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's chatter away from the user; its errors still come through."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from featurestore.encoder import CARD_KEY
 from featurestore.errors import ConfigError, DiskError
 from featurestore.progress import Listener
 
@@ -63,21 +62,23 @@ def export_int8(
 
     Raises what `export_encoder` and `quantize` raise.
     """
-    from trainers import quantize
+    from trainers import foreign, quantize
 
-    if kind_of(what) == "file" and preprocess is None and _has_card(Path(what)):
+    quantize.check_source(calibrate)  # before weights are fetched and a network is exported
+    if kind_of(what) == "file" and preprocess is None and foreign.has_card(Path(what)):
         return quantize.quantize(what, calibrate, out, force, listener)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as folder:
-            full = export_encoder(
-                what, Path(folder) / "float32.onnx", pretrained=pretrained, preprocess=preprocess, attention=attention
-            )
-            return quantize.quantize(full, calibrate, out, force, listener)
+        beside = tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-")
     except OSError as error:
         raise DiskError(
             f"encoder {out}: cannot be written ({error.strerror}); free some space or choose another place"
         ) from error
+    with beside as folder:
+        full = export_encoder(
+            what, Path(folder) / "float32.onnx", pretrained=pretrained, preprocess=preprocess, attention=attention
+        )
+        return quantize.quantize(full, calibrate, out, force, listener)
 
 
 def _reading(what: str, preprocess: Path | None) -> "Reading":
@@ -85,14 +86,8 @@ def _reading(what: str, preprocess: Path | None) -> "Reading":
 
     if preprocess is not None:
         return foreign.read_preprocess(preprocess)
-    if _has_card(Path(what)):
+    if foreign.has_card(Path(what)):
         raise ConfigError(f"{what}: carries a card already; use it as it is: featurestore index --encoder {what}")
     raise ConfigError(
         f"{what}: expected --preprocess FILE, which says how its images are resized and normalised; see docs/encoders.md for an example"
     )
-
-
-def _has_card(path: Path) -> bool:
-    from trainers import foreign
-
-    return any(entry.key == CARD_KEY for entry in foreign.load(path)[0].metadata_props)

@@ -85,10 +85,10 @@ def export_foreign(path: str | Path, reading: Reading, out: Path) -> Path:
     on the batch.
     """
     path = Path(path)
-    model, sha256 = load(path)
+    model = load(path)
     if any(entry.key == CARD_KEY for entry in model.metadata_props):
         raise ConfigError(f"{path}: carries a card already; use it as it is: featurestore index --encoder {path}")
-    encoder_file.check_size(model)
+    sha256 = hashlib.sha256(encoder_file.serialise(model)).hexdigest()  # with the weights that lay beside it
     model = onnx.compose.add_prefix(model, PREFIX)
     _free_batch(model.graph)
     output = _choose_output(model, reading.output, path)
@@ -115,11 +115,15 @@ def export_foreign(path: str | Path, reading: Reading, out: Path) -> Path:
     return out
 
 
-def load(path: Path) -> tuple[onnx.ModelProto, str]:
-    """Read an ONNX file with weights that lie beside it; returns it with the SHA-256 of the file's bytes. Raises EncoderError."""
+def has_card(path: Path) -> bool:
+    """Whether an ONNX file is an encoder file already; raises EncoderError."""
+    return any(entry.key == CARD_KEY for entry in load(path, weights_beside=False).metadata_props)
+
+
+def load(path: Path, weights_beside: bool = True) -> onnx.ModelProto:
+    """Read an ONNX file, and the weights that lie beside it; raises EncoderError."""
     try:
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        return onnx.load(path), sha256
+        return onnx.load(path, load_external_data=weights_beside)
     except OSError as error:
         raise EncoderError(f"{path}: expected an ONNX file, found: {error.strerror}; check the path") from error
     except Exception as error:  # protobuf and onnx raise their own classes

@@ -1,11 +1,8 @@
 """int8: an encoder file made smaller and faster, calibrated on images, and measured against the one it was made from."""
 
-import contextlib
 import dataclasses
-import io
-import logging
+import itertools
 import tempfile
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +22,11 @@ from featurestore.preprocess import Preprocess
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile, find
 from trainers import encoder_file
+from trainers.quiet import quiet
 
 CALIBRATING, MEASURED = 300, 1000  # images at most
 FEWEST = 50  # images; of fewer no agreement can be told
-MOST_BYTES = 512 << 20  # of pixels held in memory
+MOST_BYTES = 512 << 20  # of the sample's pixels; they are held twice while they are put together
 LEAST_AGREEMENT = 0.95
 TIE = 1e-6  # scores nearer than this are one score: copies of an image
 BATCH = 8
@@ -88,9 +86,16 @@ def quantize(
     return encoder_file.write(model, card, out, prove)
 
 
+def check_source(source: str | Path) -> None:
+    """Raise SourceError when there is no such source, ConfigError when it lists fewer than 50 images."""
+    listed = sum(1 for _ in itertools.islice(_images(source), FEWEST))
+    if listed < FEWEST:
+        raise _too_few(source, listed)
+
+
 def take(source: str | Path, record: Preprocess, listener: Listener) -> NDArray[np.uint8]:
     """Take a random sample of a source the common road: (N, size, size, 3), shuffled, the same each time."""
-    files = [found for found in find(source) if isinstance(found, ImageFile)]
+    files = list(_images(source))
     wanted = min(CALIBRATING + MEASURED, max(FEWEST, MOST_BYTES // (3 * record.size**2)))
     rng = np.random.default_rng(0)
     chosen = sorted(rng.permutation(len(files))[:wanted])  # in the source's order, which is the quickest to read
@@ -101,11 +106,19 @@ def take(source: str | Path, record: Preprocess, listener: Listener) -> NDArray[
         if isinstance(prepared, Prepared):
             usable.append(prepared.pixels)
     if len(usable) < FEWEST:
-        raise ConfigError(
-            f"--calibrate {source}: expected at least {FEWEST} images that can be read, found {len(usable)}; give a larger source, "
-            "best a part of the collection that the encoder is for"
-        )
+        raise _too_few(source, len(usable))
     return np.stack([usable[i] for i in rng.permutation(len(usable))])
+
+
+def _images(source: str | Path) -> Iterator[ImageFile]:
+    return (found for found in find(source) if isinstance(found, ImageFile))
+
+
+def _too_few(source: str | Path, found: int) -> ConfigError:
+    return ConfigError(
+        f"--calibrate {source}: expected at least {FEWEST} images that can be read, found {found}; give a larger source, "
+        "best a part of the collection that the encoder is for"
+    )
 
 
 def encode(encoder: Encoder, pixels: NDArray[np.uint8], listener: Listener) -> NDArray[np.float32]:
@@ -139,7 +152,7 @@ def to_int8(encoder: Path, pixels: NDArray[np.uint8]) -> onnx.ModelProto:
     Weights become int8 with one scale for each channel, values uint8 with one scale for each place of the graph. The scales are
     constants: an image's vector does not depend on the others in its batch, as it would with onnxruntime's dynamic int8.
     """
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet(None):
         prepared, small = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
         try:
             # It folds BatchNorm into convolutions; sympy, which the step that is skipped needs, comes with torch only.
@@ -201,17 +214,3 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     exact = vectors.astype(np.float64)
     unit: NDArray[np.float64] = exact / np.linalg.norm(exact, axis=1, keepdims=True).clip(1e-12)
     return unit
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep onnxruntime's advice, which goes to the root logger, away from the user."""
-    logger = logging.getLogger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

@@ -20,10 +20,11 @@ from featurestore.catalog.plan import Claim, Plan, spooled
 from featurestore.catalog.records import BLOCKS, CHANGES, DETAILS, Batch, EncoderRecord, Known, table
 from featurestore.catalog.schema import MIGRATIONS, SCHEMA, SCHEMA_VERSION
 from featurestore.catalog.upkeep import quoted
+from featurestore.disk import written_whole
 from featurestore.errors import StoreCorrupt, StoreError
 from featurestore.spool import Spool
 
-PART = "catalog.part"  # its name until it is whole
+PART = "catalog.duckdb.part"  # its name until it is whole
 ENCODER = "SELECT fingerprint, name, dim, rows, file, card FROM encoders"
 State = tuple[Any, ...]
 
@@ -38,6 +39,14 @@ class Contents:
     paths: pa.ChunkedArray
     labels: pa.ChunkedArray
     splits: pa.ChunkedArray
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """All that is known of the items of one encoder, at one moment."""
+
+    encoder: EncoderRecord
+    rows: Spool  # the row, then DETAILS
 
 
 class Catalog:
@@ -92,14 +101,14 @@ class Catalog:
 
         self._publish(fill)
 
-    def _publish(self, fill: Callable[[Connection], Any]) -> None:
-        part = self._path.with_name(PART)
-        for leftover in (part, Path(f"{part}.wal")):
-            leftover.unlink(missing_ok=True)
-        with Database(part).connect(read_only=False) as connection:
-            fill(connection)
-            connection.execute("CHECKPOINT")  # all of it is in the file itself, none in a log beside it
-        part.replace(self._path)
+    def _publish(self, fill: Callable[[Connection], Any], before: Callable[[], Any] = lambda: None) -> None:
+        Path(f"{self._path.with_name(PART)}.wal").unlink(missing_ok=True)
+        with written_whole(self._path, "free some space and run the same command again") as part:
+            part.unlink(missing_ok=True)
+            with Database(part).connect(read_only=False) as connection:
+                fill(connection)
+                connection.execute("CHECKPOINT")  # all of it is in the file itself, none in a log beside it
+            before()
 
     # -- damage
 
@@ -118,13 +127,19 @@ class Catalog:
             for _, rule in upkeep.contradictions(connection):
                 connection.execute(rule.mend)
 
-    def salvage(self, damaged: Path) -> dict[str, int]:
-        """Put a new catalog in the place of a damaged one, which has been moved to `damaged`: with all that can be read of it.
+    def salvage(self, keep: Callable[[], Any]) -> dict[str, int]:
+        """Put a new catalog in the place of a damaged one, with all that can be read of it; returns what is lost, with numbers.
 
-        Returns the rows lost, by table. Raises StoreCorrupt when nothing can be read.
+        `keep` is called when the new one is whole, and puts the files of the old one somewhere else, its log above all.
+        Raises StoreCorrupt when nothing can be read, DiskError; then all is as before.
         """
+        upkeep.columns_of(self._database)
         lost: dict[str, int] = {}
-        self._publish(lambda connection: lost.update(upkeep.salvage(Database(damaged), connection)))
+
+        def fill(connection: Connection) -> None:
+            lost.update(upkeep.salvage(self._database, connection))
+
+        self._publish(fill, keep)
         return lost
 
     def set_blocks(self, encoder: str, blocks: Sequence[Block]) -> None:
@@ -150,13 +165,14 @@ class Catalog:
                 [fingerprint, name, dim, card],
             )
 
-    def blocks(self, encoder: str) -> list[Block]:
-        """The checksums of the vector file of an encoder, in order."""
+    def blocks(self, encoder: str) -> tuple[EncoderRecord, list[Block]]:
+        """An encoder as it is now, and the checksums of its vector file, in order."""
         with self._database.connect(read_only=True) as connection:
+            [record] = connection.execute(f"{ENCODER} WHERE fingerprint = ?", [encoder]).fetchall()
             found = connection.execute(
                 "SELECT first, rows, sha256 FROM blocks WHERE encoder = ? ORDER BY first", [encoder]
             ).fetchall()
-        return [Block(*row) for row in found]
+        return EncoderRecord.read(*record), [Block(*row) for row in found]
 
     def publish_vectors(
         self, encoder: str, file: str, rows: NDArray[np.int64], items: NDArray[np.int64], blocks: Sequence[Block]
@@ -200,7 +216,7 @@ class Catalog:
         """
         with self._database.transaction() as connection:
             connection.register("batch", table(batch.changes, CHANGES))
-            _record_failures(connection, batch.failures)
+            _record_failures(connection, batch)
             if any(change.new for change in batch.changes):
                 connection.execute(
                     """INSERT INTO all_items SELECT id, path, label, split, width, height, bytes, mtime_ns, sha256, now()::TIMESTAMP, NULL
@@ -241,12 +257,12 @@ class Catalog:
 
     # -- reading
 
-    def state(self) -> State | None:
-        """What stays the same as long as the catalog does; None when that cannot be told as yet."""
+    def state(self) -> State:
+        """What stays the same as long as the catalog does."""
         return self._database.state()
 
     def contents(self, encoder: str) -> Contents:
-        """Read which items an encoder has vectors of, and in which rows. Raises EncoderNotInStore when it is not known."""
+        """Read which items an encoder of the store has vectors of, and in which rows."""
         with self._database.connect(read_only=True) as connection:
             [record] = connection.execute(f"{ENCODER} WHERE fingerprint = ?", [encoder]).fetchall()
             found = connection.sql(
@@ -257,26 +273,30 @@ class Catalog:
         rows, ids = (column.to_numpy() for column in found.columns[:2])
         return Contents(EncoderRecord.read(*record), rows, ids, *found.columns[2:])
 
-    def choose(self, where: str, seconds: float = 30.0) -> NDArray[np.int64]:
+    def choose(self, where: str, seconds: float = 30.0, vanished: bool = False) -> NDArray[np.int64]:
         """Ids of the items for which `where` holds, one SQL expression over the columns of `items`, ascending.
+
+        vanished: also of items that are marked as removed.
 
         Raises QueryError when it is no such expression, or takes too long.
         """
         check_expression(where)
         with self._database.guarded(seconds) as connection:
-            return np.sort(np.array(chosen(connection, where), np.int64))
+            return np.sort(np.array(chosen(connection, where, vanished), np.int64))
 
-    def details(self, encoder: str) -> Spool:
-        """All that is known of the items an encoder has vectors of, ascending by row: the row, then DETAILS."""
+    def details(self, encoder: str) -> Details:
+        """All that is known of the items an encoder has vectors of, ascending by row."""
         names = ", ".join(f"i.{field.name}" for field in DETAILS)
         with self._database.connect(read_only=True) as connection:
-            return spooled(
+            [record] = connection.execute(f"{ENCODER} WHERE fingerprint = ?", [encoder]).fetchall()
+            rows = spooled(
                 connection.sql(
                     f"SELECT v.row, {names} FROM vectors v JOIN items i ON i.id = v.item AND i.sha256 = v.sha256 WHERE v.encoder = ? ORDER BY v.row",
                     params=[encoder],
                 ),
                 pa.schema([("row", pa.int64()), *DETAILS]),
             )
+        return Details(EncoderRecord.read(*record), rows)
 
     def known(self, encoder: str, paths: Sequence[str]) -> tuple[dict[str, Known], int]:
         """What is known of some paths, and the next item id."""
@@ -334,16 +354,20 @@ class Catalog:
             )
 
 
-def _record_failures(connection: Connection, failures: Sequence[tuple[str, str]]) -> None:
-    paths, reasons = zip(*failures, strict=True) if failures else ((), ())
+def _record_failures(connection: Connection, batch: Batch) -> None:
+    failures = [*batch.failures, *batch.unencoded]
+    columns = {"path": pa.string(), "reason": pa.string(), "unreadable": pa.bool_()}
+    rows = [(*failure, n < len(batch.failures)) for n, failure in enumerate(failures)]
+    values = list(zip(*rows, strict=True)) or [(), (), ()]
     connection.register(
-        "failed", pa.table({"path": pa.array(paths, pa.string()), "reason": pa.array(reasons, pa.string())})
+        "failed", pa.table([pa.array(v, t) for v, t in zip(values, columns.values(), strict=True)], list(columns))
     )
     connection.execute("DELETE FROM failures WHERE path IN (SELECT path FROM batch UNION ALL SELECT path FROM failed)")
     if failures:
         connection.execute("INSERT INTO failures SELECT path, reason, now()::TIMESTAMP FROM failed")
         connection.execute(
-            "UPDATE all_items SET removed_at = now()::TIMESTAMP WHERE removed_at IS NULL AND path IN (SELECT path FROM failed)"
+            """UPDATE all_items SET removed_at = now()::TIMESTAMP
+               WHERE removed_at IS NULL AND path IN (SELECT path FROM failed WHERE unreadable)"""
         )
 
 

@@ -1,6 +1,7 @@
 """Connections to the catalog's file: short, retried while another process holds it, errors named. The only import of duckdb."""
 
 import json
+import os
 import re
 import threading
 import time
@@ -15,7 +16,15 @@ import pyarrow as pa
 from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
 
 BUSY_SECONDS = 10.0  # how long a held catalog is waited for
-CLOCK_TICK_NS = 50_000_000  # coarser than the clock of any local file system
+WRITER_SECONDS = 120.0  # the same for writing: longer than any reader may take
+HEADERS = 12_288  # bytes at the start of a DuckDB file: three headers
+DAMAGE = (
+    "Corrupt database file",
+    "not a valid DuckDB database file",
+    "Could not read enough bytes",
+    "Could not read from file",
+    "WAL",
+)  # in the words of DuckDB
 Connection = duckdb.DuckDBPyConnection
 Settings = dict[str, str | bool | int | float | list[str]]
 SETTINGS: Settings = {
@@ -35,23 +44,18 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._one_at_a_time = threading.RLock()
+        self._one_at_a_time = _lock_of(path)
 
-    def state(self) -> tuple[Any, ...] | None:
-        """What changes whenever a transaction is committed: inode, size and time of the file and of the log beside it.
-
-        None while the file has changed so lately that another change could hide in the same tick of its clock.
-        """
+    def state(self) -> tuple[Any, ...]:
+        """What changes with every transaction: the file's number and headers, whose counter DuckDB raises, and the log beside it."""
         found: list[Any] = []
         for path in (self.path, Path(f"{self.path}.wal")):
             try:
-                stat = path.stat()
+                with path.open("rb") as file:
+                    stat = os.fstat(file.fileno())
+                    found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns, file.read(HEADERS)))
             except FileNotFoundError:
                 found.append(None)
-                continue
-            if time.time_ns() - stat.st_mtime_ns < CLOCK_TICK_NS:
-                return None
-            found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
         return tuple(found)
 
     @contextmanager
@@ -63,6 +67,10 @@ class Database:
                 yield connection
             except duckdb.Error as error:
                 raise self._named(error) from error
+            except RuntimeError as error:
+                if "interrupted" in str(error):  # how DuckDB tells of Ctrl-C
+                    raise KeyboardInterrupt from error
+                raise
             finally:
                 connection.close()
 
@@ -96,7 +104,8 @@ class Database:
     def _open(self, read_only: bool, settings: Settings) -> Connection:
         if read_only and not self.path.exists():
             raise StoreNotFound(f"{self.path}: expected a store, found nothing there; index some images first")
-        deadline, pause = time.monotonic() + BUSY_SECONDS, 0.005
+        patience = BUSY_SECONDS if read_only else WRITER_SECONDS
+        deadline, pause = time.monotonic() + patience, 0.005
         while True:
             try:
                 return duckdb.connect(str(self.path), read_only=read_only, config=dict(settings))
@@ -108,7 +117,7 @@ class Database:
                     holder = re.search(r"PID (\d+)", text)
                     who = f"process {holder[1]}" if holder else "another process"
                     raise StoreBusy(
-                        f"{self.path} is held by {who} for more than {BUSY_SECONDS:.0f} s; wait for it or end it, then try again"
+                        f"{self.path} is held by {who} for more than {patience:.0f} s; wait for it or end it, then try again"
                     ) from error
                 time.sleep(pause)
                 pause = min(2 * pause, 0.2)
@@ -126,9 +135,21 @@ class Database:
             )
         if isinstance(error, duckdb.OutOfMemoryException):
             return StoreError(f"{self.path}: not enough memory ({first}); end other programs, then try again")
+        if "database file with version" in first:
+            return StoreError(f"{self.path} was written by another version of DuckDB: {first}; install that version")
+        if isinstance(error, duckdb.IOException) and not any(words in first for words in DAMAGE):
+            return DiskError(f"{self.path} cannot be read: {first}; nothing is known to be damaged, try again")
         return StoreCorrupt(
             f"{self.path} cannot be read as a catalog: {first}; see what is left: featurestore verify {self.path.parent}"
         )
+
+
+_LOCKS: dict[Path, threading.RLock] = {}
+
+
+def _lock_of(path: Path) -> threading.RLock:
+    """One lock a file for the whole program: while one connection is open, DuckDB hands out the same file again, even if it was replaced."""
+    return _LOCKS.setdefault(path.resolve(), threading.RLock())
 
 
 def ask(connection: Connection, text: str) -> pa.Table:
@@ -141,10 +162,11 @@ def ask(connection: Connection, text: str) -> pa.Table:
     return relation.to_arrow_table()
 
 
-def chosen(connection: Connection, where: str) -> list[int]:
-    """Give the ids of the items for which an expression holds, once `check_expression` has let it through."""
+def chosen(connection: Connection, where: str, vanished: bool) -> list[int]:
+    """Give the ids of the items, perhaps with those that vanished, for which an expression holds that was checked."""
+    items = "all_items AS items" if vanished else "items"
     try:
-        found = connection.execute(f"SELECT id FROM items WHERE {where}\n").fetchall()
+        found = connection.execute(f"SELECT id FROM {items} WHERE {where}\n").fetchall()
     except duckdb.Error as error:
         if isinstance(error, duckdb.InterruptException) or _is_damage(error):
             raise
@@ -154,10 +176,13 @@ def chosen(connection: Connection, where: str) -> list[int]:
 
 def check_expression(where: str) -> None:
     """Raise QueryError unless `where` is exactly one SQL expression."""
-    with duckdb.connect(config=GUARDED) as parser:
-        answer = parser.execute("SELECT json_serialize_sql($1::TEXT)", [f"SELECT 1 WHERE {where}\n"]).fetchall()[0][0]
-    tree = json.loads(answer)
     hint = "expected one expression over the columns of items, such as label = 'rose' AND width > 100"
+    try:
+        with duckdb.connect(config=GUARDED) as parser:
+            text = f"SELECT 1 WHERE {where}\n"
+            tree = json.loads(parser.execute("SELECT json_serialize_sql($1::TEXT)", [text]).fetchall()[0][0])
+    except (duckdb.Error, UnicodeError) as error:
+        raise QueryError(f"where {where!r}: {error}; {hint}") from error
     if tree["error"]:
         raise QueryError(f"where {where!r}: {tree['error_message']}; {hint}")
     statement = tree["statements"][0] if len(tree["statements"]) == 1 else {}

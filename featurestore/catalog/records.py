@@ -79,10 +79,11 @@ class Batch:
     """What one transaction of indexing records."""
 
     changes: Sequence[ItemChange]
-    failures: Sequence[tuple[str, str]]  # path, reason
+    failures: Sequence[tuple[str, str]]  # path, reason: files that cannot be read, whose items are removed
     blocks: Sequence[Block]  # behind those the vector file had
     next_item: int
     rows: int  # of the vector file that count from now on
+    unencoded: Sequence[tuple[str, str]] = ()  # path, reason: what this encoder makes nothing of; others may
 
 
 def table(rows: Iterable[Any], types: dict[str, pa.DataType]) -> pa.Table:

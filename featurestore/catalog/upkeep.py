@@ -80,7 +80,7 @@ def unreadable(database: Database) -> str | None:
     try:
         with database.connect(read_only=True) as connection:
             for table in TABLES:
-                connection.execute(f"SELECT bit_xor(hash(t)) FROM {table} t").fetchall()
+                connection.execute(f"SELECT bit_xor(hash(t)) FROM {table} t").fetchall()  # reads every column
     except StoreCorrupt as error:
         return str(error.__cause__).splitlines()[0]
     return None
@@ -94,53 +94,71 @@ def contradictions(connection: Connection) -> Iterator[tuple[str, Rule]]:
             yield f"{count} {rule.broken}", rule
 
 
+def columns_of(old: Database) -> dict[str, list[str]]:
+    """The columns of each table of a catalog. Raises StoreCorrupt when not even these can be read."""
+    columns: dict[str, list[str]] = {}
+    for table, column in _ask(old, "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal"):
+        columns.setdefault(table, []).append(column)
+    if "all_items" not in columns:
+        raise StoreCorrupt(f"{old.path}: expected a catalog of featurestore, found a database without its tables")
+    return columns
+
+
 def salvage(old: Database, connection: Connection) -> dict[str, int]:
-    """Fill an empty catalog with whatever can be read of a damaged one; returns the rows lost, by table.
+    """Fill an empty catalog with whatever can be read of a damaged one; returns what is lost: rows by table, values by column.
 
     Columns are read one by one, so that a damaged one takes no others along; without its essential ones a row is lost.
-    Raises StoreCorrupt when not even the list of tables can be read.
     """
-    lost = {}
     connection.execute(SCHEMA)
-    for table, essential in ESSENTIAL.items():
-        count = _ask(old, f"SELECT count(*) FROM {table}")[0][0]
-        columns = [
-            row[0]
-            for row in _ask(
-                old, f"SELECT column_name FROM duckdb_columns() WHERE table_name = '{table}' AND NOT internal"
-            )
-        ]
-        kept = 0
-        for first in range(0, count, ROW_GROUP):
-            part = {column: _column(old, table, column, first) for column in columns}
-            if any(part[column] is None for column in essential):
-                continue
-            length = len(part[essential[0]])
-            connection.register(
-                "part", pa.table({c: pa.nulls(length) if part[c] is None else part[c] for c in columns})
-            )
-            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM part")
-            kept += length
-        lost[table] = count - kept
+    lost: dict[str, int] = {}
+    columns = columns_of(old)
+    for table in [name for name in ESSENTIAL if name in columns]:
+        try:
+            _save(old, connection, table, columns[table], lost)
+        except StoreCorrupt:
+            lost[f"all of {table}"] = 1
+    connection.execute(
+        """UPDATE all_items SET sha256 = v.sha256
+           FROM (SELECT item, min(sha256) AS sha256 FROM vectors GROUP BY item HAVING count(DISTINCT sha256) = 1) v
+           WHERE all_items.sha256 IS NULL AND v.item = all_items.id"""
+    )
+    connection.execute("UPDATE encoders SET file = fingerprint[:16] || '.f16' WHERE file IS NULL")  # before schema 2
     connection.execute("UPDATE meta SET next_item = (SELECT coalesce(max(id), 0) + 1 FROM all_items)")
     try:
-        next_item = _ask(old, "SELECT next_item FROM meta")[0][0]
+        [(next_item,)] = _ask(old, "SELECT next_item FROM meta")
         connection.execute("UPDATE meta SET next_item = greatest(next_item, ?)", [next_item])
     except StoreCorrupt:
-        lost["meta"] = 1
+        lost["the counter of ids"] = 1
     return lost
+
+
+def _save(old: Database, connection: Connection, table: str, columns: list[str], lost: dict[str, int]) -> None:
+    [(count, last)] = _ask(old, f"SELECT count(*), coalesce(max(rowid), -1) FROM {table}")  # deleted rows leave gaps
+    kept = 0
+    for first in range(0, last + 1, ROW_GROUP):
+        part = {column: _column(old, table, column, first) for column in columns}
+        essential = [part[column] for column in ESSENTIAL[table] if column in part]
+        if any(values is None for values in essential):
+            continue
+        length = len(essential[0])
+        for column in columns:
+            if part[column] is None:
+                lost[f"{column} in {table}"] = lost.get(f"{column} in {table}", 0) + length
+                part[column] = pa.nulls(length)
+        connection.register("part", pa.table(part))
+        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM part")
+        kept += length
+    if kept < count:
+        lost[f"rows of {table}"] = count - kept
 
 
 def _column(old: Database, table: str, column: str, first: int) -> Any:
     """One column of one row group, or None when it is damaged. A connection that met damage is not used again."""
+    within = f"rowid >= {first} AND rowid < {first + ROW_GROUP}"
     try:
         with old.connect(read_only=True) as connection:
-            within = f"rowid >= {first} AND rowid < {first + ROW_GROUP}"
-            return (
-                connection.sql(f'SELECT "{column}" FROM {table} WHERE {within} ORDER BY rowid')
-                .to_arrow_table()
-                .column(0)
-            )
+            found = connection.sql(f'SELECT "{column}" FROM {table} WHERE {within} ORDER BY rowid')
+            return found.to_arrow_table().column(0)
     except StoreCorrupt:
         return None
 

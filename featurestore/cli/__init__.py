@@ -68,6 +68,9 @@ def main() -> None:
     except FeatureStoreError as error:
         click.echo(f"featurestore: {error}", err=True)
         sys.exit(1)
+    except OSError as error:  # a disk that fails where nobody expected it
+        click.echo(f"featurestore: {error.filename or 'the disk'}: {error.strerror or error}", err=True)
+        sys.exit(1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

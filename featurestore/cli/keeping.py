@@ -55,12 +55,13 @@ def verify(store: Path, repair: bool, as_json: bool) -> None:
     else:
         for finding in report.findings:
             click.echo(f"{finding.place}: {finding.problem}\n  safe:   {finding.safe}\n  repair: {finding.repair}")
-        damage = sum(finding.damage for finding in report.findings)
-        found = f"{damage} damaged" if damage else "no damage"
+        repaired = sum(finding.repaired for finding in report.findings)
+        damage = sum(finding.damage for finding in report.findings) - repaired
+        found = f"{damage} damaged" if damage else "no damage left" if repaired else "no damage"
         click.echo(f"{found}; {report.vectors} vectors read, {report.bytes / 1e6:.1f} MB in {report.seconds:.1f} s")
         if damage and not repair:
             click.echo(f"to put it right: featurestore verify {store} --repair", err=True)
-    if report.damaged and not repair:
+    if report.damaged:
         sys.exit(1)
 
 

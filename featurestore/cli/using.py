@@ -140,8 +140,14 @@ def info(store: Path, as_json: bool) -> None:
         "labels    " + (", ".join(shown[:20]) + (f" and {len(shown) - 20} more" if len(shown) > 20 else "") or "none")
     )
     for e in found["encoders"]:
+        trained_on = e["trained_on"]
+        origin = (
+            f"weights {trained_on['weights']}"
+            if trained_on.get("weights")
+            else f"trained on {trained_on['count']} images"
+        )
         click.echo(
-            f"encoder   {e['name']}  {e['vectors']} vectors of {e['dim']}, {e['method']} {e['backbone']} at {e['preprocess']['size']} px, trained on {e['trained_on']['count']} images"
+            f"encoder   {e['name']}  {e['vectors']} vectors of {e['dim']}, {e['method']} {e['backbone']} at {e['preprocess']['size']} px, {origin}"
         )
 
 

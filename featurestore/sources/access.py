@@ -94,20 +94,56 @@ def reasons() -> Iterator[None]:
 
 
 def file_system(url: str) -> tuple[Any, str]:
-    """The file system of a URL, and the path within it; raises SourceError when a package for it is missing."""
+    """The file system of a URL, and the path within it; raises SourceError when it cannot be had."""
     import fsspec  # here, since most sources are local and start without it
 
     scheme = url.partition("://")[0].lower()
     try:
-        kind = fsspec.get_filesystem_class(scheme)
+        try:
+            kind = fsspec.get_filesystem_class(scheme)
+        except ValueError as error:
+            raise SourceError(
+                f"{url!r}: expected a path or a URL such as s3://bucket/folder; found the unknown scheme {scheme}://"
+            ) from error
         files = fsspec.filesystem(scheme, **kind._get_kwargs_from_urls(url))  # fsspec keeps one for equal arguments
-    except ValueError as error:
-        raise SourceError(
-            f"{url!r}: expected a path or a URL such as s3://bucket/folder; found the unknown scheme {scheme}://"
-        ) from error
+        return files, kind._strip_protocol(url)
+    except SourceError:
+        raise
     except ImportError as error:
         raise SourceError(f"{url!r}: a package that reads {scheme}:// is missing: {error}, with pip") from error
-    return files, kind._strip_protocol(url)
+    except Exception as error:  # some connect at once, some need more than a URL says
+        raise SourceError(f"{url!r}: expected a URL that fsspec can open; {describe(error)}; check the URL") from error
+
+
+def find_below(files: Any, root: str) -> dict[str, Any]:
+    """What lies below a folder, by path: what the file system says of a file, or the error of a folder that cannot be listed.
+
+    Raises whatever the file system raises for `root`.
+    """
+    from fsspec import AbstractFileSystem
+    from fsspec.asyn import AsyncFileSystem
+
+    kind = type(files)
+    if kind.find is not AbstractFileSystem.find or getattr(kind, "_find", None) not in (None, AsyncFileSystem._find):
+        return cast(dict[str, Any], files.find(root, detail=True))  # object stores list a whole tree at once
+    found: dict[str, Any] = {}  # fsspec's own way leaves out what it cannot list, without a word
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            places = files.ls(folder, detail=True)
+        except Exception as error:
+            if folder == root:
+                raise
+            found[folder] = error
+            continue
+        for info in places:
+            path = info["name"].rstrip("/")
+            if info["type"] != "directory":
+                found[path] = info
+            elif path != folder.rstrip("/"):
+                folders.append(path)
+    return found
 
 
 def state_of(files: Any, inner: str, info: dict[str, Any]) -> State:

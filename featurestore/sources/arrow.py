@@ -11,7 +11,7 @@ import pyarrow as pa
 from featurestore.errors import ImageError
 from featurestore.sources import access
 from featurestore.sources.access import State
-from featurestore.sources.arrow_stream import messages
+from featurestore.sources.arrow_stream import Message, messages
 from featurestore.sources.columns import features_of, parse_features
 from featurestore.sources.recent import Recent
 from featurestore.sources.tables import KEPT_BYTES, Table, image_bytes
@@ -28,14 +28,17 @@ class ArrowTable(Table):
         with access.open_file(path) as file:
             start = len(MAGIC) if file.read(len(MAGIC)) == MAGIC else 0
             found = list(messages(file, start, state.size))
-        if not found:
-            raise ImageError("expected an Arrow stream, found nothing in the file")
-        parts = [message for message in found if message.rows is not None]
-        self._head = start, parts[0].start if parts else found[-1].end  # the schema, and dictionaries
-        self._parts = [(message.start, message.end) for message in parts]
-        self._starts = list(accumulate((message.rows or 0 for message in parts), initial=0))
-        head = access.read_span(path, start, self._head[1] - start)
-        schema = pa.ipc.read_schema(pa.BufferReader(head))
+        if not found or found[0].rows is not None:
+            raise ImageError("expected an Arrow stream, found none in the file")
+        self._heads: list[Message] = []  # the schema, and dictionaries, which may change between record batches
+        self._parts: list[tuple[int, Message]] = []  # record batches, each with the number of heads before it
+        for message in found:
+            if message.rows is None:
+                self._heads.append(message)
+            else:
+                self._parts.append((len(self._heads), message))
+        self._starts = list(accumulate((message.rows or 0 for _, message in self._parts), initial=0))
+        schema = pa.ipc.read_schema(pa.BufferReader(_read(path, found[0])))
         features = features_of(schema.metadata) or _features_beside(path)
         super().__init__(path, state, schema, self._starts[-1], features)
         self._lock = threading.Lock()
@@ -52,16 +55,20 @@ class ArrowTable(Table):
             if batch is None:
                 batch = self._batch(number)
                 _batches.put(key, batch, batch.nbytes)
-        value = image_bytes(batch.column(self.columns.image))[row - self._starts[number]].as_py()
+        value = image_bytes(batch.column(self.columns.image).slice(row - self._starts[number], 1))[0].as_py()
         return None if value is None else bytes(value)
 
     def _batch(self, number: int) -> pa.RecordBatch:
-        """Read one record batch: with what heads the stream before it, it is a stream by itself."""
-        spans = self._head, self._parts[number]
-        data = b"".join(access.read_span(self.path, start, end - start) for start, end in spans)
+        """Read one record batch: with the schema and the dictionaries before it, it is a stream by itself."""
+        heads, part = self._parts[number]
+        data = b"".join(_read(self.path, message) for message in (*self._heads[:heads], part))
         batch = pa.ipc.open_stream(pa.py_buffer(data)).read_next_batch()
         batch.validate(full=True)  # pyarrow would follow damaged offsets out of its memory
         return batch
+
+
+def _read(path: str, message: Message) -> bytes:
+    return access.read_span(path, message.start, message.end - message.start)
 
 
 def _features_beside(path: str) -> Mapping[str, Any]:

@@ -56,7 +56,7 @@ def parse_features(text: bytes, where: Callable[[Any], Any]) -> Mapping[str, Any
     """Features from a JSON text; `where` finds them in it. Empty when they are not there."""
     try:
         features = where(json.loads(text))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return {}
     return features if isinstance(features, dict) else {}
 
@@ -89,4 +89,6 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _is_label(kind: pa.DataType) -> bool:
-    return _is_text(kind) or bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind))
+    return _is_text(kind) or bool(
+        pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_float32(kind) or pa.types.is_float64(kind)
+    )

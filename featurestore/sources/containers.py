@@ -38,8 +38,7 @@ KINDS: dict[str, Callable[[str, State], Container]] = {".tar": Tar, ".parquet": 
 
 _opened: Recent[Container] = Recent(500_000)  # by path; a tenth of a gigabyte when all are tars
 _looked: Recent[tuple[float, State]] = Recent(10_000)  # by URL: when, and what was seen
-_listed: dict[str, State] = {}  # tables by path, as they were when their rows were listed
-_opening = threading.Lock()  # held while a container is opened, so that not every thread does it
+_opening: dict[str, threading.Lock] = {}  # by path; held while a container is opened, so that not every thread does it
 
 
 class Members(Source):
@@ -65,8 +64,6 @@ class Members(Source):
         try:
             with access.reasons():
                 container = open_container(self.path, look_again=True)
-                if isinstance(container, Table):
-                    _listed[self.path] = container.state
                 for entry in _entries(container):
                     is_whole = is_whole and entry.path != self.path
                     yield entry
@@ -82,7 +79,7 @@ def open_container(path: str, look_again: bool = False) -> Container:
     state = _look(path, look_again)
     if (container := _current(path, state)) is not None:
         return container
-    with _opening:
+    with _opening.setdefault(path, threading.Lock()):
         if (container := _current(path, state)) is not None:  # another thread was faster
             return container
         with access.reasons():
@@ -91,11 +88,14 @@ def open_container(path: str, look_again: bool = False) -> Container:
         return container
 
 
-def read_member(path: str, member: str) -> bytes:
-    """Read an image in a container; raises ImageError with the reason, also when it may be another image by now."""
+def read_member(path: str, member: str, mtime_ns: int | None = None) -> bytes:
+    """Read an image in a container; raises ImageError with the reason, also when it may be another image by now.
+
+    That is a row of a table whose time is no longer `mtime_ns`, the one it was listed with.
+    """
     with access.reasons():
         container = open_container(path)
-        if _listed.get(path, container.state) != container.state:
+        if isinstance(container, Table) and mtime_ns not in (None, container.state.mtime_ns):
             raise ImageError("its file has changed since its rows were listed; index it again")
         data = container.read(member)
         if not access.is_url(path) and access.look(path) != container.state:
@@ -124,5 +124,5 @@ def _prefix(container: Container) -> str | None:
 
 def _entries(container: Container) -> Iterable[ImageFile | Failure]:
     if isinstance(container, Table) and container.names_files:
-        return list_places(container.places(), container.path)
+        return list_places(container.places(), container.path, folders_label=container.columns.label is None)
     return container

@@ -10,7 +10,7 @@ from typing import Any
 from featurestore.errors import SourceError
 from featurestore.images import describe
 from featurestore.sources.containers import Members
-from featurestore.sources.entry import Failure, ImageFile, Source, as_split
+from featurestore.sources.entry import Failure, ImageFile, Source, as_split, unfit_name
 
 DICTIONARY, STATE, INFO = "dataset_dict.json", "state.json", "dataset_info.json"
 
@@ -43,18 +43,26 @@ class SavedDataset(Source):
 def _files(folder: str) -> Iterator[tuple[str | None, str]]:
     """The Arrow files of a folder in order, each with its split."""
     if os.path.isfile(os.path.join(folder, DICTIONARY)):
-        for name in _said(os.path.join(folder, DICTIONARY), lambda said: map(str, said["splits"])):
-            yield from ((as_split(name), path) for _, path in _files(os.path.join(folder, name)))
+        for split in _said(os.path.join(folder, DICTIONARY), lambda said: said["splits"]):
+            yield from ((as_split(split), path) for path in _arrow_files(os.path.join(folder, split)))
     else:
-        for name in _said(os.path.join(folder, STATE), lambda said: [file["filename"] for file in said["_data_files"]]):
-            yield None, os.path.join(folder, name)
+        yield from ((None, path) for path in _arrow_files(folder))
+
+
+def _arrow_files(folder: str) -> Iterator[str]:
+    names = _said(os.path.join(folder, STATE), lambda said: [file["filename"] for file in said["_data_files"]])
+    return (os.path.join(folder, name) for name in names)
 
 
 def _said(path: str, where: Callable[[Any], Iterable[str]]) -> list[str]:
-    """Names from a JSON file; `where` finds them in it."""
+    """Names of files in the folder of a JSON file; `where` finds them in it."""
     try:
-        return list(where(json.loads(Path(path).read_bytes())))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        names = list(where(json.loads(Path(path).read_bytes())))
+        for name in names:
+            if os.path.basename(name) != name or name in ("", ".", "..") or unfit_name(name):
+                raise ValueError(f"{name!r} where a file name belongs")
+        return names
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SourceError(
             f"{path!r}: expected what save_to_disk of Hugging Face datasets writes, found {describe(error)}; save the dataset again"
         ) from error

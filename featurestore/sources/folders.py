@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from featurestore.errors import ImageError
 from featurestore.images import describe
@@ -59,38 +59,54 @@ class Folder(Source):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.prefix = path if path.endswith(os.sep) else path + os.sep
+        self.prefix: str = path if path.endswith(os.sep) else path + os.sep
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
         passed_over = PassedOver()
-        yield from _walk(self.path, [], set(), passed_over)
+        seen: set[tuple[int, int]] = set()
+        first = yield from _look_into(self.path, seen)
+        levels: list[tuple[list[str], Iterator[os.DirEntry[str]]]] = [([], first)]  # no recursion: a tree may be deeper
+        while levels:
+            above, entries = levels[-1]
+            label, split = folder_labels(above)
+            for entry in entries:
+                name = entry.name
+                if name.startswith("."):
+                    continue
+                if _is_folder(entry):
+                    if not self._lists_elsewhere(entry):
+                        inner = yield from _look_into(entry.path, seen)
+                        levels.append(([*above, name], inner))
+                        break
+                elif is_image_name(name) or ("." not in name and _starts_as_image(entry)):
+                    yield _entry(entry, label, split)
+                elif (kind := suffix(name)) in CONTAINERS:
+                    passed_over.add(os.path.dirname(entry.path), kind)
+            else:
+                levels.pop()
         self.hint = passed_over.hint()
 
+    def _lists_elsewhere(self, entry: os.DirEntry[str]) -> bool:
+        """Whether a folder is a link to one that is listed under its own name, which says its label."""
+        if not entry.is_symlink():
+            return False
+        place = os.path.realpath(entry.path) + os.sep
+        return place.startswith(self.prefix) and os.sep + "." not in place[len(self.prefix) - 1 :]
 
-def _walk(
-    folder: str, above: list[str], seen: set[tuple[int, int]], passed_over: PassedOver
-) -> Iterator[ImageFile | Failure]:
+
+def _look_into(folder: str, seen: set[tuple[int, int]]) -> Generator[Failure, None, Iterator[os.DirEntry[str]]]:
+    """Yield the failure of a folder that cannot be read; return what lies in it, sorted."""
     try:
         here = os.stat(folder)
         with os.scandir(folder) as places:
             entries = sorted(places, key=lambda entry: entry.name)
     except OSError as error:
         yield Failure(printable(folder), f"folder not readable: {error.strerror}")
-        return
+        return iter(())
     if (here.st_dev, here.st_ino) in seen or any(entry.name == "catalog.duckdb" for entry in entries):
-        return  # a loop of symbolic links, or a store that lies within its own source
+        return iter(())  # a loop of symbolic links, or a store that lies within its own source
     seen.add((here.st_dev, here.st_ino))
-    label, split = folder_labels(above)
-    for entry in entries:
-        name = entry.name
-        if name.startswith("."):
-            continue
-        if _is_folder(entry):
-            yield from _walk(entry.path, [*above, name], seen, passed_over)
-        elif is_image_name(name) or ("." not in name and _starts_as_image(entry.path)):
-            yield _entry(entry, label, split)
-        elif (kind := suffix(name)) in CONTAINERS:
-            passed_over.add(folder, kind)
+    return iter(entries)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -100,9 +116,11 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False  # the entry itself will be a failure with its reason
 
 
-def _starts_as_image(path: str) -> bool:
+def _starts_as_image(entry: os.DirEntry[str]) -> bool:
     try:
-        with open(path, "rb") as file:
+        if not stat.S_ISREG(entry.stat().st_mode):
+            return False  # to open a pipe is to wait for its other end
+        with open(entry.path, "rb") as file:
             return starts_as_image(file.read(HEAD))
     except OSError:
         return True  # it will be a failure with its reason

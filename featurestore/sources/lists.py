@@ -30,13 +30,13 @@ class PathList(Source):
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
         named = (line for line in self.lines if line and not line.startswith("#"))
-        return list_places(((line, None, None) for line in named), self.path)
+        return list_places(((line, None, None) for line in named), self.path, folders_label=True)
 
 
 def list_places(
-    places: Iterable[tuple[str | None, str | None, str | None]], origin: str
+    places: Iterable[tuple[str | None, str | None, str | None]], origin: str, folders_label: bool
 ) -> Iterator[ImageFile | Failure]:
-    """List files by path, label and split, each once; without a label the folder of a file gives it its name.
+    """List files by path, label and split, each once; when `folders_label`, the folder of a file gives it its label.
 
     Paths are relative to the folder of `origin`, or else to the current one.
     """
@@ -47,7 +47,7 @@ def list_places(
             yield Failure(f"{origin}::{row}", "the row names no file")
         elif (path := locate(name, folder)) not in seen:
             seen.add(path)
-            yield file_entry(path, label or parent_name(path), split)
+            yield file_entry(path, parent_name(path) if folders_label else label, split)
 
 
 def locate(name: str, folder: str) -> str:

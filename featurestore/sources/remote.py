@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from featurestore.errors import ImageError, SourceError
 from featurestore.images import describe
 from featurestore.sources import access
-from featurestore.sources.entry import Failure, ImageFile, Source, folder_labels, unfit_name
+from featurestore.sources.entry import Failure, ImageFile, Source, folder_labels, printable, unfit_name
 from featurestore.sources.folders import PassedOver
 from featurestore.sources.kinds import CONTAINERS, is_image_name, suffix
 
@@ -17,14 +17,15 @@ class RemoteFolder(Source):
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
-        self.prefix = self.url + "/"
+        is_root = not url.partition("://")[2].strip("/")
+        self.url = url if is_root else url.rstrip("/")
+        self.prefix: str = url if is_root else self.url + "/"
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
         files, root = access.file_system(self.url)
         try:
             files.invalidate_cache(root)
-            found = files.find(root, detail=True)
+            found = access.find_below(files, root)
         except Exception as error:  # clients of object stores raise nearly everything
             raise SourceError(f"{self.url!r}: expected a folder that can be listed; {describe(error)}") from error
         passed_over = PassedOver()
@@ -34,7 +35,9 @@ class RemoteFolder(Source):
             if any(part.startswith(".") for part in (*folders, name)):
                 continue
             path = self.prefix + within
-            if is_image_name(name):
+            if isinstance(info, Exception):
+                yield Failure(printable(path), f"a folder that cannot be listed; {describe(info)}")
+            elif is_image_name(name):
                 label, split = folder_labels(folders)
                 try:
                     with access.reasons():

@@ -74,6 +74,10 @@ class Table(ABC):
         return [self._name(value) for value in batch.column(self.columns.label).to_pylist()]
 
     def _name(self, value: object) -> str | None:
+        if isinstance(value, float):  # pandas makes floats of whole numbers when one is missing
+            if not value.is_integer():
+                return None
+            value = int(value)
         names = self.columns.label_names
         if not names or not isinstance(value, int):
             return as_label(value)
@@ -87,4 +91,5 @@ class Table(ABC):
 
 def image_bytes(column: pa.Array) -> pa.Array:
     """Give the binary values of a column of images."""
-    return pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
+    values = pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
+    return values.cast(pa.large_binary()) if pa.types.is_binary_view(values.type) else values

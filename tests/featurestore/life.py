@@ -120,7 +120,12 @@ def look(store: Path) -> dict[str, Any]:
     return found
 
 
-def kill_after(child: Child, seconds: float) -> None:
+def kill_after(child: Child, seconds: float) -> bool:
+    """Kill a child; whether that was before it had said that it was done."""
     time.sleep(seconds)
     child.process.kill()
     child.wait()
+    try:
+        return bool(child.pipe.recv() != "end")
+    except EOFError:
+        return True

@@ -286,6 +286,7 @@ def held(store: Path, seconds: float) -> Iterator[Child]:
 
 def test_a_busy_catalog_names_the_process_that_holds_it(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "WRITER_SECONDS", 0.2)
     opened = Catalog(store_path / "catalog.duckdb")
     with held(store_path, 60) as child:
         with pytest.raises(StoreBusy, match=rf"is held by process {child.pid} for more than"):

@@ -73,7 +73,7 @@ def test_verify_names_damage_and_repairs_it(run: Run, store_path: Path, colours:
 
     status, out, err = run("verify", store_path, "--repair")
     assert (status, err) == (0, "")
-    assert "  repair: moved it to " in out
+    assert "  repair: kept it as " in out
     assert run("verify", store_path)[0] == 0
     assert answer(run, "index", store_path, colours)["added"] == 6
 

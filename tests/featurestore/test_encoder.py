@@ -79,6 +79,24 @@ def test_a_card_that_cannot_be_read_is_refused(tmp_path: Path, card: str, reason
         Encoder(write_encoder(tmp_path / "odd.onnx", card=card))
 
 
+@pytest.mark.parametrize(
+    "trained_on",
+    [
+        None,
+        [],
+        "3",
+        {},
+        {"count": "3"},
+        {"count": True},
+        {"count": 3, "weights": "a\x1b[2J"},
+        {"count": 3, "weights": "x" * 201},
+    ],
+)
+def test_a_card_that_says_nothing_printable_of_its_origin_is_refused(trained_on: object) -> None:
+    with pytest.raises(EncoderError, match=r"cannot be read.*trained_on"):
+        Card.from_json(json.dumps({**json.loads(CARD.to_json()), "trained_on": trained_on}), "odd.onnx")
+
+
 @pytest.mark.parametrize("dim", [13, 0, -12, "12", None, [12], 1e400])
 def test_a_card_that_contradicts_its_graph_in_the_dim_is_refused(tmp_path: Path, dim: object) -> None:
     card = json.dumps({**json.loads(CARD.to_json()), "dim": dim})

@@ -173,10 +173,50 @@ def test_a_newer_file_and_missing_columns_are_refused(store: FeatureStore, tmp_p
         store.import_vectors(tmp_path / "less.parquet")
 
 
+def test_a_file_that_was_optimized_away_meanwhile_gives_no_image_the_vector_of_another(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = FeatureStore.open(store.path)
+    details = type(store._catalog).details
+    first = True
+
+    def then_optimized(catalog: Any, encoder: str) -> Any:
+        nonlocal first
+        found = details(catalog, encoder)
+        if first:
+            first = False
+            other.delete("id = 1")
+            other.optimize()
+        return found
+
+    monkeypatch.setattr(type(store._catalog), "details", then_optimized)
+    store.export_vectors(tmp_path / "vectors.parquet")
+    table = pq.read_table(tmp_path / "vectors.parquet")
+    ids, x, _ = other.features()
+    assert table["id"].to_pylist() == ids.tolist() == [2, 3, 4, 5, 6]
+    np.testing.assert_array_equal(np.array(table["vector"].to_pylist(), np.float32), x)
+
+
+@pytest.mark.parametrize("kind", [pa.float64(), pa.string(), pa.list_(pa.string())])
+def test_vectors_of_another_type_are_refused(store: FeatureStore, exported: Path, tmp_path: Path, kind: Any) -> None:
+    table = pq.read_table(exported)
+    place = table.schema.get_field_index("vector")
+    pq.write_table(table.set_column(place, "vector", pa.nulls(6, kind)), tmp_path / "other.parquet")
+    with pytest.raises(SourceError, match="expected vectors as lists of floats"):
+        store.import_vectors(tmp_path / "other.parquet")
+
+
+@pytest.mark.parametrize("said", ["", "{}", "[]", "1", '{"version": "x"}', "[" * 100_000])
+def test_metadata_that_say_nothing_are_refused(store: FeatureStore, exported: Path, tmp_path: Path, said: str) -> None:
+    pq.write_table(pq.read_table(exported).replace_schema_metadata({"featurestore": said}), tmp_path / "other.parquet")
+    with pytest.raises(SourceError, match="expected a Parquet file of export-vectors"):
+        store.import_vectors(tmp_path / "other.parquet")
+
+
 def test_what_cannot_be_written_leaves_nothing(store: FeatureStore, tmp_path: Path) -> None:
-    with pytest.raises(DiskError, match="cannot be written"):
+    with pytest.raises(DiskError, match="could not be written"):
         store.export_vectors(tmp_path / "absent" / "vectors.parquet")
     (tmp_path / "taken.parquet").mkdir()
-    with pytest.raises(DiskError, match="cannot be written"):
+    with pytest.raises(DiskError, match="could not be written"):
         store.export_vectors(tmp_path / "taken.parquet")
     assert not list(tmp_path.glob("*.part"))

@@ -47,13 +47,13 @@ def test_a_life_with_a_kill_in_every_step_ends_as_one_without(
     monkeypatch.setattr("featurestore.indexing.ENCODE_BATCH", BATCH)
     monkeypatch.setattr("featurestore.indexing.COMMIT_IMAGES", COMMIT)
     monkeypatch.setattr(Encoder, "encode", lives.count_encoded(life.root / "encoded"))
-    indexed = 0
+    indexed = at_work = 0
     for step in STEPS:
         seconds, expected, encoded = undisturbed[step]
         life.prepare(step)
         with Child(lives.live, life, step) as child:
             assert child.hear() == "begin"
-            kill_after(child, moments.random() * seconds)
+            at_work += kill_after(child, moments.random() * seconds)
         check(life.store)
         check(life.root / "other.store")
         life.take(step)
@@ -63,6 +63,7 @@ def test_a_life_with_a_kill_in_every_step_ends_as_one_without(
             encoded <= life.encoded <= encoded + indexed * (COMMIT + BATCH)
         )  # what had not been committed, and no more
         check(life.store)
+    assert at_work >= len(STEPS) // 2
     theirs = {name: facts[1:] for name, facts in look(life.root / "other.store").items()}
     ours = {name: facts[1:] for name, facts in look(life.store).items() if facts[4] and not name.startswith("failed")}
     assert theirs == ours

@@ -8,7 +8,7 @@ import pytest
 
 from featurestore import FeatureStore
 from featurestore.catalog.schema import MIGRATIONS, SCHEMA, SCHEMA_VERSION
-from featurestore.errors import StoreCorrupt, StoreError
+from featurestore.errors import DiskError, StoreError
 from tests.featurestore.life import Life
 
 
@@ -65,16 +65,36 @@ def test_every_migration_leads_to_the_present_tables(old: Path, tmp_path: Path) 
     assert columns(old / "catalog.duckdb") == columns(tmp_path / "new.duckdb")
 
 
-def test_a_migration_that_cannot_be_done_leaves_the_store_as_it_was(old: Path) -> None:
-    path = sorted((old / "vectors").iterdir())[0]
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-24])
+def test_a_migration_that_cannot_be_done_leaves_the_store_as_it_was(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     catalog = (old / "catalog.duckdb").read_bytes()
-    with pytest.raises(StoreCorrupt, match="the catalog counts"):
-        FeatureStore.open(old)
+
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as context:
+        context.setattr("featurestore.disk.sync_file", full)
+        with pytest.raises(DiskError, match=r"catalog\.duckdb could not be written"):
+            FeatureStore.open(old)
     assert (old / "catalog.duckdb").read_bytes() == catalog
-    path.write_bytes(whole)
     assert FeatureStore.open(old).info()["items"] == 5
+
+
+def test_vectors_that_are_missing_do_not_keep_an_old_store_closed(old: Path) -> None:
+    short, absent = sorted((old / "vectors").iterdir())
+    short.write_bytes(short.read_bytes()[:-24])
+    absent.unlink()
+    FeatureStore.open(old)
+    assert len([finding for finding in FeatureStore.verify(old).findings if finding.damage]) == 4  # two a file
+    FeatureStore.verify(old, repair=True)
+    assert not FeatureStore.verify(old).damaged
+
+
+def test_an_encoder_without_a_single_vector_is_taken_along(old: Path) -> None:
+    with duckdb.connect(str(old / "catalog.duckdb")) as connection:
+        connection.execute(
+            "INSERT INTO encoders SELECT repeat('a', 64), 'empty', 12, 0, card, added_at FROM encoders LIMIT 1"
+        )
+    assert [record["rows"] for record in FeatureStore.open(old).info()["encoders"]].count(0) == 1
 
 
 def test_a_log_beside_an_old_catalog_is_taken_along(old: Path) -> None:

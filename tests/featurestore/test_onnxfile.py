@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,19 @@ def test_a_place_is_refused_however_it_is_written() -> None:
             check_whole(b"\x3a" + bytes([len(graph)]) + graph)
 
 
+def test_fields_that_another_reader_would_take_for_others_are_refused() -> None:
+    """protobuf keeps 32 bits of a tag: with a bit above them, field 14 of a tensor is field 14 to it and no known one to us."""
+    for odd in (b"\xf0\x80\x80\x80\x10\x01", b"\xea\x80\x80\x80\x10\x00"):
+        tensor = TensorProto(name="weights", data_type=1, dims=[DIM]).SerializeToString() + odd
+        graph = b"\x2a" + varint(len(tensor)) + tensor
+        with pytest.raises(EncoderError, match="damaged"):
+            check_whole(b"\x3a" + varint(len(graph)) + graph)
+    node = b"\xa2\x80\x80\x80\x10\x09EPContext"
+    graph = b"\x0a" + varint(len(node)) + node
+    with pytest.raises(EncoderError, match="damaged"):
+        check_whole(b"\x3a" + varint(len(graph)) + graph)
+
+
 def test_a_graph_compiled_for_one_machine_is_refused(tmp_path: Path) -> None:
     node = helper.make_node("EPContext", [], ["weights"], domain="com.microsoft", ep_cache_context="../x.bin")
     with pytest.raises(EncoderError, match="compiled for one machine"):
@@ -236,10 +250,31 @@ def test_graphs_within_graphs_without_end_are_refused(tmp_path: Path) -> None:
     for field in (0x32, 0x2A, 0x0A) * 2000:  # an attribute's graph, a node's attribute, a graph's node
         data = bytes([field]) + varint(len(data)) + data
     data = b"\x3a" + varint(len(data)) + data
-    check_whole(data)  # without recursion of its own
+    with pytest.raises(EncoderError, match="damaged"):
+        check_whole(data)
     (tmp_path / "deep.onnx").write_bytes(data)
     with pytest.raises(EncoderError, match="expected an ONNX file that onnxruntime can run"):
         Encoder(tmp_path / "deep.onnx")
+
+
+def test_as_many_graphs_within_graphs_as_onnxruntime_reads_are_looked_into() -> None:
+    data = TensorProto(data_location=TensorProto.EXTERNAL).SerializeToString()
+    for field in (0x2A, *(0x32, 0x2A, 0x0A) * 32):  # in 97 messages
+        data = bytes([field]) + varint(len(data)) + data
+    with pytest.raises(EncoderError, match=SECOND_FILE):
+        check_whole(b"\x3a" + varint(len(data)) + data)
+
+
+def test_looking_into_a_file_of_empty_messages_takes_no_memory_of_its_size() -> None:
+    graph = b"\x0a\x00" * 200_000  # nodes
+    data = b"\x3a" + varint(len(graph)) + graph
+    tracemalloc.start()
+    try:
+        check_whole(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < len(data)
 
 
 def varint(value: int) -> bytes:

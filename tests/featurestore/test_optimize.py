@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -131,11 +132,25 @@ def test_a_damaged_file_is_not_copied(grown: tuple[FeatureStore, Path]) -> None:
     data[3] ^= 1
     path.write_bytes(data)
     with pytest.raises(
-        StoreCorrupt, match=r"1 blocks are damaged; nothing was changed: featurestore verify .* --repair first"
+        StoreCorrupt, match=r"not what its checksums say; nothing was changed: featurestore verify .* --repair first"
     ):
         store.optimize()
     assert path.read_bytes() == data
     assert list((store.path / "vectors").iterdir()) == [path]
+
+
+def test_rows_without_checksums_are_not_copied(grown: tuple[FeatureStore, Path]) -> None:
+    store, _ = grown
+    with duckdb.connect(str(store.path / "catalog.duckdb")) as connection:
+        connection.execute("DELETE FROM blocks")
+    with pytest.raises(StoreCorrupt, match="not what its checksums say"):
+        store.optimize()
+
+
+def test_what_vanished_can_be_deleted(grown: tuple[FeatureStore, Path]) -> None:
+    store, _ = grown
+    assert store.delete("removed_at IS NOT NULL") == 1
+    assert store.sql("SELECT count(*) AS n FROM all_items").to_pylist() == [{"n": 5}]
 
 
 def test_without_room_all_stays_as_it_was(grown: tuple[FeatureStore, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +160,7 @@ def test_without_room_all_stays_as_it_was(grown: tuple[FeatureStore, Path], monk
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("featurestore.vectors.os.fsync", full)
+    monkeypatch.setattr("featurestore.disk.os.fsync", full)
     with pytest.raises(DiskError, match="nothing was changed: free some space"):
         store.optimize()
     assert (look(store.path), vector_files(store)) == (before, files)
@@ -158,7 +173,7 @@ def test_what_dead_runs_left_is_taken_away(grown: tuple[FeatureStore, Path]) -> 
         f"vectors/{fingerprint}-9.f16",
         f"vectors/{fingerprint}-3.f16.part",
         "encoders/x.part",
-        "catalog.part",
+        "catalog.duckdb.part",
     ):
         (store.path / name).write_bytes(b"left")
     (store.path / "vectors" / "0123456789abcdef.f16").write_bytes(b"of another store")
@@ -180,9 +195,9 @@ def test_a_copy_holds_just_the_chosen_rows(tmp_path: Path, monkeypatch: pytest.M
     file = VectorFile(tmp_path / "a.f16", 4)
     file.append(x, 0)
     rows = np.array([0, 1, 5, 6, 7, 13, 19])
-    blocks = file.copy(rows, 20, tmp_path / "b.f16")
+    blocks = file.copy(rows, tmp_path / "b.f16")
     copied = VectorFile(tmp_path / "b.f16", 4)
     np.testing.assert_array_equal(copied.open(7), x[rows].astype(np.float16))
     assert [(block.first, block.rows) for block in blocks] == [(0, 3), (3, 3), (6, 1)]
-    assert blocks == copied.seal(0, 7)
+    assert blocks == copied.seal(7)
     assert copied.damaged(blocks) == []

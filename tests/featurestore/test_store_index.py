@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from featurestore import Encoder, FeatureStore, IndexReport, indexing
+from featurestore import store as store_module
 from featurestore.catalog import Catalog
 from featurestore.errors import (
     EncoderCardMissing,
@@ -19,12 +21,15 @@ from featurestore.errors import (
     EncoderNotInStore,
     Interrupted,
     SourceError,
+    StoreBusy,
     StoreCorrupt,
     StoreError,
     StoreNotFound,
 )
+from featurestore.indexing import find_files
+from featurestore.lock import only_writer
 from featurestore.progress import Listener
-from tests.featurestore.fakes import COLOURS, paint, unit, write_broken_encoder, write_encoder
+from tests.featurestore.fakes import CARD, COLOURS, paint, unit, write_broken_encoder, write_encoder
 
 Counts = tuple[int, int, int, int, int]
 
@@ -177,6 +182,78 @@ def test_only_what_lies_under_the_given_sources_is_removed(empty: FeatureStore, 
     (tmp_path / "ab" / "3.png").unlink()
     assert counts(empty.index(tmp_path / "a")) == (0, 0, 1, 1, 0)
     assert set(by_name(empty)) == {"2", "3", "4"}
+
+
+def test_an_empty_source_beside_another_removes_nothing(empty: FeatureStore, tmp_path: Path) -> None:
+    """A drive that is not mounted is an empty folder."""
+    for name in ("drive", "home"):
+        paint(tmp_path / name / "red.png", (255, 0, 0))
+    assert empty.index(tmp_path / "drive", tmp_path / "home").added == 2
+    (tmp_path / "drive" / "red.png").unlink()
+    assert counts(empty.index(tmp_path / "drive", tmp_path / "home")) == (0, 0, 1, 0, 0)
+    assert empty.info()["items"] == 2
+
+
+def test_sources_are_listed_under_the_lock(empty: FeatureStore, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another run adds between list and lock would be missing in the list, and be taken for vanished."""
+    empty.index(source)
+
+    def looked(*arguments: Any) -> Any:
+        with pytest.raises(StoreBusy), only_writer(empty.path):
+            pass
+        return find_files(*arguments)
+
+    monkeypatch.setattr("featurestore.lock.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(store_module, "find_files", looked)
+    assert empty.index(source).unchanged == 6
+
+
+def test_what_one_encoder_cannot_tell_stays_with_the_other(store: FeatureStore, colours: Path, tmp_path: Path) -> None:
+    blind = write_encoder(tmp_path / "blind.onnx", replace(CARD, method="blind"), scale=0.0)
+    report = FeatureStore.open(store.path, blind).index(colours)
+    assert (report.added, report.failed) == (0, 6)
+    assert len(store.failures()) == 6
+    assert store.info()["items"] == 6
+    [first, second] = store.info()["encoders"]
+    assert (first["vectors"], second["vectors"]) == (6, 0)
+
+
+def test_a_path_that_stands_twice_in_a_csv_takes_the_last(store: FeatureStore, colours: Path, tmp_path: Path) -> None:
+    path = colours / "mixed" / "cyan.png"
+    (tmp_path / "labels.csv").write_text(f"path,label\n{path},first\n{path},last\n")
+    assert store.label(tmp_path / "labels.csv").labelled == 1
+    assert store.sql("SELECT label FROM items WHERE id = 1").to_pylist() == [{"label": "last"}]
+
+
+def test_vectors_are_on_the_disk_before_the_catalog_speaks_of_them(
+    empty: FeatureStore, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, commit, move = os.fsync, Catalog.commit, Path.replace
+
+    def synced(handle: int) -> None:
+        fsync(handle)
+        done.append(f"fsync {os.path.basename(os.readlink(f'/proc/self/fd/{handle}'))}")
+
+    def committed(self: Catalog, *arguments: Any) -> None:
+        commit(self, *arguments)
+        done.append("commit")
+
+    def moved(self: Path, target: Path) -> Path:
+        done.append(f"rename to {Path(target).name}")
+        return move(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Catalog, "commit", committed)
+    monkeypatch.setattr(Path, "replace", moved)
+    empty.index(source)
+    name = empty.info()["encoders"][0]["fingerprint"][:16]
+    folder = empty.path.name
+    assert [step for step in done if "parent" not in step][1:] == [
+        "fsync catalog.duckdb.part", "rename to catalog.duckdb", f"fsync {folder}",
+        f"fsync {name}.onnx.part", f"rename to {name}.onnx", "fsync encoders",
+        f"fsync {name}.f16", "fsync vectors", "commit",
+    ]  # fmt: skip
 
 
 def test_a_file_as_source_removes_nothing(empty: FeatureStore, source: Path) -> None:

@@ -4,15 +4,17 @@ import os
 import random
 import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 import duckdb
 import numpy as np
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.catalog import connection
-from featurestore.errors import StoreBusy, StoreCorrupt, StoreNotFound
+from featurestore.catalog import connection, upkeep
+from featurestore.errors import DiskError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
 from featurestore.progress import Listener
+from featurestore.vectors import VectorFile
 from tests.featurestore import children
 from tests.featurestore.children import Child
 from tests.featurestore.fakes import paint
@@ -37,7 +39,9 @@ def problems(store: Path) -> list[str]:
 
 def put_right(store: Path, encoder: Path, source: Path) -> None:
     """Repair, index again, and be as whole as before."""
-    assert FeatureStore.verify(store, repair=True).damaged
+    report = FeatureStore.verify(store, repair=True)
+    assert report.findings
+    assert not report.damaged
     assert problems(store) == []
     FeatureStore.open(store, encoder).index(source, labels="folders")
     assert problems(store) == []
@@ -127,7 +131,7 @@ def test_rows_behind_the_last_are_harmless(store_path: Path, encoder: Path, colo
         file.write(b"\0" * 30)
     report = FeatureStore.verify(store_path)
     assert [(finding.damage, finding.problem) for finding in report.findings] == [
-        (False, "1 rows behind the last that counts, left by a run that was cut off")
+        (False, "1 rows behind the last that counts, left by a run that was cut off, or just being written")
     ]
     assert not report.damaged
 
@@ -213,7 +217,7 @@ def test_a_catalog_of_which_nothing_can_be_read_is_moved_aside_with_its_vectors(
     assert problem.startswith("catalog.duckdb: ")
     [finding] = FeatureStore.verify(store_path, repair=True).findings
     assert "nothing could be read of it" in finding.repair
-    aside = sorted(path.name.split("-", 2)[2] for path in (store_path / "damaged").iterdir())
+    aside = sorted(path.name.split("-", 3)[3] for path in (store_path / "damaged").iterdir())
     assert aside == [vectors, "catalog.duckdb"]
     assert FeatureStore.open(store_path, encoder).index(colours).added == 6
 
@@ -265,6 +269,90 @@ def test_rows_that_contradict_each_other_are_made_to_agree(
     after = look(store_path)
     assert {name: facts[1:] for name, facts in after.items()} == {name: facts[1:] for name, facts in before.items()}
     assert len({facts[0] for facts in after.values()}) == 6
+
+
+@pytest.fixture
+def with_gaps(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A catalog in small row groups, of which the first rows were deleted."""
+    monkeypatch.setattr(upkeep, "ROW_GROUP", 2)
+    FeatureStore.open(store_path).delete("id < 3")
+    return store_path
+
+
+def saved(store: Path, to: Path) -> tuple[dict[str, int], list[tuple[object, ...]]]:
+    with duckdb.connect(str(to)) as new:
+        lost = upkeep.salvage(connection.Database(store / "catalog.duckdb"), new)
+        return lost, new.execute("SELECT id, label, sha256 FROM all_items ORDER BY id").fetchall()
+
+
+def test_rows_behind_deleted_ones_are_saved(with_gaps: Path, tmp_path: Path) -> None:
+    with duckdb.connect(str(with_gaps / "catalog.duckdb"), read_only=True) as old:
+        expected = old.execute("SELECT id, label, sha256 FROM all_items ORDER BY id").fetchall()
+    assert len(expected) == 4
+    assert saved(with_gaps, tmp_path / "new.duckdb") == ({}, expected)
+
+
+@pytest.mark.parametrize("column", ["label", "sha256", "path"])
+def test_what_is_lost_of_a_column_is_named(
+    with_gaps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, column: str
+) -> None:
+    read = upkeep._column
+    monkeypatch.setattr(
+        upkeep,
+        "_column",
+        lambda old, table, name, first: (
+            None if (table, name) == ("all_items", column) else read(old, table, name, first)
+        ),
+    )
+    lost, rows = saved(with_gaps, tmp_path / "new.duckdb")
+    match column:
+        case "label":
+            assert lost == {"label in all_items": 4}
+            assert [row[1] for row in rows] == [None] * 4
+        case "sha256":  # the vectors know it too
+            assert lost == {"sha256 in all_items": 4}
+            assert all(row[2] for row in rows)
+        case _:
+            assert lost == {"rows of all_items": 4}
+            assert rows == []
+
+
+def test_a_catalog_of_another_duckdb_is_not_called_damaged(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that says nothing of damage must never lead to a repair."""
+    for words, kind in (
+        (
+            "IO Error: Trying to read a database file with version number 99, but we can only read version 69.",
+            StoreError,
+        ),
+        ("IO Error: Cannot open file: Too many open files", DiskError),
+    ):
+        named = connection.Database(store_path)._named(duckdb.IOException(words))
+        assert type(named) is kind
+
+
+def test_an_encoder_that_is_missing_is_not_said_to_be_repaired(store_path: Path) -> None:
+    [path] = (store_path / "encoders").iterdir()
+    path.unlink()
+    report = FeatureStore.verify(store_path, repair=True)
+    assert report.damaged
+    assert [finding.repaired for finding in report.findings] == [False]
+
+
+def test_a_bad_sector_costs_its_block_and_nothing_more(
+    blocks_of_two: Path, encoder: Path, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = look(blocks_of_two)
+    read = VectorFile._read
+
+    def failing(self: VectorFile, file: BinaryIO, first: int, rows: int) -> bytes:
+        if "-" not in self.path.name and first <= 2 < first + rows:
+            raise OSError(5, "Input/output error")
+        return read(self, file, first, rows)
+
+    monkeypatch.setattr(VectorFile, "_read", failing)
+    assert "1 blocks are damaged or missing: the vectors of 2 of 6 items" in problems(blocks_of_two)[0]
+    put_right(blocks_of_two, encoder, colours)
+    assert look(blocks_of_two) == before
 
 
 # -- others

@@ -63,6 +63,17 @@ def test_a_network_that_onnx_runs_differently_is_refused_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_network_without_an_onnx_form_is_one_named_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise RuntimeError("no decomposition for aten::odd\n\nstack of the tracer")
+
+    monkeypatch.setattr(torch.onnx, "export", refuse)
+    backbone = Conv4(width=4).eval()
+    with pytest.raises(ExportError, match=r"written as ONNX: no decomposition for aten::odd; nothing was written"):
+        export(backbone, card(backbone), tmp_path / "encoder.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_network_whose_answer_depends_on_the_batch_is_refused(tmp_path: Path) -> None:
     class LooksAround(Conv4):
         def forward(self, x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -140,6 +140,33 @@ def test_weights_beside_the_file_are_taken_in(tmp_path: Path, pixels: NDArray[np
     out = export_encoder(str(other), tmp_path / "e.onnx", preprocess=preprocess_file(tmp_path / "p.toml"))
     shutil.rmtree(tmp_path / "theirs")
     np.testing.assert_allclose(Encoder(out).encode(pixels), by_hand(model, pixels), atol=1e-4)
+
+
+def test_other_weights_beside_the_same_graph_are_told_apart_on_the_card(tmp_path: Path) -> None:
+    other, given = tmp_path / "other.onnx", preprocess_file(tmp_path / "p.toml")
+    onnx.save(convolutional(), other, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    told = []
+    for _ in range(2):
+        told.append(
+            Encoder(export_encoder(str(other), tmp_path / "e.onnx", preprocess=given)).card.trained_on["weights"]
+        )
+        weights = np.fromfile(tmp_path / "weights.bin", np.float32)
+        (weights * np.float32(0.5)).tofile(tmp_path / "weights.bin")
+    assert told[0] != told[1]
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("exceeds maximum protobuf size of 2GB"), RuntimeError("Failed to serialize proto")]
+)
+def test_a_network_that_protobuf_cannot_write_is_refused(error: Exception) -> None:
+    class Vast:
+        graph = onnx.GraphProto()
+
+        def SerializeToString(self, **options: Any) -> bytes:
+            raise error
+
+    with pytest.raises(ExportError, match=f"at most 2 GB.*{error}"):
+        encoder_file.serialise(cast(onnx.ModelProto, Vast()))
 
 
 def test_a_network_too_large_for_one_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

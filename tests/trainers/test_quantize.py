@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from featurestore.encoder import Encoder
-from featurestore.errors import ConfigError, ExportError
+from featurestore.errors import ConfigError, DiskError, ExportError, SourceError
 from featurestore.progress import Listener
 from tests.trainers.onnx_networks import convolutional, linear, pictures, preprocess_file, save
+from trainers import exporting
 from trainers import quantize as quantizing
 from trainers.exporting import export_encoder, export_int8
 from trainers.quantize import agreement, mean_cosine, quantize, take, to_int8
@@ -226,3 +227,30 @@ def test_a_foreign_network_goes_to_int8_in_one_step_and_leaves_nothing_beside(so
     assert (
         Encoder(again.encoder).fingerprint == Encoder(result.encoder).fingerprint
     )  # from a file with a card: the same
+
+
+def test_a_calibration_source_is_looked_at_before_anything_is_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_late(*arguments: object, **options: object) -> None:
+        pytest.fail("exported before the source was looked at")
+
+    monkeypatch.setattr(exporting, "export_encoder", too_late)
+    with pytest.raises(SourceError, match="found nothing there"):
+        export_int8("timm:test_resnet", tmp_path / "int8.onnx", tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="at least 50 images that can be read, found 7"):
+        export_int8("timm:test_resnet", tmp_path / "int8.onnx", pictures(tmp_path / "few", 7))
+
+
+def test_only_what_cannot_be_written_is_called_so(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*arguments: object, **options: object) -> None:
+        raise ConnectionError("the weights' server is away")
+
+    monkeypatch.setattr(exporting, "export_encoder", unreadable)
+    with pytest.raises(ConnectionError):
+        export_int8("timm:test_resnet", tmp_path / "int8.onnx", source)
+    (tmp_path / "file").touch()
+    with pytest.raises(DiskError, match="cannot be written"):
+        export_int8("timm:test_resnet", tmp_path / "file" / "int8.onnx", source)

@@ -69,9 +69,31 @@ def test_a_dataset_without_images_is_refused(tmp_path: Path) -> None:
         open_source(save(tmp_path / "set", pa.table({"text": ["a"]})))
 
 
-@pytest.mark.parametrize("state", ["{", "[]", "{}"])
+@pytest.mark.parametrize(
+    "state",
+    ["{", "[]", "{}", "[" * 100_000]
+    + [
+        json.dumps({"_data_files": [{"filename": name}]})
+        for name in (3, None, "", "..", "../x.arrow", "/x.arrow", "a\0b", "\ud800")
+    ],
+)
 def test_a_damaged_state_is_refused(tmp_path: Path, state: str) -> None:
     folder = save(tmp_path / "set", hugging_face([b"a"], label=[0]))
     (folder / "state.json").write_text(state)
     with pytest.raises(SourceError, match=r"state\.json.*save_to_disk"):
         list(find(folder))
+
+
+@pytest.mark.parametrize("splits", ["3", "[3]", '["."]', '["../set"]', '["again"]', "[[]]"])
+def test_splits_that_are_no_folders_of_a_dataset_are_refused(tmp_path: Path, splits: str) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "again").symlink_to(tmp_path / "set")
+    (tmp_path / "set" / "dataset_dict.json").write_text(f'{{"splits": {splits}}}')
+    with pytest.raises(SourceError, match="save_to_disk"):
+        list(find(tmp_path / "set"))
+
+
+def test_features_nested_without_end_name_no_labels(tmp_path: Path) -> None:
+    folder = save(tmp_path / "set", hugging_face([b"a"], label=[1]))
+    (folder / "dataset_info.json").write_text("[" * 100_000)
+    assert [i.label for i in images(folder)] == ["1"]

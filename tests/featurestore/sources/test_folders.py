@@ -1,6 +1,8 @@
 """Folder trees and single files as sources."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +99,21 @@ def test_a_linked_folder_is_followed(tmp_path: Path) -> None:
     assert paths(tmp_path / "source") == ["link/x.png"]
 
 
+def test_a_link_to_a_folder_of_the_source_takes_no_images_from_it(tmp_path: Path) -> None:
+    paint(tmp_path / "rose" / "red" / "x.png", RED)
+    (tmp_path / "a_link").symlink_to("rose")
+    (tmp_path / "b_link").symlink_to(tmp_path / "rose" / "red")
+    [file] = find(tmp_path)
+    assert isinstance(file, ImageFile)
+    assert (file.path, file.label) == (str(tmp_path.resolve() / "rose" / "red" / "x.png"), "red")
+
+
+def test_a_link_to_a_hidden_folder_of_the_source_is_followed(tmp_path: Path) -> None:
+    paint(tmp_path / ".data" / "v1" / "x.png", RED)
+    (tmp_path / "rose").symlink_to(".data/v1")
+    assert paths(tmp_path) == ["rose/x.png"]
+
+
 def test_a_store_within_its_source_is_passed_over(tmp_path: Path) -> None:
     paint(tmp_path / "x.png", RED)
     paint(tmp_path / "my.store" / "inner.png", RED)
@@ -114,6 +131,29 @@ def test_a_dangling_link_is_a_failure(tmp_path: Path) -> None:
 def test_a_pipe_is_a_failure(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.png")
     assert failures(tmp_path) == [Failure(str(tmp_path.resolve() / "x.png"), "not a regular file")]
+
+
+def test_a_pipe_without_a_suffix_is_passed_over_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    code = "import sys; from featurestore.sources import find; print(list(find(sys.argv[1])))"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=20)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_folders_deeper_than_calls_may_be_are_listed(tmp_path: Path) -> None:
+    folder, deep = tmp_path, []
+    for _ in range(sys.getrecursionlimit() + 100):
+        folder = folder / "d"
+        folder.mkdir()
+        deep.append(folder)
+    (folder / "x.png").touch()
+    (tmp_path / "e.png").touch()
+    try:
+        assert [Path(entry.path).name for entry in find(tmp_path)] == ["x.png", "e.png"]
+    finally:
+        (folder / "x.png").unlink()
+        for folder in reversed(deep):  # shutil.rmtree of some versions recurs
+            folder.rmdir()
 
 
 def test_an_unreadable_folder_is_a_failure_and_the_rest_is_found(

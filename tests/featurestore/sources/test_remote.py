@@ -9,9 +9,11 @@ from typing import Any
 import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from featurestore.errors import ImageError, SourceError
 from featurestore.sources import Failure, ImageFile, access, containers, find, open_source, read
+from featurestore.sources.remote import RemoteFolder
 from tests.featurestore.sources.tables import hugging_face, images, write_arrow, write_parquet
 from tests.featurestore.sources.test_tars import write_tar
 
@@ -121,7 +123,62 @@ def test_a_file_url_is_one_too(tmp_path: Path) -> None:
     assert read(image.path) == b"a"
 
 
+def test_a_root_is_a_folder(memory: Any) -> None:
+    memory.pipe_file("/rose/a.jpg", b"a")
+    source = open_source("memory://")
+    [image] = source
+    assert isinstance(image, ImageFile)
+    assert (image.path, image.label, source.prefix) == ("memory://rose/a.jpg", "rose", "memory://")
+    assert RemoteFolder("file:///").prefix == "file:///"
+
+
 # -- what goes wrong
+
+
+@pytest.mark.parametrize("url", ["zip://a.jpg", "reference://x", "dir://x"])
+def test_a_file_system_that_cannot_be_made_is_refused(url: str) -> None:
+    with pytest.raises(SourceError, match=r"expected a URL that fsspec can open.*check the URL"):
+        open_source(url)
+    with pytest.raises(ImageError, match="expected a URL that fsspec can open"):
+        read(url)
+
+
+def test_a_value_error_of_a_file_system_is_no_unknown_scheme(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(url: str) -> None:
+        raise ValueError("bad port")
+
+    monkeypatch.setattr(type(memory), "_get_kwargs_from_urls", refuse)
+    with pytest.raises(SourceError, match="bad port"):
+        open_source("memory://x")
+
+
+def test_a_subfolder_that_cannot_be_listed_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no sign that its images have vanished."""
+    for name in ("locked/a.jpg", "open/b.jpg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"a")
+    ls = LocalFileSystem.ls
+
+    def refuse(self: Any, path: str, *arguments: Any, **options: Any) -> Any:
+        if path.endswith("locked"):
+            raise PermissionError(13, "Permission denied")
+        return ls(self, path, *arguments, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "ls", refuse)
+    failure, image = find(f"file://{tmp_path}")
+    assert failure == Failure(
+        f"file://{tmp_path}/locked", "a folder that cannot be listed; not readable: permission denied"
+    )
+    assert image.path == f"file://{tmp_path}/open/b.jpg"
+
+
+def test_object_stores_list_a_whole_tree_at_once(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory.pipe_file("/x/a.jpg", b"a")
+    monkeypatch.setattr(
+        type(memory), "find", lambda self, path, detail: {"/x/b.jpg": {"size": 3, "type": "file", "mtime": 5}}
+    )
+    [image] = images("memory://x")
+    assert (image.path, image.size) == ("memory://x/b.jpg", 3)
 
 
 def test_what_is_not_there_is_refused(memory: Any) -> None:

@@ -88,6 +88,7 @@ def test_the_column_of_a_known_name_is_taken_among_several(tmp_path: Path) -> No
         ([7, -1, None], ["7", "-1", None]),
         ([True, False, None], ["True", "False", None]),
         ([0.5, 1.5, None], [None, None, None]),
+        ([7.0, float("nan"), None], ["7", None, None]),  # as pandas writes [7, None, None]
     ],
 )
 @pytest.mark.parametrize("name", ["label", "class", "cls"])
@@ -113,6 +114,33 @@ def test_columns_of_dictionaries_say_label_and_split(tmp_path: Path, write: Writ
     assert [i.label for i in found] == ["rose", "tulip"] * 35
     assert [i.split for i in found[-3:]] == ["train", "val", "extra"]
     assert [read(i.path) for i in found] == data
+
+
+@pytest.mark.parametrize("deltas", [False, True])
+def test_dictionaries_may_change_between_record_batches(tmp_path: Path, deltas: bool) -> None:
+    names = [["rose", "tulip"], ["rose", "tulip", "iris"] if deltas else ["iris", "aster"], ["rose", "tulip", "iris"]]
+    labels = [pa.DictionaryArray.from_arrays(pa.array([len(known) - 1, 0]), pa.array(known)) for known in names]
+    batches = [pa.record_batch({"image": [b"a", b"b"], "label": label}) for label in labels]
+    path = tmp_path / "part.arrow"
+    options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=deltas)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, batches[0].schema, options=options) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    found = images(path)
+    assert [i.label for i in found] == [known[place] for known in names for place in (-1, 0)]
+    assert [read(i.path) for i in found] == [b"a", b"b"] * 3
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_views_of_bytes_hold_images(tmp_path: Path, nested: bool) -> None:
+    """As polars writes them."""
+    views = pa.array([b"a", None, b"b" * 99], pa.binary_view())
+    column = pa.StructArray.from_arrays([views], ["bytes"]) if nested else views
+    path = FORMS["arrow stream"](tmp_path, pa.table({"image": column}))
+    assert [(i.path, i.size, read(i.path)) for i in images(path)] == [
+        (f"{path}::0", 1, b"a"),
+        (f"{path}::2", 99, b"b" * 99),
+    ]
 
 
 @every_form
@@ -150,11 +178,17 @@ def test_paths_are_those_of_files_beside_the_table(tmp_path: Path, write: Write,
     source = open_source(path)
     assert list(source) == [
         ImageFile(str(a), "x", "train", a.stat().st_size, a.stat().st_mtime_ns),
-        ImageFile(str(b), tmp_path.name, "test", b.stat().st_size, b.stat().st_mtime_ns),
+        ImageFile(str(b), None, "test", b.stat().st_size, b.stat().st_mtime_ns),
         Failure(str(tmp_path / "gone.png"), "no such file, or it has vanished"),
         Failure(f"{path}::4", "the row names no file"),
     ]
     assert source.prefix is None  # a file that is no longer named has not vanished
+
+
+def test_the_folder_is_the_label_where_a_table_of_paths_has_none(tmp_path: Path) -> None:
+    a = paint(tmp_path / "rose" / "a.png", (255, 0, 0))
+    [image] = images(write_parquet(tmp_path, pa.table({"path": [str(a)]})))
+    assert image.label == "rose"
 
 
 @every_form
@@ -199,11 +233,14 @@ def test_rubbish_within_a_table_is_a_reason_and_no_crash(tmp_path: Path, write: 
 def test_a_row_of_a_table_written_anew_is_refused_until_it_is_listed_again(tmp_path: Path, write: Write) -> None:
     old, new = values(40), values(50)
     path = write(tmp_path, hugging_face(old))
-    assert [read(i.path) for i in images(path)] == old
+    listed = images(path)
+    assert [read(i.path, i.mtime_ns) for i in listed] == old
     write(tmp_path, hugging_face(new))
+    again = images(path)
     with pytest.raises(ImageError, match="changed since its rows were listed"):
-        read(f"{path}::5")
-    assert [read(i.path) for i in images(path)] == new
+        read(listed[5].path, listed[5].mtime_ns)
+    assert [read(i.path, i.mtime_ns) for i in again] == new
+    assert read(f"{path}::5") == new[5]
     path.unlink()
     with pytest.raises(ImageError, match="no such file, or it has vanished"):
         read(f"{path}::5")

@@ -3,6 +3,7 @@
 import io
 import os
 import tarfile
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from featurestore.errors import ImageError
 from featurestore.sources import Failure, ImageFile, access, containers, find, open_source, read
 from featurestore.sources.recent import Recent
+from featurestore.sources.tars import Tar
 
 JPEG = b"\xff\xd8\xff"
 
@@ -238,3 +240,24 @@ def test_an_index_is_not_made_for_every_read(tmp_path: Path, monkeypatch: pytest
     for image in images(path):
         read(image.path)
     assert len(opened) == 1
+
+
+def test_a_tar_that_takes_long_to_open_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, other = (write_tar(tmp_path / name, [("a.jpg", name.encode())]) for name in ("slow.tar", "other.tar"))
+    begun, release = threading.Event(), threading.Event()
+
+    def stall(path: str, state: access.State) -> Tar:
+        if path == str(slow):
+            begun.set()
+            release.wait(20)
+        return Tar(path, state)
+
+    monkeypatch.setitem(containers.KINDS, ".tar", stall)
+    with ThreadPoolExecutor(2) as pool:
+        waiting = pool.submit(read, f"{slow}::a.jpg")
+        try:
+            assert begun.wait(20)
+            assert pool.submit(read, f"{other}::a.jpg").result(5) == b"other.tar"
+        finally:
+            release.set()
+        assert waiting.result(5) == b"slow.tar"

@@ -1,0 +1,42 @@
+"""Files that are there whole or not at all, also after a power cut."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from featurestore.errors import DiskError
+
+
+@contextmanager
+def written_whole(path: Path, advice: str) -> Iterator[Path]:
+    """Give a path to write to; at the end of the block its content is flushed and takes the name `path`.
+
+    Nothing is left of it when the block raises. An OSError becomes a DiskError that ends in `advice`.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        yield part
+        sync_file(part)
+        part.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise DiskError(f"{path} could not be written ({error.strerror or error}); {advice}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def sync_file(path: Path) -> None:
+    """Flush a file's content to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries, so that a new file's name survives a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
