@@ -70,15 +70,13 @@ def show(found: Figures, unit: str, against: list[str]) -> None:
 
 
 @contextmanager
-def repeated(source: Path, least: int) -> Iterator[Path]:
-    """A folder of copies of all images of a source, as often as is needed for `least` images."""
+def repeated(source: Path, count: int) -> Iterator[Path]:
+    """A folder of `count` copies of the images of a source, all equally often."""
     with tempfile.TemporaryDirectory() as folder:
         paths = sorted(source.rglob("*.jpg"))
-        for number in range(-(-least // len(paths)) * len(paths)):
-            path = paths[number % len(paths)]
-            target = Path(folder) / path.parent.name / f"{number:06d}.jpg"
-            target.parent.mkdir(exist_ok=True)
-            target.write_bytes(path.read_bytes())
+        for number in range(count):
+            path = paths[number * 97 % len(paths)]
+            (Path(folder) / f"{number:06d}.jpg").write_bytes(path.read_bytes())  # the first so many are of all classes
         yield Path(folder)
 
 

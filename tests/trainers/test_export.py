@@ -124,7 +124,7 @@ def test_the_exporter_keeps_quiet(tmp_path: Path, capfd: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("name", "size", "patch"),
     [
-        ("vit_tiny_patch16_224", 16, 4),
+        pytest.param("vit_tiny_patch16_224", 16, 4, marks=pytest.mark.slow),
         pytest.param("resnet18", 32, None, marks=pytest.mark.slow),
         pytest.param("resnet18", 96, None, marks=pytest.mark.slow),
         pytest.param("convnext_atto", 32, None, marks=pytest.mark.slow),
@@ -136,6 +136,7 @@ def test_backbones_of_all_kinds_pass_their_own_check(name: str, size: int, patch
     assert encoder.encode(np.zeros((3, size, size, 3), np.uint8)).shape == (3, feature_dim(backbone))
 
 
+@pytest.mark.slow
 def test_a_vits_places_are_stored_at_a_fixed_size(tmp_path: Path) -> None:
     """Made anew in the graph they would need an antialiased bicubic resize, which onnxruntime does otherwise or not at all."""
     backbone = make_backbone("vit_tiny_patch16_224", 32, 8)[0].eval()
