@@ -49,9 +49,7 @@ def find_files(sources: Sequence[str | Path], listener: Listener) -> Found:
                 unlisted[entry.path] = entry
             else:
                 files.add((files.rows, entry.path, entry.label, entry.split, entry.size, entry.mtime_ns))
-        if (
-            source.prefix is not None and files.rows > before
-        ):  # one without any image claims nothing: a drive may be missing
+        if source.prefix is not None and files.rows > before:  # an empty one claims nothing: a drive may be missing
             claims.append(Claim(source.prefix, source.within_containers))
     if not files.rows:
         hints = "".join(f"; {source.hint}" for source in opened if source.hint)
