@@ -4,7 +4,8 @@
     python -m benchmarks.extract decode
     python -m benchmarks.extract memory
     python -m benchmarks.extract catalog IMAGES
-    python -m benchmarks.extract search
+    python -m benchmarks.extract search STORE
+    python -m benchmarks.extract int8 RUN DATA... --calibrate IMAGES
 
 Every figure is taken in a process of its own; what is compared takes turns, so that a busy machine slows all alike. Prints Markdown: median
 (least-most) of the runs, and ratios of medians. Networks have random weights, which cost as much as trained ones; both sides have the same.
@@ -26,6 +27,7 @@ import click
 import numpy as np
 from PIL import Image
 
+from featurestore import FeatureStore
 from featurestore.cpus import available_cpus
 
 PATH = click.Path(path_type=Path)
@@ -80,19 +82,15 @@ def repeated(source: Path, count: int) -> Iterator[Path]:
         yield Path(folder)
 
 
-def export(net: str, folder: Path, *options: object) -> Path:
-    out = folder / f"{net}{'-int8' if options else ''}.onnx"
-    command = [
-        Path(sys.executable).with_name("featurestore"),
-        "export",
-        f"timm:{net}",
-        "--no-pretrained",
-        "--out",
-        out,
-        *options,
-    ]
+def export(what: object, out: Path, *options: object) -> Path:
+    command = [Path(sys.executable).with_name("featurestore"), "export", what, "--out", out, *options]
     subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
     return out
+
+
+def untrained(net: str, folder: Path, *options: object) -> Path:
+    out = folder / f"{net}{'-int8' if options else ''}.onnx"
+    return export(f"timm:{net}", out, "--no-pretrained", *options)
 
 
 @cli.command()
@@ -109,8 +107,8 @@ def speed(photos: Path, nets: tuple[str, ...], images: int, loop: int, runs: int
     with repeated(photos, images) as folder, tempfile.TemporaryDirectory() as out:
         count = len(list(folder.rglob("*.jpg")))
         for net in nets:
-            encoder = export(net, Path(out))
-            small = export(net, Path(out), "--int8", "--calibrate", photos, "--force")
+            encoder = untrained(net, Path(out))
+            small = untrained(net, Path(out), "--int8", "--calibrate", photos, "--force")
             sides: dict[str, tuple[object, ...]] = {
                 "torch eager float32, DataLoader": ("torch_loop", net, folder, loop),
                 "onnxruntime alone, float32": ("onnxruntime_alone", encoder, loop),
@@ -140,7 +138,7 @@ def decode(runs: int) -> None:
         bytes_each = sum(path.stat().st_size for path in Path(out).iterdir()) // 60
         for number, path in itertools.product(range(1, 10), sorted(Path(out).iterdir())):
             shutil.copyfile(path, path.with_name(f"{number}-{path.name}"))
-        encoder = export("mobilenetv4_conv_small_050", Path(encoders))
+        encoder = untrained("mobilenetv4_conv_small_050", Path(encoders))
         found = take_turns(
             runs,
             {
@@ -161,7 +159,7 @@ def decode(runs: int) -> None:
 def memory(runs: int) -> None:
     """Peak memory while 1,000, 10,000 and 100,000 small images are indexed."""
     with tempfile.TemporaryDirectory() as out:
-        encoder = export("test_resnet", Path(out))
+        encoder = untrained("test_resnet", Path(out))
         rng = np.random.default_rng(0)
         sides: dict[str, tuple[object, ...]] = {}
         for count in (1_000, 10_000, 100_000):
@@ -181,7 +179,7 @@ def memory(runs: int) -> None:
 def catalog(images: Path, runs: int) -> None:
     """The catalog's share of a run over many small images, and a run that finds nothing new."""
     with tempfile.TemporaryDirectory() as out:
-        encoder = export("test_resnet", Path(out))
+        encoder = untrained("test_resnet", Path(out))
         found = [measure("catalog_share", encoder, images) for _ in range(runs)]
     click.echo("| what | figure |\n|---|---|")
     for key, scale, unit in (
@@ -202,6 +200,28 @@ def search(store: Path, runs: int) -> None:
         "warm": ("warm_search", store, "no"),
     }
     show(take_turns(runs, sides), "ms", ["warm"])
+
+
+@cli.command()
+@click.argument("run", type=PATH)
+@click.argument("data", nargs=-1, type=PATH)
+@click.option("--calibrate", type=PATH, required=True)
+def int8(run: Path, data: tuple[Path, ...], calibrate: Path) -> None:
+    """k-NN top-1 of a trained encoder in float32 and in int8, on labelled folders with train and test."""
+    click.echo("| data | k | float32 | int8 | points |\n|---|---|---|---|---|")
+    for folder in data:
+        reports = []
+        with tempfile.TemporaryDirectory() as out:
+            small = Path(out) / "int8.onnx"
+            export(run, small, "--int8", "--calibrate", calibrate, "--force")
+            for encoder in (run / "encoder.onnx", small):
+                store = FeatureStore.open(Path(out) / f"{encoder.stem}.store", encoder=encoder)
+                store.index(folder, labels="folders")
+                reports.append(store.knn(k=(1, 20, 200)))
+        for exact, rough in zip(reports[0].results, reports[1].results, strict=True):
+            click.echo(
+                f"| {folder.name}, {reports[0].n_train} against {reports[0].n_test} | {exact.k} | {exact.top1:.4f} | {rough.top1:.4f} | {100 * (rough.top1 - exact.top1):+.2f} |"
+            )
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ class Indexing:
     )
     reading: dict[str, Todo] = field(default_factory=dict)  # by path: what was handed to the decoding threads
     waiting: list[tuple[Todo, Prepared]] = field(default_factory=list)
-    vectors: list[NDArray[np.float32]] = field(default_factory=list)
+    vectors: list[NDArray[np.float16]] = field(default_factory=list)
     changes: list[ItemChange] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
     unencoded: list[tuple[str, str]] = field(default_factory=list)
@@ -178,7 +178,8 @@ class Indexing:
         pixels = np.zeros((ENCODE_BATCH, size, size, 3), np.uint8)  # one shape for all keeps the runtime's memory flat
         for place, (_, prepared) in enumerate(batch):
             pixels[place] = prepared.pixels
-        for (todo, prepared), vector in zip(batch, unit_rows(self.encoder.encode(pixels)[: len(batch)]), strict=True):
+        vectors = unit_rows(self.encoder.encode(pixels)[: len(batch)]).astype(np.float16)  # half of what waits
+        for (todo, prepared), vector in zip(batch, vectors, strict=True):
             if np.isnan(vector).any():
                 self.unencoded.append((todo.path, "the encoder gave a vector that is zero or not finite"))
                 self.counts["failed"] += 1

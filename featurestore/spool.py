@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from featurestore.errors import DiskError
 
-BATCH_ROWS = 8_192
-IN_MEMORY = 4 << 20  # bytes that need no file
+BATCH_ROWS = 1_024
+IN_MEMORY = 1 << 20  # bytes that need no file
 
 
 class Spool:

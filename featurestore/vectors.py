@@ -32,7 +32,7 @@ class VectorFile:
         self.dim = dim
         self._row_bytes = 2 * dim
 
-    def append(self, x: NDArray[np.float32], committed: int) -> Block:
+    def append(self, x: NDArray[np.floating], committed: int) -> Block:
         """Write rows behind the first `committed` ones and flush them to disk; what a crash left behind those is cut off.
 
         x: (n, D), unit length. Returns their checksum. Raises DiskError when it cannot be written, StoreCorrupt when rows are missing.
