@@ -12,63 +12,30 @@ Every figure is taken in a process of its own; what is compared takes turns, so 
 """
 
 import itertools
-import json
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 from PIL import Image
 
+from benchmarks import measurements
+from benchmarks.tables import cell, show
+from benchmarks.turns import Side, measure, take_turns
 from featurestore import FeatureStore
 from featurestore.cpus import available_cpus
 
 PATH = click.Path(path_type=Path)
-Figures = dict[str, list[float]]
 
 
 @click.group()
 def cli() -> None:
     pass
-
-
-# -- taking turns
-
-
-def measure(what: str, *arguments: object) -> Any:
-    """Take one measurement in a new process."""
-    command = [sys.executable, "-m", "benchmarks.measurements", what, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise click.ClickException(f"{what}: {done.stderr.strip().splitlines()[-1]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def take_turns(runs: int, sides: dict[str, tuple[object, ...]]) -> Figures:
-    """Measure all sides once, then all again, `runs` times."""
-    found: Figures = {name: [] for name in sides}
-    for turn, (name, (what, *arguments)) in itertools.product(range(runs), sides.items()):
-        found[name].append(measure(str(what), *arguments))
-        click.echo(f"{turn + 1}/{runs} {name}: {found[name][-1]:.1f}", err=True)
-    return found
-
-
-def show(found: Figures, unit: str, against: list[str]) -> None:
-    """Print a table: median (least-most), and the ratio to the medians of some of the rows."""
-    click.echo(f"| what | {unit} |" + "".join(f" against {name} |" for name in against))
-    click.echo("|---|---|" + "---|" * len(against))
-    for name, values in found.items():
-        median = statistics.median(values)
-        ratios = "".join(f" {median / statistics.median(found[other]):.2f} |" for other in against)
-        click.echo(f"| {name} | {median:.1f} ({min(values):.1f}-{max(values):.1f}) |{ratios}")
-    click.echo()
 
 
 @contextmanager
@@ -109,15 +76,15 @@ def speed(photos: Path, nets: tuple[str, ...], images: int, loop: int, runs: int
         for net in nets:
             encoder = untrained(net, Path(out))
             small = untrained(net, Path(out), "--int8", "--calibrate", photos, "--force")
-            sides: dict[str, tuple[object, ...]] = {
-                "torch eager float32, DataLoader": ("torch_loop", net, folder, loop),
-                "onnxruntime alone, float32": ("onnxruntime_alone", encoder, loop),
-                "featurestore index, float32": ("indexing", encoder, folder),
-                "onnxruntime alone, int8": ("onnxruntime_alone", small, loop),
-                "featurestore index, int8": ("indexing", small, folder),
+            sides: dict[str, Side] = {
+                "torch eager float32, DataLoader": (measurements.torch_loop, net, folder, loop),
+                "onnxruntime alone, float32": (measurements.onnxruntime_alone, encoder, loop),
+                "featurestore index, float32": (measurements.indexing, encoder, folder),
+                "onnxruntime alone, int8": (measurements.onnxruntime_alone, small, loop),
+                "featurestore index, int8": (measurements.indexing, small, folder),
             }
             if lightly:
-                sides["lightly-embed"] = ("lightly_embed", net, folder, loop)
+                sides["lightly-embed"] = (measurements.lightly_embed, net, folder, loop)
             found = take_turns(runs, sides)
             click.echo(f"\n{net}, {count} photos, loops of {loop}, {available_cpus()} processors, {runs} runs\n")
             show(found, "images/s", [name for name in sides if not name.startswith("featurestore")])
@@ -142,10 +109,10 @@ def decode(runs: int) -> None:
         found = take_turns(
             runs,
             {
-                "Pillow, decode": ("pillow_decode", out, 224),
-                "Pillow, decode and resize": ("pillow_resize", out, 224),
-                "our read, decode and resize": ("preparing", out, 224),
-                "featurestore index, encoder of 1 M weights": ("indexing", encoder, out),
+                "Pillow, decode": (measurements.pillow_decode, out, 224),
+                "Pillow, decode and resize": (measurements.pillow_resize, out, 224),
+                "our read, decode and resize": (measurements.preparing, out, 224),
+                "featurestore index, encoder of 1 M weights": (measurements.indexing, encoder, out),
             },
         )
         click.echo(
@@ -161,7 +128,7 @@ def memory(runs: int) -> None:
     with tempfile.TemporaryDirectory() as out:
         encoder = untrained("test_resnet", Path(out))
         rng = np.random.default_rng(0)
-        sides: dict[str, tuple[object, ...]] = {}
+        sides: dict[str, Side] = {}
         for count in (1_000, 10_000, 100_000):
             folder = Path(out) / f"{count}"
             for number in range(count):
@@ -169,7 +136,7 @@ def memory(runs: int) -> None:
                     (folder / f"{number // 1000:03}").mkdir(parents=True)
                 pixels = rng.integers(0, 256, (4, 4, 3), np.uint8)
                 Image.fromarray(pixels).resize((32, 32)).save(folder / f"{number // 1000:03}" / f"{number:06}.jpg")
-            sides[f"{count:,} images"] = ("peak_memory", encoder, folder)
+            sides[f"{count:,} images"] = (measurements.peak_memory, encoder, folder)
         show(take_turns(runs, sides), "MB", ["1,000 images"])
 
 
@@ -180,14 +147,13 @@ def catalog(images: Path, runs: int) -> None:
     """The catalog's share of a run over many small images, and a run that finds nothing new."""
     with tempfile.TemporaryDirectory() as out:
         encoder = untrained("test_resnet", Path(out))
-        found = [measure("catalog_share", encoder, images) for _ in range(runs)]
+        found = [measure(measurements.catalog_share, encoder, images) for _ in range(runs)]
     click.echo("| what | figure |\n|---|---|")
     for key, scale, unit in (
         ("images", 1, "images"), ("seconds", 1, "s, first run"), ("share", 100, "% of it in commits to vectors and catalog"),
         ("files_per_second", 1, "files/s, second run"), ("bytes_per_item", 1, "bytes of catalog an item"),
     ):  # fmt: skip
-        values = [scale * run[key] for run in found]
-        click.echo(f"| {unit} | {statistics.median(values):,.1f} ({min(values):,.1f}-{max(values):,.1f}) |")
+        click.echo(f"| {unit} | {cell([scale * run[key] for run in found], 1)} |")
 
 
 @cli.command()
@@ -195,9 +161,9 @@ def catalog(images: Path, runs: int) -> None:
 @click.option("--runs", default=5, show_default=True)
 def search(store: Path, runs: int) -> None:
     """A search in an open store against one that reads the catalog anew."""
-    sides: dict[str, tuple[object, ...]] = {
-        "the catalog read for each search": ("warm_search", store, "yes"),
-        "warm": ("warm_search", store, "no"),
+    sides: dict[str, Side] = {
+        "the catalog read for each search": (measurements.warm_search, store, True),
+        "warm": (measurements.warm_search, store, False),
     }
     show(take_turns(runs, sides), "ms", ["warm"])
 

@@ -1,9 +1,7 @@
-"""Single measurements of extraction, each for a process of its own: python -m benchmarks.measurements WHAT ARGUMENTS... prints JSON."""
+"""Single measurements of extraction, each for a process of its own."""
 
-import json
 import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,7 +24,7 @@ from featurestore.vectors import VectorFile
 BATCH = 32  # of the loops that are compared
 
 
-def torch_loop(net: str, folder: str, count: str) -> float:
+def torch_loop(net: str, folder: str, count: int) -> float:
     """Images a second of a DataLoader of one worker a processor, timm's own transform, and the network in eager float32."""
     import timm
     import torch
@@ -40,7 +38,7 @@ def torch_loop(net: str, folder: str, count: str) -> float:
     )
 
     class Files(torch.utils.data.Dataset[Any]):
-        paths = sorted(Path(folder).rglob("*.jpg"))[: int(count)]
+        paths = sorted(Path(folder).rglob("*.jpg"))[:count]
 
         def __len__(self) -> int:
             return len(self.paths)
@@ -57,7 +55,7 @@ def torch_loop(net: str, folder: str, count: str) -> float:
     return len(np.concatenate(vectors)) / (time.perf_counter() - began)
 
 
-def lightly_embed(net: str, folder: str, count: str) -> float:
+def lightly_embed(net: str, folder: str, count: int) -> float:
     """Images a second of what `lightly-embed` runs: its dataset, its transform and its embed(), with the same network."""
     import torch
     from lightly.data import LightlyDataset
@@ -72,7 +70,7 @@ def lightly_embed(net: str, folder: str, count: str) -> float:
     steps = [transforms.Resize((224, 224)), transforms.ToTensor(), transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)]
     torch.set_num_threads(available_cpus())
     with tempfile.TemporaryDirectory() as flat:
-        for path in sorted(Path(folder).rglob("*.jpg"))[: int(count)]:
+        for path in sorted(Path(folder).rglob("*.jpg"))[:count]:
             (Path(flat) / f"{path.parent.name}-{path.name}").symlink_to(path)
         began = time.perf_counter()
         dataset = LightlyDataset(flat, transform=transforms.Compose(steps))
@@ -82,7 +80,7 @@ def lightly_embed(net: str, folder: str, count: str) -> float:
         return len(vectors) / (time.perf_counter() - began)
 
 
-def onnxruntime_alone(encoder: str, count: str) -> float:
+def onnxruntime_alone(encoder: str, count: int) -> float:
     """Images a second of onnxruntime with its own settings, on tensors that are ready."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_cpus()
@@ -92,9 +90,9 @@ def onnxruntime_alone(encoder: str, count: str) -> float:
     feed = {session.get_inputs()[0].name: pixels}
     session.run(None, feed)
     began = time.perf_counter()
-    for _ in range(int(count) // ENCODE_BATCH):
+    for _ in range(count // ENCODE_BATCH):
         session.run(None, feed)
-    return int(count) // ENCODE_BATCH * ENCODE_BATCH / (time.perf_counter() - began)
+    return count // ENCODE_BATCH * ENCODE_BATCH / (time.perf_counter() - began)
 
 
 def indexing(encoder: str, folder: str) -> float:
@@ -106,7 +104,7 @@ def indexing(encoder: str, folder: str) -> float:
         return report.added / (time.perf_counter() - began)
 
 
-def pillow_decode(folder: str, size: str) -> float:
+def pillow_decode(folder: str, size: int) -> float:
     """Images a second of Pillow's plain decoding to RGB, in one thread a processor."""
 
     def decode(path: Path) -> None:
@@ -116,12 +114,12 @@ def pillow_decode(folder: str, size: str) -> float:
     return _rate(decode, sorted(Path(folder).rglob("*.jpg")))
 
 
-def pillow_resize(folder: str, size: str) -> float:
+def pillow_resize(folder: str, size: int) -> float:
     """The same with the resize that a network needs."""
 
     def decode(path: Path) -> None:
         with Image.open(path) as image:
-            image.convert("RGB").resize((int(size), int(size)), Image.Resampling.BICUBIC)
+            image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
 
     return _rate(decode, sorted(Path(folder).rglob("*.jpg")))
 
@@ -134,11 +132,11 @@ def _rate(work: Callable[[Path], None], paths: list[Path]) -> float:
     return len(paths) / (time.perf_counter() - began)
 
 
-def preparing(folder: str, size: str) -> float:
+def preparing(folder: str, size: int) -> float:
     """Images a second of our reading, decoding and resizing, in one thread a processor."""
     files = [(found, None) for found in find(folder) if isinstance(found, ImageFile)]
     began = time.perf_counter()
-    ready = sum(isinstance(found, Prepared) for found in prepare_all(files, Preprocess(int(size), int(size))))
+    ready = sum(isinstance(found, Prepared) for found in prepare_all(files, Preprocess(size, size)))
     return ready / (time.perf_counter() - began)
 
 
@@ -181,28 +179,16 @@ def catalog_share(encoder: str, folder: str) -> dict[str, float]:
         }  # fmt: skip
 
 
-def warm_search(path: str, connected: str) -> float:
+def warm_search(path: str, connected: bool) -> float:
     """Milliseconds of a search by vector in an open store; `connected` opens the catalog for each, as a new process must."""
     store = FeatureStore.open(path)
     query = np.random.default_rng(0).normal(size=store.info()["encoders"][0]["dim"])
     store.search(query)
     times = []
     for _ in range(100):
-        if connected == "yes":
+        if connected:
             store = FeatureStore(Path(path), None, "cpu")
         began = time.perf_counter()
         store.search(query)
         times.append(1000 * (time.perf_counter() - began))
     return statistics.median(times)
-
-
-MEASUREMENTS: dict[str, Callable[..., Any]] = {
-    function.__name__: function
-    for function in (
-        torch_loop, lightly_embed, onnxruntime_alone, indexing, pillow_decode, pillow_resize, preparing, peak_memory, catalog_share, warm_search,
-    )
-}  # fmt: skip
-
-
-if __name__ == "__main__":
-    print(json.dumps(MEASUREMENTS[sys.argv[1]](*sys.argv[2:])))

@@ -30,7 +30,7 @@ def draw(encoder: Encoder, image: str | Path, out: str | Path) -> Path:
     tiles += [
         (overlay(seen, one), f"head {number}", f"strongest {one.max():.3f}") for number, one in enumerate(maps, start=1)
     ]
-    sheet.save(sheet.contact_sheet(tiles, "Attention of the class token, last layer", True), Path(out))
+    sheet.save(sheet.contact_sheet(tiles, "Attention of the class token, last layer", 1), Path(out))
     return Path(out)
 
 

@@ -27,6 +27,17 @@ def written_whole(path: Path, advice: str) -> Iterator[Path]:
             part.unlink()
 
 
+def create_folder(path: Path) -> None:
+    """Make a folder that may be there already, so that it survives a power cut. Raises DiskError."""
+    try:
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise DiskError(
+            f"{path} cannot be created ({error.strerror}); check its permissions, or free some space"
+        ) from error
+
+
 def sync_file(path: Path) -> None:
     """Flush a file's content to the disk."""
     with path.open("rb") as file:

@@ -11,13 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from featurestore.catalog import Batch, Catalog, EncoderRecord, ItemChange
+from featurestore.annotating import check_names, settle_types
+from featurestore.catalog import Batch, Catalog, EncoderRecord, ItemChange, repeated_path
 from featurestore.catalog.records import DETAILS
 from featurestore.disk import written_whole
 from featurestore.errors import SourceError
 from featurestore.progress import Listener
 from featurestore.results import ImportReport
 from featurestore.sources.entry import UNFIT, printable
+from featurestore.spool import Spool
+from featurestore.values import as_type
 from featurestore.vectors import VectorFile
 from featurestore.views import with_vectors
 
@@ -29,13 +32,17 @@ LENGTH_TOLERANCE = 2e-3  # of rows that were rounded to float16
 def export_vectors(catalog: Catalog, folder: Path, encoder: str, out: Path, listener: Listener) -> int:
     """Write the items and vectors of an encoder, whole or not at all; returns how many. Raises DiskError.
 
-    Columns: those of items, and `vector`, float32 of fixed length D (float16 is unknown to many readers; the split into bytes
+    Columns: those of items, the user's too, and `vector`, float32 of fixed length D (float16 is unknown to many readers; the split into bytes
     makes the zeros cost nothing).
     """
     details, vectors = with_vectors(lambda: catalog.details(encoder), folder)
     record = details.encoder
-    said = {"version": VERSION, "fingerprint": encoder, "name": record.name, "dim": record.dim, "card": record.card}
-    schema = pa.schema([*DETAILS, ("vector", pa.list_(pa.float32(), record.dim))], metadata={KEY: json.dumps(said)})
+    columns = list(details.rows.schema)[1:]
+    said = {
+        "version": VERSION, "fingerprint": encoder, "name": record.name, "dim": record.dim, "card": record.card,
+        "columns": [field.name for field in columns[len(DETAILS) :]],  # the user's
+    }  # fmt: skip
+    schema = pa.schema([*columns, ("vector", pa.list_(pa.float32(), record.dim))], metadata={KEY: json.dumps(said)})
     listener.start("exporting", details.rows.rows)
     with (
         written_whole(out, "free some space or choose another place") as part,
@@ -58,18 +65,19 @@ def export_vectors(catalog: Catalog, folder: Path, encoder: str, out: Path, list
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What made the vectors of a file."""
+    """What made the vectors of a file, and what else it tells of items."""
 
     fingerprint: str
     name: str
+    columns: tuple[str, ...]  # the user's
 
 
 def read_origin(path: Path) -> Origin:
     """Say which encoder made the vectors of a file of `export_vectors`. Raises SourceError when it is none."""
     try:
-        schema = pq.read_schema(path)
-        said = json.loads((schema.metadata or {})[KEY])
+        said = json.loads((pq.read_schema(path).metadata or {})[KEY])
         version, fingerprint, name = int(said["version"]), str(said["fingerprint"]), printable(str(said["name"]))
+        columns = tuple(map(str, said.get("columns", ())))
     except KeyError:
         raise SourceError(
             f"{path}: expected a Parquet file of export-vectors, found one that does not say which encoder made its vectors"
@@ -78,7 +86,16 @@ def read_origin(path: Path) -> Origin:
         raise SourceError(f"{path}: expected a Parquet file of export-vectors; found: {error}") from error
     if version > VERSION:
         raise SourceError(f"{path}: written by a newer featurestore (version {version}); upgrade featurestore")
-    return Origin(fingerprint, name)
+    return Origin(fingerprint, name, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Some rows of a file."""
+
+    items: list[dict[str, Any]]  # DETAILS without the id
+    vectors: NDArray[np.float32]  # (N, D)
+    values: pa.Table  # the user's columns
 
 
 def import_vectors(
@@ -86,16 +103,17 @@ def import_vectors(
 ) -> ImportReport:
     """Add the vectors of a file, where the store has none of that path; what it has stays. Its caller is the only writer.
 
-    folder: of the vector files. Raises SourceError on a file that holds anything but unit-length vectors of D numbers.
+    folder: of the vector files. Columns of the user come along with items that are new. Raises SourceError on a file that holds
+    anything but unit-length vectors of D numbers, or columns of another type than the store has them.
     """
     file = VectorFile(folder / record.file, record.dim)
     rows = record.rows
     counts = dict.fromkeys(("added", "unchanged", "conflicting"), 0)
-    for said, vectors in _batches(path, record, listener):
-        known, next_item = catalog.known(record.fingerprint, [item["path"] for item in said])
+    for arrived in _batches(path, record, catalog.columns(), listener):
+        known, next_item = catalog.known(record.fingerprint, [item["path"] for item in arrived.items])
         changes: list[ItemChange] = []
-        kept: list[NDArray[np.float32]] = []
-        for item, vector in zip(said, vectors, strict=True):
+        kept: list[int] = []
+        for place, item in enumerate(arrived.items):
             old = known.get(item["path"])
             if old is not None and old.encoded:
                 counts["unchanged"] += 1
@@ -109,38 +127,66 @@ def import_vectors(
             if old is not None:
                 item |= {"label": old.label, "split": old.split}
             changes.append(ItemChange(number, old is None, **item, row=rows + len(kept)))
-            kept.append(vector)
+            kept.append(place)
         if changes:
-            block = file.append(np.stack(kept), rows)
+            block = file.append(arrived.vectors[kept], rows)
             rows += len(kept)
-            catalog.commit(record.fingerprint, Batch(changes, [], [block], next_item, rows))
+            values = _values(changes, arrived.values.take(kept))
+            catalog.commit(record.fingerprint, Batch(changes, [], [block], next_item, rows, values))
     return ImportReport(**counts)
 
 
-def _batches(
-    path: Path, record: EncoderRecord, listener: Listener
-) -> Iterator[tuple[list[dict[str, Any]], NDArray[np.float32]]]:
-    seen: set[str] = set()
+def _values(changes: list[ItemChange], values: pa.Table) -> pa.Table | None:
+    """What is said of the items that are new, of the values of all."""
+    if not values.column_names:
+        return None
+    ids = pa.array([change.id for change in changes], pa.int64())
+    return values.add_column(0, "id", ids).filter(pa.array([change.new for change in changes]))
+
+
+def _batches(path: Path, record: EncoderRecord, held: dict[str, pa.DataType], listener: Listener) -> Iterator[Arrivals]:
     names = [field.name for field in DETAILS if field.name != "id"]
     try:
-        source = pq.ParquetFile(path)
-        _check_columns(path, source.schema_arrow, names)
-        listener.start("importing", source.metadata.num_rows)
-        for batch in source.iter_batches(4096, columns=[*names, "vector"]):
-            table = pa.Table.from_batches([batch])
-            items = table.select(names).cast(pa.schema([DETAILS.field(n) for n in names])).to_pylist()
-            vectors = _unit(path, table["vector"], record.dim)
-            for item in items:
-                text = item["path"]
-                if not text or not item["sha256"] or UNFIT.search(text) or text in seen:
-                    raise SourceError(
-                        f"{path}: an item has no path or sha256, a path with control characters, or that of another item: {text!r}; nothing of its batch was taken"
-                    )
-                seen.add(text)
-            yield items, vectors
-            listener.advance(len(items))
+        with pq.ParquetFile(path) as source:
+            _check_columns(path, source.schema_arrow, names)
+            types = _types_of_values(path, source.schema_arrow, held)
+            _check_paths(path, source)
+            listener.start("importing", source.metadata.num_rows)
+            for batch in source.iter_batches(4096, columns=[*names, *types, "vector"]):
+                table = pa.Table.from_batches([batch])
+                items = table.select(names).cast(pa.schema([DETAILS.field(n) for n in names])).to_pylist()
+                vectors = _unit(path, table["vector"], record.dim)
+                for item in items:
+                    if not item["path"] or not item["sha256"] or UNFIT.search(item["path"]):
+                        raise SourceError(
+                            f"{path}: an item has no path or sha256, or a path with control characters: {item['path']!r}; nothing of its batch was taken"
+                        )
+                yield Arrivals(
+                    items,
+                    vectors,
+                    pa.table({name: as_type(batch[name], kind) for name, kind in types.items()}),
+                )
+                listener.advance(len(items))
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{path}: cannot be read: {error}; export it again") from error
+
+
+def _types_of_values(path: Path, schema: pa.Schema, held: dict[str, pa.DataType]) -> dict[str, pa.DataType]:
+    names = [name for name in read_origin(path).columns if name in schema.names]
+    if not names:
+        return {}
+    check_names(path, names)
+    return settle_types(path, pa.schema([schema.field(name) for name in names]), held)
+
+
+def _check_paths(path: Path, source: pq.ParquetFile) -> None:
+    """Look at all paths first: an item that is there twice is refused before any is taken."""
+    paths = Spool(pa.schema([DETAILS.field("path")]))
+    for batch in source.iter_batches(65_536, columns=["path"]):
+        paths.add_batch(batch.cast(paths.schema))
+    found = repeated_path(paths)
+    if found is not None:
+        raise SourceError(f"{path}: the path of an item is that of another item: {found!r}; nothing was taken")
 
 
 def _check_columns(path: Path, schema: pa.Schema, names: list[str]) -> None:

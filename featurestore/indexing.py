@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore import pipeline
-from featurestore.catalog import Batch, Catalog, ItemChange
+from featurestore.catalog import Batch, Catalog, FailedFile, ItemChange
 from featurestore.catalog.plan import FOUND, Claim, Plan, Todo
 from featurestore.encoder import Encoder
 from featurestore.errors import Interrupted, SourceError
@@ -20,6 +20,7 @@ from featurestore.pipeline import Prepared, Same
 from featurestore.progress import Listener
 from featurestore.results import IndexReport
 from featurestore.sources import Failure, ImageFile, open_source
+from featurestore.sources.kinds import CONTAINER_SUFFIX
 from featurestore.spool import Spool
 from featurestore.vectors import VectorFile, unit_rows
 
@@ -77,8 +78,7 @@ class Indexing:
     waiting: list[tuple[Todo, Prepared]] = field(default_factory=list)
     vectors: list[NDArray[np.float16]] = field(default_factory=list)
     changes: list[ItemChange] = field(default_factory=list)
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    unencoded: list[tuple[str, str]] = field(default_factory=list)
+    failures: list[FailedFile] = field(default_factory=list)
     encoded: int = 0
 
     def run(self, found: Found) -> IndexReport:
@@ -86,7 +86,13 @@ class Indexing:
         began = time.monotonic()
         hidden = [failure.path for failure in found.unlisted]
         plan = self.catalog.plan(
-            self.encoder.fingerprint, found.files, found.several, self.by_folder, found.claims, hidden
+            self.encoder.fingerprint,
+            found.files,
+            found.several,
+            self.by_folder,
+            found.claims,
+            hidden,
+            CONTAINER_SUFFIX,
         )
         self.next_item, self.rows = plan.next_item, plan.rows
         self.file = VectorFile(self.folder / plan.file, self.encoder.dim)
@@ -95,7 +101,7 @@ class Indexing:
 
         self.listener.start("indexing", plan.total)
         for failure in found.unlisted:
-            self._fail(failure.path, failure.reason)
+            self._fail(failure.path, failure.reason, unreadable=True)
         if plan.total > plan.todo.rows:
             self._pass_over(plan.total - plan.todo.rows)
         try:
@@ -155,7 +161,7 @@ class Indexing:
         todo = self.reading.pop(result.path if isinstance(result, Failure) else result.file.path)
         match result:
             case Failure(path, reason):
-                self._fail(path, reason)
+                self._fail(path, reason, unreadable=True)
             case Same():
                 self.counts["added" if todo.removed else "unchanged"] += 1
                 self.changes.append(self._change(todo))
@@ -164,8 +170,8 @@ class Indexing:
                 if len(self.waiting) == ENCODE_BATCH:
                     self._encode()
 
-    def _fail(self, path: str, reason: str) -> None:
-        self.failures.append((path, reason))
+    def _fail(self, path: str, reason: str, unreadable: bool) -> None:
+        self.failures.append(FailedFile(path, reason, unreadable))
         self.counts["failed"] += 1
 
     def _encode(self) -> None:
@@ -181,8 +187,7 @@ class Indexing:
         vectors = unit_rows(self.encoder.encode(pixels)[: len(batch)]).astype(np.float16)  # half of what waits
         for (todo, prepared), vector in zip(batch, vectors, strict=True):
             if np.isnan(vector).any():
-                self.unencoded.append((todo.path, "the encoder gave a vector that is zero or not finite"))
-                self.counts["failed"] += 1
+                self._fail(todo.path, "the encoder gave a vector that is zero or not finite", unreadable=False)
                 continue
             new_to_store = (
                 todo.id is None or todo.removed or todo.sha256 == prepared.sha256
@@ -204,12 +209,12 @@ class Indexing:
             if self.waiting:
                 self._encode_waiting()
             blocks = [self.file.append(np.stack(self.vectors), self.rows)] if self.vectors else []
-            if self.changes or self.failures or self.unencoded:
+            if self.changes or self.failures:
                 rows = self.rows + len(self.vectors)
-                batch = Batch(self.changes, self.failures, blocks, self.next_item, rows, self.unencoded)
+                batch = Batch(self.changes, self.failures, blocks, self.next_item, rows)
                 self.catalog.commit(self.encoder.fingerprint, batch)
                 self.rows = rows
-            self.changes, self.vectors, self.failures, self.unencoded = [], [], [], []
+            self.changes, self.vectors, self.failures = [], [], []
 
 
 @contextmanager

@@ -1,58 +1,41 @@
-"""Labels from a CSV file."""
+"""Labels and splits from a file."""
 
-import csv
-import os
-from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from featurestore.catalog import Catalog
 from featurestore.errors import SourceError
+from featurestore.keyed import KeyedFile, choose_key, find_items, headings, is_parquet, read_rows, readable
+from featurestore.results import LabelReport
 
 
-@dataclass(frozen=True, slots=True)
-class LabelLine:
-    """One line: a path as it was written, the absolute paths it may mean, and what it says."""
-
-    written: str
-    meant: tuple[str, ...]  # likeliest first
-    label: str | None  # None takes the label away
-    split: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class LabelFile:
-    """The lines of a file, and whether it speaks of splits."""
-
-    lines: list[LabelLine]
-    has_splits: bool
+def read(file: str | Path, key: str | None = None) -> KeyedFile:
+    """Read a CSV or Parquet file with the columns path or id, label and perhaps split; raises SourceError when it is none."""
+    path = Path(file)
+    wanted = f"the columns {key or 'path'},label"
+    with readable(path, f"of labels with {wanted}"):
+        names = headings(path).names
+        key = choose_key(names, key)
+        if key is None or "label" not in names:
+            raise SourceError(
+                f"{path}: expected a {'Parquet' if is_parquet(path) else 'CSV'} file with {wanted} and perhaps split; found {names or None}"
+            )
+        chosen = [name for name in ("label", "split") if name in names]
+        return read_rows(path, key, dict.fromkeys(chosen, pa.string()), _as_text)
 
 
-def read(file: str | Path) -> LabelFile:
-    """Read a CSV file with the columns path, label and perhaps split; raises SourceError when it is none.
-
-    Paths are absolute, or relative to the CSV file's folder or else to the current one.
-    """
-    try:
-        with Path(file).open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            columns = set(reader.fieldnames or ())
-            if not {"path", "label"} <= columns:
-                raise SourceError(
-                    f"{file}: expected a CSV file with the columns path,label and perhaps split; found {reader.fieldnames}"
-                )
-            folder = Path(file).parent
-            lines = [
-                LabelLine(
-                    row["path"] or "", _meant(row["path"] or "", folder), row["label"] or None, row.get("split") or None
-                )
-                for row in reader
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"labels {str(file)!r}: expected a CSV file with the columns path,label; {error}") from error
-    return LabelFile(lines, "split" in columns)
+def apply(catalog: Catalog, given: KeyedFile) -> LabelReport:
+    """Set labels, and splits where the file has them; an empty one takes it away. Raises SourceError when no row is about an item."""
+    matched = find_items(catalog, given)
+    if matched.items.rows:
+        catalog.set_values(given.names, matched.items)
+    return LabelReport(matched.items.rows, tuple(sorted(matched.unknown.to_pylist())), given.key)
 
 
-def _meant(path: str, folder: Path) -> tuple[str, ...]:
-    """All absolute spellings: beside the CSV file or here, with the links of the folders as written or followed."""
-    spelled = [os.path.abspath(base / path) for base in (folder, Path())]
-    followed = [os.path.join(os.path.realpath(os.path.dirname(p)), os.path.basename(p)) for p in spelled]
-    return tuple(dict.fromkeys([*spelled, *followed]))
+def _as_text(name: str, values: pa.Array) -> pa.Array:
+    if pa.types.is_floating(values.type):  # pandas makes floats of whole numbers when one is missing
+        values = values.cast(pa.int64())
+    text = values.cast(pa.string())
+    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)

@@ -1,34 +1,51 @@
-"""Rewriting a vector file without the rows that nobody needs: into a new file, which the catalog then takes for the old."""
+"""Rewriting a vector file without the rows that nobody needs, into a new file which the catalog then takes for the old, and indexing it."""
 
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.blocks import covers
-from featurestore.catalog import Catalog, EncoderRecord
-from featurestore.errors import StoreCorrupt
+from featurestore.catalog import Catalog, EncoderRecord, IndexRecord
+from featurestore.disk import create_folder
+from featurestore.errors import ConfigError, StoreCorrupt
+from featurestore.index.building import build
+from featurestore.index.choosing import WORTH, Card
+from featurestore.index.files import Seal, open_index, save
 from featurestore.progress import Listener
-from featurestore.results import OptimizeReport
+from featurestore.results import IndexBuild, OptimizeReport
 from featurestore.vectors import VectorFile
 
 
-def optimize(catalog: Catalog, store: Path, listener: Listener) -> OptimizeReport:
-    """Leave out the rows of items that changed, vanished or were deleted, in the files of all encoders, and compact the catalog.
+@dataclass(frozen=True, slots=True)
+class IndexWish:
+    """What an index is to be like."""
+
+    recall: float = 0.99  # recall@10 against exact search
+    memory: int = 2 << 30  # bytes that building it may take
+
+    def __post_init__(self) -> None:
+        if not 0 < self.recall <= 1:
+            raise ConfigError(f"recall {self.recall:g}: expected a number above 0 and up to 1, such as 0.99")
+
+
+def optimize(catalog: Catalog, store: Path, wish: IndexWish, listener: Listener) -> OptimizeReport:
+    """Leave out the rows of items that changed, vanished or were deleted, in the files of all encoders, compact the catalog, and index large files.
 
     What runs that were cut off have left is taken away. Its caller is the store's only writer. Raises StoreCorrupt when a
-    vector file is damaged, DiskError.
+    vector file is damaged, StoreError when an index takes more memory than is allowed, DiskError.
     """
     folder, before = store / "vectors", size(store)
     kept = dropped = 0
+    reports = []
     for record in catalog.encoders():
-        items = catalog.contents(record.fingerprint)
-        kept, dropped = kept + len(items.rows), dropped + record.rows - len(items.rows)
-        if len(items.rows) < record.rows:
+        rows, items = catalog.placed(record.fingerprint)
+        kept, dropped = kept + len(rows), dropped + record.rows - len(rows)
+        if len(rows) < record.rows:
             listener.start(f"checking the vectors of {record.name}", record.rows)
             _, blocks = catalog.blocks(record.fingerprint)
             file = VectorFile(folder / record.file, record.dim)
@@ -36,13 +53,48 @@ def optimize(catalog: Catalog, store: Path, listener: Listener) -> OptimizeRepor
                 raise StoreCorrupt(
                     f"{file.path}: not what its checksums say; nothing was changed: featurestore verify {store} --repair first"
                 )
-            record = move_rows(catalog, folder, record, items.rows, items.ids)
+            record = move_rows(catalog, folder, record, rows, items)
         for unneeded in leftovers(folder, record):
             unneeded.unlink()
-    for part in [*(store / "encoders").glob("*.part"), *store.glob("*.part*")]:
-        part.unlink()
+        if record.rows >= WORTH:
+            reports.append(index_vectors(catalog, store, record, wish, listener))
+        else:
+            catalog.drop_index(record.fingerprint)
+    for unneeded in [*unused_indexes(catalog, store), *(store / "encoders").glob("*.part"), *store.glob("*.part*")]:
+        unneeded.unlink()
     catalog.rewrite()
-    return OptimizeReport(kept, dropped, before, size(store))
+    return OptimizeReport(kept, dropped, before, size(store), tuple(reports))
+
+
+def index_vectors(
+    catalog: Catalog, store: Path, record: EncoderRecord, wish: IndexWish, listener: Listener
+) -> IndexBuild:
+    """See to it that all vectors of an encoder are in an index such as is wished for: a new file, which the catalog then names."""
+    vectors = VectorFile(store / "vectors" / record.file, record.dim).open(record.rows)
+    known = {index.encoder: index for index in catalog.indexes()}.get(record.fingerprint)
+    path = store / "indexes" / (known.file if known else "")
+    if known is not None and known.vectors == record.file and known.rows == record.rows:
+        card = Card.read(known.card)
+        opened = open_index(path, Seal(known.bytes, known.sha256), card, record.rows, record.dim)
+        if card.target == wish.recall and not isinstance(opened, str):
+            return IndexBuild(record.name, record.rows, card.recall, known.bytes, built=False)
+    lists, card = build(vectors, wish.recall, wish.memory, listener.start, listener.advance)
+    generation = known.generation + 1 if known is not None else 1
+    name = f"{record.fingerprint[:16]}-{generation}.faiss"
+    create_folder(store / "indexes")
+    seal = save(lists, store / "indexes" / name)
+    catalog.publish_index(
+        IndexRecord(
+            record.fingerprint, generation, name, record.file, record.rows, seal.bytes, seal.sha256, card.to_json()
+        )
+    )
+    return IndexBuild(record.name, record.rows, card.recall, seal.bytes, built=True)
+
+
+def unused_indexes(catalog: Catalog, store: Path) -> list[Path]:
+    """Files in `indexes` that the catalog does not name: those before, and those that were never taken."""
+    named = {index.file for index in catalog.indexes()}
+    return [path for path in sorted((store / "indexes").glob("*.faiss*")) if path.name not in named]
 
 
 def size(folder: Path) -> int:

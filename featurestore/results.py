@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from PIL import Image
 
-from featurestore import sheet
+from featurestore.disk import written_whole
 from featurestore.evaluation.knn import ClassFigures, KnnResult
 from featurestore.sources.entry import printable
 
 if TYPE_CHECKING:
     import pandas as pd
+    from PIL import Image
+
+    from featurestore.queries import Shown
+
+DRAWN = 1000  # hits on a sheet or a page at most; a thousand pictures of a page are some twenty megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,30 @@ class LabelReport:
     """What a run of `label` did."""
 
     labelled: int
-    unknown: tuple[str, ...]  # paths of the file that no item has
+    unknown: tuple[str, ...]  # keys of the file that no item has
+    key: str  # what they are: "path" or "id"
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotateReport:
+    """What a run of `annotate` did."""
+
+    columns: tuple[str, ...]
+    items: int  # that have values of the file now
+    unknown: int  # keys of the file that no item has
+    first_unknown: tuple[str, ...]  # some of them, in the order of the file
+    key: str  # what they are: "path" or "id"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexBuild:
+    """The index over the vectors of one encoder."""
+
+    encoder: str  # its name
+    vectors: int
+    recall: float  # of the 10 nearest, measured on rows held out
+    bytes: int
+    built: bool  # False: the one that was there is as it should be
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +78,7 @@ class OptimizeReport:
     dropped: int
     bytes_before: int  # of the whole store
     bytes_after: int
+    indexes: tuple[IndexBuild, ...]  # of encoders with so many vectors that an index is worth it
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +144,8 @@ class Matches:
     scores: NDArray[np.float32]  # cosine similarity, higher is nearer
     paths: list[str]
     labels: list[str | None]
-    query: Image.Image | str | None = None  # what was searched for, when it can be shown
+    query: tuple[Shown, ...] = ()  # what was searched by, negative examples last
+    warnings: tuple[str, ...] = ()  # what the user should know of this answer
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -141,16 +170,54 @@ class Matches:
         return frame
 
     def sheet(self, path: str | Path) -> Path:
-        """Draw the query and its hits, with scores and labels, into a picture file."""
+        """Draw what was searched by and the hits, with scores and labels, into a picture file; raises DiskError."""
+        from featurestore import sheet  # here, since most searches draw nothing
+
         tiles: list[tuple[Image.Image | str, str, str]] = []
-        if self.query is not None:
-            tiles.append((self.query, "query", self.query if isinstance(self.query, str) else ""))
-        for hit in self.to_json():
-            tiles.append((hit["path"], f"{hit['score']:.3f}  {hit['label'] or ''}".rstrip(), hit["path"]))
-        sheet.save(
-            sheet.contact_sheet(tiles, f"{len(self)} nearest images, by cosine similarity", self.query is not None),
-            Path(path),
-        )
+        drawn = [(shown, shown.picture) for shown in self.query if shown.picture is not None]
+        for shown, picture in drawn:
+            tiles.append((picture, "not" if shown.negative else "query", printable(shown.name)))
+        for hit in self.to_json()[:DRAWN]:
+            tiles.append((hit["path"], f"{hit['score']:.3f}  {hit['label'] or ''}".rstrip(), printable(hit["path"])))
+        negatives = sum(shown.negative for shown, _ in drawn)
+        heading = f"{self._title()}, {self._note()}"
+        sheet.save(sheet.contact_sheet(tiles, heading, len(drawn) - negatives, negatives), Path(path))
+        return Path(path)
+
+    def html(self, path: str | Path) -> Path:
+        """Write what was searched by and the hits as one HTML page with all pictures inside; raises DiskError."""
+        from featurestore import page
+
+        page.write(Path(path), self._title(), self._note(), self.query, self.to_json()[:DRAWN])
+        return Path(path)
+
+    def _title(self) -> str:
+        return f"{len(self)} nearest image{'' if len(self) == 1 else 's'}"
+
+    def _note(self) -> str:
+        return "by cosine similarity" + (f"; the best {DRAWN} are shown" if len(self) > DRAWN else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The k-NN graph of a collection: for each of N items its K nearest others, best first."""
+
+    ids: NDArray[np.int64]  # (N,)
+    neighbours: NDArray[np.int64]  # (N, K), ids
+    scores: NDArray[np.float32]  # (N, K)
+
+    def to_arrow(self) -> pa.Table:
+        """One row an item: id, and lists of the ids and scores of its neighbours."""
+        k = self.neighbours.shape[1]
+        lists = [pa.FixedSizeListArray.from_arrays(pa.array(a.ravel()), k) for a in (self.neighbours, self.scores)]
+        return pa.table({"id": self.ids, "neighbours": lists[0], "scores": lists[1]})
+
+    def save(self, path: str | Path) -> Path:
+        """Write `to_arrow` as Parquet, whole or not at all. Raises DiskError."""
+        import pyarrow.parquet as pq  # takes long, and most commands do without
+
+        with written_whole(Path(path), "free some space or choose another place") as part:
+            pq.write_table(self.to_arrow(), part)
         return Path(path)
 
 

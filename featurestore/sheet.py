@@ -1,20 +1,26 @@
-"""The contact sheet: a query and its hits as one picture."""
+"""The contact sheet: what was searched by and its hits as one picture."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from featurestore import images
 from featurestore.errors import DiskError, ImageError
-from featurestore.sources import read
+from featurestore.thumbnails import thumbnail
 
 TILE, TEXT, GAP, COLUMNS = 160, 34, 12, 6  # pixels, and tiles a row
-INK, PALE, PAPER, ACCENT = "#1c1c1c", "#6b6b6b", "#ffffff", "#0a5fb4"
+INK, PALE, PAPER, LINE = "#1c1c1c", "#6b6b6b", "#ffffff", "#dddddd"
+EXAMPLE, NEGATIVE = "#0a5fb4", "#b3261e"  # what was searched by
 
 
-def contact_sheet(tiles: Sequence[tuple[Image.Image | str, str, str]], heading: str, query_first: bool) -> Image.Image:
-    """Draw tiles of (picture or its path, bold line, pale line); with `query_first` the first one stands out."""
+def contact_sheet(
+    tiles: Sequence[tuple[Image.Image | str, str, str]], heading: str, examples: int, negatives: int = 0
+) -> Image.Image:
+    """Draw tiles of (picture or its path, bold line, pale line).
+
+    The first `examples` stand out in blue, the `negatives` behind them in red.
+    """
+    accents = [EXAMPLE] * examples + [NEGATIVE] * negatives
     columns = max(1, min(COLUMNS, len(tiles)))
     rows = -(-len(tiles) // columns)
     top = 30
@@ -25,12 +31,11 @@ def contact_sheet(tiles: Sequence[tuple[Image.Image | str, str, str]], heading: 
     for place, (picture, bold, pale) in enumerate(tiles):
         x = GAP + place % columns * (TILE + GAP)
         y = top + place // columns * (TILE + TEXT + GAP)
-        thumbnail = _thumbnail(picture)
-        sheet.paste(thumbnail, (x + (TILE - thumbnail.width) // 2, y + (TILE - thumbnail.height) // 2))
-        stands_out = query_first and place == 0
-        frame, width = (ACCENT, 3) if stands_out else ("#dddddd", 1)
+        shown = _filling(picture)
+        sheet.paste(shown, (x + (TILE - shown.width) // 2, y + (TILE - shown.height) // 2))
+        frame, width, ink = (accents[place], 3, accents[place]) if place < len(accents) else (LINE, 1, INK)
         draw.rectangle((x - 1, y - 1, x + TILE, y + TILE), outline=frame, width=width)
-        draw.text((x, y + TILE + 2), _fit(draw, bold, large, TILE), fill=ACCENT if stands_out else INK, font=large)
+        draw.text((x, y + TILE + 2), _fit(draw, bold, large, TILE), fill=ink, font=large)
         draw.text((x, y + TILE + 18), _fit(draw, pale, small, TILE), fill=PALE, font=small)
     return sheet
 
@@ -49,15 +54,15 @@ def save(sheet: Image.Image, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _thumbnail(picture: Image.Image | str) -> Image.Image:
-    if isinstance(picture, str):
-        try:
-            picture = images.decode(read(picture), shorter_side=TILE).image
-        except ImageError:
-            picture = Image.new("RGB", (TILE, TILE), "#eeeeee")  # the file is gone; its place stays empty
-    scale = TILE / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.convert("RGB").resize(size, Image.Resampling.NEAREST if scale > 2 else Image.Resampling.BICUBIC)
+def _filling(picture: Image.Image | str) -> Image.Image:
+    """A picture of which the longer side is that of a tile; small ones are blown up, with pixels that can be counted."""
+    try:
+        image = thumbnail(picture, TILE)
+    except ImageError:
+        return Image.new("RGB", (TILE, TILE), "#eeeeee")  # the file is gone; its place stays empty
+    scale = TILE / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.NEAREST if scale > 2 else Image.Resampling.BICUBIC)
 
 
 def _fit(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:

@@ -8,9 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from PIL import Image
 
-from featurestore import images, index, preprocess
+from featurestore.annotating import annotate
 from featurestore.catalog import PART, Catalog, EncoderRecord, no_such_encoder
 from featurestore.catalog.schema import SCHEMA_VERSION
 from featurestore.disk import sync_folder
@@ -19,33 +18,39 @@ from featurestore.errors import (
     DiskError,
     EncoderNotInStore,
     EvaluationError,
-    ImageError,
     QueryError,
-    SourceError,
     StoreCorrupt,
     StoreError,
     StoreNotFound,
 )
 from featurestore.evaluation import knn
 from featurestore.exchange import export_vectors, import_vectors, read_origin
+from featurestore.index.engine import floats
+from featurestore.index.exact import scan
+from featurestore.index.graph import neighbours, without_self
 from featurestore.indexing import Indexing, find_files
 from featurestore.kept import KeptEncoders
-from featurestore.labels import LabelFile
+from featurestore.keyed import KeyedFile
+from featurestore.labels import apply as apply_labels
 from featurestore.labels import read as read_labels
 from featurestore.lock import only_writer
-from featurestore.optimizing import optimize, size
+from featurestore.optimizing import IndexWish, optimize, size
 from featurestore.progress import Listener
+from featurestore.queries import Example, Means, Query, Question, look, look_each
 from featurestore.results import (
+    AnnotateReport,
     ImportReport,
     IndexReport,
     KnnReport,
     LabelReport,
     Matches,
+    Neighbours,
     OptimizeReport,
     VerifyReport,
 )
-from featurestore.sources import Failure, read
-from featurestore.vectors import VectorFile, unit_rows
+from featurestore.searching import Hits, Sight, slowness
+from featurestore.sources import Failure
+from featurestore.vectors import VectorFile
 from featurestore.verifying import Verification
 from featurestore.views import Moment, Views
 
@@ -58,7 +63,6 @@ STORE_PARTS = {
     PART,
     f"{PART}.wal",
 }  # may lie in a store whose creation was cut off
-Query = str | Path | int | Image.Image | NDArray[np.floating]
 
 
 class FeatureStore:
@@ -68,7 +72,7 @@ class FeatureStore:
         self.path = path
         self._given = encoder
         self._catalog = Catalog(path / "catalog.duckdb")
-        self._views = Views(self._catalog, path / "vectors")
+        self._views = Views(self._catalog, path)
         self._encoders = KeptEncoders(path / "encoders", provider, encoder)
 
     @classmethod
@@ -135,7 +139,7 @@ class FeatureStore:
                 self._catalog, self.path / "vectors", encoder, labels == "folders", workers, image_seconds, listener
             ).run(found)
         if by_file is not None:
-            self._apply_labels(labels, by_file)
+            self._apply_labels(by_file)
         return report
 
     def _create(self) -> None:
@@ -163,64 +167,88 @@ class FeatureStore:
 
     # -- search
 
-    def search(self, query: Query, k: int = 10, where: str | None = None, encoder: str | Path | None = None) -> Matches:
-        """Find the k items nearest to a query: an image file, a PIL image, an item id (itself left out) or a vector (D,).
+    def search(
+        self,
+        queries: Query | Sequence[Query],
+        k: int | None = None,
+        where: str | None = None,
+        exclude: Query | Sequence[Query] = (),
+        weights: Sequence[float] | None = None,
+        above: float | None = None,
+        unique: float | None = None,
+        exact: bool = False,
+        encoder: str | Path | None = None,
+    ) -> Matches:
+        """Find the k items (default 10) nearest to a query: an image file or URL, a PIL image, an item id or a vector (D,).
 
-        `where` is one SQL expression over the columns of `items`; fewer than k hits come back only when fewer items match.
+        Several queries are examples of one thing, perhaps with `weights`; those of `exclude` are examples of what it is not; items
+        named as examples are no hits. `where` is one SQL expression over the columns of `items`. above: only items with at least
+        this score, and all of them when k is None. unique: of hits that have this score or more with each other only the best.
+        exact: look at every vector, also when there is an index. Fewer than k hits come back only when fewer items match.
         Raises QueryError, ImageError, EncoderNotInStore.
         """
+        if k is not None and k < 1:
+            raise QueryError(f"k = {k}: expected at least 1")
+        if above is not None and not -1 <= above <= 1:
+            raise QueryError(f"above = {above}: expected a score, from -1 to 1")
+
+        def answer(moment: Moment) -> Matches:
+            sight = Sight.of(moment, self._record(encoder, moment), where, exact)
+            question = look(queries, self._means(sight, encoder), exclude, weights)
+            hits = sight.find(question.vector, k, question.left_out, above, unique)
+            return _matches(sight, hits, question)
+
+        return self._views.ask(answer)
+
+    def search_many(
+        self,
+        queries: Sequence[Query | Example] | NDArray[np.floating],
+        k: int = 10,
+        where: str | None = None,
+        exact: bool = False,
+        encoder: str | Path | None = None,
+    ) -> list[Matches]:
+        """Answer many queries, or the rows of an array (Q, D), each by itself, as `search` does."""
         if k < 1:
             raise QueryError(f"k = {k}: expected at least 1")
-        moment = self._views.now()
-        record = self._record(encoder, moment)
-        view = moment.view(record.fingerprint)
-        rows = view.items.rows if where is None else moment.allowed(record.fingerprint, where)
-        if isinstance(query, (int, np.integer)):
-            own = np.flatnonzero(view.items.ids == query)
-            if not len(own):
-                raise QueryError(
-                    f"item {query}: the store has no such item with a vector of {record.name}; `featurestore sql STORE 'SELECT id, path FROM items'` lists them"
-                )
-            vector = view.vectors[view.items.rows[own]].astype(np.float32)
-            rows = rows[rows != view.items.rows[own]]
-            shown: Image.Image | str | None = view.items.paths[own[0]].as_py()
-        else:
-            vector, shown = self._query_vector(query, record, encoder)
-        scores, found = index.exact(vector, view.vectors, rows, min(k, len(rows)))
-        hits = view.at(found[0])
-        paths, labels = (column.take(hits).to_pylist() for column in (view.items.paths, view.items.labels))
-        return Matches(view.items.ids[hits], scores[0].clip(-1, 1), paths, labels, shown)
 
-    def _query_vector(
-        self, query: str | Path | Image.Image | NDArray[np.floating], record: EncoderRecord, named: str | Path | None
-    ) -> tuple[NDArray[np.float32], Image.Image | str | None]:
-        if isinstance(query, np.ndarray):
-            if query.shape != (record.dim,):
-                raise QueryError(
-                    f"query vector: expected the shape ({record.dim},) of encoder {record.name}, found {query.shape}"
-                )
-            unit = unit_rows(query[None])
-            if np.isnan(unit).any():
-                raise QueryError("query vector: expected finite numbers that are not all zero")
-            return unit, None
-        if not isinstance(query, (str, Path, Image.Image)):
-            raise QueryError(
-                f"query: expected the path of an image, a PIL image, an item id or a vector; found {type(query).__name__}"
-            )
-        encoder = self._encoders.open(record, Path(named) if named is not None and Path(named).is_file() else None)
-        if isinstance(query, Image.Image):
-            decoded = images.take(query)
-        else:
-            try:
-                decoded = images.decode(read(query), shorter_side=encoder.preprocess.shorter_side)
-            except ImageError as error:
-                raise ImageError(f"query {str(query)!r}: expected an image file; {error}") from error
-        unit = unit_rows(encoder.encode(preprocess.apply(decoded, encoder.preprocess)[None]))
-        if np.isnan(unit).any():
-            raise QueryError(
-                f"query: encoder {record.name} gave a vector that is zero or not finite; use another image"
-            )
-        return unit, query if isinstance(query, Image.Image) else str(query)
+        def answer(moment: Moment) -> list[Matches]:
+            sight = Sight.of(moment, self._record(encoder, moment), where, exact)
+            questions = look_each(queries, self._means(sight, encoder))
+            if not questions:
+                return []
+            most = max(len(question.left_out) for question in questions)
+            found = sight.nearest(np.concatenate([question.vector for question in questions]), k + most)
+            return [
+                _matches(sight, hits.without(question.left_out).first(k), question)
+                for hits, question in zip(found, questions, strict=True)
+            ]
+
+        return self._views.ask(answer)
+
+    def _means(self, sight: Sight, named: str | Path | None) -> Means:
+        file = Path(named) if named is not None and Path(named).is_file() else None
+        return Means(
+            sight.record.name, sight.record.dim, lambda: self._encoders.open(sight.record, file), sight.vectors_of
+        )
+
+    def slow(self) -> list[str]:
+        """Say why searches are slower than they need to be, where `optimize` would help; nothing where it would not."""
+        moment = self._views.now()
+        return [reason for r in moment.encoders if (reason := slowness(r, moment.index(r))) is not None]
+
+    def neighbours(
+        self, k: int = 20, exact: bool = False, encoder: str | Path | None = None, listener: Listener | None = None
+    ) -> Neighbours:
+        """Find the k nearest items of every item, itself left out: the k-NN graph of the collection.
+
+        exact: compare all with all, also when there is an index. Raises EvaluationError when there are no more than k items.
+        """
+        moment = self._views.now()
+        sight = Sight.of(moment, self._record(encoder, moment), None, exact, read=True)
+        items = moment.view(sight.record.fingerprint).items
+        scores, places = neighbours(sight.vectors, sight.rows, k, sight.index, listener or Listener())
+        return Neighbours(items.ids, items.ids[places], scores)
 
     # -- measures
 
@@ -237,14 +265,14 @@ class FeatureStore:
         moment = self._views.now()
         record = self._record(encoder, moment)
         view = moment.view(record.fingerprint)
-        labelled = view.items.labels.is_valid().to_numpy()
+        labelled = view.items.labels.is_valid().to_numpy(zero_copy_only=False)
         if not labelled.any():
             raise EvaluationError(
                 "k-NN needs labels, the store has none: index with --labels folders, or give them by `featurestore label STORE FILE.csv`"
             )
         rows = view.items.rows[labelled]
-        labels = view.items.labels.filter(labelled).to_numpy().astype(str)
-        splits = view.items.splits.filter(labelled).to_numpy()
+        labels = view.items.labels.filter(labelled).to_numpy(zero_copy_only=False).astype(str)
+        splits = view.items.splits.filter(labelled).to_numpy(zero_copy_only=False)
         names, codes = np.unique(labels, return_inverse=True)
         train, test = splits == "train", splits == "test"
         leave_one_out = not (train.any() and test.any())
@@ -255,11 +283,10 @@ class FeatureStore:
             raise EvaluationError(
                 f"k = {max(ks)} is more than the {available} labelled images there are to compare with; choose a smaller --k"
             )
-        bank = np.asarray(rows[train])
-        queries = np.asarray(view.vectors[rows[test]], np.float32)
-        scores, found = index.exact(queries, view.vectors, bank, max(ks) + leave_one_out)
+        queries = floats(view.vectors[rows[test]])
+        scores, found = scan(queries, view.vectors, rows[train], max(ks) + leave_one_out)
         if leave_one_out:
-            scores, found = _without_self(scores, found, rows)
+            scores, found = without_self(scores, found, rows)
         order = np.searchsorted(rows, found)
         results, classes = knn.evaluate(scores, codes[order], codes[test], [str(n) for n in names], ks, temperature)
         split = "leave-one-out" if leave_one_out else "train->test"
@@ -271,7 +298,7 @@ class FeatureStore:
         """Give ids (N,), vectors float32 (N, D) and labels (N,) (None where unlabelled), of one split or of all items."""
         moment = self._views.now()
         view = moment.view(self._record(encoder, moment).fingerprint)
-        splits, labels = (column.to_numpy() for column in (view.items.splits, view.items.labels))
+        splits, labels = (column.to_numpy(zero_copy_only=False) for column in (view.items.splits, view.items.labels))
         chosen = np.ones(len(splits), bool) if split is None else splits == split
         vectors = np.asarray(view.vectors[view.items.rows[chosen]], np.float32)
         return view.items.ids[chosen], vectors, labels[chosen]
@@ -282,30 +309,32 @@ class FeatureStore:
         """Run one read-only SQL statement over `items`, `vectors`, `encoders` and `failures`; raises QueryError."""
         return self._catalog.sql(text, seconds)
 
-    def label(self, file: str | Path) -> LabelReport:
-        """Set labels from a CSV file with the columns path, label and perhaps split; an empty label takes it away.
+    def label(self, file: str | Path, key: str | None = None) -> LabelReport:
+        """Set labels from a CSV or Parquet file with the columns path or id, label and perhaps split; an empty label takes it away.
 
-        Paths are absolute, or relative to the CSV file's folder or the current one. Raises SourceError when the file is no such CSV.
+        Paths are absolute, URLs, or relative to the file's folder or the current one. key: which of path and id to go by, when the
+        file has both. Raises SourceError when the file is none, or is about no item.
         """
-        return self._apply_labels(file, read_labels(file))
+        return self._apply_labels(read_labels(file, key))
 
-    def _apply_labels(self, file: str | Path, given: LabelFile) -> LabelReport:
+    def _apply_labels(self, given: KeyedFile) -> LabelReport:
         with self._writing():
-            known = self._catalog.paths()
-            found = [next((path for path in line.meant if path in known), None) for line in given.lines]
-            if given.lines and not any(found):
-                first = given.lines[0]
-                raise SourceError(
-                    f"{file}: none of its {len(given.lines)} paths is an item of the store, the first: {first.written!r}, taken as "
-                    f"{first.meant[0]}; give absolute paths, or paths relative to the file"
-                )
-            hits = {
-                path: line for path, line in zip(found, given.lines, strict=True) if path is not None
-            }  # the last counts
-            splits = [line.split for line in hits.values()] if given.has_splits else None
-            self._catalog.set_labels(list(hits), [line.label for line in hits.values()], splits)
-        unknown = {line.written for path, line in zip(found, given.lines, strict=True) if path is None}
-        return LabelReport(len(hits), tuple(sorted(unknown)))
+            return apply_labels(self._catalog, given)
+
+    def annotate(self, file: str | Path, key: str | None = None) -> AnnotateReport:
+        """Make columns of a CSV or Parquet file columns of `items`, for `where` and `sql`; items without a row in it keep what they have.
+
+        key: the column that says which items the rows are about, path (as in `label`) or id. Types are those of Parquet, or the
+        narrowest that all values of a CSV column have; a missing value, and NaN, takes away what an item had. Raises SourceError
+        when the file is none, is about no item, or has a column that is ours, nested, or of another type than the items have.
+        """
+        with self._writing():
+            return annotate(self._catalog, Path(file), key)
+
+    def drop_column(self, name: str) -> None:
+        """Take away a column that `annotate` made. Raises QueryError when there is none of that name."""
+        with self._writing():
+            self._catalog.drop_column(name)
 
     def failures(self) -> list[Failure]:
         """Every file that could not be used, with its reason."""
@@ -317,7 +346,7 @@ class FeatureStore:
         encoders = [
             {
                 "name": r.name, "fingerprint": r.fingerprint, "dim": r.dim, "vectors": len(moment.view(r.fingerprint).items.rows), "rows": r.rows,
-                **{key: r.card[key] for key in ("method", "backbone", "branch", "trained_on", "preprocess")},
+                "index": moment.told(r), **{key: r.card[key] for key in ("method", "backbone", "branch", "trained_on", "preprocess")},
             }
             for r in moment.encoders
         ]  # fmt: skip
@@ -336,13 +365,16 @@ class FeatureStore:
                 self._catalog.delete(ids)
         return len(ids)
 
-    def optimize(self, listener: Listener | None = None) -> OptimizeReport:
-        """Rewrite the store without what nobody needs: rows of items that changed, vanished or were deleted.
+    def optimize(self, recall: float = 0.99, memory: int = 2 << 30, listener: Listener | None = None) -> OptimizeReport:
+        """Rewrite the store without what nobody needs, rows of items that changed, vanished or were deleted, and index large collections.
 
-        Raises StoreCorrupt when a vector file is damaged, DiskError when there is no room for the new one; then all is as before.
+        recall: of the 10 nearest, the share that searches by the index are to find at least. memory: bytes that building it may take.
+        Raises StoreCorrupt when a vector file is damaged, StoreError when the memory is too small, DiskError when there is no
+        room; then all is as before.
         """
+        wish = IndexWish(recall, memory)
         with self._writing():
-            return optimize(self._catalog, self.path, listener or Listener())
+            return optimize(self._catalog, self.path, wish, listener or Listener())
 
     @classmethod
     def verify(cls, path: str | Path, repair: bool = False, listener: Listener | None = None) -> VerifyReport:
@@ -414,11 +446,7 @@ class FeatureStore:
             self._catalog.add_encoder(encoder.fingerprint, encoder.name, encoder.dim, encoder.card.to_json())
 
 
-def _without_self(
-    scores: NDArray[np.float32], found: NDArray[np.int64], rows: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Take each query's own row out of its neighbours; where ties pushed it out, the last one goes. (N, K + 1) to (N, K)."""
-    own = found == rows[:, None]
-    own[~own.any(axis=1), -1] = True
-    keep = ~own
-    return scores[keep].reshape(len(rows), -1), found[keep].reshape(len(rows), -1)
+def _matches(sight: Sight, hits: Hits, question: Question) -> Matches:
+    return Matches(
+        hits.ids, hits.scores.clip(-1, 1), hits.paths, hits.labels, query=question.shown, warnings=sight.warnings
+    )

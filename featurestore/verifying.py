@@ -15,8 +15,9 @@ from featurestore.catalog import Catalog, EncoderRecord
 from featurestore.disk import sync_file, sync_folder
 from featurestore.encoder import fingerprint
 from featurestore.errors import DiskError, EncoderError, StoreCorrupt, StoreNotFound
+from featurestore.index.files import Seal
 from featurestore.kept import KeptEncoders
-from featurestore.optimizing import leftovers, move_rows
+from featurestore.optimizing import leftovers, move_rows, unused_indexes
 from featurestore.progress import Listener
 from featurestore.results import Finding, VerifyReport
 from featurestore.vectors import VectorFile
@@ -63,6 +64,7 @@ class Verification:
         self.listener.start("reading vectors", sum(record.rows for record in records))
         for record in records:
             yield from self._vectors(record.fingerprint)
+            yield from self._index(record)
             yield from self._encoder(record)
         yield from self._strangers()
 
@@ -102,22 +104,45 @@ class Verification:
             yield from self._vectors(encoder)  # `optimize` has put another file in its place
         elif damaged:
             yield self._damaged_vectors(record, damaged, place)
-        elif file.held() > self.catalog.blocks(encoder)[0].rows:
+        elif file.held() > record.rows and file.held() > self.catalog.blocks(encoder)[0].rows:
             yield Finding(
                 place, f"{file.held() - record.rows} rows behind the last that counts, left by a run that was cut off, or just being written",
                 "everything", "nothing: the next index writes over them", damage=False,
             )  # fmt: skip
         self.bytes += 2 * record.dim * record.rows
 
+    def _index(self, record: EncoderRecord) -> Iterator[Finding]:
+        known = {index.encoder: index for index in self.catalog.indexes()}.get(record.fingerprint)
+        if known is None:
+            return
+        path = self.store / "indexes" / known.file
+        try:
+            self.listener.start(f"reading the index of {record.name}", None)
+            problem = (
+                None if Seal.of(path) == Seal(known.bytes, known.sha256) else "damaged: not what its checksum says"
+            )
+            self.bytes += known.bytes
+        except OSError as error:
+            problem = "missing" if not path.exists() else f"cannot be read ({error.strerror})"
+        if problem is None or known not in self.catalog.indexes():  # `optimize` has put another in its place
+            return
+        if self.mend:
+            self.catalog.drop_index(record.fingerprint)
+            path.unlink(missing_ok=True)
+        yield Finding(
+            f"indexes/{known.file}", problem, "everything: searches look at all vectors meanwhile",
+            "removes it; the next optimize builds it anew from the vectors", repaired=self.mend,
+        )  # fmt: skip
+
     def _tick(self, rows: int) -> None:
         self.vectors += rows
         self.listener.advance(rows)
 
     def _damaged_vectors(self, record: EncoderRecord, damaged: list[Block], place: str) -> Finding:
-        items = self.catalog.contents(record.fingerprint)
-        whole = np.ones(len(items.rows), bool)
+        rows, items = self.catalog.placed(record.fingerprint)
+        whole = np.ones(len(rows), bool)
         for block in damaged:
-            whole[np.searchsorted(items.rows, block.first) : np.searchsorted(items.rows, block.end)] = False
+            whole[np.searchsorted(rows, block.first) : np.searchsorted(rows, block.end)] = False
         old = self.store / "vectors" / record.file
         problem = (
             f"{len(damaged)} blocks are damaged or missing: the vectors of {np.count_nonzero(~whole)} of {len(whole)} items"
@@ -127,8 +152,8 @@ class Verification:
         repair = "writes the whole vectors into a new file and moves the damaged one to damaged/; the other items are encoded again by the next index"
         if self.mend:
             repair = f"kept it as {self._keep(old)}; index again: the items without a vector are encoded anew"
-            readable = whole & (items.rows < VectorFile(old, record.dim).held())
-            move_rows(self.catalog, old.parent, record, items.rows[readable], items.ids[readable])
+            readable = whole & (rows < VectorFile(old, record.dim).held())
+            move_rows(self.catalog, old.parent, record, rows[readable], items[readable])
             old.unlink(missing_ok=True)
         return Finding(
             place, problem, f"items, labels and the vectors of {np.count_nonzero(whole)} items", repair, repaired=self.mend
@@ -158,7 +183,7 @@ class Verification:
         records = self.catalog.encoders()
         parts = [path for folder in (self.store, self.encoders.folder) for path in sorted(folder.glob("*.part*"))]
         unneeded = [path for record in records for path in leftovers(self.store / "vectors", record)]
-        for path in dict.fromkeys([*unneeded, *parts]):
+        for path in dict.fromkeys([*unneeded, *parts, *unused_indexes(self.catalog, self.store)]):
             yield Finding(
                 str(path.relative_to(self.store)), "left by a run that was cut off, or just being written",
                 "everything", "nothing: the next optimize removes it", damage=False,

@@ -1,6 +1,29 @@
 """The catalog: items, labels, encoders and which row belongs to which item. Every line of SQL of the project."""
 
-from featurestore.catalog.catalog import PART, Catalog, Contents, Details
-from featurestore.catalog.records import Batch, EncoderRecord, ItemChange, no_such_encoder
+from featurestore.catalog.catalog import Catalog
+from featurestore.catalog.matching import Matched, repeated_path
+from featurestore.catalog.reading import Contents, Details
+from featurestore.catalog.records import (
+    Batch,
+    EncoderRecord,
+    FailedFile,
+    IndexRecord,
+    ItemChange,
+    no_such_encoder,
+)
+from featurestore.catalog.whole import PART
 
-__all__ = ["PART", "Batch", "Catalog", "Contents", "Details", "EncoderRecord", "ItemChange", "no_such_encoder"]
+__all__ = [
+    "PART",
+    "Batch",
+    "Catalog",
+    "Contents",
+    "Details",
+    "EncoderRecord",
+    "FailedFile",
+    "IndexRecord",
+    "ItemChange",
+    "Matched",
+    "no_such_encoder",
+    "repeated_path",
+]

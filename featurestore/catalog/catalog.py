@@ -1,11 +1,11 @@
-"""The catalog of a store: what its one writer records, and what everybody reads.
+"""The catalog of a store: what its one writer records, and what everybody reads. Each call has a connection of its own.
 
 There are no keys and no secondary indexes: one writer at a time keeps ids and paths unique, and tables ordered by id are
 searched by their zone maps.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +14,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurestore.blocks import Block
-from featurestore.catalog import plan, upkeep
-from featurestore.catalog.connection import Connection, Database, ask, check_expression, chosen
-from featurestore.catalog.plan import Claim, Plan, spooled
-from featurestore.catalog.records import BLOCKS, CHANGES, DETAILS, Batch, EncoderRecord, Known, table
-from featurestore.catalog.schema import MIGRATIONS, SCHEMA, SCHEMA_VERSION
-from featurestore.catalog.upkeep import quoted
-from featurestore.disk import written_whole
-from featurestore.errors import StoreCorrupt, StoreError
+from featurestore.catalog import columns, matching, plan, reading, recording, upkeep, whole
+from featurestore.catalog.connection import Connection, Database, ask, ask_where, check_expression
+from featurestore.catalog.matching import Matched, Spellings
+from featurestore.catalog.plan import Claim, Plan
+from featurestore.catalog.reading import Contents, Details
+from featurestore.catalog.records import Batch, EncoderRecord, IndexRecord, Known
+from featurestore.catalog.schema import SCHEMA
 from featurestore.spool import Spool
 
-PART = "catalog.duckdb.part"  # its name until it is whole
-ENCODER = "SELECT fingerprint, name, dim, rows, file, card FROM encoders"
 State = tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """The items that one encoder has vectors of, ascending by row: N of them, at one moment."""
-
-    encoder: EncoderRecord
-    rows: NDArray[np.int64]
-    ids: NDArray[np.int64]
-    paths: pa.ChunkedArray
-    labels: pa.ChunkedArray
-    splits: pa.ChunkedArray
-
-
-@dataclass(frozen=True, slots=True)
-class Details:
-    """All that is known of the items of one encoder, at one moment."""
-
-    encoder: EncoderRecord
-    rows: Spool  # the row, then DETAILS
 
 
 class Catalog:
@@ -60,55 +37,19 @@ class Catalog:
 
     def check(self) -> int:
         """Give the version of the schema. Raises StoreError when it is of a newer featurestore, StoreCorrupt when there is none."""
-        with self._database.connect(read_only=True) as connection:
-            found = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall()
-            version = int(connection.execute("SELECT schema_version FROM meta").fetchall()[0][0]) if found else 0
-        if version == 0:
-            raise StoreCorrupt(
-                f"{self._path}: expected a catalog of featurestore, found a database without its tables; index into a new store"
-            )
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"{self._path} has schema {version}, this featurestore knows up to {SCHEMA_VERSION}; upgrade featurestore"
-            )
-        return version
+        return whole.schema_version(self._database)
 
     def create(self) -> None:
         """Create the catalog, when it is not there: whole, or not at all."""
         if not self._path.exists():
-            self._publish(lambda connection: connection.execute(SCHEMA))
+            whole.publish(self._path, lambda connection: connection.execute(SCHEMA))
 
     def rewrite(self, blocks: Callable[[EncoderRecord], Sequence[Block]] | None = None) -> None:
         """Write the catalog anew: of the present schema, without the space that deleted rows left; whole, or not at all.
 
         blocks: gives the checksums of an encoder's vector file when the old catalog has none.
         """
-        with self._database.connect(read_only=False) as connection:
-            connection.execute("CHECKPOINT")  # a log beside the old file would be taken for one of the new
-        version = self.check()
-
-        def fill(connection: Connection) -> None:
-            connection.execute(f"ATTACH {quoted(self._path)} AS old (READ_ONLY)")
-            (name,) = connection.execute("SELECT current_database()").fetchall()[0]
-            connection.execute(f'COPY FROM DATABASE old TO "{name}"')
-            connection.execute("DETACH old")
-            for number in range(version, SCHEMA_VERSION):
-                connection.execute(MIGRATIONS[number])
-            if blocks is not None:
-                for row in connection.execute(ENCODER).fetchall():
-                    record = EncoderRecord.read(*row)
-                    _add_blocks(connection, record.fingerprint, blocks(record))
-
-        self._publish(fill)
-
-    def _publish(self, fill: Callable[[Connection], Any], before: Callable[[], Any] = lambda: None) -> None:
-        Path(f"{self._path.with_name(PART)}.wal").unlink(missing_ok=True)
-        with written_whole(self._path, "free some space and run the same command again") as part:
-            part.unlink(missing_ok=True)
-            with Database(part).connect(read_only=False) as connection:
-                fill(connection)
-                connection.execute("CHECKPOINT")  # all of it is in the file itself, none in a log beside it
-            before()
+        whole.rewrite(self._database, blocks)
 
     # -- damage
 
@@ -139,75 +80,77 @@ class Catalog:
         def fill(connection: Connection) -> None:
             lost.update(upkeep.salvage(self._database, connection))
 
-        self._publish(fill, keep)
+        whole.publish(self._path, fill, keep)
         return lost
 
     def set_blocks(self, encoder: str, blocks: Sequence[Block]) -> None:
         """Take other checksums for the vector file of an encoder."""
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM blocks WHERE encoder = ?", [encoder])
-            _add_blocks(connection, encoder, blocks)
+            recording.set_blocks(connection, encoder, blocks)
 
-    # -- encoders
+    # -- encoders and indexes
 
     def encoders(self) -> list[EncoderRecord]:
         """All encoders of the store, oldest first."""
-        with self._database.connect(read_only=True) as connection:
-            found = connection.execute(f"{ENCODER} ORDER BY added_at, fingerprint").fetchall()
-        return [EncoderRecord.read(*row) for row in found]
+        with self._reading() as connection:
+            return reading.encoders(connection)
 
     def add_encoder(self, fingerprint: str, name: str, dim: int, card: str) -> None:
         """Make an encoder known, with no rows; one that is known stays as it is."""
         with self._database.transaction() as connection:
-            connection.execute(
-                """INSERT INTO encoders SELECT $1, $2, $3, 0, $4, now()::TIMESTAMP, $1[:16] || '.f16'
-                   WHERE $1 NOT IN (SELECT fingerprint FROM encoders)""",
-                [fingerprint, name, dim, card],
-            )
+            recording.add_encoder(connection, fingerprint, name, dim, card)
 
     def blocks(self, encoder: str) -> tuple[EncoderRecord, list[Block]]:
         """An encoder as it is now, and the checksums of its vector file, in order."""
-        with self._database.connect(read_only=True) as connection:
-            [record] = connection.execute(f"{ENCODER} WHERE fingerprint = ?", [encoder]).fetchall()
-            found = connection.execute(
-                "SELECT first, rows, sha256 FROM blocks WHERE encoder = ? ORDER BY first", [encoder]
-            ).fetchall()
-        return EncoderRecord.read(*record), [Block(*row) for row in found]
+        with self._reading() as connection:
+            return reading.encoder_record(connection, encoder), reading.blocks(connection, encoder)
 
     def publish_vectors(
         self, encoder: str, file: str, rows: NDArray[np.int64], items: NDArray[np.int64], blocks: Sequence[Block]
     ) -> None:
-        """Take another vector file for an encoder: its row r is the vector that was row `rows[r]`, of the item `items[r]`."""
+        """Take another vector file for an encoder: its row r is the vector that was row `rows[r]`, of the item `items[r]`. Its index goes."""
         with self._database.transaction() as connection:
-            connection.register("moved", pa.table({"old": rows, "item": items, "row": np.arange(len(rows))}))
-            connection.execute(
-                "CREATE TEMP TABLE kept AS SELECT m.item, v.encoder, m.row, v.sha256 FROM moved m JOIN vectors v ON v.encoder = ? AND v.row = m.old",
-                [encoder],
-            )
-            connection.execute("DELETE FROM vectors WHERE encoder = ?", [encoder])
-            connection.execute("INSERT INTO vectors SELECT * FROM kept ORDER BY row")
-            connection.execute("DELETE FROM blocks WHERE encoder = ?", [encoder])
-            _add_blocks(connection, encoder, blocks)
-            connection.execute(
-                "UPDATE encoders SET file = ?, rows = ? WHERE fingerprint = ?", [file, len(rows), encoder]
-            )
+            recording.publish_vectors(connection, encoder, file, rows, items, blocks)
+
+    def indexes(self) -> list[IndexRecord]:
+        """The indexes of all encoders that have one. Raises StoreCorrupt when a name could lead out of the store."""
+        with self._reading() as connection:
+            return reading.indexes(connection)
+
+    def publish_index(self, index: IndexRecord) -> None:
+        """Take another index for an encoder."""
+        with self._database.transaction() as connection:
+            recording.publish_index(connection, index)
+
+    def drop_index(self, encoder: str) -> None:
+        """Forget the index of an encoder, if it has one."""
+        with self._database.transaction() as connection:
+            recording.drop_index(connection, encoder)
 
     # -- indexing
 
     def plan(
-        self, encoder: str, found: Spool, several: bool, by_folder: bool, claims: Sequence[Claim], hidden: Sequence[str]
+        self,
+        encoder: str,
+        found: Spool,
+        several: bool,
+        by_folder: bool,
+        claims: Sequence[Claim],
+        hidden: Sequence[str],
+        container: str,
     ) -> Plan:
-        """Say what of the files found has to be encoded with `encoder`, and what is gone; see `plan.py`."""
-        with self._database.connect(read_only=True) as connection:
+        """Say what of the files found has to be encoded with `encoder`, and what is gone; see `plan.py`.
+
+        container: the pattern of a container's suffix.
+        """
+        with self._reading() as connection:
             if several:
                 found = plan.once(connection, found)
             todo = plan.make_todo(connection, encoder, found, by_folder)
-            vanished, forgotten = plan.not_found(connection, found, claims, hidden)
-            next_item = connection.execute("SELECT next_item FROM meta").fetchall()[0][0]
-            rows, file = connection.execute(
-                "SELECT rows, file FROM encoders WHERE fingerprint = ?", [encoder]
-            ).fetchall()[0]
-        return Plan(todo, found.rows, vanished, forgotten, next_item, rows, file)
+            vanished, forgotten = plan.not_found(connection, found, claims, hidden, container)
+            record = reading.encoder_record(connection, encoder)
+            next_item = reading.next_item(connection)
+        return Plan(todo, found.rows, vanished, forgotten, next_item, record.rows, record.file)
 
     def commit(self, encoder: str, batch: Batch) -> None:
         """Record one batch in one transaction: items with their rows, failures, checksums and the counters.
@@ -215,45 +158,17 @@ class Catalog:
         A path that succeeds loses its failure; an item whose path fails is removed.
         """
         with self._database.transaction() as connection:
-            connection.register("batch", table(batch.changes, CHANGES))
-            _record_failures(connection, batch)
-            if any(change.new for change in batch.changes):
-                connection.execute(
-                    """INSERT INTO all_items SELECT id, path, label, split, width, height, bytes, mtime_ns, sha256, now()::TIMESTAMP, NULL
-                       FROM batch WHERE new ORDER BY id"""
-                )
-            if not all(change.new for change in batch.changes):
-                connection.execute(
-                    """UPDATE all_items SET label = b.label, split = b.split, width = coalesce(b.width, all_items.width),
-                       height = coalesce(b.height, all_items.height), bytes = b.bytes, mtime_ns = b.mtime_ns,
-                       sha256 = coalesce(b.sha256, all_items.sha256), removed_at = NULL
-                       FROM batch b WHERE NOT b.new AND all_items.id = b.id"""
-                )
-                connection.execute(
-                    "DELETE FROM vectors WHERE encoder = ? AND item IN (SELECT id FROM batch WHERE NOT new AND row IS NOT NULL)",
-                    [encoder],
-                )
-            connection.execute(
-                "INSERT INTO vectors SELECT id, ?, row, sha256 FROM batch WHERE row IS NOT NULL ORDER BY row", [encoder]
-            )
-            _add_blocks(connection, encoder, batch.blocks)
-            connection.execute("UPDATE encoders SET rows = ? WHERE fingerprint = ?", [batch.rows, encoder])
-            connection.execute("UPDATE meta SET next_item = ?", [batch.next_item])
+            recording.commit(connection, encoder, batch)
 
     def remove(self, ids: NDArray[np.int64], gone: Sequence[str]) -> None:
         """Mark items as removed, and forget the failures of paths that are gone."""
         with self._database.transaction() as connection:
-            connection.execute(
-                "UPDATE all_items SET removed_at = now()::TIMESTAMP WHERE removed_at IS NULL AND id IN (SELECT unnest($1::BIGINT[]))",
-                [ids.tolist()],
-            )
-            connection.execute("DELETE FROM failures WHERE path IN (SELECT unnest($1::TEXT[]))", [list(gone)])
+            recording.remove(connection, ids, gone)
 
     def delete(self, ids: NDArray[np.int64]) -> None:
         """Forget items and that any encoder has vectors of them."""
         with self._database.transaction() as connection:
-            for statement in ("DELETE FROM vectors WHERE item IN", "DELETE FROM all_items WHERE id IN"):
-                connection.execute(f"{statement} (SELECT unnest($1::BIGINT[]))", [ids.tolist()])
+            recording.delete(connection, ids)
 
     # -- reading
 
@@ -261,17 +176,30 @@ class Catalog:
         """What stays the same as long as the catalog does."""
         return self._database.state()
 
+    def placed(self, encoder: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows of an encoder's vector file that count, ascending, and the ids of their items."""
+        with self._reading() as connection:
+            return reading.placed(connection, encoder)
+
     def contents(self, encoder: str) -> Contents:
         """Read which items an encoder of the store has vectors of, and in which rows."""
-        with self._database.connect(read_only=True) as connection:
-            [record] = connection.execute(f"{ENCODER} WHERE fingerprint = ?", [encoder]).fetchall()
-            found = connection.sql(
-                """SELECT v.row, v.item, i.path, i.label, i.split FROM vectors v JOIN items i ON i.id = v.item AND i.sha256 = v.sha256
-                   WHERE v.encoder = ? ORDER BY v.row""",
-                params=[encoder],
-            ).to_arrow_table()
-        rows, ids = (column.to_numpy() for column in found.columns[:2])
-        return Contents(EncoderRecord.read(*record), rows, ids, *found.columns[2:])
+        with self._reading() as connection:
+            return reading.contents(connection, encoder)
+
+    def details(self, encoder: str) -> Details:
+        """All that is known of the items an encoder has vectors of, ascending by row."""
+        with self._reading() as connection:
+            return reading.details(connection, encoder)
+
+    def hits(self, encoder: str, rows: NDArray[np.int64]) -> pa.Table:
+        """The items of some rows, in any order: row, id, path, label; rows of items that are not there any more are missing."""
+        with self._reading() as connection:
+            return reading.hits(connection, encoder, rows)
+
+    def rows_of(self, encoder: str, ids: NDArray[np.int64]) -> pa.Table:
+        """The rows of some items, in any order: id, row, path; items that are not there, or without a vector, are missing."""
+        with self._reading() as connection:
+            return reading.rows_of(connection, encoder, ids)
 
     def choose(self, where: str, seconds: float = 30.0, vanished: bool = False) -> NDArray[np.int64]:
         """Ids of the items for which `where` holds, one SQL expression over the columns of `items`, ascending.
@@ -282,95 +210,59 @@ class Catalog:
         """
         check_expression(where)
         with self._database.guarded(seconds) as connection:
-            return np.sort(np.array(chosen(connection, where, vanished), np.int64))
+            return ask_where(connection, where, reading.where_sql(where, vanished))
 
-    def details(self, encoder: str) -> Details:
-        """All that is known of the items an encoder has vectors of, ascending by row."""
-        names = ", ".join(f"i.{field.name}" for field in DETAILS)
-        with self._database.connect(read_only=True) as connection:
-            [record] = connection.execute(f"{ENCODER} WHERE fingerprint = ?", [encoder]).fetchall()
-            rows = spooled(
-                connection.sql(
-                    f"SELECT v.row, {names} FROM vectors v JOIN items i ON i.id = v.item AND i.sha256 = v.sha256 WHERE v.encoder = ? ORDER BY v.row",
-                    params=[encoder],
-                ),
-                pa.schema([("row", pa.int64()), *DETAILS]),
-            )
-        return Details(EncoderRecord.read(*record), rows)
+    def allowed(self, encoder: str, where: str, seconds: float = 30.0) -> NDArray[np.int64]:
+        """Rows of the items for which `where` holds and that an encoder has a valid vector of, ascending. Raises QueryError like `choose`."""
+        check_expression(where)
+        with self._database.guarded(seconds) as connection:
+            return ask_where(connection, where, reading.allowed_sql(encoder, where))
 
     def known(self, encoder: str, paths: Sequence[str]) -> tuple[dict[str, Known], int]:
         """What is known of some paths, and the next item id."""
-        with self._database.connect(read_only=True) as connection:
-            connection.register("wanted", pa.table({"path": pa.array(paths, pa.string())}))
-            found = connection.execute(
-                """SELECT i.path, i.id, i.sha256, i.label, i.split, v.row IS NOT NULL AND i.removed_at IS NULL
-                   FROM all_items i SEMI JOIN wanted USING (path) LEFT JOIN vectors v ON v.item = i.id AND v.encoder = ? AND v.sha256 = i.sha256""",
-                [encoder],
-            ).fetchall()
-            next_item = connection.execute("SELECT next_item FROM meta").fetchall()[0][0]
-        return {row[0]: Known(*row[1:]) for row in found}, next_item
+        with self._reading() as connection:
+            return reading.known(connection, encoder, paths)
 
     def failures(self) -> list[tuple[str, str, Any]]:
         """Path, reason and time of every file that could not be used, by path."""
-        with self._database.connect(read_only=True) as connection:
+        with self._reading() as connection:
             return connection.execute("SELECT path, reason, seen_at FROM failures ORDER BY path").fetchall()
 
     def counts(self) -> dict[str, Any]:
-        """Numbers of items, labelled items, removed items and failures, and items by split and label."""
-        with self._database.connect(read_only=True) as connection:
-            items, labelled = connection.execute("SELECT count(*), count(label) FROM items").fetchall()[0]
-            removed = connection.execute("SELECT count(*) FROM all_items WHERE removed_at IS NOT NULL").fetchall()[0][0]
-            failures = connection.execute("SELECT count(*) FROM failures").fetchall()[0][0]
-            by_split = "SELECT coalesce(split, '(none)'), count(*) FROM items GROUP BY 1 ORDER BY 1"
-            by_label = "SELECT label, count(*) FROM items WHERE label IS NOT NULL GROUP BY 1 ORDER BY 1"
-            splits, labels = (dict(connection.execute(text).fetchall()) for text in (by_split, by_label))
-        return {
-            "items": items, "labelled": labelled, "removed": removed, "failures": failures, "splits": splits, "labels": labels,
-        }  # fmt: skip
+        """Numbers of items, labelled items, removed items and failures, items by split and label, and the types of the user's columns."""
+        with self._reading() as connection:
+            return reading.counts(connection)
 
     def sql(self, text: str, seconds: float) -> pa.Table:
         """Run one read-only statement of a user: no files, no settings, no writing, `seconds` at most. Raises QueryError."""
         with self._database.guarded(seconds) as connection:
             return ask(connection, text)
 
-    # -- labels
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return self._database.connect(read_only=True)
 
-    def paths(self) -> set[str]:
-        """The paths of all items."""
-        with self._database.connect(read_only=True) as connection:
-            return {row[0] for row in connection.execute("SELECT path FROM items").fetchall()}
+    # -- labels and the user's columns
 
-    def set_labels(
-        self, paths: Sequence[str], labels: Sequence[str | None], splits: Sequence[str | None] | None
-    ) -> None:
-        """Set the label, and the split where given, of items by path."""
-        columns = {"path": pa.array(paths, pa.string()), "label": pa.array(labels, pa.string())}
-        columns["split"] = pa.array(splits if splits is not None else [None] * len(paths), pa.string())
+    def match(self, rows: Spool, by_path: bool, spellings: Sequence[Spellings]) -> Matched:
+        """Find the items that the rows of a file are about; see `matching.py`."""
+        with self._reading() as connection:
+            return matching.match(connection, rows, by_path, spellings)
+
+    def columns(self) -> dict[str, pa.DataType]:
+        """The user's columns of items by name."""
+        with self._reading() as connection:
+            return columns.user_columns(connection)
+
+    def set_values(self, names: Sequence[str], rows: Spool) -> None:
+        """Set the label, the split or columns of the user: rows hold the id of an item and a value for each of the names, and no id twice.
+
+        Columns that are not there come into being, with the types of the rows.
+        """
         with self._database.transaction() as connection:
-            connection.register("given", pa.table(columns))
-            also_split = ", split = given.split" if splits is not None else ""
-            connection.execute(
-                f"UPDATE all_items SET label = given.label{also_split} FROM given WHERE all_items.path = given.path AND removed_at IS NULL"
-            )
+            columns.add_columns(connection, pa.schema(zip(names, rows.schema.types[1:], strict=True)))
+            columns.set_values(connection, names, rows.reader())
 
-
-def _record_failures(connection: Connection, batch: Batch) -> None:
-    failures = [*batch.failures, *batch.unencoded]
-    columns = {"path": pa.string(), "reason": pa.string(), "unreadable": pa.bool_()}
-    rows = [(*failure, n < len(batch.failures)) for n, failure in enumerate(failures)]
-    values = list(zip(*rows, strict=True)) or [(), (), ()]
-    connection.register(
-        "failed", pa.table([pa.array(v, t) for v, t in zip(values, columns.values(), strict=True)], list(columns))
-    )
-    connection.execute("DELETE FROM failures WHERE path IN (SELECT path FROM batch UNION ALL SELECT path FROM failed)")
-    if failures:
-        connection.execute("INSERT INTO failures SELECT path, reason, now()::TIMESTAMP FROM failed")
-        connection.execute(
-            """UPDATE all_items SET removed_at = now()::TIMESTAMP
-               WHERE removed_at IS NULL AND path IN (SELECT path FROM failed WHERE unreadable)"""
-        )
-
-
-def _add_blocks(connection: Connection, encoder: str, blocks: Sequence[Block]) -> None:
-    connection.register("new_blocks", table(blocks, BLOCKS))
-    connection.execute("INSERT INTO blocks SELECT ?, first, rows, sha256 FROM new_blocks ORDER BY first", [encoder])
+    def drop_column(self, name: str) -> None:
+        """Take a column of the user away, with its values. Raises QueryError when there is none of that name."""
+        with self._database.transaction() as connection:
+            columns.drop_column(connection, name)

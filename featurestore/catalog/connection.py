@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
 
@@ -152,6 +155,21 @@ def _lock_of(path: Path) -> threading.RLock:
     return _LOCKS.setdefault(path.resolve(), threading.RLock())
 
 
+@contextmanager
+def scratch() -> Iterator[Connection]:
+    """A database of its own for the length of the block, in memory and, when that is full, in a temporary folder. Raises StoreError."""
+    with tempfile.TemporaryDirectory() as folder:
+        connection = duckdb.connect(config={**SETTINGS, "temp_directory": folder})
+        try:
+            yield connection
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            raise StoreError(
+                f"not enough memory, nor room in {folder}: {str(error).splitlines()[0]}; end other programs, or set TMPDIR"
+            ) from error
+        finally:
+            connection.close()
+
+
 def ask(connection: Connection, text: str) -> pa.Table:
     """Run one statement of a user that returns rows; raises QueryError when it is something else."""
     if len(connection.extract_statements(text)) != 1:
@@ -162,16 +180,15 @@ def ask(connection: Connection, text: str) -> pa.Table:
     return relation.to_arrow_table()
 
 
-def chosen(connection: Connection, where: str, vanished: bool) -> list[int]:
-    """Give the ids of the items, perhaps with those that vanished, for which an expression holds that was checked."""
-    items = "all_items AS items" if vanished else "items"
+def ask_where(connection: Connection, where: str, text: str) -> NDArray[np.int64]:
+    """Run one query of ours that holds a `where`; gives its one column. Raises QueryError that names the `where`."""
     try:
-        found = connection.execute(f"SELECT id FROM {items} WHERE {where}\n").fetchall()
+        found: NDArray[np.int64] = connection.sql(text).to_arrow_table().column(0).to_numpy()
     except duckdb.Error as error:
         if isinstance(error, duckdb.InterruptException) or _is_damage(error):
             raise
         raise QueryError(f"where {where!r}: {str(error).splitlines()[0]}") from error
-    return [row[0] for row in found]
+    return found
 
 
 def check_expression(where: str) -> None:

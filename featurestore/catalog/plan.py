@@ -97,18 +97,22 @@ def once(connection: Connection, found: Spool) -> Spool:
 
 
 def not_found(
-    connection: Connection, found: Spool, claims: Sequence[Claim], hidden: Sequence[str]
+    connection: Connection, found: Spool, claims: Sequence[Claim], hidden: Sequence[str], container: str
 ) -> tuple[NDArray[np.int64], list[str]]:
-    """Give the ids of items, and the paths with failures, that are claimed, were not found, and lie in no hidden place."""
+    """Give the ids of items, and the paths with failures, that are claimed, were not found, and lie in no hidden place.
+
+    container: the pattern of a container's suffix, behind which "::" leads into it.
+    """
     connection.register("found", found.reader())
     connection.register("claims", table(claims, {"prefix": pa.string(), "within_containers": pa.bool_()}))
     connection.register("hidden", pa.table({"prefix": pa.array(hidden, pa.string())}))
     rows = connection.execute(
         """SELECT k.id, k.path FROM (SELECT id, path FROM items UNION ALL SELECT NULL, path FROM failures) k
            WHERE EXISTS (
-               SELECT 1 FROM claims WHERE starts_with(k.path, prefix) AND regexp_matches(k.path, '[.](tar|parquet|arrow)::', 'i') = within_containers
+               SELECT 1 FROM claims WHERE starts_with(k.path, prefix) AND regexp_matches(k.path, $1 || '::', 'i') = within_containers
            ) AND k.path NOT IN (SELECT path FROM found)
-           AND NOT EXISTS (SELECT 1 FROM hidden WHERE k.path = prefix OR starts_with(k.path, prefix || '/'))"""
+           AND NOT EXISTS (SELECT 1 FROM hidden WHERE k.path = prefix OR starts_with(k.path, prefix || '/'))""",
+        [container],
     ).fetchall()
     return np.array([row[0] for row in rows if row[0] is not None], np.int64), [r[1] for r in rows if r[0] is None]
 

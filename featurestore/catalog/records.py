@@ -36,6 +36,36 @@ class EncoderRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexRecord:
+    """An index that was built of the first rows of an encoder's vector file."""
+
+    encoder: str  # fingerprint
+    generation: int  # counts up for each encoder
+    file: str  # its name in the folder indexes
+    vectors: str  # name of the vector file that it covers
+    rows: int  # the first so many of that
+    bytes: int
+    sha256: str
+    card: dict[str, Any]  # kind, settings, measured recall
+
+    @classmethod
+    def read(
+        cls, encoder: str, generation: int, file: str, vectors: str, rows: int, bytes: int, sha256: str, card: str
+    ) -> "IndexRecord":
+        """Take a row of the table; raises StoreCorrupt when it could lead out of the store's folder."""
+        if not (
+            re.fullmatch(r"[0-9a-f]{64}", encoder)
+            and re.fullmatch(rf"{encoder[:16]}-\d+\.faiss", file)
+            and re.fullmatch(rf"{encoder[:16]}(-\d+)?\.f16", vectors)
+        ):
+            raise StoreCorrupt(
+                f"the catalog names an index {file[:80]!r} of {vectors[:80]!r} for the encoder {encoder[:80]!r}; expected a SHA-256 and files "
+                "called after it: the catalog was changed by hand; drop the index by featurestore verify STORE --repair"
+            )
+        return cls(encoder, generation, file, vectors, rows, bytes, sha256, json.loads(card))
+
+
+@dataclass(frozen=True, slots=True)
 class ItemChange:
     """An item as a batch of indexing found it; `row` is None when the vector it has stays right."""
 
@@ -50,6 +80,15 @@ class ItemChange:
     mtime_ns: int
     sha256: str | None
     row: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedFile:
+    """A file that could not be used."""
+
+    path: str
+    reason: str
+    unreadable: bool  # so that its item is removed; else this encoder makes nothing of it, others may
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +110,7 @@ DETAILS = pa.schema([
     ("id", pa.int64()), ("path", pa.string()), ("label", pa.string()), ("split", pa.string()), ("width", pa.int32()), ("height", pa.int32()),
     ("bytes", pa.int64()), ("mtime_ns", pa.int64()), ("sha256", pa.string()),
 ])  # fmt: skip
+FAILURES: dict[str, pa.DataType] = {"path": pa.string(), "reason": pa.string(), "unreadable": pa.bool_()}
 BLOCKS: dict[str, pa.DataType] = {"first": pa.int64(), "rows": pa.int64(), "sha256": pa.string()}
 
 
@@ -79,11 +119,11 @@ class Batch:
     """What one transaction of indexing records."""
 
     changes: Sequence[ItemChange]
-    failures: Sequence[tuple[str, str]]  # path, reason: files that cannot be read, whose items are removed
+    failures: Sequence[FailedFile]
     blocks: Sequence[Block]  # behind those the vector file had
     next_item: int
     rows: int  # of the vector file that count from now on
-    unencoded: Sequence[tuple[str, str]] = ()  # path, reason: what this encoder makes nothing of; others may
+    values: pa.Table | None = None  # of some of the items: the id, then columns of the user
 
 
 def table(rows: Iterable[Any], types: dict[str, pa.DataType]) -> pa.Table:

@@ -1,7 +1,13 @@
 """The tables, and the numbered steps from older ones to them."""
 
-SCHEMA_VERSION = 2
-TABLES = ("meta", "all_items", "encoders", "vectors", "blocks", "failures")
+SCHEMA_VERSION = 3
+CHECKSUMS_SINCE = 2  # the version that has them
+TABLES = ("meta", "all_items", "encoders", "vectors", "blocks", "failures", "indexes")
+OWN = ("id", "path", "label", "split", "width", "height", "bytes", "mtime_ns", "sha256", "added_at", "removed_at")
+# columns of all_items; any other one is the user's
+
+ITEMS = "CREATE OR REPLACE VIEW items AS SELECT * EXCLUDE (removed_at) FROM all_items WHERE removed_at IS NULL;"
+# to be run again when a column comes or goes: a view keeps the columns that its star meant
 
 SCHEMA = f"""
 CREATE TABLE meta (schema_version INTEGER, next_item BIGINT);
@@ -14,7 +20,7 @@ CREATE TABLE all_items (
     added_at TIMESTAMP,
     removed_at TIMESTAMP  -- set when the file vanished or can no longer be read
 );
-CREATE VIEW items AS SELECT * EXCLUDE (removed_at) FROM all_items WHERE removed_at IS NULL;
+{ITEMS}
 CREATE TABLE encoders (
     fingerprint TEXT, name TEXT, dim INTEGER,
     rows BIGINT,          -- of its vector file that count
@@ -24,6 +30,15 @@ CREATE TABLE encoders (
 CREATE TABLE vectors (item BIGINT, encoder TEXT, row BIGINT, sha256 TEXT);  -- sha256: the content that was encoded
 CREATE TABLE blocks (encoder TEXT, first BIGINT, rows BIGINT, sha256 TEXT);  -- of the vector file, without gaps
 CREATE TABLE failures (path TEXT, reason TEXT, seen_at TIMESTAMP);
+CREATE TABLE indexes (
+    encoder TEXT, generation BIGINT,
+    file TEXT,            -- its name in the folder indexes
+    vectors TEXT,         -- name of the vector file that it covers
+    rows BIGINT,          -- the first so many of that
+    bytes BIGINT, sha256 TEXT,
+    card TEXT,            -- JSON: kind, settings, measured recall
+    built_at TIMESTAMP
+);
 INSERT INTO meta VALUES ({SCHEMA_VERSION}, 1);
 """
 
@@ -34,5 +49,11 @@ MIGRATIONS = {
     UPDATE encoders SET file = fingerprint[:16] || '.f16';
     CREATE TABLE blocks (encoder TEXT, first BIGINT, rows BIGINT, sha256 TEXT);
     UPDATE meta SET schema_version = 2;
+    """,
+    2: """
+    CREATE TABLE indexes (
+        encoder TEXT, generation BIGINT, file TEXT, vectors TEXT, rows BIGINT, bytes BIGINT, sha256 TEXT, card TEXT, built_at TIMESTAMP
+    );
+    UPDATE meta SET schema_version = 3;
     """,
 }

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from featurestore.catalog.columns import quoted_name
 from featurestore.catalog.connection import Connection, Database
-from featurestore.catalog.schema import SCHEMA, TABLES
+from featurestore.catalog.schema import ITEMS, OWN, SCHEMA, TABLES
 from featurestore.errors import StoreCorrupt
 
 ROW_GROUP = 122_880  # rows whose columns DuckDB keeps together: what one damaged block can take along
@@ -18,7 +18,14 @@ ESSENTIAL = {
     "vectors": ("item", "encoder", "row", "sha256"),
     "blocks": ("encoder", "first", "rows", "sha256"),
     "failures": ("path", "reason"),
+    "indexes": ("encoder", "generation", "file", "vectors", "rows", "bytes", "sha256", "card"),
 }  # a row without these is lost
+DERIVED = ("indexes",)  # no loss: what is missing is made anew from the vectors
+
+
+USABLE_INDEX = """EXISTS (SELECT 1 FROM encoders e WHERE e.fingerprint = x.encoder AND e.file = x.vectors AND x.rows BETWEEN 1 AND e.rows)
+    AND coalesce(regexp_full_match(x.file, x.encoder[:16] || '-[0-9]+[.]faiss') AND json_valid(x.card), false)
+    AND NOT EXISTS (SELECT 1 FROM indexes o WHERE o.encoder = x.encoder AND o.rowid <> x.rowid)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,11 @@ RULES = (
         "SELECT count(*) FROM (SELECT 1 FROM vectors GROUP BY encoder, item HAVING count(*) > 1)",
         "DELETE FROM vectors WHERE (encoder, item) IN (SELECT (encoder, item) FROM vectors GROUP BY encoder, item HAVING count(*) > 1)",
     ),
+    Rule(
+        "indexes are of no encoder, of another vector file, or of more rows than that has; they are dropped, until the next optimize",
+        f"SELECT count(*) FROM indexes x WHERE NOT ({USABLE_INDEX})",
+        f"DELETE FROM indexes x WHERE NOT ({USABLE_INDEX})",
+    ),
 )
 
 
@@ -80,7 +92,7 @@ def unreadable(database: Database) -> str | None:
     try:
         with database.connect(read_only=True) as connection:
             for table in TABLES:
-                connection.execute(f"SELECT bit_xor(hash(t)) FROM {table} t").fetchall()  # reads every column
+                connection.execute(f"SELECT bit_xor(hash(*COLUMNS(*))) FROM {table}").fetchall()  # reads every column
     except StoreCorrupt as error:
         return str(error.__cause__).splitlines()[0]
     return None
@@ -94,11 +106,12 @@ def contradictions(connection: Connection) -> Iterator[tuple[str, Rule]]:
             yield f"{count} {rule.broken}", rule
 
 
-def columns_of(old: Database) -> dict[str, list[str]]:
-    """The columns of each table of a catalog. Raises StoreCorrupt when not even these can be read."""
-    columns: dict[str, list[str]] = {}
-    for table, column in _ask(old, "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal"):
-        columns.setdefault(table, []).append(column)
+def columns_of(old: Database) -> dict[str, dict[str, str]]:
+    """The columns of each table of a catalog, with their types. Raises StoreCorrupt when not even these can be read."""
+    columns: dict[str, dict[str, str]] = {}
+    described = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
+    for table, column, kind in _ask(old, described):
+        columns.setdefault(table, {})[column] = kind
     if "all_items" not in columns:
         raise StoreCorrupt(f"{old.path}: expected a catalog of featurestore, found a database without its tables")
     return columns
@@ -112,11 +125,18 @@ def salvage(old: Database, connection: Connection) -> dict[str, int]:
     connection.execute(SCHEMA)
     lost: dict[str, int] = {}
     columns = columns_of(old)
+    for name, kind in columns["all_items"].items():
+        if name not in OWN:
+            connection.execute(f"ALTER TABLE all_items ADD COLUMN {quoted_name(name)} {kind}")
+    connection.execute(ITEMS)
     for table in [name for name in ESSENTIAL if name in columns]:
+        missed: dict[str, int] = {}
         try:
-            _save(old, connection, table, columns[table], lost)
+            _save(old, connection, table, list(columns[table]), missed)
         except StoreCorrupt:
-            lost[f"all of {table}"] = 1
+            missed = {f"all of {table}": 1}
+        if table not in DERIVED:
+            lost |= missed
     connection.execute(
         """UPDATE all_items SET sha256 = v.sha256
            FROM (SELECT item, min(sha256) AS sha256 FROM vectors GROUP BY item HAVING count(DISTINCT sha256) = 1) v
@@ -157,7 +177,7 @@ def _column(old: Database, table: str, column: str, first: int) -> Any:
     within = f"rowid >= {first} AND rowid < {first + ROW_GROUP}"
     try:
         with old.connect(read_only=True) as connection:
-            found = connection.sql(f'SELECT "{column}" FROM {table} WHERE {within} ORDER BY rowid')
+            found = connection.sql(f"SELECT {quoted_name(column)} FROM {table} WHERE {within} ORDER BY rowid")
             return found.to_arrow_table().column(0)
     except StoreCorrupt:
         return None
@@ -166,8 +186,3 @@ def _column(old: Database, table: str, column: str, first: int) -> Any:
 def _ask(old: Database, text: str) -> list[Any]:
     with old.connect(read_only=True) as connection:
         return connection.execute(text).fetchall()
-
-
-def quoted(path: Path) -> str:
-    """A path as SQL writes text."""
-    return "'" + str(path).replace("'", "''") + "'"

@@ -1,6 +1,7 @@
 """Commands that fill a store and ask it: each parses, makes one library call and prints."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,7 +18,7 @@ from featurestore.store import FeatureStore
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("--encoder", type=PATH, help="The encoder.onnx to run; may be left out when the store has just one.")
 @click.option(
-    "--labels", default="none", show_default=True, metavar="none|folders|FILE.csv", help="Where labels come from."
+    "--labels", default="none", show_default=True, metavar="none|folders|FILE", help="Where labels come from."
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: one a processor]")
 @click.option(
@@ -26,6 +27,11 @@ from featurestore.store import FeatureStore
     default=30.0,
     show_default=True,
     help="Longest that one image may take to be read and decoded; then it is a failure.",
+)
+@click.option(
+    "--auto-optimize",
+    is_flag=True,
+    help="Afterwards run `optimize`, when that makes searches of a large collection faster.",
 )
 @provider_option
 @json_option
@@ -36,6 +42,7 @@ def index(
     labels: str,
     workers: int | None,
     image_seconds: float,
+    auto_optimize: bool,
     provider: str,
     as_json: bool,
 ) -> None:
@@ -46,6 +53,12 @@ def index(
     with ProgressBar() as bar:
         opened = FeatureStore.open(store, encoder=encoder, provider=provider)
         report = opened.index(*sources, labels=labels, workers=workers, image_seconds=image_seconds, listener=bar)
+        slow = opened.slow()
+        if slow and auto_optimize:
+            opened.optimize(listener=bar)
+            slow = []
+    for reason in slow:
+        click.echo(f"{reason}; faster searches: featurestore optimize {store}", err=True)
     if as_json:
         print_json(report.to_json())
         return
@@ -55,41 +68,6 @@ def index(
     )
     if report.failed:
         click.echo(f"{report.failed} files could not be used: featurestore failures {store}", err=True)
-
-
-@click.command()
-@click.argument("store", type=PATH)
-@click.argument("query")
-@click.option("-k", default=10, show_default=True, help="How many hits.")
-@click.option("--where", metavar="SQL", help="Only items for which this holds, such as \"label = 'rose'\".")
-@click.option("--sheet", type=PATH, metavar="FILE.png", help="Also draw the hits as a contact sheet.")
-@encoder_option
-@provider_option
-@json_option
-def search(
-    store: Path,
-    query: str,
-    k: int,
-    where: str | None,
-    sheet: Path | None,
-    encoder: str | None,
-    provider: str,
-    as_json: bool,
-) -> None:
-    """Find the images of STORE nearest to the image QUERY."""
-    matches = FeatureStore.open(store, provider=provider).search(query, k=k, where=where, encoder=encoder)
-    hits = matches.to_json()
-    if sheet is not None:
-        matches.sheet(sheet)
-    if as_json:
-        print_json(hits)
-    else:
-        click.echo(
-            columns(
-                [(h["rank"], h["score"], h["id"], h["label"], h["path"]) for h in hits],
-                ("rank", "score", "id", "label", "path"),
-            )
-        )
 
 
 @click.command()
@@ -124,6 +102,24 @@ def knn(store: Path, ks: tuple[int, ...], temperature: float, encoder: str | Non
 
 @click.command()
 @click.argument("store", type=PATH)
+@click.option("-k", default=20, show_default=True, help="How many neighbours of each item.")
+@click.option("--out", type=PATH, required=True, metavar="FILE.parquet", help="Where to write them.")
+@click.option("--exact", is_flag=True, help="Compare all with all, also when there is an index.")
+@encoder_option
+@json_option
+def neighbours(store: Path, k: int, out: Path, exact: bool, encoder: str | None, as_json: bool) -> None:
+    """Write the nearest items of every item of STORE: columns id, neighbours, scores."""
+    with ProgressBar() as bar:
+        graph = FeatureStore.open(store).neighbours(k, exact, encoder, bar)
+    graph.save(out)
+    if as_json:
+        print_json({"file": str(out), "items": len(graph.ids), "k": k})
+    else:
+        click.echo(f"{k} neighbours of each of {len(graph.ids)} items written to {out}")
+
+
+@click.command()
+@click.argument("store", type=PATH)
 @json_option
 def info(store: Path, as_json: bool) -> None:
     """Say what STORE holds."""
@@ -149,6 +145,23 @@ def info(store: Path, as_json: bool) -> None:
         click.echo(
             f"encoder   {e['name']}  {e['vectors']} vectors of {e['dim']}, {e['method']} {e['backbone']} at {e['preprocess']['size']} px, {origin}"
         )
+        if e["index"] is not None:
+            _tell_index(e["index"])
+
+
+def _tell_index(index: dict[str, Any]) -> None:
+    """Print what an index holds, and the recall of its settings: for each number of lists, at the number of candidates that is used."""
+    used = index["settings"][0]
+    click.echo(
+        f"index     {index['vectors']} vectors in {index['lists']} lists, {index['bytes'] / 1e6:.1f} MB; {used['probes']} lists and "
+        f"{used['candidates']} candidates a search: recall@10 {used['recall']:.3f}, measured on {index['queries']} rows held out"
+    )
+    curve = [
+        f"{probes} lists {recall:.3f}"
+        for probes, candidates, recall in index["curve"]
+        if candidates == used["candidates"]
+    ]
+    click.echo(f"          recall@10 at {used['candidates']} candidates: {', '.join(curve)}")
 
 
 @click.command()
@@ -175,21 +188,6 @@ def sql(store: Path, statement: str, seconds: float, as_json: bool) -> None:
         print_json(table.to_pylist())
     else:
         click.echo(columns(list(zip(*(c.to_pylist() for c in table.columns), strict=True)), table.column_names))
-
-
-@click.command()
-@click.argument("store", type=PATH)
-@click.argument("file", type=PATH)
-@json_option
-def label(store: Path, file: Path, as_json: bool) -> None:
-    """Set labels from a CSV file with the columns path, label and perhaps split."""
-    report = FeatureStore.open(store).label(file)
-    if as_json:
-        print_json({"labelled": report.labelled, "unknown": list(report.unknown)})
-        return
-    click.echo(f"{report.labelled} labelled")
-    if report.unknown:
-        click.echo(f"{len(report.unknown)} paths are no item of the store, the first: {report.unknown[0]}", err=True)
 
 
 @click.command()

@@ -7,8 +7,9 @@ from pathlib import Path
 from featurestore.errors import ImageError, SourceError
 from featurestore.sources import access
 from featurestore.sources.containers import read_member
+from featurestore.sources.kinds import CONTAINER_SUFFIX
 
-WITHIN = re.compile(r"(.+?\.(?:tar|parquet|arrow))::(.*)", re.DOTALL | re.IGNORECASE)
+WITHIN = re.compile(rf"(.+?{CONTAINER_SUFFIX})::(.*)", re.DOTALL | re.IGNORECASE)
 
 
 def read(path: str | Path, mtime_ns: int | None = None) -> bytes:

@@ -3,20 +3,23 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from featurestore import FeatureStore
 from featurestore.blocks import Block
-from featurestore.catalog import Batch, Catalog, ItemChange, connection
+from featurestore.catalog import Batch, Catalog, FailedFile, IndexRecord, ItemChange, connection, upkeep
 from featurestore.catalog.connection import check_expression
-from featurestore.catalog.plan import FOUND, Claim, Todo
+from featurestore.catalog.plan import FOUND, Claim, Plan, Todo
 from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
+from featurestore.sources.kinds import CONTAINER_SUFFIX
 from featurestore.spool import Spool
 from tests.featurestore import children
 from tests.featurestore.children import Child
@@ -90,10 +93,46 @@ def test_an_expression_that_does_not_hold_is_a_query_error(filled: Catalog, wher
         filled.choose(where)
 
 
+@pytest.mark.parametrize(
+    ("where", "rows"),
+    [
+        ("label = 'rose'", [2, 3]),
+        ("TRUE", [0, 1, 2, 3]),
+        ("FALSE", []),
+        ("label = 'rose' OR split IS NULL -- a comment", [0, 1, 2, 3]),
+        ("EXISTS (SELECT 1 FROM items o WHERE o.label = items.label AND o.id <> items.id)", [2, 3]),
+        ("label = 'it''s) SELECT 1 -- '", []),
+    ],
+)
+def test_where_allows_rows(filled: Catalog, where: str, rows: list[int]) -> None:
+    found = filled.allowed(ENCODER, where)
+    assert found.tolist() == rows
+    assert found.dtype == np.int64
+
+
+def test_only_rows_that_are_valid_are_allowed(filled: Catalog) -> None:
+    filled.add_encoder(OTHER, "name-f", 12, "{}")
+    filled.remove(np.array([1]), [])
+    changed = replace(item(2, None, "rose"), new=False, sha256="another")
+    filled.commit(ENCODER, Batch([changed], [], [], 5, 4))
+    assert filled.allowed(ENCODER, "TRUE").tolist() == [0, 1]
+    assert filled.allowed(OTHER, "TRUE").tolist() == []
+
+
+@pytest.mark.parametrize(
+    "where", ["label = 'a' UNION SELECT 1", "1=1) SELECT 1 --", "id = ?", "row = 1", "chosen.id = 1"]
+)
+def test_rows_are_allowed_by_one_expression_over_items_only(filled: Catalog, where: str) -> None:
+    with pytest.raises(QueryError, match="where"):
+        filled.allowed(ENCODER, where)
+
+
 def test_a_where_that_takes_too_long_is_stopped(filled: Catalog) -> None:
     began = time.monotonic()
     with pytest.raises(QueryError, match=r"took more than 0\.2 s"):
         filled.choose("(SELECT count(*) FROM range(1000000) a, range(1000000) b) > 0", seconds=0.2)
+    with pytest.raises(QueryError, match=r"took more than 0\.2 s"):
+        filled.allowed(ENCODER, "(SELECT count(*) FROM range(1000000) a, range(1000000) b) > 0", seconds=0.2)
     assert time.monotonic() - began < 5
 
 
@@ -159,6 +198,143 @@ def test_contents_come_by_row(filled: Catalog) -> None:
     assert (found.encoder.rows, found.encoder.file) == (4, "eeeeeeeeeeeeeeee.f16")
 
 
+def by_row(table: pa.Table) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = table.sort_by("row").to_pylist()
+    return rows
+
+
+def test_hits_are_told_by_row(filled: Catalog) -> None:
+    assert by_row(filled.hits(ENCODER, np.array([3, 1]))) == [
+        {"row": 1, "id": 3, "path": "/p/3.png", "label": "tulip"},
+        {"row": 3, "id": 1, "path": "/p/1.png", "label": "rose"},
+    ]
+    assert filled.hits(ENCODER, np.array([], np.int64)).num_rows == 0
+    assert filled.hits(OTHER, np.array([0, 1, 2, 3])).num_rows == 0
+
+
+def test_rows_are_told_by_id(filled: Catalog) -> None:
+    assert by_row(filled.rows_of(ENCODER, np.array([2, 4, 99]))) == [
+        {"id": 4, "row": 0, "path": "/p/4.png"},
+        {"id": 2, "row": 2, "path": "/p/2.png"},
+    ]
+
+
+def test_items_that_vanished_changed_or_were_deleted_are_no_hits(filled: Catalog) -> None:
+    filled.remove(np.array([1]), [])
+    changed = replace(item(2, None, "rose"), new=False, sha256="another")
+    filled.commit(ENCODER, Batch([changed], [], [], 5, 4))
+    filled.delete(np.array([3]))
+    every = np.arange(4)
+    assert filled.hits(ENCODER, every)["id"].to_pylist() == [4]
+    assert filled.rows_of(ENCODER, every + 1)["id"].to_pylist() == [4]
+
+
+# -- indexes
+
+
+def an_index(encoder: str = ENCODER, generation: int = 1, rows: int = 4) -> IndexRecord:
+    name = encoder[:16]
+    return IndexRecord(
+        encoder, generation, f"{name}-{generation}.faiss", f"{name}.f16", rows, 99, "0" * 64, {"lists": 7}
+    )
+
+
+def test_an_index_is_told_as_it_was_published(filled: Catalog) -> None:
+    assert filled.indexes() == []
+    filled.publish_index(an_index())
+    assert filled.indexes() == [an_index()]
+    filled.publish_index(an_index(generation=2))
+    assert filled.indexes() == [an_index(generation=2)]
+
+
+def test_every_encoder_has_an_index_of_its_own(filled: Catalog) -> None:
+    filled.publish_index(an_index())
+    filled.publish_index(an_index(OTHER))
+    filled.drop_index(ENCODER)
+    filled.drop_index(ENCODER)
+    assert filled.indexes() == [an_index(OTHER)]
+
+
+def test_another_vector_file_takes_the_index_away(filled: Catalog) -> None:
+    filled.publish_index(an_index())
+    filled.publish_index(an_index(OTHER))
+    filled.publish_vectors(ENCODER, f"{ENCODER[:16]}-2.f16", np.array([1]), np.array([3]), [Block(0, 1, "sum")])
+    assert filled.indexes() == [an_index(OTHER)]
+
+
+def test_an_index_outlives_a_new_catalog(filled: Catalog) -> None:
+    filled.publish_index(an_index())
+    filled.rewrite()
+    assert filled.indexes() == [an_index()]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "encoder = repeat('d', 64), file = repeat('d', 16) || '-1.faiss', vectors = repeat('d', 16) || '.f16'",
+        "rows = 5",
+        "rows = 0",
+        "rows = NULL",
+        f"vectors = '{ENCODER[:16]}-2.f16'",
+        "card = '{'",
+        "file = '../../secret.faiss'",
+    ],
+)
+def test_an_index_that_cannot_be_right_is_dropped(filled: Catalog, change: str) -> None:
+    filled.publish_index(an_index())
+    assert filled.contradictions() == []
+    with duckdb.connect(str(filled._path)) as opened:
+        opened.execute(f"UPDATE indexes SET {change}")
+    assert [text.split(";")[0] for text in filled.contradictions()] == [
+        "1 indexes are of no encoder, of another vector file, or of more rows than that has"
+    ]
+    filled.settle()
+    assert (filled.contradictions(), filled.indexes()) == ([], [])
+    assert filled.counts()["items"] == 4
+
+
+def test_two_indexes_of_one_encoder_are_dropped(filled: Catalog) -> None:
+    filled.publish_index(an_index())
+    with duckdb.connect(str(filled._path)) as opened:
+        opened.execute("INSERT INTO indexes SELECT * FROM indexes")
+    filled.settle()
+    assert filled.indexes() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["file = '../../secret.faiss'", "vectors = '/etc/passwd'", "encoder = '../x'", f"file = '{'a' * 16}-1.faiss'"],
+)
+def test_an_index_that_would_lead_out_of_the_store_is_refused(filled: Catalog, change: str) -> None:
+    filled.publish_index(an_index())
+    with duckdb.connect(str(filled._path)) as opened:
+        opened.execute(f"UPDATE indexes SET {change}")
+    with pytest.raises(StoreCorrupt, match=r"names an index .* verify STORE --repair"):
+        filled.indexes()
+
+
+def test_salvage_saves_indexes_and_names_none_as_lost(filled: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled.publish_index(an_index())
+    assert filled.salvage(lambda: None) == {}
+    assert filled.indexes() == [an_index()]
+    read = upkeep._column
+    monkeypatch.setattr(
+        upkeep, "_column", lambda old, table, *rest: None if table == "indexes" else read(old, table, *rest)
+    )
+    assert filled.salvage(lambda: None) == {}
+    assert (filled.indexes(), filled.counts()["items"]) == ([], 4)
+
+
+# -- plans
+
+
+def planned(
+    catalog: Catalog, found: Spool, encoder: str = ENCODER, several: bool = False, by_folder: bool = False,
+    claims: Sequence[Claim] = (), hidden: Sequence[str] = (),
+) -> Plan:  # fmt: skip
+    return catalog.plan(encoder, found, several, by_folder, claims, hidden, CONTAINER_SUFFIX)
+
+
 def listed(*files: tuple[str, str | None, int, int]) -> Spool:
     """Files found, in this order: path, label, size and time."""
     spool = Spool(FOUND)
@@ -174,7 +350,7 @@ def test_a_plan_holds_what_is_new_or_changed_in_the_order_of_the_files(filled: C
         ("/p/2.png", "rose", 300, 401),
         ("/p/1.png", "rose", 301, 400),
     )
-    plan = filled.plan(ENCODER, found, several=False, by_folder=False, claims=[Claim("/p/", False)], hidden=[])
+    plan = planned(filled, found, claims=[Claim("/p/", False)])
     assert list(plan) == [
         Todo("/p/9.png", "new", None, 1, 2, None, None, None, None, removed=False, encoded=False, unchanged=False),
         Todo(
@@ -190,7 +366,7 @@ def test_a_plan_holds_what_is_new_or_changed_in_the_order_of_the_files(filled: C
 
 def test_a_plan_by_folders_holds_unchanged_files_with_another_label(filled: Catalog) -> None:
     found = listed(("/p/1.png", "rose", 300, 400), ("/p/3.png", "lily", 300, 400))
-    plan = filled.plan(ENCODER, found, several=False, by_folder=True, claims=[], hidden=[])
+    plan = planned(filled, found, by_folder=True)
     assert [(todo.path, todo.label, todo.known_label, todo.unchanged) for todo in plan] == [
         ("/p/3.png", "lily", "tulip", True)
     ]
@@ -199,28 +375,23 @@ def test_a_plan_by_folders_holds_unchanged_files_with_another_label(filled: Cata
 
 def test_a_plan_for_an_encoder_without_vectors_holds_everything(filled: Catalog) -> None:
     filled.add_encoder(OTHER, "name-f", 12, "{}")
-    plan = filled.plan(
-        OTHER, listed(("/p/1.png", None, 300, 400)), several=False, by_folder=False, claims=[], hidden=[]
-    )
+    plan = planned(filled, listed(("/p/1.png", None, 300, 400)), OTHER)
     assert [(todo.id, todo.sha256, todo.encoded) for todo in plan] == [(1, "sha-1", False)]
 
 
 def test_a_plan_takes_a_file_of_several_sources_once(filled: Catalog) -> None:
     found = listed(("/p/8.png", "first", 1, 2), ("/p/7.png", None, 1, 2), ("/p/8.png", "second", 1, 2))
-    plan = filled.plan(ENCODER, found, several=True, by_folder=False, claims=[], hidden=[])
+    plan = planned(filled, found, several=True)
     assert [(todo.path, todo.label) for todo in plan] == [("/p/8.png", "first"), ("/p/7.png", None)]
     assert plan.total == 2
 
 
 def test_what_lies_in_a_hidden_place_has_not_vanished(filled: Catalog) -> None:
-    filled.commit(ENCODER, Batch([], [("/p/sub/1.png", "cut off"), ("/p/subway.png", "cut off")], [], 5, 4))
-    plan = filled.plan(
-        ENCODER,
-        listed(("/p/1.png", None, 300, 400)),
-        several=False,
-        by_folder=False,
-        claims=[Claim("/p/", False)],
-        hidden=["/p/sub", "/p/2.png"],
+    filled.commit(
+        ENCODER, Batch([], [FailedFile(path, "cut off", True) for path in ("/p/sub/1.png", "/p/subway.png")], [], 5, 4)
+    )
+    plan = planned(
+        filled, listed(("/p/1.png", None, 300, 400)), claims=[Claim("/p/", False)], hidden=["/p/sub", "/p/2.png"]
     )
     assert plan.vanished.tolist() == [3, 4]
     assert plan.forgotten == ["/p/subway.png"]
@@ -237,9 +408,7 @@ def test_a_folder_does_not_claim_what_lies_in_its_containers(filled: Catalog) ->
         (Claim("/p/a.tar::", True), [5]),
         (Claim("/p/", True), [5, 6]),
     ):
-        plan = filled.plan(
-            ENCODER, listed(("/p/1.png", None, 300, 400)), several=False, by_folder=False, claims=[claim], hidden=[]
-        )
+        plan = planned(filled, listed(("/p/1.png", None, 300, 400)), claims=[claim])
         assert plan.vanished.tolist() == gone
 
 
@@ -264,14 +433,6 @@ def labels(catalog: Catalog) -> dict[int, tuple[str | None, str | None]]:
     found = catalog.contents(ENCODER)
     said = zip(found.labels.to_pylist(), found.splits.to_pylist(), strict=True)
     return dict(zip(found.ids.tolist(), said, strict=True))
-
-
-def test_labels_are_set_by_path(filled: Catalog) -> None:
-    assert "/p/9.png" not in filled.paths()
-    filled.set_labels(["/p/1.png", "/p/4.png", "/p/9.png"], [None, "lily", "lily"], None)
-    assert labels(filled) == {1: (None, None), 2: ("rose", "test"), 3: ("tulip", None), 4: ("lily", None)}
-    filled.set_labels(["/p/2.png"], ["rose"], [None])
-    assert labels(filled)[2] == ("rose", None)
 
 
 # -- several processes
@@ -317,7 +478,7 @@ def test_a_log_that_a_crash_left_is_read(store_path: Path) -> None:
 def test_a_newer_schema_is_refused_in_words(store_path: Path) -> None:
     with duckdb.connect(str(store_path / "catalog.duckdb")) as opened:
         opened.execute("UPDATE meta SET schema_version = 99")
-    with pytest.raises(StoreError, match="has schema 99, this featurestore knows up to 2; upgrade featurestore"):
+    with pytest.raises(StoreError, match="has schema 99, this featurestore knows up to 3; upgrade featurestore"):
         FeatureStore.open(store_path)
 
 

@@ -1,6 +1,7 @@
 """Vectors out to Parquet and back."""
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,94 @@ def test_the_file_says_all_that_is_known(store: FeatureStore, exported: Path, co
     said = json.loads(table.schema.metadata[b"featurestore"])
     [record] = store._catalog.encoders()
     assert (said["fingerprint"], said["dim"], said["card"]) == (record.fingerprint, 12, record.card)
+
+
+@pytest.fixture
+def annotated(store: FeatureStore, tmp_path: Path) -> Path:
+    """The file of a store with columns of the user, of which two items have no value."""
+    days = [date(2024, 1, n) for n in range(1, 5)]
+    pq.write_table(
+        pa.table({"id": [1, 2, 3, 4], "taken on": days, "vector id": [7, 8, 9, 10]}), tmp_path / "own.parquet"
+    )
+    store.annotate(tmp_path / "own.parquet")
+    store.export_vectors(tmp_path / "annotated.parquet")
+    return tmp_path / "annotated.parquet"
+
+
+def own_columns(store: FeatureStore) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = store.sql(
+        'SELECT path, "taken on", "vector id" FROM items ORDER BY "vector id" NULLS LAST, path'
+    ).to_pylist()
+    return rows
+
+
+def test_the_users_columns_go_out_and_come_in(
+    store: FeatureStore, annotated: Path, tmp_path: Path, encoder: Path
+) -> None:
+    assert pq.read_schema(annotated).names[9:] == ["taken on", "vector id", "vector"]
+    other = FeatureStore.open(tmp_path / "other.store", encoder)
+    assert other.import_vectors(annotated).added == 6
+    assert own_columns(other) == own_columns(store)
+    assert own_columns(other)[0]["taken on"] == date(2024, 1, 1)
+    assert other.info()["columns"] == store.info()["columns"]
+
+
+def test_what_a_store_says_of_its_items_stays_when_vectors_come_in(
+    store: FeatureStore, annotated: Path, tmp_path: Path, encoder: Path, other_encoder: Path, colours: Path
+) -> None:
+    path = tmp_path / "other.store"
+    FeatureStore.open(path, other_encoder).index(colours / "mixed")
+    (tmp_path / "own.csv").write_text(f"path,vector id,note\n{colours}/mixed/cyan.png,70,mine\n")
+    FeatureStore.open(path).annotate(tmp_path / "own.csv")
+    assert FeatureStore.open(path, encoder).import_vectors(annotated).added == 6
+    found = {Path(row["path"]).stem: row["vector id"] for row in own_columns(FeatureStore.open(path))}
+    assert found == {"cyan": 70, "yellow": None, "white": 9, "blue": 10, "green": None, "red": None}
+
+
+def test_columns_of_another_type_are_refused_before_anything_is_taken(
+    annotated: Path, tmp_path: Path, encoder: Path, other_encoder: Path, colours: Path
+) -> None:
+    path = tmp_path / "other.store"
+    FeatureStore.open(path, other_encoder).index(colours / "mixed")
+    (tmp_path / "own.csv").write_text(f"path,vector id\n{colours}/mixed/cyan.png,none\n")
+    FeatureStore.open(path).annotate(tmp_path / "own.csv")
+    with pytest.raises(SourceError, match="column 'vector id': expected text"):
+        FeatureStore.open(path, encoder).import_vectors(annotated)
+    assert FeatureStore.open(path).info()["items"] == 2
+
+
+def test_columns_that_no_store_gave_are_left_in_the_file(exported: Path, tmp_path: Path, encoder: Path) -> None:
+    pq.write_table(pq.read_table(exported).append_column("extra", [[[1]] * 6]), tmp_path / "more.parquet")
+    other = FeatureStore.open(tmp_path / "other.store", encoder)
+    assert other.import_vectors(tmp_path / "more.parquet").added == 6
+    assert other.info()["columns"] == {}
+
+
+@pytest.mark.parametrize("names", [["sha256"], ["vector"], ["label"], ["taken on", "Taken On"]])
+def test_columns_that_cannot_be_had_are_refused(
+    annotated: Path, tmp_path: Path, encoder: Path, names: list[str]
+) -> None:
+    table = pq.read_table(annotated)
+    if len(names) > 1:
+        table = table.append_column(names[1], table[names[0]])
+    said = json.loads(table.schema.metadata[b"featurestore"]) | {"columns": names}
+    pq.write_table(table.replace_schema_metadata({"featurestore": json.dumps(said)}), tmp_path / "other.parquet")
+    other = FeatureStore.open(tmp_path / "other.store", encoder)
+    with pytest.raises(SourceError, match="column "):
+        other.import_vectors(tmp_path / "other.parquet")
+    assert other.info()["items"] == 0
+
+
+def test_an_item_that_is_there_twice_is_refused_before_anything_is_taken(
+    exported: Path, tmp_path: Path, encoder: Path
+) -> None:
+    table = pq.read_table(exported)
+    many = [table.set_column(1, "path", pa.array([f"/{n}/{place}" for place in range(6)])) for n in range(1500)]
+    pq.write_table(pa.concat_tables([*many, many[3].slice(2, 1)]), tmp_path / "twice.parquet")  # batches apart
+    other = FeatureStore.open(tmp_path / "other.store", encoder)
+    with pytest.raises(SourceError, match="that of another item: '/3/2'; nothing was taken"):
+        other.import_vectors(tmp_path / "twice.parquet")
+    assert other.info()["items"] == 0
 
 
 def test_other_programs_read_the_file(exported: Path) -> None:

@@ -1,6 +1,7 @@
 """Stores of earlier schemas, kept as they were written then, are brought up to date by opening them."""
 
 import shutil
+import tarfile
 from pathlib import Path
 
 import duckdb
@@ -9,15 +10,25 @@ import pytest
 from featurestore import FeatureStore
 from featurestore.catalog.schema import MIGRATIONS, SCHEMA, SCHEMA_VERSION
 from featurestore.errors import DiskError, StoreError
-from tests.featurestore.life import Life
+from tests.featurestore.life import GOLDEN
+
+
+def unpack(version: int, store: Path) -> Path:
+    with tarfile.open(GOLDEN / f"store-v{version}.tar.xz") as archive:
+        archive.extractall(store, filter="data")
+    return store
+
+
+@pytest.fixture(params=range(1, SCHEMA_VERSION))
+def version(request: pytest.FixtureRequest) -> int:
+    found: int = request.param
+    return found
 
 
 @pytest.fixture
-def old(tmp_path: Path, encoder: Path) -> Path:
-    """Schema 1: six colours of which red has changed, white has vanished and one file was broken; two encoders."""
-    life = Life(tmp_path, encoder)
-    life.old_store()
-    return life.store
+def old(version: int, tmp_path: Path) -> Path:
+    """Six colours of which red has changed, white has vanished and one file was broken; two encoders. In schema 2 the first was optimized."""
+    return unpack(version, tmp_path / "my.store")
 
 
 def columns(path: Path) -> set[tuple[str, str, str]]:
@@ -29,7 +40,7 @@ def columns(path: Path) -> set[tuple[str, str, str]]:
         )
 
 
-def test_a_store_of_schema_1_keeps_all_it_said(old: Path) -> None:
+def test_an_old_store_keeps_all_it_said(version: int, old: Path) -> None:
     with duckdb.connect(str(old / "catalog.duckdb"), read_only=True) as connection:
         before = {
             table: connection.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall()
@@ -41,11 +52,12 @@ def test_a_store_of_schema_1_keeps_all_it_said(old: Path) -> None:
             assert connection.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall() == rows
     found = store.info()
     assert (found["items"], found["removed"], found["failures"]) == (5, 1, 1)
-    assert [(record["vectors"], record["rows"]) for record in found["encoders"]] == [(5, 7), (5, 5)]
+    assert [(record["vectors"], record["rows"]) for record in found["encoders"]] == [(5, {1: 7, 2: 6}[version]), (5, 5)]
     assert not FeatureStore.verify(old).findings
     [name, _] = [record["name"] for record in found["encoders"]]
-    hits = store.search(4, k=2, encoder=name)  # yellow, whose cosine with cyan and green is the same
-    assert (Path(hits.paths[0]).name, hits.scores[0]) == ("green.png", pytest.approx(0.7071, abs=1e-3))
+    hits = store.search(4, k=3, encoder=name)  # yellow, whose cosine with cyan is 0.5, with blue 0
+    assert [Path(path).name for path in hits.paths[2:]] == ["cyan.png"]
+    assert hits.scores[2] == pytest.approx(0.5, abs=1e-3)
 
 
 def test_its_vectors_are_under_checksums_from_then_on(old: Path) -> None:
@@ -54,6 +66,16 @@ def test_its_vectors_are_under_checksums_from_then_on(old: Path) -> None:
     data = bytearray(path.read_bytes())
     data[20] ^= 1
     path.write_bytes(data)
+    assert FeatureStore.verify(old).damaged
+
+
+def test_checksums_of_an_old_store_stay_and_find_what_was_damaged_before(tmp_path: Path) -> None:
+    old = unpack(2, tmp_path / "my.store")
+    path = sorted((old / "vectors").iterdir())[0]
+    data = bytearray(path.read_bytes())
+    data[20] ^= 1
+    path.write_bytes(data)
+    FeatureStore.open(old)
     assert FeatureStore.verify(old).damaged
 
 
@@ -79,20 +101,22 @@ def test_a_migration_that_cannot_be_done_leaves_the_store_as_it_was(old: Path, m
     assert FeatureStore.open(old).info()["items"] == 5
 
 
-def test_vectors_that_are_missing_do_not_keep_an_old_store_closed(old: Path) -> None:
+def test_vectors_that_are_missing_do_not_keep_an_old_store_closed(version: int, old: Path) -> None:
     short, absent = sorted((old / "vectors").iterdir())
     short.write_bytes(short.read_bytes()[:-24])
     absent.unlink()
     FeatureStore.open(old)
-    assert len([finding for finding in FeatureStore.verify(old).findings if finding.damage]) == 4  # two a file
+    damages = 2 if version == 1 else 1  # there were no checksums of the rows that are gone
+    assert len([finding for finding in FeatureStore.verify(old).findings if finding.damage]) == 2 * damages
     FeatureStore.verify(old, repair=True)
     assert not FeatureStore.verify(old).damaged
 
 
-def test_an_encoder_without_a_single_vector_is_taken_along(old: Path) -> None:
+def test_an_encoder_without_a_single_vector_is_taken_along(version: int, old: Path) -> None:
+    file = {1: "", 2: ", repeat('a', 16) || '.f16'"}[version]
     with duckdb.connect(str(old / "catalog.duckdb")) as connection:
         connection.execute(
-            "INSERT INTO encoders SELECT repeat('a', 64), 'empty', 12, 0, card, added_at FROM encoders LIMIT 1"
+            f"INSERT INTO encoders SELECT repeat('a', 64), 'empty', 12, 0, card, added_at{file} FROM encoders LIMIT 1"
         )
     assert [record["rows"] for record in FeatureStore.open(old).info()["encoders"]].count(0) == 1
 
@@ -112,6 +136,6 @@ def test_a_log_beside_an_old_catalog_is_taken_along(old: Path) -> None:
 def test_a_newer_store_is_refused_in_words(old: Path) -> None:
     FeatureStore.open(old)
     with duckdb.connect(str(old / "catalog.duckdb")) as connection:
-        connection.execute("UPDATE meta SET schema_version = 3")
-    with pytest.raises(StoreError, match="has schema 3, this featurestore knows up to 2; upgrade featurestore"):
+        connection.execute("UPDATE meta SET schema_version = 99")
+    with pytest.raises(StoreError, match="has schema 99, this featurestore knows up to 3; upgrade featurestore"):
         FeatureStore.open(old)

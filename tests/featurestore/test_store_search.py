@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurestore import FeatureStore, index
+from featurestore import FeatureStore
 from featurestore.errors import DiskError, EvaluationError, ImageError, QueryError, StoreCorrupt
 from featurestore.sheet import COLUMNS, GAP, TEXT, TILE
 from tests.featurestore.fakes import COLOURS, paint, unit
@@ -106,7 +106,7 @@ def test_a_where_still_gives_k_hits_when_k_exist(shared: FeatureStore) -> None:
     assert shared.search(unit((255, 0, 0)), k=2, where="label = 'primary'").ids.tolist() == [RED, BLUE]
 
 
-@pytest.mark.parametrize("query", [3.5, None, ["a.png"], b"a.png", (1, 2), {}])
+@pytest.mark.parametrize("query", [3.5, None, {1}, b"a.png", True, {}])
 def test_a_query_of_another_kind_is_refused(shared: FeatureStore, query: Any) -> None:
     with pytest.raises(QueryError, match=f"found {type(query).__name__}"):
         shared.search(query)
@@ -259,7 +259,7 @@ def test_knn_equals_the_naive_loop(
     of = {row["id"]: row["split"] for row in store.sql("SELECT id, split FROM items").to_pylist()}
     split = [of[i] for i in ids.tolist()]
     for block in (15, 65_536):
-        monkeypatch.setattr(index, "BLOCK", block)
+        monkeypatch.setattr("featurestore.index.exact.BLOCK", block)
         report = store.knn(k=(1, 2, 5, 20), temperature=0.07)
         assert report.split == ("train->test" if splits else "leave-one-out")
         assert (report.n_train, report.n_test) == ((26, 14) if splits else (40, 40))

@@ -1,0 +1,102 @@
+"""Stores of vectors without images, written as `index` writes them: a block to the vector file, then one transaction of the catalog."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from benchmarks.clusters import Clusters
+from featurestore import Encoder, FeatureStore
+from featurestore.catalog import Batch, Catalog, EncoderRecord, ItemChange
+from featurestore.encoder import CARD_KEY, Card
+from featurestore.kept import KeptEncoders
+from featurestore.preprocess import Preprocess
+from featurestore.vectors import VectorFile
+from featurestore.version import __version__
+
+SIDE = 8  # px, of the images that the encoder takes
+DRAWN = 1_000_000  # `bytes` of an item is any number below: `bytes < 10000` holds for 1 % of the items, whatever their vectors
+QUERIES = 4096  # held out of the rows
+
+
+def queries_of(store: Path) -> Path:
+    """Where the queries (QUERIES, D), float32, of a store lie."""
+    return store.with_suffix(".queries.npy")
+
+
+def encoder_file(dim: int, out: Path) -> Path:
+    """Write an encoder of D dimensions that multiplies pixels by random weights: nobody asks it, but every store has one."""
+    weights = np.random.default_rng(dim).standard_normal((3 * SIDE * SIDE, dim), np.float32)
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["floats"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["vector"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "random",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", SIDE, SIDE, 3])],
+        [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["batch", dim])],
+        [helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.ravel())],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    card = Card(Preprocess(SIDE, SIDE), dim, "random", "none", "none", {"count": 0, "sha256": ""}, "", __version__)
+    helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    onnx.save(model, out)
+    return out
+
+
+def grow(out: Path, rows: int, dim: int) -> None:
+    """Bring a store of `Clusters` to so many rows, from none or from fewer; its queries stay the same."""
+    clusters = Clusters(dim)
+    catalog, record = _opened(out, dim)
+    for vectors, groups in clusters.rows(record.rows, rows):
+        record = _append(catalog, out, record, vectors, [f"group-{group:03}" for group in groups])
+    if not queries_of(out).exists():
+        np.save(queries_of(out), clusters.queries(QUERIES))
+
+
+def hold_out(source: Path, out: Path) -> None:
+    """Write a store of the vectors and labels of another, without QUERIES of them (a tenth, if that is less), which become its queries."""
+    _, vectors, labels = FeatureStore.open(source).features()
+    order = np.random.default_rng(0).permutation(len(vectors))
+    asked, kept = np.split(order, [min(QUERIES, len(order) // 10)])
+    catalog, record = _opened(out, vectors.shape[1])
+    _append(catalog, out, record, vectors[kept], labels[kept].tolist())
+    np.save(queries_of(out), vectors[asked])
+
+
+def _opened(out: Path, dim: int) -> tuple[Catalog, EncoderRecord]:
+    for part in (out / "vectors", out / "encoders"):
+        part.mkdir(parents=True, exist_ok=True)
+    catalog = Catalog(out / "catalog.duckdb")
+    catalog.create()
+    if not catalog.encoders():
+        encoder = Encoder(encoder_file(dim, out.with_suffix(".onnx")))
+        KeptEncoders(out / "encoders", "cpu", None).keep(encoder)
+        catalog.add_encoder(encoder.fingerprint, encoder.name, dim, encoder.card.to_json())
+        encoder.path.unlink()
+    [record] = catalog.encoders()
+    return catalog, record
+
+
+def _append(
+    catalog: Catalog, out: Path, record: EncoderRecord, vectors: NDArray[np.float32], labels: Sequence[str | None]
+) -> EncoderRecord:
+    rows = range(record.rows, record.rows + len(vectors))
+    changes = [_item(row, label) for row, label in zip(rows, labels, strict=True)]
+    block = VectorFile(out / "vectors" / record.file, record.dim).append(vectors, record.rows)
+    catalog.commit(record.fingerprint, Batch(changes, [], [block], rows.stop + 1, rows.stop))
+    [record] = catalog.encoders()
+    return record
+
+
+def _item(row: int, label: str | None) -> ItemChange:
+    path = f"/data/{row // 10_000:06}/{row:010}.jpg"
+    split = "test" if row % 10 == 0 else "train"
+    sha256 = hashlib.sha256(path.encode()).hexdigest()
+    size = int(sha256[:8], 16) % DRAWN
+    return ItemChange(row + 1, True, path, label, split, 640, 480, size, 1_700_000_000_000_000_000 + row, sha256, row)

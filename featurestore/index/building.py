@@ -1,0 +1,141 @@
+"""Building an index: in one pass over the vectors, with memory for a sample and the codes, and tuned on rows held out."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore.index.choosing import Card, Layout, Setting, cheapest
+from featurestore.index.engine import BLAS_FROM, Floats, Ints, Lists, floats
+from featurestore.index.exact import BLOCK, scan
+from featurestore.index.rows import GATHERED
+
+ITERATIONS = 10  # of k-means
+KS = (10, 100)  # hits for which a search is tuned
+SHARES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)  # of the rows that a filter leaves
+MOST_CANDIDATES = (1_000, 2_000)  # for each of KS
+CONFIDENCE = 1.64  # standard errors: a recall that is 95 % sure
+
+
+def build(
+    vectors: NDArray[np.float16],
+    target: float,
+    memory: int,
+    start: Callable[[str, int | None], None],
+    advance: Callable[[int], None],
+) -> tuple[Lists, Card]:
+    """Build an index over vectors (N, D), N >= 200, with `target` recall@10, and measure it.
+
+    memory: bytes that sample and codes may take. Raises StoreError when it cannot be built in so much. The seed is fixed: the same
+    vectors give the same index.
+    """
+    count, dim = vectors.shape
+    layout = Layout.choose(count, dim, memory)
+    rng = np.random.default_rng(0)
+    queries = min(BLAS_FROM // dim + 1, 2_000, count // 4)
+    drawn = rng.choice(count, min(count, queries + layout.sample), replace=False)
+    held_out, sample = np.sort(drawn[:queries]), np.sort(drawn[queries:])
+
+    start("training the index", None)
+    lists = Lists.train(floats(vectors[sample]), layout.lists, ITERATIONS, seed=0)
+
+    start("building the index", count)
+    trial = Trial.of(vectors, held_out, rng)
+    for first in range(0, count, BLOCK):
+        block = vectors[first : first + BLOCK]
+        lists.add(floats(block))
+        trial.look(vectors, first, first + len(block))
+        advance(len(block))
+
+    start("measuring the index", len(trial.masks))
+    settings: list[Setting] = []
+    curve: list[tuple[int, int, float]] = []
+    for mask, share in enumerate(trial.shares):
+        measured = trial.measure(lists, mask, target)
+        settings += [cheapest(k, share, share * count / layout.lists, measured[k], target) for k in KS if k in measured]
+        if mask == 0:
+            curve = [(p, c, round(r, 4)) for p, c, r, _ in measured[KS[0]]]
+        advance(1)
+    return lists, Card(lists.kind, layout.lists, len(sample), target, queries, tuple(settings), tuple(curve))
+
+
+@dataclass
+class Trial:
+    """Held-out rows as queries, with their true neighbours among random shares of the rows."""
+
+    rows: Ints
+    queries: Floats
+    shares: list[float]
+    masks: list[NDArray[np.bool_] | None]  # of all rows, for each share
+    scores: list[Floats]
+    found: list[Ints]
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float16], rows: Ints, rng: np.random.Generator) -> "Trial":
+        """Begin with no neighbours. Shares so small that their rows are searched directly are left out."""
+        count, dim = vectors.shape
+        shares = [share for share in SHARES if share == 1 or share * count * dim > GATHERED]
+        masks = [None if share == 1 else np.asarray(rng.random(count, np.float32) < share) for share in shares]
+        nothing = np.empty((len(rows), 0))
+        scores = [nothing.astype(np.float32) for _ in shares]
+        return cls(rows, floats(vectors[rows]), shares, masks, scores, [nothing.astype(np.int64) for _ in shares])
+
+    def look(self, vectors: NDArray[np.float16], first: int, end: int) -> None:
+        """Take the rows of a block into account."""
+        for n, mask in enumerate(self.masks):
+            rows = np.arange(first, end)
+            rows = rows if mask is None else rows[mask[first:end]]
+            scores, found = scan(self.queries, vectors, rows, min(KS[-1] + 1, len(rows)))
+            scores, found = np.hstack([self.scores[n], scores]), np.hstack([self.found[n], found])
+            order = np.argsort(-scores, axis=1, kind="stable")[:, : KS[-1] + 1]
+            self.scores[n], self.found[n] = np.take_along_axis(scores, order, 1), np.take_along_axis(found, order, 1)
+
+    def measure(self, lists: Lists, n: int, target: float) -> dict[int, list[tuple[int, int, float, float]]]:
+        """Give for each k the recall of (probes, candidates), and how far that may be from the truth, up to where `target` is reached.
+
+        A true neighbour is found when it is among the candidates, for then its exact score decides.
+        """
+        mask = self.masks[n]
+        bits = None if mask is None else np.packbits(mask, bitorder="little")
+        true = np.stack(
+            [
+                line[line != row][: KS[-1]] if row in line else line[: KS[-1]]
+                for line, row in zip(self.found[n], self.rows, strict=True)
+            ]
+        )
+        measured: dict[int, list[tuple[int, int, float, float]]] = {}
+        reached = False
+        for probes in _doubling(1, lists.lists):
+            proposed = lists.propose(self.queries, MOST_CANDIDATES[-1] + 1, probes, bits)
+            place = _places(true, proposed, self.rows)
+            for k, most in zip(KS, MOST_CANDIDATES, strict=True):
+                if true.shape[1] < k:
+                    continue
+                for candidates in _doubling(2 * k, most):
+                    shares = (place[:, :k] < candidates).mean(axis=1)
+                    doubt = CONFIDENCE * float(shares.std()) / len(shares) ** 0.5
+                    measured.setdefault(k, []).append((probes, candidates, float(shares.mean()), doubt))
+            if reached:
+                break  # one step further than needed: more lists and fewer candidates may cost less
+            reached = all(m[-1][2] - m[-1][3] >= target for m in measured.values())
+        return measured
+
+
+def _doubling(first: int, last: int) -> Iterator[int]:
+    while first < last:
+        yield first
+        first *= 2
+    yield last
+
+
+def _places(true: Ints, proposed: Ints, own: Ints) -> Ints:
+    """Where each true neighbour stands among the proposals of its query, without the query's own row; far behind when nowhere."""
+    places = np.full(true.shape, np.iinfo(np.int64).max)
+    for q, (wanted, line) in enumerate(zip(true, proposed, strict=True)):
+        line = line[line != own[q]]
+        order = np.argsort(line, kind="stable")
+        at = np.minimum(np.searchsorted(line, wanted, sorter=order), len(line) - 1)
+        hit = line[order[at]] == wanted
+        places[q, hit] = order[at][hit]
+    return places

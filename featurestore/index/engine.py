@@ -1,0 +1,130 @@
+"""What FAISS does for us, and nothing else of it. The only import of faiss; nothing global of it is changed."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+BLAS_FROM = 128_000  # queries x dimensions from which FAISS multiplies matrices
+
+
+class Flat:
+    """Float16 vectors (n, D), C order, searched where they lie: nothing is copied, a mapped file stays on the disk."""
+
+    def __init__(self, vectors: NDArray[np.float16]) -> None:
+        self._vectors = vectors  # kept alive: FAISS holds no more than its address
+        count, dim = vectors.shape
+        self._empty = faiss.serialize_index(
+            faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+        )
+        reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(self._empty), self._empty.size)
+        self._index = faiss.read_index(reader)  # one whose codes belong to somebody else, and may be exchanged
+        self._index.codes = faiss.MaybeOwnedVectorUInt8.create_view(
+            faiss.cast_integer_to_void_ptr(vectors.ctypes.data), vectors.nbytes, self._index.codes.owner
+        )
+        self._index.ntotal = count
+
+    def search(self, queries: Floats, k: int, bits: NDArray[np.uint8] | None = None) -> tuple[Floats, Ints]:
+        """Give scores and places of the k best for each query, (Q, k), best first; k <= n. Each query takes one processor.
+
+        bits: one for each vector, lowest first, set where it may be found; where fewer than k may, places are -1.
+        """
+        selector = None if bits is None else faiss.IDSelectorBitmap(bits)
+        with _threads_for(queries):
+            scores, places = self._index.search(queries, k, params=faiss.SearchParameters(sel=selector))
+        return scores, places
+
+    def above(self, query: Floats, score: float, bits: NDArray[np.uint8] | None = None) -> tuple[Floats, Ints]:
+        """Give scores and places of all with more than a score, for one query (1, D), in no order."""
+        selector = None if bits is None else faiss.IDSelectorBitmap(bits)
+        with _threads_for(query):
+            _, scores, places = self._index.range_search(query, score, params=faiss.SearchParameters(sel=selector))
+        return scores, places
+
+
+def floats(vectors: NDArray[np.float16]) -> Floats:
+    """Widen to float32, (n, D): three times as fast as numpy."""
+    if not len(vectors):
+        return np.empty(vectors.shape, np.float32)
+    codec = faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16)
+    wide: Floats = codec.sa_decode(np.ascontiguousarray(vectors).view(np.uint8))
+    return wide
+
+
+def best(queries: Floats, block: Floats, k: int) -> tuple[Floats, Ints]:
+    """Give scores and places of the k best of a block for each query, (Q, k), best first; k <= n."""
+    scores, places = faiss.knn(queries, block, k, metric=faiss.METRIC_INNER_PRODUCT)
+    return scores, places
+
+
+class Lists:
+    """An inverted file of RaBitQ codes: vectors in lists around centroids, each as one bit a dimension, numbered in order of `add`.
+
+    Gao and Long, "RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error Bound", SIGMOD 2024.
+    """
+
+    kind = "IVF,RaBitQ"
+
+    def __init__(self, index: "faiss.IndexIVFRaBitQ") -> None:
+        self._index = index
+
+    @classmethod
+    def train(cls, sample: Floats, lists: int, iterations: int, seed: int) -> "Lists":
+        """Find `lists` centroids by spherical k-means over a sample (S, D)."""
+        dim = sample.shape[1]
+        index = faiss.IndexIVFRaBitQ(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
+        index.cp.niter, index.cp.seed = iterations, seed
+        index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, max(1, len(sample) // lists + 1)
+        index.train(sample)
+        return cls(index)
+
+    def add(self, vectors: Floats) -> None:
+        self._index.add(vectors)
+
+    def save(self, write: Callable[[bytes], int]) -> None:
+        """Hand the bytes of the index to `write`, whose errors come through."""
+        faiss.write_index(self._index, faiss.PyCallbackIOWriter(write))
+
+    @classmethod
+    def open(cls, path: Path) -> "Lists":
+        """Map a saved index, read-only. Raises RuntimeError, in FAISS's words, when it is none."""
+        return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC))
+
+    @property
+    def count(self) -> int:
+        """How many vectors it holds."""
+        return int(self._index.ntotal)
+
+    @property
+    def lists(self) -> int:
+        return int(self._index.nlist)
+
+    @property
+    def dim(self) -> int:
+        return int(self._index.d)
+
+    def propose(self, queries: Floats, count: int, probes: int, bits: NDArray[np.uint8] | None = None) -> Ints:
+        """Give the `count` numbers that look best to the codes in the `probes` nearest lists, (Q, count), -1 where there are no more."""
+        selector = None if bits is None else faiss.IDSelectorBitmap(bits)
+        settings = faiss.IVFRaBitQSearchParameters(nprobe=probes, sel=selector)
+        with _threads_for(queries):
+            return np.asarray(self._index.search(queries, count, params=settings)[1])
+
+
+@contextmanager
+def _threads_for(queries: Floats) -> Iterator[None]:
+    """Keep one query on the thread that asks it: a team would only be waited for. What is set is that thread's own, and put back."""
+    if len(queries) > 1:
+        yield
+        return
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)

@@ -1,0 +1,67 @@
+"""Search: exact where that is quick, else among what the index proposes and what it does not hold yet."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore.index.choosing import Card
+from featurestore.index.engine import Flat, Floats, Ints, Lists
+from featurestore.index.exact import SPARE, exact, settle
+from featurestore.index.rows import Rows
+
+EXACT_FROM = 8  # candidates times this are as many as there are: looking at all is no slower
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index over the first `covered` rows of a vector file."""
+
+    lists: Lists
+    card: Card
+
+    @property
+    def covered(self) -> int:
+        return self.lists.count
+
+
+def search(
+    queries: Floats, vectors: NDArray[np.float16], rows: Rows, k: int, index: Index | None
+) -> tuple[Floats, Ints]:
+    """Find the k best rows for each query: scores and rows, (Q, k), best first, equal scores by row; all when there are fewer than k.
+
+    queries: (Q, D), unit length; vectors: (N, D). Scores are exact; with an index a hit may be missed, as often as its card says.
+    Rows behind those of the index are always looked at.
+    """
+    k = min(k, len(rows))
+    if index is None or k == 0 or rows.few(vectors.shape[1]):
+        return exact(queries, vectors, rows, k)
+    inside = rows.before(index.covered)
+    setting = index.card.setting(k, max(inside, 1) / index.covered)
+    if setting.candidates * EXACT_FROM >= inside:
+        return exact(queries, vectors, rows, k)
+    proposed = _propose(queries, index.lists, setting.candidates, setting.probes, rows.bits)
+    fresh = rows.behind(index.covered)
+    recent = np.empty((len(queries), 0), np.int64)
+    if len(fresh):
+        tail = vectors[index.covered : rows.total]
+        recent = exact(queries, tail, fresh, min(k, len(fresh)))[1] + index.covered
+    answers = [
+        _decide(query, vectors, np.concatenate([line[line >= 0], new]), k)
+        for query, line, new in zip(queries, proposed, recent, strict=True)
+    ]
+    return np.stack([a[0] for a in answers]), np.stack([a[1] for a in answers])
+
+
+def _propose(queries: Floats, lists: Lists, count: int, probes: int, bits: NDArray[np.uint8] | None) -> Ints:
+    """Candidates for each query; where the lists nearest to it hold too few of the rows that may be found, from more lists."""
+    proposed = lists.propose(queries, count, probes, bits)
+    while probes < lists.lists and len(short := np.flatnonzero(proposed[:, -1] < 0)):
+        probes = min(4 * probes, lists.lists)
+        proposed[short] = lists.propose(queries[short], count, probes, bits)
+    return proposed
+
+
+def _decide(query: Floats, vectors: NDArray[np.float16], candidates: Ints, k: int) -> tuple[Floats, Ints]:
+    near = Flat(vectors.take(candidates, axis=0)).search(query[None], min(k + SPARE, len(candidates)))[1][0]
+    return settle(query, vectors, candidates[near], k)
