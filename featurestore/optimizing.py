@@ -14,7 +14,7 @@ from featurestore.catalog import Catalog, EncoderRecord, IndexRecord
 from featurestore.disk import create_folder
 from featurestore.errors import ConfigError, StoreCorrupt
 from featurestore.index.building import build
-from featurestore.index.choosing import WORTH, Card
+from featurestore.index.choosing import Card, worth
 from featurestore.index.files import Seal, open_index, save
 from featurestore.progress import Listener
 from featurestore.results import IndexBuild, OptimizeReport
@@ -56,7 +56,7 @@ def optimize(catalog: Catalog, store: Path, wish: IndexWish, listener: Listener)
             record = move_rows(catalog, folder, record, rows, items)
         for unneeded in leftovers(folder, record):
             unneeded.unlink()
-        if record.rows >= WORTH:
+        if worth(record.rows, record.dim):
             reports.append(index_vectors(catalog, store, record, wish, listener))
         else:
             catalog.drop_index(record.fingerprint)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from featurestore.catalog import EncoderRecord
 from featurestore.errors import QueryError
 from featurestore.folding import fold
-from featurestore.index.choosing import WORTH
+from featurestore.index.choosing import worth
 from featurestore.index.exact import DOUBT, above, settle
 from featurestore.index.rows import Rows
 from featurestore.index.search import Index, search
@@ -101,7 +101,7 @@ class Sight:
     def nearest(self, queries: NDArray[np.float32], k: int) -> list[Hits]:
         """Give the k best items for each query (Q, D), fewer only when there are fewer."""
         doubtful = self.at_a_glance and self.rows.chosen is None  # then some rows are of items that are gone
-        scores, rows = search(queries, self.vectors, self.rows, k + SPARE if doubtful else k, self.index)
+        scores, rows = search(queries, self.vectors, self.rows, k, self.index, SPARE if doubtful else 0)
         found = self._items(scores, rows)
         if doubtful and rows.shape[1] < len(self.rows) and any(len(hits) < k for hits in found):
             return Sight.of(self.moment, self.record, None, self.index is None, read=True).nearest(queries, k)
@@ -164,7 +164,7 @@ def slowness(record: EncoderRecord, index: Index | str | None) -> str | None:
     if isinstance(index, str):
         return f"the index of {record.name} {index}; all its vectors are looked at"
     if index is None:
-        return f"the {record.rows} vectors of {record.name} have no index" if record.rows >= WORTH else None
+        return f"the {record.rows} vectors of {record.name} have no index" if worth(record.rows, record.dim) else None
     fresh = 1 - index.covered / record.rows
     if fresh > FRESH_TOLD:
         return f"{fresh:.0%} of the vectors of {record.name} are newer than its index, and all of these are looked at"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from featurestore.errors import StoreCorrupt
 from featurestore.index.choosing import Card, Layout, Setting, cheapest
 from featurestore.index.engine import BLAS_FROM, Floats, Ints, Lists, floats
 from featurestore.index.exact import BLOCK, scan
@@ -27,8 +28,8 @@ def build(
 ) -> tuple[Lists, Card]:
     """Build an index over vectors (N, D), N >= 200, with `target` recall@10, and measure it.
 
-    memory: bytes that sample and codes may take. Raises StoreError when it cannot be built in so much. The seed is fixed: the same
-    vectors give the same index.
+    memory: bytes that sample and codes may take. Raises StoreError when it cannot be built in so much, StoreCorrupt when a vector is
+    not finite. The seed is fixed: the same vectors give the same index.
     """
     count, dim = vectors.shape
     layout = Layout.choose(count, dim, memory)
@@ -38,13 +39,13 @@ def build(
     held_out, sample = np.sort(drawn[:queries]), np.sort(drawn[queries:])
 
     start("training the index", None)
-    lists = Lists.train(floats(vectors[sample]), layout.lists, ITERATIONS, seed=0)
+    lists = Lists.train(_finite(vectors[sample]), layout.lists, ITERATIONS, seed=0)
 
     start("building the index", count)
     trial = Trial.of(vectors, held_out, rng)
     for first in range(0, count, BLOCK):
         block = vectors[first : first + BLOCK]
-        lists.add(floats(block))
+        lists.add(_finite(block))
         trial.look(vectors, first, first + len(block))
         advance(len(block))
 
@@ -120,6 +121,16 @@ class Trial:
                 break  # one step further than needed: more lists and fewer candidates may cost less
             reached = all(m[-1][2] - m[-1][3] >= target for m in measured.values())
         return measured
+
+
+def _finite(vectors: NDArray[np.float16]) -> Floats:
+    """Widen vectors that all have a direction. Raises StoreCorrupt."""
+    wide = floats(vectors)
+    if not np.isfinite(wide).all():
+        raise StoreCorrupt(
+            "some vectors are not finite, which no encoder's are: no index was built of them; see: featurestore verify STORE --repair"
+        )
+    return wide
 
 
 def _doubling(first: int, last: int) -> Iterator[int]:

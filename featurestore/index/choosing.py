@@ -8,10 +8,15 @@ import numpy as np
 
 from featurestore.errors import StoreError
 
-WORTH = 50_000  # rows from which an index is quicker than looking at all of them
+WORTH_ROWS, WORTH_NUMBERS = 50_000, 20_000_000  # from which an index is quicker than looking at all: both
 POINTS = 64  # of the sample, a list
 LEAST_POINTS = 16
 RERANK = 10.0  # cost of an exact score, in codes looked at
+
+
+def worth(count: int, dim: int) -> bool:
+    """Whether an index over vectors (N, D) makes searches quicker."""
+    return count >= WORTH_ROWS and count * dim >= WORTH_NUMBERS
 
 
 @dataclass(frozen=True, slots=True)

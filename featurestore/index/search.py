@@ -26,21 +26,21 @@ class Index:
 
 
 def search(
-    queries: Floats, vectors: NDArray[np.float16], rows: Rows, k: int, index: Index | None
+    queries: Floats, vectors: NDArray[np.float16], rows: Rows, k: int, index: Index | None, spare: int = 0
 ) -> tuple[Floats, Ints]:
-    """Find the k best rows for each query: scores and rows, (Q, k), best first, equal scores by row; all when there are fewer than k.
+    """Find the k best rows for each query: scores and rows, (Q, k + spare), best first, equal scores by row; all when there are fewer.
 
-    queries: (Q, D), unit length; vectors: (N, D). Scores are exact; with an index a hit may be missed, as often as its card says.
-    Rows behind those of the index are always looked at.
+    queries: (Q, D), unit length; vectors: (N, D). Scores are exact; with an index a hit may be missed, as often as its card says
+    of searches for k; what is spare comes as it is found. Rows behind those of the index are always looked at.
     """
-    k = min(k, len(rows))
+    wanted, k = k, min(k + spare, len(rows))
     if index is None or k == 0 or rows.few(vectors.shape[1]):
         return exact(queries, vectors, rows, k)
     inside = rows.before(index.covered)
-    setting = index.card.setting(k, max(inside, 1) / index.covered)
-    if setting.candidates * EXACT_FROM >= inside:
+    setting = index.card.setting(wanted, max(inside, 1) / index.covered)
+    if max(k, setting.candidates) * EXACT_FROM >= inside:
         return exact(queries, vectors, rows, k)
-    proposed = _propose(queries, index.lists, setting.candidates, setting.probes, rows.bits)
+    proposed = _propose(queries, index.lists, max(k, setting.candidates), setting.probes, rows.bits)
     fresh = rows.behind(index.covered)
     recent = np.empty((len(queries), 0), np.int64)
     if len(fresh):

@@ -18,7 +18,7 @@ NAME = "quadrants-819ba5ed"  # of the encoder
 @pytest.fixture
 def large(tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of so many images that an index is worth it; no store yet."""
-    sizes = {**SIZES, "featurestore.optimizing.WORTH": 200, "featurestore.searching.WORTH": 200}
+    sizes = {**SIZES, "featurestore.index.choosing.WORTH_ROWS": 200, "featurestore.index.choosing.WORTH_NUMBERS": 0}
     for name, value in sizes.items():
         monkeypatch.setattr(name, value)
     rng = np.random.default_rng(0)

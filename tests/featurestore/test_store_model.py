@@ -5,7 +5,7 @@ pictures are treated like millions.
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -15,15 +15,8 @@ import duckdb
 import faiss
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
 from numpy.typing import NDArray
 
 from featurestore import FeatureStore
@@ -36,8 +29,8 @@ WORTH = 40  # vectors that are indexed
 RECALL = 0.9  # asked for
 FLOOR = 0.8  # of what is asked for over a whole life
 SIZES: dict[str, Any] = {
-    "optimizing.WORTH": WORTH,
-    "searching.WORTH": WORTH,
+    "index.choosing.WORTH_ROWS": WORTH,
+    "index.choosing.WORTH_NUMBERS": 0,
     "searching.SPARE": 2,
     "views.READ_WHOLE": 25,
     "views.GLANCES": 1,
@@ -89,11 +82,10 @@ def some_colours(rng: np.random.Generator) -> tuple[Colour, ...]:
     return tuple((int(r), int(g), int(b)) for r, g, b in rng.integers(1, 256, (4, 3)))
 
 
-class Life(RuleBasedStateMachine):
+class Life:
     """A store, and what it should hold."""
 
     def __init__(self, folder: Path, encoder: Path) -> None:
-        super().__init__()
         self.folder, self.encoder = folder, encoder
         self.pictures: dict[str, tuple[Colour, ...]] = {}  # that lie in the folder, by name
         self.known: dict[str, int] = {}  # ids, also of items that vanished
@@ -103,11 +95,11 @@ class Life(RuleBasedStateMachine):
         self.indexed = False
         self.wanted = self.found = 0  # neighbours, by an index
 
-    @initialize(seed=seeds, count=st.integers(WORTH, 90), optimized=st.booleans())
-    def begin(self, seed: int, count: int, optimized: bool) -> None:
-        self.change(seed, count, 0, 0, reopened=True)
-        if optimized:
-            self.optimize(RECALL)
+    def begin(self, data: st.DataObject) -> None:
+        self.open()
+        self.change(data, least=WORTH)
+        if data.draw(st.booleans(), "optimized"):
+            self.optimize(data)
 
     def open(self) -> None:
         """Two: one that writes and searches, one that is opened before and sees what the other has written."""
@@ -115,14 +107,12 @@ class Life(RuleBasedStateMachine):
 
     # -- changes
 
-    @rule(
-        seed=seeds, added=st.integers(0, 30), changed=st.integers(0, 8), gone=st.integers(0, 8), reopened=st.booleans()
-    )
-    def change(self, seed: int, added: int, changed: int, gone: int, reopened: bool) -> None:
+    def change(self, data: st.DataObject, least: int = 0) -> None:
         """Add, change and delete pictures, and index them."""
-        if reopened:
+        if data.draw(st.booleans(), "reopened"):
             self.open()
-        rng = np.random.default_rng(seed)
+        rng, added = np.random.default_rng(data.draw(seeds, "seed")), least + data.draw(st.integers(0, 30), "added")
+        changed, gone = data.draw(st.integers(0, 8), "changed"), data.draw(st.integers(0, 8), "gone")
         there = sorted(self.pictures)
         for name in rng.permutation(there)[: min(gone, len(there) - 5)] if len(there) > 5 else ():
             (self.folder / "photos" / name).unlink()
@@ -136,9 +126,8 @@ class Life(RuleBasedStateMachine):
         self.look()
         assert {Path(item.path).name for item in self.items} == set(self.pictures)
 
-    @rule(seed=seeds)
-    def label(self, seed: int) -> None:
-        rng = np.random.default_rng(seed)
+    def label(self, data: st.DataObject) -> None:
+        rng = np.random.default_rng(data.draw(seeds, "seed"))
         lines = ["path,label", "nowhere.png,a"]
         for place in np.append(rng.permutation(len(self.items))[:20], 0):
             item, label = self.items[place], str(rng.choice(["a", "b", ""]))
@@ -149,18 +138,16 @@ class Life(RuleBasedStateMachine):
         assert report.unknown == ("nowhere.png",)
         self.look()
 
-    @precondition(lambda self: len(self.known) > 20)
-    @rule(of=st.integers(3, 9))
-    def delete(self, of: int) -> None:
+    def delete(self, data: st.DataObject) -> None:
+        of = data.draw(st.integers(4, 12), "of")
         gone = {name: number for name, number in self.known.items() if number % of == 0}
         assert self.stores[0].delete(f"id % {of} = 0") == len(gone)
         self.known = {name: number for name, number in self.known.items() if name not in gone}
         self.labels = {number: label for number, label in self.labels.items() if number not in gone.values()}
         self.look()
 
-    @rule(recall=st.sampled_from([RECALL, RECALL, 0.99]))
-    def optimize(self, recall: float) -> None:
-        report = self.stores[0].optimize(recall=recall)
+    def optimize(self, data: st.DataObject) -> None:
+        report = self.stores[0].optimize(recall=data.draw(st.sampled_from([RECALL, 0.99]), "recall"))
         assert report.kept == len(self.items)
         self.indexed = len(self.items) >= WORTH
         assert [build.vectors for build in report.indexes] == [len(self.items)] * self.indexed
@@ -242,16 +229,17 @@ class Life(RuleBasedStateMachine):
         vector = unit(*some_colours(np.random.default_rng(data.draw(seeds, "seed"))))
         return store, 3 * vector, unit_of(3 * vector), set()
 
-    @rule(data=st.data(), k=ks, exact=st.booleans())
-    def search(self, data: st.DataObject, k: int, exact: bool) -> None:
+    def search(self, data: st.DataObject) -> None:
         for _ in range(5):
+            k, exact = data.draw(ks, "k"), data.draw(st.booleans(), "exact")
             store, query, vector, left_out = self.ask_for(data)
             where, holds = self.filters(data)
             allowed = [item for item in self.items if holds(item) and item.id not in left_out]
             self.check(store.search(query, k, where, exact=exact), vector, allowed, k, exact)
 
-    @rule(data=st.data(), k=ks, exact=st.booleans(), count=st.sampled_from([1, 2, 20]))
-    def search_many(self, data: st.DataObject, k: int, exact: bool, count: int) -> None:
+    def search_many(self, data: st.DataObject) -> None:
+        k, exact = data.draw(ks, "k"), data.draw(st.booleans(), "exact")
+        count = data.draw(st.sampled_from([1, 2, 20]), "count")
         asked = [self.ask_for(data) for _ in range(min(count, 5))]
         asked = [asked[place % len(asked)] for place in range(count)]
         where, holds = self.filters(data)
@@ -260,10 +248,9 @@ class Life(RuleBasedStateMachine):
             allowed = [item for item in self.items if holds(item) and item.id not in left_out]
             self.check(matches, vector, allowed, k, exact)
 
-    @precondition(lambda self: self.items)
-    @rule(data=st.data(), k=st.none() | ks)
-    def all_above_a_score(self, data: st.DataObject, k: int | None) -> None:
+    def all_above_a_score(self, data: st.DataObject) -> None:
         """The score of one of the hits, which belongs to them."""
+        k = data.draw(st.none() | ks, "k")
         store, query, vector, left_out = self.ask_for(data)
         where, holds = self.filters(data)
         allowed = [item for item in self.items if holds(item) and item.id not in left_out]
@@ -273,8 +260,9 @@ class Life(RuleBasedStateMachine):
         found = store.search(query, k, where, above=above)
         assert found.ids.tolist() == [item.id for item in good][: len(good) if k is None else k]
 
-    @rule(data=st.data(), k=ks, unique=st.sampled_from([0.7, 0.9, 0.97]), exact=st.booleans())
-    def search_without_near_duplicates(self, data: st.DataObject, k: int, unique: float, exact: bool) -> None:
+    def search_without_near_duplicates(self, data: st.DataObject) -> None:
+        k, exact = data.draw(ks, "k"), data.draw(st.booleans(), "exact")
+        unique = data.draw(st.sampled_from([0.7, 0.9, 0.97]), "unique")
         store, query, vector, left_out = self.ask_for(data)
         where, holds = self.filters(data)
         items, _ = self.answer(vector, [item for item in self.items if holds(item) and item.id not in left_out])
@@ -295,8 +283,8 @@ class Life(RuleBasedStateMachine):
             assert (alike[~np.eye(len(vectors), dtype=bool)] < unique).all()
             assert min(k, 1 if items else 0) <= len(vectors) <= k
 
-    @rule(k=st.sampled_from([1, 4]), exact=st.booleans())
-    def neighbours(self, k: int, exact: bool) -> None:
+    def neighbours(self, data: st.DataObject) -> None:
+        k, exact = data.draw(st.sampled_from([1, 4]), "k"), data.draw(st.booleans(), "exact")
         if len(self.items) <= k:
             with pytest.raises(EvaluationError):
                 self.stores[1].neighbours(k, exact)
@@ -316,7 +304,7 @@ class Life(RuleBasedStateMachine):
         self.wanted += good.size
         self.found += int(good.sum())
 
-    def teardown(self) -> None:
+    def end(self) -> None:
         if self.items:
             assert self.stores[0].info()["encoders"][0]["vectors"] == len(self.items)
         assert not [finding for finding in FeatureStore.verify(self.folder / "my.store").findings if finding.damage]
@@ -339,31 +327,41 @@ def one_thread() -> Iterator[None]:
     faiss.omp_set_num_threads(before)
 
 
-def live(
-    tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch, lives: int, steps: int, phases: Sequence[Phase]
+CHANGES = [Life.change, Life.optimize, Life.label, Life.delete]
+QUESTIONS = [
+    Life.search, Life.search_many, Life.all_above_a_score, Life.search_without_near_duplicates, Life.neighbours,
+]  # fmt: skip
+
+
+def run(
+    tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch, lives: int, changes: int, phases: list[Phase]
 ) -> None:
     for name, value in SIZES.items():
         monkeypatch.setattr(f"featurestore.{name}", value)
 
-    class LifeHere(Life):
-        def __init__(self) -> None:
-            super().__init__(Path(mkdtemp(dir=tmp_path)), encoder)
-
-    run_state_machine_as_test(
-        LifeHere,
-        settings=settings(
-            max_examples=lives, stateful_step_count=steps, phases=phases, derandomize=True, database=None, deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
+    @settings(
+        max_examples=lives, phases=phases, derandomize=True, database=None, deadline=None,
+        suppress_health_check=list(HealthCheck),
     )  # fmt: skip
+    @given(st.data())
+    def live(data: st.DataObject) -> None:
+        life = Life(Path(mkdtemp(dir=tmp_path)), encoder)
+        life.begin(data)
+        for _ in range(changes):
+            data.draw(st.sampled_from(CHANGES), "change")(life, data)
+            for _ in range(2):
+                data.draw(st.sampled_from(QUESTIONS), "question")(life, data)
+        life.end()
+
+    live()
 
 
 def test_a_store_answers_like_a_naive_model(tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    live(tmp_path, encoder, monkeypatch, lives=4, steps=18, phases=[Phase.generate])  # to make it shorter takes minutes
+    run(tmp_path, encoder, monkeypatch, lives=3, changes=7, phases=[Phase.generate])  # to make it shorter takes minutes
 
 
 @pytest.mark.slow
 def test_a_store_answers_like_a_naive_model_in_many_long_lives(
     tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live(tmp_path, encoder, monkeypatch, lives=40, steps=25, phases=[Phase.generate, Phase.shrink])
+    run(tmp_path, encoder, monkeypatch, lives=40, changes=12, phases=[Phase.generate, Phase.shrink])

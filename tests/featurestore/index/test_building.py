@@ -8,7 +8,7 @@ import faiss
 import numpy as np
 import pytest
 
-from featurestore.errors import StoreError
+from featurestore.errors import StoreCorrupt, StoreError
 from featurestore.index import building
 from featurestore.index.building import KS, MOST_CANDIDATES, Trial, build
 from featurestore.index.choosing import Layout
@@ -197,6 +197,16 @@ def test_the_fewest_rows() -> None:
     lists, card = build_quietly(clustered(200, DIM)[0])
     assert (lists.count, card.queries, card.sample) == (200, 50, 150)
     assert card.recall >= TARGET
+
+
+@pytest.mark.parametrize("rows", [[0], [777], [1_499], range(COUNT)])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_vectors_that_are_not_finite_are_named(built: Built, rows: list[int], number: float) -> None:
+    """A damaged file: FAISS refuses some of these in words of its own, and takes others."""
+    vectors = built.vectors.copy()
+    vectors[rows, 3] = number
+    with pytest.raises(StoreCorrupt, match=r"not finite.*featurestore verify STORE --repair"):
+        build_quietly(vectors)
 
 
 def test_a_mapped_file_is_built_from_as_it_lies(built: Built, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from featurestore.errors import StoreError
-from featurestore.index.choosing import LEAST_POINTS, POINTS, RERANK, Card, Layout, Setting, cheapest, code_bytes
+from featurestore.index.choosing import LEAST_POINTS, POINTS, RERANK, Card, Layout, Setting, cheapest, code_bytes, worth
 
 GIB = 1 << 30
 
@@ -16,6 +16,14 @@ SETTINGS = (
     Setting(100, 0.1, 24, 300, 0.993),
 )
 CARD = Card("IVF,RaBitQ", 100, 6400, 0.99, 2000, SETTINGS, ((1, 20, 0.5), (4, 40, 0.99)))
+
+
+@pytest.mark.parametrize(
+    ("count", "dim", "worth_it"),
+    [(50_000, 400, True), (49_999, 4_096, False), (50_000, 399, False), (1_000_000, 19, False), (1_000_000, 20, True)],
+)
+def test_an_index_is_worth_it_for_many_vectors_of_many_numbers(count: int, dim: int, worth_it: bool) -> None:
+    assert worth(count, dim) is worth_it
 
 
 # -- layout

@@ -146,6 +146,20 @@ def test_one_at_a_time_or_all_at_once_is_the_same(built: Built, queries: Floats)
             np.testing.assert_array_equal(alone[1][0], found[q])
 
 
+@pytest.mark.parametrize("spare", [1, 32, 400, 5_000])
+def test_spare_hits_come_behind_the_others(built: Built, queries: Floats, spare: int) -> None:
+    """As many as were asked for, and the first are found as surely as without."""
+    for rows in (Rows(COUNT), some(0.5), some(0.01)):
+        wanted = min(5, len(rows))
+        scores, found = search(queries[:30], built.vectors, rows, 5, built.index, spare)
+        assert scores.shape == found.shape == (30, min(5 + spare, len(rows)))
+        assert np.isin(found, rows.rows).all()
+        assert all(len(np.unique(line)) == len(line) for line in found)
+        assert (np.diff(scores) <= 0).all()
+        expected = brute_force(queries[:30], built.vectors, rows.rows, wanted)[1]
+        assert recall(found[:, :wanted], expected) >= TARGET - 0.01
+
+
 def test_without_an_index_all_are_looked_at(built: Built, queries: Floats) -> None:
     for rows in (Rows(COUNT), some(0.5)):
         found = check(queries, built.vectors, rows, 9, None)[1]
