@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 import faiss
@@ -20,7 +19,9 @@ class Flat:
     def __init__(self, vectors: NDArray[np.float16]) -> None:
         self._vectors = vectors  # kept alive: FAISS holds no more than its address
         count, dim = vectors.shape
-        self._empty = _empty(dim)
+        self._empty = faiss.serialize_index(
+            faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+        )
         reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(self._empty), self._empty.size)
         self._index = faiss.read_index(reader)  # one whose codes belong to somebody else, and may be exchanged
         self._index.codes = faiss.MaybeOwnedVectorUInt8.create_view(
@@ -44,12 +45,6 @@ class Flat:
         with _threads_for(query):
             _, scores, places = self._index.range_search(query, score, params=faiss.SearchParameters(sel=selector))
         return scores, places
-
-
-@cache
-def _empty(dim: int) -> NDArray[np.uint8]:
-    index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-    return np.asarray(faiss.serialize_index(index))
 
 
 def floats(vectors: NDArray[np.float16]) -> Floats:
@@ -119,22 +114,6 @@ class Lists:
         settings = faiss.IVFRaBitQSearchParameters(nprobe=probes, sel=selector)
         with _threads_for(queries):
             return np.asarray(self._index.search(queries, count, params=settings)[1])
-
-
-class Refined:
-    """Lists that propose and vectors that decide, of the same rows, in one call: no lock of Python is held between the two."""
-
-    def __init__(self, lists: Lists, flat: Flat) -> None:
-        self._parts = lists, flat  # kept alive
-        self._index = faiss.IndexRefine(lists._index, flat._index)
-
-    def search(self, queries: Floats, k: int, candidates: int, probes: int) -> Ints:
-        """Give the places of the k best of the candidates for each query, (Q, k), best first; -1 where there are no more."""
-        settings = faiss.IndexRefineSearchParameters(
-            k_factor=candidates / k, base_index_params=faiss.IVFRaBitQSearchParameters(nprobe=probes)
-        )
-        with _threads_for(queries):
-            return np.asarray(self._index.search(queries, k, params=settings)[1])
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from featurestore.index.rows import Rows
 
 BLOCK = 65_536  # rows that are widened to float32 at a time
 SPARE = 8  # found beyond k, so that the last of k is rarely in doubt
-SETTLED = 4_000_000  # numbers that are widened to float64 at a time
 DOUBT = 4e-6  # between two scores in float32 that may be in the other order
 
 
@@ -38,23 +37,9 @@ def exact(queries: Floats, vectors: NDArray[np.float16], rows: Rows, k: int) -> 
 
 def settle(query: Floats, vectors: NDArray[np.float16], rows: Ints, k: int) -> tuple[Floats, Ints]:
     """Order rows by their exact scores with a query (D,), and keep the k best: scores and rows, (k,)."""
-    scores, best_rows = settle_all(query[None], vectors, rows[None], k)
-    return scores[0], best_rows[0]
-
-
-def settle_all(queries: Floats, vectors: NDArray[np.float16], rows: Ints, k: int) -> tuple[Floats, Ints]:
-    """The same for many queries (Q, D), each with as many rows (Q, M): scores and rows, (Q, k)."""
-    k = min(k, rows.shape[1])
-    best_scores, best_rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
-    step = max(1, SETTLED // max(1, rows.shape[1] * vectors.shape[1]))
-    for start in range(0, len(queries), step):
-        part, q = rows[start : start + step], queries[start : start + step].astype(np.float64)
-        x = vectors[part.ravel()].astype(np.float64).reshape(*part.shape, -1)
-        scores = np.einsum("qmd,qd->qm", x, q).astype(np.float32)
-        order = np.lexsort((part, -scores), axis=1)[:, :k]
-        best_scores[start : start + step] = np.take_along_axis(scores, order, axis=1)
-        best_rows[start : start + step] = np.take_along_axis(part, order, axis=1)
-    return best_scores, best_rows
+    scores = (vectors[rows].astype(np.float64) @ query.astype(np.float64)).astype(np.float32)
+    order = np.lexsort((rows, -scores))[:k]
+    return scores[order], rows[order]
 
 
 def above(query: Floats, vectors: NDArray[np.float16], rows: Rows, score: float) -> Ints:

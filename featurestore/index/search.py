@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.index.choosing import Card
-from featurestore.index.engine import Flat, Floats, Ints, Lists, Refined
-from featurestore.index.exact import SPARE, exact, settle, settle_all
+from featurestore.index.engine import Flat, Floats, Ints, Lists
+from featurestore.index.exact import SPARE, exact, settle
 from featurestore.index.rows import Rows
 
 EXACT_FROM = 8  # candidates times this are as many as there are: looking at all is no slower
@@ -40,13 +40,6 @@ def search(
     setting = index.card.setting(wanted, max(inside, 1) / index.covered)
     if max(k, setting.candidates) * EXACT_FROM >= inside:
         return exact(queries, vectors, rows, k)
-    if rows.bits is None and index.covered == rows.total:
-        refined = Refined(index.lists, Flat(vectors))
-        found = refined.search(
-            queries, min(k + SPARE, index.covered), max(k + SPARE, setting.candidates), setting.probes
-        )
-        if found.min() >= 0:
-            return settle_all(queries, vectors, found, k)
     proposed = _propose(queries, index.lists, max(k, setting.candidates), setting.probes, rows.bits)
     fresh = rows.behind(index.covered)
     recent = np.empty((len(queries), 0), np.int64)

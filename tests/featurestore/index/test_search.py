@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from featurestore.index.choosing import Card, Setting
-from featurestore.index.engine import Lists, Refined, floats
-from featurestore.index.exact import SPARE, exact
+from featurestore.index.engine import Lists, floats
+from featurestore.index.exact import exact
 from featurestore.index.rows import Rows
 from featurestore.index.search import Index, search
 from tests.featurestore.index.naive import CLUSTERS, Floats, Halves, Ints, brute_force, clustered, recall
@@ -61,18 +61,11 @@ def proposals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
 
 @pytest.mark.parametrize("k", [1, 5, 13, 20])
 def test_the_target_is_reached(built: Built, queries: Floats, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, int, int, int]] = []
-    search = Refined.search
-
-    def noted(self: Refined, queries: Floats, k: int, candidates: int, probes: int) -> Ints:
-        asked.append((len(queries), k, candidates, probes))
-        return search(self, queries, k, candidates, probes)
-
-    monkeypatch.setattr(Refined, "search", noted)
+    asked = proposals(monkeypatch)
     found = check(queries, built.vectors, Rows(COUNT), k, built.index)[1]
     assert recall(found, brute_force(queries, built.vectors, np.arange(COUNT), k)[1]) >= TARGET
     setting = built.card.setting(k, 1.0)
-    assert asked[0] == (QUERIES, k + SPARE, max(k + SPARE, setting.candidates), setting.probes)
+    assert asked[0] == (QUERIES, setting.candidates, setting.probes)
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.3, 0.2, 0.1, 0.05])
