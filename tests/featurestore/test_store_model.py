@@ -364,4 +364,4 @@ def test_a_store_answers_like_a_naive_model(tmp_path: Path, encoder: Path, monke
 def test_a_store_answers_like_a_naive_model_in_many_long_lives(
     tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(tmp_path, encoder, monkeypatch, lives=40, changes=12, phases=[Phase.generate, Phase.shrink])
+    run(tmp_path, encoder, monkeypatch, lives=20, changes=12, phases=[Phase.generate, Phase.shrink])
