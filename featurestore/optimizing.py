@@ -14,11 +14,13 @@ from featurestore.catalog import Catalog, EncoderRecord, IndexRecord
 from featurestore.disk import create_folder
 from featurestore.errors import ConfigError, StoreCorrupt
 from featurestore.index.building import build
-from featurestore.index.choosing import Card, worth
-from featurestore.index.files import Seal, open_index, save
+from featurestore.index.choosing import worth
+from featurestore.index.files import save
+from featurestore.index.search import Index
 from featurestore.progress import Listener
 from featurestore.results import IndexBuild, OptimizeReport
 from featurestore.vectors import VectorFile
+from featurestore.views import Indexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +73,16 @@ def index_vectors(
 ) -> IndexBuild:
     """See to it that all vectors of an encoder are in an index such as is wished for: a new file, which the catalog then names."""
     vectors = VectorFile(store / "vectors" / record.file, record.dim).open(record.rows)
-    known = {index.encoder: index for index in catalog.indexes()}.get(record.fingerprint)
-    path = store / "indexes" / (known.file if known else "")
+    folder, known = store / "indexes", catalog.index_of(record.fingerprint)
     if known is not None and known.vectors == record.file and known.rows == record.rows:
-        card = Card.read(known.card)
-        opened = open_index(path, Seal(known.bytes, known.sha256), card, record.rows, record.dim)
-        if card.target == wish.recall and not isinstance(opened, str):
-            return IndexBuild(record.name, record.rows, card.recall, known.bytes, built=False)
+        found = Indexes(folder).open(known, record.dim)
+        if isinstance(found, Index) and found.card.target == wish.recall:
+            return IndexBuild(record.name, record.rows, found.card.recall, known.bytes, built=False)
     lists, card = build(vectors, wish.recall, wish.memory, listener.start, listener.advance)
     generation = known.generation + 1 if known is not None else 1
     name = f"{record.fingerprint[:16]}-{generation}.faiss"
-    create_folder(store / "indexes")
-    seal = save(lists, store / "indexes" / name)
+    create_folder(folder)
+    seal = save(lists, folder / name)
     catalog.publish_index(
         IndexRecord(
             record.fingerprint, generation, name, record.file, record.rows, seal.bytes, seal.sha256, card.to_json()

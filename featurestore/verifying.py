@@ -112,7 +112,7 @@ class Verification:
         self.bytes += 2 * record.dim * record.rows
 
     def _index(self, record: EncoderRecord) -> Iterator[Finding]:
-        known = {index.encoder: index for index in self.catalog.indexes()}.get(record.fingerprint)
+        known = self.catalog.index_of(record.fingerprint)
         if known is None:
             return
         path = self.store / "indexes" / known.file
@@ -124,7 +124,9 @@ class Verification:
             self.bytes += known.bytes
         except OSError as error:
             problem = "missing" if not path.exists() else f"cannot be read ({error.strerror})"
-        if problem is None or known not in self.catalog.indexes():  # `optimize` has put another in its place
+        if problem is None or known != self.catalog.index_of(
+            record.fingerprint
+        ):  # `optimize` has put another in its place
             return
         if self.mend:
             self.catalog.drop_index(record.fingerprint)

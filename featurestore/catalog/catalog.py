@@ -117,6 +117,10 @@ class Catalog:
         with self._reading() as connection:
             return reading.indexes(connection)
 
+    def index_of(self, encoder: str) -> IndexRecord | None:
+        """The index of an encoder, None when it has none."""
+        return next((index for index in self.indexes() if index.encoder == encoder), None)
+
     def publish_index(self, index: IndexRecord) -> None:
         """Take another index for an encoder."""
         with self._database.transaction() as connection:

@@ -40,7 +40,7 @@ class IndexRecord:
     """An index that was built of the first rows of an encoder's vector file."""
 
     encoder: str  # fingerprint
-    generation: int  # counts up for each encoder
+    generation: int  # counts up while the vector file is the same
     file: str  # its name in the folder indexes
     vectors: str  # name of the vector file that it covers
     rows: int  # the first so many of that

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.errors import StoreCorrupt
-from featurestore.index.choosing import Card, Layout, Setting, cheapest
+from featurestore.index.choosing import Card, Layout, Measured, Setting, cheapest
 from featurestore.index.engine import BLAS_FROM, Floats, Ints, Lists, floats
-from featurestore.index.exact import BLOCK, scan
+from featurestore.index.exact import BLOCK, best_of_block
 from featurestore.index.rows import GATHERED
 
 ITERATIONS = 10  # of k-means
@@ -44,9 +44,9 @@ def build(
     start("building the index", count)
     trial = Trial.of(vectors, held_out, rng)
     for first in range(0, count, BLOCK):
-        block = vectors[first : first + BLOCK]
-        lists.add(_finite(block))
-        trial.look(vectors, first, first + len(block))
+        block = _finite(vectors[first : first + BLOCK])
+        lists.add(block)
+        trial.look(block, first)
         advance(len(block))
 
     start("measuring the index", len(trial.masks))
@@ -56,7 +56,7 @@ def build(
         measured = trial.measure(lists, mask, target)
         settings += [cheapest(k, share, share * count / layout.lists, measured[k], target) for k in KS if k in measured]
         if mask == 0:
-            curve = [(p, c, round(r, 4)) for p, c, r, _ in measured[KS[0]]]
+            curve = [(one.probes, one.candidates, round(one.recall, 4)) for one in measured[KS[0]]]
         advance(1)
     return lists, Card(lists.kind, layout.lists, len(sample), target, queries, tuple(settings), tuple(curve))
 
@@ -82,18 +82,20 @@ class Trial:
         scores = [nothing.astype(np.float32) for _ in shares]
         return cls(rows, floats(vectors[rows]), shares, masks, scores, [nothing.astype(np.int64) for _ in shares])
 
-    def look(self, vectors: NDArray[np.float16], first: int, end: int) -> None:
-        """Take the rows of a block into account."""
+    def look(self, block: Floats, first: int) -> None:
+        """Take a block of vectors into account, whose first is that of row `first`."""
         for n, mask in enumerate(self.masks):
-            rows = np.arange(first, end)
-            rows = rows if mask is None else rows[mask[first:end]]
-            scores, found = scan(self.queries, vectors, rows, min(KS[-1] + 1, len(rows)))
-            scores, found = np.hstack([self.scores[n], scores]), np.hstack([self.found[n], found])
+            places = np.arange(len(block)) if mask is None else np.flatnonzero(mask[first : first + len(block)])
+            if not len(places):
+                continue
+            part = block if mask is None else block[places]
+            scores, chosen = best_of_block(self.queries, part, min(KS[-1] + 1, len(part)))
+            scores, found = np.hstack([self.scores[n], scores]), np.hstack([self.found[n], first + places[chosen]])
             order = np.argsort(-scores, axis=1, kind="stable")[:, : KS[-1] + 1]
             self.scores[n], self.found[n] = np.take_along_axis(scores, order, 1), np.take_along_axis(found, order, 1)
 
-    def measure(self, lists: Lists, n: int, target: float) -> dict[int, list[tuple[int, int, float, float]]]:
-        """Give for each k the recall of (probes, candidates), and how far that may be from the truth, up to where `target` is reached.
+    def measure(self, lists: Lists, n: int, target: float) -> dict[int, list[Measured]]:
+        """Give for each k what is found with more and more lists and candidates, up to where `target` is reached.
 
         A true neighbour is found when it is among the candidates, for then its exact score decides.
         """
@@ -105,7 +107,7 @@ class Trial:
                 for line, row in zip(self.found[n], self.rows, strict=True)
             ]
         )
-        measured: dict[int, list[tuple[int, int, float, float]]] = {}
+        measured: dict[int, list[Measured]] = {}
         reached = False
         for probes in _doubling(1, lists.lists):
             proposed = lists.propose(self.queries, MOST_CANDIDATES[-1] + 1, probes, bits)
@@ -116,10 +118,10 @@ class Trial:
                 for candidates in _doubling(2 * k, most):
                     shares = (place[:, :k] < candidates).mean(axis=1)
                     doubt = CONFIDENCE * float(shares.std()) / len(shares) ** 0.5
-                    measured.setdefault(k, []).append((probes, candidates, float(shares.mean()), doubt))
+                    measured.setdefault(k, []).append(Measured(probes, candidates, float(shares.mean()), doubt))
             if reached:
                 break  # one step further than needed: more lists and fewer candidates may cost less
-            reached = all(m[-1][2] - m[-1][3] >= target for m in measured.values())
+            reached = all(tried[-1].reaches(target) for tried in measured.values())
         return measured
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -103,16 +103,25 @@ class Card:
         )
 
 
-def cheapest(
-    k: int, share: float, rows_a_list: float, measured: Sequence[tuple[int, int, float, float]], target: float
-) -> Setting:
-    """Choose, of (probes, candidates, recall, doubt) measured, what costs least and has the target's recall beyond doubt; else the best recall."""
+class Measured(NamedTuple):
+    """What was found with so many lists and candidates."""
 
-    def cost(one: tuple[int, int, float, float]) -> float:
-        return one[0] * rows_a_list + RERANK * one[1]
+    probes: int
+    candidates: int
+    recall: float
+    doubt: float  # how far that may be from the truth
 
-    enough = [one for one in measured if one[2] - one[3] >= target]
-    probes, candidates, recall, _ = (
-        min(enough, key=cost) if enough else max(measured, key=lambda one: (one[2], -cost(one)))
-    )
-    return Setting(k, share, probes, candidates, round(recall, 4))
+    def reaches(self, target: float) -> bool:
+        """Whether the recall is at least the target, beyond doubt."""
+        return self.recall - self.doubt >= target
+
+
+def cheapest(k: int, share: float, rows_a_list: float, measured: Sequence[Measured], target: float) -> Setting:
+    """Choose what costs least and reaches the target; when nothing does, the best recall."""
+
+    def cost(one: Measured) -> float:
+        return one.probes * rows_a_list + RERANK * one.candidates
+
+    enough = [one for one in measured if one.reaches(target)]
+    best = min(enough, key=cost) if enough else max(measured, key=lambda one: (one.recall, -cost(one)))
+    return Setting(k, share, best.probes, best.candidates, round(best.recall, 4))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import faiss
@@ -19,10 +20,8 @@ class Flat:
     def __init__(self, vectors: NDArray[np.float16]) -> None:
         self._vectors = vectors  # kept alive: FAISS holds no more than its address
         count, dim = vectors.shape
-        self._empty = faiss.serialize_index(
-            faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-        )
-        reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(self._empty), self._empty.size)
+        empty = _empty(dim)
+        reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(empty), empty.size)
         self._index = faiss.read_index(reader)  # one whose codes belong to somebody else, and may be exchanged
         self._index.codes = faiss.MaybeOwnedVectorUInt8.create_view(
             faiss.cast_integer_to_void_ptr(vectors.ctypes.data), vectors.nbytes, self._index.codes.owner
@@ -45,6 +44,13 @@ class Flat:
         with _threads_for(query):
             _, scores, places = self._index.range_search(query, score, params=faiss.SearchParameters(sel=selector))
         return scores, places
+
+
+@cache  # one is made for each search, and its bytes must outlive it
+def _empty(dim: int) -> NDArray[np.uint8]:
+    """A saved index without vectors."""
+    index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    return np.asarray(faiss.serialize_index(index))
 
 
 def floats(vectors: NDArray[np.float16]) -> Floats:

@@ -66,7 +66,7 @@ def scan(queries: Floats, vectors: NDArray[np.float16], rows: Ints, k: int) -> t
     for start in range(0, len(rows), BLOCK):
         chosen = rows[start : start + BLOCK]
         block = floats(_take(vectors, chosen))
-        scores, places = _best(queries, block, min(k, len(block)))
+        scores, places = best_of_block(queries, block, min(k, len(block)))
         best_scores = np.concatenate([best_scores, scores], axis=1)
         best_rows = np.concatenate([best_rows, chosen[places]], axis=1)
         order = np.lexsort((best_rows, -best_scores), axis=1)[:, :k]
@@ -75,8 +75,8 @@ def scan(queries: Floats, vectors: NDArray[np.float16], rows: Ints, k: int) -> t
     return best_scores, best_rows
 
 
-def _best(queries: Floats, block: Floats, k: int) -> tuple[Floats, Ints]:
-    """The k best places of a block for each query; where equal scores lie across the cut, the first places."""
+def best_of_block(queries: Floats, block: Floats, k: int) -> tuple[Floats, Ints]:
+    """Give scores and places of the k best of a block for each query, (Q, k); where equal scores lie across the cut, the first places."""
     scores, places = best(queries, block, min(k + 1, len(block)))
     if len(block) > k:
         for q in np.flatnonzero(scores[:, k] == scores[:, k - 1]):  # of equals, faiss keeps any

@@ -5,7 +5,18 @@ import json
 import pytest
 
 from featurestore.errors import StoreError
-from featurestore.index.choosing import LEAST_POINTS, POINTS, RERANK, Card, Layout, Setting, cheapest, code_bytes, worth
+from featurestore.index.choosing import (
+    LEAST_POINTS,
+    POINTS,
+    RERANK,
+    Card,
+    Layout,
+    Measured,
+    Setting,
+    cheapest,
+    code_bytes,
+    worth,
+)
 
 GIB = 1 << 30
 
@@ -99,11 +110,11 @@ def test_a_card_goes_through_json() -> None:
 def test_the_cheapest_that_is_surely_good_enough_is_taken() -> None:
     rows_a_list = 100.0
     measured = [
-        (1, 20, 0.90, 0.01),
-        (2, 40, 0.97, 0.03),  # perhaps enough, perhaps not
-        (2, 80, 0.97, 0.01),  # costs 2 lists and 80 exact scores
-        (8, 20, 0.96, 0.005),  # 8 lists and 20
-        (8, 80, 0.99, 0.001),
+        Measured(1, 20, 0.90, 0.01),
+        Measured(2, 40, 0.97, 0.03),  # perhaps enough, perhaps not
+        Measured(2, 80, 0.97, 0.01),  # costs 2 lists and 80 exact scores
+        Measured(8, 20, 0.96, 0.005),  # 8 lists and 20
+        Measured(8, 80, 0.99, 0.001),
     ]
     costs = {one: one[0] * rows_a_list + RERANK * one[1] for one in measured}
     assert costs[measured[2]] == costs[measured[3]] == 1000
@@ -114,7 +125,8 @@ def test_the_cheapest_that_is_surely_good_enough_is_taken() -> None:
 
 
 def test_where_nothing_is_good_enough_the_best_is_taken_and_of_equals_the_cheapest() -> None:
-    measured = [(1, 20, 0.5, 0.0), (4, 20, 0.75, 0.0), (2, 20, 0.75, 0.0), (8, 80, 0.75, 0.0)]
+    tried = [(1, 20, 0.5), (4, 20, 0.75), (2, 20, 0.75), (8, 80, 0.75)]
+    measured = [Measured(*one, doubt=0.0) for one in tried]
     assert cheapest(10, 1.0, 10.0, measured, 0.9) == Setting(10, 1.0, 2, 20, 0.75)
 
 
