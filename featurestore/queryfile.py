@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from featurestore.errors import QueryError
 from featurestore.images import describe
 from featurestore.queries import Example
-from featurestore.sources.lists import locate
+from featurestore.sources.lists import locate, numbered_lines
 
 ITEM = re.compile(r"id:([0-9]{1,18})")
 
@@ -36,29 +36,27 @@ def read_queries(file: str | Path) -> list[Example] | NDArray[np.floating]:
 
 def _read_lines(file: Path) -> list[Example]:
     examples = []
-    for number, line in enumerate(_text(file).split("\n"), start=1):
-        written, place = line.strip(), f"{file}, line {number}"
-        if written and not written.startswith("#"):
-            try:
-                query = from_text(written)
-            except QueryError as error:
-                raise QueryError(f"{place}: {error}") from error
-            path = _locate(query, str(file.parent)) if isinstance(query, str) else query
-            examples.append(Example(path, place, written))
+    for number, written in _lines(file):
+        place = f"{file}, line {number}"
+        try:
+            query = from_text(written)
+        except QueryError as error:
+            raise QueryError(f"{place}: {error}") from error
+        path = _locate(query, str(file.parent)) if isinstance(query, str) else query
+        examples.append(Example(path, place, written))
     if not examples:
         raise QueryError(f"{file}: expected queries, one a line; found none")
     return examples
 
 
-def _text(file: Path) -> str:
+def _lines(file: Path) -> list[tuple[int, str]]:
     try:
-        return file.read_bytes().decode("utf-8-sig")
+        return numbered_lines(file.read_bytes())
     except OSError as error:
         raise QueryError(f"{file}: expected a text file of queries, or a .npy; {describe(error)}") from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
+    except ValueError as error:
         raise QueryError(
-            f"{file}: expected queries in UTF-8, one a line; line {line} is not UTF-8; vectors need the suffix .npy"
+            f"{file}: expected queries in UTF-8, one a line; {error}; vectors need the suffix .npy"
         ) from error
 
 

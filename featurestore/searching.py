@@ -16,6 +16,7 @@ from featurestore.index.rows import Rows
 from featurestore.index.search import Index, search
 from featurestore.views import Moment
 
+HITS = 10  # of a search that does not say how many
 SPARE = 32  # hits asked for beyond k where some may turn out to have been deleted
 FRESH_TOLD = 0.2  # share of vectors behind the index from which searches say so
 
@@ -81,12 +82,12 @@ class Sight:
     ) -> Hits:
         """Give the best items for one query (1, D), without those of `left_out`, by id.
 
-        above: only those with at least this score; then k = None is all, else 10. unique: no two that have this score with each other.
+        above: only those with at least this score; then k = None is all, else HITS. unique: no two that have this score with each other.
         """
         if above is not None:
             hits = self.above(query, above).without(left_out)
             return (self.fold(hits, unique) if unique is not None else hits).first(len(hits) if k is None else k)
-        k = 10 if k is None else k
+        k = HITS if k is None else k
         wanted = k + len(left_out)
         while True:
             [hits] = self.nearest(query, wanted)

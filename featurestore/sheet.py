@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from featurestore.errors import DiskError, ImageError
-from featurestore.thumbnails import thumbnail
+from featurestore.thumbnails import scaled, thumbnail
 
 TILE, TEXT, GAP, COLUMNS = 160, 34, 12, 6  # pixels, and tiles a row
 INK, PALE, PAPER, LINE = "#1c1c1c", "#6b6b6b", "#ffffff", "#dddddd"
@@ -60,9 +60,8 @@ def _filling(picture: Image.Image | str) -> Image.Image:
         image = thumbnail(picture, TILE)
     except ImageError:
         return Image.new("RGB", (TILE, TILE), "#eeeeee")  # the file is gone; its place stays empty
-    scale = TILE / max(image.size)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image.resize(size, Image.Resampling.NEAREST if scale > 2 else Image.Resampling.BICUBIC)
+    countable = 2 * max(image.size) < TILE
+    return scaled(image, TILE, Image.Resampling.NEAREST if countable else Image.Resampling.BICUBIC)
 
 
 def _fit(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:

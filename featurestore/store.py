@@ -48,7 +48,7 @@ from featurestore.results import (
     OptimizeReport,
     VerifyReport,
 )
-from featurestore.searching import Hits, Sight, slowness
+from featurestore.searching import HITS, Hits, Sight, slowness
 from featurestore.sources import Failure
 from featurestore.vectors import VectorFile
 from featurestore.verifying import Verification
@@ -203,7 +203,7 @@ class FeatureStore:
     def search_many(
         self,
         queries: Sequence[Query | Example] | NDArray[np.floating],
-        k: int = 10,
+        k: int = HITS,
         where: str | None = None,
         exact: bool = False,
         encoder: str | Path | None = None,

@@ -10,6 +10,10 @@ def thumbnail(picture: Image.Image | str, side: int) -> Image.Image:
     """Reduce a picture, or the one at a path, until no side is longer than `side` pixels: upright RGB. Raises ImageError."""
     decoded = images.decode(read(picture), shorter_side=side) if isinstance(picture, str) else images.take(picture)
     image = decoded.image
-    scale = min(1.0, side / max(image.size))
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
+    return image if max(image.size) <= side else scaled(image, side, Image.Resampling.BICUBIC)
+
+
+def scaled(image: Image.Image, side: int, filter: Image.Resampling) -> Image.Image:
+    """Give an image of the same shape whose longer side has `side` pixels."""
+    scale = side / max(image.size)
+    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), filter)

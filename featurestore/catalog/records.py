@@ -27,12 +27,19 @@ class EncoderRecord:
     @classmethod
     def read(cls, fingerprint: str, name: str, dim: int, rows: int, file: str, card: str) -> "EncoderRecord":
         """Take a row of the table; raises StoreCorrupt when it could lead out of the store's folder."""
-        if not re.fullmatch(r"[0-9a-f]{64}", fingerprint) or not re.fullmatch(rf"{fingerprint[:16]}(-\d+)?\.f16", file):
+        if not _are_of(fingerprint, file):
             raise StoreCorrupt(
                 f"the catalog names an encoder {fingerprint[:80]!r} with the vector file {file[:80]!r}; expected a SHA-256 and a file called "
                 "after it: the catalog was changed by hand; restore it from a backup"
             )
         return cls(fingerprint, name, dim, rows, file, json.loads(card))
+
+
+def _are_of(fingerprint: str, vectors: str) -> bool:
+    """Whether this is a fingerprint, and that a vector file called after it."""
+    return bool(
+        re.fullmatch(r"[0-9a-f]{64}", fingerprint) and re.fullmatch(rf"{fingerprint[:16]}(-\d+)?\.f16", vectors)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +60,7 @@ class IndexRecord:
         cls, encoder: str, generation: int, file: str, vectors: str, rows: int, bytes: int, sha256: str, card: str
     ) -> "IndexRecord":
         """Take a row of the table; raises StoreCorrupt when it could lead out of the store's folder."""
-        if not (
-            re.fullmatch(r"[0-9a-f]{64}", encoder)
-            and re.fullmatch(rf"{encoder[:16]}-\d+\.faiss", file)
-            and re.fullmatch(rf"{encoder[:16]}(-\d+)?\.f16", vectors)
-        ):
+        if not _are_of(encoder, vectors) or not re.fullmatch(rf"{encoder[:16]}-\d+\.faiss", file):
             raise StoreCorrupt(
                 f"the catalog names an index {file[:80]!r} of {vectors[:80]!r} for the encoder {encoder[:80]!r}; expected a SHA-256 and files "
                 "called after it: the catalog was changed by hand; drop the index by featurestore verify STORE --repair"

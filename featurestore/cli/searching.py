@@ -12,10 +12,10 @@ from featurestore.cli.options import PATH, encoder_option, json_option, print_js
 from featurestore.folding import DUPLICATE
 from featurestore.queryfile import from_text, read_queries
 from featurestore.results import Matches, columns
+from featurestore.searching import HITS
 from featurestore.sources.entry import printable
 from featurestore.store import FeatureStore
 
-K = 10
 HEADS = ("rank", "score", "id", "label", "path")
 
 
@@ -43,7 +43,7 @@ def score(text: str) -> float:
     metavar="W",
     help="How much an example counts; one for each, QUERYs before --id.",
 )
-@click.option("-k", type=int, metavar="K", help=f"How many hits.  [default: {K}; with --above all]")
+@click.option("-k", type=int, metavar="K", help=f"How many hits.  [default: {HITS}; with --above all]")
 @click.option("--where", metavar="SQL", help="Only items for which this holds, such as \"label = 'rose'\".")
 @click.option("--above", type=score, metavar="SCORE", help="All hits with at least this score.")
 @click.option(
@@ -107,7 +107,7 @@ def search(
         asked = read_queries(batch)
         names = [example.written for example in asked] if isinstance(asked, list) else range(len(asked))
         answers = FeatureStore.open(store, provider=provider).search_many(
-            asked, K if k is None else k, where, exact, encoder
+            asked, HITS if k is None else k, where, exact, encoder
         )
         _warn(answers)
         _print_each(names, answers, as_json)

@@ -17,20 +17,28 @@ class PathList(Source):
 
     def __init__(self, path: str) -> None:
         try:
-            text = access.read_whole(path).decode("utf-8-sig")
+            self.lines = numbered_lines(access.read_whole(path))
         except ImageError as error:
             raise SourceError(f"list {path!r}: expected a text file of paths; {error}") from error
-        except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
+        except ValueError as error:
             raise SourceError(
-                f"list {path!r}: expected paths in UTF-8, one a line; line {line} is not UTF-8; save the list as UTF-8"
+                f"list {path!r}: expected paths in UTF-8, one a line; {error}; save the list as UTF-8"
             ) from error
         self.path = path
-        self.lines = [line.strip() for line in text.split("\n")]
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
-        named = (line for line in self.lines if line and not line.startswith("#"))
-        return list_places(((line, None, None) for line in named), self.path, folders_label=True)
+        return list_places(((line, None, None) for _, line in self.lines), self.path, folders_label=True)
+
+
+def numbered_lines(data: bytes) -> list[tuple[int, str]]:
+    """The lines of a list with their numbers, without blank ones and those that begin with #. Raises ValueError when it is not UTF-8."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object.count(b"\n", 0, error.start)
+        raise ValueError(f"line {before + 1} is not UTF-8") from error
+    lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), start=1))
+    return [(number, line) for number, line in lines if line and not line.startswith("#")]
 
 
 def list_places(
