@@ -17,23 +17,20 @@ from featurestore.encoder import Encoder, fingerprint
 from featurestore.errors import (
     DiskError,
     EncoderNotInStore,
-    EvaluationError,
     QueryError,
     StoreCorrupt,
     StoreError,
     StoreNotFound,
 )
-from featurestore.evaluation import knn
 from featurestore.exchange import export_vectors, import_vectors, read_origin
-from featurestore.index.engine import floats
-from featurestore.index.exact import scan
-from featurestore.index.graph import neighbours, without_self
+from featurestore.index.graph import neighbours
 from featurestore.indexing import Indexing, find_files
 from featurestore.kept import KeptEncoders
 from featurestore.keyed import KeyedFile
 from featurestore.labels import apply as apply_labels
 from featurestore.labels import read as read_labels
 from featurestore.lock import only_writer
+from featurestore.measuring import measure_knn
 from featurestore.optimizing import IndexWish, optimize, size
 from featurestore.progress import Listener
 from featurestore.queries import Example, Means, Query, Question, look, look_each
@@ -259,38 +256,9 @@ class FeatureStore:
 
         Raises EvaluationError when there are no labels, or k is larger than the labelled items to compare with.
         """
-        ks = [k] if isinstance(k, int) else list(k)
-        if not ks or min(ks) < 1:
-            raise EvaluationError(f"k = {', '.join(map(str, ks)) or 'none'}: expected at least 1")
         moment = self._views.now()
-        record = self._record(encoder, moment)
-        view = moment.view(record.fingerprint)
-        labelled = view.items.labels.is_valid().to_numpy(zero_copy_only=False)
-        if not labelled.any():
-            raise EvaluationError(
-                "k-NN needs labels, the store has none: index with --labels folders, or give them by `featurestore label STORE FILE.csv`"
-            )
-        rows = view.items.rows[labelled]
-        labels = view.items.labels.filter(labelled).to_numpy(zero_copy_only=False).astype(str)
-        splits = view.items.splits.filter(labelled).to_numpy(zero_copy_only=False)
-        names, codes = np.unique(labels, return_inverse=True)
-        train, test = splits == "train", splits == "test"
-        leave_one_out = not (train.any() and test.any())
-        if leave_one_out:
-            train = test = np.ones(len(rows), bool)
-        available = int(train.sum()) - leave_one_out
-        if max(ks) > available:
-            raise EvaluationError(
-                f"k = {max(ks)} is more than the {available} labelled images there are to compare with; choose a smaller --k"
-            )
-        queries = floats(view.vectors[rows[test]])
-        scores, found = scan(queries, view.vectors, rows[train], max(ks) + leave_one_out)
-        if leave_one_out:
-            scores, found = without_self(scores, found, rows)
-        order = np.searchsorted(rows, found)
-        results, classes = knn.evaluate(scores, codes[order], codes[test], [str(n) for n in names], ks, temperature)
-        split = "leave-one-out" if leave_one_out else "train->test"
-        return KnnReport(record.fingerprint, split, temperature, int(train.sum()), int(test.sum()), results, classes)
+        view = moment.view(self._record(encoder, moment).fingerprint)
+        return measure_knn(view, [k] if isinstance(k, int) else list(k), temperature)
 
     def features(
         self, split: str | None = None, encoder: str | Path | None = None

@@ -64,7 +64,7 @@ def test_the_reading_of_imports_is_right() -> None:
     """The other tests would pass on an empty list."""
     assert {"featurestore.errors", "featurestore.preprocess", "onnxruntime", "json"} <= imports("featurestore.encoder")
     assert "featurestore.images" in imports("featurestore.queries")  # from featurestore import images
-    assert "featurestore.evaluation.knn" in imports("featurestore.store")
+    assert "featurestore.evaluation.knn" in imports("featurestore.measuring")
     assert "pandas" in imports("featurestore.results", at_run_time=False) - imports("featurestore.results")
     assert len(modules()) > 20
 
