@@ -22,17 +22,15 @@ from pathlib import Path
 
 import click
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks.encoders import write_encoder
 from featurestore import FeatureStore
-from featurestore.encoder import CARD_KEY, Card
 from featurestore.pipeline import Prepared, available_cpus, prepare_all
 from featurestore.preprocess import Preprocess
 from featurestore.sources import ImageFile, find
-from featurestore.version import __version__
 from trainers import metrics
 from trainers.config import read_toml, resolve
 from trainers.methods import METHODS
@@ -56,22 +54,10 @@ def take(data: Path, images: int, out: Path) -> None:
 def pixels_encoder(size: int, mean: NDArray[np.float32], out: Path) -> Path:
     """Write an encoder whose vector is the picture itself, centred by the mean picture: the strong form of raw pixels."""
     dim = 3 * size * size
-    nodes = [
-        helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
-        helper.make_node("Flatten", ["floats"], ["flat"]),
-        helper.make_node("Sub", ["flat", "mean"], ["vector"]),
-    ]
-    graph = helper.make_graph(
-        nodes, "pixels",
-        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", size, size, 3])],
-        [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["batch", dim])],
-        [helper.make_tensor("mean", TensorProto.FLOAT, [dim], mean)],
-    )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    card = Card(Preprocess(size, size), dim, "pixels", "none", "none", {"count": 0, "sha256": ""}, "", __version__)
-    helper.set_model_props(model, {CARD_KEY: card.to_json()})
-    onnx.save(model, out)
-    return out
+    difference = helper.make_node("Sub", ["flat", "mean"], ["vector"])
+    return write_encoder(
+        "pixels", size, dim, [difference], [helper.make_tensor("mean", TensorProto.FLOAT, [dim], mean)], out
+    )
 
 
 def mean_picture(folder: Path, size: int) -> NDArray[np.float32]:

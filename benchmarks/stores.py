@@ -5,18 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from benchmarks.clusters import Clusters
+from benchmarks.encoders import write_encoder
 from featurestore import Encoder, FeatureStore
 from featurestore.catalog import Batch, Catalog, EncoderRecord, ItemChange
-from featurestore.encoder import CARD_KEY, Card
 from featurestore.kept import KeptEncoders
-from featurestore.preprocess import Preprocess
 from featurestore.vectors import VectorFile
-from featurestore.version import __version__
 
 SIDE = 8  # px, of the images that the encoder takes
 DRAWN = 1_000_000  # `bytes` of an item is any number below: `bytes < 10000` holds for 1 % of the items, whatever their vectors
@@ -31,22 +28,9 @@ def queries_of(store: Path) -> Path:
 def encoder_file(dim: int, out: Path) -> Path:
     """Write an encoder of D dimensions that multiplies pixels by random weights: nobody asks it, but every store has one."""
     weights = np.random.default_rng(dim).standard_normal((3 * SIDE * SIDE, dim), np.float32)
-    nodes = [
-        helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
-        helper.make_node("Flatten", ["floats"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "weights"], ["vector"]),
-    ]
-    graph = helper.make_graph(
-        nodes, "random",
-        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", SIDE, SIDE, 3])],
-        [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["batch", dim])],
-        [helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.ravel())],
-    )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    card = Card(Preprocess(SIDE, SIDE), dim, "random", "none", "none", {"count": 0, "sha256": ""}, "", __version__)
-    helper.set_model_props(model, {CARD_KEY: card.to_json()})
-    onnx.save(model, out)
-    return out
+    product = helper.make_node("MatMul", ["flat", "weights"], ["vector"])
+    tensor = helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.ravel())
+    return write_encoder("random", SIDE, dim, [product], [tensor], out)
 
 
 def grow(out: Path, rows: int, dim: int) -> None:

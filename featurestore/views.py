@@ -91,8 +91,8 @@ class Moment:
 
     def __init__(self, catalog: Catalog, store: Path, indexes: Indexes, state: object) -> None:
         self.state = state
-        self.encoders = catalog.encoders()
-        self._indexes = {record.encoder: record for record in catalog.indexes()}
+        self.encoders, indexes_told = catalog.encoders_and_indexes()
+        self._indexes = {index.encoder: index for index in indexes_told}
         self._catalog, self._folder, self._opened = catalog, store / "vectors", indexes
         self._lock = threading.RLock()
         self._looks = Counter[str]()

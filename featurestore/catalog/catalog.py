@@ -95,6 +95,11 @@ class Catalog:
         with self._reading() as connection:
             return reading.encoders(connection)
 
+    def encoders_and_indexes(self) -> tuple[list[EncoderRecord], list[IndexRecord]]:
+        """Both, as they are at one moment."""
+        with self._reading() as connection:
+            return reading.encoders(connection), reading.indexes(connection)
+
     def add_encoder(self, fingerprint: str, name: str, dim: int, card: str) -> None:
         """Make an encoder known, with no rows; one that is known stays as it is."""
         with self._database.transaction() as connection:

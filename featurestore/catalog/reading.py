@@ -100,31 +100,22 @@ def details(connection: Connection, encoder: str) -> Details:
 
 def hits(connection: Connection, encoder: str, rows: NDArray[np.int64]) -> pa.Table:
     """The items of some rows, in any order: row, id, path, label; rows of items that are not there any more are missing."""
-    connection.register("wanted", pa.table({"row": rows}))
-    return _still_valid(
-        connection.sql(
-            """SELECT v.row, i.id, i.path, i.label, i.sha256 = v.sha256 AS valid
-               FROM wanted JOIN vectors v ON v.row = wanted.row JOIN items i ON i.id = v.item WHERE v.encoder = ?""",
-            params=[encoder],
-        )
-    )
+    return _found(connection, encoder, "row", rows)
 
 
 def rows_of(connection: Connection, encoder: str, ids: NDArray[np.int64]) -> pa.Table:
     """The rows of some items, in any order: id, row, path; items that are not there, or without a vector, are missing."""
-    connection.register("wanted", pa.table({"id": ids}))
-    return _still_valid(
-        connection.sql(
-            """SELECT i.id, v.row, i.path, i.sha256 = v.sha256 AS valid
-               FROM wanted JOIN items i ON i.id = wanted.id JOIN vectors v ON v.item = i.id WHERE v.encoder = ?""",
-            params=[encoder],
-        )
-    )
+    return _found(connection, encoder, "item", ids).select(["id", "row", "path"])
 
 
-def _still_valid(relation: Any) -> pa.Table:
-    """Compare contents last: a join by them as well would read all of the tables instead of the blocks that hold the ids."""
-    table = relation.to_arrow_table()
+def _found(connection: Connection, encoder: str, column: str, keys: NDArray[np.int64]) -> pa.Table:
+    """Compare contents last: a join by them as well would read all of the tables instead of the blocks that hold the keys."""
+    connection.register("wanted", pa.table({"key": keys}))
+    table = connection.sql(
+        f"""SELECT v.row, i.id, i.path, i.label, i.sha256 = v.sha256 AS valid
+            FROM wanted JOIN vectors v ON v.{column} = wanted.key JOIN items i ON i.id = v.item WHERE v.encoder = ?""",
+        params=[encoder],
+    ).to_arrow_table()
     return table.filter(table["valid"]).drop_columns("valid")
 
 
