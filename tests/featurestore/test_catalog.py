@@ -1,10 +1,8 @@
-"""The catalog: expressions and SQL of users, several processes, files that are something else."""
+"""The catalog: expressions and SQL of users, what is read and written, indexes and plans."""
 
-import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,16 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from featurestore import FeatureStore
 from featurestore.blocks import Block
-from featurestore.catalog import Batch, Catalog, FailedFile, IndexRecord, ItemChange, connection, upkeep
+from featurestore.catalog import Batch, Catalog, FailedFile, IndexRecord, ItemChange, upkeep
 from featurestore.catalog.connection import check_expression
 from featurestore.catalog.plan import FOUND, Claim, Plan, Todo
-from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
+from featurestore.errors import QueryError, StoreCorrupt
 from featurestore.sources.kinds import CONTAINER_SUFFIX
 from featurestore.spool import Spool
-from tests.featurestore import children
-from tests.featurestore.children import Child
 
 ENCODER, OTHER = "e" * 64, "f" * 64
 
@@ -433,93 +428,3 @@ def labels(catalog: Catalog) -> dict[int, tuple[str | None, str | None]]:
     found = catalog.contents(ENCODER)
     said = zip(found.labels.to_pylist(), found.splits.to_pylist(), strict=True)
     return dict(zip(found.ids.tolist(), said, strict=True))
-
-
-# -- several processes
-
-
-@contextmanager
-def held(store: Path, seconds: float) -> Iterator[Child]:
-    with Child(children.hold_catalog, store, seconds) as child:
-        assert child.hear() == "held"
-        yield child
-
-
-def test_a_busy_catalog_names_the_process_that_holds_it(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "BUSY_SECONDS", 0.2)
-    monkeypatch.setattr(connection, "WRITER_SECONDS", 0.2)
-    opened = Catalog(store_path / "catalog.duckdb")
-    with held(store_path, 60) as child:
-        with pytest.raises(StoreBusy, match=rf"is held by process {child.pid} for more than"):
-            opened.counts()
-        with pytest.raises(StoreBusy, match=rf"process {child.pid}\b"):
-            opened.remove(np.array([1]), [])
-    assert opened.counts()["items"] == 6
-
-
-def test_a_busy_catalog_is_waited_for(store_path: Path) -> None:
-    with held(store_path, 0.4):
-        assert Catalog(store_path / "catalog.duckdb").counts()["items"] == 6
-
-
-def test_a_log_that_a_crash_left_is_read(store_path: Path) -> None:
-    with Child(children.leave_a_log, store_path) as child:
-        child.wait()
-    assert (store_path / "catalog.duckdb.wal").exists()
-    opened = Catalog(store_path / "catalog.duckdb")
-    assert opened.sql("SELECT label FROM items WHERE id = 1", 5).to_pylist() == [{"label": "logged"}]
-    opened.remove(np.array([2]), [])
-    assert opened.counts()["labels"]["logged"] == 1
-
-
-# -- files that are something else
-
-
-def test_a_newer_schema_is_refused_in_words(store_path: Path) -> None:
-    with duckdb.connect(str(store_path / "catalog.duckdb")) as opened:
-        opened.execute("UPDATE meta SET schema_version = 99")
-    with pytest.raises(StoreError, match="has schema 99, this featurestore knows up to 3; upgrade featurestore"):
-        FeatureStore.open(store_path)
-
-
-@pytest.mark.parametrize("folder", ["plain", "clock"])  # a busy catalog is told by DuckDB's words, not by the path's
-def test_a_file_that_is_no_database_is_corrupt(tmp_path: Path, folder: str) -> None:
-    path = tmp_path / folder / "catalog.duckdb"
-    path.parent.mkdir()
-    path.write_bytes(b"these are not the bytes of a database" * 1000)
-    began = time.monotonic()
-    with pytest.raises(StoreCorrupt, match="cannot be read as a catalog"):
-        Catalog(path).check()
-    assert time.monotonic() - began < 2
-    assert path.read_bytes() == b"these are not the bytes of a database" * 1000
-
-
-def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
-    duckdb.connect(str(tmp_path / "catalog.duckdb")).close()
-    with pytest.raises(StoreCorrupt, match="without its tables"):
-        FeatureStore.open(tmp_path)
-
-
-@pytest.mark.parametrize("tenths", [1, 3, 5, 7, 9])
-def test_damaged_blocks_are_named(store_path: Path, tenths: int) -> None:
-    path = store_path / "catalog.duckdb"
-    data = bytearray(path.read_bytes())
-    start = len(data) * tenths // 10
-    data[start : start + 60_000] = os.urandom(len(data[start : start + 60_000]))
-    path.write_bytes(data)
-    with pytest.raises(StoreCorrupt, match=r"cannot be read as a catalog: Corrupt"):
-        FeatureStore.open(store_path).sql("SELECT * FROM all_items, encoders, vectors, blocks, failures")
-
-
-def test_a_catalog_that_was_cut_is_named(store_path: Path) -> None:
-    path = store_path / "catalog.duckdb"
-    os.truncate(path, path.stat().st_size // 2)
-    with pytest.raises(StoreCorrupt, match="cannot be read as a catalog"):
-        FeatureStore.open(store_path).info()
-
-
-def test_a_catalog_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreNotFound, match="expected a store, found nothing there"):
-        Catalog(tmp_path / "catalog.duckdb").counts()
-    with pytest.raises((DiskError, StoreCorrupt)):
-        Catalog(tmp_path / "absent" / "catalog.duckdb").remove(np.array([1]), [])
