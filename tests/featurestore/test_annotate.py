@@ -13,11 +13,7 @@ from featurestore import FeatureStore
 from featurestore.errors import SourceError
 from tests.featurestore.annotated import csv, parquet, said, taken, types
 
-
-@pytest.fixture
-def store(store_path: Path) -> FeatureStore:
-    """Items 1 to 6: mixed/cyan, mixed/yellow, plain/white, primary/blue, primary/green, primary/red."""
-    return FeatureStore.open(store_path)
+# the store of conftest.py: items 1 to 6 are mixed/cyan, mixed/yellow, plain/white, primary/blue, primary/green, primary/red
 
 
 # -- columns come into being

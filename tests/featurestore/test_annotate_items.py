@@ -24,11 +24,7 @@ from tests.featurestore.commands import Run, answer
 from tests.featurestore.fakes import paint
 from tests.featurestore.life import kill_after
 
-
-@pytest.fixture
-def store(store_path: Path) -> FeatureStore:
-    """Items 1 to 6: mixed/cyan, mixed/yellow, plain/white, primary/blue, primary/green, primary/red."""
-    return FeatureStore.open(store_path)
+# the store of conftest.py: items 1 to 6 are mixed/cyan, mixed/yellow, plain/white, primary/blue, primary/green, primary/red
 
 
 # -- which items
