@@ -4,11 +4,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from featurestore.annotating import check_names, settle_types
@@ -24,6 +23,9 @@ from featurestore.values import as_type
 from featurestore.vectors import VectorFile
 from featurestore.views import with_vectors
 
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
+
 KEY = b"featurestore"  # of the schema's metadata
 VERSION = 1
 LENGTH_TOLERANCE = 2e-3  # of rows that were rounded to float16
@@ -38,6 +40,8 @@ def export_vectors(catalog: Catalog, folder: Path, encoder: str, out: Path, list
     details, vectors = with_vectors(lambda: catalog.details(encoder), folder)
     record = details.encoder
     columns = list(details.rows.schema)[1:]
+    import pyarrow.parquet as pq  # takes long, and most commands do without
+
     said = {
         "version": VERSION, "fingerprint": encoder, "name": record.name, "dim": record.dim, "card": record.card,
         "columns": [field.name for field in columns[len(DETAILS) :]],  # the user's
@@ -74,6 +78,8 @@ class Origin:
 
 def read_origin(path: Path) -> Origin:
     """Say which encoder made the vectors of a file of `export_vectors`. Raises SourceError when it is none."""
+    import pyarrow.parquet as pq
+
     try:
         said = json.loads((pq.read_schema(path).metadata or {})[KEY])
         version, fingerprint, name = int(said["version"]), str(said["fingerprint"]), printable(str(said["name"]))
@@ -145,6 +151,8 @@ def _values(changes: list[ItemChange], values: pa.Table) -> pa.Table | None:
 
 
 def _batches(path: Path, record: EncoderRecord, held: dict[str, pa.DataType], listener: Listener) -> Iterator[Arrivals]:
+    import pyarrow.parquet as pq
+
     names = [field.name for field in DETAILS if field.name != "id"]
     try:
         with pq.ParquetFile(path) as source:
@@ -179,7 +187,7 @@ def _types_of_values(path: Path, schema: pa.Schema, held: dict[str, pa.DataType]
     return settle_types(path, pa.schema([schema.field(name) for name in names]), held)
 
 
-def _check_paths(path: Path, source: pq.ParquetFile) -> None:
+def _check_paths(path: Path, source: "ParquetFile") -> None:
     """Look at all paths first: an item that is there twice is refused before any is taken."""
     paths = Spool(pa.schema([DETAILS.field("path")]))
     for batch in source.iter_batches(65_536, columns=["path"]):

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from featurestore.catalog import Catalog
 from featurestore.errors import SourceError
@@ -35,6 +34,8 @@ def apply(catalog: Catalog, given: KeyedFile) -> LabelReport:
 
 
 def _as_text(name: str, values: pa.Array) -> pa.Array:
+    import pyarrow.compute as pc  # takes long, and most commands do without
+
     if pa.types.is_floating(values.type):  # pandas makes floats of whole numbers when one is missing
         values = values.cast(pa.int64())
     text = values.cast(pa.string())

@@ -4,9 +4,6 @@ import sys
 import time
 from types import TracebackType
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 QUIET_INTERVAL = 30.0  # seconds between lines where there is no terminal to draw a bar on
 
 
@@ -27,6 +24,9 @@ class ProgressBar(Listener):
     """A bar on stderr: rich's on a terminal, a line every half minute elsewhere. Use as a context manager."""
 
     def __init__(self) -> None:
+        from rich.console import Console  # takes long, and most commands do without
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
         self._console = Console(file=sys.stderr, soft_wrap=True, highlight=False)
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[detail]}"),

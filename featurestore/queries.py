@@ -84,6 +84,8 @@ def look(
     examples = [Example(query, "" if alone else f"example {n}") for n, query in enumerate(wanted, start=1)]
     examples += [Example(query, f"negative example {n}") for n, query in enumerate(unwanted, start=1)]
     vectors, shown = _find(examples, means)
+    if alone:
+        return Question(vectors, _items(examples), tuple(shown))
     direction = w @ vectors[: len(wanted)] / w.sum()
     if unwanted:
         direction = direction - GAMMA * vectors[len(wanted) :].mean(axis=0)

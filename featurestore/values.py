@@ -1,7 +1,6 @@
 """What a column of items can hold, and whether values of a file fit into it."""
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 NATURAL = (
     pa.int64(), pa.float64(), pa.bool_(), pa.date32(), pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.string(),
@@ -56,6 +55,8 @@ def as_type(values: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _without_nan(values: pa.Array) -> pa.Array:
     """Make NaN null: in a `where` it would be larger than anything."""
+    import pyarrow.compute as pc  # takes long, and most commands do without
+
     if not pa.types.is_floating(values.type):
         return values
     return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
@@ -91,6 +92,8 @@ def holds(kind: pa.DataType, values: pa.Array) -> bool:
 
 
 def _any(text: pa.Array, pattern: str) -> bool:
+    import pyarrow.compute as pc
+
     return bool(pc.any(pc.match_substring_regex(text, pattern)).as_py())
 
 

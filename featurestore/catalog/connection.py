@@ -47,12 +47,13 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._parts = str(path), f"{path}.wal"
         self._one_at_a_time = _lock_of(path)
 
     def state(self) -> tuple[Any, ...]:
         """What changes with every transaction: the file's number and headers, whose counter DuckDB raises, and the log beside it."""
         found: list[Any] = []
-        for path in (self.path, Path(f"{self.path}.wal")):
+        for path in self._parts:
             try:
                 handle = os.open(path, os.O_RDONLY)  # asked before each search: no more than it takes
             except FileNotFoundError:

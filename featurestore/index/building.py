@@ -1,5 +1,6 @@
 """Building an index: in one pass over the vectors, with memory for a sample and the codes, and tuned on rows held out."""
 
+import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -39,7 +40,7 @@ def build(
     held_out, sample = np.sort(drawn[:queries]), np.sort(drawn[queries:])
 
     start("training the index", None)
-    lists = Lists.train(_finite(vectors[sample]), layout.lists, ITERATIONS, seed=0)
+    lists = Lists.train(_gathered(vectors, sample), layout.lists, ITERATIONS, seed=0)
 
     start("building the index", count)
     trial = Trial.of(vectors, held_out, rng)
@@ -47,6 +48,7 @@ def build(
         block = _finite(vectors[first : first + BLOCK])
         lists.add(block)
         trial.look(block, first)
+        _let_go(vectors)
         advance(len(block))
 
     start("measuring the index", len(trial.masks))
@@ -133,6 +135,21 @@ def _finite(vectors: NDArray[np.float16]) -> Floats:
             "some vectors are not finite, which no encoder's are: no index was built of them; see: featurestore verify STORE --repair"
         )
     return wide
+
+
+def _gathered(vectors: NDArray[np.float16], rows: Ints) -> Floats:
+    """Copy and widen some vectors."""
+    wide = np.empty((len(rows), vectors.shape[1]), np.float32)
+    for start in range(0, len(rows), BLOCK):
+        wide[start : start + BLOCK] = _finite(vectors[rows[start : start + BLOCK]])
+        _let_go(vectors)
+    return wide
+
+
+def _let_go(vectors: NDArray[np.float16]) -> None:
+    """Let the pages of a mapped file that were read no longer count as this process's memory; the kernel may keep them."""
+    if isinstance(vectors.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        vectors.base.madvise(mmap.MADV_DONTNEED)
 
 
 def _doubling(first: int, last: int) -> Iterator[int]:

@@ -9,6 +9,7 @@ import numpy as np
 from featurestore.errors import StoreError
 
 WORTH_ROWS, WORTH_NUMBERS = 50_000, 20_000_000  # from which an index is quicker than looking at all: both
+LARGE = 1_000_000  # rows from which lists grow in length more than in number: every vector is compared with every list's centroid
 POINTS = 64  # of the sample, a list
 LEAST_POINTS = 16
 RERANK = 10.0  # cost of an exact score, in codes looked at
@@ -28,8 +29,9 @@ class Layout:
 
     @classmethod
     def choose(cls, count: int, dim: int, memory: int) -> "Layout":
-        """About 4 sqrt(N) lists, and as large a sample as `memory` bytes allow beside the codes. Raises StoreError."""
-        lists = max(1, min(int(4 * count**0.5), count // 39))
+        """About 4 sqrt(N) lists, fewer when LARGE, and as large a sample as `memory` bytes allow beside the codes. Raises StoreError."""
+        wanted = 4 * min(count, LARGE) ** 0.5 * max(1.0, count / LARGE) ** 0.25
+        lists = max(1, min(int(wanted), count // 39))
         left = memory - code_bytes(count, dim) - 8 * lists * dim
         sample = min(count, POINTS * lists, left // (4 * dim))
         if sample < min(count, LEAST_POINTS * lists):

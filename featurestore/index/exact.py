@@ -3,10 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from featurestore.errors import StoreCorrupt
 from featurestore.index.engine import BLAS_FROM, Flat, Floats, Ints, best, floats
 from featurestore.index.rows import Rows
 
 BLOCK = 65_536  # rows that are widened to float32 at a time
+WIDENED = 1_000_000  # numbers that are widened to float64 at a time
 SPARE = 8  # found beyond k, so that the last of k is rarely in doubt
 DOUBT = 4e-6  # between two scores in float32 that may be in the other order
 
@@ -15,7 +17,7 @@ def exact(queries: Floats, vectors: NDArray[np.float16], rows: Rows, k: int) -> 
     """Find the k best rows for each query: scores and rows, (Q, k), best first, equal scores by row.
 
     queries: (Q, D), unit length; vectors: (N, D); k <= len(rows). Scores are dot products in float64, rounded: the same for a
-    vector wherever it lies and whatever it was found by.
+    vector wherever it lies and whatever it was found by. Raises StoreCorrupt when so many vectors are not finite that k are not left.
     """
     if k == 0:
         return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
@@ -25,21 +27,33 @@ def exact(queries: Floats, vectors: NDArray[np.float16], rows: Rows, k: int) -> 
     else:
         flat, bits, numbers = _laid_out(vectors, rows)
         scores, found = flat.search(queries, want, bits)
-        found = found if numbers is None else numbers[found]
-    answers = [
-        settle(query, vectors, line, k)
-        if want == len(rows) or line_scores[k - 1] - line_scores[-1] > DOUBT
-        else settle(query, vectors, above(query, vectors, rows, float(line_scores[k - 1]) - DOUBT), k)
-        for query, line_scores, line in zip(queries, scores, found, strict=True)
-    ]
-    return np.stack([a[0] for a in answers]), np.stack([a[1] for a in answers])
+        found = whole(found) if numbers is None else numbers[whole(found)]
+    answer = settle(queries, vectors, found, k)
+    if want < len(rows):  # of what is nearly as good as the last of k, some may not have been found
+        for q in np.flatnonzero(scores[:, k - 1] - scores[:, -1] <= DOUBT):
+            near = above(queries[q], vectors, rows, float(scores[q, k - 1]) - DOUBT)
+            answer[0][q], answer[1][q] = (best[0] for best in settle(queries[q : q + 1], vectors, near[None], k))
+    return answer
 
 
-def settle(query: Floats, vectors: NDArray[np.float16], rows: Ints, k: int) -> tuple[Floats, Ints]:
-    """Order rows by their exact scores with a query (D,), and keep the k best: scores and rows, (k,)."""
-    scores = (vectors[rows].astype(np.float64) @ query.astype(np.float64)).astype(np.float32)
-    order = np.lexsort((rows, -scores))[:k]
-    return scores[order], rows[order]
+def settle(queries: Floats, vectors: NDArray[np.float16], rows: Ints, k: int) -> tuple[Floats, Ints]:
+    """Order rows (Q, n) by their exact scores with their query (Q, D), equal scores by row, and keep the k best: scores and rows, (Q, k)."""
+    scores = products(queries, vectors, rows)
+    best = np.arange(len(rows))[:, None], np.lexsort((rows, -scores), axis=1)[:, :k]
+    return scores[best], rows[best]
+
+
+def products(queries: Floats, vectors: NDArray[np.float16], rows: Ints) -> Floats:
+    """Multiply each query (Q, D) by the vectors of its rows (Q, n), in float64: (Q, n), rounded to float32."""
+    wide = queries.astype(np.float64)
+    scores = np.empty(rows.size, np.float32)
+    step = max(1, WIDENED // vectors.shape[1])
+    for start in range(0, rows.size, step):
+        pairs = slice(start, start + step)
+        near = floats(vectors.take(rows.ravel()[pairs], axis=0)).astype(np.float64)
+        asked = wide[np.arange(start, start + len(near)) // rows.shape[1]]
+        scores[pairs] = np.einsum("ij,ij->i", near, asked)
+    return scores.reshape(rows.shape)
 
 
 def above(query: Floats, vectors: NDArray[np.float16], rows: Rows, score: float) -> Ints:
@@ -67,23 +81,40 @@ def scan(queries: Floats, vectors: NDArray[np.float16], rows: Ints, k: int) -> t
         chosen = rows[start : start + BLOCK]
         block = floats(_take(vectors, chosen))
         scores, places = best_of_block(queries, block, min(k, len(block)))
+        if start == 0:
+            best_scores, best_rows = scores, chosen[places]
+            continue
         best_scores = np.concatenate([best_scores, scores], axis=1)
         best_rows = np.concatenate([best_rows, chosen[places]], axis=1)
-        order = np.lexsort((best_rows, -best_scores), axis=1)[:, :k]
+        order = np.argsort(-best_scores, axis=1, kind="stable")[:, :k]  # of equal scores those of earlier blocks first
         best_scores = np.take_along_axis(best_scores, order, axis=1)
         best_rows = np.take_along_axis(best_rows, order, axis=1)
     return best_scores, best_rows
 
 
 def best_of_block(queries: Floats, block: Floats, k: int) -> tuple[Floats, Ints]:
-    """Give scores and places of the k best of a block for each query, (Q, k); where equal scores lie across the cut, the first places."""
+    """Give scores and places of the k best of a block for each query, (Q, k), best first, equal scores by place."""
     scores, places = best(queries, block, min(k + 1, len(block)))
-    if len(block) > k:
-        for q in np.flatnonzero(scores[:, k] == scores[:, k - 1]):  # of equals, faiss keeps any
+    whole(places[:, :k])
+    equal = scores[:, 1:] == scores[:, :-1]
+    for q in np.flatnonzero(equal.any(axis=1)):  # of equals, faiss keeps any, in any order
+        if len(block) > k and equal[q, k - 1]:
             all_scores = block @ queries[q]
             places[q, :k] = np.argsort(-all_scores, kind="stable")[:k]
             scores[q, :k] = all_scores[places[q, :k]]
+        else:
+            order = np.lexsort((places[q], -scores[q]))
+            scores[q], places[q] = scores[q, order], places[q, order]
     return scores[:, :k], places[:, :k]
+
+
+def whole(found: Ints) -> Ints:
+    """Pass on what FAISS found. Raises StoreCorrupt where something is missing: it passes over scores that are no numbers."""
+    if (found < 0).any():
+        raise StoreCorrupt(
+            "some vectors are not finite, which no encoder's are; see: featurestore verify STORE --repair"
+        )
+    return found
 
 
 def _take(vectors: NDArray[np.float16], rows: Ints) -> NDArray[np.float16]:

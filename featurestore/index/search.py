@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from featurestore.index.choosing import Card
 from featurestore.index.engine import Flat, Floats, Ints, Lists
-from featurestore.index.exact import SPARE, exact, settle
+from featurestore.index.exact import SPARE, exact, settle, whole
 from featurestore.index.rows import Rows
 
 EXACT_FROM = 8  # candidates times this are as many as there are: looking at all is no slower
@@ -31,7 +31,8 @@ def search(
     """Find the k best rows for each query: scores and rows, (Q, k + spare), best first, equal scores by row; all when there are fewer.
 
     queries: (Q, D), unit length; vectors: (N, D). Scores are exact; with an index a hit may be missed, as often as its card says
-    of searches for k; what is spare comes as it is found. Rows behind those of the index are always looked at.
+    of searches for k; what is spare comes as it is found. Rows behind those of the index are always looked at. Raises StoreCorrupt
+    as `exact` does.
     """
     wanted, k = k, min(k + spare, len(rows))
     if index is None or k == 0 or rows.few(vectors.shape[1]):
@@ -40,17 +41,13 @@ def search(
     setting = index.card.setting(wanted, max(inside, 1) / index.covered)
     if max(k, setting.candidates) * EXACT_FROM >= inside:
         return exact(queries, vectors, rows, k)
-    proposed = _propose(queries, index.lists, max(k, setting.candidates), setting.probes, rows.bits)
+    candidates = _propose(queries, index.lists, max(k, setting.candidates), setting.probes, rows.bits)
     fresh = rows.behind(index.covered)
-    recent = np.empty((len(queries), 0), np.int64)
     if len(fresh):
-        tail = vectors[index.covered : rows.total]
-        recent = exact(queries, tail, fresh, min(k, len(fresh)))[1] + index.covered
-    answers = [
-        _decide(query, vectors, np.concatenate([line[line >= 0], new]), k)
-        for query, line, new in zip(queries, proposed, recent, strict=True)
-    ]
-    return np.stack([a[0] for a in answers]), np.stack([a[1] for a in answers])
+        recent = exact(queries, vectors[index.covered : rows.total], fresh, min(k, len(fresh)))[1]
+        candidates = np.hstack([candidates, recent + index.covered])
+    near = [_nearest(query, vectors, line, k + SPARE) for query, line in zip(queries, candidates, strict=True)]
+    return settle(queries, vectors, np.stack(near), k)
 
 
 def _propose(queries: Floats, lists: Lists, count: int, probes: int, bits: NDArray[np.uint8] | None) -> Ints:
@@ -59,9 +56,11 @@ def _propose(queries: Floats, lists: Lists, count: int, probes: int, bits: NDArr
     while probes < lists.lists and len(short := np.flatnonzero(proposed[:, -1] < 0)):
         probes = min(4 * probes, lists.lists)
         proposed[short] = lists.propose(queries[short], count, probes, bits)
-    return proposed
+    return whole(proposed)
 
 
-def _decide(query: Floats, vectors: NDArray[np.float16], candidates: Ints, k: int) -> tuple[Floats, Ints]:
-    near = Flat(vectors.take(candidates, axis=0)).search(query[None], min(k + SPARE, len(candidates)))[1][0]
-    return settle(query, vectors, candidates[near], k)
+def _nearest(query: Floats, vectors: NDArray[np.float16], candidates: Ints, count: int) -> Ints:
+    """The `count` best of some candidates, by scores in float32: all, when there are no more."""
+    if len(candidates) <= count:
+        return candidates
+    return candidates[whole(Flat(vectors.take(candidates, axis=0)).search(query[None], count)[1][0])]

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from featurestore.errors import ImageError
 from featurestore.sources import access
@@ -24,6 +23,8 @@ class ParquetTable(Table):
     """A parquet file. Rows of a row group can be decoded from its first one on only, so reading in order is the cheap way."""
 
     def __init__(self, path: str, state: State) -> None:
+        import pyarrow.parquet as pq  # takes long, and most commands do without
+
         source = pa.PythonFile(access.open_file(path), "r") if access.is_url(path) else pa.OSFile(path)
         self._file = pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20)  # never a whole row group at once
         schema, metadata = self._file.schema_arrow, self._file.metadata

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from featurestore.errors import ImageError
 from featurestore.sources.access import State
@@ -40,6 +39,8 @@ class Table(ABC):
         """Give the image of one row, None when it is null; for several threads."""
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
+        import pyarrow.compute as pc  # takes long, and most commands do without
+
         row = 0
         for batch in self.batches():
             sizes = pc.binary_length(image_bytes(batch.column(self.columns.image))).to_pylist()
@@ -91,5 +92,7 @@ class Table(ABC):
 
 def image_bytes(column: pa.Array) -> pa.Array:
     """Give the binary values of a column of images."""
+    import pyarrow.compute as pc
+
     values = pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
     return values.cast(pa.large_binary()) if pa.types.is_binary_view(values.type) else values

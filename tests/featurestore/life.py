@@ -1,5 +1,6 @@
 """The life of a store, step by step, such that every step can be killed and done again."""
 
+import hashlib
 import tarfile
 import time
 from collections.abc import Callable
@@ -10,16 +11,36 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pytest
 
 from featurestore import FeatureStore
 from featurestore.encoder import Encoder
-from tests.featurestore.children import Child, small_batches
+from tests.featurestore.children import Child
 from tests.featurestore.fakes import paint
 
 COUNT = 40
-BATCH, COMMIT = 4, 8  # as `small_batches` has them
+BATCH, COMMIT = 4, 8
 GOLDEN = Path(__file__).parent / "golden"
-STEPS = ("index", "label", "index again", "delete", "optimize", "index once more", "import")
+STEPS = (
+    "index",
+    "label",
+    "annotate",
+    "index again",
+    "delete",
+    "optimize",
+    "index once more",
+    "build an index",
+    "import",
+)
+INDEXED_FROM = 35  # rows: more than are left when the store is first optimized, fewer than when it is for an index
+SIZES: dict[str, Any] = {
+    "featurestore.indexing.ENCODE_BATCH": BATCH,
+    "featurestore.indexing.COMMIT_IMAGES": COMMIT,
+    "featurestore.index.choosing.WORTH_ROWS": INDEXED_FROM,
+    "featurestore.index.choosing.WORTH_NUMBERS": 0,
+    "featurestore.index.building.KS": (3, 8),
+    "featurestore.index.building.MOST_CANDIDATES": (20, 30),
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +60,12 @@ class Life:
         log = self.root / "encoded"
         return log.stat().st_size if log.exists() else 0
 
+    def small(self, set_value: Callable[[str, Any], None]) -> None:
+        """Make batches and indexes small, and have it noted how many images are encoded."""
+        for name, value in SIZES.items():
+            set_value(name, value)
+        set_value("featurestore.encoder.Encoder.encode", count_encoded(self.root / "encoded"))
+
     def prepare(self, step: str) -> None:
         """Bring the pictures to what the step is to find."""
         photos = self.root / "photos"
@@ -49,6 +76,9 @@ class Life:
             case "label":
                 lines = [f"class{number % 3}/{number:02}.png,labelled{number % 2}" for number in range(0, COUNT, 2)]
                 (photos / "labels.csv").write_text("path,label\n" + "\n".join(lines))
+            case "annotate":
+                lines = [f"class{number % 3}/{number:02}.png,{number % 7}" for number in range(0, COUNT, 3)]
+                (photos / "shelves.csv").write_text("path,shelf\n" + "\n".join(lines))
             case "index again":
                 for number in range(5):
                     paint(photos / f"class{number % 3}" / f"{number:02}.png", (0, 6 * number, 255))
@@ -66,9 +96,11 @@ class Life:
                 FeatureStore.open(self.store, self.encoder).index(photos, workers=1)
             case "label":
                 FeatureStore.open(self.store).label(photos / "labels.csv")
+            case "annotate":
+                FeatureStore.open(self.store).annotate(photos / "shelves.csv")
             case "delete":
                 FeatureStore.open(self.store).delete("label = 'labelled1' OR path LIKE '%/new/%'")
-            case "optimize":
+            case "optimize" | "build an index":
                 FeatureStore.open(self.store).optimize()
             case "import":
                 FeatureStore.open(self.store).export_vectors(self.root / "vectors.parquet")
@@ -96,27 +128,32 @@ def count_encoded(log: Path) -> Callable[..., Any]:
 
 def live(pipe: Connection, life: Life, step: str) -> None:
     """Take a step in a process of its own."""
-    small_batches()
-    Encoder.encode = count_encoded(life.root / "encoded")  # type: ignore[method-assign]
+    life.small(pytest.MonkeyPatch().setattr)
     pipe.send("begin")
     life.take(step)
     pipe.send("end")
 
 
 def look(store: Path) -> dict[str, Any]:
-    """Everything that a store says, read past featurestore: items with label, content and vector, by name."""
+    """Everything that a store says, read past featurestore: items with label, shelf, content and vector, by name; failures; indexes."""
     with duckdb.connect(str(store / "catalog.duckdb"), read_only=True) as connection:
+        [[annotated]] = connection.execute(
+            "SELECT count(*) FROM duckdb_columns() WHERE column_name = 'shelf'"
+        ).fetchall()
         items = connection.execute(
-            """SELECT i.id, i.path, i.label, i.split, i.sha256, i.removed_at IS NULL, v.row, e.file, e.rows, e.dim
+            f"""SELECT i.id, i.path, i.label, {"i.shelf" if annotated else "NULL"}, i.split, i.sha256, i.removed_at IS NULL, v.row, e.file, e.rows, e.dim
                FROM all_items i LEFT JOIN vectors v ON v.item = i.id AND v.sha256 = i.sha256 LEFT JOIN encoders e ON e.fingerprint = v.encoder"""
         ).fetchall()
+        indexes = connection.execute("SELECT file, rows, vectors, sha256 FROM indexes").fetchall()
         failures = connection.execute("SELECT path, reason FROM failures").fetchall()
     found: dict[str, Any] = {f"failed {Path(path).name}": reason for path, reason in failures}
-    for number, path, label, split, sha256, there, row, file, rows, dim in items:
+    for file, *facts in indexes:
+        found[f"index {file}"] = (*facts, hashlib.sha256((store / "indexes" / file).read_bytes()).hexdigest())
+    for number, path, label, shelf, split, sha256, there, row, file, rows, dim in items:
         vector = None
         if row is not None and there:
             vector = np.fromfile(store / "vectors" / file, "<f2", rows * dim).reshape(rows, dim)[row].tolist()
-        found[Path(path).name] = (number, label, split, sha256, there, vector)
+        found[Path(path).name] = (number, label, shelf, split, sha256, there, vector)
     return found
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featurestore.errors import StoreCorrupt
 from featurestore.index.engine import BLAS_FROM
 from featurestore.index.exact import above, exact, scan, settle
 from featurestore.index.rows import Rows
@@ -115,7 +116,9 @@ def test_a_score_is_the_same_to_the_last_bit_whatever_it_was_found_by(monkeypatc
                 np.testing.assert_array_equal(found[0][0], known[q, found[1][0]])
         moved = exact(queries[q : q + 2], vectors[turned], Rows(700), 30)
         np.testing.assert_array_equal(moved[0][0], known[q, turned[moved[1][0]]])
-        np.testing.assert_array_equal(settle(queries[q], vectors, turned, 700)[0], np.sort(known[q])[::-1])
+        np.testing.assert_array_equal(
+            settle(queries[q : q + 1], vectors, turned[None], 700)[0][0], np.sort(known[q])[::-1]
+        )
 
 
 @pytest.mark.parametrize("chosen", [ALL, np.arange(5, 90), np.arange(0, 100, 7)])
@@ -147,12 +150,27 @@ def test_above_gives_all_rows_with_at_least_the_score(chosen: str, score: int, r
     assert sorted(above(query, vectors, rows, score).tolist()) == expected
 
 
-def test_settle_orders_by_score_then_row_and_keeps_the_best() -> None:
-    vectors = np.array([[0.5], [1], [0.5], [1], [-1]], np.float16)
-    scores, rows = settle(np.array([1], np.float32), vectors, np.array([4, 3, 2, 0, 1]), 4)
-    assert rows.tolist() == [1, 3, 0, 2]
-    assert scores.tolist() == [1, 1, 0.5, 0.5]
-    assert settle(np.array([1], np.float32), vectors, np.array([4, 2]), 9)[1].tolist() == [2, 4]
+@pytest.mark.parametrize("widened", [1, 3, 1_000_000])
+def test_settle_orders_by_score_then_row_and_keeps_the_best(widened: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("featurestore.index.exact.WIDENED", widened)
+    vectors, queries = np.array([[0.5], [1], [0.5], [1], [-1]], np.float16), np.array([[1], [-1]], np.float32)
+    scores, rows = settle(queries, vectors, np.array([[4, 3, 2, 0, 1], [4, 3, 2, 0, 1]]), 4)
+    assert rows.tolist() == [[1, 3, 0, 2], [4, 0, 2, 1]]
+    assert scores.tolist() == [[1, 1, 0.5, 0.5], [1, -0.5, -0.5, -1]]
+    assert settle(queries[:1], vectors, np.array([[4, 2]]), 9)[1].tolist() == [[2, 4]]
+
+
+def test_vectors_that_are_no_numbers_are_passed_over_and_told_when_they_are_missed(road: str, way: str) -> None:
+    """As a damaged file may have them."""
+    vectors, _ = clustered(60, 24)
+    vectors[[3, 40]] = np.nan
+    queries, whole = vectors[10:12].astype(np.float32), np.setdiff1d(np.arange(60), [3, 40])
+    for k in (1, 50):
+        found, expected = exact(queries, vectors, Rows(60), k), brute_force(queries, vectors, whole, k)
+        np.testing.assert_array_equal(found[1], expected[1])
+    for rows in (Rows(60), Rows(60, np.array([1, 3, 5]))):
+        with pytest.raises(StoreCorrupt, match="not finite"):
+            exact(queries, vectors, rows, len(rows))
 
 
 # -- scan
