@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test test-all lint fix demo bench clean
+.PHONY: help test test-all test-browser lint fix demo bench clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -13,6 +13,9 @@ test: $(VENV)/.dev lint ## Lint, types and fast tests
 
 test-all: $(VENV)/.dev lint ## The same with the slow tests
 	$(BIN)/pytest -n auto -m ""
+
+test-browser: $(VENV)/.dev ## Draw the report in Chromium and look at it (needs chromium and chromium-driver)
+	$(BIN)/pytest -m browser
 
 lint: $(VENV)/.dev ## Style and types
 	$(BIN)/ruff check .

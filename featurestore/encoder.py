@@ -5,12 +5,11 @@ import json
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from featurestore.cpus import available_cpus
@@ -18,10 +17,14 @@ from featurestore.errors import EncoderCardMissing, EncoderError, first_line
 from featurestore.onnxfile import check_whole
 from featurestore.preprocess import Preprocess
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
 CARD_KEY = "featurestore"  # key of the card in the ONNX metadata
 CARD_VERSION = 1
 MAX_BYTES = 2 << 30  # of an encoder file: the largest message that its format knows
 LONGEST_NAME = 200  # characters
+ATTENTION, PROBABILITIES = "attention", "probabilities"  # outputs that a graph may have behind that of the vectors
 
 PROVIDERS = {  # what runs an encoder: its name in onnxruntime, and what brings it
     "cpu": ("CPUExecutionProvider", "onnxruntime"),
@@ -29,8 +32,6 @@ PROVIDERS = {  # what runs an encoder: its name in onnxruntime, and what brings 
     "coreml": ("CoreMLExecutionProvider", "onnxruntime on macOS"),
     "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino in place of onnxruntime"),
 }
-
-onnxruntime.set_default_logger_severity(4)  # what it would print of a broken file is in the error that it raises
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,14 @@ class Card:
     ]  # {"count": images, "sha256": of their pixels, "weights": which published ones}; no paths
     config_hash: str
     featurestore_version: str
+    classes: tuple[str, ...] = ()  # of a classifier: what it tells apart, in the order of its probabilities
+    classifier: dict[str, Any] = field(default_factory=dict)  # of a classifier: how it was made, and its figures
 
     def to_json(self) -> str:
-        return json.dumps({"card_version": CARD_VERSION, **asdict(self)}, sort_keys=True)
+        record = asdict(self)
+        if not self.classes:  # an encoder's card is what it was before there were classifiers
+            del record["classes"], record["classifier"]
+        return json.dumps({"card_version": CARD_VERSION, **record}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str, path: str | Path) -> "Card":
@@ -61,7 +67,8 @@ class Card:
                 raise EncoderError(
                     f"{path}: its card has version {version}, this featurestore reads up to {CARD_VERSION}; upgrade featurestore"
                 )
-            card = cls(**{**record, "preprocess": Preprocess.from_json(record["preprocess"])})
+            classes = tuple(record.get("classes", ()))
+            card = cls(**{**record, "preprocess": Preprocess.from_json(record["preprocess"]), "classes": classes})
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise EncoderError(f"{path}: its card cannot be read ({error}); export the encoder again") from error
         names = (card.method, card.backbone, card.branch, card.config_hash, card.featurestore_version)
@@ -72,6 +79,10 @@ class Card:
         if not _is_origin(card.trained_on):
             raise EncoderError(
                 f"{path}: its card cannot be read (expected in trained_on a count, and texts of up to {LONGEST_NAME} printable characters); export the encoder again"
+            )
+        if not _are_classes(card.classes) or not isinstance(card.classifier, dict):
+            raise EncoderError(
+                f"{path}: its card cannot be read (expected as classes two different texts or more, and none empty); export the classifier again"
             )
         return card
 
@@ -91,6 +102,11 @@ def fingerprint(path: str | Path) -> str:
     return hashlib.sha256(_read(path)).hexdigest()
 
 
+def _are_classes(value: tuple[object, ...]) -> bool:
+    """Whether these are classes of a classifier, or the none of an encoder."""
+    return len(value) != 1 and all(isinstance(one, str) and one for one in value) and len(set(value)) == len(value)
+
+
 class Encoder:
     """An encoder file, opened: images of its preprocessing in, vectors out."""
 
@@ -107,18 +123,26 @@ class Encoder:
         with _runnable(path):  # texts that are not UTF-8 are found out here
             text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
             inputs = [(x.type, x.shape[1:]) for x in self._session.get_inputs()]
-            outputs = [(x.type, x.shape[1:]) for x in self._session.get_outputs()[:1]]
+            outputs = {x.name: (x.type, x.shape[1:]) for x in self._session.get_outputs()}
         if text is None:
             raise EncoderCardMissing(
                 f"encoder {str(path)!r}: expected a card with the preprocessing in its ONNX metadata, found none; "
                 "without it pixels would be guessed: make the file with `featurestore train` or `featurestore export`"
             )
         self.card = Card.from_json(text, path)
+        self._outputs = list(outputs)  # the first, whatever it is called, holds the vectors
         size = self.preprocess.size
-        if inputs != [("tensor(uint8)", [size, size, 3])] or outputs != [("tensor(float)", [self.dim])]:
+        vectors = [*outputs.values()][:1]
+        if inputs != [("tensor(uint8)", [size, size, 3])] or vectors != [("tensor(float)", [self.dim])]:
             raise EncoderError(
                 f"encoder {str(path)!r}: its card promises uint8 (B, {size}, {size}, 3) to float32 (B, {self.dim}), "
-                f"its graph has {inputs} to {outputs}; export the encoder again"
+                f"its graph has {inputs} to {vectors}; export the encoder again"
+            )
+        classes = self.card.classes
+        if classes and outputs.get(PROBABILITIES) != ("tensor(float)", [len(classes)]):
+            raise EncoderError(
+                f"classifier {str(path)!r}: its card names {len(classes)} classes, so that an output {PROBABILITIES}, float32 (B, {len(classes)}), "
+                f"is expected; its graph has {outputs}; export the classifier again"
             )
 
     @property
@@ -139,7 +163,7 @@ class Encoder:
 
         Raises EncoderError when the network cannot run or gives another shape than its card says.
         """
-        vectors = self._run(0, pixels)
+        [vectors] = self._run([self._outputs[0]], pixels)
         if vectors.shape != (len(pixels), self.dim):
             raise EncoderError(
                 f"encoder {str(self.path)!r}: expected vectors of the shape ({len(pixels)}, {self.dim}), its graph gave {vectors.shape}; export the encoder again"
@@ -151,17 +175,37 @@ class Encoder:
 
         Raises EncoderError when the encoder was exported without it.
         """
-        if len(self._session.get_outputs()) < 2:
+        if ATTENTION not in self._outputs:
             raise EncoderError(
                 f"encoder {str(self.path)!r} has no attention; export a run of a ViT again: featurestore export RUN --attention --out encoder.onnx"
             )
-        return self._run(1, pixels)
+        return self._run([ATTENTION], pixels)[0]
 
-    def _run(self, output: int, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What a classifier takes images for, (B, C) in the order of the card's classes; NaN where the network made no vector.
+
+        Raises EncoderError when the file is an encoder and no classifier.
+        """
+        if not self.card.classes:
+            raise EncoderError(
+                f"encoder {str(self.path)!r} is no classifier; make one of the labels of a store: featurestore classify STORE --train --name NAME, "
+                "then featurestore classify STORE --export FILE.onnx --name NAME"
+            )
+        vectors, probabilities = self._run([self._outputs[0], PROBABILITIES], pixels)
+        if probabilities.shape != (len(pixels), len(self.card.classes)):
+            raise EncoderError(
+                f"classifier {str(self.path)!r}: expected probabilities of the shape ({len(pixels)}, {len(self.card.classes)}), "
+                f"its graph gave {probabilities.shape}; export the classifier again"
+            )
+        made = np.isfinite(vectors).all(axis=1, keepdims=True) & vectors.any(axis=1, keepdims=True)
+        return np.where(made, probabilities, np.float32(np.nan))
+
+    def _run(self, outputs: list[str], pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         with _runnable(self.path):
-            name, pixels_name = self._session.get_outputs()[output].name, self._session.get_inputs()[0].name
-            result: NDArray[np.float32] = self._session.run([name], {pixels_name: pixels})[0]
-        return result
+            results: list[NDArray[np.float32]] = self._session.run(
+                outputs, {self._session.get_inputs()[0].name: pixels}
+            )
+        return results
 
 
 def _read(path: str | Path) -> bytes:
@@ -177,8 +221,11 @@ def _read(path: str | Path) -> bytes:
     raise EncoderError(f"encoder {str(path)!r}: expected an ONNX file, found: {what}; check the path")
 
 
-def _session(path: str | Path, data: bytes, threads: int, provider: str) -> onnxruntime.InferenceSession:
+def _session(path: str | Path, data: bytes, threads: int, provider: str) -> "InferenceSession":
     """Let onnxruntime open the bytes of an encoder on one provider and on no other."""
+    import onnxruntime  # takes long, and most commands do without
+
+    onnxruntime.set_default_logger_severity(4)  # what it would print of a broken file is in the error that it raises
     name = _provider(provider)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
@@ -201,6 +248,8 @@ def _provider(provider: str) -> str:
     """The name that onnxruntime has for a provider; raises EncoderError when it is not to be had."""
     if provider not in PROVIDERS:
         raise EncoderError(f"provider {provider!r}: expected one of {', '.join(PROVIDERS)}")
+    import onnxruntime
+
     name, package = PROVIDERS[provider]
     available = onnxruntime.get_available_providers()
     if name not in available:

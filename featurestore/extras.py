@@ -9,4 +9,6 @@ def need(*modules: str, extra: str) -> None:
     """Check that modules can be imported. Raises ConfigError, which says how to install them."""
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-        raise ConfigError(f"this needs {', '.join(missing)}, which is not installed: pip install 'featurestore[{extra}]'")
+        raise ConfigError(
+            f"this needs {', '.join(missing)}, which is not installed: pip install 'featurestore[{extra}]'"
+        )

@@ -1,26 +1,21 @@
 """The page of matches: one HTML file with all pictures inside, for any browser, without scripts."""
 
-import base64
-import io
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from PIL import Image
 
 from featurestore.disk import written_whole
 from featurestore.errors import ImageError
-from featurestore.sources.entry import printable
+from featurestore.markup import PALETTE, SANS, address, embedded, text
 from featurestore.thumbnails import thumbnail
 
 if TYPE_CHECKING:
     from featurestore.queries import Shown
 
 SIDE = 320  # pixels of a thumbnail's longer side
-QUALITY = 85  # of its JPEG
-URL_MARKS = "/:@!$&()*+,;=?#%~[]"  # what a URL may hold as it is
 
 HEAD = """<!doctype html>
 <html lang="en">
@@ -30,19 +25,8 @@ HEAD = """<!doctype html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>{title}</title>
 <style>
-:root {{
-  --paper: #f6f6f4; --card: #ffffff; --line: #e2e2de; --well: #efefec; --ink: #1c1c1c; --pale: #63635f;
-  --accent: #0a5fb4; --negative: #b3261e;
-}}
-@media (prefers-color-scheme: dark) {{
-  :root {{
-    --paper: #161617; --card: #1f1f21; --line: #333336; --well: #29292c; --ink: #ececea; --pale: #a2a29e;
-    --accent: #6fb1f5; --negative: #f2877f;
-  }}
-}}
-* {{ box-sizing: border-box; }}
-body {{ margin: 0 auto; max-width: 1600px; padding: 28px 24px 48px; background: var(--paper); color: var(--ink);
-  font: 14px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", sans-serif; }}
+{palette}body {{ margin: 0 auto; max-width: 1600px; padding: 28px 24px 48px; background: var(--paper); color: var(--ink);
+  font: 14px/1.45 {sans}; }}
 h1 {{ margin: 0 0 20px; font-size: 20px; font-weight: 600; }}
 h1 small {{ font-size: 14px; font-weight: 400; color: var(--pale); }}
 .examples, .hits {{ display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(min(176px, 40vw), 1fr)); }}
@@ -78,8 +62,8 @@ def write(path: Path, title: str, note: str, examples: Sequence["Shown"], hits: 
     A file that cannot be read gets a grey tile with its reason. Raises DiskError.
     """
     with written_whole(path, "expected a name such as hits.html in a folder that is there") as part, part.open("w", encoding="utf-8") as file:  # fmt: skip
-        file.write(HEAD.format(title=_text(title)))
-        file.write(f"<h1>{_text(title)} <small>{_text(note)}</small></h1>\n")
+        file.write(HEAD.format(title=text(title), palette=PALETTE, sans=SANS))
+        file.write(f"<h1>{text(title)} <small>{text(note)}</small></h1>\n")
         if examples:
             file.write('<section class="examples" aria-label="what was searched by">\n')
             for example in examples:
@@ -114,16 +98,13 @@ def _picture(picture: Image.Image | str | None, name: str) -> str:
     try:
         small = thumbnail(picture, SIDE)
     except ImageError as error:
-        return f'<div class="picture"><div class="missing">{_text(error)}</div></div>'
-    data = io.BytesIO()
-    small.save(data, "JPEG", quality=QUALITY)
+        return f'<div class="picture"><div class="missing">{text(error)}</div></div>'
     tiny = ' class="tiny"' if max(small.size) <= SIDE // 4 else ""
-    inside = base64.b64encode(data.getvalue()).decode("ascii")
-    return f'<div class="picture"><img{tiny} alt="{_text(name)}" src="data:image/jpeg;base64,{inside}"></div>'
+    return f'<div class="picture"><img{tiny} alt="{text(name)}" src="{embedded(small)}"></div>'
 
 
-def _label(text: str) -> str:
-    return f'<span class="label" title="{_text(text)}">{_text(text)}</span>'
+def _label(label: str) -> str:
+    return f'<span class="label" title="{text(label)}">{text(label)}</span>'
 
 
 def _place(path: str | None) -> str:
@@ -131,18 +112,7 @@ def _place(path: str | None) -> str:
     if path is None:
         return ""
     folder, slash, name = path.rpartition("/")
-    shown = f"{_text(folder + slash)}<b>{_text(name)}</b>"
-    address = _address(path)
-    linked = shown if address is None else f'<a href="{escape(address)}">{shown}</a>'
+    shown = f"{text(folder + slash)}<b>{text(name)}</b>"
+    url = address(path)
+    linked = shown if url is None else f'<a href="{escape(url)}">{shown}</a>'
     return f'<div class="path">{linked}</div>'
-
-
-def _address(path: str) -> str | None:
-    """What a browser opens an image by; None for places that it does not know, and for those within containers."""
-    if path.startswith(("http://", "https://")):
-        return quote(path, safe=URL_MARKS, errors="replace")
-    return Path(path).as_uri() if path.startswith("/") and "::" not in path else None
-
-
-def _text(value: object) -> str:
-    return escape(printable(str(value)))

@@ -12,7 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurestore.disk import written_whole
-from featurestore.evaluation.knn import ClassFigures, KnnResult
+from featurestore.evaluation.classes import ClassFigures, Confusion
+from featurestore.evaluation.knn import KnnResult
 from featurestore.sources.entry import printable
 
 if TYPE_CHECKING:
@@ -126,11 +127,15 @@ class KnnReport:
 
     encoder: str  # fingerprint
     split: str  # "train->test" or "leave-one-out"
-    temperature: float
+    temperature: float  # of classes and confusion; each result says its own
+    k: int  # the same
     n_train: int
     n_test: int
+    seed: int  # of the intervals
     results: list[KnnResult]
     classes: list[ClassFigures]
+    confusion: Confusion
+    unseen: list[str]  # classes that are asked for and no other item has
 
     def to_json(self) -> dict[str, Any]:
         return {"protocol": "knn", **asdict(self)}

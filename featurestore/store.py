@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurestore.annotating import annotate
+from featurestore.applying import ApplyReport, apply_classifier, encoder_of, told
 from featurestore.catalog import PART, Catalog, EncoderRecord, no_such_encoder
 from featurestore.catalog.schema import SCHEMA_VERSION
+from featurestore.classifying import ClassifierReport, check_classifier, train_classifier
 from featurestore.disk import sync_folder
 from featurestore.encoder import Encoder, fingerprint
 from featurestore.errors import (
@@ -25,12 +27,26 @@ from featurestore.errors import (
 from featurestore.exchange import export_vectors, import_vectors, read_origin
 from featurestore.index.graph import neighbours
 from featurestore.indexing import Indexing, find_files
+from featurestore.joining import export_classifier
 from featurestore.kept import KeptEncoders
 from featurestore.keyed import KeyedFile
+from featurestore.labelled import Labelled
 from featurestore.labels import apply as apply_labels
 from featurestore.labels import read as read_labels
 from featurestore.lock import only_writer
-from featurestore.measuring import measure_knn
+from featurestore.measuring import (
+    EpisodesReport,
+    LinearReport,
+    LowShotReport,
+    RetrievalReport,
+    measure_episodes,
+    measure_knn,
+    measure_linear,
+    measure_lowshot,
+    measure_retrieval,
+)
+from featurestore.measuring.linear import GRID
+from featurestore.measuring.lowshot import MEASURED, TRIES
 from featurestore.optimizing import IndexWish, optimize, size
 from featurestore.progress import Listener
 from featurestore.queries import Example, Means, Query, Question, look, look_each
@@ -49,7 +65,10 @@ from featurestore.searching import HITS, Hits, Sight, slowness
 from featurestore.sources import Failure
 from featurestore.vectors import VectorFile
 from featurestore.verifying import Verification
-from featurestore.views import Moment, Views
+from featurestore.views import Moment, View, Views
+
+if TYPE_CHECKING:
+    from featurestore.report.writing import Report
 
 STORE_PARTS = {
     "lock",
@@ -250,26 +269,148 @@ class FeatureStore:
     # -- measures
 
     def knn(
-        self, k: int | Sequence[int] = (10, 20, 100, 200), temperature: float = 0.07, encoder: str | Path | None = None
+        self,
+        k: int | Sequence[int] | None = None,
+        temperature: float = 0.07,
+        encoder: str | Path | None = None,
+        seed: int = 0,
     ) -> KnnReport:
         """Measure k-NN classification by the store's labels: split test against train when both are there, else leave-one-out.
 
-        Raises EvaluationError when there are no labels, or k is larger than the labelled items to compare with.
+        k: how many neighbours vote; None is 10, 20, 100 and 200, as far as there are so many, and 200 at T = 0.1. Raises EvaluationError
+        when there are no labels of two classes, or k is larger than the labelled items to compare with.
         """
+        return measure_knn(self._labelled(encoder), [k] if isinstance(k, int) else k, temperature, seed)
+
+    def linear(
+        self, grid: int = GRID, encoder: str | Path | None = None, seed: int = 0, listener: Listener | None = None
+    ) -> LinearReport:
+        """Measure logistic regression on the vectors by the store's labels: split test against train, else by cross-validation.
+
+        grid: how many values of C are tried; 45 are those of DINOv2. Needs scikit-learn. Raises EvaluationError, ConfigError.
+        """
+        return measure_linear(self._labelled(encoder), grid, seed, listener or Listener())
+
+    def lowshot(
+        self,
+        shots: Sequence[int] | None = None,
+        fractions: Sequence[float] | None = None,
+        tries: int = TRIES,
+        methods: Sequence[str] = MEASURED,
+        encoder: str | Path | None = None,
+        seed: int = 0,
+        listener: Listener | None = None,
+    ) -> LowShotReport:
+        """Measure how well a few labels, drawn `tries` times, name the rest: split test, or else what was not drawn.
+
+        shots: labels a class; fractions: shares of all labels; with neither, 1, 2, 5 and 10, as far as every class has so many, and 1 % and
+        10 %. methods: some of nearest-mean, knn, logistic, ridge, nearest-neighbour. Raises EvaluationError, ConfigError without scikit-learn.
+        """
+        return measure_lowshot(self._labelled(encoder), shots, fractions, tries, methods, seed, listener or Listener())
+
+    def episodes(
+        self,
+        way: int = 5,
+        shots: Sequence[int] = (1, 5),
+        queries: int = 15,
+        count: int = 600,
+        encoder: str | Path | None = None,
+        seed: int = 0,
+        listener: Listener | None = None,
+    ) -> EpisodesReport:
+        """Measure episodes: `way` classes by `shots` labels of each, that name `queries` more of each, `count` times; raises EvaluationError."""
+        return measure_episodes(self._labelled(encoder), way, shots, queries, count, seed, listener or Listener())
+
+    def retrieval(
+        self, k: Sequence[int] | None = None, encoder: str | Path | None = None, listener: Listener | None = None
+    ) -> RetrievalReport:
+        """Measure whether what has a query's label comes first: mean average precision, recall@k and precision@k.
+
+        Items of split test ask for those of train, or each for all others. k: None is 1, 5 and 10, as far as there are so many. Raises EvaluationError.
+        """
+        return measure_retrieval(self._labelled(encoder), k, listener or Listener())
+
+    def report(
+        self,
+        encoder: str | Path | None = None,
+        run: str | Path | None = None,
+        map: str = "pca",
+        seed: int = 0,
+        listener: Listener | None = None,
+    ) -> "Report":
+        """Gather what a report shows, to be written by its `save`; parts that need labels are missing where there are none.
+
+        run: folder of the training run, for its curves. map: how to lay it out: pca, tsne (needs scikit-learn) or umap (needs umap-learn).
+        Raises ConfigError when the run is none or the map cannot be made.
+        """
+        from featurestore.report.gather import Wish, gather  # here, since most commands do without
+        from featurestore.report.writing import Report
+
+        wish = Wish(None if run is None else Path(run), seed, map)
+        return Report(gather(self.path, self._catalog, self.view(encoder), wish, listener or Listener()))
+
+    def _labelled(self, encoder: str | Path | None) -> Labelled:
+        return Labelled.of(self.view(encoder))
+
+    def view(self, encoder: str | Path | None = None) -> View:
+        """Give the items that an encoder has vectors of and these vectors, mapped, as they are now; raises EncoderNotInStore."""
         moment = self._views.now()
-        view = moment.view(self._record(encoder, moment).fingerprint)
-        return measure_knn(view, [k] if isinstance(k, int) else list(k), temperature)
+        return moment.view(self._record(encoder, moment).fingerprint)
 
     def features(
         self, split: str | None = None, encoder: str | Path | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[Any]]:
         """Give ids (N,), vectors float32 (N, D) and labels (N,) (None where unlabelled), of one split or of all items."""
-        moment = self._views.now()
-        view = moment.view(self._record(encoder, moment).fingerprint)
+        view = self.view(encoder)
         splits, labels = (column.to_numpy(zero_copy_only=False) for column in (view.items.splits, view.items.labels))
         chosen = np.ones(len(splits), bool) if split is None else splits == split
         vectors = np.asarray(view.vectors[view.items.rows[chosen]], np.float32)
         return view.items.ids[chosen], vectors, labels[chosen]
+
+    # -- classifiers
+
+    def train_classifier(
+        self,
+        name: str,
+        method: str = "logistic",
+        encoder: str | Path | None = None,
+        seed: int = 0,
+        listener: Listener | None = None,
+    ) -> ClassifierReport:
+        """Train a classifier on labelled items, those of split train when test has some too, and keep it in the place of one of that name.
+
+        method: logistic, nearest-mean or ridge. Raises ConfigError, QueryError when the columns it would fill are taken, and
+        EvaluationError when there are no labels, all are of one class, or no class has two.
+        """
+        check_classifier(self._catalog, name, method)
+        record, report = train_classifier(self._labelled(encoder), name, method, seed, listener or Listener())
+        with self._writing():
+            self._catalog.put_classifier(record)
+        return report
+
+    def apply_classifier(self, name: str, where: str | None = None, listener: Listener | None = None) -> ApplyReport:
+        """Write what a classifier takes items for, and how sure it is, into columns NAME and NAME_confidence of `items`.
+
+        Of all items that have a vector of its encoder, or of those for which `where` holds. Raises QueryError, EncoderNotInStore, StoreCorrupt.
+        """
+        with self._writing():
+            return apply_classifier(self._catalog, self._views.now(), name, where, listener or Listener())
+
+    def export_classifier(self, name: str, out: str | Path) -> int:
+        """Join a classifier with its encoder into one ONNX file for `Classifier`, tried on images of the store; returns on how many.
+
+        Raises QueryError, EncoderNotInStore, ConfigError when onnx is missing, ExportError, DiskError.
+        """
+        moment, record = self._views.now(), self._catalog.classifier(name)
+        known = encoder_of(record, moment.encoders)
+        return export_classifier(
+            self._catalog, moment.view(known.fingerprint), self._encoders.open(known), record, Path(out)
+        )
+
+    def drop_classifier(self, name: str) -> tuple[str, ...]:
+        """Forget a classifier; returns the columns that it filled, which stay. Raises QueryError when there is none of that name."""
+        with self._writing():
+            return self._catalog.drop_classifier(name)
 
     # -- catalog
 
@@ -318,7 +459,10 @@ class FeatureStore:
             }
             for r in moment.encoders
         ]  # fmt: skip
-        return {"store": str(self.path), **self._catalog.counts(), "encoders": encoders, "bytes": size(self.path)}
+        classifiers = [told(record) for record in self._catalog.classifiers()]
+        return {
+            "store": str(self.path), **self._catalog.counts(), "encoders": encoders, "classifiers": classifiers, "bytes": size(self.path),
+        }  # fmt: skip
 
     # -- upkeep
 

@@ -1,6 +1,5 @@
 """Commands that need torch; imported only when one of them is called, and torch only when it runs."""
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -8,23 +7,18 @@ from typing import Any
 import click
 
 from featurestore.errors import ConfigError
+from featurestore.extras import need
 from featurestore.progress import ProgressBar
 
 PATH = click.Path(path_type=Path)
 NEEDED_TO_EXPORT = {
     "run": ("torch", "timm", "lightning", "onnx"),
+    "untrained": ("torch", "timm", "lightning", "onnx"),
+    "pixels": ("onnx",),
     "timm": ("torch", "timm", "onnx"),
     "torchvision": ("torch", "timm", "torchvision", "onnx"),
     "file": ("onnx",),
 }
-
-
-def _need(*modules: str, extra: str) -> None:
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"this command needs {', '.join(missing)}, which is not installed: pip install 'featurestore[{extra}]'"
-        )
 
 
 @click.command()
@@ -89,7 +83,7 @@ def train(
     **options: Any,
 ) -> None:
     """Train an encoder on the images of SOURCE, without their labels."""
-    _need("torch", "timm", "lightning", "onnx", extra="train")
+    need("torch", "timm", "lightning", "onnx", extra="train")
     from trainers import distributed
     from trainers.config import parse_assignments
     from trainers.run import train as run_training
@@ -123,7 +117,7 @@ def _join(given: dict[str, Any], assigned: dict[str, Any]) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("what", metavar="RUN|timm:NAME|torchvision:NAME|FILE.onnx")
+@click.argument("what", metavar="RUN|timm:NAME|torchvision:NAME|FILE.onnx|untrained:RUN|pixels:SIZE")
 @click.option("--out", type=PATH, required=True, metavar="encoder.onnx", help="The file to write.")
 @click.option(
     "--attention", is_flag=True, help="Of a ViT: also say where the class token looks (see `featurestore attention`)."
@@ -138,31 +132,47 @@ def _join(given: dict[str, Any], assigned: dict[str, Any]) -> dict[str, Any]:
     "--pretrained/--no-pretrained", default=True, help="Of a published model: its weights, or random ones for a trial."
 )
 @click.option("--int8", is_flag=True, help="Quantise: smaller and faster, and measured against float32.")
-@click.option("--calibrate", metavar="SOURCE", help="For --int8: images like those that the encoder is for.")
+@click.option(
+    "--calibrate",
+    metavar="SOURCE",
+    help="For --int8: images like those that the encoder is for. For pixels:SIZE: images whose mean is subtracted.",
+)
 @click.option("--force", is_flag=True, help="For --int8: write it however little it agrees with float32.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def export(what: str, out: Path, int8: bool, calibrate: str | None, force: bool, as_json: bool, **how: Any) -> None:
-    """Write a network as an encoder file, checked: that of a training run, a published one, or any ONNX network."""
+    """Write a network as an encoder file, checked: that of a training run, a published one, or any ONNX network.
+
+    Two more are there to be compared with: the network of a run with its first, random weights, and raw pixels at a size.
+    """
     from trainers.exporting import export_encoder, export_int8, kind_of
 
     kind = kind_of(what)
     for wrong, message in (
+        (kind == "pixels" and int8, "--int8 belongs to a network; pixels:SIZE has no weights"),
         (int8 and calibrate is None, "--int8 needs --calibrate SOURCE: images like those that the encoder is for"),
-        (not int8 and (calibrate is not None or force), "--calibrate and --force belong to --int8"),
+        (
+            not int8 and (force or (calibrate is not None and kind != "pixels")),
+            "--calibrate and --force belong to --int8, --calibrate to pixels:SIZE as well",
+        ),
         (
             kind != "file" and how["preprocess"] is not None,
-            "--preprocess belongs to a FILE.onnx; a run or a published model brings its own",
+            "--preprocess belongs to a FILE.onnx; all else brings its own",
         ),
-        (kind in ("run", "file") and not how["pretrained"], "--no-pretrained belongs to timm:NAME or torchvision:NAME"),
-        (kind in ("torchvision", "file") and how["attention"], "--attention belongs to a run or a timm:NAME"),
+        (
+            kind not in ("timm", "torchvision") and not how["pretrained"],
+            "--no-pretrained belongs to timm:NAME or torchvision:NAME",
+        ),
+        (kind not in ("run", "timm") and how["attention"], "--attention belongs to a run or a timm:NAME"),
     ):
         if wrong:
             raise click.UsageError(message)
-    _need(*NEEDED_TO_EXPORT[kind], extra="train")
-    if calibrate is None:
-        written = export_encoder(what, out, **how)
+    need(*NEEDED_TO_EXPORT[kind], extra="train")
+    if not int8:
+        with ProgressBar() as bar:
+            written = export_encoder(what, out, calibrate=calibrate, listener=bar, **how)
         click.echo(json.dumps({"encoder": str(written)}) if as_json else str(written))
         return
+    assert calibrate is not None
     with ProgressBar() as bar:
         found = export_int8(what, out, calibrate, force=force, listener=bar, **how)
     if as_json:
@@ -174,13 +184,92 @@ def export(what: str, out: Path, int8: bool, calibrate: str | None, force: bool,
     )
 
 
+def _training_options(command: Any) -> Any:
+    """Options that every training of a classifier has."""
+    for option in (
+        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps."),
+        click.option("--minutes", type=float, help="Train for this long instead; trials before it take as long again."),
+        click.option("--epochs", type=int, help="Passes of a training over its labels.  [default: by their number]"),
+        click.option(
+            "--head",
+            type=click.Choice(["mlp", "linear", "projection"]),
+            default="mlp",
+            show_default=True,
+            help="On the backbone; projection: with the first layer of the method's own projection.",
+        ),
+        click.option(
+            "--labels",
+            metavar="folders|FILE.csv",
+            default="folders",
+            show_default=True,
+            help="The parent folder of an image, or a file with path, label and perhaps split.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("run", type=PATH)
+@click.argument("source")
+@click.option("--out", type=PATH, required=True, metavar="DIR", help="Folder for classifier.onnx and its figures.")
+@click.option(
+    "--fraction", type=float, default=1.0, show_default=True, help="Share of each class's labels to learn from."
+)
+@click.option("--from-scratch", is_flag=True, help="Start from random weights instead: what RUN must beat.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the draw, the head, the order.")
+@_training_options
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def finetune(run: Path, source: str, out: Path, as_json: bool, **options: Any) -> None:
+    """Train a classifier on a share of the labels of SOURCE, from the network of RUN, and write it as one ONNX file."""
+    need("torch", "timm", "lightning", "onnx", extra="train")
+    from trainers.finetune import finetune as run_finetuning
+
+    with ProgressBar() as bar:
+        found = run_finetuning(run, source, out, listener=bar, **options)
+    click.echo(json.dumps(found.to_json(), indent=2) if as_json else str(found))
+
+
+@click.command()
+@click.argument("source")
+@click.option("--run", "runs", type=PATH, multiple=True, required=True, help="A training run; may be repeated.")
+@click.option(
+    "--fraction",
+    "fractions",
+    type=float,
+    multiple=True,
+    default=(0.01, 0.1, 1.0),
+    show_default=True,
+    help="Share of each class's labels; may be repeated.",
+)
+@click.option("--seeds", type=int, default=3, show_default=True, help="Draws of each share.")
+@click.option(
+    "--out",
+    type=PATH,
+    required=True,
+    metavar="FILE.md|FILE.json",
+    help="The table; what is finished is kept beside it.",
+)
+@_training_options
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def field(source: str, runs: tuple[Path, ...], out: Path, as_json: bool, **options: Any) -> None:
+    """Make the table of the field: runs by share of the labels, fine-tuned, linear, k-NN, and supervised from scratch."""
+    need("torch", "timm", "lightning", "onnx", extra="train")
+    need("sklearn", extra="eval")
+    from trainers.field import field as run_field
+
+    with ProgressBar() as bar:
+        table = run_field(source, runs, out, listener=bar, **options)
+    click.echo(json.dumps(table.to_json(), indent=2) if as_json else table.to_markdown())
+
+
 @click.command()
 @click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Folder for everything the demo makes.")
 @click.option("--minutes", type=float, default=1.5, show_default=True, help="Time to train.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def demo(out: Path, minutes: float, as_json: bool) -> None:
     """Go the whole road with handwritten digits: train, export, index, measure, search."""
-    _need("torch", "timm", "lightning", "onnx", "sklearn", extra="demo")
+    need("torch", "timm", "lightning", "onnx", "sklearn", extra="demo")
     from trainers.demo import run_demo
 
     with ProgressBar() as bar:

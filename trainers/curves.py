@@ -10,14 +10,7 @@ matplotlib.use("Agg")
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-PANELS = {
-    "loss": "loss",
-    "lr": "learning rate",
-    "teacher_momentum": "teacher momentum",
-    "knn_top1": "k-NN top-1",
-    "feature_std": "feature std (1: spread out, 0: collapsed)",
-    "rankme": "RankMe (effective dimensions)",
-}
+from featurestore.report.training import PANELS
 
 
 def draw(metrics: Sequence[Mapping[str, Any]], title: str, path: Path) -> Path:

@@ -1,6 +1,5 @@
 """The demo: the whole road on scikit-learn's handwritten digits, with the commands it stands for."""
 
-import dataclasses
 import json
 import shlex
 from collections.abc import Callable
@@ -14,7 +13,8 @@ from sklearn.model_selection import train_test_split
 
 from featurestore import FeatureStore
 from featurestore.errors import ConfigError
-from featurestore.evaluation.lowshot import nearest_neighbour
+from featurestore.evaluation import lowshot
+from featurestore.evaluation.lowshot import LowShotResult
 from featurestore.progress import Listener
 from featurestore.results import columns
 from featurestore.vectors import unit_rows
@@ -67,7 +67,7 @@ def run_demo(out: Path, minutes: float, listener: Listener, say: Callable[[str],
     other = FeatureStore.open(out / "untrained.store", encoder=untrained)
     other.index(digits, labels="folders", listener=listener)
     table = {"raw pixels": _pixels(digits), "untrained network": _split(other), "learned vectors": _split(store)}
-    low = {name: nearest_neighbour(*arrays, shots=SHOTS, tries=TRIES) for name, arrays in table.items()}
+    low = {name: _few_labels(*arrays) for name, arrays in table.items()}
     say(f"\nnearest neighbour with few labels a class (mean of {TRIES} draws, fraction right)")
     say(
         columns(
@@ -84,7 +84,7 @@ def run_demo(out: Path, minutes: float, listener: Listener, say: Callable[[str],
     return {
         "train": run.metrics[-1],
         "knn": report.to_json(),
-        "lowshot": {name: [dataclasses.asdict(r) for r in results] for name, results in low.items()},
+        "lowshot": {name: [r.to_json() for r in results] for name, results in low.items()},
         "hits": hits.to_json(),
     }
 
@@ -120,6 +120,16 @@ def _pixels(digits: Path) -> tuple[Any, Any, Any, Any]:
     mean = arrays["train"][0].mean(axis=0)
     (train_x, train_y), (test_x, test_y) = arrays["train"], arrays["test"]
     return unit_rows(train_x - mean), train_y, unit_rows(test_x - mean), test_y
+
+
+def _few_labels(train_x: Any, train_y: Any, test_x: Any, test_y: Any) -> list[LowShotResult]:
+    """How well the nearest of SHOTS labels a class names the images of test, over TRIES draws."""
+    results: list[LowShotResult] = []
+    for shots in SHOTS:
+        drawn = list(lowshot.draws(train_y, shots, TRIES))
+        found = lowshot.accuracies(train_x, train_y, drawn, ["nearest-neighbour"], (test_x, test_y))
+        results += lowshot.summary(found, len(drawn[0]), shots)
+    return results
 
 
 def _commands(out: Path) -> str:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import onnx
 import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -53,22 +54,27 @@ def export(backbone: nn.Module, card: Card, out: Path, attention: bool = False) 
     graph = EncoderGraph(backbone, card.preprocess).cpu().eval()
     pixels = torch.from_numpy(encoder_file.check_pixels(card.preprocess))
     whole = AttentionGraph(backbone, card.preprocess).eval() if attention else graph
+    model = to_onnx(whole, pixels[:2], ["vector", "attention"][: 1 + attention])
+
+    def prove(encoder: Encoder) -> None:
+        with torch.no_grad():
+            encoder_file.check(encoder, graph(pixels).numpy(), pixels.numpy())
+
+    encoder_file.write(model, card, out, prove)
+    return out
+
+
+def to_onnx(graph: EncoderGraph, pixels: Tensor, outputs: list[str]) -> onnx.ModelProto:
+    """Trace a graph with pixels of two images, and name what it gives. Raises ExportError when the network has no ONNX form."""
     try:
         with quiet("torch.onnx"):
             program = torch.onnx.export(
-                whole, (pixels[:2],), dynamo=True, opset_version=OPSET, external_data=False, verbose=False,
-                input_names=["pixels"], output_names=["vector", "attention"][: 1 + attention],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                graph, (pixels,), dynamo=True, opset_version=OPSET, external_data=False, verbose=False,
+                input_names=["pixels"], output_names=outputs, dynamic_shapes=({0: torch.export.Dim("batch")},),
             )  # fmt: skip
     except Exception as error:  # of the tracer, of the exporter, and of the network itself
         raise ExportError(
             f"the network cannot be written as ONNX: {first_line(error)}; nothing was written; choose another backbone"
         ) from error
     assert program is not None
-
-    def prove(encoder: Encoder) -> None:
-        with torch.no_grad():
-            encoder_file.check(encoder, graph(pixels).numpy(), pixels.numpy())
-
-    encoder_file.write(program.model_proto, card, out, prove)
-    return out
+    return program.model_proto

@@ -1,8 +1,9 @@
-"""From whatever names a network to an encoder file: a run, a published model, a network from elsewhere; float32 or int8.
+"""From whatever names a network to an encoder file: a run, a published model, a network from elsewhere, what to compare them with; float32 or int8.
 
 Each road imports what it needs when it is taken: a network from elsewhere does without torch.
 """
 
+import dataclasses
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,37 +15,50 @@ if TYPE_CHECKING:
     from trainers.foreign import Reading
     from trainers.quantize import Quantized
 
-Kind = Literal["run", "timm", "torchvision", "file"]
+Kind = Literal["run", "untrained", "pixels", "timm", "torchvision", "file"]
+PREFIXES: tuple[Kind, ...] = ("untrained", "pixels", "timm", "torchvision")
 
 
 def kind_of(what: str) -> Kind:
-    """Tell a run, "timm:NAME", "torchvision:NAME" and an ONNX file apart, by the name alone."""
-    if what.startswith("timm:"):
-        return "timm"
-    if what.startswith("torchvision:"):
-        return "torchvision"
+    """Tell a run, "untrained:RUN", "pixels:SIZE", "timm:NAME", "torchvision:NAME" and an ONNX file apart, by the name alone."""
+    for kind in PREFIXES:
+        if what.startswith(f"{kind}:"):
+            return kind
     return "file" if what.lower().endswith(".onnx") else "run"
 
 
 def export_encoder(
-    what: str, out: Path, *, pretrained: bool = True, preprocess: Path | None = None, attention: bool = False
+    what: str,
+    out: Path,
+    *,
+    pretrained: bool = True,
+    preprocess: Path | None = None,
+    attention: bool = False,
+    calibrate: str | Path | None = None,
+    listener: Listener | None = None,
 ) -> Path:
-    """Export a run, a published model or an ONNX network (with its preprocess file) as a float32 encoder file.
+    """Export a run, a published model, an ONNX network (with its preprocess file), or what to compare them with, as a float32 encoder file.
 
-    Raises ConfigError, EncoderError, ExportError, DiskError, TrainingError.
+    calibrate: of "pixels:SIZE", images whose mean is subtracted. Raises ConfigError, SourceError, EncoderError, ExportError, DiskError, TrainingError.
     """
-    kind = kind_of(what)
+    kind, name = kind_of(what), what.partition(":")[2]
     if kind == "run":
         from trainers.run import export_run
 
         return export_run(what, out, attention)
+    if kind == "untrained":
+        return _export_untrained(Path(name), out)
+    if kind == "pixels":
+        from trainers import pixels
+
+        return pixels.export_pixels(pixels.read_size(name), out, calibrate, listener)
     if kind == "file":
         from trainers import foreign
 
         return foreign.export_foreign(what, _reading(what, preprocess), out)
     from trainers.published import export_published
 
-    return export_published(kind, what.partition(":")[2], out, pretrained, attention)
+    return export_published(kind, name, out, pretrained, attention)
 
 
 def export_int8(
@@ -79,6 +93,16 @@ def export_int8(
             what, Path(folder) / "float32.onnx", pretrained=pretrained, preprocess=preprocess, attention=attention
         )
         return quantize.quantize(full, calibrate, out, force, listener)
+
+
+def _export_untrained(run: Path, out: Path) -> Path:
+    """Export the network of a run with the random weights that its seed gives, whatever the run started from."""
+    from trainers.config import read_toml, resolve
+    from trainers.run import export_untrained
+
+    if not (run / "config.toml").is_file():
+        raise ConfigError(f"untrained:{run}: expected the folder of a training run, found none there; check the path")
+    return export_untrained(dataclasses.replace(resolve(read_toml(run / "config.toml")), init=None), out)
 
 
 def _reading(what: str, preprocess: Path | None) -> "Reading":

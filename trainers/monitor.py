@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from featurestore.evaluation import knn
+from featurestore.evaluation import knn, labelfree
 from featurestore.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from featurestore.sources import ImageFile
 from trainers.data import Images
@@ -33,13 +33,8 @@ def feature_std(z: Tensor) -> float:
 
 
 def rankme(z: Tensor) -> float:
-    """Effective rank: exp of the entropy of the normalised singular values, between 1 and min(N, D).
-
-    z: (N, D). Garrido et al. 2023 (RankMe), equation 1.
-    """
-    singular = torch.linalg.svdvals(z.float())
-    share = singular / singular.sum().clamp_min(1e-12) + 1e-7
-    return float(torch.exp(-(share * share.log()).sum()))
+    """Effective rank of the rows of z, (N, D); see `featurestore.evaluation.labelfree`."""
+    return labelfree.rankme(z.detach().float().cpu().numpy())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from featurestore.catalog.matching import Matched, repeated_path
 from featurestore.catalog.reading import Contents, Details
 from featurestore.catalog.records import (
     Batch,
+    ClassifierRecord,
     EncoderRecord,
     FailedFile,
     IndexRecord,
@@ -17,6 +18,7 @@ __all__ = [
     "PART",
     "Batch",
     "Catalog",
+    "ClassifierRecord",
     "Contents",
     "Details",
     "EncoderRecord",

@@ -14,12 +14,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurestore.blocks import Block
-from featurestore.catalog import columns, matching, plan, reading, recording, upkeep, whole
+from featurestore.catalog import classifiers, columns, matching, plan, reading, recording, upkeep, whole
 from featurestore.catalog.connection import Connection, Database, ask, ask_where, check_expression
 from featurestore.catalog.matching import Matched, Spellings
 from featurestore.catalog.plan import Claim, Plan
 from featurestore.catalog.reading import Contents, Details
-from featurestore.catalog.records import Batch, EncoderRecord, IndexRecord, Known
+from featurestore.catalog.records import Batch, ClassifierRecord, EncoderRecord, IndexRecord, Known
 from featurestore.catalog.schema import SCHEMA
 from featurestore.spool import Spool
 
@@ -275,3 +275,34 @@ class Catalog:
         """Take a column of the user away, with its values. Raises QueryError when there is none of that name."""
         with self._database.transaction() as connection:
             columns.drop_column(connection, name)
+
+    # -- classifiers
+
+    def classifiers(self) -> list[ClassifierRecord]:
+        """All classifiers of the store, by name."""
+        with self._reading() as connection:
+            return classifiers.classifiers(connection)
+
+    def classifier(self, name: str) -> ClassifierRecord:
+        """Find a classifier by its name. Raises QueryError when there is none."""
+        return classifiers.named(self.classifiers(), name)
+
+    def check_columns(self, name: str) -> None:
+        """Raise QueryError when a classifier of that name would write into columns that are not its own."""
+        with self._reading() as connection:
+            classifiers.check_columns(connection, name)
+
+    def put_classifier(self, record: ClassifierRecord) -> None:
+        """Keep a classifier, in the place of one of that name."""
+        with self._database.transaction() as connection:
+            classifiers.put_classifier(connection, record)
+
+    def drop_classifier(self, name: str) -> tuple[str, ...]:
+        """Forget a classifier; returns the columns that it filled, which stay. Raises QueryError when there is none of that name."""
+        with self._database.transaction() as connection:
+            return classifiers.drop_classifier(connection, name)
+
+    def fill(self, record: ClassifierRecord, rows: Spool, everywhere: bool) -> None:
+        """Set the columns of a classifier: rows hold the id of an item, a label and a confidence; see `classifiers.py`."""
+        with self._database.transaction() as connection:
+            classifiers.fill(connection, record, rows.reader(), everywhere)

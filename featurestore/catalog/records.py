@@ -1,9 +1,11 @@
 """What the catalog says and is told: plain rows."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
@@ -66,6 +68,39 @@ class IndexRecord:
                 "called after it: the catalog was changed by hand; drop the index by featurestore verify STORE --repair"
             )
         return cls(encoder, generation, file, vectors, rows, bytes, sha256, json.loads(card))
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierRecord:
+    """A linear classifier of the vectors of one encoder."""
+
+    name: str
+    encoder: str  # fingerprint
+    method: str
+    card: dict[str, Any]  # classes, temperature, measured figures
+    weights: bytes  # little-endian float32, C order, (D + 1, C)
+    whole: bool = True  # they are what their checksum says; else the card is empty
+    trained_at: datetime | None = None
+    applied_at: datetime | None = None  # when its columns were last filled
+
+    @classmethod
+    def read(
+        cls, name: str, encoder: str, method: str, card: str, weights: bytes, sha256: str,
+        trained_at: datetime | None, applied_at: datetime | None,
+    ) -> "ClassifierRecord":  # fmt: skip
+        """Take a row of the table."""
+        whole = hashlib.sha256(card.encode() + weights).hexdigest() == sha256
+        return cls(name, encoder, method, json.loads(card) if whole else {}, weights, whole, trained_at, applied_at)
+
+    @property
+    def columns(self) -> tuple[str, str]:
+        """The columns of items that it fills."""
+        return self.columns_of(self.name)
+
+    @staticmethod
+    def columns_of(name: str) -> tuple[str, str]:
+        """The columns of items that a classifier of that name fills: with the class, and with how sure it is."""
+        return name, f"{name}_confidence"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The tables, and the numbered steps from older ones to them."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 CHECKSUMS_SINCE = 2  # the version that has them
-TABLES = ("meta", "all_items", "encoders", "vectors", "blocks", "failures", "indexes")
+TABLES = ("meta", "all_items", "encoders", "vectors", "blocks", "failures", "indexes", "classifiers")
 OWN = ("id", "path", "label", "split", "width", "height", "bytes", "mtime_ns", "sha256", "added_at", "removed_at")
 # columns of all_items; any other one is the user's
 
@@ -39,6 +39,15 @@ CREATE TABLE indexes (
     card TEXT,            -- JSON: kind, settings, measured recall
     built_at TIMESTAMP
 );
+CREATE TABLE classifiers (
+    name TEXT,            -- also of the column that it fills
+    encoder TEXT, method TEXT,
+    card TEXT,            -- JSON: classes, temperature, measured figures
+    weights BLOB,         -- little-endian float32, C order, (D + 1, C): what the vector is multiplied by, then what is added
+    sha256 TEXT,          -- of the card and the weights
+    trained_at TIMESTAMP,
+    applied_at TIMESTAMP  -- when its columns were last filled; NULL: they are not its own
+);
 INSERT INTO meta VALUES ({SCHEMA_VERSION}, 1);
 """
 
@@ -55,5 +64,11 @@ MIGRATIONS = {
         encoder TEXT, generation BIGINT, file TEXT, vectors TEXT, rows BIGINT, bytes BIGINT, sha256 TEXT, card TEXT, built_at TIMESTAMP
     );
     UPDATE meta SET schema_version = 3;
+    """,
+    3: """
+    CREATE TABLE classifiers (
+        name TEXT, encoder TEXT, method TEXT, card TEXT, weights BLOB, sha256 TEXT, trained_at TIMESTAMP, applied_at TIMESTAMP
+    );
+    UPDATE meta SET schema_version = 4;
     """,
 }

@@ -19,6 +19,7 @@ ESSENTIAL = {
     "blocks": ("encoder", "first", "rows", "sha256"),
     "failures": ("path", "reason"),
     "indexes": ("encoder", "generation", "file", "vectors", "rows", "bytes", "sha256", "card"),
+    "classifiers": ("name", "encoder", "method", "card", "weights", "sha256"),
 }  # a row without these is lost
 DERIVED = ("indexes",)  # no loss: what is missing is made anew from the vectors
 
@@ -26,6 +27,8 @@ DERIVED = ("indexes",)  # no loss: what is missing is made anew from the vectors
 USABLE_INDEX = """EXISTS (SELECT 1 FROM encoders e WHERE e.fingerprint = x.encoder AND e.file = x.vectors AND x.rows BETWEEN 1 AND e.rows)
     AND coalesce(regexp_full_match(x.file, x.encoder[:16] || '-[0-9]+[.]faiss') AND json_valid(x.card), false)
     AND NOT EXISTS (SELECT 1 FROM indexes o WHERE o.encoder = x.encoder AND o.rowid <> x.rowid)"""
+USABLE_CLASSIFIER = """coalesce(sha256(encode(c.card) || c.weights) = c.sha256, false)
+    AND NOT EXISTS (SELECT 1 FROM classifiers o WHERE lower(o.name) = lower(c.name) AND o.rowid < c.rowid)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,11 @@ RULES = (
         "indexes are of no encoder, of another vector file, or of more rows than that has; they are dropped, until the next optimize",
         f"SELECT count(*) FROM indexes x WHERE NOT ({USABLE_INDEX})",
         f"DELETE FROM indexes x WHERE NOT ({USABLE_INDEX})",
+    ),
+    Rule(
+        "classifiers are not what their checksum says, or have the name of another; they are dropped, train them again",
+        f"SELECT count(*) FROM classifiers c WHERE NOT ({USABLE_CLASSIFIER})",
+        f"DELETE FROM classifiers c WHERE NOT ({USABLE_CLASSIFIER})",
     ),
 )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from featurestore.cli import annotating, keeping, searching, using
+from featurestore.cli import annotating, classifying, comparing, keeping, measuring, reporting, searching, using
 from featurestore.errors import ConfigError, FeatureStoreError, Interrupted
 from featurestore.version import __version__
 
@@ -55,8 +55,9 @@ def cli() -> None:
 
 
 for command in (
-    using.index, searching.search, using.knn, using.neighbours, using.info, using.failures, using.sql, using.attention,
-    annotating.label, annotating.annotate,
+    using.index, searching.search, using.neighbours, using.info, using.failures, using.sql, using.attention,
+    measuring.knn, measuring.linear, measuring.lowshot, measuring.retrieval, comparing.compare, reporting.report,
+    classifying.classify, annotating.label, annotating.annotate,
     keeping.delete, keeping.optimize, keeping.verify, keeping.export_vectors, keeping.import_vectors,
 ):  # fmt: skip
     cli.add_command(command)

@@ -72,36 +72,6 @@ def index(
 
 @click.command()
 @click.argument("store", type=PATH)
-@click.option(
-    "--k",
-    "ks",
-    type=int,
-    multiple=True,
-    default=(20,),
-    show_default=True,
-    help="Number of neighbours that vote; may be repeated.",
-)
-@click.option("--temperature", default=0.07, show_default=True, help="T in the weight exp(score / T) of a vote.")
-@encoder_option
-@json_option
-def knn(store: Path, ks: tuple[int, ...], temperature: float, encoder: str | None, as_json: bool) -> None:
-    """Measure how well nearest neighbours in STORE share a label (test against train, else leave-one-out)."""
-    report = FeatureStore.open(store).knn(ks, temperature, encoder)
-    if as_json:
-        print_json(report.to_json())
-        return
-    click.echo(
-        f"k-NN  {report.split}, {report.n_train} train, {report.n_test} test, T = {report.temperature:g}, encoder {report.encoder[:16]}"
-    )
-    click.echo(columns([(r.k, r.top1, r.top5) for r in report.results], ("k", "top-1", "top-5")))
-    click.echo()
-    click.echo(
-        columns([(c.label, c.n, c.recall, c.precision) for c in report.classes], ("label", "n", "recall", "precision"))
-    )
-
-
-@click.command()
-@click.argument("store", type=PATH)
 @click.option("-k", default=20, show_default=True, help="How many neighbours of each item.")
 @click.option("--out", type=PATH, required=True, metavar="FILE.parquet", help="Where to write them.")
 @click.option("--exact", is_flag=True, help="Compare all with all, also when there is an index.")
@@ -147,6 +117,19 @@ def info(store: Path, as_json: bool) -> None:
         )
         if e["index"] is not None:
             _tell_index(e["index"])
+    for c in found["classifiers"]:
+        _tell_classifier(c)
+
+
+def _tell_classifier(classifier: dict[str, Any]) -> None:
+    if classifier["damaged"]:
+        click.echo(f"classifier {classifier['name']}  damaged: train it again")
+        return
+    applied = f"applied {classifier['applied_at']:%Y-%m-%d %H:%M}" if classifier["applied_at"] else "not applied"
+    click.echo(
+        f"classifier {classifier['name']}  {len(classifier['classes'])} classes, {classifier['method']} of {classifier['n_train']} images, encoder "
+        f"{classifier['encoder'][:16]}, cross-validated top-1 {classifier['top1']:.4f}, {applied}"
+    )
 
 
 def _tell_index(index: dict[str, Any]) -> None:

@@ -11,25 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.errors import EvaluationError
+from featurestore.evaluation.inputs import check_finite
+from featurestore.evaluation.intervals import bootstrap
+
+TOP = 5
+BLOCK = 4_096  # rows whose votes are counted together
 
 
 @dataclass(frozen=True, slots=True)
 class KnnResult:
-    """Accuracy at one k: fractions in [0, 1]."""
+    """Accuracy at one k and T: fractions in [0, 1]."""
 
     k: int
+    temperature: float
     top1: float
+    top1_ci95: tuple[float, float]
     top5: float
-
-
-@dataclass(frozen=True, slots=True)
-class ClassFigures:
-    """How one class fares, at the first k asked for. A precision of nothing predicted is None."""
-
-    label: str
-    n: int  # queries of this class
-    recall: float | None
-    precision: float | None
 
 
 def votes(
@@ -46,8 +43,27 @@ def votes(
 
 
 def predict(vote: NDArray[np.float64], top: int = 1) -> NDArray[np.intp]:
-    """The `top` classes with most votes, best first: (N, top). Of equal votes the class that comes first wins."""
-    return np.argsort(-vote, axis=1, kind="stable")[:, :top]
+    """The `top` classes with most votes, best first: (N, top), -1 where no class is left that got any.
+
+    Of equal votes the class that comes first wins.
+    """
+    left = vote.copy()
+    every = np.arange(len(vote))
+    ranked = np.empty((len(vote), top), np.intp)
+    for place in range(top):
+        best = left.argmax(axis=1)
+        ranked[:, place] = np.where(left[every, best] > 0, best, -1)
+        left[every, best] = 0
+    return ranked
+
+
+def rank(
+    scores: NDArray[np.floating], labels: NDArray[np.integer], classes: int, temperature: float, top: int = TOP
+) -> NDArray[np.intp]:
+    """Let all K neighbours vote: the classes named, best first, (N, top), as `predict` gives them; arguments as of `votes`."""
+    parts = [slice(start, start + BLOCK) for start in range(0, len(scores), BLOCK)]
+    ranked = [predict(votes(scores[part], labels[part], classes, temperature), top) for part in parts]
+    return np.concatenate([np.empty((0, top), np.intp), *ranked])
 
 
 def evaluate(
@@ -57,39 +73,27 @@ def evaluate(
     names: Sequence[str],
     ks: Sequence[int],
     temperature: float,
-) -> tuple[list[KnnResult], list[ClassFigures]]:
-    """Compute top-1 and top-5 for each k, and recall and precision of each class at the first k.
+    seed: int = 0,
+) -> tuple[list[KnnResult], NDArray[np.intp]]:
+    """Compute top-1, its 95 % interval and top-5 for each k; and what each query is taken for at the first k, (N,).
 
     scores, neighbour_labels: (N, K), nearest first; labels: (N,), the truth. Labels index `names`. A class without a vote is
-    never among the top five. Raises EvaluationError when a k is not in [1, K] or the temperature not positive.
+    never among the top five. Raises EvaluationError when a k is not in [1, K], the temperature not positive, or a score NaN.
     """
     most = scores.shape[1]
     if not ks or min(ks) < 1 or max(ks) > most:
         raise EvaluationError(
-            f"k = {', '.join(map(str, ks))}: expected between 1 and {most}, the number of labelled vectors to compare with"
+            f"k = {', '.join(map(str, ks)) or 'none'}: expected between 1 and {most}, the number of labelled vectors to compare with"
         )
     if not temperature > 0:
         raise EvaluationError(f"temperature {temperature}: expected more than 0, such as 0.07")
-    results = []
+    check_finite(scores)
+    results, predicted = [], None
     for k in ks:
-        vote = votes(scores[:, :k], neighbour_labels[:, :k], len(names), temperature)
-        ranked = predict(vote, top=5)
-        voted = np.take_along_axis(vote, ranked, axis=1) > 0
-        hits = (ranked == labels[:, None]) & voted
-        results.append(KnnResult(k, float(hits[:, 0].mean()), float(hits.any(axis=1).mean())))
-        if k == ks[0]:
-            figures = class_figures(ranked[:, 0], labels, names)
-    return results, figures
-
-
-def class_figures(
-    predicted: NDArray[np.integer], labels: NDArray[np.integer], names: Sequence[str]
-) -> list[ClassFigures]:
-    """Recall and precision of each class that occurs among `labels`; predicted, labels: (N,)."""
-    right = np.bincount(labels[predicted == labels], minlength=len(names))
-    n, said = np.bincount(labels, minlength=len(names)), np.bincount(predicted, minlength=len(names))
-    return [
-        ClassFigures(name, int(n[i]), float(right[i] / n[i]), float(right[i] / said[i]) if said[i] else None)
-        for i, name in enumerate(names)
-        if n[i]
-    ]
+        ranked = rank(scores[:, :k], neighbour_labels[:, :k], len(names), temperature)
+        predicted = ranked[:, 0] if predicted is None else predicted
+        hits = ranked == labels[:, None]
+        interval = bootstrap(hits[:, 0], seed)
+        results.append(KnnResult(k, temperature, float(hits[:, 0].mean()), interval, float(hits.any(axis=1).mean())))
+    assert predicted is not None
+    return results, predicted

@@ -59,7 +59,7 @@ def test_a_log_that_a_crash_left_is_read(store_path: Path) -> None:
 def test_a_newer_schema_is_refused_in_words(store_path: Path) -> None:
     with duckdb.connect(str(store_path / "catalog.duckdb")) as opened:
         opened.execute("UPDATE meta SET schema_version = 99")
-    with pytest.raises(StoreError, match="has schema 99, this featurestore knows up to 3; upgrade featurestore"):
+    with pytest.raises(StoreError, match="has schema 99, this featurestore knows up to 4; upgrade featurestore"):
         FeatureStore.open(store_path)
 
 

@@ -190,28 +190,7 @@ def test_a_batch_with_bad_queries_is_not_answered(run: Run, store_path: Path, co
     assert f"{file}, line 4: query '{colours}': expected an image file; not a file but a folder" in err
 
 
-# -- knn, info, failures, sql, label
-
-
-def test_knn(run: Run, store_path: Path) -> None:
-    status, out, err = run("knn", store_path, "--k", "1", "--k", "5")
-    assert (status, err) == (0, "")
-    lines = out.splitlines()
-    assert lines[0].startswith("k-NN  leave-one-out, 6 train, 6 test, T = 0.07, encoder ")
-    assert lines[1].split() == ["k", "top-1", "top-5"]
-    assert [line.split()[0] for line in lines[2:4]] == ["1", "5"]
-    assert [line.split()[0] for line in lines[6:]] == ["mixed", "plain", "primary"]
-
-
-def test_knn_json(run: Run, store_path: Path) -> None:
-    found = answer(run, "knn", store_path, "--k", "2", "--temperature", "0.5")
-    assert {k: found[k] for k in ("protocol", "split", "temperature", "n_train", "n_test")} == {
-        "protocol": "knn", "split": "leave-one-out", "temperature": 0.5, "n_train": 6, "n_test": 6,
-    }  # fmt: skip
-    assert len(found["encoder"]) == 64
-    assert [set(r) for r in found["results"]] == [{"k", "top1", "top5"}]
-    assert [set(c) for c in found["classes"]] == [{"label", "n", "recall", "precision"}] * 3
-    assert 0 <= found["results"][0]["top1"] <= found["results"][0]["top5"] <= 1
+# -- info, failures, sql, label
 
 
 def test_info(run: Run, store_path: Path) -> None:
@@ -291,9 +270,6 @@ def test_named_errors_are_one_line_and_status_1(run: Run, store_path: Path, tmp_
         ("search", store_path, red, "--unique", "0"),
         ("search", store_path, "--batch", tmp_path / "absent.txt"),
         ("search", store_path, "--batch", red),
-        ("knn", store_path, "--k", "0"),
-        ("knn", store_path, "--k", "99"),
-        ("knn", store_path, "--temperature", "0"),
         ("sql", store_path, "DROP TABLE all_items"),
         ("sql", store_path, "SELECT *\nFROM\nnothing"),
         ("label", store_path, tmp_path / "absent.csv"),

@@ -63,7 +63,11 @@ def test_a_life_with_a_kill_in_every_step_ends_as_one_without(
     assert any(name.startswith("index ") for name in expected)
     assert at_work >= len(STEPS) // 2
     theirs = {name: facts[1:] for name, facts in look(life.root / "other.store").items()}
-    ours = {name: facts[1:] for name, facts in look(life.store).items() if not name.startswith(("failed", "index")) and facts[5]}
+    ours = {
+        name: facts[1:]
+        for name, facts in look(life.store).items()
+        if not name.startswith(("failed", "index")) and facts[5]
+    }
     assert theirs == ours
 
 

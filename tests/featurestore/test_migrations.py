@@ -27,7 +27,10 @@ def version(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def old(version: int, tmp_path: Path) -> Path:
-    """Six colours of which red has changed, white has vanished and one file was broken; two encoders. In schema 2 the first was optimized."""
+    """Six colours of which red has changed, white has vanished and one file was broken; two encoders.
+
+    From schema 2 on the first was optimized; in schema 3 that made an index, and the items have a column shelf.
+    """
     return unpack(version, tmp_path / "my.store")
 
 
@@ -52,12 +55,23 @@ def test_an_old_store_keeps_all_it_said(version: int, old: Path) -> None:
             assert connection.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall() == rows
     found = store.info()
     assert (found["items"], found["removed"], found["failures"]) == (5, 1, 1)
-    assert [(record["vectors"], record["rows"]) for record in found["encoders"]] == [(5, {1: 7, 2: 6}[version]), (5, 5)]
+    assert [(record["vectors"], record["rows"]) for record in found["encoders"]] == [
+        (5, {1: 7, 2: 6, 3: 6}[version]),
+        (5, 5),
+    ]
     assert not FeatureStore.verify(old).findings
     [name, _] = [record["name"] for record in found["encoders"]]
     hits = store.search(4, k=3, encoder=name)  # yellow, whose cosine with cyan is 0.5, with blue 0
     assert [Path(path).name for path in hits.paths[2:]] == ["cyan.png"]
     assert hits.scores[2] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_its_index_and_the_columns_of_users_are_kept(tmp_path: Path) -> None:
+    store = FeatureStore.open(unpack(3, tmp_path / "my.store"))
+    assert [record["index"] and record["index"]["vectors"] for record in store.info()["encoders"]] == [6, None]
+    shelves = store.sql("SELECT label, shelf FROM items WHERE shelf IS NOT NULL ORDER BY shelf").to_pylist()
+    assert shelves == [{"label": "green", "shelf": 1}, {"label": "yellow", "shelf": 3}]
+    assert store.info()["classifiers"] == []
 
 
 def test_its_vectors_are_under_checksums_from_then_on(old: Path) -> None:
@@ -84,7 +98,8 @@ def test_every_migration_leads_to_the_present_tables(old: Path, tmp_path: Path) 
     FeatureStore.open(old)
     with duckdb.connect(str(tmp_path / "new.duckdb")) as connection:
         connection.execute(SCHEMA)
-    assert columns(old / "catalog.duckdb") == columns(tmp_path / "new.duckdb")
+    of_users = {column for column in columns(old / "catalog.duckdb") if column[1] == "shelf"}
+    assert columns(old / "catalog.duckdb") - of_users == columns(tmp_path / "new.duckdb")
 
 
 def test_a_migration_that_cannot_be_done_leaves_the_store_as_it_was(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +128,7 @@ def test_vectors_that_are_missing_do_not_keep_an_old_store_closed(version: int, 
 
 
 def test_an_encoder_without_a_single_vector_is_taken_along(version: int, old: Path) -> None:
-    file = {1: "", 2: ", repeat('a', 16) || '.f16'"}[version]
+    file = ", repeat('a', 16) || '.f16'" if version > 1 else ""
     with duckdb.connect(str(old / "catalog.duckdb")) as connection:
         connection.execute(
             f"INSERT INTO encoders SELECT repeat('a', 64), 'empty', 12, 0, card, added_at{file} FROM encoders LIMIT 1"
@@ -137,5 +152,5 @@ def test_a_newer_store_is_refused_in_words(old: Path) -> None:
     FeatureStore.open(old)
     with duckdb.connect(str(old / "catalog.duckdb")) as connection:
         connection.execute("UPDATE meta SET schema_version = 99")
-    with pytest.raises(StoreError, match="has schema 99, this featurestore knows up to 3; upgrade featurestore"):
+    with pytest.raises(StoreError, match="has schema 99, this featurestore knows up to 4; upgrade featurestore"):
         FeatureStore.open(old)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from featurestore import FeatureStore
-from featurestore.errors import DiskError, EvaluationError, ImageError, QueryError, StoreCorrupt
+from featurestore.errors import DiskError, ImageError, QueryError, StoreCorrupt
 from featurestore.sheet import COLUMNS, GAP, TEXT, TILE
 from tests.featurestore.fakes import COLOURS, paint, unit
+from tests.featurestore.labelled import labelled_store
 
 CYAN, YELLOW, WHITE, BLUE, GREEN, RED = range(1, 7)  # ids of the shared store
 HALF, THIRD, TWO_THIRDS = math.sqrt(1 / 2), math.sqrt(1 / 3), math.sqrt(2 / 3)
@@ -202,123 +202,6 @@ def test_a_contact_sheet_without_hits_or_files_is_drawn(tmp_path: Path, encoder:
 def test_a_sheet_that_cannot_be_written_is_named(shared: FeatureStore, tmp_path: Path, name: str) -> None:
     with pytest.raises(DiskError, match=r"hits.*could not be written.*expected a name such as hits\.png"):
         shared.search(RED).sheet(tmp_path / name)
-
-
-# -- k-NN
-
-
-def labelled_store(folder: Path, encoder: Path, entries: list[tuple[str, tuple[int, int, int]]]) -> FeatureStore:
-    for place, (where, colour) in enumerate(entries):
-        paint(folder / "source" / where / f"{place:03}.png", colour)
-    store = FeatureStore.open(folder / "my.store", encoder)
-    store.index(folder / "source", labels="folders")
-    return store
-
-
-def random_entries(splits: bool) -> list[tuple[str, tuple[int, int, int]]]:
-    """Forty pictures of three classes that overlap; every fourth is a copy of another."""
-    rng = np.random.default_rng(5)
-    centres = np.array([(200, 60, 60), (60, 200, 60), (140, 140, 60)])
-    entries: list[tuple[str, tuple[int, int, int]]] = []
-    for place in range(40):
-        c = int(rng.integers(3))
-        r, g, b = (int(v) for v in np.clip(centres[c] + rng.integers(-60, 61, 3), 1, 255))
-        colour = entries[place // 2][1] if place % 4 == 3 else (r, g, b)
-        entries.append((f"{'test' if place % 3 == 0 else 'train'}/class{c}" if splits else f"class{c}", colour))
-    return entries
-
-
-def naive_knn(
-    x: NDArray[np.float32], y: list[str], split: list[str | None], k: int, temperature: float
-) -> tuple[float, float]:
-    """Top-1 and top-5 by loops; without splits each leaves itself out."""
-    leave_one_out = not any(split)
-    everything = list(range(len(x)))
-    test = everything if leave_one_out else [i for i in everything if split[i] == "test"]
-    train = everything if leave_one_out else [i for i in everything if split[i] == "train"]
-    scores = x @ x.T
-    classes = sorted(set(y))
-    top1 = top5 = 0
-    for i in test:
-        nearest = sorted((j for j in train if not (leave_one_out and i == j)), key=lambda j: (-scores[i, j], j))[:k]
-        votes = dict.fromkeys(classes, 0.0)
-        for j in nearest:
-            votes[y[j]] += math.exp(scores[i, j] / temperature)
-        ranked = [c for c in sorted(classes, key=lambda c: -votes[c]) if votes[c] > 0]
-        top1 += ranked[0] == y[i]
-        top5 += y[i] in ranked[:5]
-    return top1 / len(test), top5 / len(test)
-
-
-@pytest.mark.parametrize("splits", [True, False])
-def test_knn_equals_the_naive_loop(
-    tmp_path: Path, encoder: Path, splits: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = labelled_store(tmp_path, encoder, random_entries(splits))
-    ids, x, y = store.features()
-    of = {row["id"]: row["split"] for row in store.sql("SELECT id, split FROM items").to_pylist()}
-    split = [of[i] for i in ids.tolist()]
-    for block in (15, 65_536):
-        monkeypatch.setattr("featurestore.index.exact.BLOCK", block)
-        report = store.knn(k=(1, 2, 5, 20), temperature=0.07)
-        assert report.split == ("train->test" if splits else "leave-one-out")
-        assert (report.n_train, report.n_test) == ((26, 14) if splits else (40, 40))
-        for result in report.results:
-            expected = naive_knn(x, y.tolist(), split, result.k, 0.07)
-            assert (result.top1, result.top5) == pytest.approx(expected)
-        assert 0.3 < report.results[0].top1 < 1  # the case is neither hopeless nor trivial
-    assert sum(c.n for c in report.classes) == report.n_test
-
-
-def test_leave_one_out_leaves_out_itself_and_not_its_copy(tmp_path: Path, encoder: Path) -> None:
-    store = labelled_store(tmp_path, encoder, [("a", (250, 5, 5)), ("b", (250, 5, 5)), ("a", (5, 250, 5)), ("a", (5, 250, 5)), ("a", (5, 250, 5))])  # fmt: skip
-    report = store.knn(k=1)
-    assert report.results[0].top1 == pytest.approx(3 / 5)  # the first two take each other's label
-    assert report.to_json()["results"][0]["k"] == 1
-
-
-def test_knn_by_hand(tmp_path: Path, encoder: Path) -> None:
-    entries = [("train/warm", (255, 0, 0)), ("train/warm", (255, 30, 0)), ("train/cold", (0, 0, 255)),
-               ("test/warm", (255, 60, 0)), ("test/cold", (0, 60, 255)), ("test/cold", (255, 0, 40))]  # fmt: skip
-    report = labelled_store(tmp_path, encoder, entries).knn(k=1)
-    assert report.results[0].top1 == pytest.approx(2 / 3)
-    assert {c.label: (c.n, c.recall, c.precision) for c in report.classes} == {
-        "cold": (2, 0.5, 1.0),
-        "warm": (1, 1.0, 0.5),
-    }
-    assert report.to_json().keys() == {
-        "protocol",
-        "encoder",
-        "split",
-        "temperature",
-        "n_train",
-        "n_test",
-        "results",
-        "classes",
-    }
-
-
-def test_unlabelled_items_do_not_count(store: FeatureStore, tmp_path: Path, colours: Path) -> None:
-    (tmp_path / "labels.csv").write_text(f"path,label\n{colours}/plain/white.png,\n")
-    store.label(tmp_path / "labels.csv")
-    assert store.knn(k=4).n_train == 5
-
-
-def test_knn_without_labels_is_refused(tmp_path: Path, encoder: Path) -> None:
-    store = labelled_store(tmp_path, encoder, [(".", (1, 2, 3)), (".", (3, 2, 1))])
-    with pytest.raises(EvaluationError, match="k-NN needs labels, the store has none"):
-        store.knn(k=1)
-
-
-@pytest.mark.parametrize(("k", "reason"), [(6, "k = 6 is more than the 5"), ((1, 9), "k = 9 is more than the 5"), (0, "at least 1"), (-1, "at least 1"), ((), "at least 1")])  # fmt: skip
-def test_a_k_that_cannot_be_is_refused(shared: FeatureStore, k: Any, reason: str) -> None:
-    with pytest.raises(EvaluationError, match=reason):
-        shared.knn(k=k)
-
-
-def test_a_temperature_that_cannot_be_is_refused(shared: FeatureStore) -> None:
-    with pytest.raises(EvaluationError, match="expected more than 0"):
-        shared.knn(k=1, temperature=0)
 
 
 # -- reading

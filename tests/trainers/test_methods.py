@@ -170,6 +170,14 @@ def test_rankme_counts_dimensions() -> None:
     assert monitor.rankme(torch.outer(torch.randn(50), torch.randn(8))) == pytest.approx(1, rel=1e-3)
 
 
+def test_rankme_of_a_tensor_is_that_of_its_rows() -> None:
+    z = torch.randn(60, 16, requires_grad=True)
+    singular = torch.linalg.svdvals(z.detach().double())
+    shares = (singular / singular.sum() + 1e-7).tolist()
+    assert monitor.rankme(z) == pytest.approx(math.exp(-sum(p * math.log(p) for p in shares)), rel=1e-5)
+    assert monitor.rankme(z.bfloat16()) == pytest.approx(monitor.rankme(z), rel=1e-2)
+
+
 HEALTHY = {"feature_std": 1.0, "rankme": 20.0, "loss": 3.0, "epoch": 9}
 
 

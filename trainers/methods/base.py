@@ -75,6 +75,11 @@ class Method(nn.Module, ABC):
         return None
 
     @property
+    def first_projection(self) -> nn.Module | None:
+        """The first layer of the projection on `export_backbone`, where the method has one that a classifier can stand on."""
+        return None
+
+    @property
     @abstractmethod
     def export_backbone(self) -> nn.Module:
         """The network that becomes the encoder."""

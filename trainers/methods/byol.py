@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,10 @@ class BYOL(Method):
     @property
     def backbones(self) -> list[nn.Module]:
         return [network.get_submodule("0") for network in (self.online, self.teacher)]
+
+    @property
+    def first_projection(self) -> nn.Module:
+        return nn.Sequential(*islice(self.online.get_submodule("1").children(), 3))
 
     @property
     def export_backbone(self) -> nn.Module:

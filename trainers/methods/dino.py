@@ -112,5 +112,9 @@ class DINO(Method):
         return [self.student.backbone, self.teacher.backbone]
 
     @property
+    def first_projection(self) -> nn.Module:
+        return self.teacher.head.layers[:2]
+
+    @property
     def export_backbone(self) -> nn.Module:
         return self.teacher.backbone

@@ -64,5 +64,9 @@ class LeJEPA(Method):
         return Step(loss, z[0].detach(), logs)
 
     @property
+    def first_projection(self) -> nn.Module:
+        return self.projection[:3]
+
+    @property
     def export_backbone(self) -> nn.Module:
         return self.backbone

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import torch
@@ -77,6 +78,14 @@ class MoCo(Method):
     @property
     def backbones(self) -> list[nn.Module]:
         return [network.get_submodule("0") for network in (self.online, self.teacher)]
+
+    @property
+    def first_projection(self) -> nn.Module | None:
+        return (
+            None
+            if self.settings.head == "linear"
+            else nn.Sequential(*islice(self.online.get_submodule("1").children(), 2))
+        )
 
     @property
     def export_backbone(self) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -62,6 +63,10 @@ class MoCoV3(Method):
     @property
     def backbones(self) -> list[nn.Module]:
         return [network.get_submodule("0") for network in (self.online, self.teacher)]
+
+    @property
+    def first_projection(self) -> nn.Module:
+        return nn.Sequential(*islice(self.online.get_submodule("1").children(), 3))
 
     @property
     def export_backbone(self) -> nn.Module:

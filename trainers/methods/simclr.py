@@ -46,6 +46,5 @@ class SimCLR(Method):
         return self.backbone
 
     @property
-    def finetune_backbone(self) -> nn.Module:
-        """What v2 fine-tunes from: the backbone with the first layer of its projection (v2, section 2.2)."""
-        return nn.Sequential(self.backbone, *self.projection[:3])
+    def first_projection(self) -> nn.Module:
+        return self.projection[:3]

@@ -1,4 +1,4 @@
-"""Figures as functions of arrays, against loops that are too plain to be wrong."""
+"""k-NN figures of arrays, against loops that are too plain to be wrong, the published script, and scikit-learn."""
 
 import math
 from itertools import product
@@ -6,9 +6,11 @@ from itertools import product
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.neighbors import KNeighborsClassifier
 
 from featurestore.errors import EvaluationError
-from featurestore.evaluation import knn, lowshot
+from featurestore.evaluation import knn
+from featurestore.evaluation.intervals import bootstrap
 
 
 def naive_ranking(scores: list[float], labels: list[int], classes: int, temperature: float) -> list[int]:
@@ -31,22 +33,15 @@ def test_knn_equals_the_naive_loop(n: int, k: int, classes: int, temperature: fl
     scores, neighbours, truth = drawn(n, k, classes)
     names = [f"class {c}" for c in range(classes)]
     ks = sorted({1, (k + 1) // 2, k})
-    results, figures = knn.evaluate(scores, neighbours, truth, names, ks, temperature)
+    results, predicted = knn.evaluate(scores, neighbours, truth, names, ks, temperature)
     for result, asked in zip(results, ks, strict=True):
         ranked = [naive_ranking(s[:asked], lab[:asked], classes, temperature) for s, lab in zip(scores.tolist(), neighbours.tolist(), strict=True)]  # fmt: skip
         top1 = sum(r[0] == t for r, t in zip(ranked, truth, strict=True)) / n
         top5 = sum(t in r for r, t in zip(ranked, truth, strict=True)) / n
-        assert result.k == asked
+        assert (result.k, result.temperature) == (asked, temperature)
         assert (result.top1, result.top5) == pytest.approx((top1, top5))
         if asked == ks[0]:
-            said = [r[0] for r in ranked]
-    for figure in figures:
-        own = names.index(figure.label)
-        right = sum(s == t == own for s, t in zip(said, truth, strict=True))
-        assert figure.n == list(truth).count(own)
-        assert figure.recall == pytest.approx(right / figure.n)
-        assert figure.precision == (pytest.approx(right / said.count(own)) if own in said else None)
-    assert [f.label for f in figures] == [names[c] for c in sorted(set(truth.tolist()))]
+            assert predicted.tolist() == [r[0] for r in ranked]
 
 
 def test_a_near_neighbour_outvotes_two_far_ones() -> None:
@@ -62,7 +57,7 @@ def test_votes_are_the_weights_up_to_one_factor_a_row() -> None:
 
 def test_of_equal_votes_the_class_that_comes_first_wins() -> None:
     scores = np.array([[0.5, 0.5, 0.5, 0.5]])
-    assert knn.predict(knn.votes(scores, np.array([[3, 1, 1, 3]]), 4, 0.07), top=4).tolist() == [[1, 3, 0, 2]]
+    assert knn.predict(knn.votes(scores, np.array([[3, 1, 1, 3]]), 4, 0.07), top=4).tolist() == [[1, 3, -1, -1]]
 
 
 def test_a_small_temperature_does_not_overflow() -> None:
@@ -96,51 +91,68 @@ def test_a_temperature_that_is_not_positive_is_refused(temperature: float) -> No
         knn.evaluate(np.zeros((1, 1)), np.zeros((1, 1), int), np.zeros(1, int), ["a"], [1], temperature)
 
 
-def test_class_figures_by_hand() -> None:
-    figures = knn.class_figures(np.array([0, 0, 1, 0]), np.array([0, 1, 1, 2]), ["a", "b", "c", "d"])
-    assert figures == [
-        knn.ClassFigures("a", 1, 1.0, 1 / 3),
-        knn.ClassFigures("b", 2, 0.5, 1.0),
-        knn.ClassFigures("c", 1, 0.0, None),
-    ]
+@pytest.mark.parametrize(("k", "temperature"), [(10, 0.07), (20, 0.07), (200, 0.07), (200, 0.1)])
+def test_every_vote_is_that_of_the_published_script(k: int, temperature: float) -> None:
+    """The steps of dino/eval_knn.py: top-k, one-hot labels times exp(score / T), summed, sorted."""
+    train_x, train_y, test_x = (
+        unit_vectors(300, seed=1),
+        np.random.default_rng(2).integers(0, 7, 300),
+        unit_vectors(60, seed=3),
+    )
+    similarity = test_x @ train_x.T
+    indices = np.argsort(-similarity, axis=1)[:, :k]
+    distances = np.take_along_axis(similarity, indices, axis=1)
+    one_hot = np.eye(7)[train_y[indices]]  # (60, k, 7)
+    summed = (one_hot * np.exp(distances.astype(np.float64) / temperature)[:, :, None]).sum(axis=1)
+    published = np.argsort(-summed, axis=1)
+    assert knn.rank(distances, train_y[indices], 7, temperature, top=7)[:, :5].tolist() == ranks_with_votes(
+        published, summed
+    )
+    assert knn.predict(summed, top=1)[:, 0].tolist() == published[:, 0].tolist()
 
 
-def test_draws_take_so_many_of_each_class() -> None:
-    labels = np.array([2, 0, 0, 2, 2, 0, 5, 5])
-    for drawn_rows in lowshot.draws(labels, shots=2, tries=5):
-        assert sorted(labels[drawn_rows].tolist()) == [0, 0, 2, 2, 5, 5]
-        assert len(set(drawn_rows.tolist())) == 6
+def ranks_with_votes(ranked: NDArray[np.intp], summed: NDArray[np.float64]) -> list[list[int]]:
+    return [[int(c) if summed[i, c] > 0 else -1 for c in line[:5]] for i, line in enumerate(ranked)]
 
 
-def test_a_try_depends_on_its_number_alone() -> None:
-    labels = np.repeat([0, 1], 30)
-    several = [rows.tolist() for rows in lowshot.draws(labels, 3, tries=4, seed=10)]
-    assert [rows.tolist() for rows in lowshot.draws(labels, 3, tries=2, seed=12)] == several[2:]
-    assert len({tuple(rows) for rows in several}) == 4
+@pytest.mark.parametrize("k", [1, 10, 150])
+def test_votes_are_those_of_scikit_learn(k: int) -> None:
+    train_x, train_y, test_x = (
+        unit_vectors(300, seed=4),
+        np.random.default_rng(5).integers(0, 6, 300),
+        unit_vectors(80, seed=6),
+    )
+    theirs = KNeighborsClassifier(
+        k, weights=lambda distances: np.exp((1 - distances) / 0.07), metric="cosine", algorithm="brute"
+    ).fit(train_x, train_y)
+    distances, places = theirs.kneighbors(test_x)
+    ours = knn.rank(1 - distances, train_y[places], 6, 0.07)
+    assert ours[:, 0].tolist() == theirs.predict(test_x).tolist()
+    vote = knn.votes(1 - distances, train_y[places], 6, 0.07)
+    np.testing.assert_allclose(vote / vote.sum(axis=1, keepdims=True), theirs.predict_proba(test_x), rtol=1e-6)
 
 
-@pytest.mark.parametrize("shots", [0, 3])
-def test_more_shots_than_the_smallest_class_has_are_refused(shots: int) -> None:
-    with pytest.raises(EvaluationError, match="expected between 1 and 2, the labels of the smallest class"):
-        list(lowshot.draws(np.array([0, 0, 0, 1, 1]), shots, tries=1))
+def unit_vectors(n: int, seed: int) -> NDArray[np.float32]:
+    x = np.random.default_rng(seed).standard_normal((n, 12))
+    return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True), np.float32)
 
 
-def test_nearest_neighbour_names_what_lies_nearest() -> None:
-    train_x, train_y = np.eye(3, dtype=np.float32), np.array([0, 1, 2])
-    test_x, test_y = train_x[[0, 1, 2, 2]], np.array([0, 1, 2, 0])
-    [result] = lowshot.nearest_neighbour(train_x, train_y, test_x, test_y, shots=[1], tries=3)
-    assert result == lowshot.LowShotResult(1, "nearest-neighbour", 0.75, 0.0, 3)
+def test_many_queries_are_counted_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores, neighbours, truth = drawn(40, 20, 4)
+    whole = knn.evaluate(scores, neighbours, truth, list("abcd"), [1, 20], 0.07)
+    monkeypatch.setattr("featurestore.evaluation.knn.BLOCK", 7)
+    parts = knn.evaluate(scores, neighbours, truth, list("abcd"), [1, 20], 0.07)
+    assert parts[0] == whole[0]
+    assert parts[1].tolist() == whole[1].tolist()
 
 
-def test_mean_and_interval_are_those_of_the_tries() -> None:
-    train_x = np.array([[1, 0], [0, 1], [0, 1]], np.float32)
-    train_y = np.array([0, 0, 1])  # the second is like class 1: tries that draw it see no difference, and class 0 wins
-    test_x, test_y = np.array([[1, 0], [0, 1]], np.float32), np.array([0, 1])
-    [result] = lowshot.nearest_neighbour(train_x, train_y, test_x, test_y, shots=[1], tries=8, seed=3)
-    lucky = [0 in rows for rows in lowshot.draws(train_y, 1, 8, seed=3)]
-    scores = [1.0 if luck else 0.5 for luck in lucky]
-    assert 0 < sum(lucky) < 8
-    mean = sum(scores) / 8
-    spread = math.sqrt(sum((s - mean) ** 2 for s in scores) / 7)
-    assert result.top1_mean == pytest.approx(mean)
-    assert result.top1_ci95 == pytest.approx(1.96 * spread / math.sqrt(8))
+def test_the_interval_is_the_bootstrap_of_what_is_right() -> None:
+    scores, neighbours, truth = drawn(40, 5, 4)
+    [result], said = knn.evaluate(scores, neighbours, truth, list("abcd"), [5], 0.07, seed=3)
+    assert result.top1_ci95 == bootstrap(said == truth, seed=3)
+    assert result.top1_ci95[0] < result.top1 < result.top1_ci95[1]
+
+
+def test_a_score_that_is_no_number_is_refused() -> None:
+    with pytest.raises(EvaluationError, match="no finite numbers"):
+        knn.evaluate(np.array([[np.nan]]), np.zeros((1, 1), int), np.zeros(1, int), ["a"], [1], 0.07)

@@ -1,0 +1,106 @@
+"""Single measurements of evaluation, each for a process of its own."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore import FeatureStore
+from featurestore.evaluation import knn, retrieval
+from featurestore.labelled import Labelled
+from featurestore.measuring.knn import nearest
+
+TEMPERATURE = 0.07
+
+
+def ours(path: str, ks: Sequence[int], votes: str) -> float:
+    """Seconds of a store's k-NN figures, from opening it on; leaves what every item is taken for at each k, (number of ks, N)."""
+    began = time.perf_counter()
+    FeatureStore.open(path).knn(ks, TEMPERATURE)
+    seconds = time.perf_counter() - began
+    labelled = _labelled(path)
+    scores, codes = nearest(labelled, max(ks))
+    np.save(votes, _votes(scores, codes, ks, len(labelled.names)))
+    return seconds
+
+
+def faiss_and_vote(path: str, ks: Sequence[int], votes: str) -> float:
+    """The same of `faiss.knn` on float32 vectors that are in memory, and the vote."""
+    train_x, train_y, test_x, _ = _arrays(_labelled(path))
+    began = time.perf_counter()
+    scores, places = faiss.knn(test_x, train_x, max(ks), metric=faiss.METRIC_INNER_PRODUCT)
+    said = _votes(scores, train_y[places], ks, int(train_y.max()) + 1)
+    seconds = time.perf_counter() - began
+    np.save(votes, said)
+    return seconds
+
+
+def sklearn_cosine(path: str, ks: Sequence[int], votes: str) -> float:
+    """The same of scikit-learn with scores as its metric, one classifier for each k; vectors are in memory."""
+    return _sklearn(path, ks, votes, "cosine", lambda distances: np.exp((1 - distances) / TEMPERATURE))
+
+
+def sklearn_euclidean(path: str, ks: Sequence[int], votes: str) -> float:
+    """The same with the metric that scikit-learn is fastest at; between unit vectors it tells the score."""
+    return _sklearn(path, ks, votes, "euclidean", lambda distances: np.exp((1 - distances**2 / 2) / TEMPERATURE))
+
+
+def _sklearn(
+    path: str, ks: Sequence[int], votes: str, metric: str, weights: Callable[[NDArray[Any]], NDArray[Any]]
+) -> float:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    train_x, train_y, test_x, _ = _arrays(_labelled(path))
+    began = time.perf_counter()
+    model = KNeighborsClassifier(weights=weights, metric=metric, algorithm="brute").fit(train_x, train_y)
+    said = np.stack([model.set_params(n_neighbors=k).predict(test_x) for k in ks])
+    seconds = time.perf_counter() - began
+    np.save(votes, said)
+    return seconds
+
+
+def _labelled(path: str) -> Labelled:
+    moment = FeatureStore.open(path)._views.now()
+    return Labelled.of(moment.view(moment.encoders[0].fingerprint))
+
+
+def _arrays(
+    labelled: Labelled,
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    train, test = labelled.train, labelled.test
+    return labelled.vectors(train), labelled.codes[train], labelled.vectors(test), labelled.codes[test]
+
+
+def _votes(scores: NDArray[np.float32], codes: NDArray[np.int64], ks: Sequence[int], classes: int) -> NDArray[np.int64]:
+    return np.stack([knn.rank(scores[:, :k], codes[:, :k], classes, TEMPERATURE)[:, 0] for k in ks])
+
+
+# -- the other measures
+
+MEASURES: dict[str, Callable[[FeatureStore], Any]] = {
+    "linear, 12 values of C": lambda store: store.linear(),
+    "linear, 45 values of C": lambda store: store.linear(grid=45),
+    "lowshot": lambda store: store.lowshot(),
+    "lowshot --way 5": lambda store: store.episodes(),
+    "retrieval": lambda store: store.retrieval(),
+}
+
+
+def measured(path: str, name: str) -> float:
+    """Seconds of one of MEASURES, from opening the store on."""
+    began = time.perf_counter()
+    MEASURES[name](FeatureStore.open(path))
+    return time.perf_counter() - began
+
+
+def all_by_all(path: str) -> float:
+    """Seconds of ranking all items for each of them."""
+    labelled = _labelled(path)
+    everything = labelled.train | labelled.test
+    began = time.perf_counter()
+    x, codes = labelled.vectors(everything), labelled.codes
+    retrieval.evaluate(x, x, codes, codes, own=np.arange(len(x)))
+    return time.perf_counter() - began

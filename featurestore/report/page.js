@@ -1,0 +1,80 @@
+"use strict";
+// What follows the pointer over a map: the picture, label and name of the nearest item. The page says the rest without it.
+for (const map of document.querySelectorAll(".map")) {
+  const plane = map.querySelector("svg");
+  const tip = map.querySelector(".tip");
+  const sheet = tip.querySelector("img");
+  const words = tip.querySelector("p");
+  const columns = Number(sheet.dataset.columns);
+  const reach = 24; // pixels within which an item is near
+  const points = [...plane.querySelectorAll(".point")].map((mark, place) => {
+    const title = mark.querySelector("title");
+    const words = title.textContent;
+    title.remove(); // or the browser would show it as well
+    return { mark, place, words, x: Number(mark.dataset.x), y: Number(mark.dataset.y) };
+  });
+  let shown = null;
+
+  function hide() {
+    shown?.mark.classList.remove("shown");
+    shown = null;
+    tip.hidden = true;
+  }
+
+  function nearest(event) {
+    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(plane.getScreenCTM().inverse());
+    const scale = plane.getBoundingClientRect().width / plane.viewBox.baseVal.width;
+    const dimmed = map.dataset.chosen;
+    let best = null;
+    let least = reach / scale;
+    for (const point of points) {
+      const away = Math.hypot(point.x - at.x, point.y - at.y);
+      if (away < least && (!dimmed || point.mark.dataset.label === dimmed)) {
+        [best, least] = [point, away];
+      }
+    }
+    return best;
+  }
+
+  function show(event) {
+    const point = nearest(event);
+    if (point === null) {
+      hide();
+      return;
+    }
+    if (point !== shown) {
+      shown?.mark.classList.remove("shown");
+      point.mark.classList.add("shown");
+      shown = point;
+      sheet.style.left = `${-(point.place % columns) * 100}%`;
+      sheet.style.top = `${-Math.floor(point.place / columns) * 100}%`;
+      words.textContent = point.words;
+    }
+    tip.hidden = false;
+    const frame = map.getBoundingClientRect();
+    const x = event.clientX - frame.left;
+    const y = event.clientY - frame.top;
+    const left = x + 18 + tip.offsetWidth > frame.width ? x - 18 - tip.offsetWidth : x + 18;
+    tip.style.left = `${Math.min(Math.max(0, left), frame.width - tip.offsetWidth)}px`;
+    tip.style.top = `${Math.max(0, y - tip.offsetHeight / 2)}px`;
+  }
+
+  plane.addEventListener("pointermove", show);
+  plane.addEventListener("pointerdown", show);
+  plane.addEventListener("pointerleave", hide);
+
+  // A label of the legend, when pressed, leaves only its own items in colour.
+  for (const button of map.querySelectorAll("button")) {
+    button.disabled = false;
+    button.addEventListener("click", () => {
+      const chosen = map.dataset.chosen === button.dataset.label ? "" : button.dataset.label;
+      map.dataset.chosen = chosen;
+      for (const other of map.querySelectorAll("button")) {
+        other.setAttribute("aria-pressed", String(other.dataset.label === chosen));
+      }
+      for (const { mark } of points) {
+        mark.classList.toggle("dimmed", chosen !== "" && mark.dataset.label !== chosen);
+      }
+    });
+  }
+}

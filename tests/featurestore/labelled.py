@@ -1,0 +1,29 @@
+"""Stores whose items have labels and splits by their folders."""
+
+from pathlib import Path
+
+import numpy as np
+
+from featurestore import FeatureStore
+from tests.featurestore.fakes import paint
+
+
+def labelled_store(folder: Path, encoder: Path, entries: list[tuple[str, tuple[int, int, int]]]) -> FeatureStore:
+    for place, (where, colour) in enumerate(entries):
+        paint(folder / "source" / where / f"{place:03}.png", colour)
+    store = FeatureStore.open(folder / "my.store", encoder)
+    store.index(folder / "source", labels="folders")
+    return store
+
+
+def random_entries(splits: bool, count: int = 40) -> list[tuple[str, tuple[int, int, int]]]:
+    """Pictures of three classes that overlap, forty or another number; every fourth is a copy of another, every third is for test."""
+    rng = np.random.default_rng(5)
+    centres = np.array([(200, 60, 60), (60, 200, 60), (140, 140, 60)])
+    entries: list[tuple[str, tuple[int, int, int]]] = []
+    for place in range(count):
+        c = int(rng.integers(3))
+        r, g, b = (int(v) for v in np.clip(centres[c] + rng.integers(-60, 61, 3), 1, 255))
+        colour = entries[place // 2][1] if place % 4 == 3 else (r, g, b)
+        entries.append((f"{'test' if place % 3 == 0 else 'train'}/class{c}" if splits else f"class{c}", colour))
+    return entries

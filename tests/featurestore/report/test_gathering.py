@@ -1,0 +1,227 @@
+"""What a report is made of: figures of a store that can be told beforehand, and reasons for those that cannot be had."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featurestore import FeatureStore
+from featurestore.errors import ConfigError
+from featurestore.evaluation.labelfree import rankme, uniformity
+from featurestore.report import gather
+from featurestore.report import map as maps
+from featurestore.report.writing import Report
+from tests.featurestore.fakes import COLOURS, paint
+from tests.featurestore.report.conftest import ASKED, BASES, DRAWS, LEARNT, MISTAKES
+
+
+def test_counts_are_those_of_the_store(made: Report) -> None:
+    held = made.figures.collection
+    n = LEARNT + ASKED
+    assert (held.items, held.labelled, held.vectors, held.failures, held.removed) == (3 * n, 3 * n, 3 * n, 0, 0)
+    assert held.labels == dict.fromkeys(sorted(BASES), n)
+    assert held.splits == {"test": 3 * ASKED, "train": 3 * LEARNT}
+    assert held.sizes is not None
+    assert (held.sizes.smallest, held.sizes.largest, held.sizes.median) == ((8, 8), (96, 96), 16)
+    assert sum(held.sizes.counts) == 3 * n
+    assert len(held.mosaic) == len({item.id for item in held.mosaic}) == 3 * n  # fewer than there is room for
+
+
+def test_figures_are_those_that_the_store_gives_by_itself(labelled: FeatureStore) -> None:
+    found = labelled.report(seed=3).figures
+    assert found.knn == labelled.knn(seed=3)
+    assert found.lowshot == labelled.lowshot(shots=(1, 2, 5), fractions=(), tries=DRAWS, seed=3)
+    assert found.missing == {}
+    assert found.encoder["fingerprint"] == labelled.knn().encoder
+
+
+def test_label_free_figures_are_of_all_vectors_where_they_are_few(labelled: FeatureStore, made: Report) -> None:
+    figures = made.figures.labelfree
+    _, x, _ = labelled.features()
+    assert figures is not None
+    assert figures.n == len(x)
+    assert figures.rankme == pytest.approx(rankme(x))
+    assert figures.uniformity == pytest.approx(uniformity(x))
+
+
+def test_classes_are_shown_by_what_was_named_right_and_wrong(made: Report, drawn: Path) -> None:
+    found = made.figures.classes
+    assert found is not None
+    [best, second], [worst] = found.best, found.worst  # of three classes
+    assert (second.figures.label, second.figures.recall) == ("leaf", 0.75)
+    assert (best.figures.label, best.figures.recall, best.wrong) == ("cold", 1.0, ())
+    assert [example.said for example in best.right] == ["cold"] * 4
+    assert (worst.figures.label, worst.figures.recall, len(worst.right)) == ("warm", 0.75, 3)
+    [mistake] = worst.wrong
+    assert (mistake.item.path, mistake.said) == (str(drawn / "test/warm/1.png"), "leaf")
+    assert [n.item.label for n in mistake.neighbours] == ["leaf"] * 4
+    assert all("/train/" in n.item.path for n in mistake.neighbours)
+    scores = [n.score for n in mistake.neighbours]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_examples_agree_with_the_confusion_matrix(made: Report) -> None:
+    assert made.figures.knn is not None
+    said = {path.split("/")[1]: taken for path, taken in MISTAKES.items()}
+    assert {(truth, taken) for _, truth, taken in made.figures.knn.confusion.pairs()} == set(said.items())
+
+
+def test_without_a_test_split_an_item_is_no_neighbour_of_itself(copied: FeatureStore, tmp_path: Path) -> None:
+    ids = copied.sql("SELECT id, label FROM items").to_pylist()
+    (tmp_path / "splits.csv").write_text("id,label,split\n" + "".join(f"{i['id']},{i['label']},\n" for i in ids))
+    copied.label(tmp_path / "splits.csv")
+    found = copied.report().figures
+    assert found.knn is not None
+    assert found.classes is not None
+    assert found.knn.split == "leave-one-out"
+    examples = [e for c in (*found.classes.best, *found.classes.worst) for e in (*c.right, *c.wrong)]
+    assert examples
+    assert all(e.item.id not in {n.item.id for n in e.neighbours} for e in examples)
+
+
+def test_sheets_show_the_nearest_of_all_items(labelled: FeatureStore, made: Report) -> None:
+    assert len(made.figures.sheets) == 8
+    for sheet in made.figures.sheets:
+        hits = labelled.search(sheet.query.id, k=8)
+        assert [n.score for n in sheet.neighbours] == pytest.approx(
+            hits.scores.tolist(), abs=2e-4
+        )  # a search asks with the vector scaled anew
+        assert sheet.query.id not in {n.item.id for n in sheet.neighbours}
+
+
+def test_what_is_drawn_depends_on_the_seed_alone(labelled: FeatureStore, made: Report) -> None:
+    def drawn(report: Report) -> tuple[list[int], list[int]]:
+        assert report.figures.map is not None
+        return [sheet.query.id for sheet in report.figures.sheets], [item.id for item in report.figures.map.items]
+
+    assert drawn(labelled.report()) == drawn(made) != drawn(labelled.report(seed=2))
+
+
+def test_of_many_items_the_map_and_the_mosaic_hold_some(
+    labelled: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "MAPPED", 7)
+    monkeypatch.setattr(gather, "MOSAIC", 5)
+    found = labelled.report().figures
+    assert found.map is not None
+    assert (len(found.map.items), found.map.layout.places.shape, found.map.of) == (7, (7, 2), 30)
+    assert len(found.collection.mosaic) == 5
+
+
+def test_an_unlabelled_store_has_the_parts_that_need_no_labels(tmp_path: Path, encoder: Path, drawn: Path) -> None:
+    store = FeatureStore.open(tmp_path / "plain.store", encoder)
+    store.index(drawn)
+    found = store.report().figures
+    assert (found.knn, found.classes, found.lowshot) == (None, None, None)
+    assert list(found.missing) == ["labels"]
+    assert "featurestore label STORE FILE.csv" in found.missing["labels"]
+    assert found.labelfree is not None
+    assert found.map is not None
+    assert len(found.sheets) == 8
+
+
+def test_one_class_is_told_apart_from_nothing(tmp_path: Path, encoder: Path) -> None:
+    for number in range(3):
+        paint(tmp_path / f"source/same/{number}.png", (250, number * 50, 9))
+    store = FeatureStore.open(tmp_path / "one.store", encoder)
+    store.index(tmp_path / "source", labels="folders")
+    assert "one class" in store.report().figures.missing["labels"]
+
+
+def test_labels_that_are_numbers_are_text(copied: FeatureStore, tmp_path: Path) -> None:
+    rows = copied.sql("SELECT id, label, split FROM items").to_pylist()
+    code = {"cold": "0", "leaf": "10", "warm": "7"}
+    (tmp_path / "numbers.csv").write_text(
+        "id,label,split\n" + "".join(f"{r['id']},{code[r['label']]},{r['split']}\n" for r in rows)
+    )
+    copied.label(tmp_path / "numbers.csv")
+    assert [c.label for c in copied.report().figures.knn.classes] == ["0", "10", "7"]  # type: ignore[union-attr]
+
+
+def test_a_vector_of_nan_takes_away_only_what_it_spoils(copied: FeatureStore) -> None:
+    [file] = (copied.path / "vectors").glob("*.f16")
+    values = np.fromfile(file, "<f2")
+    values[:12] = np.nan
+    values.tofile(file)
+    found = FeatureStore.open(copied.path).report().figures
+    assert set(found.missing) == {"labels", "neighbours", "map", "labelfree"}
+    assert "no numbers" in found.missing["labels"]
+    assert found.collection.items == 30
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_the_smallest_stores_have_a_report(tmp_path: Path, encoder: Path, n: int) -> None:
+    for (name, colour), label in zip(list(COLOURS.items())[:n], ("a", "b", "a"), strict=False):
+        paint(tmp_path / f"source/{label}/{name}.png", colour)
+    store = FeatureStore.open(tmp_path / "small.store", encoder)
+    store.index(tmp_path / "source", labels="folders")
+    found = store.report()
+    for format in ("html", "md", "json"):
+        assert found.save(tmp_path / f"report.{format}").stat().st_size > 500
+
+
+def test_files_that_failed_are_counted_by_their_reason(copied: FeatureStore, tmp_path: Path, drawn: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "bad" / f"{name}.jpg").parent.mkdir(exist_ok=True)
+        (tmp_path / "bad" / f"{name}.jpg").write_text("text")
+    paint(tmp_path / "bad" / "good.png", COLOURS["red"])
+    copied.index(tmp_path / "bad", drawn)
+    held = copied.report().figures.collection
+    assert held.failures == 2
+    [(reason, n)] = held.reasons.items()
+    assert (n, "not an image" in reason) == (2, True)
+
+
+# -- the map
+
+
+def test_pca_is_the_projection_on_the_directions_of_most_variance() -> None:
+    x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32) * (1, 5, 1, 3, 1, 1)
+    layout = maps.pca(x.astype(np.float32))
+    values, directions = np.linalg.eigh(np.cov(x.astype(np.float32).astype(np.float64).T))
+    for axis in (0, 1):
+        naive = directions[:, -1 - axis]
+        naive = naive * np.sign(naive[np.abs(naive).argmax()])
+        expected = (x.astype(np.float32) - x.astype(np.float32).mean(axis=0, dtype=np.float64)) @ naive
+        np.testing.assert_allclose(layout.places[:, axis], expected, atol=1e-6)
+    assert layout.axes is not None
+    assert layout.axes[0] == f"component 1, {100 * values[-1] / values.sum():.1f} % of the variance"
+
+
+def test_equal_vectors_lie_on_one_another() -> None:
+    layout = maps.pca(np.ones((3, 4), np.float32))
+    assert np.abs(layout.places).max() < 1e-9
+
+
+@pytest.mark.slow
+def test_tsne_keeps_classes_together(labelled: FeatureStore) -> None:
+    pytest.importorskip("sklearn")
+    found = labelled.report(map="tsne").figures.map
+    assert found is not None
+    assert found.layout.method == "tsne"
+    assert "perplexity" in found.layout.settings
+    assert np.isfinite(found.layout.places).all()
+
+
+def test_maps_that_cannot_be_made_are_refused_before_anything_is_computed(
+    labelled: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(gather, "measure_knn", None)
+    with pytest.raises(ConfigError, match="umap-learn, which is not installed: pip install umap-learn"):
+        labelled.report(map="umap")
+    with pytest.raises(ConfigError, match=r"needs sklearn, .*pip install 'featurestore\[eval\]'"):
+        labelled.report(map="tsne")
+    with pytest.raises(ConfigError, match="map 'spiral': expected one of pca, tsne, umap"):
+        labelled.report(map="spiral")
+
+
+def test_without_scikit_learn_the_methods_of_our_own_are_left(
+    labelled: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    found = labelled.report().figures.lowshot
+    assert found is not None
+    assert {r.method for r in found.results} == {"nearest-mean", "knn"}

@@ -1,0 +1,100 @@
+"""The network that is fine-tuned: a backbone, from a run or with random weights, and a head that names classes."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from featurestore.errors import ConfigError, TrainingError
+from trainers import checkpoint
+from trainers.backbones import feature_dim
+from trainers.config import Config, read_toml, resolve
+from trainers.heads import mlp
+from trainers.randomness import seeded
+from trainers.run import build
+
+Head = Literal["linear", "mlp", "projection"]
+HEADS = get_args(Head)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training starts from: the network of a run, with the weights it learned or without."""
+
+    config: Config
+    weights: dict[str, Any] | None  # of the run's method; None: random ones
+    trained_on: dict[str, Any]  # count and hash of the images behind the weights
+
+    @property
+    def pretrained(self) -> bool:
+        return self.weights is not None
+
+    def from_scratch(self) -> "Start":
+        return Start(self.config, None, {"count": 0, "sha256": ""})
+
+
+def read_start(run: str | Path) -> Start:
+    """Read the configuration and the weights of a training run. Raises TrainingError when there is none, ConfigError."""
+    run = Path(run)
+    state = checkpoint.load(run / "checkpoint.pt")
+    if "method" not in state:
+        raise TrainingError(
+            f"{run}: expected the checkpoint of a training run, found another; give the folder that `featurestore train` wrote"
+        )
+    config = dataclasses.replace(resolve(read_toml(run / "config.toml")), init=None)
+    return Start(config, state["method"], {"count": state["images"], "sha256": state["sha256"]})
+
+
+class Classifier(nn.Module):
+    """Images to logits: (B, 3, H, W) to (B, C), over the backbone's vectors (B, D)."""
+
+    def __init__(self, backbone: nn.Module, projection: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.projection, self.head = backbone, projection, head
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classify(self.backbone(x))
+
+    def classify(self, vectors: Tensor) -> Tensor:
+        """Compute logits (B, C) from the backbone's vectors (B, D)."""
+        logits: Tensor = self.head(self.projection(vectors))
+        return logits
+
+    def learned(self) -> Iterator[nn.Parameter]:
+        """The parameters that a pretrained network brings."""
+        yield from self.backbone.parameters()
+        yield from self.projection.parameters()
+
+
+def build_classifier(start: Start, head: Head, classes: int, seed: int) -> Classifier:
+    """Build a classifier on what `start` says; new weights are drawn from `seed`.
+
+    "linear" standardises the vectors (He et al. 2022 (MAE), appendix A.1) and maps them to classes; "mlp" has one hidden layer with
+    BatchNorm; "projection" keeps the first layer of the method's projection (Chen et al. 2020 (SimCLR v2), section 2).
+    Raises ConfigError when the method has no projection.
+    """
+    with seeded(seed, torch.device("cpu")):
+        method = build(start.config)
+        if start.weights is not None:
+            method.load_state_dict(start.weights)
+        backbone, projection = method.export_backbone, method.first_projection
+        dim = feature_dim(backbone)
+        match head:
+            case "linear":
+                classifier = Classifier(
+                    backbone, nn.Identity(), nn.Sequential(nn.BatchNorm1d(dim, affine=False), nn.Linear(dim, classes))
+                )
+            case "mlp":
+                classifier = Classifier(backbone, nn.Identity(), mlp([dim, dim, classes]))
+            case "projection":
+                if projection is None:
+                    raise ConfigError(
+                        f"--head projection: {start.config.method} has no projection to go on from; choose --head mlp or linear"
+                    )
+                width = next(m.out_features for m in projection.modules() if isinstance(m, nn.Linear))
+                classifier = Classifier(backbone, projection, nn.Linear(width, classes))
+    return classifier.requires_grad_(True)  # also of a teacher

@@ -1,0 +1,25 @@
+"""What an image looks like while a classifier is trained: less is changed than where there are no labels."""
+
+import dataclasses
+
+from trainers.config import Config
+from trainers.views import ViewSpec
+
+CROP_MIN = 0.4
+JITTER = 0.5  # of the strengths of the run's own jitter
+GREY = 0.5  # of the run's own share of grey pictures
+
+
+def mild_view(config: Config) -> ViewSpec:
+    """Soften the run's own augmentation, so that what it never changed (a mirror image of a digit, a hue) stays as it is."""
+    own = config.augment
+    softened = dataclasses.replace(
+        own,
+        crop_min=max(own.crop_min, CROP_MIN),
+        brightness=own.brightness * JITTER,
+        contrast=own.contrast * JITTER,
+        saturation=own.saturation * JITTER,
+        hue=own.hue * JITTER,
+        grey=own.grey * GREY,
+    )
+    return ViewSpec(config.image_size, blur=0.0, solarize=0.0, augment=softened)
