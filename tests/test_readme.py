@@ -35,7 +35,9 @@ def test_every_command_and_the_python_lines_run(workplace: Path, capsys: pytest.
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("featurestore ")]
     assert len(lines) >= 9
     for line in lines:
-        arguments = shlex.split(line.replace("--minutes 30", "--epochs 1"))[1:]
+        arguments = shlex.split(
+            line.replace("--minutes 30", "--epochs 1").replace("--out tuned", "--out tuned --epochs 1")
+        )[1:]
         result = CliRunner().invoke(cli, arguments)
         assert result.exit_code == 0, (line, result.output, result.exception)
     assert (workplace / "hits.png").exists()

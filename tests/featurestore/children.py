@@ -13,6 +13,9 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import onnxruntime  # noqa: F401  # as are those of pyarrow: what is imported late may lie where another user cannot read
+import pyarrow.compute
+import pyarrow.parquet  # noqa: F401
 
 from featurestore import FeatureStore, indexing
 from featurestore.catalog import Catalog

@@ -153,7 +153,7 @@ def look(store: Path) -> dict[str, Any]:
         vector = None
         if row is not None and there:
             vector = np.fromfile(store / "vectors" / file, "<f2", rows * dim).reshape(rows, dim)[row].tolist()
-        found[Path(path).name] = (number, label, shelf, split, sha256, there, vector)
+        found[Path(path).name] = (number, label, split, sha256, there, vector, shelf)
     return found
 
 

@@ -66,7 +66,7 @@ def test_a_life_with_a_kill_in_every_step_ends_as_one_without(
     ours = {
         name: facts[1:]
         for name, facts in look(life.store).items()
-        if not name.startswith(("failed", "index")) and facts[5]
+        if not name.startswith(("failed", "index")) and facts[4]
     }
     assert theirs == ours
 

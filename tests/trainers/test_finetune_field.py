@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import trainers.field
 from featurestore.errors import ConfigError, EvaluationError, Interrupted
 from tests.trainers.finetuned import write_colours, write_run
 from trainers import cli as commands
@@ -21,11 +22,14 @@ def source(tmp_path: Path) -> Path:
     return write_colours(tmp_path / "colours", train=12, test=4)
 
 
-def test_one_command_measures_runs_by_share_four_ways(source: Path, tmp_path: Path) -> None:
+def test_one_command_measures_runs_by_share_four_ways(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainers.field, "GRID", 3)  # values of C, for speed
     runs = [write_run(tmp_path / name, "simclr", seed) for seed, name in enumerate(("one", "other"))]
     out = tmp_path / "table.md"
     words = [str(source), "--out", str(out), *(w for run in runs for w in ("--run", str(run)))]
-    words += ["--fraction", "1", "--fraction", "0.5", "--seeds", "2", "--epochs", "3", "--device", "cpu"]
+    words += ["--fraction", "1", "--fraction", "0.5", "--seeds", "2", "--epochs", "1", "--device", "cpu"]
     done = CliRunner().invoke(commands.field, [*words, "--json"], catch_exceptions=False)
     found = json.loads(done.stdout)
     assert [(row["run"], row["fraction"], row["n_train"]) for row in found["results"]] == [
