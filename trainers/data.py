@@ -87,9 +87,9 @@ def load(
     return Images(torch.from_numpy(pixels[: len(good)]).permute(0, 3, 1, 2).contiguous(), tuple(good), tuple(failures))
 
 
-def batches(count: int, batch_size: int, seed: int, epoch: int) -> Iterator[Tensor]:
+def batches(count: int, batch_size: int, seed: int, epoch: int, device: torch.device | str = "cpu") -> Iterator[Tensor]:
     """Draw the batches of one epoch: a permutation that depends on seed and epoch alone, the short rest left out."""
     rng = torch.Generator().manual_seed(mix(seed, epoch, -1))
-    order = torch.randperm(count, generator=rng)
+    order = torch.randperm(count, generator=rng).to(device)
     for start in range(0, count - batch_size + 1, batch_size):
         yield order[start : start + batch_size]

@@ -37,6 +37,9 @@ def launch(config: Config) -> Fabric:
     """Start Fabric on the devices of a settled configuration; under torchrun, on those it gives."""
     for package in ("lightning.fabric", "lightning.pytorch"):  # the second speaks for the first when both are loaded
         logging.getLogger(package).setLevel(logging.WARNING)
+    torch.backends.cudnn.benchmark = (
+        True  # every step has the same shapes: the fastest convolution is worth looking for
+    )
     devices = int(os.environ.get("LOCAL_WORLD_SIZE", config.devices))
     nodes = int(os.environ.get("WORLD_SIZE", devices)) // devices if "LOCAL_WORLD_SIZE" in os.environ else 1
     # DINO's last layer has no gradient in its first epoch, which DistributedDataParallel must be told.

@@ -18,7 +18,7 @@ from featurestore.progress import Listener
 from trainers.finetune import check_options, fabric_of
 from trainers.finetuning.cells import Cells
 from trainers.finetuning.draws import draw_share
-from trainers.finetuning.fitting import channel_statistics, logits_of
+from trainers.finetuning.fitting import logits_of
 from trainers.finetuning.labelled import Labelled, LabelledFiles, list_labelled, load_labelled
 from trainers.finetuning.network import Head, Start, build_classifier, read_start
 from trainers.finetuning.table import GRID, TITLES, Field, Row, Setting
@@ -148,9 +148,7 @@ class Bench:
         """Those of the frozen backbone: (N, D) each, unit length."""
         fabric = fabric_of(self._start, self._device)
         network = build_classifier(self._start, "linear", 2, 0).to(fabric.device)
-        train, test = (
-            features(network.backbone, images.pixels, *channel_statistics(fabric.device)) for images in self._images
-        )
+        train, test = (features(network.backbone, images.pixels) for images in self._images)
         return train, test
 
     def _drawn(self, drawn: NDArray[np.intp]) -> NDArray[np.intp]:

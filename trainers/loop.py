@@ -3,10 +3,10 @@
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,17 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from featurestore.errors import Interrupted, TrainingError
-from featurestore.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from featurestore.progress import Listener
 from trainers import checkpoint, monitor
 from trainers.config import Config
-from trainers.data import batches
+from trainers.loader import Loader
 from trainers.methods import Method, Progress
 from trainers.metrics import MetricsFile
-from trainers.optim import clip_each, make_optimizer
-from trainers.randomness import mix
-from trainers.schedules import cosine, learning_rate
-from trainers.views import augment
+from trainers.step import TrainingStep
 
 # Seconds between checkpoints: a killed run loses no more than this.
 SAVE_INTERVAL = 30.0
+STARVED = 0.05  # share of the time that steps stand waiting for images, from which on it is said
 READ_INTERVAL = 0.5  # seconds between looks at the loss, which make the processor wait for the device
 
 
@@ -79,38 +76,21 @@ def fit(
     `identity` is kept in every checkpoint. Raises TrainingError when the loss is no number or on a collapse that is to stop the
     run, Interrupted (state saved) on Ctrl-C.
     """
-    method = method.to(fabric.device).to(memory_format=torch.channels_last).train()
-    optimizer = make_optimizer(method, config.optimizer)
     batch_size = min(config.batch_size, len(pixels))
     batch_size -= batch_size % fabric.world_size  # all processes have equally many images
-    if batch_size // (fabric.world_size * config.accumulate) < 2:
-        raise TrainingError(
-            f"a batch of {batch_size} in {config.accumulate} parts on {fabric.world_size} devices leaves fewer than 2 images a part; "
-            "choose a larger --batch-size or a smaller --accumulate"
-        )
-    peak_lr = config.optimizer.lr * batch_size / 256
-    clock = Clock(len(pixels) // batch_size, config.epochs, config.minutes)
+    step = TrainingStep(fabric, method, config, batch_size)
+    step.start(state)
+    loader = Loader(pixels, fabric.device, batch_size, config.seed, fabric.global_rank, fabric.world_size)
+    clock = Clock(loader.steps_per_epoch, config.epochs, config.minutes)
     if state is not None:
-        method.load_state_dict(state["method"])
-        optimizer.load_state_dict(state["optimizer"])
         clock.step, clock.seconds = state["step"], state["seconds"]
-    if config.compile:
-        for part_of_it in method.compiled:
-            part_of_it.compile()
-    network = method
-    if fabric.world_size > 1 and config.device == "cuda":  # torch has it for GPUs alone
-        network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(method)  # type: ignore[no-untyped-call]
-    wrapped, optimizer = fabric.setup(network, optimizer)
-    wrapped.mark_forward_method("loss")
-    device = fabric.device
-    mean, std = (torch.tensor(x, device=device).view(1, 3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
     metrics = MetricsFile(out, clock.step, config.tensorboard) if fabric.is_global_zero else None
     named: set[str] = set()
 
     def save() -> None:
         if fabric.is_global_zero:
             checkpoint.save(out / "checkpoint.pt", {
-                "method": method.state_dict(), "optimizer": optimizer.state_dict(),
+                "method": method.state_dict(), "optimizer": step.optimizer.state_dict(),
                 "step": clock.step, "seconds": clock.seconds, **identity,
             })  # fmt: skip
 
@@ -122,46 +102,17 @@ def fit(
     with _hold_interrupts() as interrupted:
         while not clock.done:
             epoch, began, first = clock.step // clock.steps_per_epoch, time.monotonic(), clock.step
+            loader.waited = 0.0
             losses: list[Tensor] = []
+            projections: deque[Tensor] = deque(maxlen=1 + monitor.ROWS // step.part_size)
             logs: dict[str, float | Tensor] = {}
-            for indices in islice(
-                batches(len(pixels), batch_size, config.seed, epoch), first % clock.steps_per_epoch, None
-            ):
+            for batch in loader.epoch(epoch, skip=first % clock.steps_per_epoch):
                 at = clock.now()
-                lr = learning_rate(at.fraction, peak_lr, config.optimizer.warmup, config.optimizer.schedule)
-                for group in optimizer.param_groups:
-                    group["lr"] = lr
-                if config.optimizer.weight_decay_end is not None:
-                    decay = cosine(at.fraction, config.optimizer.weight_decay, config.optimizer.weight_decay_end)
-                    optimizer.param_groups[0]["weight_decay"] = decay
-
-                rng = torch.Generator(device).manual_seed(mix(config.seed, at.step, fabric.global_rank))
-                batch = pixels[indices[fabric.global_rank :: fabric.world_size]].to(device)  # (B, 3, H, W)
-                views = [
-                    ((augment(batch, spec, rng) - mean) / std).contiguous(memory_format=torch.channels_last)
-                    for spec in method.views
-                ]
-                carries: list[Tensor] = []
-                projections: list[Tensor] = []
-                parts = zip(*(view.tensor_split(config.accumulate) for view in views), strict=True)
-                for part, part_views in enumerate(parts):
-                    seed = mix(config.seed, at.step, fabric.global_rank, part)
-                    with (
-                        fabric.no_backward_sync(wrapped, enabled=part < config.accumulate - 1),
-                        _memory_named(len(part_views[0])),
-                    ):
-                        step = wrapped.loss(list(part_views), at._replace(seed=seed))
-                        fabric.backward(step.loss * (len(part_views[0]) / len(batch)))
-                    losses.append(step.loss.detach())
-                    projections.append(step.projections)
-                    if step.carry is not None:
-                        carries.append(step.carry.detach())
-                if config.optimizer.clip:
-                    clip_each(method.parameters(), config.optimizer.clip)
-                optimizer.step()
-                optimizer.zero_grad()
-                moved = method.after_step(torch.cat(carries) if carries else None, at)
-                logs = {"lr": lr, **step.logs, **moved}
+                learned = step.learn(step.views(batch, at), at)
+                lr = step.update(at)
+                logs = {"lr": lr, **learned.logs, **step.follow(learned.carries, at)}
+                losses += learned.losses
+                projections.extend(learned.projections)
                 clock.tick()
                 stop = interrupted.is_set()
                 if fabric.world_size > 1:  # all stop at the same step
@@ -169,7 +120,7 @@ def fit(
 
                 if time.monotonic() - read_at > READ_INTERVAL:
                     speed = (clock.step - first) * batch_size / (time.monotonic() - began)
-                    latest = f"epoch {epoch + 1}  loss {_finite(losses[-1]):.4f}  {speed:.0f} images/s"
+                    latest = f"epoch {epoch + 1}  loss {_finite(losses[-1]):.4f}  {speed:.0f} images/s{_waiting(loader.waited, began)}"
                     read_at = time.monotonic()
                 listener.advance(1, f"{latest}{_left(clock)}")
                 if clock.done or stop:
@@ -181,13 +132,13 @@ def fit(
                 save()
                 raise Interrupted(stopped)
 
-            z = torch.cat(projections)
+            z = torch.cat(list(projections))[-monitor.ROWS :]
             figures: dict[str, Any] = {
                 "epoch": epoch + 1, "step": clock.step, "fraction": round(clock.fraction, 6),
                 "loss": _finite(torch.stack(losses).mean()), **{name: float(value) for name, value in logs.items()},
                 "feature_std": monitor.feature_std(z), "rankme": monitor.rankme(z),
                 "images_per_second": round((clock.step - first) * batch_size / (time.monotonic() - began), 1),
-                "seconds": round(clock.seconds, 2),
+                "wait": round(loader.waited / (time.monotonic() - began), 4), "seconds": round(clock.seconds, 2),
             }  # fmt: skip
             if metrics is not None:
                 figures |= evaluate(method.export_backbone)
@@ -217,15 +168,9 @@ def _finite(loss: Tensor) -> float:
     return value
 
 
-@contextmanager
-def _memory_named(images: int) -> Iterator[None]:
-    """Say what to do where a step does not fit the memory of the device."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise TrainingError(
-            f"{images} images at once do not fit the memory of the device; choose a smaller --batch-size, or --accumulate 2 and more"
-        ) from error
+def _waiting(waited: float, began: float) -> str:
+    share = waited / (time.monotonic() - began)
+    return f"  {share:.0%} waiting for images" if share > STARVED else ""
 
 
 def _left(clock: Clock) -> str:

@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from featurestore.evaluation import knn, labelfree
-from featurestore.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from featurestore.sources import ImageFile
 from trainers.data import Images
+from trainers.views import normalise
 
+ROWS = 4096  # projections at the end of an epoch that the collapse figures look at
 KNN_IMAGES = 2000  # most images the k-NN figure looks at, on each side
 KNN_K, KNN_TEMPERATURE = 20, 0.07
 COLLAPSED_STD = 0.1  # of a healthy 1: all projections nearly equal
@@ -90,13 +91,13 @@ def collapse(figures: Mapping[str, float], uniform_loss: float | None, plateau: 
 
 
 @torch.no_grad()
-def features(backbone: nn.Module, pixels: Tensor, mean: Tensor, std: Tensor, batch_size: int = 512) -> np.ndarray:
+def features(backbone: nn.Module, pixels: Tensor, batch_size: int = 512) -> np.ndarray:
     """Encode uint8 (N, 3, H, W) in evaluation mode to unit-length float32 (N, D); the module's mode is put back."""
     was_training = backbone.training
     backbone.eval()
-    device = mean.device
+    device = next(backbone.parameters()).device
     chunks = [
-        F.normalize(backbone((chunk.to(device).float() / 255 - mean) / std).float(), dim=1).cpu()
+        F.normalize(backbone(normalise(chunk.to(device).float() / 255)).float(), dim=1).cpu()
         for chunk in torch.split(pixels, batch_size)
     ]
     backbone.train(was_training)
@@ -125,15 +126,11 @@ def knn_monitor(images: Images, held_back: Images | None) -> Callable[[nn.Module
     k = min(KNN_K, int(known_bank.sum()) - (held_back is None))
 
     def evaluate(backbone: nn.Module) -> dict[str, float]:
-        device = next(backbone.parameters()).device
-        mean, std = (torch.tensor(x, device=device).view(1, 3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
-        x = torch.from_numpy(features(backbone, bank[torch.from_numpy(known_bank)], mean, std))
+        x = torch.from_numpy(features(backbone, bank[torch.from_numpy(known_bank)]))
         if held_back is None:
             similarity = (x @ x.T).fill_diagonal_(-2)
         else:
-            similarity = (
-                torch.from_numpy(features(backbone, held_back.pixels[torch.from_numpy(known)], mean, std)) @ x.T
-            )
+            similarity = torch.from_numpy(features(backbone, held_back.pixels[torch.from_numpy(known)])) @ x.T
         scores, rows = (t.numpy() for t in torch.topk(similarity, k))
         results, _ = knn.evaluate(scores, codes[known_bank][rows], truth[known], names, [k], KNN_TEMPERATURE)
         return {"knn_top1": results[0].top1}

@@ -42,12 +42,12 @@ def make_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.Op
     ]
     match config.name:
         case "adamw":
-            return torch.optim.AdamW(groups, lr=config.lr)
+            return torch.optim.AdamW(groups, lr=config.lr, fused=True)
         case "lars":
             groups[0]["always_adapt"] = True  # timm would adapt only what decays
             return Lars(groups, lr=config.lr, momentum=config.momentum)
         case "sgd":
-            return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+            return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
 
 
 @torch.no_grad()

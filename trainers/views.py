@@ -6,16 +6,23 @@ random resized crop, flip and rotation are one sampling pass; the colour operati
 
 import math
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from featurestore.preprocess import IMAGENET_MEAN, IMAGENET_STD
+
 GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, as Pillow and torchvision weigh it
 # Rows turn RGB into YIQ; hue is the angle in the IQ plane.
 YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+RGB = tuple(map(tuple, np.linalg.inv(YIQ).tolist()))  # and back
 
 TRIES = 10  # as torchvision's RandomResizedCrop
+DRAWS = 2 * TRIES + 18  # numbers that a view takes for each image, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,42 +62,70 @@ def two_views(config: AugmentConfig, size: int) -> tuple[ViewSpec, ViewSpec]:
 
 def augment(images: Tensor, spec: ViewSpec, rng: Generator) -> Tensor:
     """Make one view of each image: uint8 (B, 3, h, w) to float32 (B, 3, size, size) in [0, 1]."""
+    return transform(images, spec, Draws(len(images), rng))
+
+
+class Draws:
+    """Numbers for a batch, drawn all at once: every call takes the next ones, a number for each image.
+
+    It also holds the constants of the augmentation on the same device: a compiled function cannot fetch them.
+    """
+
+    def __init__(self, count: int, rng: Generator) -> None:
+        self.count = count
+        self.constants = {values: constant(values, rng.device) for values in (GREY, YIQ, RGB)}
+        self._left: list[Tensor] = list(torch.rand(DRAWS, count, generator=rng, device=rng.device))
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        """Take numbers from [low, high): float32 (count,)."""
+        return self._left.pop().mul(high - low).add(low)
+
+    def chance(self, probability: float) -> Tensor:
+        """Take decisions: bool (count,)."""
+        return self._left.pop().lt(probability)
+
+
+def transform(images: Tensor, spec: ViewSpec, draws: Draws) -> Tensor:
+    """Augment with numbers drawn before: nothing in it is random, so that it can be compiled."""
     config = spec.augment
-    x = resample(images.float() / 255, crop_boxes(len(images), config, rng), spec.size)
-    x = apply_colour(x, colour_matrices(x, config, rng))
+    x = resample(images.float() / 255, crop_boxes(config, draws), spec.size)
+    x = apply_colour(x, colour_matrices(x, config, draws))
     if spec.blur > 0:
-        x = torch.where(chance(len(x), spec.blur, rng)[:, None, None, None], blur(x, rng), x)
+        x = torch.where(draws.chance(spec.blur)[:, None, None, None], blur(x, draws), x)
     if spec.solarize > 0:
-        x = torch.where(chance(len(x), spec.solarize, rng)[:, None, None, None] & (x >= 0.5), 1 - x, x)
+        x = torch.where(draws.chance(spec.solarize)[:, None, None, None] & (x >= 0.5), 1 - x, x)
     return x
 
 
-def uniform(count: int, low: float, high: float, rng: Generator) -> Tensor:
-    """Draw `count` numbers from [low, high): float32 (count,)."""
-    return torch.rand(count, generator=rng, device=rng.device) * (high - low) + low
+def normalise(x: Tensor) -> Tensor:
+    """Centre and scale the channels as every network here is fed: float (B, 3, H, W) in [0, 1], to channels last."""
+    mean, std = (constant(values, x.device).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def chance(count: int, probability: float, rng: Generator) -> Tensor:
-    """Draw `count` decisions: bool (count,)."""
-    return torch.rand(count, generator=rng, device=rng.device) < probability
+@cache
+def constant(values: tuple[Any, ...], device: torch.device) -> Tensor:
+    """Give numbers as a tensor on a device, moved there once: each move makes the processor wait for the device."""
+    return torch.tensor(values, dtype=torch.float32, device=device)
 
 
-def crop_boxes(count: int, config: AugmentConfig, rng: Generator) -> Tensor:
+def crop_boxes(config: AugmentConfig, draws: Draws) -> Tensor:
     """Draw random resized crops with flip and rotation as affine maps from view to image coordinates: (B, 2, 3).
 
     Coordinates run from -1 to 1 across the image. Area is uniform in [crop_min, crop_max] of the image, the aspect is
     log-uniform; a crop that would stick out is drawn anew, at most TRIES times, and then cut to the image.
     """
-    area = uniform(count * TRIES, config.crop_min, config.crop_max, rng)
-    aspect = torch.exp(uniform(count * TRIES, -math.log(config.aspect), math.log(config.aspect), rng))
-    sides = torch.stack([(area * aspect).sqrt(), (area / aspect).sqrt()]).view(2, count, TRIES)  # width, height
+    area = torch.stack([draws.uniform(config.crop_min, config.crop_max) for _ in range(TRIES)])  # (TRIES, B)
+    log = math.log(config.aspect)
+    aspect = torch.exp(torch.stack([draws.uniform(-log, log) for _ in range(TRIES)]))
+    sides = torch.stack([(area * aspect).sqrt(), (area / aspect).sqrt()])  # width, height
     fits = (sides <= 1).all(dim=0)
-    first = fits.int().argmax(dim=1)  # 0 when none fits
-    width, height = sides[:, torch.arange(count, device=first.device), first].clamp(max=1)
-    centre_x = (1 - width) * uniform(count, -1, 1, rng)
-    centre_y = (1 - height) * uniform(count, -1, 1, rng)
-    angle = uniform(count, -math.radians(config.rotate), math.radians(config.rotate), rng)
-    mirror = 1 - 2 * chance(count, config.flip, rng).float()
+    first = fits.int().argmax(dim=0)  # 0 when none fits
+    width, height = sides.gather(1, first.expand(2, 1, -1))[:, 0].clamp(max=1)
+    centre_x = (1 - width) * draws.uniform(-1, 1)
+    centre_y = (1 - height) * draws.uniform(-1, 1)
+    angle = draws.uniform(-math.radians(config.rotate), math.radians(config.rotate))
+    mirror = 1 - 2 * draws.chance(config.flip).float()
     cos, sin = angle.cos(), angle.sin()
     row_x = torch.stack([mirror * width * cos, -height * sin, centre_x], dim=1)
     row_y = torch.stack([mirror * width * sin, height * cos, centre_y], dim=1)
@@ -103,31 +138,32 @@ def resample(images: Tensor, boxes: Tensor, size: int) -> Tensor:
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
-def colour_matrices(x: Tensor, config: AugmentConfig, rng: Generator) -> Tensor:
+def colour_matrices(x: Tensor, config: AugmentConfig, draws: Draws) -> Tensor:
     """Draw colour jitter and grey as one affine map of RGB an image: (B, 3, 4).
 
     Brightness, contrast, saturation and hue come in a random order for each image, all of them or none. Contrast pulls
     towards the mean grey of the picture as changed so far.
     """
     count, device = len(x), x.device
-    luma = torch.tensor(GREY, device=device)
+    luma = draws.constants[GREY]
     eye = torch.eye(4, device=device).repeat(count, 1, 1)
     to_grey = torch.zeros(4, 4, device=device)
     to_grey[:3, :3], to_grey[3, 3] = luma, 1
     mean = torch.cat([x.mean(dim=(2, 3)), torch.ones(count, 1, device=device)], dim=1)  # (B, 4)
 
     def around_one(strength: float) -> Tensor:
-        return uniform(count, max(0.0, 1 - strength), 1 + strength, rng)[:, None, None]
+        return draws.uniform(max(0.0, 1 - strength), 1 + strength)[:, None, None]
 
     scale = around_one(config.brightness)
     brightness = eye * scale
     brightness[:, 3, 3] = 1
     keep = around_one(config.saturation)
     saturation = keep * eye + (1 - keep) * to_grey
-    hue = _hue_rotation(uniform(count, -config.hue, config.hue, rng) * (2 * math.pi))
+    turn = draws.uniform(-config.hue, config.hue) * (2 * math.pi)
+    hue = _hue_rotation(turn, draws.constants[YIQ], draws.constants[RGB])
     keep_contrast = around_one(config.contrast)
 
-    order = torch.rand(count, 4, generator=rng, device=device).argsort(dim=1)
+    order = torch.stack([draws.uniform(0, 1) for _ in range(4)], dim=1).argsort(dim=1)
     total = eye
     for position in range(4):
         contrast = eye * keep_contrast
@@ -136,21 +172,20 @@ def colour_matrices(x: Tensor, config: AugmentConfig, rng: Generator) -> Tensor:
         contrast[:, 3, 3] = 1
         choices = torch.stack([brightness, contrast, saturation, hue], dim=1)  # (B, 4, 4, 4)
         total = choices[torch.arange(count, device=device), order[:, position]] @ total
-    total = torch.where(chance(count, config.jitter, rng)[:, None, None], total, eye)
-    total = torch.where(chance(count, config.grey, rng)[:, None, None], to_grey @ total, total)
+    total = torch.where(draws.chance(config.jitter)[:, None, None], total, eye)
+    total = torch.where(draws.chance(config.grey)[:, None, None], to_grey @ total, total)
     return total[:, :3]
 
 
-def _hue_rotation(angle: Tensor) -> Tensor:
+def _hue_rotation(angle: Tensor, yiq: Tensor, rgb: Tensor) -> Tensor:
     """Turn the IQ plane by `angle` radians: (B, 4, 4) acting on (R, G, B, 1)."""
-    yiq = torch.tensor(YIQ, device=angle.device)
     cos, sin = angle.cos(), angle.sin()
     turn = torch.zeros(len(angle), 3, 3, device=angle.device)
     turn[:, 0, 0] = 1
     turn[:, 1, 1] = turn[:, 2, 2] = cos
     turn[:, 1, 2], turn[:, 2, 1] = -sin, sin
     full = torch.eye(4, device=angle.device).repeat(len(angle), 1, 1)
-    full[:, :3, :3] = torch.linalg.inv(yiq) @ turn @ yiq
+    full[:, :3, :3] = rgb @ turn @ yiq
     return full
 
 
@@ -160,10 +195,10 @@ def apply_colour(x: Tensor, matrices: Tensor) -> Tensor:
     return mixed.view_as(x).clamp_(0, 1)
 
 
-def blur(x: Tensor, rng: Generator) -> Tensor:
+def blur(x: Tensor, draws: Draws) -> Tensor:
     """Blur each image by a Gaussian of its own, sigma from [0.1, 2] pixels at 224 px and in proportion at other sizes."""
     size = x.shape[-1]
-    sigma = uniform(len(x), 0.1, 2.0, rng) * size / 224
+    sigma = draws.uniform(0.1, 2.0) * size / 224
     radius = max(1, round(2 * 2.0 * size / 224))
     offsets = torch.arange(-radius, radius + 1, device=x.device).float()
     kernel = torch.exp(-(offsets**2) / (2 * sigma[:, None] ** 2))

@@ -16,7 +16,6 @@ import trainers.methods.mae
 import trainers.methods.moco
 import trainers.methods.moco_v3
 import trainers.methods.simclr
-from featurestore.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from featurestore.progress import Listener
 from tests.trainers import shapes
 from trainers import loop, monitor
@@ -65,9 +64,8 @@ def train(method: Method, config: Config, folder: Path) -> dict[str, Any]:
 
 def knn(backbone: nn.Module) -> float:
     """Share of 240 other patterns that the majority of their 20 nearest neighbours names rightly."""
-    mean, std = (torch.tensor(x).view(1, 3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
     (bank, labels), (queries, truth) = shapes.patterns(64, seed=0), shapes.patterns(60, seed=1)
-    x, y = (torch.from_numpy(monitor.features(backbone, pixels, mean, std)) for pixels in (bank, queries))
+    x, y = (torch.from_numpy(monitor.features(backbone, pixels)) for pixels in (bank, queries))
     named = labels[(y @ x.T).topk(20).indices].mode(dim=1).values
     return float(np.mean(named.numpy() == truth.numpy()))
 

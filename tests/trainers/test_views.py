@@ -10,7 +10,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
 from trainers import views
-from trainers.views import AugmentConfig, ViewSpec, augment
+from trainers.views import AugmentConfig, Draws, ViewSpec, augment
 
 NOTHING = AugmentConfig(crop_min=1, aspect=1, flip=0, jitter=0, grey=0, blur=(0, 0), solarize=(0, 0))
 
@@ -27,6 +27,24 @@ def pictures(count: int = 8, side: int = 16) -> Tensor:
 
 def view(config: AugmentConfig, images: Tensor, size: int = 16, seed: int = 0) -> Tensor:
     return augment(images, ViewSpec(size, config.blur[0], config.solarize[0], config), rng(seed))
+
+
+def draws(count: int) -> Draws:
+    return Draws(count, rng())
+
+
+class Fixed(Draws):
+    """Numbers that a test chose: `factor` where one around 1 is drawn, the least of all others, and always yes."""
+
+    def __init__(self, count: int, factor: float) -> None:
+        super().__init__(count, rng())
+        self._factor = factor
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        return torch.full((self.count,), self._factor if high > 1 else low)
+
+    def chance(self, probability: float) -> Tensor:
+        return torch.full((self.count,), probability > 0)
 
 
 def with_only(**changes: object) -> AugmentConfig:
@@ -65,7 +83,7 @@ def test_flip_mirrors() -> None:
 
 
 def test_rotation_turns_by_at_most_the_angle_and_both_ways() -> None:
-    boxes = views.crop_boxes(2000, with_only(rotate=30.0), rng())
+    boxes = views.crop_boxes(with_only(rotate=30.0), draws(2000))
     angles = torch.rad2deg(torch.atan2(boxes[:, 1, 0], boxes[:, 0, 0]))
     assert angles.abs().max() <= 30.001
     assert abs(float(angles.mean())) < 1.5
@@ -73,7 +91,7 @@ def test_rotation_turns_by_at_most_the_angle_and_both_ways() -> None:
 
 
 def test_crops_lie_inside_with_the_area_and_aspect_asked_for() -> None:
-    boxes = views.crop_boxes(4000, with_only(crop_min=0.2, crop_max=0.6, aspect=4 / 3), rng())
+    boxes = views.crop_boxes(with_only(crop_min=0.2, crop_max=0.6, aspect=4 / 3), draws(4000))
     width, height, x, y = boxes[:, 0, 0], boxes[:, 1, 1], boxes[:, 0, 2], boxes[:, 1, 2]
     area, aspect = width * height, width / height
     assert area.min() >= 0.199
@@ -94,7 +112,7 @@ def test_crops_have_the_moments_of_torchvisions() -> None:
         drawn = transform.make_params([torch.empty(3, side, side)])
         theirs.append([drawn["width"] / side, drawn["height"] / side])
     reference_sides = torch.tensor(theirs)
-    boxes = views.crop_boxes(count, with_only(crop_min=0.2, aspect=4 / 3), rng())
+    boxes = views.crop_boxes(with_only(crop_min=0.2, aspect=4 / 3), draws(count))
     ours = torch.stack([boxes[:, 0, 0], boxes[:, 1, 1]], dim=1)
     torch.testing.assert_close(ours.mean(dim=0), reference_sides.mean(dim=0), atol=0.03, rtol=0)
     torch.testing.assert_close(ours.std(dim=0), reference_sides.std(dim=0), atol=0.03, rtol=0)
@@ -107,11 +125,8 @@ def test_a_crop_is_the_part_of_the_picture_that_its_box_names() -> None:
 
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
-def test_a_colour_operation_equals_torchvisions_with_the_same_factor(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_colour_operation_equals_torchvisions_with_the_same_factor(name: str) -> None:
     factor = 0.7  # below one nothing is cut off, so that the order of cutting cannot matter
-    monkeypatch.setattr(views, "uniform", lambda count, low, high, _: torch.full((count,), factor if high > 1 else low))
     config = with_only(jitter=1, brightness=0, contrast=0, saturation=0, hue=0)
     x = pictures() / 255
     ours = views.apply_colour(
@@ -119,7 +134,7 @@ def test_a_colour_operation_equals_torchvisions_with_the_same_factor(
         views.colour_matrices(
             x,
             dataclasses.replace(config, **{name: 0.4}),  # type: ignore[arg-type]
-            rng(),
+            Fixed(len(x), factor),
         ),
     )
     theirs = getattr(reference, f"adjust_{name}")(x, factor)
@@ -127,7 +142,9 @@ def test_a_colour_operation_equals_torchvisions_with_the_same_factor(
 
 
 def test_hue_turns_colours_keeps_luma_and_leaves_grey_alone() -> None:
-    turn, back = views._hue_rotation(torch.tensor([1.0, -1.0]))[:, :3, :3]
+    turn, back = views._hue_rotation(
+        torch.tensor([1.0, -1.0]), torch.tensor(views.YIQ), torch.tensor(views.RGB, dtype=torch.float32)
+    )[:, :3, :3]
     red, grey, luma = torch.tensor([0.6, 0.3, 0.3]), torch.full((3,), 0.4), torch.tensor(views.GREY)
     assert (turn @ red - red).abs().max() > 0.1
     torch.testing.assert_close((turn @ red) @ luma, red @ luma, atol=2e-3, rtol=0)
@@ -151,15 +168,16 @@ def test_probabilities_hold(field: str, probability: float) -> None:
 
 def test_the_order_of_colour_operations_differs_between_images() -> None:
     x = pictures(1).expand(600, -1, -1, -1) / 255
-    matrices = views.colour_matrices(x, with_only(jitter=1, brightness=0, contrast=0.9, saturation=0, hue=0), rng())
+    matrices = views.colour_matrices(
+        x, with_only(jitter=1, brightness=0, contrast=0.9, saturation=0, hue=0), draws(600)
+    )
     assert matrices.shape == (600, 3, 4)
     assert matrices.std(dim=0).max() > 0.1
 
 
-def test_blur_equals_a_gaussian_of_the_drawn_width(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "uniform", lambda count, low, high, _: torch.full((count,), 1.3))
+def test_blur_equals_a_gaussian_of_the_drawn_width() -> None:
     x = pictures(4, 224)[:, :, :, :] / 255
-    ours = views.blur(x, rng())
+    ours = views.blur(x, Fixed(len(x), 1.3))
     theirs = reference.gaussian_blur(x, kernel_size=[9, 9], sigma=[1.3, 1.3])
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
 

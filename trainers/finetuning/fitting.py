@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from featurestore.errors import TrainingError
-from featurestore.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from featurestore.progress import Listener
 from trainers.data import batches
 from trainers.finetuning.labelled import Labelled
@@ -21,7 +20,7 @@ from trainers.finetuning.recipe import Recipe
 from trainers.loop import Clock
 from trainers.randomness import mix, seeded
 from trainers.schedules import learning_rate
-from trainers.views import ViewSpec, augment
+from trainers.views import ViewSpec, augment, normalise
 
 LOOKS = 10  # at the network while it trains
 
@@ -41,12 +40,11 @@ def fit(
     `look` is called some ten times, and at the end, with that average and the figures of the training. Raises TrainingError when the loss is no number.
     """
     network = network.to(fabric.device).to(memory_format=torch.channels_last).train()
-    optimizer = torch.optim.AdamW(_groups(network, recipe), lr=recipe.lr)
+    optimizer = torch.optim.AdamW(_groups(network, recipe), lr=recipe.lr, fused=True)
     kept = copy.deepcopy(network).eval()
     batch_size = min(recipe.batch_size, len(images))
     clock = Clock(len(images) // batch_size, recipe.epochs, recipe.minutes)
     wrapped, optimizer = fabric.setup(network, optimizer)
-    mean, std = channel_statistics(fabric.device)
     listener.start("training", None if recipe.minutes else recipe.epochs * clock.steps_per_epoch)
     looked = 0
     while not clock.done:
@@ -57,8 +55,7 @@ def fit(
             rng = torch.Generator(fabric.device).manual_seed(mix(seed, at.step))
             pixels, codes = images.pixels[rows].to(fabric.device), images.codes[rows].to(fabric.device)
             with seeded(mix(seed, at.step, 1), fabric.device):  # drop-path
-                x = (augment(pixels, spec, rng) - mean) / std
-                logits = wrapped(x.contiguous(memory_format=torch.channels_last))
+                logits = wrapped(normalise(augment(pixels, spec, rng)))
             loss = F.cross_entropy(logits.float(), codes, label_smoothing=recipe.smoothing)
             fabric.backward(loss)
             optimizer.step()
@@ -89,9 +86,11 @@ def momentum_at(step: int, most: float) -> float:
 @torch.no_grad()
 def follow(average: nn.Module, network: nn.Module, momentum: float) -> None:
     """Move the average of weights and BatchNorm statistics: average = momentum * average + (1 - momentum) * network."""
-    for kept, current in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if kept.is_floating_point():
-            kept.lerp_(current, 1 - momentum)
+    kept, current = (
+        [tensor for tensor in module.state_dict().values() if tensor.is_floating_point()]
+        for module in (average, network)
+    )
+    torch._foreach_lerp_(kept, current, 1 - momentum)
 
 
 def _groups(network: Classifier, recipe: Recipe) -> list[dict[str, Any]]:
@@ -120,22 +119,12 @@ def _set_rates(network: Classifier, optimizer: torch.optim.Optimizer, recipe: Re
         group["lr"] = lr * group["share"]
 
 
-def channel_statistics(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Mean and deviation that every network here is fed with: (1, 3, 1, 1) each."""
-    mean, std = (torch.tensor(x, device=device).view(1, 3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
-    return mean, std
-
-
 @torch.no_grad()
 def logits_of(network: nn.Module, pixels: Tensor, batch_size: int = 512) -> NDArray[np.float32]:
     """Logits of a network in evaluation mode: uint8 (N, 3, H, W) to float32 (N, C)."""
     device = next(network.parameters()).device
-    mean, std = channel_statistics(device)
     return torch.cat(
-        [
-            network((part.to(device).float() / 255 - mean) / std).float().cpu()
-            for part in torch.split(pixels, batch_size)
-        ]
+        [network(normalise(part.to(device).float() / 255)).float().cpu() for part in torch.split(pixels, batch_size)]
     ).numpy()
 
 

@@ -1,0 +1,195 @@
+"""Where the time of a training step goes, measured on the machine at hand."""
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import chain, count
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from featurestore.errors import TrainingError
+from featurestore.progress import Listener
+from trainers import data, recipes
+from trainers.config import read_toml, resolve
+from trainers.devices import launch, settle
+from trainers.loader import Loader
+from trainers.methods import Progress
+from trainers.run import build, preprocess_of
+from trainers.step import TrainingStep
+
+T = TypeVar("T")
+BATCHES = 4  # that many are decoded, and drawn again and again
+WARM_UP = 3  # steps that are not counted
+ROUNDS = 5  # of whole steps and of the limit, by turns
+AT = Progress(step=1000, epoch=10, fraction=0.5)  # the middle of a training, where all rates are above zero
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A step's time by its parts: medians in milliseconds, each part waiting for the device."""
+
+    parts: dict[str, float]
+    step_ms: float  # as the loop runs it: nothing waits between the parts
+    limit_ms: float  # forward and backward alone, on views that are ready
+    share: float  # limit / step, median over rounds
+    spread: tuple[float, float]  # of `share`, least and largest
+    decode_per_second: float  # images; once at the start of a training
+    memory_mb: float  # peak: of the GPU, else of the process
+    batch_size: int
+    what: str
+
+    @property
+    def images_per_second(self) -> float:
+        return 1000 * self.batch_size / self.step_ms
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "images_per_second": self.images_per_second}
+
+    def __str__(self) -> str:
+        total = sum(self.parts.values())
+        rows = [f"{name:<10} {ms:9.2f} ms {ms / total:6.1%}" for name, ms in self.parts.items()]
+        low, high = self.spread
+        return "\n".join([
+            self.what, *rows,
+            f"{'whole step':<10} {self.step_ms:9.2f} ms  {self.images_per_second:.0f} images/s",
+            f"{'limit':<10} {self.limit_ms:9.2f} ms  forward and backward alone on ready views; the step reaches {self.share:.2f} of it ({low:.2f} to {high:.2f})",
+            f"decoding   {self.decode_per_second:.0f} images/s, once; memory {self.memory_mb:.0f} MB at most",
+        ])  # fmt: skip
+
+
+def profile(
+    source: str | Path,
+    *,
+    steps: int = 5,
+    config: str | Path | Mapping[str, Any] | None = None,
+    listener: Listener | None = None,
+    **settings: Any,
+) -> Profile:
+    """Time the steps of the training that `train` would run with the same settings, `steps` at a time; nothing is written.
+
+    Raises ConfigError, SourceError, TrainingError.
+    """
+    listener = listener or Listener()
+    given = config if isinstance(config, Mapping) else read_toml(config) if config is not None else {}
+    files = data.list_training_files(source).training
+    resolved = settle(resolve(given, settings, recipe=recipes.choose(len(files))))
+    fabric = launch(resolved)
+    torch.manual_seed(resolved.seed)
+    method = build(resolved, listener.note)
+    batch_size = min(resolved.batch_size, len(files))
+    few = files[:: max(1, len(files) // (BATCHES * batch_size))][: BATCHES * batch_size]
+    listener.start("decoding", len(few))
+    began = time.monotonic()
+    pixels = data.load(few, preprocess_of(resolved), resolved.workers, listener.advance).pixels
+    decode = len(few) / (time.monotonic() - began)
+    if len(pixels) < batch_size:
+        raise TrainingError(f"expected at least {batch_size} readable images, found {len(pixels)}")
+
+    step = TrainingStep(fabric, method, resolved, batch_size)
+    step.start(None)
+    loader = Loader(pixels, fabric.device, batch_size, resolved.seed)
+    batches = chain.from_iterable(loader.epoch(number) for number in count())
+    clock = _Stopwatch(fabric.device)
+
+    def whole() -> None:
+        views = step.views(next(batches), AT)
+        learned = step.learn(views, AT)
+        step.update(AT)
+        step.follow(learned.carries, AT)
+
+    views = step.views(next(batches), AT)
+
+    def limit() -> None:
+        step.learn(views, AT)
+        step.optimizer.zero_grad()
+
+    listener.start("timing", WARM_UP + steps + ROUNDS)
+    for _ in range(WARM_UP):
+        whole()
+        listener.advance()
+    parts: dict[str, list[float]] = {}
+    for _ in range(steps):
+        _by_parts(step, batches, clock, parts)
+        listener.advance()
+    rounds = []
+    for _ in range(ROUNDS):
+        rounds.append([clock.time(partial(_repeat, part, steps))[1] / steps for part in (whole, limit)])
+        listener.advance()
+    shares = [alone / together for together, alone in rounds]
+    return Profile(
+        parts={name: statistics.median(times) for name, times in parts.items()},
+        step_ms=statistics.median(together for together, _ in rounds),
+        limit_ms=statistics.median(alone for _, alone in rounds),
+        share=statistics.median(shares),
+        spread=(min(shares), max(shares)),
+        decode_per_second=decode,
+        memory_mb=_peak_memory(fabric.device),
+        batch_size=batch_size,
+        what=f"{resolved.method}, {resolved.backbone}, {resolved.image_size} px, batch {batch_size}, {resolved.precision}"
+        f"{', compiled' if resolved.compile else ''}, on {_name(fabric.device)}",
+    )
+
+
+def _repeat(part: Callable[[], None], times: int) -> None:
+    for _ in range(times):
+        part()
+
+
+def _by_parts(
+    step: TrainingStep, batches: Iterator[Tensor], clock: "_Stopwatch", parts: dict[str, list[float]]
+) -> None:
+    """Run one step and note the time of each part."""
+
+    def timed(name: str, part: Callable[[], T]) -> T:
+        result, ms = clock.time(part)
+        parts.setdefault(name, []).append(ms)
+        return result
+
+    batch = timed("load", lambda: next(batches))
+    views = timed("augment", lambda: step.views(batch, AT))
+    said = timed("forward", lambda: step.forward(views, AT))
+    timed("backward", lambda: step.backward(said.loss))
+    timed("optimiser", lambda: step.update(AT))
+    timed("teacher", lambda: step.follow([] if said.carry is None else [said.carry.detach()], AT))
+
+
+@dataclass(frozen=True)
+class _Stopwatch:
+    """Times a call until the device has done all of it."""
+
+    device: torch.device
+
+    def time(self, call: Callable[[], T]) -> tuple[T, float]:
+        self._wait()
+        began = time.perf_counter()
+        result = call()
+        self._wait()
+        return result, 1000 * (time.perf_counter() - began)
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+
+
+def _peak_memory(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def _name(device: torch.device) -> str:
+    return (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{device.type} with {torch.get_num_threads()} threads"
+    )
