@@ -61,6 +61,7 @@ class TrainingStep:
             network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self._wrapped, self.optimizer = self.fabric.setup(network, self.optimizer)
         self._wrapped.mark_forward_method("loss")
+        self._wrapped.mark_forward_method("loss")
 
     def views(self, batch: Tensor, at: Progress) -> list[Tensor]:
         """Augment a batch, uint8 (B, 3, h, w) on the device, to the views that the method wants: (B, 3, H, W) each."""
@@ -88,7 +89,8 @@ class TrainingStep:
     def forward(self, views: Sequence[Tensor], at: Progress, part: int = 0) -> Step:
         """Compute the loss of one part of a batch."""
         seed = mix(self.config.seed, at.step, self.fabric.global_rank, part)
-        step: Step = self._wrapped.loss(list(views), at._replace(seed=seed))
+        with self.fabric.autocast():  # which a forward method other than `forward` gets from Fabric on several devices alone
+            step: Step = self._wrapped.loss(list(views), at._replace(seed=seed))
         return step
 
     def backward(self, loss: Tensor) -> None:
