@@ -57,7 +57,8 @@ def export(backbone: nn.Module, card: Card, out: Path, attention: bool = False) 
     model = to_onnx(whole, pixels[:2], ["vector", "attention"][: 1 + attention])
 
     def prove(encoder: Encoder) -> None:
-        with torch.no_grad():
+        # A backbone compiled for the device it was trained on would be compiled anew here, for a machine that may lack a compiler.
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"):
             encoder_file.check(encoder, graph(pixels).numpy(), pixels.numpy())
 
     encoder_file.write(model, card, out, prove)

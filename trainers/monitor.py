@@ -91,6 +91,7 @@ def collapse(figures: Mapping[str, float], uniform_loss: float | None, plateau: 
 
 
 @torch.no_grad()
+@torch.compiler.set_stance("force_eager")  # compiled, it would be compiled anew for evaluation mode and for each batch size
 def features(backbone: nn.Module, pixels: Tensor, batch_size: int = 512) -> np.ndarray:
     """Encode uint8 (N, 3, H, W) in evaluation mode to unit-length float32 (N, D); the module's mode is put back."""
     was_training = backbone.training

@@ -85,6 +85,17 @@ def test_a_network_whose_answer_depends_on_the_batch_is_refused(tmp_path: Path) 
         export(backbone, card(backbone), tmp_path / "encoder.onnx")
 
 
+def test_a_compiled_network_is_exported_without_a_compiler(tmp_path: Path) -> None:
+    def compiler(graph: object, inputs: object) -> None:
+        raise RuntimeError("no C++ compiler on this machine")
+
+    backbone = Conv4(width=4)
+    backbone.compile(backend=compiler)
+    with pytest.raises(RuntimeError, match="no C\\+\\+ compiler"):
+        backbone(torch.zeros(2, 3, 16, 16))
+    assert export(backbone, card(backbone), tmp_path / "encoder.onnx").exists()
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     backbone = Conv4(width=4).eval()

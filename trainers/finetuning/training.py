@@ -18,7 +18,7 @@ from trainers.finetuning.recipe import ENOUGH, Recipe, candidates
 from trainers.finetuning.views import mild_view
 
 OF_MANY, OF_FEW = 0.1, 0.2  # of the labels
-WATCHED = 2000  # most test images that are looked at during a training
+WATCHED = 1000  # most test images that are looked at during a training
 
 
 @dataclass(frozen=True)
