@@ -25,6 +25,7 @@ STEPS = (
     "index",
     "label",
     "annotate",
+    "classify",
     "index again",
     "delete",
     "optimize",
@@ -74,7 +75,7 @@ class Life:
                 for number in range(COUNT):
                     paint(photos / f"class{number % 3}" / f"{number:02}.png", (255, 6 * number, 0))
             case "label":
-                lines = [f"class{number % 3}/{number:02}.png,labelled{number % 2}" for number in range(0, COUNT, 2)]
+                lines = [f"class{number % 3}/{number:02}.png,labelled{number // 2 % 2}" for number in range(0, COUNT, 2)]
                 (photos / "labels.csv").write_text("path,label\n" + "\n".join(lines))
             case "annotate":
                 lines = [f"class{number % 3}/{number:02}.png,{number % 7}" for number in range(0, COUNT, 3)]
@@ -98,6 +99,10 @@ class Life:
                 FeatureStore.open(self.store).label(photos / "labels.csv")
             case "annotate":
                 FeatureStore.open(self.store).annotate(photos / "shelves.csv")
+            case "classify":
+                store = FeatureStore.open(self.store)
+                store.train_classifier("kind", method="ridge")
+                store.apply_classifier("kind")
             case "delete":
                 FeatureStore.open(self.store).delete("label = 'labelled1' OR path LIKE '%/new/%'")
             case "optimize" | "build an index":
@@ -135,25 +140,28 @@ def live(pipe: Connection, life: Life, step: str) -> None:
 
 
 def look(store: Path) -> dict[str, Any]:
-    """Everything that a store says, read past featurestore: items with label, shelf, content and vector, by name; failures; indexes."""
+    """Everything that a store says, read past featurestore: items with label, columns, content and vector, by name; failures; indexes; classifiers."""
     with duckdb.connect(str(store / "catalog.duckdb"), read_only=True) as connection:
-        [[annotated]] = connection.execute(
-            "SELECT count(*) FROM duckdb_columns() WHERE column_name = 'shelf'"
-        ).fetchall()
+        [[columns]] = connection.execute("SELECT list(DISTINCT column_name) FROM duckdb_columns()").fetchall()
+        shelf, kind, confidence = (
+            f"i.{name}" if name in columns else "NULL" for name in ("shelf", "kind", "kind_confidence")
+        )
         items = connection.execute(
-            f"""SELECT i.id, i.path, i.label, {"i.shelf" if annotated else "NULL"}, i.split, i.sha256, i.removed_at IS NULL, v.row, e.file, e.rows, e.dim
+            f"""SELECT i.id, i.path, i.label, {shelf}, {kind}, {confidence}, i.split, i.sha256, i.removed_at IS NULL, v.row, e.file, e.rows, e.dim
                FROM all_items i LEFT JOIN vectors v ON v.item = i.id AND v.sha256 = i.sha256 LEFT JOIN encoders e ON e.fingerprint = v.encoder"""
         ).fetchall()
+        kept = connection.execute("SELECT name, sha256 FROM classifiers").fetchall() if "applied_at" in columns else []
         indexes = connection.execute("SELECT file, rows, vectors, sha256 FROM indexes").fetchall()
         failures = connection.execute("SELECT path, reason FROM failures").fetchall()
     found: dict[str, Any] = {f"failed {Path(path).name}": reason for path, reason in failures}
+    found |= {f"classifier {name}": sha256 for name, sha256 in kept}
     for file, *facts in indexes:
         found[f"index {file}"] = (*facts, hashlib.sha256((store / "indexes" / file).read_bytes()).hexdigest())
-    for number, path, label, shelf, split, sha256, there, row, file, rows, dim in items:
+    for number, path, label, *said, split, sha256, there, row, file, rows, dim in items:
         vector = None
         if row is not None and there:
             vector = np.fromfile(store / "vectors" / file, "<f2", rows * dim).reshape(rows, dim)[row].tolist()
-        found[Path(path).name] = (number, label, split, sha256, there, vector, shelf)
+        found[Path(path).name] = (number, label, split, sha256, there, vector, *said)
     return found
 
 
