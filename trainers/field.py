@@ -15,9 +15,8 @@ from featurestore.disk import written_whole
 from featurestore.errors import ConfigError, Interrupted
 from featurestore.evaluation import fewlabels, linear
 from featurestore.progress import Listener
-from trainers.finetune import check_options, fabric_of
+from trainers.finetune import check_options, draw_labels, fabric_of
 from trainers.finetuning.cells import Cells
-from trainers.finetuning.draws import draw_share
 from trainers.finetuning.fitting import logits_of
 from trainers.finetuning.labelled import Labelled, LabelledFiles, list_labelled, load_labelled
 from trainers.finetuning.network import Head, Start, build_classifier, read_start
@@ -87,7 +86,7 @@ class Bench:
         """Measure one row: every column on the same draws of labels."""
         columns: dict[str, list[float]] = {how: [] for how in TITLES}
         for seed in range(seeds):
-            drawn = draw_share(self._codes, fraction, seed)
+            drawn = draw_labels(self._codes, fraction, seed)
             for how, figures in columns.items():
                 key = {**self._key(how), "fraction": fraction, "seed": seed}
                 figures.append(cells.get(key, partial(self._measure, how, drawn, seed)))

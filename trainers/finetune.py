@@ -7,21 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tomli_w
 from lightning.fabric import Fabric
+from numpy.typing import NDArray
 
 from featurestore.disk import written_whole
 from featurestore.encoder import Card, fingerprint
 from featurestore.errors import ConfigError, Interrupted
 from featurestore.evaluation.calibration import expected_calibration_error, softmax
 from featurestore.evaluation.classes import ClassFigures, class_figures
+from featurestore.evaluation.draws import draw, share_counts
 from featurestore.evaluation.intervals import bootstrap
 from featurestore.progress import Listener
 from featurestore.version import __version__
 from trainers.backbones import feature_dim
 from trainers.config import resolve
 from trainers.devices import launch, settle
-from trainers.finetuning.draws import draw_share
 from trainers.finetuning.fitting import logits_of
 from trainers.finetuning.labelled import list_labelled, load_labelled
 from trainers.finetuning.network import HEADS, Head, Start, read_start
@@ -123,7 +125,7 @@ def finetune(
     listed = list_labelled(source, labels)
     for line in listed.notes:
         listener.note(line)
-    drawn = [listed.train[i] for i in draw_share(listed.codes(listed.train), fraction, seed)]
+    drawn = [listed.train[i] for i in draw_labels(listed.codes(listed.train), fraction, seed)]
     record = preprocess_of(start.config)
     task = Task(
         load_labelled(drawn, listed, record, listener),
@@ -165,6 +167,11 @@ def check_options(fraction: float, head: str, epochs: int | None, minutes: float
         raise ConfigError(f"minutes {minutes}: expected more than 0")
     if epochs is not None and minutes is not None:
         raise ConfigError("epochs and minutes: expected one of the two, for each says how long to train")
+
+
+def draw_labels(codes: NDArray[np.integer], fraction: float, seed: int) -> NDArray[np.intp]:
+    """Draw a share of each class, two at least where it has two: one to learn from and one to be judged by."""
+    return draw(codes, share_counts(codes, fraction, least=2), seed)
 
 
 def fabric_of(start: Start, device: str) -> Fabric:

@@ -91,16 +91,17 @@ def collapse(figures: Mapping[str, float], uniform_loss: float | None, plateau: 
 
 
 @torch.no_grad()
-@torch.compiler.set_stance("force_eager")  # compiled, it would be compiled anew for evaluation mode and for each batch size
 def features(backbone: nn.Module, pixels: Tensor, batch_size: int = 512) -> np.ndarray:
     """Encode uint8 (N, 3, H, W) in evaluation mode to unit-length float32 (N, D); the module's mode is put back."""
     was_training = backbone.training
     backbone.eval()
     device = next(backbone.parameters()).device
-    chunks = [
-        F.normalize(backbone(normalise(chunk.to(device).float() / 255)).float(), dim=1).cpu()
-        for chunk in torch.split(pixels, batch_size)
-    ]
+    # A compiled backbone would be compiled anew for evaluation mode and for each batch size.
+    with torch.compiler.set_stance("force_eager"):
+        chunks = [
+            F.normalize(backbone(normalise(chunk.to(device).float() / 255)).float(), dim=1).cpu()
+            for chunk in torch.split(pixels, batch_size)
+        ]
     backbone.train(was_training)
     return torch.cat(chunks).numpy()
 

@@ -89,7 +89,9 @@ class TrainingStep:
     def forward(self, views: Sequence[Tensor], at: Progress, part: int = 0) -> Step:
         """Compute the loss of one part of a batch."""
         seed = mix(self.config.seed, at.step, self.fabric.global_rank, part)
-        with self.fabric.autocast():  # which a forward method other than `forward` gets from Fabric on several devices alone
+        with (
+            self.fabric.autocast()
+        ):  # which a forward method other than `forward` gets from Fabric on several devices alone
             step: Step = self._wrapped.loss(list(views), at._replace(seed=seed))
         return step
 

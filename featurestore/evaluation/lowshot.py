@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from featurestore.errors import EvaluationError
 from featurestore.evaluation import fewlabels
+from featurestore.evaluation.draws import draw, share_counts
 from featurestore.evaluation.inputs import check_classes, check_finite, first_few
 from featurestore.evaluation.intervals import half_width
 
@@ -49,7 +50,7 @@ def draws(
         raise EvaluationError(
             f"shots = {shots}: expected between 1 and {least}, the labels of the smallest class ({first_few(few)})"
         )
-    return _draws(labels, np.full(len(classes), shots), tries, seed)
+    return (draw(labels, np.full(len(classes), shots), seed + t) for t in range(tries))
 
 
 def fraction_draws(
@@ -58,17 +59,8 @@ def fraction_draws(
     """Draw a share of the rows of each class, at least one of each, as `draws` does. Raises EvaluationError when it is not in (0, 1]."""
     if not 0 < fraction <= 1:
         raise EvaluationError(f"fraction = {fraction}: expected more than 0 and at most 1, such as 0.01")
-    counts = np.unique(labels, return_counts=True)[1]
-    return _draws(labels, np.maximum(1, np.rint(fraction * counts).astype(int)), tries, seed)
-
-
-def _draws(
-    labels: NDArray[np.integer], counts: NDArray[np.integer], tries: int, seed: int
-) -> Iterator[NDArray[np.intp]]:
-    places = [np.flatnonzero(labels == c) for c in np.unique(labels)]
-    for t in range(tries):
-        rng = np.random.default_rng(seed + t)
-        yield np.concatenate([rng.permutation(p)[:n] for p, n in zip(places, counts, strict=True)])
+    counts = share_counts(labels, fraction, least=1)
+    return (draw(labels, counts, seed + t) for t in range(tries))
 
 
 def accuracies(

@@ -75,7 +75,9 @@ class Life:
                 for number in range(COUNT):
                     paint(photos / f"class{number % 3}" / f"{number:02}.png", (255, 6 * number, 0))
             case "label":
-                lines = [f"class{number % 3}/{number:02}.png,labelled{number // 2 % 2}" for number in range(0, COUNT, 2)]
+                lines = [
+                    f"class{number % 3}/{number:02}.png,labelled{number // 2 % 2}" for number in range(0, COUNT, 2)
+                ]
                 (photos / "labels.csv").write_text("path,label\n" + "\n".join(lines))
             case "annotate":
                 lines = [f"class{number % 3}/{number:02}.png,{number % 7}" for number in range(0, COUNT, 3)]

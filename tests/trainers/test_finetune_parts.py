@@ -13,9 +13,8 @@ from featurestore.errors import ConfigError, EvaluationError, SourceError, Train
 from featurestore.progress import Listener
 from tests.trainers.finetuned import write_colours, write_run
 from tests.trainers.small import SMALL, config_of, make
-from trainers.finetune import fabric_of
+from trainers.finetune import draw_labels, fabric_of
 from trainers.finetuning import training
-from trainers.finetuning.draws import draw_share
 from trainers.finetuning.fitting import _groups, fit, follow, logits_of, momentum_at
 from trainers.finetuning.labelled import Labelled, LabelledFiles, list_labelled
 from trainers.finetuning.network import Classifier, Start, build_classifier, read_start
@@ -28,16 +27,16 @@ from trainers.finetuning.views import mild_view
 
 def test_a_share_is_drawn_of_each_class_and_no_less_than_two() -> None:
     codes = np.array([0] * 100 + [1] * 10 + [2] * 3 + [3])
-    drawn = codes[draw_share(codes, 0.1, seed=0)]
+    drawn = codes[draw_labels(codes, 0.1, seed=0)]
     assert np.bincount(drawn).tolist() == [10, 2, 2, 1]
-    assert len(draw_share(codes, 1.0, seed=0)) == len(codes)
+    assert len(draw_labels(codes, 1.0, seed=0)) == len(codes)
 
 
 def test_a_draw_depends_on_its_seed_and_a_smaller_one_is_part_of_a_larger() -> None:
     codes = np.tile(np.arange(4), 50)
-    first, again, other = draw_share(codes, 0.1, 0), draw_share(codes, 0.1, 0), draw_share(codes, 0.1, 1)
+    first, again, other = draw_labels(codes, 0.1, 0), draw_labels(codes, 0.1, 0), draw_labels(codes, 0.1, 1)
     assert first.tolist() == again.tolist() != other.tolist()
-    assert set(first) < set(draw_share(codes, 0.3, 0))
+    assert set(first) < set(draw_labels(codes, 0.3, 0))
 
 
 # -- labels
