@@ -1,12 +1,12 @@
-"""Training data: a source decoded once into uint8 pixels, held in memory, and the order in which batches are drawn."""
+"""Training data: a source decoded once into uint8 pixels, held in memory or mapped from the disk, and the order in which batches are drawn."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from featurestore import pipeline
@@ -14,10 +14,12 @@ from featurestore.errors import SourceError, TrainingError
 from featurestore.pipeline import Prepared
 from featurestore.preprocess import Preprocess
 from featurestore.sources import Failure, ImageFile, open_source
+from trainers.cache import Decoded, mapped
 from trainers.randomness import mix
 
 SMALLEST = 8  # images; fewer give no batch worth the name
 LARGEST_BYTES = 16 << 30
+IN_MEMORY = 2 << 30  # bytes of pixels; more are mapped from the disk
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,7 @@ class Images:
     pixels: Tensor  # uint8 (N, 3, size, size)
     files: tuple[ImageFile, ...]  # N
     failures: tuple[Failure, ...]
-
-    def sha256(self) -> str:
-        """Hash of all pixels in order: what the encoder's card calls its training data."""
-        return hashlib.sha256(self.pixels.numpy().tobytes()).hexdigest()
+    sha256: str  # of all pixels in order: what the encoder's card calls its training data
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,33 +57,57 @@ def list_training_files(source: str | Path) -> TrainingFiles:
     )
 
 
-def load(
-    files: list[ImageFile], record: Preprocess, workers: int | None = None, tick: Callable[[], None] = lambda: None
-) -> Images:
-    """Decode files to one array; what cannot be decoded becomes a failure. `tick` is called once a file.
+def is_large(files: list[ImageFile], record: Preprocess) -> bool:
+    """Whether the decoded files are better mapped from the disk than held in memory."""
+    return len(files) * 3 * record.size**2 > IN_MEMORY
 
-    Raises SourceError when no file is readable, TrainingError when the pixels would not fit a sensible memory.
+
+def load(
+    files: list[ImageFile],
+    record: Preprocess,
+    workers: int | None = None,
+    tick: Callable[[], None] = lambda: None,
+    cache: Path | None = None,
+) -> Images:
+    """Decode files to one array; what cannot be decoded becomes a failure. `tick` is called once a decoded file.
+
+    With `cache`, the array is that file, mapped, and what it holds already is not decoded again. Raises SourceError when no file is readable,
+    TrainingError when the pixels would not fit a sensible memory, DiskError when they do not fit the disk.
     """
     need = len(files) * 3 * record.size**2
-    if need > LARGEST_BYTES:
+    if cache is None and need > LARGEST_BYTES:
         raise TrainingError(
             f"{len(files):,} images at {record.size} px need {need / 2**30:.0f} GiB of memory, the limit is {LARGEST_BYTES >> 30} GiB; "
             "choose a smaller --image-size or fewer images"
         )
-    pixels = np.empty((len(files), record.size, record.size, 3), np.uint8)
-    good: list[ImageFile] = []
-    failures: list[Failure] = []
-    for result in pipeline.prepare_all(((file, None) for file in files), record, workers):
-        tick()
-        if isinstance(result, Failure):
-            failures.append(result)
-        elif isinstance(result, Prepared):
-            pixels[len(good)] = result.pixels
-            good.append(result.file)
+
+    def decode(pixels: NDArray[np.uint8]) -> tuple[list[int], list[Failure]]:
+        good: list[int] = []
+        failures: list[Failure] = []
+        for number, result in enumerate(pipeline.prepare_all(((file, None) for file in files), record, workers)):
+            tick()
+            if isinstance(result, Failure):
+                failures.append(result)
+            elif isinstance(result, Prepared):
+                pixels[len(good)] = result.pixels.transpose(2, 0, 1)
+                good.append(number)
+        return good, failures
+
+    if cache is not None:
+        held = mapped(cache, files, record, decode)
+    else:
+        pixels = np.empty((len(files), 3, record.size, record.size), np.uint8)
+        held = Decoded(pixels, *decode(pixels))
+    good, failures = held.files, held.failures
     if not good:
         first = f", the first: {failures[0].path}: {failures[0].reason}" if failures else ""
         raise SourceError(f"none of {len(files)} files could be read as an image{first}")
-    return Images(torch.from_numpy(pixels[: len(good)]).permute(0, 3, 1, 2).contiguous(), tuple(good), tuple(failures))
+    return Images(
+        torch.from_numpy(held.pixels[: len(good)]),
+        tuple(files[number] for number in good),
+        tuple(failures),
+        held.sha256(),
+    )
 
 
 def batches(count: int, batch_size: int, seed: int, epoch: int, device: torch.device | str = "cpu") -> Iterator[Tensor]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from lightning.fabric import Fabric
 
 from featurestore.encoder import Card
 from featurestore.errors import ConfigError, TrainingError
@@ -22,6 +23,7 @@ from trainers.export import export
 from trainers.loop import fit
 from trainers.methods import METHODS, Method
 
+CACHE = "pixels.cache"  # of a run: the decoded images, where they are many
 MAY_CHANGE = {"device", "precision", "workers"}  # by a resumed run, which may be on another machine
 
 
@@ -72,8 +74,8 @@ def train(
     if resolved.init not in (None, "timm") and state is None:
         _start_from(method, str(resolved.init))
 
-    images, held_back = _load(files, resolved, labels, listener)
-    identity = {"images": len(images.files), "sha256": images.sha256(), "config": resolved.hash()}
+    images, held_back = _load(files, resolved, out, labels, fabric, listener)
+    identity = {"images": len(images.files), "sha256": images.sha256, "config": resolved.hash()}
     if state is not None and (state["sha256"], state["images"]) != (identity["sha256"], identity["images"]):
         raise TrainingError(
             f"--resume: the images of {source} are not those the run in {out} was trained on ({identity['images']} now, {state['images']} "
@@ -197,7 +199,7 @@ def _start_from(method: Method, run: str) -> None:
 
 
 def _load(
-    files: data.TrainingFiles, config: Config, labels: str, listener: Listener
+    files: data.TrainingFiles, config: Config, out: Path, labels: str, fabric: Fabric, listener: Listener
 ) -> tuple[data.Images, data.Images | None]:
     held_back = monitor.thin(files.held_back) if labels == "folders" else []
     if labels == "folders" and not any(file.label for file in files.training):
@@ -206,7 +208,13 @@ def _load(
         )
     listener.start("decoding", len(files.training) + len(held_back))
     record = preprocess_of(config)
-    images = data.load(files.training, record, config.workers, listener.advance)
+    if data.is_large(files.training, record):
+        out.mkdir(parents=True, exist_ok=True)
+        listener.note(f"pixels are kept in {out / CACHE}, {3 * record.size**2 * len(files.training) / 2**30:.0f} GiB")
+        with fabric.rank_zero_first():  # the others find the file
+            images = data.load(files.training, record, config.workers, listener.advance, out / CACHE)
+    else:
+        images = data.load(files.training, record, config.workers, listener.advance)
     held = data.load(held_back, record, config.workers, listener.advance) if held_back else None
     failures = [*files.unlisted, *images.failures]
     if failures:

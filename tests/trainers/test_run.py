@@ -70,7 +70,9 @@ def test_a_run_leaves_its_four_files(few_shapes: Path, tmp_path: Path) -> None:
         "curves.png",
     }
     assert [line["epoch"] for line in run.metrics] == [1, 2]
-    assert {"loss", "lr", "feature_std", "rankme", "knn_top1", "images_per_second", "seconds"} <= run.metrics[0].keys()
+    assert {"loss", "lr", "feature_std", "rankme", "knn_top1", "images_per_second", "wait", "seconds"} <= run.metrics[
+        0
+    ].keys()
     saved = tomllib.loads((run.out / "config.toml").read_text())
     assert (saved["method"], saved["epochs"], saved["simclr"]["hidden"], saved["device"]) == ("simclr", 2, 16, "cpu")
     card = Encoder(run.encoder).card
@@ -110,6 +112,20 @@ def test_the_handler_of_ctrl_c_is_put_back(few_shapes: Path, tmp_path: Path) -> 
     with pytest.raises(Interrupted):
         train(few_shapes, tmp_path / "run", listener=Notes(interrupt_after=1), epochs=2, **TINY)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.usefixtures("no_export")
+def test_a_large_collection_is_mapped_and_trains_the_same(
+    few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = train(few_shapes, tmp_path / "held", epochs=1, **TINY)
+    monkeypatch.setattr(data, "IN_MEMORY", 0)
+    notes = Notes()
+    mapped = train(few_shapes, tmp_path / "mapped", epochs=1, listener=notes, **TINY)
+    assert (mapped.out / "pixels.cache").exists()
+    assert any("pixels are kept in" in line for line in notes.lines)
+    assert [line["loss"] for line in mapped.metrics] == [line["loss"] for line in held.metrics]
+    assert mapped.metrics[0]["wait"] <= 1
 
 
 def test_a_finished_run_resumes_to_itself(few_shapes: Path, tmp_path: Path) -> None:

@@ -1,0 +1,182 @@
+"""Trainings as the documentation of lightly 1.6 writes them: its transforms, heads and losses, its loader with two workers, float32."""
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightly.data import LightlyDataset
+from lightly.loss import DINOLoss, NegativeCosineSimilarity, NTXentLoss
+from lightly.models.modules import (
+    BYOLPredictionHead,
+    BYOLProjectionHead,
+    DINOProjectionHead,
+    MoCoProjectionHead,
+    SimCLRProjectionHead,
+)
+from lightly.models.utils import deactivate_requires_grad, update_momentum
+from lightly.transforms import BYOLTransform, DINOTransform, MoCoV2Transform, SimCLRTransform
+from lightly.transforms.byol_transform import BYOLView1Transform, BYOLView2Transform
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from trainers.backbones import feature_dim, make_backbone
+
+WORKERS = 2
+LR = 0.12  # for a batch of 256, as `featurestore train` has it
+QUEUE = 4096
+MOMENTUM = 0.99
+LOCAL_CROPS = 4
+
+
+def without_blur(size: int) -> dict[str, Any]:
+    """What lightly's own benchmark of CIFAR-10 changes for small images."""
+    return {"input_size": size, "gaussian_blur": 0.0}
+
+
+def transform_of(method: str, size: int) -> Any:
+    """The documented transform of a method, for small images."""
+    match method:
+        case "simclr":
+            return SimCLRTransform(**without_blur(size), cj_strength=0.5)
+        case "moco-v2":
+            return MoCoV2Transform(**without_blur(size))
+        case "byol":
+            return BYOLTransform(BYOLView1Transform(**without_blur(size)), BYOLView2Transform(**without_blur(size)))
+        case "dino":
+            return DINOTransform(
+                global_crop_size=size,
+                local_crop_size=size // 2,
+                n_local_views=LOCAL_CROPS,
+                gaussian_blur=(0.0, 0.0, 0.0),
+            )
+    raise ValueError(method)
+
+
+class SimCLR(nn.Module):
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        dim = feature_dim(backbone)
+        self.backbone, self.head = backbone, SimCLRProjectionHead(dim, 512, 128)
+        self.criterion = NTXentLoss(temperature=0.5)
+
+    def loss(self, views: list[Tensor]) -> Tensor:
+        return torch.as_tensor(self.criterion(*(self.head(self.backbone(view)) for view in views)))
+
+
+class MoCo(nn.Module):
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        dim = feature_dim(backbone)
+        self.backbone, self.head = backbone, MoCoProjectionHead(dim, dim, 128)
+        self.backbone_momentum, self.head_momentum = copy.deepcopy(self.backbone), copy.deepcopy(self.head)
+        for network in (self.backbone_momentum, self.head_momentum):
+            deactivate_requires_grad(network)
+        self.criterion = NTXentLoss(temperature=0.2, memory_bank_size=(QUEUE, 128))
+
+    def loss(self, views: list[Tensor]) -> Tensor:
+        update_momentum(self.backbone, self.backbone_momentum, MOMENTUM)
+        update_momentum(self.head, self.head_momentum, MOMENTUM)
+        query = self.head(self.backbone(views[0]))
+        key = self.head_momentum(self.backbone_momentum(views[1])).detach()
+        return torch.as_tensor(self.criterion(query, key))
+
+
+class BYOL(nn.Module):
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        dim = feature_dim(backbone)
+        self.backbone, self.head = backbone, BYOLProjectionHead(dim, 1024, 256)
+        self.prediction = BYOLPredictionHead(256, 1024, 256)
+        self.backbone_momentum, self.head_momentum = copy.deepcopy(self.backbone), copy.deepcopy(self.head)
+        for network in (self.backbone_momentum, self.head_momentum):
+            deactivate_requires_grad(network)
+        self.criterion = NegativeCosineSimilarity()
+
+    def loss(self, views: list[Tensor]) -> Tensor:
+        update_momentum(self.backbone, self.backbone_momentum, MOMENTUM)
+        update_momentum(self.head, self.head_momentum, MOMENTUM)
+        predicted = [self.prediction(self.head(self.backbone(view))) for view in views]
+        targets = [self.head_momentum(self.backbone_momentum(view)).detach() for view in views]
+        return torch.as_tensor(
+            0.5 * (self.criterion(predicted[0], targets[1]) + self.criterion(predicted[1], targets[0]))
+        )
+
+
+class DINO(nn.Module):
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        dim = feature_dim(backbone)
+        self.student_backbone, self.teacher_backbone = backbone, copy.deepcopy(backbone)
+        self.student_head = DINOProjectionHead(dim, 1024, 128, 1024, freeze_last_layer=1)
+        self.teacher_head = DINOProjectionHead(dim, 1024, 128, 1024)
+        for network in (self.teacher_backbone, self.teacher_head):
+            deactivate_requires_grad(network)
+        self.criterion = DINOLoss(output_dim=1024)
+
+    def loss(self, views: list[Tensor]) -> Tensor:
+        update_momentum(self.student_backbone, self.teacher_backbone, m=MOMENTUM)
+        update_momentum(self.student_head, self.teacher_head, m=MOMENTUM)
+        with torch.no_grad():
+            teacher = [self.teacher_head(self.teacher_backbone(view)) for view in views[:2]]
+        student = [self.student_head(self.student_backbone(view)) for view in views]
+        return torch.as_tensor(self.criterion(teacher, student, epoch=0))
+
+
+METHODS: dict[str, Callable[[nn.Module], Any]] = {"simclr": SimCLR, "moco-v2": MoCo, "byol": BYOL, "dino": DINO}
+
+
+def training(
+    data: Path, method: str, network: str, size: int, batch_size: int, patch_size: int | None = None
+) -> tuple[nn.Module, Iterator[int]]:
+    """Build a training; returns its backbone, and what does one step and says how many images it took."""
+    backbone, _ = make_backbone(network, size, patch_size)
+    model = METHODS[method](backbone)
+    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer: torch.optim.Optimizer = (
+        torch.optim.AdamW(weights, lr=1e-3 * batch_size / 256, weight_decay=0.04)
+        if method == "dino"
+        else torch.optim.SGD(weights, lr=LR * batch_size / 256, momentum=0.9, weight_decay=5e-4)
+    )
+    images = LightlyDataset(str(data), transform=transform_of(method, size))
+    loader = DataLoader(
+        images, batch_size=batch_size, shuffle=True, drop_last=True, num_workers=WORKERS, persistent_workers=True
+    )
+
+    def steps() -> Iterator[int]:
+        while True:
+            for views, _, _ in loader:
+                loss = model.loss(views)
+                loss.backward()
+                optimizer.step()
+                optimizer.zero_grad()
+                yield len(views[0])
+
+    return backbone, steps()
+
+
+def images_per_second(
+    data: str,
+    method: str,
+    network: str,
+    size: int,
+    batch_size: int,
+    patch_size: int | None,
+    warm_up: int,
+    seconds: float,
+) -> float:
+    """Train for some seconds after `warm_up` steps."""
+    _, steps = training(Path(data), method, network, size, batch_size, patch_size)
+    return speed(steps, warm_up, seconds)
+
+
+def speed(steps: Iterator[int], warm_up: int, seconds: float) -> float:
+    """Images a second of a training, over the steps that begin within `seconds`."""
+    for _ in range(warm_up):
+        next(steps)
+    began, images = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        images += next(steps)
+    return images / (time.perf_counter() - began)

@@ -1,0 +1,178 @@
+"""Training side by side with lightly 1.6, whose documented transforms, heads and losses `benchmarks.lightly_training` writes down.
+
+    python -m benchmarks.train speed DATA
+    python -m benchmarks.train augmentation DATA PHOTOS
+    python -m benchmarks.train accuracy DATA --minutes 10
+
+DATA holds train/<class>/ and test/<class>/, such as CIFAR-10 as image files; PHOTOS is a folder of larger images. Needs the extra [bench]. Every figure is taken in a process of its own, and the two take turns, so
+that a busy machine slows both alike. Prints Markdown: median (least-most) of the runs.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.quality import take
+from benchmarks.tables import cell, ratio, table
+from benchmarks.turns import Peak, measure
+
+# The same network for both, and settings that make ours do the same work: one direction of MoCo's loss, as in lightly's documentation.
+SIDES: dict[str, dict[str, Any]] = {
+    "simclr": {"backbone": "resnet18"},
+    "moco-v2": {"backbone": "resnet18", "moco-v2": {"symmetric": False}},
+    "byol": {"backbone": "resnet18"},
+    "dino": {"backbone": "vit_tiny_patch16_224", "patch_size": 4, "dino": {"local_crops": 4, "prototypes": 1024}},
+}
+SIZE = 32
+WARM_UP = 2  # steps
+
+
+@click.group()
+def cli() -> None:
+    pass
+
+
+@cli.command()
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.option("--method", "methods", multiple=True, default=tuple(SIDES), show_default=True)
+@click.option("--images", default=5000, show_default=True, help="Of the training images.")
+@click.option("--batch-size", default=128, show_default=True)
+@click.option("--seconds", default=30.0, show_default=True, help="That each training is timed for.")
+@click.option("--runs", default=3, show_default=True)
+def speed(data: Path, methods: tuple[str, ...], images: int, batch_size: int, seconds: float, runs: int) -> None:
+    """Images a second and peak memory of whole trainings, decoding left out for ours, which does it once."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        take(data, images, Path(folder))
+        train = Path(folder) / "train"
+        for method in methods:
+            found: dict[str, list[dict[str, float]]] = {"featurestore": [], "lightly": []}
+            sides = {"featurestore": ours, "lightly": theirs}
+            for _ in range(runs):
+                for name, side in sides.items():
+                    peak = Peak()
+                    speed = measure(side, train, method, batch_size, seconds, peak=peak)
+                    found[name].append({"speed": speed, "memory": peak.resident})
+                    click.echo(f"{method} {name}: {speed:.1f} images/s, {peak.resident:.0f} MB", err=True)
+            for name, measured in found.items():
+                rows.append([
+                    method, name, cell([one["speed"] for one in measured], 1), ratio(measured, found["lightly"], "speed"),
+                    cell([one["memory"] for one in measured], 0),
+                ])  # fmt: skip
+    click.echo(f"{SIZE} px, batch {batch_size}, {images} images\n")
+    table(["method", "who", "images/s", "against lightly", "peak MB"], rows)
+
+
+def ours(data: str, method: str, batch_size: int, seconds: float) -> float:
+    """Images a second of the steps of `featurestore train`."""
+    from benchmarks.lightly_training import speed
+    from trainers import data as images
+    from trainers.config import resolve
+    from trainers.devices import launch, settle
+    from trainers.loader import Loader
+    from trainers.methods import Progress
+    from trainers.run import build, preprocess_of
+    from trainers.step import TrainingStep
+
+    config = settle(resolve({"method": method, "batch_size": batch_size, "image_size": SIZE, **SIDES[method]}))
+    fabric = launch(config)
+    step = TrainingStep(fabric, build(config), config, batch_size)
+    step.start(None)
+    pixels = images.load(images.list_training_files(data).training, preprocess_of(config)).pixels
+    loader = Loader(pixels, fabric.device, batch_size, seed=0)
+
+    def steps() -> Iterator[int]:
+        done = 0
+        for epoch in count():
+            for batch in loader.epoch(epoch):
+                at = Progress(done, epoch, 0.5)
+                learned = step.learn(step.views(batch, at), at)
+                step.update(at)
+                step.follow(learned.carries, at)
+                done += 1
+                yield len(batch)
+
+    return speed(steps(), WARM_UP, seconds)
+
+
+def theirs(data: str, method: str, batch_size: int, seconds: float) -> float:
+    """Images a second of lightly's documented training."""
+    from benchmarks.lightly_training import images_per_second
+
+    own = SIDES[method]
+    return images_per_second(data, method, own["backbone"], SIZE, batch_size, own.get("patch_size"), WARM_UP, seconds)
+
+
+@cli.command()
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.argument("photos", type=click.Path(exists=True, path_type=Path))
+@click.option("--runs", default=5, show_default=True)
+def augmentation(data: Path, photos: Path, runs: int) -> None:
+    """Milliseconds a view of SimCLR's augmentation on one thread: ours from the cache of pixels, lightly's from decoded pictures."""
+    rows = []
+    for folder, size in ((data, 32), (photos, 224)):
+        found: dict[str, list[dict[str, float]]] = {"featurestore": [], "lightly": []}
+        for _ in range(runs):
+            for name, side in (("featurestore", our_views), ("lightly", their_views)):
+                found[name].append({"ms": measure(side, folder, size)})
+        for name, measured in found.items():
+            rows.append(
+                [f"{size} px", name, cell([one["ms"] for one in measured], 3), ratio(measured, found["lightly"], "ms")]
+            )
+    table(["size", "who", "ms a view", "against lightly"], rows)
+
+
+BATCH = 128
+REPEATS = 5
+
+
+def _pictures(folder: str, size: int) -> Any:
+    from featurestore.preprocess import Preprocess
+    from trainers import data
+
+    files = data.list_training_files(folder).training[:BATCH]
+    return data.load(files, Preprocess(size=size, shorter_side=size)).pixels
+
+
+def our_views(folder: str, size: int) -> float:
+    """Milliseconds a view, normalised and ready for the network."""
+    import torch
+
+    from trainers.config import resolve
+    from trainers.views import augment, normalise, two_views
+
+    torch.set_num_threads(1)
+    pixels = _pictures(folder, size)
+    specs = two_views(resolve({"method": "simclr", "image_size": size}).augment, size)
+    rng = torch.Generator().manual_seed(0)
+    return _milliseconds(lambda: [normalise(augment(pixels, spec, rng)) for spec in specs], 2 * len(pixels))
+
+
+def their_views(folder: str, size: int) -> float:
+    """Milliseconds a view, normalised, of pictures that are decoded and of the right size already."""
+    import torch
+    from lightly.transforms import SimCLRTransform
+    from PIL import Image
+
+    torch.set_num_threads(1)
+    pictures = [Image.fromarray(one.permute(1, 2, 0).numpy()) for one in _pictures(folder, size)]
+    blur = {"gaussian_blur": 0.0} if size <= 64 else {}
+    transform = SimCLRTransform(input_size=size, cj_strength=0.5, **blur)
+    return _milliseconds(lambda: [transform(picture) for picture in pictures], 2 * len(pictures))
+
+
+def _milliseconds(call: Any, views: int) -> float:
+    call()
+    began = time.perf_counter()
+    for _ in range(REPEATS):
+        call()
+    return 1000 * (time.perf_counter() - began) / (REPEATS * views)
+
+
+if __name__ == "__main__":
+    cli()

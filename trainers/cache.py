@@ -1,0 +1,75 @@
+"""Decoded pixels of a large collection: a mapped file beside the run, made anew when the images change."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore.disk import written_whole
+from featurestore.preprocess import Preprocess
+from featurestore.sources import Failure, ImageFile
+
+Decode = Callable[[NDArray[np.uint8]], tuple[list[int], list[Failure]]]
+ADVICE = "free some space, choose a smaller --image-size or another --out"
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Pixels of files: those of `files`, by number, from the front, and why others are not there."""
+
+    pixels: NDArray[np.uint8]  # (N, 3, size, size)
+    files: list[int]
+    failures: list[Failure]
+    known_sha256: str | None = None
+
+    def sha256(self) -> str:
+        """Hash of the pixels that are there, in order."""
+        return self.known_sha256 or hashlib.sha256(self.pixels[: len(self.files)].data).hexdigest()
+
+
+def mapped(path: Path, files: Sequence[ImageFile], record: Preprocess, decode: Decode) -> Decoded:
+    """Map the pixels of `files`, uint8 (N, 3, size, size), decoded into `path` unless that holds them already.
+
+    `decode` fills an array from the front and says which files are in it, and why others are not. A file counts as changed when its
+    path, size or time does. Raises DiskError when the disk has no room.
+    """
+    shape = (len(files), 3, record.size, record.size)
+    key, notes = _key(files, record), path.with_suffix(".json")
+    known = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() and path.exists() else {}
+    if known.get("key") != key:
+        notes.unlink(missing_ok=True)  # it may tell of a file that is about to be replaced
+        with written_whole(path, ADVICE) as part:
+            with part.open("wb") as file:
+                _reserve(file.fileno(), int(np.prod(shape)))
+            pixels = np.memmap(part, np.uint8, "r+", shape=shape)
+            held = Decoded(pixels, *decode(pixels))
+            pixels.flush()
+        known = {
+            "key": key,
+            "files": held.files,
+            "failures": [asdict(failure) for failure in held.failures],
+            "sha256": held.sha256(),
+        }
+        with written_whole(notes, ADVICE) as part:
+            part.write_text(json.dumps(known), encoding="utf-8")
+    # Copy on write: torch wants an array that it may write to, and nothing may change the file.
+    pixels = np.memmap(path, np.uint8, "c", shape=shape)
+    return Decoded(pixels, known["files"], [Failure(**failure) for failure in known["failures"]], known["sha256"])
+
+
+def _reserve(handle: int, count: int) -> None:
+    """Make room for so many bytes now: a mapped file that finds the disk full would end the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle, 0, count)
+    else:  # macOS
+        os.truncate(handle, count)
+
+
+def _key(files: Sequence[ImageFile], record: Preprocess) -> str:
+    told = repr((asdict(record), [(file.path, file.size, file.mtime_ns) for file in files]))
+    return hashlib.sha256(told.encode()).hexdigest()
