@@ -130,8 +130,8 @@ METHODS: dict[str, Callable[[nn.Module], Any]] = {"simclr": SimCLR, "moco-v2": M
 
 def training(
     data: Path, method: str, network: str, size: int, batch_size: int, patch_size: int | None = None
-) -> tuple[nn.Module, Iterator[int]]:
-    """Build a training; returns its backbone, and what does one step and says how many images it took."""
+) -> Iterator[int]:
+    """Build a training; each item is one step, and says how many images it took."""
     backbone, _ = make_backbone(network, size, patch_size)
     model = METHODS[method](backbone)
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -154,22 +154,7 @@ def training(
                 optimizer.zero_grad()
                 yield len(views[0])
 
-    return backbone, steps()
-
-
-def images_per_second(
-    data: str,
-    method: str,
-    network: str,
-    size: int,
-    batch_size: int,
-    patch_size: int | None,
-    warm_up: int,
-    seconds: float,
-) -> float:
-    """Train for some seconds after `warm_up` steps."""
-    _, steps = training(Path(data), method, network, size, batch_size, patch_size)
-    return speed(steps, warm_up, seconds)
+    return steps()
 
 
 def speed(steps: Iterator[int], warm_up: int, seconds: float) -> float:

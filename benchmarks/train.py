@@ -2,7 +2,6 @@
 
     python -m benchmarks.train speed DATA
     python -m benchmarks.train augmentation DATA PHOTOS
-    python -m benchmarks.train accuracy DATA --minutes 10
 
 DATA holds train/<class>/ and test/<class>/, such as CIFAR-10 as image files; PHOTOS is a folder of larger images. Needs the extra [bench]. Every figure is taken in a process of its own, and the two take turns, so
 that a busy machine slows both alike. Prints Markdown: median (least-most) of the runs.
@@ -21,12 +20,19 @@ from benchmarks.quality import take
 from benchmarks.tables import cell, ratio, table
 from benchmarks.turns import Peak, measure
 
-# The same network for both, and settings that make ours do the same work: one direction of MoCo's loss, as in lightly's documentation.
+# The same network for both, and settings that make ours do the work of lightly's documentation: one direction of MoCo's loss and all of its batch at
+# once, no drop-path and no clipping in DINO.
 SIDES: dict[str, dict[str, Any]] = {
     "simclr": {"backbone": "resnet18"},
-    "moco-v2": {"backbone": "resnet18", "moco-v2": {"symmetric": False}},
+    "moco-v2": {"backbone": "resnet18", "moco-v2": {"symmetric": False, "groups": 1}},
     "byol": {"backbone": "resnet18"},
-    "dino": {"backbone": "vit_tiny_patch16_224", "patch_size": 4, "dino": {"local_crops": 4, "prototypes": 1024}},
+    "dino": {
+        "backbone": "vit_tiny_patch16_224",
+        "patch_size": 4,
+        "drop_path": 0.0,
+        "optimizer": {"clip": 0.0},
+        "dino": {"local_crops": 4, "prototypes": 1024},
+    },
 }
 SIZE = 32
 WARM_UP = 2  # steps
@@ -51,14 +57,18 @@ def speed(data: Path, methods: tuple[str, ...], images: int, batch_size: int, se
         take(data, images, Path(folder))
         train = Path(folder) / "train"
         for method in methods:
-            found: dict[str, list[dict[str, float]]] = {"featurestore": [], "lightly": []}
-            sides = {"featurestore": ours, "lightly": theirs}
+            sides = {
+                "featurestore": (ours, "auto"),
+                "featurestore, float32": (ours, "32-true"),
+                "lightly": (theirs, "32-true"),
+            }
+            found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
             for _ in range(runs):
-                for name, side in sides.items():
+                for name, (side, precision) in sides.items():
                     peak = Peak()
-                    speed = measure(side, train, method, batch_size, seconds, peak=peak)
-                    found[name].append({"speed": speed, "memory": peak.resident})
-                    click.echo(f"{method} {name}: {speed:.1f} images/s, {peak.resident:.0f} MB", err=True)
+                    speed = measure(side, train, method, batch_size, seconds, precision, peak=peak)
+                    found[name].append({"speed": speed, "memory": peak.shared})
+                    click.echo(f"{method} {name}: {speed:.1f} images/s, {peak.shared:.0f} MB", err=True)
             for name, measured in found.items():
                 rows.append([
                     method, name, cell([one["speed"] for one in measured], 1), ratio(measured, found["lightly"], "speed"),
@@ -68,7 +78,7 @@ def speed(data: Path, methods: tuple[str, ...], images: int, batch_size: int, se
     table(["method", "who", "images/s", "against lightly", "peak MB"], rows)
 
 
-def ours(data: str, method: str, batch_size: int, seconds: float) -> float:
+def ours(data: str, method: str, batch_size: int, seconds: float, precision: str) -> float:
     """Images a second of the steps of `featurestore train`."""
     from benchmarks.lightly_training import speed
     from trainers import data as images
@@ -79,10 +89,20 @@ def ours(data: str, method: str, batch_size: int, seconds: float) -> float:
     from trainers.run import build, preprocess_of
     from trainers.step import TrainingStep
 
-    config = settle(resolve({"method": method, "batch_size": batch_size, "image_size": SIZE, **SIDES[method]}))
+    config = settle(
+        resolve(
+            {
+                "method": method,
+                "batch_size": batch_size,
+                "image_size": SIZE,
+                "device": "cpu",
+                "precision": precision,
+                **SIDES[method],
+            }
+        )
+    )
     fabric = launch(config)
     step = TrainingStep(fabric, build(config), config, batch_size)
-    step.start(None)
     pixels = images.load(images.list_training_files(data).training, preprocess_of(config)).pixels
     loader = Loader(pixels, fabric.device, batch_size, seed=0)
 
@@ -91,21 +111,24 @@ def ours(data: str, method: str, batch_size: int, seconds: float) -> float:
         for epoch in count():
             for batch in loader.epoch(epoch):
                 at = Progress(done, epoch, 0.5)
-                learned = step.learn(step.views(batch, at), at)
+                output = step.forward_backward(step.views(batch, at), at)
                 step.update(at)
-                step.follow(learned.carries, at)
+                step.after_step(output.carries, at)
                 done += 1
                 yield len(batch)
 
     return speed(steps(), WARM_UP, seconds)
 
 
-def theirs(data: str, method: str, batch_size: int, seconds: float) -> float:
+def theirs(data: str, method: str, batch_size: int, seconds: float, precision: str) -> float:
     """Images a second of lightly's documented training."""
-    from benchmarks.lightly_training import images_per_second
+    from benchmarks.lightly_training import speed, training
 
+    assert precision == "32-true"
     own = SIDES[method]
-    return images_per_second(data, method, own["backbone"], SIZE, batch_size, own.get("patch_size"), WARM_UP, seconds)
+    return speed(
+        training(Path(data), method, own["backbone"], SIZE, batch_size, own.get("patch_size")), WARM_UP, seconds
+    )
 
 
 @cli.command()

@@ -24,6 +24,7 @@ class Peak:
 
     resident: float = 0.0  # with the pages of mapped files, which the kernel takes away when others need the room
     own: float = 0.0  # without them
+    shared: float = 0.0  # of the process and its children, pages that they share counted once
 
 
 def measure(what: Callable[..., Any], *arguments: Any, peak: Peak | None = None) -> Any:
@@ -45,11 +46,26 @@ def measure(what: Callable[..., Any], *arguments: Any, peak: Peak | None = None)
 def _look(process: int, peak: Peak) -> None:
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        family = _family(process)
+        if len(family) > 1:  # looking at shares takes long
+            peak.shared = max(peak.shared, sum(map(_share, family)))
     except (FileNotFoundError, ProcessLookupError):
         return  # it has just ended
     kilobytes = {line.split(":")[0]: float(line.split()[1]) for line in lines if line.endswith(" kB")}
     peak.resident = max(peak.resident, kilobytes.get("VmHWM", 0.0) / 1024)
+    peak.shared = max(peak.shared, peak.resident)
     peak.own = max(peak.own, (kilobytes.get("RssAnon", 0.0) + kilobytes.get("RssShmem", 0.0)) / 1024)
+
+
+def _family(process: int) -> list[int]:
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [process, *(one for child in children for one in _family(int(child)))]
+
+
+def _share(process: int) -> float:
+    """Proportional set size, in MB."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 def take_turns(runs: int, sides: dict[str, Side]) -> dict[str, list[Any]]:

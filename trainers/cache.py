@@ -20,23 +20,24 @@ ADVICE = "free some space, choose a smaller --image-size or another --out"
 
 @dataclass(frozen=True)
 class Decoded:
-    """Pixels of files: those of `files`, by number, from the front, and why others are not there."""
+    """Decoded files: `pixels[i]` is the image of file number `files[i]`, rows beyond are unused."""
 
     pixels: NDArray[np.uint8]  # (N, 3, size, size)
     files: list[int]
     failures: list[Failure]
-    known_sha256: str | None = None
+    sha256: str  # of the pixels in use, in order
 
-    def sha256(self) -> str:
-        """Hash of the pixels that are there, in order."""
-        return self.known_sha256 or hashlib.sha256(self.pixels[: len(self.files)].data).hexdigest()
+
+def decoded(pixels: NDArray[np.uint8], decode: Decode) -> Decoded:
+    """Fill an array from the front by `decode`, which says which files are in it and why others are not."""
+    files, failures = decode(pixels)
+    return Decoded(pixels, files, failures, hashlib.sha256(pixels[: len(files)].data).hexdigest())
 
 
 def mapped(path: Path, files: Sequence[ImageFile], record: Preprocess, decode: Decode) -> Decoded:
     """Map the pixels of `files`, uint8 (N, 3, size, size), decoded into `path` unless that holds them already.
 
-    `decode` fills an array from the front and says which files are in it, and why others are not. A file counts as changed when its
-    path, size or time does. Raises DiskError when the disk has no room.
+    A file counts as changed when its path, size or time does. Raises DiskError when the disk has no room.
     """
     shape = (len(files), 3, record.size, record.size)
     key, notes = _key(files, record), path.with_suffix(".json")
@@ -47,18 +48,19 @@ def mapped(path: Path, files: Sequence[ImageFile], record: Preprocess, decode: D
             with part.open("wb") as file:
                 _reserve(file.fileno(), int(np.prod(shape)))
             pixels = np.memmap(part, np.uint8, "r+", shape=shape)
-            held = Decoded(pixels, *decode(pixels))
+            made = decoded(pixels, decode)
             pixels.flush()
         known = {
             "key": key,
-            "files": held.files,
-            "failures": [asdict(failure) for failure in held.failures],
-            "sha256": held.sha256(),
+            "files": made.files,
+            "failures": [asdict(failure) for failure in made.failures],
+            "sha256": made.sha256,
         }
         with written_whole(notes, ADVICE) as part:
             part.write_text(json.dumps(known), encoding="utf-8")
-    # Copy on write: torch wants an array that it may write to, and nothing may change the file.
-    pixels = np.memmap(path, np.uint8, "c", shape=shape)
+    pixels = np.memmap(
+        path, np.uint8, "r", shape=shape
+    )  # copies on write would count as memory, and be refused when there is less of it
     return Decoded(pixels, known["files"], [Failure(**failure) for failure in known["failures"]], known["sha256"])
 
 

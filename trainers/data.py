@@ -1,5 +1,6 @@
 """Training data: a source decoded once into uint8 pixels, held in memory or mapped from the disk, and the order in which batches are drawn."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from featurestore.errors import SourceError, TrainingError
 from featurestore.pipeline import Prepared
 from featurestore.preprocess import Preprocess
 from featurestore.sources import Failure, ImageFile, open_source
-from trainers.cache import Decoded, mapped
+from trainers.cache import decoded, mapped
 from trainers.randomness import mix
 
 SMALLEST = 8  # images; fewer give no batch worth the name
@@ -96,18 +97,14 @@ def load(
     if cache is not None:
         held = mapped(cache, files, record, decode)
     else:
-        pixels = np.empty((len(files), 3, record.size, record.size), np.uint8)
-        held = Decoded(pixels, *decode(pixels))
+        held = decoded(np.empty((len(files), 3, record.size, record.size), np.uint8), decode)
     good, failures = held.files, held.failures
     if not good:
         first = f", the first: {failures[0].path}: {failures[0].reason}" if failures else ""
         raise SourceError(f"none of {len(files)} files could be read as an image{first}")
-    return Images(
-        torch.from_numpy(held.pixels[: len(good)]),
-        tuple(files[number] for number in good),
-        tuple(failures),
-        held.sha256(),
-    )
+    with warnings.catch_warnings(action="ignore"):  # that a mapped array cannot be written to, which nobody does
+        pixels = torch.from_numpy(held.pixels[: len(good)])
+    return Images(pixels, tuple(files[number] for number in good), tuple(failures), held.sha256)
 
 
 def batches(count: int, batch_size: int, seed: int, epoch: int, device: torch.device | str = "cpu") -> Iterator[Tensor]:

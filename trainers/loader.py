@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
@@ -29,7 +29,7 @@ class Loader:
     def steps_per_epoch(self) -> int:
         return len(self._pixels) // self._batch_size
 
-    def epoch(self, number: int, skip: int = 0) -> Iterator[Tensor]:
+    def epoch(self, number: int, skip: int = 0) -> Generator[Tensor]:
         """Yield the batches of an epoch but the first `skip`: uint8 (B, 3, H, W) on the device."""
         order = batches(len(self._pixels), self._batch_size, self._seed, number, self._pixels.device)
         rows = (places[self._mine] for places in islice(order, skip, None))
@@ -43,7 +43,7 @@ class Loader:
                 batch = ahead.popleft().result()
                 self.waited += time.monotonic() - asked
                 ahead.extend(pool.submit(self._gather, places) for places in islice(rows, 1))
-                yield batch.to(self._device, non_blocking=True)
+                yield batch.to(self._device, non_blocking=batch.is_pinned())
 
     def _gather(self, places: Tensor) -> Tensor:
         batch = self._pixels[places]

@@ -78,8 +78,7 @@ def fit(
     """
     batch_size = min(config.batch_size, len(pixels))
     batch_size -= batch_size % fabric.world_size  # all processes have equally many images
-    step = TrainingStep(fabric, method, config, batch_size)
-    step.start(state)
+    step = TrainingStep(fabric, method, config, batch_size, state)
     loader = Loader(pixels, fabric.device, batch_size, config.seed, fabric.global_rank, fabric.world_size)
     clock = Clock(loader.steps_per_epoch, config.epochs, config.minutes)
     if state is not None:
@@ -108,11 +107,11 @@ def fit(
             logs: dict[str, float | Tensor] = {}
             for batch in loader.epoch(epoch, skip=first % clock.steps_per_epoch):
                 at = clock.now()
-                learned = step.learn(step.views(batch, at), at)
+                output = step.forward_backward(step.views(batch, at), at)
                 lr = step.update(at)
-                logs = {"lr": lr, **learned.logs, **step.follow(learned.carries, at)}
-                losses += learned.losses
-                projections.extend(learned.projections)
+                logs = {"lr": lr, **output.logs, **step.after_step(output.carries, at)}
+                losses += output.losses
+                projections.extend(output.projections)
                 clock.tick()
                 stop = interrupted.is_set()
                 if fabric.world_size > 1:  # all stop at the same step
@@ -132,13 +131,17 @@ def fit(
                 save()
                 raise Interrupted(stopped)
 
+            loss = _finite(
+                torch.stack(losses).mean()
+            )  # waits for the device, so that the time below is that of all steps
+            took = time.monotonic() - began
             z = torch.cat(list(projections))[-monitor.ROWS :]
             figures: dict[str, Any] = {
                 "epoch": epoch + 1, "step": clock.step, "fraction": round(clock.fraction, 6),
-                "loss": _finite(torch.stack(losses).mean()), **{name: float(value) for name, value in logs.items()},
+                "loss": loss, **{name: float(value) for name, value in logs.items()},
                 "feature_std": monitor.feature_std(z), "rankme": monitor.rankme(z),
-                "images_per_second": round((clock.step - first) * batch_size / (time.monotonic() - began), 1),
-                "wait": round(loader.waited / (time.monotonic() - began), 4), "seconds": round(clock.seconds, 2),
+                "images_per_second": round((clock.step - first) * batch_size / took, 1),
+                "wait": round(loader.waited / took, 4), "seconds": round(clock.seconds, 2),
             }  # fmt: skip
             if metrics is not None:
                 figures |= evaluate(method.export_backbone)

@@ -5,7 +5,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from featurestore.errors import TrainingError
 from featurestore.progress import Listener
 from trainers import data, recipes
 from trainers.config import read_toml, resolve
@@ -22,9 +21,10 @@ from trainers.devices import launch, settle
 from trainers.loader import Loader
 from trainers.methods import Progress
 from trainers.run import build, preprocess_of
-from trainers.step import TrainingStep
+from trainers.step import BatchOutput, TrainingStep
 
 T = TypeVar("T")
+PARTS = ("load", "augment", "forward", "backward", "optimiser", "after step")  # the last: teacher, queue, centre
 BATCHES = 4  # that many are decoded, and drawn again and again
 WARM_UP = 3  # steps that are not counted
 ROUNDS = 5  # of whole steps and of the limit, by turns
@@ -74,47 +74,45 @@ def profile(
 ) -> Profile:
     """Time the steps of the training that `train` would run with the same settings, `steps` at a time; nothing is written.
 
-    Raises ConfigError, SourceError, TrainingError.
+    On one device, and with random weights: neither changes the time of a step. Raises ConfigError, SourceError, TrainingError.
     """
     listener = listener or Listener()
     given = config if isinstance(config, Mapping) else read_toml(config) if config is not None else {}
     files = data.list_training_files(source).training
-    resolved = settle(resolve(given, settings, recipe=recipes.choose(len(files))))
+    resolved = replace(settle(resolve(given, settings, recipe=recipes.choose(len(files)))), devices=1, init=None)
     fabric = launch(resolved)
     torch.manual_seed(resolved.seed)
     method = build(resolved, listener.note)
-    batch_size = min(resolved.batch_size, len(files))
-    few = files[:: max(1, len(files) // (BATCHES * batch_size))][: BATCHES * batch_size]
+    wanted = BATCHES * resolved.batch_size
+    few = files[:: max(1, len(files) // wanted)][:wanted]
     listener.start("decoding", len(few))
     began = time.monotonic()
     pixels = data.load(few, preprocess_of(resolved), resolved.workers, listener.advance).pixels
     decode = len(few) / (time.monotonic() - began)
-    if len(pixels) < batch_size:
-        raise TrainingError(f"expected at least {batch_size} readable images, found {len(pixels)}")
 
+    batch_size = min(resolved.batch_size, len(pixels))
     step = TrainingStep(fabric, method, resolved, batch_size)
-    step.start(None)
     loader = Loader(pixels, fabric.device, batch_size, resolved.seed)
     batches = chain.from_iterable(loader.epoch(number) for number in count())
     clock = _Stopwatch(fabric.device)
 
     def whole() -> None:
         views = step.views(next(batches), AT)
-        learned = step.learn(views, AT)
+        output = step.forward_backward(views, AT)
         step.update(AT)
-        step.follow(learned.carries, AT)
+        step.after_step(output.carries, AT)
 
     views = step.views(next(batches), AT)
 
     def limit() -> None:
-        step.learn(views, AT)
+        step.forward_backward(views, AT)
         step.optimizer.zero_grad()
 
     listener.start("timing", WARM_UP + steps + ROUNDS)
     for _ in range(WARM_UP):
         whole()
         listener.advance()
-    parts: dict[str, list[float]] = {}
+    parts: dict[str, list[float]] = {name: [] for name in PARTS}
     for _ in range(steps):
         _by_parts(step, batches, clock, parts)
         listener.advance()
@@ -146,18 +144,24 @@ def _by_parts(
     step: TrainingStep, batches: Iterator[Tensor], clock: "_Stopwatch", parts: dict[str, list[float]]
 ) -> None:
     """Run one step and note the time of each part."""
+    times = dict.fromkeys(PARTS, 0.0)
 
     def timed(name: str, part: Callable[[], T]) -> T:
         result, ms = clock.time(part)
-        parts.setdefault(name, []).append(ms)
+        times[name] += ms
         return result
 
     batch = timed("load", lambda: next(batches))
     views = timed("augment", lambda: step.views(batch, AT))
-    said = timed("forward", lambda: step.forward(views, AT))
-    timed("backward", lambda: step.backward(said.loss))
+    output = BatchOutput()
+    for number, part in enumerate(step.parts(views)):
+        said = timed("forward", partial(step.forward, part, AT, number))
+        timed("backward", partial(step.backward, said.loss))
+        output.add(said)
     timed("optimiser", lambda: step.update(AT))
-    timed("teacher", lambda: step.follow([] if said.carry is None else [said.carry.detach()], AT))
+    timed("after step", lambda: step.after_step(output.carries, AT))
+    for name, ms in times.items():
+        parts[name].append(ms)
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,10 @@ def _load(
     record = preprocess_of(config)
     if data.is_large(files.training, record):
         out.mkdir(parents=True, exist_ok=True)
-        listener.note(f"pixels are kept in {out / CACHE}, {3 * record.size**2 * len(files.training) / 2**30:.0f} GiB")
+        size = 3 * record.size**2 * len(files.training) / 2**30
+        listener.note(
+            f"pixels are kept in {out / CACHE}, {size:.0f} GiB; delete it to try again what could not be read"
+        )
         with fabric.rank_zero_first():  # the others find the file
             images = data.load(files.training, record, config.workers, listener.advance, out / CACHE)
     else:

@@ -22,7 +22,7 @@ YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 RGB = tuple(map(tuple, np.linalg.inv(YIQ).tolist()))  # and back
 
 TRIES = 10  # as torchvision's RandomResizedCrop
-DRAWS = 2 * TRIES + 18  # numbers that a view takes for each image, at most
+DRAWS = 2 * TRIES + 17  # numbers that a view takes for each image, at most
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,9 @@ AT = Progress(step=3, epoch=0, fraction=0.5)
 def test_the_network_runs_in_the_precision_asked_for(precision: str, dtype: torch.dtype, compiled: bool) -> None:
     config = config_of("simclr", batch_size=8, device="cpu", precision=precision, compile=compiled)
     step = TrainingStep(launch(config), build(config), config, batch_size=8)
-    step.start(None)
     seen: list[torch.dtype] = []
     step.method.get_submodule("projection.0").register_forward_hook(lambda _, __, out: seen.append(out.dtype))
     batch: Tensor = torch.randint(0, 256, (8, 3, 8, 8), dtype=torch.uint8)
-    learned = step.learn(step.views(batch, AT), AT)
+    output = step.forward_backward(step.views(batch, AT), AT)
     assert seen == [dtype]
-    assert learned.losses[0].dtype == torch.float32
+    assert output.losses[0].dtype == torch.float32

@@ -188,6 +188,12 @@ def test_solarize_inverts_the_bright_half() -> None:
     torch.testing.assert_close(out, reference.solarize(images / 255, 0.5), atol=1e-4, rtol=0)
 
 
+def test_a_view_with_everything_uses_every_number() -> None:
+    numbers = draws(8)
+    views.transform(pictures(), ViewSpec(16, 0.5, 0.5, AugmentConfig()), numbers)
+    assert numbers._left == []
+
+
 def test_two_views_take_their_own_probabilities() -> None:
     first, second = views.two_views(AugmentConfig(blur=(1.0, 0.1), solarize=(0.0, 0.2)), 32)
     assert (first.blur, first.solarize, second.blur, second.solarize) == (1.0, 0.0, 0.1, 0.2)
