@@ -38,12 +38,14 @@ class Clock:
     minutes: float | None
     step: int = 0
     seconds: float = 0.0  # of training, over all resumed parts
+    compiles: bool = False  # in its next step, which may take a minute: counted, it would skip the warm-up of a short training
     _since: float = field(default_factory=time.monotonic)
 
     def tick(self) -> None:
         """One more step is done."""
         now = time.monotonic()
-        self.step, self.seconds, self._since = self.step + 1, self.seconds + now - self._since, now
+        took = 0.0 if self.compiles else now - self._since
+        self.step, self.seconds, self._since, self.compiles = self.step + 1, self.seconds + took, now, False
 
     @property
     def fraction(self) -> float:
@@ -80,7 +82,7 @@ def fit(
     batch_size -= batch_size % fabric.world_size  # all processes have equally many images
     step = TrainingStep(fabric, method, config, batch_size, state)
     loader = Loader(pixels, fabric.device, batch_size, config.seed, fabric.global_rank, fabric.world_size)
-    clock = Clock(loader.steps_per_epoch, config.epochs, config.minutes)
+    clock = Clock(loader.steps_per_epoch, config.epochs, config.minutes, compiles=config.compile)
     if state is not None:
         clock.step, clock.seconds = state["step"], state["seconds"]
     metrics = MetricsFile(out, clock.step, config.tensorboard) if fabric.is_global_zero else None

@@ -164,6 +164,15 @@ def test_a_clock_counts_epochs_or_minutes() -> None:
     assert Clock(4, 2, 2, 100, 121).done
 
 
+def test_a_compilation_takes_no_time_from_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([50.0, 53.0])
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(now))
+    clock = Clock(4, 2, minutes=1, compiles=True, _since=0.0)
+    clock.tick()
+    clock.tick()
+    assert (clock.step, clock.seconds) == (2, 3.0)
+
+
 def test_images_that_cannot_be_read_are_left_out_and_told(few_shapes: Path, tmp_path: Path) -> None:
     (few_shapes / "train" / "disc" / "broken.jpg").write_bytes(b"no image")
     notes = Notes()
