@@ -166,7 +166,7 @@ def test_a_clock_counts_epochs_or_minutes() -> None:
 
 def test_a_compilation_takes_no_time_from_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([50.0, 53.0])
-    monkeypatch.setattr(loop.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr("trainers.loop.time.monotonic", lambda: next(now))
     clock = Clock(4, 2, minutes=1, compiles=True, _since=0.0)
     clock.tick()
     clock.tick()
