@@ -3,6 +3,7 @@
 import copy
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,12 @@ from lightly.transforms.byol_transform import BYOLView1Transform, BYOLView2Trans
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from featurestore.encoder import Card
+from featurestore.preprocess import Preprocess
+from featurestore.version import __version__
 from trainers.backbones import feature_dim, make_backbone
+from trainers.export import export
+from trainers.schedules import cosine
 
 WORKERS = 2
 LR = 0.12  # for a batch of 256, as `featurestore train` has it
@@ -128,10 +134,19 @@ class DINO(nn.Module):
 METHODS: dict[str, Callable[[nn.Module], Any]] = {"simclr": SimCLR, "moco-v2": MoCo, "byol": BYOL, "dino": DINO}
 
 
+@dataclass
+class Training:
+    """A backbone, the optimiser that changes it, and steps: each item is one, and says how many images it took."""
+
+    backbone: nn.Module
+    optimizer: torch.optim.Optimizer
+    steps: Iterator[int]
+
+
 def training(
     data: Path, method: str, network: str, size: int, batch_size: int, patch_size: int | None = None
-) -> Iterator[int]:
-    """Build a training; each item is one step, and says how many images it took."""
+) -> Training:
+    """Build a training on the images of a folder."""
     backbone, _ = make_backbone(network, size, patch_size)
     model = METHODS[method](backbone)
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -154,7 +169,26 @@ def training(
                 optimizer.zero_grad()
                 yield len(views[0])
 
-    return steps()
+    return Training(backbone, optimizer, steps())
+
+
+def train_for(data: str, network: str, size: int, batch_size: int, minutes: float, seed: int, out: str) -> float:
+    """Train SimCLR for some minutes, the rate falling along half a cosine of them; writes the encoder to `out`, returns images a second."""
+    torch.manual_seed(seed)
+    run = training(Path(data), "simclr", network, size, batch_size)
+    peak_lr = run.optimizer.param_groups[0]["lr"]
+    began, images, left = time.perf_counter(), 0, 1.0
+    while left > 0:
+        run.optimizer.param_groups[0]["lr"] = cosine(1 - left, peak_lr, 0.0)
+        images += next(run.steps)
+        left = 1 - (time.perf_counter() - began) / (60 * minutes)
+    took = time.perf_counter() - began
+    record = Preprocess(size, size)
+    card = Card(
+        record, feature_dim(run.backbone), "simclr", network, "online", {"count": 0, "sha256": ""}, "", __version__
+    )
+    export(run.backbone, card, Path(out))
+    return images / took
 
 
 def speed(steps: Iterator[int], warm_up: int, seconds: float) -> float:

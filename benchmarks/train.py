@@ -2,6 +2,7 @@
 
     python -m benchmarks.train speed DATA
     python -m benchmarks.train augmentation DATA PHOTOS
+    python -m benchmarks.train accuracy DATA --minutes 10 --seed 0 --seed 1 --seed 2
 
 DATA holds train/<class>/ and test/<class>/, such as CIFAR-10 as image files; PHOTOS is a folder of larger images. Needs the extra [bench]. Every figure is taken in a process of its own, and the two take turns, so
 that a busy machine slows both alike. Prints Markdown: median (least-most) of the runs.
@@ -16,6 +17,7 @@ from typing import Any
 
 import click
 
+from benchmarks import quality
 from benchmarks.quality import take
 from benchmarks.tables import cell, ratio, table
 from benchmarks.turns import Peak, measure
@@ -127,8 +129,41 @@ def theirs(data: str, method: str, batch_size: int, seconds: float, precision: s
     assert precision == "32-true"
     own = SIDES[method]
     return speed(
-        training(Path(data), method, own["backbone"], SIZE, batch_size, own.get("patch_size")), WARM_UP, seconds
+        training(Path(data), method, own["backbone"], SIZE, batch_size, own.get("patch_size")).steps, WARM_UP, seconds
     )
+
+
+@cli.command()
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.option("--minutes", default=10.0, show_default=True)
+@click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True)
+@click.option("--theirs", default="conv4", show_default=True, help="The network of lightly's training.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Settings of ours.")
+def accuracy(data: Path, minutes: float, seeds: tuple[int, ...], theirs: str, assignments: tuple[str, ...]) -> None:
+    """k-NN (k = 20, T = 0.07) and a linear probe after the same minutes of training, ours with `--minutes` alone, beside raw pixels."""
+    found: dict[str, list[list[float]]] = {"featurestore": [], "lightly": []}
+    chosen = [part for a in assignments for part in ("--set", a)]
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        for seed in seeds:
+            out = work / f"ours-{seed}"
+            quality.train(data, out, "simclr", seed, ["--minutes", str(minutes), *chosen])
+            found["featurestore"].append(quality.measure(data, out / "encoder.onnx", work))
+            encoder = work / f"theirs-{seed}" / "encoder.onnx"
+            measure(train_for_lightly, data / "train", theirs, minutes, seed, encoder)
+            found["lightly"].append(quality.measure(data, encoder, work))
+            click.echo(f"seed {seed}: {[values[-1] for values in found.values()]}", err=True)
+        pixels = quality.pixels_encoder(SIZE, quality.mean_picture(data / "train", SIZE), work / "pixels.onnx")
+        found["raw pixels"] = [quality.measure(data, pixels, work)]
+    heads = ["vectors", *(f"k-NN {k}" for k in quality.K), "linear"]
+    table(heads, [[name, *(cell(column, 3) for column in zip(*rows, strict=True))] for name, rows in found.items()])
+
+
+def train_for_lightly(data: str, network: str, minutes: float, seed: int, out: str) -> float:
+    """In a process of its own, as all trainings here."""
+    from benchmarks.lightly_training import train_for
+
+    return train_for(data, network, SIZE, 256, minutes, seed, out)
 
 
 @cli.command()

@@ -38,7 +38,9 @@ class Clock:
     minutes: float | None
     step: int = 0
     seconds: float = 0.0  # of training, over all resumed parts
-    compiles: bool = False  # in its next step, which may take a minute: counted, it would skip the warm-up of a short training
+    compiles: bool = (
+        False  # in its next step, which may take a minute: counted, it would skip the warm-up of a short training
+    )
     _since: float = field(default_factory=time.monotonic)
 
     def tick(self) -> None:
