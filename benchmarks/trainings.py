@@ -1,0 +1,131 @@
+"""Single measurements of training, ours and lightly's, for processes of their own."""
+
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+# The same network for both, and settings that make ours do the work of lightly's documentation: one direction of MoCo's loss and all of its batch at
+# once, no drop-path and no clipping in DINO.
+SIDES: dict[str, dict[str, Any]] = {
+    "simclr": {"backbone": "resnet18"},
+    "moco-v2": {"backbone": "resnet18", "moco-v2": {"symmetric": False, "groups": 1}},
+    "byol": {"backbone": "resnet18"},
+    "dino": {
+        "backbone": "vit_tiny_patch16_224",
+        "patch_size": 4,
+        "drop_path": 0.0,
+        "optimizer": {"clip": 0.0},
+        "dino": {"local_crops": 4, "prototypes": 1024},
+    },
+}
+SIZE = 32
+WARM_UP = 2  # steps
+
+
+def ours(data: str, method: str, batch_size: int, seconds: float, precision: str) -> float:
+    """Images a second of the steps of `featurestore train`."""
+    from benchmarks.lightly_training import speed
+    from trainers import data as images
+    from trainers.config import resolve
+    from trainers.devices import launch, settle
+    from trainers.loader import Loader
+    from trainers.methods import Progress
+    from trainers.run import build, preprocess_of
+    from trainers.step import TrainingStep
+
+    config = settle(
+        resolve(
+            {
+                "method": method,
+                "batch_size": batch_size,
+                "image_size": SIZE,
+                "device": "cpu",
+                "precision": precision,
+                **SIDES[method],
+            }
+        )
+    )
+    fabric = launch(config)
+    step = TrainingStep(fabric, build(config), config, batch_size)
+    pixels = images.load(images.list_training_files(data).training, preprocess_of(config)).pixels
+    loader = Loader(pixels, fabric.device, batch_size, seed=0)
+
+    def steps() -> Iterator[int]:
+        done = 0
+        for epoch in count():
+            for batch in loader.epoch(epoch):
+                at = Progress(done, epoch, 0.5)
+                output = step.forward_backward(step.views(batch, at), at)
+                step.update(at)
+                step.after_step(output.carries, at)
+                done += 1
+                yield len(batch)
+
+    return speed(steps(), WARM_UP, seconds)
+
+
+def theirs(data: str, method: str, batch_size: int, seconds: float, precision: str) -> float:
+    """Images a second of lightly's documented training."""
+    from benchmarks.lightly_training import speed, training
+
+    assert precision == "32-true"
+    own = SIDES[method]
+    return speed(
+        training(Path(data), method, own["backbone"], SIZE, batch_size, own.get("patch_size")).steps, WARM_UP, seconds
+    )
+
+
+def train_for_lightly(data: str, network: str, minutes: float, seed: int, out: str) -> float:
+    """In a process of its own, as all trainings here."""
+    from benchmarks.lightly_training import train_for
+
+    return train_for(data, network, SIZE, 256, minutes, seed, out)
+
+
+BATCH = 128
+REPEATS = 5
+
+
+def _pictures(folder: str, size: int) -> Any:
+    from featurestore.preprocess import Preprocess
+    from trainers import data
+
+    files = data.list_training_files(folder).training[:BATCH]
+    return data.load(files, Preprocess(size=size, shorter_side=size)).pixels
+
+
+def our_views(folder: str, size: int) -> float:
+    """Milliseconds a view, normalised and ready for the network."""
+    import torch
+
+    from trainers.config import resolve
+    from trainers.views import augment, normalise, two_views
+
+    torch.set_num_threads(1)
+    pixels = _pictures(folder, size)
+    specs = two_views(resolve({"method": "simclr", "image_size": size}).augment, size)
+    rng = torch.Generator().manual_seed(0)
+    return _milliseconds(lambda: [normalise(augment(pixels, spec, rng)) for spec in specs], 2 * len(pixels))
+
+
+def their_views(folder: str, size: int) -> float:
+    """Milliseconds a view, normalised, of pictures that are decoded and of the right size already."""
+    import torch
+    from lightly.transforms import SimCLRTransform
+    from PIL import Image
+
+    torch.set_num_threads(1)
+    pictures = [Image.fromarray(one.permute(1, 2, 0).numpy()) for one in _pictures(folder, size)]
+    blur = {"gaussian_blur": 0.0} if size <= 64 else {}
+    transform = SimCLRTransform(input_size=size, cj_strength=0.5, **blur)
+    return _milliseconds(lambda: [transform(picture) for picture in pictures], 2 * len(pictures))
+
+
+def _milliseconds(call: Any, views: int) -> float:
+    call()
+    began = time.perf_counter()
+    for _ in range(REPEATS):
+        call()
+    return 1000 * (time.perf_counter() - began) / (REPEATS * views)
