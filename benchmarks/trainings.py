@@ -56,10 +56,7 @@ def ours(data: str, method: str, batch_size: int, seconds: float, precision: str
         done = 0
         for epoch in count():
             for batch in loader.epoch(epoch):
-                at = Progress(done, epoch, 0.5)
-                output = step.forward_backward(step.views(batch, at), at)
-                step.update(at)
-                step.after_step(output.carries, at)
+                step.run(batch, Progress(done, epoch, 0.5))
                 done += 1
                 yield len(batch)
 

@@ -58,9 +58,8 @@ def mapped(path: Path, files: Sequence[ImageFile], record: Preprocess, decode: D
         }
         with written_whole(notes, ADVICE) as part:
             part.write_text(json.dumps(known), encoding="utf-8")
-    pixels = np.memmap(
-        path, np.uint8, "r", shape=shape
-    )  # copies on write would count as memory, and be refused when there is less of it
+    # Read only: pages that could be written to would count as memory, and be refused when there is less of it.
+    pixels = np.memmap(path, np.uint8, "r", shape=shape)
     return Decoded(pixels, known["files"], [Failure(**failure) for failure in known["failures"]], known["sha256"])
 
 

@@ -111,9 +111,8 @@ def fit(
             logs: dict[str, float | Tensor] = {}
             for batch in loader.epoch(epoch, skip=first % clock.steps_per_epoch):
                 at = clock.now()
-                output = step.forward_backward(step.views(batch, at), at)
-                lr = step.update(at)
-                logs = {"lr": lr, **output.logs, **step.after_step(output.carries, at)}
+                output = step.run(batch, at)
+                logs = output.logs
                 losses += output.losses
                 projections.extend(output.projections)
                 clock.tick()

@@ -97,10 +97,7 @@ def profile(
     clock = _Stopwatch(fabric.device)
 
     def whole() -> None:
-        views = step.views(next(batches), AT)
-        output = step.forward_backward(views, AT)
-        step.update(AT)
-        step.after_step(output.carries, AT)
+        step.run(next(batches), AT)
 
     views = step.views(next(batches), AT)
 

@@ -25,14 +25,14 @@ class BatchOutput:
     losses: list[Tensor] = field(default_factory=list)
     projections: list[Tensor] = field(default_factory=list)  # (b, D) each
     carries: list[Tensor] = field(default_factory=list)
-    logs: dict[str, Tensor] = field(default_factory=dict)  # of the last part
+    logs: dict[str, float | Tensor] = field(default_factory=dict)  # of the last part
 
     def add(self, step: Step) -> None:
         self.losses.append(step.loss.detach())
         self.projections.append(step.projections)
         if step.carry is not None:
             self.carries.append(step.carry.detach())
-        self.logs = step.logs
+        self.logs.update(step.logs)
 
 
 class TrainingStep:
@@ -66,6 +66,13 @@ class TrainingStep:
             network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self._wrapped, self.optimizer = fabric.setup(network, self.optimizer)
         self._wrapped.mark_forward_method("loss")
+
+    def run(self, batch: Tensor, at: Progress) -> BatchOutput:
+        """Take the whole step on a batch, uint8 (B, 3, h, w) on the device; the logs also hold the rate and what `after_step` tells."""
+        output = self.forward_backward(self.views(batch, at), at)
+        output.logs["lr"] = self.update(at)
+        output.logs |= self.after_step(output.carries, at)
+        return output
 
     def views(self, batch: Tensor, at: Progress) -> list[Tensor]:
         """Augment a batch, uint8 (B, 3, h, w) on the device, to the views that the method wants: (B, 3, H, W) each."""
