@@ -70,7 +70,7 @@ def mean_picture(folder: Path, size: int) -> NDArray[np.float32]:
     return (total / count).astype(np.float32).ravel()
 
 
-def train(folder: Path, out: Path, method: str, seed: int, arguments: Sequence[str]) -> float:
+def train(folder: Path, out: Path, arguments: Sequence[str]) -> float:
     """Train by the command line; returns the peak memory in MB."""
     command = [
         sys.executable,
@@ -81,7 +81,7 @@ def train(folder: Path, out: Path, method: str, seed: int, arguments: Sequence[s
         "--out",
         str(out),
     ]
-    command += ["--method", method, "--seed", str(seed), *arguments]
+    command += arguments
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
@@ -89,10 +89,16 @@ def train(folder: Path, out: Path, method: str, seed: int, arguments: Sequence[s
     return usage.ru_maxrss / 1024
 
 
-def measure(folder: Path, encoder: Path, work: Path) -> list[float]:
-    """Index train and test with an encoder; k-NN top-1 for each of K, and the accuracy of a linear probe."""
+def indexed(folder: Path, encoder: Path, work: Path) -> FeatureStore:
+    """Index train and test with an encoder."""
     store = FeatureStore.open(work / f"{encoder.parent.name}.{encoder.stem}.store", encoder=encoder)
     store.index(folder, labels="folders")
+    return store
+
+
+def measure(folder: Path, encoder: Path, work: Path) -> list[float]:
+    """Index train and test with an encoder; k-NN top-1 for each of K, and the accuracy of a linear probe."""
+    store = indexed(folder, encoder, work)
     _, train_x, train_y = store.features(split="train")
     _, test_x, test_y = store.features(split="test")
     scale = train_x.shape[1] ** 0.5  # entries of size one
@@ -132,7 +138,8 @@ def main(
                 a for a in assignments if a.split(".")[0] not in METHODS.keys() - {method}
             ]  # settings of other methods left out
             chosen = [part for a in own for part in ("--set", a)]
-            peak = train(folder / "train", out, method, seed, [*budget, *chosen])
+            who = ["--method", method, "--seed", str(seed)]
+            peak = train(folder / "train", out, [*who, *budget, *chosen])
             config = resolve(read_toml(out / "config.toml"))
             last = metrics.read(out / "metrics.jsonl")[-1]
             figures = [*measure(folder, out / "encoder.onnx", work), last["epoch"], last["seconds"], peak]
@@ -142,7 +149,7 @@ def main(
                 untrained = export_untrained(config, out / "untrained.onnx")
                 rows.setdefault("untrained network", []).append(measure(folder, untrained, work))
                 settled = work / f"settled-{seed}"
-                train(folder / "train", settled, method, seed, [*chosen, *SETTLE])
+                train(folder / "train", settled, [*who, *chosen, *SETTLE])
                 rows.setdefault("the same, its batch statistics settled", []).append(
                     measure(folder, settled / "encoder.onnx", work)
                 )

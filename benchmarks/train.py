@@ -2,13 +2,17 @@
 
     python -m benchmarks.train speed DATA
     python -m benchmarks.train augmentation DATA PHOTOS
-    python -m benchmarks.train accuracy DATA --minutes 10 --seed 0 --seed 1 --seed 2
+    python -m benchmarks.train accuracy DATA --minutes 10 --seed 0 --seed 1 --seed 2 --out FOUND.jsonl
+    python -m benchmarks.train figure FOUND.jsonl
 
 DATA holds train/<class>/ and test/<class>/, such as CIFAR-10 as image files; PHOTOS is a folder of larger images. Needs the extra [bench]. Every figure is taken in a process of its own, and the two take turns, so
 that a busy machine slows both alike. Prints Markdown: median (least-most) of the runs.
 """
 
+import json
+import statistics
 import tempfile
+from itertools import product
 from pathlib import Path
 
 import click
@@ -18,6 +22,9 @@ from benchmarks.quality import take
 from benchmarks.tables import cell, ratio, table
 from benchmarks.trainings import SIDES, SIZE, our_views, ours, their_views, theirs, train_for_lightly
 from benchmarks.turns import Peak, measure
+from trainers import metrics
+from trainers.config import read_toml, resolve
+from trainers.run import export_untrained
 
 
 @click.group()
@@ -62,28 +69,80 @@ def speed(data: Path, methods: tuple[str, ...], images: int, batch_size: int, se
 
 @cli.command()
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
-@click.option("--minutes", default=10.0, show_default=True)
+@click.option("--minutes", "budgets", multiple=True, type=float, default=(10.0,), show_default=True)
 @click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True)
 @click.option("--theirs", default="conv4", show_default=True, help="The network of lightly's training.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Settings of ours.")
-def accuracy(data: Path, minutes: float, seeds: tuple[int, ...], theirs: str, assignments: tuple[str, ...]) -> None:
-    """k-NN (k = 20, T = 0.07) and a linear probe after the same minutes of training, ours with `--minutes` alone, beside raw pixels."""
-    found: dict[str, list[list[float]]] = {"featurestore": [], "lightly": []}
-    chosen = [part for a in assignments for part in ("--set", a)]
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="JSON lines; what is there is kept.")
+def accuracy(data: Path, budgets: tuple[float, ...], seeds: tuple[int, ...], theirs: str, out: Path) -> None:
+    """k-NN of test images after the same minutes of training, ours with `--minutes` alone, beside raw pixels and the untrained network."""
+
+    def note(who: str, encoder: Path, **more: float) -> None:
+        results = quality.indexed(data, encoder, work).knn(k=quality.K).results
+        line = json.dumps({"who": who, **more, **{f"knn_{k}": r.top1 for k, r in zip(quality.K, results, strict=True)}})
+        with out.open("a") as lines:
+            lines.write(line + "\n")
+        click.echo(line, err=True)
+
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        for seed in seeds:
-            out = work / f"ours-{seed}"
-            quality.train(data, out, "simclr", seed, ["--minutes", str(minutes), *chosen])
-            found["featurestore"].append(quality.measure(data, out / "encoder.onnx", work))
-            encoder = work / f"theirs-{seed}" / "encoder.onnx"
-            measure(train_for_lightly, data / "train", theirs, minutes, seed, encoder)
-            found["lightly"].append(quality.measure(data, encoder, work))
-            click.echo(f"seed {seed}: {[values[-1] for values in found.values()]}", err=True)
+        for minutes, seed in product(budgets, seeds):
+            run = work / f"ours-{minutes}-{seed}"
+            quality.train(data, run, ["--seed", str(seed), "--minutes", str(minutes)])
+            last = metrics.read(run / "metrics.jsonl")[-1]
+            speed = last["step"] * read_toml(run / "config.toml")["batch_size"] / last["seconds"]
+            note("featurestore", run / "encoder.onnx", minutes=minutes, seed=seed, images_per_second=speed)
+            encoder = work / f"theirs-{minutes}-{seed}" / "encoder.onnx"
+            speed = measure(train_for_lightly, data / "train", theirs, minutes, seed, encoder)
+            note("lightly", encoder, minutes=minutes, seed=seed, images_per_second=speed)
+        note("untrained network", export_untrained(resolve(read_toml(run / "config.toml")), work / "untrained.onnx"))
         pixels = quality.pixels_encoder(SIZE, quality.mean_picture(data / "train", SIZE), work / "pixels.onnx")
-        found["raw pixels"] = [quality.measure(data, pixels, work)]
-    heads = ["vectors", *(f"k-NN {k}" for k in quality.K), "linear"]
-    table(heads, [[name, *(cell(column, 3) for column in zip(*rows, strict=True))] for name, rows in found.items()])
+        note("raw pixels", pixels)
+
+
+@cli.command()
+@click.argument("lines", type=click.Path(exists=True, path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("benchmarks/minutes.png"), show_default=True)
+def figure(lines: Path, out: Path) -> None:
+    """Draw what `accuracy` found: k-NN top-1 against minutes of training, and a table of it."""
+    found = [json.loads(line) for line in lines.read_text().splitlines()]
+    groups: dict[tuple[str, float | None], list[dict[str, float]]] = {}
+    for one in found:
+        groups.setdefault((one["who"], one.get("minutes")), []).append(one)
+    draw(groups, out)
+    rows = []
+    for (who, minutes), ones in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1] or 0)):
+        speed = cell([one["images_per_second"] for one in ones], 0) if minutes else ""
+        top1 = [cell([one[f"knn_{k}"] for one in ones], 3) for k in quality.K]
+        rows.append([who, f"{minutes:g}" if minutes else "", str(len(ones)), *top1, speed])
+    table(["vectors", "minutes", "seeds", *(f"k-NN {k}" for k in quality.K), "images/s"], rows)
+
+
+def draw(groups: dict[tuple[str, float | None], list[dict[str, float]]], out: Path) -> None:
+    """One line a training with its spread, one level for vectors that take no time."""
+    from matplotlib.figure import Figure
+
+    drawing = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = drawing.subplots()
+    for colour, who in zip(
+        ("C0", "C1", "0.35", "0.6"), ("featurestore", "lightly", "raw pixels", "untrained network"), strict=True
+    ):
+        points = {minutes: [one["knn_20"] for one in ones] for (name, minutes), ones in groups.items() if name == who}
+        if None in points:
+            level = statistics.median(points[None])
+            axes.axhline(level, color=colour, linestyle="--", linewidth=1)
+            axes.annotate(who, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=colour)
+            continue
+        x = sorted(minutes for minutes in points if minutes)
+        middle = [statistics.median(points[minutes]) for minutes in x]
+        spread = [
+            [m - min(points[i]) for m, i in zip(middle, x, strict=True)],
+            [max(points[i]) - m for m, i in zip(middle, x, strict=True)],
+        ]
+        axes.errorbar(x, middle, yerr=spread, marker="o", capsize=3, color=colour, label=who)
+    axes.set(xlabel="minutes of training on two cores", ylabel="k-NN top-1 (k = 20) on CIFAR-10", xlim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    drawing.savefig(out, dpi=150)
 
 
 @cli.command()

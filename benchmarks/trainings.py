@@ -28,11 +28,11 @@ def ours(data: str, method: str, batch_size: int, seconds: float, precision: str
     """Images a second of the steps of `featurestore train`."""
     from benchmarks.lightly_training import speed
     from trainers import data as images
+    from trainers.building import build, preprocess_of
     from trainers.config import resolve
     from trainers.devices import launch, settle
     from trainers.loader import Loader
     from trainers.methods import Progress
-    from trainers.run import build, preprocess_of
     from trainers.step import TrainingStep
 
     config = settle(
@@ -98,13 +98,13 @@ def our_views(folder: str, size: int) -> float:
     import torch
 
     from trainers.config import resolve
-    from trainers.views import augment, normalise, two_views
+    from trainers.views import augment, two_views
 
     torch.set_num_threads(1)
     pixels = _pictures(folder, size)
     specs = two_views(resolve({"method": "simclr", "image_size": size}).augment, size)
     rng = torch.Generator().manual_seed(0)
-    return _milliseconds(lambda: [normalise(augment(pixels, spec, rng)) for spec in specs], 2 * len(pixels))
+    return _milliseconds(lambda: [augment(pixels, spec, rng) for spec in specs], 2 * len(pixels))
 
 
 def their_views(folder: str, size: int) -> float:

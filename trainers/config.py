@@ -20,6 +20,7 @@ from trainers.optim import USUAL, OptimizerConfig
 from trainers.views import AugmentConfig
 
 T = TypeVar("T")
+Device = Literal["auto", "cpu", "cuda", "mps"]
 BLUR_FROM = 65  # pixels; below, blur removes what little there is (SimCLR, appendix B.9, leaves it out on CIFAR-10)
 
 
@@ -32,14 +33,17 @@ class Config:
     patch_size: int | None = None  # pixels, of a ViT; the smaller the better and the slower (DINO, section 5.1)
     drop_path: float = 0.0  # share of residual branches left out, in the student alone
     init: str | None = None  # weights to start from: "timm", or the folder of a run
-    image_size: int = 32  # pixels, the side of the square a network sees
+    image_size: int = 32  # pixels, the side of the square the encoder sees
+    view_size: int | None = (
+        None  # pixels, of the views in training; by default image_size. Smaller is quicker, and no worse (FixRes, Touvron et al. 2019)
+    )
     epochs: int = 100  # without effect when minutes is given
     minutes: float | None = None  # train for this long instead
     batch_size: int = 256  # images a step, over all devices, each with all its views
     accumulate: int = 1  # parts in which the batch goes through the network
     recipe: Literal["auto", "none"] = "auto"  # auto: what is not given is chosen by the number and size of the images
     seed: int = 0
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     devices: int = 1  # processes, one a device
     compile: bool = False  # the backbone, by torch.compile
@@ -189,6 +193,7 @@ def _check_ranges(config: Config) -> None:
             ("devices", config.devices, 1),
             ("seed", config.seed, 0),
             ("workers", config.workers or 1, 1),
+            ("view_size", config.view_size or 1, 1),
         )
         if v < low
     ]

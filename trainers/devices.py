@@ -10,14 +10,20 @@ from lightning.fabric import Fabric
 from lightning.fabric.strategies.ddp import DDPStrategy
 
 from featurestore.errors import ConfigError
-from trainers.config import Config
+from trainers import memory
+from trainers.config import Config, Device
+
+
+def found(device: Device) -> Device:
+    """The device that "auto" stands for on this machine; any other stands for itself."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def settle(config: Config) -> Config:
     """Decide what depends on the machine, so that the saved configuration says what was done."""
-    device = config.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = found(config.device)
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if not available[device]:
         raise ConfigError(
@@ -40,6 +46,8 @@ def launch(config: Config) -> Fabric:
     torch.backends.cudnn.benchmark = (
         True  # every step has the same shapes: the fastest convolution is worth looking for
     )
+    if config.device == "cpu":
+        memory.keep_freed()
     devices = int(os.environ.get("LOCAL_WORLD_SIZE", config.devices))
     nodes = int(os.environ.get("WORLD_SIZE", devices)) // devices if "LOCAL_WORLD_SIZE" in os.environ else 1
     # DINO's last layer has no gradient in its first epoch, which DistributedDataParallel must be told.

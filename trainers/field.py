@@ -15,6 +15,7 @@ from featurestore.disk import written_whole
 from featurestore.errors import ConfigError, Interrupted
 from featurestore.evaluation import fewlabels, linear
 from featurestore.progress import Listener
+from trainers.building import preprocess_of
 from trainers.finetune import check_options, draw_labels, fabric_of
 from trainers.finetuning.cells import Cells
 from trainers.finetuning.fitting import logits_of
@@ -24,7 +25,6 @@ from trainers.finetuning.table import GRID, TITLES, Field, Row, Setting
 from trainers.finetuning.training import Task, Trainer, top1
 from trainers.finetuning.views import mild_view
 from trainers.monitor import features
-from trainers.run import preprocess_of
 
 
 def field(

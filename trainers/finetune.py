@@ -22,6 +22,7 @@ from featurestore.evaluation.intervals import bootstrap
 from featurestore.progress import Listener
 from featurestore.version import __version__
 from trainers.backbones import feature_dim
+from trainers.building import preprocess_of
 from trainers.config import resolve
 from trainers.devices import launch, settle
 from trainers.finetuning.fitting import logits_of
@@ -30,7 +31,6 @@ from trainers.finetuning.network import HEADS, Head, Start, read_start
 from trainers.finetuning.shipping import export_classifier
 from trainers.finetuning.training import Task, Trained, Trainer
 from trainers.methods import METHODS
-from trainers.run import preprocess_of
 
 ADVICE = "free some space or choose another --out"
 

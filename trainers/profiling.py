@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from featurestore.progress import Listener
-from trainers import data, recipes
-from trainers.config import read_toml, resolve
-from trainers.devices import launch, settle
+from trainers import data
+from trainers.building import build, preprocess_of
+from trainers.config import read_toml
+from trainers.devices import launch
 from trainers.loader import Loader
 from trainers.methods import Progress
-from trainers.run import build, preprocess_of
+from trainers.planning import plan
 from trainers.step import BatchOutput, TrainingStep
 
 T = TypeVar("T")
@@ -79,7 +80,7 @@ def profile(
     listener = listener or Listener()
     given = config if isinstance(config, Mapping) else read_toml(config) if config is not None else {}
     files = data.list_training_files(source).training
-    resolved = replace(settle(resolve(given, settings, recipe=recipes.choose(len(files)))), devices=1, init=None)
+    resolved = replace(plan(files, given, settings, listener), devices=1, init=None)
     fabric = launch(resolved)
     torch.manual_seed(resolved.seed)
     method = build(resolved, listener.note)

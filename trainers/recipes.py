@@ -5,16 +5,21 @@ from typing import Any
 
 Recipe = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 SMALL, MEDIUM, LARGE = 20_000, 200_000, 1_000_000  # images
+SMALL_SIZE = 64  # pixels, up to which a processor has a network of its own
+NETWORK = ("backbone", "patch_size", "init")  # whoever gives one of them chooses the network
 SMALLEST_CROP = 16  # pixels; a smaller one shows nothing, and four halvings leave none of it
 
 
-def choose(images: int) -> Recipe:
-    """Give the recipe for a number of images: a function of the method's name and what the user gave, to a layer of settings."""
+def choose(images: int, device: str = "cuda") -> Recipe:
+    """Give the recipe for a number of images on a device: a function of the method's name and what the user gave, to a layer of settings."""
 
     def recipe(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
         size = _positive(given.get("image_size"), 32)
+        view = _positive(given.get("view_size"), size)
         batch_size, epochs = batch_of(images, size), epochs_of(images)
         layer: dict[str, Any] = {"batch_size": batch_size, "optimizer": {"warmup": 0.1}}
+        if device == "cpu" and size <= SMALL_SIZE and method != "mae" and not any(map(given.get, NETWORK)):
+            layer["backbone"] = "conv4"
         slow = images >= MEDIUM
         momentum = 0.996 if slow else 0.99
         if not given.get("minutes"):
@@ -28,6 +33,8 @@ def choose(images: int) -> Recipe:
             lr, decay = (1.5e-4, 0.1) if method == "moco-v3" else (5e-4, 0.05)
             layer["optimizer"] |= {"name": "adamw", "lr": lr, "weight_decay": decay}
         match method:
+            case "simclr" | "simclr-v2" if given.get("minutes"):
+                layer[method] = {"temperature": 0.2}
             case "byol" | "moco-v3":
                 layer[method] = {"momentum": momentum}
             case "moco-v1" | "moco-v2":
@@ -37,16 +44,16 @@ def choose(images: int) -> Recipe:
                     "momentum": max(0.97, momentum),  # a faster teacher and its student agree on nothing at all
                     "prototypes": prototypes_of(images),
                     "teacher_temperature": 0.07 if slow else 0.04,
-                    "local_size": crop_of(size),
+                    "local_size": crop_of(view),
                 }
             case "lejepa":
-                layer[method] = {"local_size": crop_of(size)}
+                layer[method] = {"local_size": crop_of(view)}
             case "jigsaw":
                 large = size > 64
                 layer[method] = {
                     "grid": 3 if large else 2,
                     "orders": 100 if large else 24,
-                    "piece": 0.33 if large else crop_of(size),
+                    "piece": 0.33 if large else crop_of(view),
                 }
         return layer
 

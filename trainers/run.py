@@ -1,7 +1,7 @@
 """From a folder of images to a run: configuration, data, method, loop and export, joined."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,17 +11,19 @@ from lightning.fabric import Fabric
 
 from featurestore.encoder import Card
 from featurestore.errors import ConfigError, TrainingError
-from featurestore.preprocess import Preprocess
 from featurestore.progress import Listener
+from featurestore.sources import ImageFile
 from featurestore.version import __version__
-from trainers import checkpoint, data, metrics, monitor, recipes
-from trainers.backbones import feature_dim, make_backbone, try_size
+from trainers import checkpoint, data, metrics, monitor
+from trainers.backbones import feature_dim
+from trainers.building import build, preprocess_of
 from trainers.config import Config, read_toml, resolve
 from trainers.curves import draw
 from trainers.devices import launch, settle
 from trainers.export import export
 from trainers.loop import fit
-from trainers.methods import METHODS, Method
+from trainers.methods import Method
+from trainers.planning import plan
 
 CACHE = "pixels.cache"  # of a run: the decoded images, where they are many
 MAY_CHANGE = {"device", "precision", "workers"}  # by a resumed run, which may be on another machine
@@ -63,12 +65,10 @@ def train(
     out, listener = Path(out), listener or Listener()
     given = config if isinstance(config, Mapping) else read_toml(config) if config is not None else {}
     files = data.list_training_files(source)
-    state, resolved, chosen = _start(out, resume, given, settings, recipes.choose(len(files.training)))
+    state, resolved = _start(out, resume, given, settings, files.training, listener)
     fabric = launch(resolved)
     if not fabric.is_global_zero:
         listener = Listener()
-    if chosen:
-        listener.note(f"recipe for {len(files.training):,} images of {resolved.image_size} px: {', '.join(chosen)}")
     torch.manual_seed(resolved.seed)
     method = build(resolved if state is None else dataclasses.replace(resolved, init=None), listener.note)
     if resolved.init not in (None, "timm") and state is None:
@@ -97,32 +97,6 @@ def train(
         )
     fabric.barrier()
     return run
-
-
-def build(config: Config, note: Callable[[str], None] = lambda text: None) -> Method:
-    """Build the method of a configuration; draws its weights from torch's global generator. Raises ConfigError."""
-    entry = METHODS[config.method]
-    backbone, adapted = make_backbone(
-        config.backbone, config.image_size, config.patch_size, config.drop_path, config.init == "timm"
-    )
-    for line in [*adapted, entry.warning]:
-        if line:
-            note(line)
-    views = entry.method.make_views(config.augment, config.image_size, config.settings)
-    method = entry.method(backbone, config.settings, views)
-    for size in sorted(method.sizes - {config.image_size}):
-        try:
-            try_size(backbone, size)
-        except Exception as error:
-            raise ConfigError(
-                f"{config.backbone} cannot take the crops of {size} px that {config.method} makes: {error}; choose another --image-size"
-            ) from error
-    return method
-
-
-def preprocess_of(config: Config) -> Preprocess:
-    """The preprocessing of a run's encoder."""
-    return Preprocess(size=config.image_size, shorter_side=config.image_size)
 
 
 def make_card(config: Config, method: Method, identity: Mapping[str, Any], trained: bool = True) -> Card:
@@ -159,17 +133,20 @@ def export_untrained(config: Config, out: str | Path) -> Path:
 
 
 def _start(
-    out: Path, resume: bool, given: Mapping[str, Any], settings: Mapping[str, Any], recipe: recipes.Recipe
-) -> tuple[dict[str, Any] | None, Config, list[str]]:
-    """The checkpoint to go on from, if any, the configuration, and what the recipe chose of it."""
+    out: Path,
+    resume: bool,
+    given: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    files: Sequence[ImageFile],
+    listener: Listener,
+) -> tuple[dict[str, Any] | None, Config]:
+    """The checkpoint to go on from, if any, and the configuration."""
     if not resume:
         if (out / "checkpoint.pt").exists():
             raise TrainingError(
                 f"{out} holds a training run already; go on with it by --resume, or choose another --out"
             )
-        config = settle(resolve(given, settings, recipe=recipe))
-        layer = recipe(config.method, {**given, **settings}) if config.recipe == "auto" else {}
-        return None, config, recipes.told(layer, config.to_table())
+        return None, plan(files, given, settings, listener)
     state = checkpoint.load(out / "checkpoint.pt")
     saved = read_toml(out / "config.toml")
     config = resolve(saved)
@@ -180,7 +157,7 @@ def _start(
         raise ConfigError(
             f"--resume goes on with the settings of the run; these differ: {', '.join(changed)}; leave them out, or train anew"
         )
-    return state, asked, []
+    return state, asked
 
 
 def _start_from(method: Method, run: str) -> None:

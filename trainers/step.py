@@ -15,7 +15,7 @@ from trainers.methods import Method, Progress, Step
 from trainers.optim import clip_each, make_optimizer
 from trainers.randomness import mix
 from trainers.schedules import cosine, learning_rate
-from trainers.views import Draws, normalise, transform
+from trainers.views import augment, transform
 
 
 @dataclass
@@ -77,7 +77,7 @@ class TrainingStep:
     def views(self, batch: Tensor, at: Progress) -> list[Tensor]:
         """Augment a batch, uint8 (B, 3, h, w) on the device, to the views that the method wants: (B, 3, H, W) each."""
         rng = torch.Generator(batch.device).manual_seed(mix(self.config.seed, at.step, self.fabric.global_rank))
-        return [normalise(self._transform(batch, spec, Draws(len(batch), rng))) for spec in self.method.views]
+        return [augment(batch, spec, rng, self._transform) for spec in self.method.views]
 
     def forward_backward(self, views: Sequence[Tensor], at: Progress) -> BatchOutput:
         """Run a batch through the network and back, part by part; gradients are left on the parameters."""

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.trainers.small import config_of
 from trainers import checkpoint
-from trainers.run import build
+from trainers.building import build
 
 COLOURS = {"cold": (40, 60, 200), "warm": (210, 90, 30), "leaf": (60, 180, 70)}
 SIDE = 16  # pixels

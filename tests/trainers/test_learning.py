@@ -20,10 +20,10 @@ from featurestore.progress import Listener
 from tests.trainers import shapes
 from trainers import loop, monitor
 from trainers.backbones import patch_tokens
+from trainers.building import build
 from trainers.config import Config, resolve
 from trainers.losses import negative_cosine
 from trainers.methods import METHODS, Method
-from trainers.run import build
 
 BATCH = 85
 VIEWS = {"crop_min": 0.7, "brightness": 0.6, "contrast": 0.6, "saturation": 0.6, "hue": 0.3}

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from featurestore.errors import ConfigError
 from trainers import recipes
 from trainers.backbones import make_backbone, patch_tokens
+from trainers.building import build
 from trainers.config import resolve
 from trainers.ema import make_teacher
 from trainers.heads import DINOHead
@@ -31,7 +32,6 @@ from trainers.methods.mae import MAE, MAESettings
 from trainers.methods.moco import MoCo
 from trainers.optim import OptimizerConfig, clip_each, make_optimizer
 from trainers.queue import enqueue, new_queue
-from trainers.run import build
 from trainers.views import AugmentConfig
 
 AT = Progress(step=3, epoch=1, fraction=0.25, seed=5)

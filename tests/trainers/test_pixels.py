@@ -19,11 +19,11 @@ from featurestore.images import decode
 from featurestore.preprocess import apply
 from tests.trainers.onnx_networks import pictures
 from tests.trainers.test_export import WITHOUT_TORCH
+from trainers.building import build
 from trainers.config import resolve
 from trainers.encoder_file import check_pixels
 from trainers.exporting import export_encoder, export_int8, kind_of
 from trainers.pixels import export_pixels
-from trainers.run import build
 
 
 def test_the_vector_is_the_image_less_grey(tmp_path: Path) -> None:

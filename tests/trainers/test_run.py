@@ -19,10 +19,11 @@ from featurestore.errors import ConfigError, Interrupted, SourceError, TrainingE
 from featurestore.progress import Listener
 from trainers import checkpoint, data, loop, train
 from trainers import cli as commands
+from trainers.building import build
 from trainers.config import resolve
 from trainers.loop import Clock
 from trainers.methods.simclr import SimCLR
-from trainers.run import Run, build, export_run, export_untrained
+from trainers.run import Run, export_run, export_untrained
 
 TINY: dict[str, Any] = {
     "method": "simclr",
@@ -426,9 +427,9 @@ def test_the_recipe_is_told_kept_and_gives_way(few_shapes: Path, tmp_path: Path)
     plain = {key: value for key, value in TINY.items() if key != "batch_size"}
     run = train(few_shapes, tmp_path / "run", minutes=0.005, listener=notes, **plain)
     assert run.config.batch_size == 16
-    assert "recipe for 24 images of 16 px: batch_size 16, optimizer.warmup 0.1" in notes.lines
+    assert "recipe for 24 images of 16 px: batch_size 16, optimizer.warmup 0.1, simclr.temperature 0.2" in notes.lines
     assert any("batch 16" in line and "simclr" in line for line in notes.lines)
-    assert any("temperature 0.5" in line for line in notes.lines)
+    assert any("temperature 0.2" in line for line in notes.lines)
     assert tomllib.loads((run.out / "config.toml").read_text())["batch_size"] == 16
     assert train(few_shapes, tmp_path / "mine", epochs=1, **{**plain, "batch_size": 6}).config.batch_size == 6
     assert train(few_shapes, tmp_path / "none", epochs=1, recipe="none", **plain).config.batch_size == 256

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from tests.trainers.small import config_of
+from trainers.building import build
 from trainers.devices import launch
 from trainers.methods import Progress
-from trainers.run import build
 from trainers.step import TrainingStep
 
 AT = Progress(step=3, epoch=0, fraction=0.5)

@@ -10,7 +10,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
 from trainers import views
-from trainers.views import AugmentConfig, Draws, ViewSpec, augment
+from trainers.views import AugmentConfig, Draws, ViewSpec, transform
 
 NOTHING = AugmentConfig(crop_min=1, aspect=1, flip=0, jitter=0, grey=0, blur=(0, 0), solarize=(0, 0))
 
@@ -26,18 +26,20 @@ def pictures(count: int = 8, side: int = 16) -> Tensor:
 
 
 def view(config: AugmentConfig, images: Tensor, size: int = 16, seed: int = 0) -> Tensor:
-    return augment(images, ViewSpec(size, config.blur[0], config.solarize[0], config), rng(seed))
+    return transform(
+        images, ViewSpec(size, config.blur[0], config.solarize[0], config), Draws.new(len(images), rng(seed))
+    )
 
 
 def draws(count: int) -> Draws:
-    return Draws(count, rng())
+    return Draws.new(count, rng())
 
 
 class Fixed(Draws):
     """Numbers that a test chose: `factor` where one around 1 is drawn, the least of all others, and always yes."""
 
     def __init__(self, count: int, factor: float) -> None:
-        super().__init__(count, rng())
+        super().__init__(torch.rand(views.DRAWS, count, generator=rng()))
         self._factor = factor
 
     def uniform(self, low: float, high: float) -> Tensor:
@@ -177,9 +179,31 @@ def test_the_order_of_colour_operations_differs_between_images() -> None:
 
 def test_blur_equals_a_gaussian_of_the_drawn_width() -> None:
     x = pictures(4, 224)[:, :, :, :] / 255
-    ours = views.blur(x, Fixed(len(x), 1.3))
+    ours = views.blur(x, torch.full((len(x),), 1.3))
     theirs = reference.gaussian_blur(x, kernel_size=[9, 9], sigma=[1.3, 1.3])
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+
+
+def test_only_the_chosen_images_are_blurred() -> None:
+    x, sigma = pictures(3, 224) / 255, torch.tensor([0.5, 1.0, 2.0])
+    some = views.blur_some(x.clone(), torch.tensor([False, True, False]), sigma)
+    assert torch.equal(some[[0, 2]], x[[0, 2]])
+    torch.testing.assert_close(some[1], views.blur(x, sigma)[1])
+    assert torch.equal(views.blur_some(x.clone(), torch.zeros(3, dtype=torch.bool), sigma), x)
+
+
+def test_a_batch_in_pieces_is_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, spec = pictures(7, 40), ViewSpec(32, 0.5, 0.5, AugmentConfig(rotate=10))
+    whole = views.augment(images, spec, rng())
+    monkeypatch.setattr(views, "PIECE", 3 * 3 * 32**2)
+    torch.testing.assert_close(views.augment(images, spec, rng()), whole, atol=1e-5, rtol=0)
+    assert whole.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_crop_that_is_not_turned_needs_no_mirror() -> None:
+    boxes = views.crop_boxes(with_only(crop_min=0.9), draws(64))
+    images = pictures(64) / 255
+    torch.testing.assert_close(views.resample(images, boxes, 16, turned=False), views.resample(images, boxes, 16))
 
 
 def test_solarize_inverts_the_bright_half() -> None:

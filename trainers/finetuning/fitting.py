@@ -55,7 +55,7 @@ def fit(
             rng = torch.Generator(fabric.device).manual_seed(mix(seed, at.step))
             pixels, codes = images.pixels[rows].to(fabric.device), images.codes[rows].to(fabric.device)
             with seeded(mix(seed, at.step, 1), fabric.device):  # drop-path
-                logits = wrapped(normalise(augment(pixels, spec, rng)))
+                logits = wrapped(augment(pixels, spec, rng))
             loss = F.cross_entropy(logits.float(), codes, label_smoothing=recipe.smoothing)
             fabric.backward(loss)
             optimizer.step()

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from featurestore.errors import ConfigError, TrainingError
 from trainers import checkpoint
 from trainers.backbones import feature_dim
+from trainers.building import build
 from trainers.config import Config, read_toml, resolve
 from trainers.heads import mlp
 from trainers.randomness import seeded
-from trainers.run import build
 
 Head = Literal["linear", "mlp", "projection"]
 HEADS = get_args(Head)
