@@ -3,6 +3,8 @@
 import io
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +56,27 @@ def decode(data: bytes, shorter_side: int | None = None) -> Decoded:
     frame of an animation counts; transparency is laid over white; 16-bit grey keeps its upper eight bits; floating-point
     grey is stretched from its own minimum to its maximum. Raises ImageError with the reason.
     """
+    with _opened(data) as image:
+        width, height = image.size
+        if shorter_side is not None:
+            scale = shorter_side / min(width, height)
+            image.draft("RGB", (max(1, round(width * scale)), max(1, round(height * scale))))
+        reduced = image.size != (width, height)
+        rgb, turned = _upright(image)
+    if not reduced:
+        return Decoded(rgb, *rgb.size)
+    return Decoded(rgb, *((height, width) if turned else (width, height)))
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    """Read width and height, in pixels and as stored, without decoding; raises ImageError with the reason."""
+    with _opened(data) as image:
+        return image.size
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """Open the bytes of an image; whatever is raised until it is closed becomes an ImageError with the reason."""
     if not data:
         raise ImageError("empty file (0 bytes)")
     try:
@@ -63,18 +86,11 @@ def decode(data: bytes, shorter_side: int | None = None) -> Decoded:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ImageError(f"too large: {width} x {height} pixels, the limit is {MAX_PIXELS:,} pixels")
-            if shorter_side is not None:
-                scale = shorter_side / min(width, height)
-                image.draft("RGB", (max(1, round(width * scale)), max(1, round(height * scale))))
-            reduced = image.size != (width, height)
-            rgb, turned = _upright(image)
+            yield image
     except ImageError:
         raise
     except Exception as error:
         raise ImageError(_damage(error)) from error
-    if not reduced:
-        return Decoded(rgb, *rgb.size)
-    return Decoded(rgb, *((height, width) if turned else (width, height)))
 
 
 def take(image: Image.Image) -> Decoded:

@@ -1,6 +1,6 @@
 """A training of so many minutes: method, network and size of the pictures, by what this machine does in its first seconds."""
 
-import io
+import math
 import os
 import statistics
 import time
@@ -10,38 +10,41 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from PIL import Image
 
-from featurestore.errors import ImageError
+from featurestore.errors import ImageError, TrainingError
+from featurestore.images import size_of
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
 from featurestore.sources.reading import read
 from trainers.building import build
 from trainers.config import Config, resolve
 from trainers.devices import launch, settle
-from trainers.methods import Progress
+from trainers.methods import METHODS, Progress
 from trainers.recipes import Recipe
 from trainers.step import TrainingStep
 
-CHOSEN = ("backbone", "patch_size", "image_size", "view_size", "init", "devices")  # whoever gives one of them chooses
+SETTLED_BY = ("backbone", "patch_size", "image_size", "view_size", "init")  # whoever gives one of them has chosen
+EPOCHS = 500  # passes after which a small collection has nothing new to tell
 LOOKED_AT = 32  # images whose size is read
 ENOUGH = 2.0  # seconds that a network is timed for
 FIRST_STEP = 5.0  # times as long as the others, at most, on a processor
 AT = Progress(step=0, epoch=0, fraction=0.5)
-EPOCHS = 500  # passes after which a small collection has nothing new to tell
 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """A network at a size, and how many images a training must see for it to be better than the rungs below."""
+    """A network and its sizes, and how many images a training must see for it to be better than the rungs below."""
 
     backbone: str
     image_size: int  # pixels, of the encoder
     view_size: int  # pixels, of the views in training
     images: int
 
+    def __str__(self) -> str:
+        return f"{self.backbone} at {self.image_size} px"
 
-# From the best and slowest down; benchmarks/RESULTS.md, "Networks by the minute", has the figures.
+
+# From the best and slowest down; benchmarks/RESULTS.md, "Networks by the minute", says what is measured of it.
 LADDER = (
     Rung("resnet18", 224, 168, 1_500_000),
     Rung("resnet18", 128, 96, 1_500_000),
@@ -52,71 +55,88 @@ LADDER = (
 )
 
 
-def choose(files: Sequence[ImageFile], given: Mapping[str, Any], recipe: Recipe, listener: Listener) -> dict[str, Any]:
-    """Choose what `given` leaves open for a training of `given["minutes"]`: a layer of settings, empty where there is no such budget.
+def choose(
+    files: Sequence[ImageFile], given: Mapping[str, Any], recipe: Recipe, listener: Listener
+) -> tuple[dict[str, Any], list[str]]:
+    """Choose what `given` leaves open for a training of `given["minutes"]`: a layer of settings, and why, in words; both empty without such a budget.
 
-    The best rung whose images the machine can see in that time, for images no larger than those at hand; timed on random
-    pictures, which takes a few seconds. On several devices, and where one of CHOSEN is given, only the method is chosen.
+    The highest rung whose images this machine sees in that time, no larger than the images at hand; timed on random pictures,
+    for a few seconds. Where the network or a size is given, and on several devices, only the method is chosen.
     """
     minutes = given.get("minutes")
-    if given.get("recipe", "auto") != "auto" or not isinstance(minutes, (int, float)) or minutes <= 0:
-        return {}
-    layer = {"method": given.get("method", "simclr")}
-    if (
-        layer["method"] == "mae"
-        or any(given.get(key) is not None for key in CHOSEN)
-        or "LOCAL_WORLD_SIZE" in os.environ
-    ):
-        return layer
-    side = max(LADDER[-1].image_size, usual_side(files))
-    passed: list[str] = []
-    for rung in (rung for rung in LADDER if rung.image_size <= side):
-        settings = {"backbone": rung.backbone, "image_size": rung.image_size, "view_size": rung.view_size}
+    if not isinstance(minutes, (int, float)) or not 0 < minutes < math.inf or given.get("recipe", "auto") != "auto":
+        return {}, []
+    layer = {"method": _method(given)}
+    several = given.get("devices", 1) != 1 or "LOCAL_WORLD_SIZE" in os.environ
+    if several or layer["method"] == "mae" or any(given.get(key) is not None for key in SETTLED_BY):
+        return layer, [f"{minutes:g} minutes: {layer['method']}"]
+
+    def settings(rung: Rung) -> dict[str, Any]:
+        return {**layer, "backbone": rung.backbone, "image_size": rung.image_size, "view_size": rung.view_size}
+
+    *higher, lowest = [rung for rung in LADDER if rung.image_size <= max(usual_side(files), LADDER[-1].image_size)]
+    too_slow: list[str] = []
+    for rung in higher:
         needed = min(rung.images, EPOCHS * len(files))
-        listener.start(f"timing {rung.backbone} at {rung.image_size} px", None)
-        seen = (
-            60 * minutes * speed(settle(resolve(layer, given, settings, recipe=recipe)), needed / (60 * minutes))
-            if needed
-            else 0
-        )
-        if seen >= needed:
+        listener.start(f"timing {rung}", None)
+        rate = speed(settle(resolve(settings(rung), given, recipe=recipe)), needed / (60 * minutes))
+        if 60 * minutes * rate >= needed:
             break
-        passed.append(f"{rung.backbone} at {rung.image_size} px would see {seen:,.0f} of {needed:,} images")
-    listener.note(
-        f"{minutes:g} minutes on this machine: {'; '.join([*passed, f'{rung.backbone} at {rung.image_size} px is chosen'])}"
-    )
-    return {**layer, **settings}
+        seen = f"would see {60 * minutes * rate:,.0f} of {needed:,} images" if rate else "does not fit the memory"
+        too_slow.append(f"{rung} {seen}")
+    else:
+        rung = lowest
+    chosen = f"{minutes:g} minutes on this machine: {layer['method']}, {rung}, views of {rung.view_size} px"
+    return settings(rung), ["; ".join([chosen, *too_slow])]
+
+
+def _method(given: Mapping[str, Any]) -> str:
+    """The method that was given, by name or by settings of its own; else the best of short trainings."""
+    meant = [name for name in METHODS if name in given]
+    return str(given.get("method", meant[0] if len(meant) == 1 else "simclr"))
 
 
 def usual_side(files: Sequence[ImageFile]) -> int:
     """The shorter side of an image of a collection, in pixels: the median of a few, 0 where none can be read."""
     sides = []
     for file in files[:: max(1, len(files) // LOOKED_AT)]:
-        with suppress(ImageError, OSError):  # the training names what it cannot read
-            sides.append(min(Image.open(io.BytesIO(read(file.path, file.mtime_ns))).size))
+        with suppress(ImageError):  # the training names what it cannot read
+            sides.append(min(size_of(read(file.path, file.mtime_ns))))
     return int(statistics.median(sides)) if sides else 0
 
 
-def speed(config: Config, needed: float) -> float:
-    """Images a second of the steps of a settled configuration, on random pictures.
+def speed(config: Config, wanted: float) -> float:
+    """Images a second of the steps of a settled configuration, on random pictures; 0 where they do not fit the memory.
 
-    On a processor it is given up after one step when `needed` is far off.
+    A processor takes small batches, and gives up after the first when the `wanted` speed is far off.
     """
+    try:
+        return _speed(replace(config, compile=False, accumulate=1), wanted)
+    except TrainingError:
+        return 0.0
+    finally:
+        if config.device == "cuda":
+            torch.cuda.empty_cache()  # the loader looks at what is free
+
+
+def _speed(config: Config, wanted: float) -> float:
     on_processor = config.device == "cpu"
-    batch_size = min(config.batch_size, 64) if on_processor else config.batch_size
+    view = config.view_size or config.image_size
+    batch_size = min(config.batch_size, max(8, (256 // view) ** 2)) if on_processor else config.batch_size
     fabric = launch(config)
-    step = TrainingStep(fabric, build(replace(config, init=None)), config, batch_size)
+    step = TrainingStep(fabric, build(config), config, batch_size)
     batch = torch.randint(256, (batch_size, 3, config.image_size, config.image_size), dtype=torch.uint8)
     batch = batch.to(fabric.device)
 
-    def seconds(steps: int) -> float:
+    def seconds() -> float:
         began = time.perf_counter()
-        for _ in range(steps):
-            output = step.run(batch, AT)
-        output.losses[-1].item()  # waits for the device
-        return (time.perf_counter() - began) / steps
+        step.run(batch, AT).losses[-1].item()  # waits for the device
+        return time.perf_counter() - began
 
-    first = seconds(1)
-    if on_processor and FIRST_STEP * batch_size / first < needed:
+    first = seconds()
+    if on_processor and FIRST_STEP * batch_size / first < wanted:
         return batch_size / first
-    return batch_size / seconds(max(2, min(20, round(ENOUGH / first))))
+    times = [seconds(), seconds()]
+    while sum(times) < ENOUGH:
+        times.append(seconds())
+    return batch_size / statistics.median(times)

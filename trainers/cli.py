@@ -25,10 +25,18 @@ NEEDED_TO_EXPORT = {
 
 SETTINGS = [  # of a training; `train` and `profile` share them
     click.option(
-        "--method", help="byol, dino, jigsaw, lejepa, mae, moco-v1, -v2, -v3, simclr or simclr-v2.  [default: byol]"
+        "--method",
+        help="byol, dino, jigsaw, lejepa, mae, moco-v1, -v2, -v3, simclr or simclr-v2.  [default: byol; with --minutes simclr]",
     ),
-    click.option("--backbone", help="A timm name such as resnet18, or conv4 for small images.  [default: resnet18]"),
-    click.option("--image-size", type=int, help="Side of the square that the network sees, in pixels.  [default: 32]"),
+    click.option(
+        "--backbone",
+        help="A timm name such as resnet18, or conv4 for small images.  [default: resnet18; up to 64 px on a processor conv4]",
+    ),
+    click.option(
+        "--image-size",
+        type=int,
+        help="Side of the square that the encoder sees, in pixels.  [default: 32; with --minutes by the images]",
+    ),
     click.option("--patch-size", type=int, help="Side of a ViT's patches; smaller is better and slower."),
     click.option("--batch-size", type=int, help="Images a step, over all devices.  [default: by the recipe]"),
     click.option(
@@ -73,7 +81,7 @@ def _with_settings(command: F) -> F:
     "--init", metavar="RUN|timm", help="Start from the backbone of another run, or from timm's published weights."
 )
 @click.option("--epochs", type=int, help="Passes over the images.  [default: by the recipe]")
-@click.option("--minutes", type=float, help="Train for this long instead.")
+@click.option("--minutes", type=float, help="Train for this long instead, by a method, network and size chosen for it.")
 @click.option("--resume", is_flag=True, help="Go on with the run in RUN.")
 @click.option(
     "--labels",

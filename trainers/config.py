@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 import tomllib
 import types
 import typing
@@ -34,9 +35,8 @@ class Config:
     drop_path: float = 0.0  # share of residual branches left out, in the student alone
     init: str | None = None  # weights to start from: "timm", or the folder of a run
     image_size: int = 32  # pixels, the side of the square the encoder sees
-    view_size: int | None = (
-        None  # pixels, of the views in training; by default image_size. Smaller is quicker, and no worse (FixRes, Touvron et al. 2019)
-    )
+    # Pixels, of the views in training; by default image_size. Smaller is quicker, and no worse (FixRes, Touvron et al. 2019).
+    view_size: int | None = None
     epochs: int = 100  # without effect when minutes is given
     minutes: float | None = None  # train for this long instead
     batch_size: int = 256  # images a step, over all devices, each with all its views
@@ -79,30 +79,39 @@ def resolve(
     """
     given: dict[str, Any] = {}
     for layer in layers:
-        given = _merge(given, layer)
+        given = merge(given, layer)
     method = given.get("method", Config.__dataclass_fields__["method"].default)
     if method not in METHODS:
         raise ConfigError(f"method {method!r} is unknown; expected one of {', '.join(sorted(METHODS))}")
     entry = METHODS[method]
-    size = given.get("image_size", Config.__dataclass_fields__["image_size"].default)
-    table: dict[str, Any] = _merge(
+    size = given.get("view_size") or given.get("image_size", Config.__dataclass_fields__["image_size"].default)
+    table: dict[str, Any] = merge(
         entry.top, {"augment": dict(entry.augment), "optimizer": dict(entry.optimizer), method: dict(entry.own)}
     )
     if isinstance(size, int) and size < BLUR_FROM:
-        table = _merge(table, {"augment": {"blur": [0.0, 0.0]}})
+        table = merge(table, {"augment": {"blur": [0.0, 0.0]}})
     if recipe is not None and given.get("recipe", "auto") == "auto":
-        table = _merge(table, recipe(method, given))
+        table = merge(table, recipe(method, given))
     usual = table["optimizer"].get("name", OptimizerConfig.__dataclass_fields__["name"].default)
     match given.get("optimizer"):
         case {"name": str(name)} if name != usual and name in USUAL:
-            table = _merge(table, {"optimizer": USUAL[name]})
-    table = _merge(table, given)
+            table = merge(table, {"optimizer": USUAL[name]})
+    table = merge(table, given)
     table.pop("settings", None)
     own = table.pop(method)
     config = build(Config, table, "", extra=(method,))
     config = dataclasses.replace(config, settings=build(entry.method.Settings, own, method))
     _check_ranges(config)
     return config
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one nested table over another."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -128,7 +137,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
             value = text
         for part in reversed(key.strip().split(".")):
             value = {part: value}
-        layer = _merge(layer, value)
+        layer = merge(layer, value)
     return layer
 
 
@@ -193,7 +202,7 @@ def _check_ranges(config: Config) -> None:
             ("devices", config.devices, 1),
             ("seed", config.seed, 0),
             ("workers", config.workers or 1, 1),
-            ("view_size", config.view_size or 1, 1),
+            ("view_size", 1 if config.view_size is None else config.view_size, 1),
         )
         if v < low
     ]
@@ -201,8 +210,8 @@ def _check_ranges(config: Config) -> None:
         wrong.append(
             f"augment.crop_min = {a.crop_min}, crop_max = {a.crop_max}: expected 0 < crop_min <= crop_max <= 1"
         )
-    if config.minutes is not None and config.minutes <= 0:
-        wrong.append(f"minutes = {config.minutes}: expected more than 0")
+    if config.minutes is not None and not 0 < config.minutes < math.inf:
+        wrong.append(f"minutes = {config.minutes}: expected more than 0, and an end")
     if not 0 <= a.hue <= 0.5:
         wrong.append(f"augment.hue = {a.hue}: expected a share of the circle in [0, 0.5]")
     if o.lr <= 0 or not 0 <= o.warmup < 1 or o.weight_decay < 0:
@@ -241,11 +250,3 @@ def _wrong_in_method(config: Config) -> list[str]:
 
 def _without_none(table: dict[str, Any]) -> dict[str, Any]:
     return {k: _without_none(v) if isinstance(v, dict) else v for k, v in table.items() if v is not None}
-
-
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged

@@ -1,25 +1,34 @@
 """What a training will do, decided before it begins: by what was given, by the images, by the machine."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
 from trainers import budget, recipes
-from trainers.config import Config, resolve
+from trainers.config import Config, merge, read_toml, resolve
 from trainers.devices import found, settle
 
+NETWORK = ("backbone", "patch_size", "image_size", "view_size")  # what a training that starts from a run takes from it
 
-def plan(
-    files: Sequence[ImageFile], given: Mapping[str, Any], settings: Mapping[str, Any], listener: Listener
-) -> Config:
-    """Resolve the settings of a training on `files`; the listener hears what was chosen. `settings` go over `given`. Raises ConfigError."""
-    asked = {**given, **settings}
-    recipe = recipes.choose(len(files), found(asked.get("device", "auto")))
-    by_time = budget.choose(files, asked, recipe, listener)
-    config = settle(resolve(by_time, given, settings, recipe=recipe))
+
+def plan(files: Sequence[ImageFile], given: Mapping[str, Any], listener: Listener) -> tuple[Config, list[str]]:
+    """Resolve the settings of a training on `files`, and say in words what was chosen of it. Raises ConfigError."""
+    given = merge(_network_of(given.get("init")), given)
+    recipe = recipes.choose(len(files), found(given.get("device", "auto")))
+    by_time, lines = budget.choose(files, given, recipe, listener)
+    config = settle(resolve(by_time, given, recipe=recipe))
     if config.recipe == "auto":
-        by_number = recipe(config.method, {**by_time, **asked})
+        by_number = recipe(config.method, merge(by_time, given))
         if chosen := recipes.told(by_number, config.to_table()):
-            listener.note(f"recipe for {len(files):,} images of {config.image_size} px: {', '.join(chosen)}")
-    return config
+            lines.append(f"recipe for {len(files):,} images of {config.image_size} px: {', '.join(chosen)}")
+    return config, lines
+
+
+def _network_of(init: Any) -> dict[str, Any]:
+    """The network of the run that a training starts from."""
+    if init in (None, "timm"):
+        return {}
+    theirs = read_toml(Path(str(init)) / "config.toml")
+    return {key: theirs[key] for key in NETWORK if key in theirs}

@@ -17,7 +17,7 @@ from torch import Tensor
 from featurestore.progress import Listener
 from trainers import data
 from trainers.building import build, preprocess_of
-from trainers.config import read_toml
+from trainers.config import merge, read_toml
 from trainers.devices import launch
 from trainers.loader import Loader
 from trainers.methods import Progress
@@ -80,7 +80,10 @@ def profile(
     listener = listener or Listener()
     given = config if isinstance(config, Mapping) else read_toml(config) if config is not None else {}
     files = data.list_training_files(source).training
-    resolved = replace(plan(files, given, settings, listener), devices=1, init=None)
+    planned, chosen = plan(files, merge(given, settings), listener)
+    for line in chosen:
+        listener.note(line)
+    resolved = replace(planned, devices=1, init=None)
     fabric = launch(resolved)
     torch.manual_seed(resolved.seed)
     method = build(resolved, listener.note)

@@ -10,7 +10,7 @@ NETWORK = ("backbone", "patch_size", "init")  # whoever gives one of them choose
 SMALLEST_CROP = 16  # pixels; a smaller one shows nothing, and four halvings leave none of it
 
 
-def choose(images: int, device: str = "cuda") -> Recipe:
+def choose(images: int, device: str) -> Recipe:
     """Give the recipe for a number of images on a device: a function of the method's name and what the user gave, to a layer of settings."""
 
     def recipe(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -18,7 +18,8 @@ def choose(images: int, device: str = "cuda") -> Recipe:
         view = _positive(given.get("view_size"), size)
         batch_size, epochs = batch_of(images, size), epochs_of(images)
         layer: dict[str, Any] = {"batch_size": batch_size, "optimizer": {"warmup": 0.1}}
-        if device == "cpu" and size <= SMALL_SIZE and method != "mae" and not any(map(given.get, NETWORK)):
+        smallest = round(view * _share_of_crops(method, given, view))
+        if device == "cpu" and smallest >= SMALLEST_CROP and size <= SMALL_SIZE and not any(map(given.get, NETWORK)):
             layer["backbone"] = "conv4"
         slow = images >= MEDIUM
         momentum = 0.996 if slow else 0.99
@@ -49,7 +50,7 @@ def choose(images: int, device: str = "cuda") -> Recipe:
             case "lejepa":
                 layer[method] = {"local_size": crop_of(view)}
             case "jigsaw":
-                large = size > 64
+                large = view > 64
                 layer[method] = {
                     "grid": 3 if large else 2,
                     "orders": 100 if large else 24,
@@ -95,6 +96,19 @@ def prototypes_of(images: int) -> int:
 def crop_of(size: int) -> float:
     """Side of local crops and jigsaw pieces as a share of the image size: a half, and at least SMALLEST_CROP pixels."""
     return round(min(1.0, max(0.5, SMALLEST_CROP / size)), 4)
+
+
+def _share_of_crops(method: str, given: Mapping[str, Any], view: int) -> float:
+    """Side of the smallest pictures that a method shows its network, as a share of the view's; none fit mae, which needs a ViT."""
+    match method:
+        case "mae":
+            return 0.0
+        case "dino" | "lejepa" | "jigsaw":
+            own = given.get(method, {})
+            share = own.get("piece" if method == "jigsaw" else "local_size", crop_of(view))
+            return share if isinstance(share, (int, float)) else 1.0
+        case _:
+            return 1.0
 
 
 def momentum_of(steps: int) -> float:

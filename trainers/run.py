@@ -17,7 +17,7 @@ from featurestore.version import __version__
 from trainers import checkpoint, data, metrics, monitor
 from trainers.backbones import feature_dim
 from trainers.building import build, preprocess_of
-from trainers.config import Config, read_toml, resolve
+from trainers.config import Config, merge, read_toml, resolve
 from trainers.curves import draw
 from trainers.devices import launch, settle
 from trainers.export import export
@@ -65,10 +65,12 @@ def train(
     out, listener = Path(out), listener or Listener()
     given = config if isinstance(config, Mapping) else read_toml(config) if config is not None else {}
     files = data.list_training_files(source)
-    state, resolved = _start(out, resume, given, settings, files.training, listener)
+    state, resolved, chosen = _start(out, resume, merge(given, settings), files.training, listener)
     fabric = launch(resolved)
     if not fabric.is_global_zero:
         listener = Listener()
+    for line in chosen:
+        listener.note(line)
     torch.manual_seed(resolved.seed)
     method = build(resolved if state is None else dataclasses.replace(resolved, init=None), listener.note)
     if resolved.init not in (None, "timm") and state is None:
@@ -133,31 +135,26 @@ def export_untrained(config: Config, out: str | Path) -> Path:
 
 
 def _start(
-    out: Path,
-    resume: bool,
-    given: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    files: Sequence[ImageFile],
-    listener: Listener,
-) -> tuple[dict[str, Any] | None, Config]:
-    """The checkpoint to go on from, if any, and the configuration."""
+    out: Path, resume: bool, given: Mapping[str, Any], files: Sequence[ImageFile], listener: Listener
+) -> tuple[dict[str, Any] | None, Config, list[str]]:
+    """The checkpoint to go on from, if any, the configuration, and what was chosen of it, in words."""
     if not resume:
         if (out / "checkpoint.pt").exists():
             raise TrainingError(
                 f"{out} holds a training run already; go on with it by --resume, or choose another --out"
             )
-        return None, plan(files, given, settings, listener)
+        return None, *plan(files, given, listener)
     state = checkpoint.load(out / "checkpoint.pt")
     saved = read_toml(out / "config.toml")
     config = resolve(saved)
-    asked = settle(resolve(saved, given, settings))
+    asked = settle(resolve(saved, given))
     kept = [f.name for f in dataclasses.fields(Config) if f.name not in MAY_CHANGE]
     changed = [name for name in kept if getattr(asked, name) != getattr(config, name)]
     if changed:
         raise ConfigError(
             f"--resume goes on with the settings of the run; these differ: {', '.join(changed)}; leave them out, or train anew"
         )
-    return state, asked
+    return state, asked, []
 
 
 def _start_from(method: Method, run: str) -> None:
@@ -203,9 +200,10 @@ def _load(
         )
     if len(images.files) < data.SMALLEST:
         raise TrainingError(f"expected at least {data.SMALLEST} readable images to train on, found {len(images.files)}")
+    smaller = f" (views of {config.view_size})" if config.view_size else ""
     length = f"{config.minutes:g} minutes" if config.minutes else f"{config.epochs} epochs"
     listener.note(
-        f"{len(images.files)} images, {config.method} with {config.backbone} at {config.image_size} px for {length}, "
+        f"{len(images.files)} images, {config.method} with {config.backbone} at {config.image_size} px{smaller} for {length}, "
         f"batch {config.batch_size}, {config.optimizer.name} lr {config.optimizer.lr:g}, on {config.device}, {config.precision}"
     )
     listener.note(

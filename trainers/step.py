@@ -77,7 +77,8 @@ class TrainingStep:
     def views(self, batch: Tensor, at: Progress) -> list[Tensor]:
         """Augment a batch, uint8 (B, 3, h, w) on the device, to the views that the method wants: (B, 3, H, W) each."""
         rng = torch.Generator(batch.device).manual_seed(mix(self.config.seed, at.step, self.fabric.global_rank))
-        return [augment(batch, spec, rng, self._transform) for spec in self.method.views]
+        with self._memory_named():
+            return [augment(batch, spec, rng, self._transform) for spec in self.method.views]
 
     def forward_backward(self, views: Sequence[Tensor], at: Progress) -> BatchOutput:
         """Run a batch through the network and back, part by part; gradients are left on the parameters."""

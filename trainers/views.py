@@ -62,8 +62,13 @@ def two_views(config: AugmentConfig, size: int) -> tuple[ViewSpec, ViewSpec]:
     return first, second
 
 
+def draw(count: int, rng: Generator) -> Tensor:
+    """Draw all numbers that a view of so many images may take: (DRAWS, count), on the device of `rng`."""
+    return torch.rand(DRAWS, count, generator=rng, device=rng.device)
+
+
 class Draws:
-    """Numbers for a batch, drawn all at once: every call takes the next ones, a number for each image.
+    """Numbers that were drawn for a batch, (DRAWS, B): every call takes the next ones, a number for each image.
 
     It also holds the constants of the augmentation on the same device: a compiled function cannot fetch them.
     """
@@ -71,16 +76,7 @@ class Draws:
     def __init__(self, numbers: Tensor) -> None:
         self.count = numbers.shape[1]
         self.constants = {values: constant(values, numbers.device) for values in (GREY, YIQ, RGB)}
-        self._left: list[Tensor] = list(numbers)  # (DRAWS, count), from [0, 1)
-
-    @classmethod
-    def new(cls, count: int, rng: Generator) -> "Draws":
-        """Draw for so many images, on the device of `rng`."""
-        return cls(torch.rand(DRAWS, count, generator=rng, device=rng.device))
-
-    def split(self, count: int) -> "list[Draws]":
-        """Divide into draws for so many images each: an image keeps its numbers."""
-        return [Draws(numbers) for numbers in torch.split(torch.stack(self._left), count, dim=1)]
+        self._left: list[Tensor] = list(numbers)
 
     def uniform(self, low: float, high: float) -> Tensor:
         """Take numbers from [low, high): float32 (count,)."""
@@ -94,7 +90,7 @@ class Draws:
 def transform(images: Tensor, spec: ViewSpec, draws: Draws) -> Tensor:
     """Augment with numbers drawn before: nothing in it is random, so that it can be compiled."""
     config = spec.augment
-    x = resample(images.float().div_(255), crop_boxes(config, draws), spec.size, turned=config.rotate > 0)
+    x = resample(images.float().div_(255), crop_boxes(config, draws), spec.size, turned=config.rotate != 0)
     x = apply_colour(x, colour_matrices(x, config, draws))
     if spec.blur > 0:
         x = blur_some(x, draws.chance(spec.blur), draws.uniform(0.1, 2.0) * spec.size / 224)
@@ -114,8 +110,8 @@ def augment(
     On a processor it goes by pieces that stay in its caches. `make` is `transform`, or the same compiled.
     """
     count = max(1, PIECE // (3 * spec.size**2)) if images.device.type == "cpu" else len(images)
-    parts = zip(torch.split(images, count), Draws.new(len(images), rng).split(count), strict=True)
-    views = [normalise(make(part, spec, draws)) for part, draws in parts]
+    parts = zip(torch.split(images, count), torch.split(draw(len(images), rng), count, dim=1), strict=True)
+    views = [normalise(make(part, spec, Draws(numbers))) for part, numbers in parts]
     return views[0] if len(views) == 1 else torch.cat(views)
 
 
@@ -225,7 +221,7 @@ def apply_colour(x: Tensor, matrices: Tensor) -> Tensor:
 
 
 def blur_some(x: Tensor, chosen: Tensor, sigma: Tensor) -> Tensor:
-    """Blur the chosen images, bool (B,): a processor leaves the others alone; a GPU would wait to know which they are."""
+    """Blur the chosen images, bool (B,), perhaps in place: a processor leaves the others alone; a GPU would wait to know which they are."""
     if x.device.type != "cpu":
         return torch.where(chosen[:, None, None, None], blur(x, sigma), x)
     if chosen.any():

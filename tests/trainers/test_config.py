@@ -1,5 +1,6 @@
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,9 @@ def test_assignments_are_read_as_toml_or_as_text() -> None:
         ({"augment": {"crop_min": 0}}, ["crop_min"]),
         ({"batch_size": 1}, ["batch_size", "at least 2"]),
         ({"minutes": -1}, ["minutes"]),
+        ({"minutes": float("inf")}, ["minutes"]),
+        ({"minutes": float("nan")}, ["minutes"]),
+        ({"view_size": 0}, ["view_size"]),
         ({"optimizer": {"lr": 0}}, ["lr > 0"]),
         ({"method": "moco-v2", "moco-v2": {"queue": 0}}, ["moco-v2.queue = 0", "at least 1"]),
         ({"method": "jigsaw", "jigsaw": {"grid": 0}}, ["jigsaw.grid", "at least 1"]),
@@ -90,11 +94,30 @@ def test_another_optimiser_brings_its_own_decay_but_what_is_given_stays() -> Non
 
 
 def test_the_recipe_gives_a_vit_adamw() -> None:
-    recipe = recipes.choose(5000)
+    recipe = recipes.choose(5000, "cuda")
     for method, lr in (("moco-v3", 1.5e-4), ("byol", 5e-4), ("dino", 1e-3)):
         optimizer = resolve({"method": method, "backbone": "vit_tiny_patch16_224"}, recipe=recipe).optimizer
         assert (optimizer.name, optimizer.lr) == ("adamw", lr)
     assert resolve({"method": "moco-v3"}, recipe=recipe).optimizer.name == "sgd"
+
+
+def test_a_processor_has_a_network_of_its_own_for_small_images() -> None:
+    def backbone(device: str = "cpu", **given: Any) -> str:
+        return resolve(given, recipe=recipes.choose(5000, device)).backbone
+
+    assert backbone() == backbone(image_size=64) == "conv4"
+    assert backbone(image_size=65) == backbone("cuda") == backbone(init="timm") == backbone(recipe="none") == "resnet18"
+    assert backbone(backbone="resnet34") == "resnet34"
+    # conv4 cannot take less than 16 px, whatever makes the picture so small
+    for small in ({"image_size": 8}, {"view_size": 12}, {"method": "dino", "dino": {"local_size": 0.25}}):
+        assert backbone(**small) == "resnet18"
+    assert backbone(method="dino") == "conv4"
+
+
+def test_temperatures_of_short_trainings_are_low() -> None:
+    recipe = recipes.choose(5000, "cuda")
+    assert resolve({"method": "simclr", "minutes": 3}, recipe=recipe).settings.temperature == 0.2
+    assert resolve({"method": "simclr"}, recipe=recipe).settings.temperature == 0.5
 
 
 def test_an_assignment_without_a_value_is_refused() -> None:

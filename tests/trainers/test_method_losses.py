@@ -572,6 +572,13 @@ def test_mae_refuses_what_is_no_plain_vit(backbone: str) -> None:
         build(resolve({"method": "mae", "backbone": backbone, "image_size": 224}))
 
 
+def test_mae_refuses_views_of_another_size() -> None:
+    vit = {"method": "mae", "backbone": "test_vit", "image_size": 16, "patch_size": 4}
+    with pytest.raises(ConfigError, match="leave out view_size"):
+        build(resolve(vit, {"view_size": 12}))
+    build(resolve(vit, {"view_size": 16}))
+
+
 # --- drop-path ---
 
 
@@ -638,7 +645,7 @@ def test_recipes_grow_with_the_collection_and_fewer_images_are_seen_more_often()
 
 def test_a_recipe_gives_way_to_each_setting_and_to_no_other() -> None:
     """Giving one setting of the optimiser leaves the recipe's choice of another."""
-    recipe = recipes.choose(300_000)
+    recipe = recipes.choose(300_000, "cuda")
     plain = resolve({"method": "dino"}, recipe=recipe)
     assert (plain.batch_size, plain.epochs, plain.optimizer.warmup) == (256, 50, 0.1)
     assert (plain.settings.momentum, plain.settings.prototypes, plain.settings.teacher_temperature) == (
@@ -651,6 +658,6 @@ def test_a_recipe_gives_way_to_each_setting_and_to_no_other() -> None:
     )
     assert (given.epochs, given.optimizer.lr, given.optimizer.warmup) == (400, 0.5, 0.025)
     assert (given.settings.momentum, given.settings.prototypes) == (0.9, 16_384)
-    moco = resolve({"method": "moco-v2"}, recipe=recipes.choose(1000))
+    moco = resolve({"method": "moco-v2"}, recipe=recipes.choose(1000, "cuda"))
     assert (moco.settings.queue, moco.settings.momentum) == (256, 0.99)
     assert resolve({"recipe": "none"}, recipe=recipe).epochs == 100

@@ -149,6 +149,43 @@ def test_the_untrained_encoder_says_so_and_differs(few_shapes: Path, tmp_path: P
     assert not np.allclose(untrained.encode(pixels), Encoder(run.encoder).encode(pixels))
 
 
+def test_an_encoder_may_see_larger_images_than_its_training(
+    few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: set[tuple[int, int]] = set()
+    genuine = SimCLR.loss
+
+    def watched(self: SimCLR, views: Any, at: Any) -> Any:
+        shapes.update(tuple(view.shape[2:]) for view in views)
+        return genuine(self, views, at)
+
+    monkeypatch.setattr(SimCLR, "loss", watched)
+    run = train(few_shapes, tmp_path / "run", epochs=1, **{**TINY, "image_size": 32, "view_size": 16})
+    assert shapes == {(16, 16)}
+    assert Encoder(run.encoder).card.preprocess.size == 32
+    with pytest.raises(ConfigError, match=r"crops of 8 px.*view_size"):
+        train(few_shapes, tmp_path / "small", epochs=1, **{**TINY, "view_size": 8})
+
+
+@pytest.mark.usefixtures("no_export")
+def test_a_run_that_starts_from_another_has_its_network(few_shapes: Path, tmp_path: Path) -> None:
+    first = train(few_shapes, tmp_path / "first", epochs=1, **{**TINY, "image_size": 24, "view_size": 16})
+    own: dict[str, Any] = {"epochs": 1, "method": "byol", "batch_size": 8, "byol": {"hidden": 16, "dim": 8}}
+    second = train(few_shapes, tmp_path / "second", init=str(first.out), **own)
+    for key in ("backbone", "image_size", "view_size"):
+        assert getattr(second.config, key) == getattr(first.config, key)
+
+
+@pytest.mark.usefixtures("no_export")
+def test_minutes_alone_choose_method_network_and_size(few_shapes: Path, tmp_path: Path) -> None:
+    notes = Notes()
+    run = train(few_shapes, tmp_path / "run", minutes=0.002, device="cpu", listener=notes)
+    chosen = (run.config.method, run.config.backbone, run.config.image_size, run.config.view_size)
+    assert chosen == ("simclr", "conv4", 32, 24)
+    assert any("on this machine: conv4 at 32 px" in line for line in notes.lines)
+    assert train(few_shapes, run.out, resume=True).config == run.config
+
+
 @pytest.mark.usefixtures("no_export")
 def test_minutes_bound_the_training(few_shapes: Path, tmp_path: Path) -> None:
     run = train(few_shapes, tmp_path / "run", minutes=0.02, **TINY)

@@ -27,19 +27,19 @@ def pictures(count: int = 8, side: int = 16) -> Tensor:
 
 def view(config: AugmentConfig, images: Tensor, size: int = 16, seed: int = 0) -> Tensor:
     return transform(
-        images, ViewSpec(size, config.blur[0], config.solarize[0], config), Draws.new(len(images), rng(seed))
+        images, ViewSpec(size, config.blur[0], config.solarize[0], config), Draws(views.draw(len(images), rng(seed)))
     )
 
 
 def draws(count: int) -> Draws:
-    return Draws.new(count, rng())
+    return Draws(views.draw(count, rng()))
 
 
 class Fixed(Draws):
     """Numbers that a test chose: `factor` where one around 1 is drawn, the least of all others, and always yes."""
 
     def __init__(self, count: int, factor: float) -> None:
-        super().__init__(torch.rand(views.DRAWS, count, generator=rng()))
+        super().__init__(views.draw(count, rng()))
         self._factor = factor
 
     def uniform(self, low: float, high: float) -> Tensor:
@@ -141,6 +141,22 @@ def test_a_colour_operation_equals_torchvisions_with_the_same_factor(name: str) 
     )
     theirs = getattr(reference, f"adjust_{name}")(x, factor)
     torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=0)
+
+
+def test_colours_have_the_moments_and_ranges_of_torchvisions() -> None:
+    count, strength = 2000, 0.4
+    picture = (
+        0.25 + 0.5 * pictures(1, 8)[0] / 255
+    )  # never cut off at 0 or 1, which torchvision does after each operation
+    transform = v2.ColorJitter(strength, strength, strength)
+    theirs = torch.stack([transform(picture) for _ in range(count)])
+    config = with_only(jitter=1, brightness=strength, contrast=strength, saturation=strength, hue=0)
+    many = picture.expand(count, -1, -1, -1)
+    ours = views.apply_colour(many, views.colour_matrices(many, config, draws(count)))
+    for moment in (torch.mean, torch.std):
+        torch.testing.assert_close(moment(ours, dim=0), moment(theirs, dim=0), atol=0.015, rtol=0)
+    for end in (0.02, 0.98):
+        torch.testing.assert_close(ours.quantile(end, dim=0), theirs.quantile(end, dim=0), atol=0.04, rtol=0)
 
 
 def test_hue_turns_colours_keeps_luma_and_leaves_grey_alone() -> None:

@@ -34,7 +34,7 @@ class DINOSettings:
     centre_momentum: float = 0.9
     frozen_epochs: int = 1  # epochs in which the last layer stays as it is, but no more than a tenth of the training
     local_crops: int = 4
-    local_size: float = 0.5  # side of a local crop as a share of the image size
+    local_size: float = 0.5  # side of a local crop as a share of the view's
     local_max: float = 0.4  # largest share of the area in a local crop; augment.crop_min is the least in a global one
     local_min: float = 0.1
 

@@ -21,7 +21,7 @@ class JigsawSettings:
     grid: int = 2  # pieces on a side; 3 for large images
     orders: int = 24  # permutations to tell apart; 100 and more for a grid of 3
     gap: float = 0.25  # share of a cell that a piece leaves free, so that edges do not continue; a piece lies anywhere in its cell
-    piece: float = 0.5  # side of a piece as a share of the image size
+    piece: float = 0.5  # side of a piece as a share of the view's
     hidden: int = 512
 
 

@@ -26,7 +26,7 @@ class LeJEPASettings:
     hidden: int = 512
     dim: int = 64
     local_crops: int = 0
-    local_size: float = 0.5  # side of a local crop as a share of the image size
+    local_size: float = 0.5  # side of a local crop as a share of the view's
     local_max: float = 0.4
     local_min: float = 0.1
 

@@ -36,6 +36,10 @@ class MAE(Method):
                 "mae hides patches of a plain ViT: one class token, learned places for all tokens; this backbone is none; choose "
                 "--backbone vit_tiny_patch16_224 or another vit, with --patch-size"
             )
+        if (views[0].size // backbone.patch_embed.patch_size[0]) ** 2 != backbone.patch_embed.num_patches:
+            raise ConfigError(
+                "mae learns a place for each patch of an image: leave out view_size, or give that of --image-size"
+            )
         self.settings = settings
         self.backbone = backbone
         backbone.global_pool = "avg"  # no loss reaches the class token's output: the mean of the patches is the vector

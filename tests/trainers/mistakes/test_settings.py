@@ -97,7 +97,7 @@ def check_colours(name: str, config: Config) -> None:
     assert (a.brightness, a.contrast, a.saturation, a.hue, a.jitter, a.grey) == COLOURS[name]
     only = dataclasses.replace(a, contrast=0.0, saturation=0.0, hue=0.0, jitter=1.0, grey=0.0)
     factors = views.colour_matrices(
-        torch.full((2000, 3, 1, 1), 0.5), only, views.Draws.new(2000, torch.Generator().manual_seed(0))
+        torch.full((2000, 3, 1, 1), 0.5), only, views.Draws(views.draw(2000, torch.Generator().manual_seed(0)))
     )[:, 0, 0]
     assert factors.min().item() == pytest.approx(1 - COLOURS[name][0], abs=0.01)
     assert factors.max().item() == pytest.approx(1 + COLOURS[name][0], abs=0.01)
