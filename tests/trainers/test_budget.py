@@ -108,7 +108,6 @@ def test_settings_of_a_method_mean_that_method(tmp_path: Path, monkeypatch: pyte
     machine(monkeypatch, {})
     files = pictures(tmp_path / "images", 32)
     assert choose(files, byol={"momentum": 0.98})["method"] == "byol"
-    assert choose(files, byol={"momentum": 0.98}, dino={})["method"] == "simclr"
 
 
 def test_a_network_that_does_not_fit_the_memory_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,7 +182,7 @@ def test_minutes_alone_choose_method_network_and_size(few_shapes: Path, tmp_path
     run = train(few_shapes, tmp_path / "run", minutes=0.002, device="cpu", listener=notes)
     chosen = (run.config.method, run.config.backbone, run.config.image_size, run.config.view_size)
     assert chosen == ("simclr", "conv4", 32, 24)
-    assert any("on this machine: conv4 at 32 px" in line for line in notes.lines)
+    assert any("on this machine: simclr, conv4 at 32 px, views of 24 px" in line for line in notes.lines)
     assert train(few_shapes, run.out, resume=True).config == run.config
 
 
