@@ -141,7 +141,7 @@ def draw(groups: dict[tuple[str, float | None], list[dict[str, float]]], out: Pa
         axes.errorbar(x, middle, yerr=spread, marker="o", capsize=3, color=colour, label=who)
     axes.set(xlabel="minutes of training on two cores", ylabel="k-NN top-1 (k = 20) on CIFAR-10", xlim=(0, None))
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left")
     drawing.savefig(out, dpi=150)
 
 
