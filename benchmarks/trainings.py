@@ -94,13 +94,15 @@ def _pictures(folder: str, size: int) -> Any:
 
 
 def our_views(folder: str, size: int) -> float:
-    """Milliseconds a view, normalised and ready for the network."""
+    """Milliseconds a view, normalised and ready for the network, in a process set up as a training's."""
     import torch
 
+    from trainers import memory
     from trainers.config import resolve
     from trainers.views import augment, two_views
 
     torch.set_num_threads(1)
+    memory.keep_freed()
     pixels = _pictures(folder, size)
     specs = two_views(resolve({"method": "simclr", "image_size": size}).augment, size)
     rng = torch.Generator().manual_seed(0)
