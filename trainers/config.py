@@ -211,7 +211,7 @@ def _check_ranges(config: Config) -> None:
             f"augment.crop_min = {a.crop_min}, crop_max = {a.crop_max}: expected 0 < crop_min <= crop_max <= 1"
         )
     if config.minutes is not None and not 0 < config.minutes < math.inf:
-        wrong.append(f"minutes = {config.minutes}: expected more than 0, and an end")
+        wrong.append(f"minutes = {config.minutes}: expected a finite number above 0")
     if not 0 <= a.hue <= 0.5:
         wrong.append(f"augment.hue = {a.hue}: expected a share of the circle in [0, 0.5]")
     if o.lr <= 0 or not 0 <= o.warmup < 1 or o.weight_decay < 0:
