@@ -104,9 +104,9 @@ def _share_of_crops(method: str, given: Mapping[str, Any], view: int) -> float:
         case "mae":
             return 0.0
         case "dino" | "lejepa" | "jigsaw":
-            own = given.get(method, {})
-            share = own.get("piece" if method == "jigsaw" else "local_size", crop_of(view))
-            return share if isinstance(share, (int, float)) else 1.0
+            own, key = given.get(method), "piece" if method == "jigsaw" else "local_size"
+            share = own.get(key) if isinstance(own, Mapping) else None
+            return share if isinstance(share, (int, float)) else crop_of(view)
         case _:
             return 1.0
 

@@ -112,6 +112,8 @@ def test_a_processor_has_a_network_of_its_own_for_small_images() -> None:
     for small in ({"image_size": 8}, {"view_size": 12}, {"method": "dino", "dino": {"local_size": 0.25}}):
         assert backbone(**small) == "resnet18"
     assert backbone(method="dino") == "conv4"
+    with pytest.raises(ConfigError, match="'dino': expected a table"):
+        backbone(method="dino", dino=3)
 
 
 def test_temperatures_of_short_trainings_are_low() -> None:
