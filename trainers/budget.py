@@ -23,7 +23,7 @@ from trainers.methods import METHODS, Progress
 from trainers.recipes import Recipe
 from trainers.step import TrainingStep
 
-SETTLED_BY = ("backbone", "patch_size", "image_size", "view_size", "init")  # whoever gives one of them has chosen
+NETWORK = ("backbone", "patch_size", "image_size", "view_size")  # what makes a network and its sizes
 EPOCHS = 500  # passes after which a small collection has nothing new to tell
 LOOKED_AT = 32  # images whose size is read
 ENOUGH = 2.0  # seconds that a network is timed for
@@ -68,7 +68,7 @@ def choose(
         return {}, []
     layer = {"method": _method(given)}
     several = given.get("devices", 1) != 1 or "LOCAL_WORLD_SIZE" in os.environ
-    if several or layer["method"] == "mae" or any(given.get(key) is not None for key in SETTLED_BY):
+    if several or layer["method"] == "mae" or any(given.get(key) is not None for key in (*NETWORK, "init")):
         return layer, [f"{minutes:g} minutes: {layer['method']}"]
 
     def settings(rung: Rung) -> dict[str, Any]:

@@ -10,8 +10,6 @@ from trainers import budget, recipes
 from trainers.config import Config, merge, read_toml, resolve
 from trainers.devices import found, settle
 
-NETWORK = ("backbone", "patch_size", "image_size", "view_size")  # what a training that starts from a run takes from it
-
 
 def plan(files: Sequence[ImageFile], given: Mapping[str, Any], listener: Listener) -> tuple[Config, list[str]]:
     """Resolve the settings of a training on `files`, and say in words what was chosen of it. Raises ConfigError."""
@@ -31,4 +29,4 @@ def _network_of(init: Any) -> dict[str, Any]:
     if init in (None, "timm"):
         return {}
     theirs = read_toml(Path(str(init)) / "config.toml")
-    return {key: theirs[key] for key in NETWORK if key in theirs}
+    return {key: theirs[key] for key in budget.NETWORK if key in theirs}
