@@ -28,10 +28,9 @@ class Conv4(nn.Module):
         self.num_features = channels[-1]
         layers: list[nn.Module] = []
         for before, after in pairwise(channels):
-            layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
-            layers += [nn.MaxPool2d(2)]
-        del layers[-2]  # the last ReLU
-        self.layers = nn.Sequential(*layers)
+            layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.MaxPool2d(2)]
+            layers += [nn.ReLU(inplace=True)]  # after the pooling it is the same, on a quarter of the numbers
+        self.layers = nn.Sequential(*layers[:-1])
 
     def forward(self, x: Tensor) -> Tensor:
         features: Tensor = self.layers(x)

@@ -20,7 +20,18 @@ from featurestore.preprocess import IMAGENET_MEAN, IMAGENET_STD
 GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, as Pillow and torchvision weigh it
 # Rows turn RGB into YIQ; hue is the angle in the IQ plane.
 YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
-RGB = tuple(map(tuple, np.linalg.inv(YIQ).tolist()))  # and back
+
+
+def _hue_basis() -> tuple[Any, ...]:
+    """Three 4x4 matrices F, C and S, so that F + C cos a + S sin a acts on (R, G, B, 1) and turns the hue by a."""
+    fixed, along, across = np.diag([1.0, 0, 0]), np.diag([0, 1.0, 1.0]), np.array([[0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
+    basis = np.zeros((3, 4, 4))
+    basis[:, :3, :3] = [np.linalg.inv(YIQ) @ turn @ YIQ for turn in (fixed, along, across)]
+    basis[0, 3, 3] = 1
+    return tuple(tuple(map(tuple, matrix.tolist())) for matrix in basis)
+
+
+HUE = _hue_basis()
 
 TRIES = 10  # as torchvision's RandomResizedCrop
 DRAWS = 2 * TRIES + 17  # numbers that a view takes for each image, at most
@@ -75,16 +86,21 @@ class Draws:
 
     def __init__(self, numbers: Tensor) -> None:
         self.count = numbers.shape[1]
-        self.constants = {values: constant(values, numbers.device) for values in (GREY, YIQ, RGB)}
-        self._left: list[Tensor] = list(numbers)
+        self.constants = {values: constant(values, numbers.device) for values in (GREY, HUE)}
+        self._numbers, self._taken = numbers, 0
 
-    def uniform(self, low: float, high: float) -> Tensor:
-        """Take numbers from [low, high): float32 (count,)."""
-        return self._left.pop().mul(high - low).add(low)
+    def uniform(self, low: float, high: float, times: int = 1) -> Tensor:
+        """Take numbers from [low, high): float32 (count,), or (times, count) where several are asked for."""
+        return self._take(times).mul(high - low).add_(low)
 
     def chance(self, probability: float) -> Tensor:
         """Take decisions: bool (count,)."""
-        return self._left.pop().lt(probability)
+        return self._take(1).lt(probability)
+
+    def _take(self, times: int) -> Tensor:
+        taken = self._numbers[self._taken : self._taken + times]
+        self._taken += times
+        return taken[0] if times == 1 else taken
 
 
 def transform(images: Tensor, spec: ViewSpec, draws: Draws) -> Tensor:
@@ -133,9 +149,9 @@ def crop_boxes(config: AugmentConfig, draws: Draws) -> Tensor:
     Coordinates run from -1 to 1 across the image. Area is uniform in [crop_min, crop_max] of the image, the aspect is
     log-uniform; a crop that would stick out is drawn anew, at most TRIES times, and then cut to the image.
     """
-    area = torch.stack([draws.uniform(config.crop_min, config.crop_max) for _ in range(TRIES)])  # (TRIES, B)
+    area = draws.uniform(config.crop_min, config.crop_max, TRIES)  # (TRIES, B)
     log = math.log(config.aspect)
-    aspect = torch.exp(torch.stack([draws.uniform(-log, log) for _ in range(TRIES)]))
+    aspect = draws.uniform(-log, log, TRIES).exp_()
     sides = torch.stack([(area * aspect).sqrt(), (area / aspect).sqrt()])  # width, height
     fits = (sides <= 1).all(dim=0)
     first = fits.int().argmax(dim=0)  # 0 when none fits
@@ -170,48 +186,31 @@ def colour_matrices(x: Tensor, config: AugmentConfig, draws: Draws) -> Tensor:
     towards the mean grey of the picture as changed so far.
     """
     count, device = len(x), x.device
-    luma = draws.constants[GREY]
-    eye = torch.eye(4, device=device).repeat(count, 1, 1)
+    eye = torch.eye(4, device=device)
     to_grey = torch.zeros(4, 4, device=device)
-    to_grey[:3, :3], to_grey[3, 3] = luma, 1
-    mean = torch.cat([x.mean(dim=(2, 3)), torch.ones(count, 1, device=device)], dim=1)  # (B, 4)
+    to_grey[:3, :3], to_grey[3, 3] = draws.constants[GREY], 1
+    mean = torch.cat([x.mean(dim=(2, 3)), torch.ones(count, 1, device=device)], dim=1)[:, :, None]  # (B, 4, 1)
 
     def around_one(strength: float) -> Tensor:
         return draws.uniform(max(0.0, 1 - strength), 1 + strength)[:, None, None]
 
-    scale = around_one(config.brightness)
-    brightness = eye * scale
-    brightness[:, 3, 3] = 1
-    keep = around_one(config.saturation)
-    saturation = keep * eye + (1 - keep) * to_grey
-    turn = draws.uniform(-config.hue, config.hue) * (2 * math.pi)
-    hue = _hue_rotation(turn, draws.constants[YIQ], draws.constants[RGB])
-    keep_contrast = around_one(config.contrast)
+    scale, saturation, contrast = (around_one(s) for s in (config.brightness, config.saturation, config.contrast))
+    turn = (draws.uniform(-config.hue, config.hue) * (2 * math.pi))[:, None, None]
+    fixed, along, across = draws.constants[HUE]
+    hue = fixed + turn.cos() * along + turn.sin() * across
+    operations = torch.stack([eye * scale, to_grey + saturation * (eye - to_grey), hue, eye * contrast], dim=1)
+    operations[:, :, 3, 3] = 1
+    order = draws.uniform(0, 1, 4).argsort(dim=0)  # (4, B)
+    pull = (1 - contrast[:, 0]) * (order == 3)[:, :, None]  # (4, B, 1): towards the mean grey, where it is the turn of contrast
 
-    order = torch.stack([draws.uniform(0, 1) for _ in range(4)], dim=1).argsort(dim=1)
-    total = eye
-    for position in range(4):
-        contrast = eye * keep_contrast
-        grey_now = (total @ mean[:, :, None])[:, :3, 0] @ luma  # (B,)
-        contrast[:, :3, 3] = (1 - keep_contrast[:, 0]) * grey_now[:, None]
-        contrast[:, 3, 3] = 1
-        choices = torch.stack([brightness, contrast, saturation, hue], dim=1)  # (B, 4, 4, 4)
-        total = choices[torch.arange(count, device=device), order[:, position]] @ total
+    total = eye.expand(count, 4, 4)
+    for turned, towards in zip(operations[torch.arange(count, device=device), order], pull, strict=True):
+        offset = towards * (to_grey @ (total @ mean))[:, :3, 0]
+        total = turned @ total
+        total[:, :3, 3] += offset
     total = torch.where(draws.chance(config.jitter)[:, None, None], total, eye)
     total = torch.where(draws.chance(config.grey)[:, None, None], to_grey @ total, total)
     return total[:, :3]
-
-
-def _hue_rotation(angle: Tensor, yiq: Tensor, rgb: Tensor) -> Tensor:
-    """Turn the IQ plane by `angle` radians: (B, 4, 4) acting on (R, G, B, 1)."""
-    cos, sin = angle.cos(), angle.sin()
-    turn = torch.zeros(len(angle), 3, 3, device=angle.device)
-    turn[:, 0, 0] = 1
-    turn[:, 1, 1] = turn[:, 2, 2] = cos
-    turn[:, 1, 2], turn[:, 2, 1] = -sin, sin
-    full = torch.eye(4, device=angle.device).repeat(len(angle), 1, 1)
-    full[:, :3, :3] = rgb @ turn @ yiq
-    return full
 
 
 def apply_colour(x: Tensor, matrices: Tensor) -> Tensor:

@@ -42,8 +42,8 @@ class Fixed(Draws):
         super().__init__(views.draw(count, rng()))
         self._factor = factor
 
-    def uniform(self, low: float, high: float) -> Tensor:
-        return torch.full((self.count,), self._factor if high > 1 else low)
+    def uniform(self, low: float, high: float, times: int = 1) -> Tensor:
+        return torch.full((self.count,) if times == 1 else (times, self.count), self._factor if high > 1 else low)
 
     def chance(self, probability: float) -> Tensor:
         return torch.full((self.count,), probability > 0)
@@ -160,9 +160,8 @@ def test_colours_have_the_moments_and_ranges_of_torchvisions() -> None:
 
 
 def test_hue_turns_colours_keeps_luma_and_leaves_grey_alone() -> None:
-    turn, back = views._hue_rotation(
-        torch.tensor([1.0, -1.0]), torch.tensor(views.YIQ), torch.tensor(views.RGB, dtype=torch.float32)
-    )[:, :3, :3]
+    fixed, along, across = torch.tensor(views.HUE)[:, :3, :3]
+    turn, back = (fixed + math.cos(angle) * along + math.sin(angle) * across for angle in (1.0, -1.0))
     red, grey, luma = torch.tensor([0.6, 0.3, 0.3]), torch.full((3,), 0.4), torch.tensor(views.GREY)
     assert (turn @ red - red).abs().max() > 0.1
     torch.testing.assert_close((turn @ red) @ luma, red @ luma, atol=2e-3, rtol=0)
@@ -231,7 +230,7 @@ def test_solarize_inverts_the_bright_half() -> None:
 def test_a_view_with_everything_uses_every_number() -> None:
     numbers = draws(8)
     views.transform(pictures(), ViewSpec(16, 0.5, 0.5, AugmentConfig()), numbers)
-    assert numbers._left == []
+    assert numbers._taken == views.DRAWS
 
 
 def test_two_views_take_their_own_probabilities() -> None:
