@@ -1,5 +1,6 @@
 """Single measurements of training, ours and lightly's, for processes of their own."""
 
+import sys
 import time
 from collections.abc import Iterator
 from itertools import count
@@ -26,6 +27,7 @@ WARM_UP = 2  # steps
 
 def ours(data: str, method: str, batch_size: int, seconds: float, precision: str) -> float:
     """Images a second of the steps of `featurestore train`."""
+    sys.modules["torchmetrics"] = None  # type: ignore[assignment]  # came with lightly; Fabric would load it, with much else
     from benchmarks.lightly_training import speed
     from trainers import data as images
     from trainers.building import build, preprocess_of

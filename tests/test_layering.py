@@ -80,7 +80,9 @@ def test_every_folder_of_code_is_installed(package: str) -> None:
 
 
 def test_featurestore_never_imports_torch_or_trainers() -> None:
-    found = {m for library in ("torch", "trainers", "torchvision", "timm", "lightning") for m in importers(library)}
+    found = {
+        m for library in ("torch", "trainers", "torchvision", "timm", "lightning_fabric") for m in importers(library)
+    }
     assert {m for m in found if m.split(".")[0] == "featurestore"} == set()
 
 
@@ -179,7 +181,9 @@ print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
     done = python(code)
     assert (done.returncode, done.stderr) == (0, "")
     loaded = json.loads(done.stdout)
-    assert {"torch", "trainers", "timm", "lightning", "sklearn", "onnx", "pandas", "matplotlib"} & set(loaded) == set()
+    assert {"torch", "trainers", "timm", "lightning_fabric", "sklearn", "onnx", "pandas", "matplotlib"} & set(
+        loaded
+    ) == set()
     assert "featurestore" in loaded
 
 
@@ -187,7 +191,7 @@ BLOCKED = """
 import importlib.abc, sys
 class Blocker(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "trainers", "timm", "lightning", "sklearn", "onnx", "onnxscript", "torchvision", "pandas", "matplotlib"}:
+        if name.split(".")[0] in {"torch", "trainers", "timm", "lightning_fabric", "sklearn", "onnx", "onnxscript", "torchvision", "pandas", "matplotlib"}:
             raise ModuleNotFoundError(f"{name} is not installed here", name=name)
 sys.meta_path.insert(0, Blocker())
 from featurestore.cli import main

@@ -14,7 +14,7 @@ from featurestore.cli import cli
 try:
     cli.main({arguments!r}, standalone_mode=False)
 finally:
-    heavy = sorted(name for name in ("torch", "timm", "lightning", "sklearn", "matplotlib") if name in sys.modules)
+    heavy = sorted(name for name in ("torch", "timm", "lightning_fabric", "sklearn", "matplotlib") if name in sys.modules)
     print("loaded:", heavy)
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -14,8 +14,8 @@ from featurestore.progress import ProgressBar
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 NEEDED_TO_EXPORT = {
-    "run": ("torch", "timm", "lightning", "onnx"),
-    "untrained": ("torch", "timm", "lightning", "onnx"),
+    "run": ("torch", "timm", "lightning_fabric", "onnx"),
+    "untrained": ("torch", "timm", "lightning_fabric", "onnx"),
     "pixels": ("onnx",),
     "timm": ("torch", "timm", "onnx"),
     "torchvision": ("torch", "timm", "torchvision", "onnx"),
@@ -105,7 +105,7 @@ def train(
     **options: Any,
 ) -> None:
     """Train an encoder on the images of SOURCE, without their labels."""
-    need("torch", "timm", "lightning", "onnx", extra="train")
+    need("torch", "timm", "lightning_fabric", "onnx", extra="train")
     from trainers import distributed
     from trainers.config import parse_assignments
     from trainers.run import train as run_training
@@ -150,7 +150,7 @@ def profile(
 
     Options are those of `train`.
     """
-    need("torch", "timm", "lightning", extra="train")
+    need("torch", "timm", "lightning_fabric", extra="train")
     from trainers.config import parse_assignments
     from trainers.profiling import profile as run_profile
 
@@ -267,7 +267,7 @@ def _training_options(command: Any) -> Any:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def finetune(run: Path, source: str, out: Path, as_json: bool, **options: Any) -> None:
     """Train a classifier on a share of the labels of SOURCE, from the network of RUN, and write it as one ONNX file."""
-    need("torch", "timm", "lightning", "onnx", extra="train")
+    need("torch", "timm", "lightning_fabric", "onnx", extra="train")
     from trainers.finetune import finetune as run_finetuning
 
     with ProgressBar() as bar:
@@ -299,7 +299,7 @@ def finetune(run: Path, source: str, out: Path, as_json: bool, **options: Any) -
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def field(source: str, runs: tuple[Path, ...], out: Path, as_json: bool, **options: Any) -> None:
     """Make the table of the field: runs by share of the labels, fine-tuned, linear, k-NN, and supervised from scratch."""
-    need("torch", "timm", "lightning", "onnx", extra="train")
+    need("torch", "timm", "lightning_fabric", "onnx", extra="train")
     need("sklearn", extra="eval")
     from trainers.field import field as run_field
 
@@ -314,7 +314,7 @@ def field(source: str, runs: tuple[Path, ...], out: Path, as_json: bool, **optio
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def demo(out: Path, minutes: float, as_json: bool) -> None:
     """Go the whole road with handwritten digits: train, export, index, measure, search."""
-    need("torch", "timm", "lightning", "onnx", "sklearn", extra="demo")
+    need("torch", "timm", "lightning_fabric", "onnx", "sklearn", extra="demo")
     from trainers.demo import run_demo
 
     with ProgressBar() as bar:

@@ -6,8 +6,8 @@ import os
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.strategies.ddp import DDPStrategy
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
 
 from featurestore.errors import ConfigError
 from trainers import memory
@@ -41,8 +41,7 @@ def settle(config: Config) -> Config:
 
 def launch(config: Config) -> Fabric:
     """Start Fabric on the devices of a settled configuration; under torchrun, on those it gives."""
-    for package in ("lightning.fabric", "lightning.pytorch"):  # the second speaks for the first when both are loaded
-        logging.getLogger(package).setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     torch.backends.cudnn.benchmark = (
         True  # every step has the same shapes: the fastest convolution is worth looking for
     )

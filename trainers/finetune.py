@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import tomli_w
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from featurestore.disk import written_whole

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from featurestore.encoder import Card
 from featurestore.errors import ConfigError, TrainingError

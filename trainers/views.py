@@ -24,7 +24,11 @@ YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
 def _hue_basis() -> tuple[Any, ...]:
     """Three 4x4 matrices F, C and S, so that F + C cos a + S sin a acts on (R, G, B, 1) and turns the hue by a."""
-    fixed, along, across = np.diag([1.0, 0, 0]), np.diag([0, 1.0, 1.0]), np.array([[0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
+    fixed, along, across = (
+        np.diag([1.0, 0, 0]),
+        np.diag([0, 1.0, 1.0]),
+        np.array([[0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]]),
+    )
     basis = np.zeros((3, 4, 4))
     basis[:, :3, :3] = [np.linalg.inv(YIQ) @ turn @ YIQ for turn in (fixed, along, across)]
     basis[0, 3, 3] = 1
@@ -201,7 +205,9 @@ def colour_matrices(x: Tensor, config: AugmentConfig, draws: Draws) -> Tensor:
     operations = torch.stack([eye * scale, to_grey + saturation * (eye - to_grey), hue, eye * contrast], dim=1)
     operations[:, :, 3, 3] = 1
     order = draws.uniform(0, 1, 4).argsort(dim=0)  # (4, B)
-    pull = (1 - contrast[:, 0]) * (order == 3)[:, :, None]  # (4, B, 1): towards the mean grey, where it is the turn of contrast
+    pull = (1 - contrast[:, 0]) * (order == 3)[
+        :, :, None
+    ]  # (4, B, 1): towards the mean grey, where it is the turn of contrast
 
     total = eye.expand(count, 4, 4)
     for turned, towards in zip(operations[torch.arange(count, device=device), order], pull, strict=True):

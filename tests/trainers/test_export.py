@@ -235,7 +235,7 @@ WITHOUT_TORCH = """
 import importlib.abc, sys
 class Blocker(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "timm", "torchvision", "lightning", "sklearn", "onnxscript"}:
+        if name.split(".")[0] in {"torch", "timm", "torchvision", "lightning_fabric", "sklearn", "onnxscript"}:
             raise ModuleNotFoundError(f"{name} is not installed here", name=name)
 sys.meta_path.insert(0, Blocker())
 from featurestore.cli import main

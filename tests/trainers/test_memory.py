@@ -14,8 +14,8 @@ if sys.argv[1] == "keep":
     memory.keep_freed()
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
-        torch.ones(16 << 20)  # 64 MB
+    for _ in range(5):
+        [torch.ones(4 << 20) for _ in range(8)]  # 16 MB each
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 faults()
 print(faults())
