@@ -176,9 +176,9 @@ def resample(images: Tensor, boxes: Tensor, size: int, turned: bool = True) -> T
     Boxes that are not turned reach beyond the outermost pixels by half of one at most, where a mirror shows these same pixels.
     """
     centres = (2 * torch.arange(size, device=images.device) + 1) / size - 1  # of the view's pixels
-    across = boxes[:, None, :, 0] * centres[:, None]  # (B, size, 2): where a column of the view lies
-    down = boxes[:, None, :, 1] * centres[:, None] + boxes[:, None, :, 2]
-    grid = across[:, None] + down[:, :, None]  # ten times as fast as F.affine_grid
+    across = boxes[:, :, :1] * centres  # (B, 2, size): where a column of the view lies
+    down = boxes[:, :, 1:2] * centres + boxes[:, :, 2:]
+    grid = (across[:, :, None] + down[:, :, :, None]).permute(0, 2, 3, 1)  # far faster than F.affine_grid
     padding = "reflection" if turned else "border"
     return F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
 
