@@ -21,19 +21,14 @@ from itertools import product
 from pathlib import Path
 
 import click
-import numpy as np
-from numpy.typing import NDArray
-from onnx import TensorProto, helper
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks.encoders import write_encoder
 from featurestore import FeatureStore
-from featurestore.pipeline import Prepared, available_cpus, prepare_all
-from featurestore.preprocess import Preprocess
-from featurestore.sources import ImageFile, find
+from featurestore.pipeline import available_cpus
 from trainers import metrics
 from trainers.config import read_toml, resolve
 from trainers.methods import METHODS
+from trainers.pixels import export_pixels
 from trainers.run import export_untrained
 
 K = (20, 200)
@@ -49,25 +44,6 @@ def take(data: Path, images: int, out: Path) -> None:
             paths = sorted((data / split / name).iterdir())
             for path in paths[: images // len(classes)] if split == "train" else paths:
                 (out / split / name / path.name).symlink_to(path.resolve())
-
-
-def pixels_encoder(size: int, mean: NDArray[np.float32], out: Path) -> Path:
-    """Write an encoder whose vector is the picture itself, centred by the mean picture: the strong form of raw pixels."""
-    dim = 3 * size * size
-    difference = helper.make_node("Sub", ["flat", "mean"], ["vector"])
-    return write_encoder(
-        "pixels", size, dim, [difference], [helper.make_tensor("mean", TensorProto.FLOAT, [dim], mean)], out
-    )
-
-
-def mean_picture(folder: Path, size: int) -> NDArray[np.float32]:
-    """The mean of all training pictures, flat, in the order of an encoder's input."""
-    files = [(file, None) for file in find(folder) if isinstance(file, ImageFile)]
-    prepared = (p for p in prepare_all(files, Preprocess(size, size)) if isinstance(p, Prepared))
-    total, count = np.zeros((size, size, 3)), 0
-    for one in prepared:
-        total, count = total + one.pixels, count + 1
-    return (total / count).astype(np.float32).ravel()
 
 
 def train(folder: Path, out: Path, arguments: Sequence[str]) -> float:
@@ -154,9 +130,8 @@ def main(
                     measure(folder, settled / "encoder.onnx", work)
                 )
         size = config.image_size
-        rows["raw pixels"] = [
-            measure(folder, pixels_encoder(size, mean_picture(folder / "train", size), work / "pixels.onnx"), work)
-        ]
+        pixels = export_pixels(size, work / "pixels.onnx", folder / "train")
+        rows["raw pixels"] = [measure(folder, pixels, work)]
 
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "onnxruntime", "faiss-cpu", "duckdb"))
     print(

@@ -24,6 +24,7 @@ from benchmarks.trainings import SIDES, SIZE, our_views, ours, their_views, thei
 from benchmarks.turns import Peak, measure
 from trainers import metrics
 from trainers.config import read_toml, resolve
+from trainers.pixels import export_pixels
 from trainers.run import export_untrained
 
 
@@ -95,8 +96,7 @@ def accuracy(data: Path, budgets: tuple[float, ...], seeds: tuple[int, ...], the
             speed = measure(train_for_lightly, data / "train", theirs, minutes, seed, encoder)
             note("lightly", encoder, minutes=minutes, seed=seed, images_per_second=speed)
         note("untrained network", export_untrained(resolve(read_toml(run / "config.toml")), work / "untrained.onnx"))
-        pixels = quality.pixels_encoder(SIZE, quality.mean_picture(data / "train", SIZE), work / "pixels.onnx")
-        note("raw pixels", pixels)
+        note("raw pixels", export_pixels(SIZE, work / "pixels.onnx", data / "train"))
 
 
 @cli.command()
