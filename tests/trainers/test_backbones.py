@@ -23,6 +23,19 @@ def test_larger_images_keep_the_stem() -> None:
     assert notes == []
 
 
+def test_conv4_rectifies_before_or_after_the_pooling_alike() -> None:
+    """The four blocks as the paper has them, with the same weights; also what does not train is told."""
+    backbone, notes = make_backbone("conv4", 32, drop_path=0.1)
+    assert [words in notes[0] for words in ("conv4", "drop_path 0.1")] == [True, True]
+    blocks = list(backbone.get_submodule("layers").children())
+    x = expected = torch.randn(4, 3, 32, 32)
+    for start in range(0, len(blocks), 4):
+        convolution, norm, pool = blocks[start : start + 3]
+        expected = norm(convolution(expected))
+        expected = pool(expected.relu() if start + 3 < len(blocks) else expected)
+    torch.testing.assert_close(backbone(x), expected.mean(dim=(2, 3)))
+
+
 @pytest.mark.parametrize(
     ("name", "size"), [("conv4", 16), ("conv4", 37), ("resnet10t", 64), ("mobilenetv3_small_050", 32)]
 )
