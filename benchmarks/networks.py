@@ -18,15 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.candidates import NETWORKS
 from benchmarks.tables import table
-from featurestore.evaluation import knn
 from featurestore.preprocess import Preprocess
 from trainers import data, memory
 from trainers.backbones import feature_dim
@@ -34,7 +31,7 @@ from trainers.config import resolve
 from trainers.devices import found
 from trainers.heads import simclr_projection
 from trainers.losses import in_float32, nt_xent
-from trainers.monitor import features
+from trainers.monitor import knn_monitor
 from trainers.optim import OptimizerConfig, make_optimizer
 from trainers.schedules import learning_rate
 from trainers.views import ViewSpec, augment, two_views
@@ -168,6 +165,7 @@ def accuracy(folder: Path, speeds: Path, seconds: float, names: tuple[str, ...],
     files = data.list_training_files(folder)
     record = Preprocess(size=SIZE, shorter_side=SIZE)
     bank, queries = data.load(files.training, record), data.load(files.held_back, record)
+    top1 = knn_monitor(bank, queries, most=len(bank.files))
     pixels = bank.pixels.to(device)
     by_network = json.loads(speeds.read_text())
     trials = [trial for trial in TRIALS if not names or trial.name in names]
@@ -175,8 +173,8 @@ def accuracy(folder: Path, speeds: Path, seconds: float, names: tuple[str, ...],
     for (batch, views), group in groupby(trials, key=lambda trial: (trial.batch, trial.views())):
         running = [Training(t, by_network[t.network] * t.quicker * SHARE * seconds, device, seed) for t in group]
         for training in train_together(running, pixels, batch, views, seed):
-            top1 = _top1(training.network, bank, queries)
-            rows.append([training.trial.name, f"{training.images / 1000:.0f}k", f"{top1:.3f}"])
+            share = top1(training.network)["knn_top1"]
+            rows.append([training.trial.name, f"{training.images / 1000:.0f}k", f"{share:.3f}"])
             click.echo(" ".join(rows[-1]), err=True)
     table(["trial", "images seen", "k-NN 20"], rows)
 
@@ -194,21 +192,6 @@ def train_together(
             if step < most:
                 training.step(both, step / most)
     return running
-
-
-def _top1(network: torch.nn.Module, bank: data.Images, queries: data.Images) -> float:
-    names = sorted({str(file.label) for file in bank.files})
-    known, truth = (_codes(images, names) for images in (bank, queries))
-    similarity = (
-        torch.from_numpy(features(network, queries.pixels)) @ torch.from_numpy(features(network, bank.pixels)).T
-    )
-    scores, rows = (part.numpy() for part in similarity.topk(20))
-    results, _ = knn.evaluate(scores, known[rows], truth, names, [20], 0.07)
-    return float(results[0].top1)
-
-
-def _codes(images: data.Images, names: list[str]) -> NDArray[np.int64]:
-    return np.array([names.index(str(file.label)) for file in images.files])
 
 
 if __name__ == "__main__":

@@ -56,7 +56,9 @@ def make_backbone(
             raise ConfigError(
                 f"image size {image_size}: {name} needs at least {CONV4_SMALLEST} pixels; choose a larger --image-size"
             )
-        return OWN[name](), [f"{name} has no residual branches: drop_path {drop_path:g} is left out"] if drop_path else []
+        return OWN[name](), [
+            f"{name} has no residual branches: drop_path {drop_path:g} is left out"
+        ] if drop_path else []
     if not timm.is_model(name):
         near = timm.list_models(f"*{name[:6]}*")[:5]
         raise ConfigError(

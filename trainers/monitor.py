@@ -112,9 +112,11 @@ def thin(files: list[ImageFile]) -> list[ImageFile]:
     return files[::step]
 
 
-def knn_monitor(images: Images, held_back: Images | None) -> Callable[[nn.Module], dict[str, float]]:
-    """Make the k-NN figure of the monitor: held-back images against training images, or training images leave-one-out."""
-    step = max(1, -(-len(images.files) // KNN_IMAGES))
+def knn_monitor(
+    images: Images, held_back: Images | None, most: int = KNN_IMAGES
+) -> Callable[[nn.Module], dict[str, float]]:
+    """Make the k-NN figure of the monitor: held-back images against `most` training images, or these leave-one-out."""
+    step = max(1, -(-len(images.files) // most))
     bank_labels = [file.label for file in images.files][::step]
     if not any(bank_labels):
         return lambda backbone: {}
