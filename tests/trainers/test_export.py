@@ -162,22 +162,22 @@ def test_a_vits_places_are_stored_at_a_fixed_size(tmp_path: Path) -> None:
 
 
 def test_attention_is_a_second_output_and_changes_no_vector(tmp_path: Path) -> None:
-    backbone = make_backbone("vit_tiny_patch16_224", 16, 4)[0].eval()
+    backbone = make_backbone("test_vit", 16, 4)[0].eval()
     record = card(backbone)
     plain = Encoder(export(backbone, record, tmp_path / "plain.onnx"))
     looking = Encoder(export(backbone, record, tmp_path / "looking.onnx", attention=True))
     pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
     np.testing.assert_allclose(looking.encode(pixels), plain.encode(pixels), atol=1e-4)
     maps = looking.attention(pixels)
-    assert maps.shape == (2, 3, 4, 4)
+    assert maps.shape == (2, 2, 4, 4)
 
     seen: list[Tensor] = []
-    attention: Any = backbone.get_submodule("blocks.11.attn")
+    attention: Any = backbone.get_submodule("blocks.5.attn")
     attention.fused_attn = False
     attention.get_submodule("attn_drop").register_forward_hook(lambda module, inputs, output: seen.append(output))
     with torch.no_grad():
         EncoderGraph(backbone, RECORD)(torch.from_numpy(pixels))
-    np.testing.assert_allclose(maps, seen[0][:, :, 0, 1:].reshape(2, 3, 4, 4).numpy(), atol=1e-4)
+    np.testing.assert_allclose(maps, seen[0][:, :, 0, 1:].reshape(2, 2, 4, 4).numpy(), atol=1e-4)
     with pytest.raises(EncoderError, match="no attention"):
         plain.attention(pixels)
 

@@ -107,6 +107,12 @@ def test_the_student_is_exported_but_for_dino_whose_teacher_is(name: str, method
     assert method.export_branch == expected.get(name, "online")
 
 
+EXPORTED = {"byol", "dino", "mae"}  # student, teacher and encoder; the others take seconds each and are like byol
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in EXPORTED)) for n in sorted(METHODS)], indirect=True
+)
 def test_the_backbone_of_every_method_passes_the_check_of_its_export(name: str, method: Method, tmp_path: Path) -> None:
     """From the state it is in after a step, and though it was training."""
     steps(method, make_optimizer(method, config_of(name).optimizer), [1])
