@@ -6,7 +6,7 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ DAMAGE = (
     "Could not read from file",
     "WAL",
 )  # in the words of DuckDB
+HELD = ("Could not set lock", "different configuration", "Unique file handle conflict")  # by another process; by us
 Connection = duckdb.DuckDBPyConnection
 Settings = dict[str, str | bool | int | float | list[str]]
 SETTINGS: Settings = {
@@ -42,6 +43,38 @@ GUARDED: Settings = {
 }  # for SQL that users write
 
 
+class Engine:
+    """A DuckDB without a file, to which one is attached for the length of a connection: starting it takes ten times as long as that."""
+
+    def __init__(self, spill: Path) -> None:
+        self._root = duckdb.connect(config={**SETTINGS, "temp_directory": str(spill)})
+        self._connection: Connection | None = None
+        self.process = os.getpid()
+
+    def attach(self, path: Path, read_only: bool) -> Connection:
+        """Open the file and give a connection that works in it."""
+        self._connection = self._root.cursor()
+        self._connection.execute(f"ATTACH {quoted(path)} AS attached (TYPE duckdb{', READ_ONLY' if read_only else ''})")
+        self._connection.execute("USE attached")
+        return self._connection
+
+    def detach(self) -> bool:
+        """Close the file; tells whether it could be. What was committed is kept, in the log beside the file at least."""
+        if self._connection is not None:
+            self._connection.close()
+        try:
+            self._root.execute("DETACH attached")
+        except duckdb.Error:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """Close everything, whatever happened."""
+        for connection in (self._connection, self._root):
+            if connection is not None:
+                connection.close()
+
+
 class Database:
     """One DuckDB file. A connection lives as long as a transaction, so that several processes share it."""
 
@@ -49,6 +82,7 @@ class Database:
         self.path = path
         self._parts = str(path), f"{path}.wal"
         self._one_at_a_time = _lock_of(path)
+        self._engine: Engine | None = None
 
     def state(self) -> tuple[Any, ...]:
         """What changes with every transaction: the file's number and headers, whose counter DuckDB raises, and the log beside it."""
@@ -67,20 +101,26 @@ class Database:
         return tuple(found)
 
     @contextmanager
-    def connect(self, read_only: bool, settings: Settings = SETTINGS) -> Iterator[Connection]:
+    def connect(self, read_only: bool) -> Iterator[Connection]:
         """Open the file for the length of the block. Raises StoreNotFound, StoreBusy, StoreCorrupt, DiskError."""
-        with self._one_at_a_time:
-            connection = self._open(read_only, settings)
+        with self._one_at_a_time, self._errors_named():
+            engine, whole = self._running(), False
             try:
-                yield connection
-            except duckdb.Error as error:
-                raise self._named(error) from error
-            except RuntimeError as error:
-                if "interrupted" in str(error):  # how DuckDB tells of Ctrl-C
-                    raise KeyboardInterrupt from error
-                raise
+                yield self._patiently(read_only, lambda: engine.attach(self.path, read_only))
+                whole = engine.detach()
             finally:
-                connection.close()
+                if not whole:  # what a disturbed engine still does, nobody knows
+                    self._engine = None
+                    engine.stop()
+
+    def _running(self) -> Engine:
+        """The engine of this file and process."""
+        if self._engine is not None and self._engine.process != os.getpid():
+            _OF_PARENTS.append(self._engine)  # fork copies no threads, and closing it would wait for them
+            self._engine = None
+        if self._engine is None:
+            self._engine = Engine(self.path.with_name(f"{self.path.name}.tmp"))
+        return self._engine
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -93,7 +133,9 @@ class Database:
     @contextmanager
     def guarded(self, seconds: float) -> Iterator[Connection]:
         """Open the file for SQL of users: no files, no settings, no writing, `seconds` at most. Raises QueryError."""
-        with self.connect(read_only=True, settings=GUARDED) as connection:
+        with self._one_at_a_time, self._errors_named():
+            path = str(self.path)
+            connection = self._patiently(True, lambda: duckdb.connect(path, read_only=True, config=dict(GUARDED)))
             timer = threading.Timer(seconds, connection.interrupt)
             timer.start()
             try:
@@ -108,19 +150,21 @@ class Database:
                 raise QueryError(f"SQL refused: {' '.join(str(error).split())[:300]}") from error
             finally:
                 timer.cancel()
+                connection.close()
 
-    def _open(self, read_only: bool, settings: Settings) -> Connection:
+    def _patiently(self, read_only: bool, opened: Callable[[], Connection]) -> Connection:
+        """Open the file, and try again for a while where somebody holds it."""
         if read_only and not self.path.exists():
             raise StoreNotFound(f"{self.path}: expected a store, found nothing there; index some images first")
         patience = BUSY_SECONDS if read_only else WRITER_SECONDS
         deadline, pause = time.monotonic() + patience, 0.005
         while True:
             try:
-                return duckdb.connect(str(self.path), read_only=read_only, config=dict(settings))
-            except (duckdb.IOException, duckdb.ConnectionException) as error:
+                return opened()
+            except duckdb.Error as error:
                 text = str(error)
-                if "Could not set lock" not in text and "different configuration" not in text:
-                    raise self._named(error) from error
+                if not any(words in text for words in HELD):
+                    raise
                 if time.monotonic() > deadline:
                     holder = re.search(r"PID (\d+)", text)
                     who = f"process {holder[1]}" if holder else "another process"
@@ -129,8 +173,18 @@ class Database:
                     ) from error
                 time.sleep(pause)
                 pause = min(2 * pause, 0.2)
-            except duckdb.Error as error:
-                raise self._named(error) from error
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        """Raise our errors in the place of DuckDB's."""
+        try:
+            yield
+        except duckdb.Error as error:
+            raise self._named(error) from error
+        except RuntimeError as error:
+            if "interrupted" in str(error):  # how DuckDB tells of Ctrl-C
+                raise KeyboardInterrupt from error
+            raise
 
     def _named(self, error: duckdb.Error) -> StoreError:
         """Name an error of DuckDB by what can be done about it."""
@@ -152,6 +206,7 @@ class Database:
         )
 
 
+_OF_PARENTS: list[Engine] = []
 _LOCKS: dict[Path, threading.RLock] = {}
 
 
@@ -173,6 +228,11 @@ def scratch() -> Iterator[Connection]:
             ) from error
         finally:
             connection.close()
+
+
+def quoted(path: Path) -> str:
+    """A path as SQL writes text."""
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def ask(connection: Connection, text: str) -> pa.Table:

@@ -6,7 +6,7 @@ from typing import Any
 
 from featurestore.blocks import Block
 from featurestore.catalog import reading, recording
-from featurestore.catalog.connection import Connection, Database
+from featurestore.catalog.connection import Connection, Database, quoted
 from featurestore.catalog.records import EncoderRecord
 from featurestore.catalog.schema import CHECKSUMS_SINCE, MIGRATIONS, SCHEMA_VERSION
 from featurestore.disk import written_whole
@@ -63,8 +63,3 @@ def publish(path: Path, fill: Callable[[Connection], Any], before: Callable[[], 
             fill(connection)
             connection.execute("CHECKPOINT")  # all of it is in the file itself, none in a log beside it
         before()
-
-
-def quoted(path: Path) -> str:
-    """A path as SQL writes text."""
-    return "'" + str(path).replace("'", "''") + "'"

@@ -17,14 +17,17 @@ from tests.featurestore.fakes import paint
 def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How often a connection to a catalog was opened since the last call."""
     count = 0
-    original = Database.connect
 
-    def counting(self: Database, *args: Any, **options: Any) -> Any:
-        nonlocal count
-        count += 1
-        return original(self, *args, **options)
+    def counted(original: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(*args: Any, **options: Any) -> Any:
+            nonlocal count
+            count += 1
+            return original(*args, **options)
 
-    monkeypatch.setattr(Database, "connect", counting)
+        return counting
+
+    for name in ("connect", "guarded"):
+        monkeypatch.setattr(Database, name, counted(getattr(Database, name)))
 
     def since() -> int:
         nonlocal count

@@ -1,0 +1,114 @@
+"""Connections to a catalog: one engine for many of them, and a new one whenever something went wrong in it."""
+
+import os
+import threading
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from featurestore.catalog import connection as module
+from featurestore.catalog.connection import Database
+from featurestore.errors import StoreCorrupt
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    made = Database(tmp_path / "it's.duckdb")
+    with made.transaction() as connection:
+        connection.execute("CREATE TABLE numbers AS SELECT 1 AS number")
+    return made
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """An entry for each engine that was started."""
+    engines: list[str] = []
+
+    class Counted(module.Engine):
+        def __init__(self, spill: Path) -> None:
+            engines.append(spill.name)
+            super().__init__(spill)
+
+    monkeypatch.setattr(module, "Engine", Counted)
+    return engines
+
+
+def numbers(database: Database) -> list[int]:
+    with database.connect(read_only=True) as connection:
+        return [row[0] for row in connection.execute("SELECT number FROM numbers ORDER BY number").fetchall()]
+
+
+def test_many_connections_take_one_engine(tmp_path: Path, started: list[str]) -> None:
+    database = Database(tmp_path / "one.duckdb")
+    with database.transaction() as connection:
+        connection.execute("CREATE TABLE numbers AS SELECT 1 AS number")
+    for number in (2, 3):
+        with database.transaction() as connection:
+            connection.execute("INSERT INTO numbers VALUES (?)", [number])
+        assert numbers(database) == list(range(1, number + 1))
+    assert started == ["one.duckdb.tmp"]
+
+
+def test_the_file_is_free_between_connections(database: Database) -> None:
+    for _ in range(2):
+        numbers(database)
+        with duckdb.connect(str(database.path)) as other:  # refused while anybody else holds it
+            other.execute("INSERT INTO numbers VALUES (5)")
+    assert numbers(database) == [1, 5, 5]
+    assert not database.path.with_name(f"{database.path.name}.wal").exists()
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, duckdb.ConstraintException])
+def test_what_a_block_did_before_an_error_is_undone_and_the_next_works(
+    database: Database, error: type[BaseException]
+) -> None:
+    with pytest.raises((StoreCorrupt, error)), database.transaction() as connection:  # noqa: PT012
+        connection.execute("INSERT INTO numbers VALUES (2)")
+        raise error("in the midst")
+    assert numbers(database) == [1]
+
+
+def test_a_file_that_was_damaged_and_put_right_is_read_again(database: Database) -> None:
+    whole = database.path.read_bytes()
+    database.path.write_bytes(b"x" * len(whole))
+    with pytest.raises(StoreCorrupt):
+        numbers(database)
+    database.path.write_bytes(whole)
+    assert numbers(database) == [1]
+
+
+def test_what_is_committed_stays_so_when_the_file_cannot_be_closed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.Engine, "detach", lambda engine: False)
+    for number in (2, 3):
+        with database.transaction() as connection:
+            connection.execute("INSERT INTO numbers VALUES (?)", [number])
+    assert numbers(database) == [1, 2, 3]
+
+
+def test_threads_take_turns(database: Database) -> None:
+    def insert(number: int) -> None:
+        with database.transaction() as connection:
+            connection.execute("INSERT INTO numbers VALUES (?)", [number])
+
+    threads = [threading.Thread(target=insert, args=[number]) for number in range(2, 10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert numbers(database) == list(range(1, 10))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings(
+    "ignore:This process:DeprecationWarning"
+)  # is multi-threaded, as those are that matter here
+def test_a_process_made_by_fork_has_an_engine_of_its_own(database: Database) -> None:
+    numbers(database)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if numbers(database) == [1] else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert numbers(database) == [1]
