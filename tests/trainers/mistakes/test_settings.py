@@ -52,7 +52,7 @@ def check_groups(method: Method, optimizer: torch.optim.Optimizer) -> None:
 @pytest.mark.parametrize("kind", ["sgd", "adamw", "lars"])
 @pytest.mark.parametrize("name", ["byol", "dino", "mae", "moco-v3"])
 def test_mistake_11_biases_and_norms_decay(name: str, kind: str) -> None:
-    """LARS's rate on known numbers is in test_method_losses.py."""
+    """LARS's rate on known numbers is in test_optim.py."""
     config = config_of(name, optimizer={"name": kind, "lr": 1.0, "weight_decay": 0.1})
     method = make(name)
     check_groups(method, make_optimizer(method, config.optimizer))

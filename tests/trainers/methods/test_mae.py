@@ -1,0 +1,101 @@
+"""MAE: patches, places and the networks it takes."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from featurestore.errors import ConfigError
+from trainers.backbones import make_backbone, patch_tokens
+from trainers.building import build
+from trainers.config import resolve
+from trainers.methods import Progress
+from trainers.methods.mae import MAE, MAESettings
+from trainers.views import AugmentConfig
+
+AT = Progress(step=3, epoch=1, fraction=0.25, seed=5)
+VIT_DIM = 192
+
+
+def mae(mask: float = 0.75) -> MAE:
+    backbone, _ = make_backbone("vit_tiny_patch16_224", 16, patch_size=4)
+    settings = MAESettings(mask=mask, decoder_dim=VIT_DIM, decoder_depth=1, decoder_heads=2)
+    return MAE(backbone, settings, MAE.make_views(AugmentConfig(), 16, settings)).eval()
+
+
+def test_patches_stand_in_the_order_of_the_tokens() -> None:
+    method, x = mae(), torch.randn(2, 3, 16, 16)
+    patches = method._patches(x)
+    for number in range(16):
+        row, column = divmod(number, 4)
+        piece = x[:, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
+        assert torch.equal(patches[:, number], piece.flatten(1))
+    kernel = method.backbone.get_parameter("patch_embed.proj.weight").flatten(1)
+    places = method.backbone.get_parameter("pos_embed")[:, 1:]
+    expected = patches @ kernel.T + method.backbone.get_parameter("patch_embed.proj.bias") + places
+    torch.testing.assert_close(patch_tokens(method.backbone, x), expected, atol=1e-4, rtol=1e-4)
+
+
+class Exactly(nn.Module):
+    """Answers with what it was given, whatever it sees, and remembers what it saw."""
+
+    def __init__(self, answer: Tensor | None = None) -> None:
+        super().__init__()
+        self.answer, self.seen = answer, torch.empty(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen = x.detach()
+        return x if self.answer is None else self.answer
+
+
+def laid_out(method: MAE) -> Exactly:
+    """Make encoder and decoder pass tokens through, and watch what the decoder gets."""
+    decoder = Exactly()
+    for owner, part in ((method.backbone, "blocks"), (method.backbone, "norm"), (method, "enter")):
+        owner.register_module(part, nn.Identity())
+    method.register_module("decoder", decoder)
+    with torch.no_grad():
+        method.place.zero_()
+    return decoder
+
+
+@pytest.mark.parametrize(("mask", "kept"), [(0.75, 4), (0.5, 8), (0.99, 1)])
+def test_seen_patches_come_back_to_their_places_and_the_others_are_blank(mask: float, kept: int) -> None:
+    method, x = mae(mask), torch.randn(6, 3, 16, 16)
+    decoder = laid_out(method)
+    method.loss([x], AT)
+    tokens = patch_tokens(method.backbone, x)
+    blank = (decoder.seen[:, 1:] == method.hidden_token).all(dim=2)
+    assert (~blank).sum(dim=1).tolist() == [kept] * 6
+    torch.testing.assert_close(decoder.seen[:, 1:][~blank], tokens[~blank])
+    assert len({tuple(row) for row in blank.tolist()}) > 1  # every image has a mask of its own
+
+
+def test_a_decoder_that_draws_the_true_patches_has_no_loss_and_one_that_mixes_them_up_has() -> None:
+    method, x = mae(), torch.randn(6, 3, 16, 16)
+    decoder = laid_out(method)
+    method.loss([x], AT)
+    blank = (decoder.seen[:, 1:] == method.hidden_token).all(dim=2)
+    patches = method._patches(x)
+    true = (patches - patches.mean(dim=2, keepdim=True)) / (patches.var(dim=2, keepdim=True) + 1e-6).sqrt()
+
+    def loss_of(drawn: Tensor) -> float:
+        method.register_module("leave", Exactly(drawn))
+        return method.loss([x], AT).loss.item()
+
+    assert loss_of(true) == pytest.approx(0, abs=1e-9)
+    assert loss_of(torch.where(blank[:, :, None], true, 7.0)) == pytest.approx(0, abs=1e-9)  # seen ones do not count
+    assert loss_of(torch.where(blank[:, :, None], 0.0, true)) == pytest.approx(47 / 48, rel=1e-3)
+    assert loss_of(true.roll(1, dims=1)) > 1
+
+
+@pytest.mark.parametrize("backbone", ["conv4", "vit_base_patch16_gap_224", "deit_tiny_patch16_224"])
+def test_mae_refuses_what_is_no_plain_vit(backbone: str) -> None:
+    with pytest.raises(ConfigError, match=r"plain ViT.*vit_tiny"):
+        build(resolve({"method": "mae", "backbone": backbone, "image_size": 224}))
+
+
+def test_mae_refuses_views_of_another_size() -> None:
+    vit = {"method": "mae", "backbone": "test_vit", "image_size": 16, "patch_size": 4}
+    with pytest.raises(ConfigError, match="leave out view_size"):
+        build(resolve(vit, {"view_size": 12}))
+    build(resolve(vit, {"view_size": 16}))
