@@ -189,13 +189,3 @@ def train_for(data: str, network: str, size: int, batch_size: int, minutes: floa
     )
     export(run.backbone, card, Path(out))
     return images / took
-
-
-def speed(steps: Iterator[int], warm_up: int, seconds: float) -> float:
-    """Images a second of a training, over the steps that begin within `seconds`."""
-    for _ in range(warm_up):
-        next(steps)
-    began, images = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
-        images += next(steps)
-    return images / (time.perf_counter() - began)

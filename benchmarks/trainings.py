@@ -28,7 +28,6 @@ WARM_UP = 2  # steps
 def ours(data: str, method: str, batch_size: int, seconds: float, precision: str) -> float:
     """Images a second of the steps of `featurestore train`."""
     sys.modules["torchmetrics"] = None  # type: ignore[assignment]  # came with lightly; Fabric would load it, with much else
-    from benchmarks.lightly_training import speed
     from trainers import data as images
     from trainers.building import build, preprocess_of
     from trainers.config import resolve
@@ -67,13 +66,23 @@ def ours(data: str, method: str, batch_size: int, seconds: float, precision: str
 
 def theirs(data: str, method: str, batch_size: int, seconds: float, precision: str) -> float:
     """Images a second of lightly's documented training."""
-    from benchmarks.lightly_training import speed, training
+    from benchmarks.lightly_training import training
 
     assert precision == "32-true"
     own = SIDES[method]
     return speed(
         training(Path(data), method, own["backbone"], SIZE, batch_size, own.get("patch_size")).steps, WARM_UP, seconds
     )
+
+
+def speed(steps: Iterator[int], warm_up: int, seconds: float) -> float:
+    """Images a second of a training, over the steps that begin within `seconds`."""
+    for _ in range(warm_up):
+        next(steps)
+    began, images = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        images += next(steps)
+    return images / (time.perf_counter() - began)
 
 
 def train_for_lightly(data: str, network: str, minutes: float, seed: int, out: str) -> float:

@@ -5,11 +5,11 @@ import platform
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 NEVER = 2**31 - 1
-LARGEST = 32 << 20  # bytes; glibc takes no larger threshold
+LARGEST = 32 << 20  # bytes; a larger threshold not every version of glibc takes
 
 
 def keep_freed() -> None:
-    """Let the C library keep the memory of freed tensors of up to 32 MiB for the next ones; does nothing where that is not glibc.
+    """Let the C library keep the memory of freed tensors below 32 MiB for the next ones; does nothing where that is not glibc.
 
     glibc gives large blocks back to the system at once and gets them anew, page by page, in each step: a quarter to a
     third of the time of a small network. Larger ones still go back at once: kept, they made holes that cost a tenth of

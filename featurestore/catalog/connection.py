@@ -35,6 +35,7 @@ SETTINGS: Settings = {
     "memory_limit": "2GB",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
+    "async_threads": 0,  # by default eight more a DuckDB, for remote files
 }
 GUARDED: Settings = {
     **SETTINGS,
@@ -44,35 +45,41 @@ GUARDED: Settings = {
 
 
 class Engine:
-    """A DuckDB without a file, to which one is attached for the length of a connection: starting it takes ten times as long as that."""
+    """A DuckDB without a file, to which one is attached for the length of a connection: starting it takes ten times as long as that.
+
+    Between connections it has no threads, which a fork would not copy, and nothing in `spill`, the folder for what memory cannot hold.
+    """
 
     def __init__(self, spill: Path) -> None:
         self._root = duckdb.connect(config={**SETTINGS, "temp_directory": str(spill)})
+        (self._threads,) = self._root.execute("SELECT current_setting('threads')").fetchall()[0]
         self._connection: Connection | None = None
-        self.process = os.getpid()
+        self._spill = spill
 
     def attach(self, path: Path, read_only: bool) -> Connection:
         """Open the file and give a connection that works in it."""
         self._connection = self._root.cursor()
         self._connection.execute(f"ATTACH {quoted(path)} AS attached (TYPE duckdb{', READ_ONLY' if read_only else ''})")
-        self._connection.execute("USE attached")
+        self._connection.execute(f"USE attached; SET threads TO {self._threads}")
         return self._connection
 
     def detach(self) -> bool:
-        """Close the file; tells whether it could be. What was committed is kept, in the log beside the file at least."""
+        """Close the file; tells whether the engine is as before. What was committed is kept, in the log beside the file at least."""
         if self._connection is not None:
             self._connection.close()
         try:
-            self._root.execute("DETACH attached")
+            self._root.execute("DETACH attached; SET threads TO 1")
         except duckdb.Error:
             return False
-        return True
+        return not self._spill.exists()
 
     def stop(self) -> None:
         """Close everything, whatever happened."""
-        for connection in (self._connection, self._root):
-            if connection is not None:
-                connection.close()
+        try:
+            if self._connection is not None:
+                self._connection.close()
+        finally:
+            self._root.close()
 
 
 class Database:
@@ -82,7 +89,8 @@ class Database:
         self.path = path
         self._parts = str(path), f"{path}.wal"
         self._one_at_a_time = _lock_of(path)
-        self._engine: Engine | None = None
+        self._spill = path.with_name(f"{path.name}.tmp")
+        self._engine: Engine | None = None  # between connections
 
     def state(self) -> tuple[Any, ...]:
         """What changes with every transaction: the file's number and headers, whose counter DuckDB raises, and the log beside it."""
@@ -104,23 +112,15 @@ class Database:
     def connect(self, read_only: bool) -> Iterator[Connection]:
         """Open the file for the length of the block. Raises StoreNotFound, StoreBusy, StoreCorrupt, DiskError."""
         with self._one_at_a_time, self._errors_named():
-            engine, whole = self._running(), False
+            engine, self._engine, whole = self._engine or Engine(self._spill), None, False
             try:
                 yield self._patiently(read_only, lambda: engine.attach(self.path, read_only))
                 whole = engine.detach()
             finally:
-                if not whole:  # what a disturbed engine still does, nobody knows
-                    self._engine = None
+                if whole:
+                    self._engine = engine
+                else:  # what a disturbed engine still does, nobody knows
                     engine.stop()
-
-    def _running(self) -> Engine:
-        """The engine of this file and process."""
-        if self._engine is not None and self._engine.process != os.getpid():
-            _OF_PARENTS.append(self._engine)  # fork copies no threads, and closing it would wait for them
-            self._engine = None
-        if self._engine is None:
-            self._engine = Engine(self.path.with_name(f"{self.path.name}.tmp"))
-        return self._engine
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -137,8 +137,8 @@ class Database:
             path = str(self.path)
             connection = self._patiently(True, lambda: duckdb.connect(path, read_only=True, config=dict(GUARDED)))
             timer = threading.Timer(seconds, connection.interrupt)
-            timer.start()
             try:
+                timer.start()
                 yield connection
             except duckdb.InterruptException as error:
                 raise QueryError(
@@ -206,7 +206,6 @@ class Database:
         )
 
 
-_OF_PARENTS: list[Engine] = []
 _LOCKS: dict[Path, threading.RLock] = {}
 
 

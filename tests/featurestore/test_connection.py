@@ -1,6 +1,8 @@
 """Connections to a catalog: one engine for many of them, and a new one whenever something went wrong in it."""
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -101,14 +103,56 @@ def test_threads_take_turns(database: Database) -> None:
     assert numbers(database) == list(range(1, 10))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings(
-    "ignore:This process:DeprecationWarning"
-)  # is multi-threaded, as those are that matter here
-def test_a_process_made_by_fork_has_an_engine_of_its_own(database: Database) -> None:
-    numbers(database)
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if numbers(database) == [1] else 1)
-    assert os.waitpid(child, 0)[1] == 0
+def test_a_connection_within_another_reads_too(database: Database) -> None:
+    with database.connect(read_only=True) as outer:
+        assert numbers(database) == [1]
+        assert outer.execute("SELECT number FROM numbers").fetchall() == [(1,)]
     assert numbers(database) == [1]
+
+
+def test_nothing_stays_of_what_memory_could_not_hold(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    spill = database.path.with_name(f"{database.path.name}.tmp")
+    with database.connect(read_only=True) as connection:
+        connection.execute("SET memory_limit = '20MB'")
+        connection.execute("CREATE TEMP TABLE large AS SELECT range AS i, hash(range) AS h FROM range(3_000_000)")
+        assert spill.exists()
+    assert not spill.exists()
+
+
+FORKS = """
+import os, sys
+from pathlib import Path
+from featurestore.catalog.connection import Database
+
+def read(database):
+    with database.connect(read_only=True) as connection:
+        assert connection.execute("SELECT number FROM numbers").fetchall() == [(1,)]
+
+def threads():
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.is_dir() else 0
+
+database, before = Database(Path(sys.argv[1])), threads()
+read(database)
+assert threads() == before
+child = os.fork()
+if child == 0:
+    for what in sys.argv[2:]:
+        if what == "reopen":
+            database = Database(database.path)
+        elif what == "drop":
+            del database
+        else:
+            read(database)
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+read(database)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("what", [[], ["drop"], ["read"], ["reopen", "read"], ["read", "drop"]])
+def test_a_process_made_by_fork_may_use_leave_or_drop_what_it_got(database: Database, what: list[str]) -> None:
+    command = [sys.executable, "-W", "error", "-c", FORKS, str(database.path), *what]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import resource
 import subprocess
 import sys
 
@@ -12,27 +13,35 @@ import resource, sys, torch
 from trainers import memory
 if sys.argv[1] == "keep":
     memory.keep_freed()
-def faults(size):
+def faults(megabytes):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(2):
-        [torch.ones(size) for _ in range(8)]
+        [torch.ones(megabytes << 18) for _ in range(8)]
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-# Of some sizes, 12 to 28 MB, a small block on top keeps the C library from giving back anything.
 total = 0
-for megabytes in range(12, 30, 2):
-    faults(megabytes << 18)  # where the memory comes from the system first
-    total += faults(megabytes << 18)
+for megabytes in map(int, sys.argv[2:]):
+    faults(megabytes)  # where the memory comes from the system first
+    total += faults(megabytes)
 print(total)
 """
+# Of some of these sizes a small block on top keeps the C library from giving back anything.
+SMALL, LARGE = ["12", "14", "16", "18", "20", "22", "24", "26", "28"], ["48"]  # MB
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="speaks to glibc")
 def test_tensors_made_again_cost_no_page_faults() -> None:
-    def faults(how: str) -> int:
-        done = subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True)
-        return int(done.stdout)
+    assert 4 * faults("keep", SMALL) < faults("give back", SMALL)
 
-    assert 4 * faults("keep") < faults("give back")
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="speaks to glibc")
+def test_large_tensors_leave_no_holes_behind() -> None:
+    pages = 2 * 8 * (48 << 20) // resource.getpagesize()
+    assert faults("keep", LARGE) > 0.9 * pages
+
+
+def faults(how: str, megabytes: list[str]) -> int:
+    command = [sys.executable, "-c", FAULTS, how, *megabytes]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def test_another_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

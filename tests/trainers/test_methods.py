@@ -107,7 +107,12 @@ def test_the_student_is_exported_but_for_dino_whose_teacher_is(name: str, method
     assert method.export_branch == expected.get(name, "online")
 
 
-EXPORTED = {"byol", "dino", "mae"}  # student, teacher and encoder; the others take seconds each and are like byol
+EXPORTED = {
+    "byol",
+    "dino",
+    "jigsaw",
+    "mae",
+}  # student, teacher, trunk and encoder; the others export a student as byol does, which takes seconds each
 
 
 @pytest.mark.parametrize(
