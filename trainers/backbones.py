@@ -28,9 +28,10 @@ class Conv4(nn.Module):
         self.num_features = channels[-1]
         layers: list[nn.Module] = []
         for before, after in pairwise(channels):
-            layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.MaxPool2d(2)]
-            layers += [nn.ReLU(inplace=True)]  # after the pooling it is the same, on a quarter of the numbers
-        self.layers = nn.Sequential(*layers[:-1])
+            layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+            layers += [nn.MaxPool2d(2)]
+        del layers[-2]  # the last ReLU
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
         features: Tensor = self.layers(x)
@@ -56,9 +57,8 @@ def make_backbone(
             raise ConfigError(
                 f"image size {image_size}: {name} needs at least {CONV4_SMALLEST} pixels; choose a larger --image-size"
             )
-        return OWN[name](), [
-            f"{name} has no residual branches: drop_path {drop_path:g} is left out"
-        ] if drop_path else []
+        left_out = f"{name} has no residual branches: drop_path {drop_path:g} is left out"
+        return OWN[name](), [left_out] if drop_path else []
     if not timm.is_model(name):
         near = timm.list_models(f"*{name[:6]}*")[:5]
         raise ConfigError(
