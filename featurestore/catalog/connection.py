@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -259,7 +260,7 @@ def check_expression(where: str) -> None:
     """Raise QueryError unless `where` is exactly one SQL expression."""
     hint = "expected one expression over the columns of items, such as label = 'rose' AND width > 100"
     try:
-        with duckdb.connect(config=GUARDED) as parser:
+        with _parser().cursor() as parser:
             text = f"SELECT 1 WHERE {where}\n"
             tree = json.loads(parser.execute("SELECT json_serialize_sql($1::TEXT)", [text]).fetchall()[0][0])
     except (duckdb.Error, UnicodeError) as error:
@@ -276,6 +277,12 @@ def check_expression(where: str) -> None:
     )
     if not plain or not node.get("where_clause"):
         raise QueryError(f"where {where!r}: found more than an expression; {hint}")
+
+
+@cache
+def _parser() -> Connection:
+    """A DuckDB without a file or threads, which parses SQL and runs none of it."""
+    return duckdb.connect(config={**GUARDED, "threads": 1})
 
 
 def _is_damage(error: duckdb.Error) -> bool:
