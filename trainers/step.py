@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -77,8 +78,12 @@ class TrainingStep:
     def views(self, batch: Tensor, at: Progress) -> list[Tensor]:
         """Augment a batch, uint8 (B, 3, h, w) on the device, to the views that the method wants: (B, 3, H, W) each."""
         rng = torch.Generator(batch.device).manual_seed(mix(self.config.seed, at.step, self.fabric.global_rank))
+        made: list[Tensor] = []
         with self._memory_named():
-            return [augment(batch, spec, rng, self._transform) for spec in self.method.views]
+            for spec, alike in groupby(self.method.views):  # together: the many small operations cost the same for all
+                count = len(list(alike))
+                made += augment(batch.repeat(count, 1, 1, 1), spec, rng, self._transform).chunk(count)
+        return made
 
     def forward_backward(self, views: Sequence[Tensor], at: Progress) -> BatchOutput:
         """Run a batch through the network and back, part by part; gradients are left on the parameters."""

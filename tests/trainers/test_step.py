@@ -1,5 +1,7 @@
 """One step: its parts, and the precision they run in."""
 
+from itertools import combinations
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,6 +11,7 @@ from trainers.building import build
 from trainers.devices import launch
 from trainers.methods import Progress
 from trainers.step import TrainingStep
+from trainers.views import normalise
 
 AT = Progress(step=3, epoch=0, fraction=0.5)
 
@@ -24,3 +27,20 @@ def test_the_network_runs_in_the_precision_asked_for(precision: str, dtype: torc
     output = step.forward_backward(step.views(batch, AT), AT)
     assert seen == [dtype]
     assert output.losses[0].dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["simclr", "dino"])
+def test_views_made_together_are_those_of_their_images_and_differ(name: str) -> None:
+    batch = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8)
+    nothing = {"crop_min": 1, "aspect": 1, "flip": 0, "jitter": 0, "grey": 0, "blur": [0, 0], "solarize": [0, 0]}
+    own = {"dino": {"local_crops": 3, "local_min": 1, "local_max": 1, "local_size": 1.0}} if name == "dino" else {}
+    made = {}
+    for what, augment in (("nothing", nothing), ("all", {})):
+        config = config_of(name, batch_size=8, augment=augment, **own)
+        step = TrainingStep(launch(config), build(config), config, batch_size=8)
+        made[what] = step.views(batch, AT)
+        assert [view.shape for view in made[what]] == [(8, 3, spec.size, spec.size) for spec in step.method.views]
+    for view in made["nothing"]:
+        torch.testing.assert_close(view, normalise(batch / 255), atol=1e-4, rtol=0)
+    for first, second in combinations(made["all"], 2):
+        assert (first - second).flatten(1).abs().amax(dim=1).min() > 1e-3
