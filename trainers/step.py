@@ -18,6 +18,9 @@ from trainers.randomness import mix
 from trainers.schedules import cosine, learning_rate
 from trainers.views import augment, transform
 
+# Numbers in the images of views that are made in one call: the many small operations cost the same for all, but all lie in memory as floats.
+TOGETHER = 2**27
+
 
 @dataclass
 class BatchOutput:
@@ -80,9 +83,12 @@ class TrainingStep:
         rng = torch.Generator(batch.device).manual_seed(mix(self.config.seed, at.step, self.fabric.global_rank))
         made: list[Tensor] = []
         with self._memory_named():
-            for spec, alike in groupby(self.method.views):  # together: the many small operations cost the same for all
+            for spec, alike in groupby(self.method.views):
                 count = len(list(alike))
-                made += augment(batch.repeat(count, 1, 1, 1), spec, rng, self._transform).chunk(count)
+                together = count if count * batch.numel() <= TOGETHER else 1
+                images = batch.repeat(together, 1, 1, 1) if together > 1 else batch
+                for _ in range(count // together):
+                    made += augment(images, spec, rng, self._transform).chunk(together)
         return made
 
     def forward_backward(self, views: Sequence[Tensor], at: Progress) -> BatchOutput:

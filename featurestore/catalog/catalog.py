@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 
 from featurestore.blocks import Block
 from featurestore.catalog import classifiers, columns, matching, plan, reading, recording, upkeep, whole
-from featurestore.catalog.connection import Connection, Database, ask, ask_where, check_expression
+from featurestore.catalog.connection import Connection, Database, State, ask, ask_where, check_expression
 from featurestore.catalog.matching import Matched, Spellings
 from featurestore.catalog.plan import Claim, Plan
 from featurestore.catalog.reading import Contents, Details
 from featurestore.catalog.records import Batch, ClassifierRecord, EncoderRecord, IndexRecord, Known
 from featurestore.catalog.schema import SCHEMA
 from featurestore.spool import Spool
-
-State = tuple[Any, ...]
 
 
 class Catalog:

@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -45,6 +45,43 @@ GUARDED: Settings = {
 }  # for SQL that users write
 
 
+class Turns:
+    """One connection to a file at a time, in the whole program.
+
+    DuckDB's lock on a file belongs to the process, and the system takes it away when the process closes the file anywhere: nothing here
+    may open it, not even to look into it, while a connection lives. While one is open, DuckDB also hands out the same file
+    again, even if it was replaced.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holder: int | None = None
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Wait for the turn of this thread and keep it for the length of the block."""
+        if self._holder == threading.get_ident():
+            raise RuntimeError("a connection to a catalog within another one to the same")
+        with self._lock:
+            self._holder = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._holder = None
+
+    def taken(self) -> bool:
+        """Whether some thread has its turn."""
+        return self._holder is not None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A catalog's file and the log beside it: number, size and time of each, and what they begin with."""
+
+    outside: tuple[tuple[int, int, int] | None, ...]
+    headers: tuple[bytes | None, ...]
+
+
 class Engine:
     """A DuckDB without a file, to which one is attached for the length of a connection: starting it takes ten times as long as that.
 
@@ -55,10 +92,11 @@ class Engine:
         self._root = duckdb.connect(config={**SETTINGS, "temp_directory": str(spill)})
         (self._threads,) = self._root.execute("SELECT current_setting('threads')").fetchall()[0]
         self._connection: Connection | None = None
-        self._spill = spill
+        self._spill, self._left_over = spill, False
 
     def attach(self, path: Path, read_only: bool) -> Connection:
         """Open the file and give a connection that works in it."""
+        self._left_over = self._spill.exists()  # of a process that was killed
         self._connection = self._root.cursor()
         self._connection.execute(f"ATTACH {quoted(path)} AS attached (TYPE duckdb{', READ_ONLY' if read_only else ''})")
         self._connection.execute(f"USE attached; SET threads TO {self._threads}")
@@ -72,7 +110,7 @@ class Engine:
             self._root.execute("DETACH attached; SET threads TO 1")
         except duckdb.Error:
             return False
-        return not self._spill.exists()
+        return self._left_over or not self._spill.exists()
 
     def stop(self) -> None:
         """Close everything, whatever happened."""
@@ -89,30 +127,28 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._parts = str(path), f"{path}.wal"
-        self._one_at_a_time = _lock_of(path)
+        self._turns = _turns_of(path)
+        self._known: State | None = None
         self._spill = path.with_name(f"{path.name}.tmp")
         self._engine: Engine | None = None  # between connections
 
-    def state(self) -> tuple[Any, ...]:
-        """What changes with every transaction: the file's number and headers, whose counter DuckDB raises, and the log beside it."""
-        found: list[Any] = []
-        for path in self._parts:
-            try:
-                handle = os.open(path, os.O_RDONLY)  # asked before each search: no more than it takes
-            except FileNotFoundError:
-                found.append(None)
-                continue
-            try:
-                stat = os.fstat(handle)
-                found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns, os.pread(handle, HEADERS, 0)))
-            finally:
-                os.close(handle)
-        return tuple(found)
+    def state(self) -> State:
+        """What changes with every transaction: the file's number and headers, whose counter DuckDB raises, and the log beside it.
+
+        While another thread has its turn the file cannot be looked into; then it is as before when its size and times are.
+        """
+        outside = tuple(_outside(path) for path in self._parts)
+        known = self._known
+        if known is not None and known.outside == outside and self._turns.taken():
+            return known
+        with self._turns.one():
+            self._known = State(tuple(_outside(path) for path in self._parts), tuple(map(_headers, self._parts)))
+            return self._known
 
     @contextmanager
     def connect(self, read_only: bool) -> Iterator[Connection]:
         """Open the file for the length of the block. Raises StoreNotFound, StoreBusy, StoreCorrupt, DiskError."""
-        with self._one_at_a_time, self._errors_named():
+        with self._turns.one(), self._errors_named():
             engine, self._engine, whole = self._engine or Engine(self._spill), None, False
             try:
                 yield self._patiently(read_only, lambda: engine.attach(self.path, read_only))
@@ -134,7 +170,7 @@ class Database:
     @contextmanager
     def guarded(self, seconds: float) -> Iterator[Connection]:
         """Open the file for SQL of users: no files, no settings, no writing, `seconds` at most. Raises QueryError."""
-        with self._one_at_a_time, self._errors_named():
+        with self._turns.one(), self._errors_named():
             path = str(self.path)
             connection = self._patiently(True, lambda: duckdb.connect(path, read_only=True, config=dict(GUARDED)))
             timer = threading.Timer(seconds, connection.interrupt)
@@ -207,12 +243,31 @@ class Database:
         )
 
 
-_LOCKS: dict[Path, threading.RLock] = {}
+def _outside(path: str) -> tuple[int, int, int] | None:
+    """Number, size and time of a file, or None when there is none; does not open it."""
+    try:
+        stat = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-def _lock_of(path: Path) -> threading.RLock:
-    """One lock a file for the whole program: while one connection is open, DuckDB hands out the same file again, even if it was replaced."""
-    return _LOCKS.setdefault(path.resolve(), threading.RLock())
+def _headers(path: str) -> bytes | None:
+    try:
+        handle = os.open(path, os.O_RDONLY)  # asked before each search: no more than it takes
+    except FileNotFoundError:
+        return None
+    try:
+        return os.pread(handle, HEADERS, 0)
+    finally:
+        os.close(handle)
+
+
+_TURNS: dict[Path, Turns] = {}
+
+
+def _turns_of(path: Path) -> Turns:
+    return _TURNS.setdefault(path.resolve(), Turns())
 
 
 @contextmanager
@@ -264,6 +319,8 @@ def check_expression(where: str) -> None:
             text = f"SELECT 1 WHERE {where}\n"
             tree = json.loads(parser.execute("SELECT json_serialize_sql($1::TEXT)", [text]).fetchall()[0][0])
     except (duckdb.Error, UnicodeError) as error:
+        if isinstance(error, (duckdb.InternalException, duckdb.FatalException)):
+            _parser.cache_clear()  # it would answer nothing any more
         raise QueryError(f"where {where!r}: {error}; {hint}") from error
     if tree["error"]:
         raise QueryError(f"where {where!r}: {tree['error_message']}; {hint}")

@@ -29,14 +29,18 @@ def test_the_network_runs_in_the_precision_asked_for(precision: str, dtype: torc
     assert output.losses[0].dtype == torch.float32
 
 
+@pytest.mark.parametrize("most", [2**27, 8 * 3 * 16 * 16])
 @pytest.mark.parametrize("name", ["simclr", "dino"])
-def test_views_made_together_are_those_of_their_images_and_differ(name: str) -> None:
+def test_views_made_together_or_not_are_those_of_their_images_and_differ(
+    name: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.step.TOGETHER", most)
     batch = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8)
     nothing = {"crop_min": 1, "aspect": 1, "flip": 0, "jitter": 0, "grey": 0, "blur": [0, 0], "solarize": [0, 0]}
-    own = {"dino": {"local_crops": 3, "local_min": 1, "local_max": 1, "local_size": 1.0}} if name == "dino" else {}
     made = {}
-    for what, augment in (("nothing", nothing), ("all", {})):
-        config = config_of(name, batch_size=8, augment=augment, **own)
+    for what, augment, least in (("nothing", nothing, 1), ("all", {}, 0.3)):
+        local = {"local_crops": 3, "local_min": least, "local_max": 1, "local_size": 1.0}
+        config = config_of(name, batch_size=8, augment=augment, **({"dino": local} if name == "dino" else {}))
         step = TrainingStep(launch(config), build(config), config, batch_size=8)
         made[what] = step.views(batch, AT)
         assert [view.shape for view in made[what]] == [(8, 3, spec.size, spec.size) for spec in step.method.views]
