@@ -31,6 +31,7 @@ DAMAGE = (
 )  # in the words of DuckDB
 HELD = ("Could not set lock", "different configuration", "Unique file handle conflict")  # by another process; by us
 Connection = duckdb.DuckDBPyConnection
+Outside = tuple[int, int, int]
 Settings = dict[str, str | bool | int | float | list[str]]
 SETTINGS: Settings = {
     "memory_limit": "2GB",
@@ -78,7 +79,7 @@ class Turns:
 class State:
     """A catalog's file and the log beside it: number, size and time of each, and what they begin with."""
 
-    outside: tuple[tuple[int, int, int] | None, ...]
+    outside: tuple[Outside | None, ...]
     headers: tuple[bytes | None, ...]
 
 
@@ -137,12 +138,12 @@ class Database:
 
         While another thread has its turn the file cannot be looked into; then it is as before when its size and times are.
         """
-        outside = tuple(_outside(path) for path in self._parts)
         known = self._known
-        if known is not None and known.outside == outside and self._turns.taken():
+        if known is not None and self._turns.taken() and known.outside == tuple(map(_outside, self._parts)):
             return known
         with self._turns.one():
-            self._known = State(tuple(_outside(path) for path in self._parts), tuple(map(_headers, self._parts)))
+            outside, headers = zip(*map(_look, self._parts), strict=True)
+            self._known = State(outside, headers)
             return self._known
 
     @contextmanager
@@ -243,7 +244,7 @@ class Database:
         )
 
 
-def _outside(path: str) -> tuple[int, int, int] | None:
+def _outside(path: str) -> Outside | None:
     """Number, size and time of a file, or None when there is none; does not open it."""
     try:
         stat = os.stat(path)
@@ -252,13 +253,15 @@ def _outside(path: str) -> tuple[int, int, int] | None:
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-def _headers(path: str) -> bytes | None:
+def _look(path: str) -> tuple[Outside | None, bytes | None]:
+    """The same, and what the file begins with."""
     try:
         handle = os.open(path, os.O_RDONLY)  # asked before each search: no more than it takes
     except FileNotFoundError:
-        return None
+        return None, None
     try:
-        return os.pread(handle, HEADERS, 0)
+        stat = os.fstat(handle)
+        return (stat.st_ino, stat.st_size, stat.st_mtime_ns), os.pread(handle, HEADERS, 0)
     finally:
         os.close(handle)
 
