@@ -205,9 +205,8 @@ def colour_matrices(x: Tensor, config: AugmentConfig, draws: Draws) -> Tensor:
     operations = torch.stack([eye * scale, to_grey + saturation * (eye - to_grey), hue, eye * contrast], dim=1)
     operations[:, :, 3, 3] = 1
     order = draws.uniform(0, 1, 4).argsort(dim=0)  # (4, B)
-    pull = (1 - contrast[:, 0]) * (order == 3)[
-        :, :, None
-    ]  # (4, B, 1): towards the mean grey, where it is the turn of contrast
+    its_turn = (order == 3)[:, :, None]
+    pull = (1 - contrast[:, 0]) * its_turn  # (4, B, 1): towards the mean grey
 
     total = eye.expand(count, 4, 4)
     for turned, towards in zip(operations[torch.arange(count, device=device), order], pull, strict=True):

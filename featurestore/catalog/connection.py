@@ -31,7 +31,7 @@ DAMAGE = (
 )  # in the words of DuckDB
 HELD = ("Could not set lock", "different configuration", "Unique file handle conflict")  # by another process; by us
 Connection = duckdb.DuckDBPyConnection
-Outside = tuple[int, int, int]
+Outside = tuple[int, int, int]  # number, size and time of a file, which can be had without opening it
 Settings = dict[str, str | bool | int | float | list[str]]
 SETTINGS: Settings = {
     "memory_limit": "2GB",
@@ -245,7 +245,7 @@ class Database:
 
 
 def _outside(path: str) -> Outside | None:
-    """Number, size and time of a file, or None when there is none; does not open it."""
+    """What can be seen of a file from outside, or None when there is none."""
     try:
         stat = os.stat(path)
     except FileNotFoundError:

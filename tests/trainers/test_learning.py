@@ -151,7 +151,6 @@ def test_the_collapse_of_a_broken_twin_is_told(name: str, tmp_path: Path, monkey
     config = config_of(name, epochs, lr)
     method = build(config)
     breaks(method, monkeypatch)
-    figures = train(method, config, tmp_path)
-    verdict = monitor.collapse(figures, method.uniform_loss)
+    verdict = monitor.collapse(train(method, config, tmp_path), method.uniform_loss)
     assert verdict is not None
     assert verdict.name == expected
