@@ -53,7 +53,7 @@ class Verification:
             return  # nothing could be saved of it
         contradictions = self.catalog.contradictions()
         if contradictions and self.mend:
-            self._keep(self.store / "catalog.duckdb", copy=True)
+            self._keep_catalog(copy=True)
             self.catalog.settle()
         for text in contradictions:
             yield Finding(
@@ -72,16 +72,17 @@ class Verification:
         safe = "vectors and encoders; of items and labels whatever lies outside the damaged blocks"
         repair = "keeps the catalog in damaged/ and saves what can be read of it; items that cannot are encoded again by the next index, labels of theirs that came from a file are to be given again"
         if self.mend:
-            catalog = self.store / "catalog.duckdb"
             try:
-                lost = self.catalog.salvage(lambda: self._keep(catalog, with_log=True))
+                lost = self.catalog.salvage(self._keep_catalog)
                 repair = "kept it in damaged/; saved all but " + (
                     ", ".join(f"{n} {what}" for what, n in lost.items()) or "what can be told from the rest"
                 )
             except (StoreCorrupt, StoreNotFound):
-                for path in [*sorted((self.store / "vectors").glob("*.f16*")), catalog]:
-                    self._keep(path, with_log=True)
+                for path in sorted((self.store / "vectors").glob("*.f16*")):
+                    self._keep(path)
                     path.unlink(missing_ok=True)
+                self._keep_catalog()
+                (self.store / "catalog.duckdb").unlink(missing_ok=True)
                 repair = "nothing could be read of it: moved it to damaged/, with the vectors, which cannot be told apart without it; index again"
         return Finding("catalog.duckdb", problem, safe, repair, repaired=self.mend)
 
@@ -198,18 +199,25 @@ class Verification:
                     "nothing: a catalog from before may know it",
                 )  # fmt: skip
 
-    def _keep(self, path: Path, copy: bool = False, with_log: bool = False) -> Path:
-        """Keep a file in damaged/ under a name of its own; with `copy` also when what has its name now is changed in place."""
+    def _keep_catalog(self, copy: bool = False) -> None:
+        """Keep the catalog and the log beside it in damaged/; with `copy`, what has its name now may be changed in place."""
+        path, log = self.store / "catalog.duckdb", self.store / "catalog.duckdb.wal"
+        with self.catalog.closed():
+            kept = self._keep(path, copy)
+            if log.exists():
+                self._keep(log, copy, Path(f"{kept}.wal"))
+                if not copy:
+                    log.unlink()
+
+    def _keep(self, path: Path, copy: bool = False, to: Path | None = None) -> Path:
+        """Keep a file in damaged/, by default under a name of its own; with `copy`, what has its name now may be changed in place."""
         folder = self.store / "damaged"
         stamp = time.strftime("%Y%m%d-%H%M%S")
         try:
             folder.mkdir(exist_ok=True)
-            to = next(p for n in count(1) if not (p := folder / f"{stamp}-{n}-{path.name}").exists())
+            to = to or next(p for n in count(1) if not (p := folder / f"{stamp}-{n}-{path.name}").exists())
             if path.exists():
                 _link(path, to, copy)
-            log = Path(f"{path}.wal")
-            if with_log and log.exists():
-                log.rename(f"{to}.wal")
             sync_folder(folder)
         except OSError as error:
             raise DiskError(

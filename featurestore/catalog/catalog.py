@@ -51,6 +51,10 @@ class Catalog:
 
     # -- damage
 
+    def closed(self) -> AbstractContextManager[None]:
+        """Keep the file closed in this process for the length of the block, which may copy or move it."""
+        return self._database.closed()
+
     def unreadable(self) -> str | None:
         """Read all of the catalog: what cannot be read of it, in words; None when all can."""
         return upkeep.unreadable(self._database)

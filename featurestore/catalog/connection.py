@@ -169,6 +169,12 @@ class Database:
             connection.commit()
 
     @contextmanager
+    def closed(self) -> Iterator[None]:
+        """Keep the file closed in this process for the length of the block, which may read it by other means."""
+        with self._turns.one():
+            yield
+
+    @contextmanager
     def guarded(self, seconds: float) -> Iterator[Connection]:
         """Open the file for SQL of users: no files, no settings, no writing, `seconds` at most. Raises QueryError."""
         with self._turns.one(), self._errors_named():

@@ -41,10 +41,11 @@ def rewrite(database: Database, blocks: Callable[[EncoderRecord], Sequence[Block
     version = schema_version(database)
 
     def fill(connection: Connection) -> None:
-        connection.execute(f"ATTACH {quoted(database.path)} AS old (READ_ONLY)")
         (name,) = connection.execute("SELECT current_database()").fetchall()[0]
-        connection.execute(f'COPY FROM DATABASE old TO "{name}"')
-        connection.execute("DETACH old")
+        with database.closed():
+            connection.execute(f"ATTACH {quoted(database.path)} AS old (READ_ONLY)")
+            connection.execute(f'COPY FROM DATABASE old TO "{name}"')
+            connection.execute("DETACH old")
         for number in range(version, SCHEMA_VERSION):
             connection.execute(MIGRATIONS[number])
         if blocks is not None and version < CHECKSUMS_SINCE:

@@ -41,13 +41,17 @@ def numbers(database: Database) -> list[int]:
         return [row[0] for row in connection.execute("SELECT number FROM numbers ORDER BY number").fetchall()]
 
 
+def insert(database: Database, number: int) -> None:
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO numbers VALUES (?)", [number])
+
+
 def test_many_connections_take_one_engine(tmp_path: Path, started: list[str]) -> None:
     database = Database(tmp_path / "one.duckdb")
     with database.transaction() as connection:
         connection.execute("CREATE TABLE numbers AS SELECT 1 AS number")
     for number in (2, 3):
-        with database.transaction() as connection:
-            connection.execute("INSERT INTO numbers VALUES (?)", [number])
+        insert(database, number)
         assert numbers(database) == list(range(1, number + 1))
     assert started == ["one.duckdb.tmp"]
 
@@ -85,17 +89,12 @@ def test_what_is_committed_stays_so_when_the_file_cannot_be_closed(
 ) -> None:
     monkeypatch.setattr(module.Engine, "detach", lambda engine: False)
     for number in (2, 3):
-        with database.transaction() as connection:
-            connection.execute("INSERT INTO numbers VALUES (?)", [number])
+        insert(database, number)
     assert numbers(database) == [1, 2, 3]
 
 
 def test_threads_take_turns(database: Database) -> None:
-    def insert(number: int) -> None:
-        with database.transaction() as connection:
-            connection.execute("INSERT INTO numbers VALUES (?)", [number])
-
-    threads = [threading.Thread(target=insert, args=[number]) for number in range(2, 10)]
+    threads = [threading.Thread(target=insert, args=(database, number)) for number in range(2, 10)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -149,6 +148,17 @@ def test_a_new_state_is_waited_for_while_another_thread_has_its_turn(database: D
         connection.execute("INSERT INTO numbers VALUES (2)")
     look.join(30)
     assert seen == [database.state()]
+
+
+def test_the_file_stays_closed_until_it_is_copied(database: Database) -> None:
+    write = threading.Thread(target=insert, args=(database, 2))
+    with database.closed():
+        write.start()
+        write.join(0.2)
+        assert write.is_alive()
+        assert not held(database)
+    write.join(30)
+    assert numbers(database) == [1, 2]
 
 
 def test_what_a_killed_process_left_behind_costs_no_engine(database: Database, started: list[str]) -> None:

@@ -3,6 +3,8 @@
 import os
 import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -269,6 +271,26 @@ def test_rows_that_contradict_each_other_are_made_to_agree(
     after = look(store_path)
     assert {name: facts[1:] for name, facts in after.items()} == {name: facts[1:] for name, facts in before.items()}
     assert len({facts[0] for facts in after.values()}) == 6
+
+
+LEAVES_A_LOG = """
+import os, sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+connection.execute("SET wal_autocheckpoint = '1TB'; UPDATE meta SET next_item = 3")
+os._exit(0)
+"""
+
+
+def test_the_copy_kept_of_a_catalog_has_its_log(store_path: Path) -> None:
+    catalog = store_path / "catalog.duckdb"
+    subprocess.run([sys.executable, "-c", LEAVES_A_LOG, str(catalog)], check=True, timeout=60)
+    assert Path(f"{catalog}.wal").exists()
+    FeatureStore.verify(store_path, repair=True)
+    copy, log = sorted((store_path / "damaged").iterdir())
+    assert log.name == f"{copy.name}.wal"
+    with duckdb.connect(str(copy)) as opened:
+        assert opened.execute("SELECT next_item FROM meta").fetchall() == [(3,)]
+    assert problems(store_path) == []
 
 
 @pytest.fixture
