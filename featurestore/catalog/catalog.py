@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from featurestore.blocks import Block
 from featurestore.catalog import classifiers, columns, matching, plan, reading, recording, upkeep, whole
-from featurestore.catalog.connection import Connection, Database, State, ask, ask_where, check_expression
+from featurestore.catalog.connection import Connection, Database, ask, ask_where, check_expression
+from featurestore.catalog.file import State
 from featurestore.catalog.matching import Matched, Spellings
 from featurestore.catalog.plan import Claim, Plan
 from featurestore.catalog.reading import Contents, Details

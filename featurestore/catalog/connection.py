@@ -1,14 +1,12 @@
 """Connections to the catalog's file: short, retried while another process holds it, errors named. The only import of duckdb."""
 
 import json
-import os
 import re
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -17,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from featurestore.catalog.file import State, look, outside, turns_of
 from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
 
 BUSY_SECONDS = 10.0  # how long a held catalog is waited for
 WRITER_SECONDS = 120.0  # the same for writing: longer than any reader may take
-HEADERS = 12_288  # bytes at the start of a DuckDB file: three headers
 DAMAGE = (
     "Corrupt database file",
     "not a valid DuckDB database file",
@@ -31,7 +29,6 @@ DAMAGE = (
 )  # in the words of DuckDB
 HELD = ("Could not set lock", "different configuration", "Unique file handle conflict")  # by another process; by us
 Connection = duckdb.DuckDBPyConnection
-Outside = tuple[int, int, int]  # number, size and time of a file, which can be had without opening it
 Settings = dict[str, str | bool | int | float | list[str]]
 SETTINGS: Settings = {
     "memory_limit": "2GB",
@@ -44,43 +41,6 @@ GUARDED: Settings = {
     "enable_external_access": "false",
     "lock_configuration": "true",
 }  # for SQL that users write
-
-
-class Turns:
-    """One connection to a file at a time, in the whole program.
-
-    DuckDB's lock on a file belongs to the process, and the system takes it away when the process closes the file anywhere: nothing here
-    may open it, not even to look into it, while a connection lives. While one is open, DuckDB also hands out the same file
-    again, even if it was replaced.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._holder: int | None = None
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Wait for the turn of this thread and keep it for the length of the block."""
-        if self._holder == threading.get_ident():
-            raise RuntimeError("a connection to a catalog within another one to the same")
-        with self._lock:
-            self._holder = threading.get_ident()
-            try:
-                yield
-            finally:
-                self._holder = None
-
-    def taken(self) -> bool:
-        """Whether some thread has its turn."""
-        return self._holder is not None
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """A catalog's file and the log beside it: number, size and time of each, and what they begin with."""
-
-    outside: tuple[Outside | None, ...]
-    headers: tuple[bytes | None, ...]
 
 
 class Engine:
@@ -128,7 +88,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._parts = str(path), f"{path}.wal"
-        self._turns = _turns_of(path)
+        self._turns = turns_of(path)
         self._known: State | None = None
         self._spill = path.with_name(f"{path.name}.tmp")
         self._engine: Engine | None = None  # between connections
@@ -139,11 +99,10 @@ class Database:
         While another thread has its turn the file cannot be looked into; then it is as before when its size and times are.
         """
         known = self._known
-        if known is not None and self._turns.taken() and known.outside == tuple(map(_outside, self._parts)):
+        if known is not None and self._turns.taken() and known.outside == tuple(map(outside, self._parts)):
             return known
         with self._turns.one():
-            outside, headers = zip(*map(_look, self._parts), strict=True)
-            self._known = State(outside, headers)
+            self._known = State(*zip(*map(look, self._parts), strict=True))
             return self._known
 
     @contextmanager
@@ -248,35 +207,6 @@ class Database:
         return StoreCorrupt(
             f"{self.path} cannot be read as a catalog: {first}; see what is left: featurestore verify {self.path.parent}"
         )
-
-
-def _outside(path: str) -> Outside | None:
-    """What can be seen of a file from outside, or None when there is none."""
-    try:
-        stat = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
-
-
-def _look(path: str) -> tuple[Outside | None, bytes | None]:
-    """The same, and what the file begins with."""
-    try:
-        handle = os.open(path, os.O_RDONLY)  # asked before each search: no more than it takes
-    except FileNotFoundError:
-        return None, None
-    try:
-        stat = os.fstat(handle)
-        return (stat.st_ino, stat.st_size, stat.st_mtime_ns), os.pread(handle, HEADERS, 0)
-    finally:
-        os.close(handle)
-
-
-_TURNS: dict[Path, Turns] = {}
-
-
-def _turns_of(path: Path) -> Turns:
-    return _TURNS.setdefault(path.resolve(), Turns())
 
 
 @contextmanager
