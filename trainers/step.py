@@ -1,7 +1,7 @@
 """One step of a training, in the parts that the loop runs one after another and the profile times."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -82,7 +82,7 @@ class TrainingStep:
         """Augment a batch, uint8 (B, 3, h, w) on the device, to the views that the method wants: (B, 3, H, W) each."""
         rng = torch.Generator(batch.device).manual_seed(mix(self.config.seed, at.step, self.fabric.global_rank))
         made: list[Tensor] = []
-        with self._memory_named():
+        with _memory_named(len(batch), "choose a smaller --batch-size"):
             for spec, alike in groupby(self.method.views):
                 count = len(list(alike))
                 together = count if count * batch.numel() <= TOGETHER else 1
@@ -110,13 +110,13 @@ class TrainingStep:
         """Compute the loss of one part of a batch."""
         seed = mix(self.config.seed, at.step, self.fabric.global_rank, part)
         # Fabric enters the precision by itself for `forward`, and for other methods only where there are several devices.
-        with self.fabric.autocast(), self._memory_named():
+        with self.fabric.autocast(), self._parts_named():
             step: Step = self._wrapped.loss(list(views), at._replace(seed=seed))
         return step
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss to those that are there."""
-        with self._memory_named():
+        with self._parts_named():
             self.fabric.backward(loss)
 
     def update(self, at: Progress) -> float:
@@ -137,12 +137,16 @@ class TrainingStep:
         """Move what has no gradient: teacher, queue, centre; returns what is worth logging."""
         return self.method.after_step(torch.cat(list(carries)) if carries else None, at)
 
-    @contextmanager
-    def _memory_named(self) -> Iterator[None]:
-        """Say what to do where a part does not fit the memory of the device."""
-        try:
-            yield
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(
-                f"{self.part_size} images at once do not fit the memory of the device; choose a smaller --batch-size, or --accumulate 2 and more"
-            ) from error
+    def _parts_named(self) -> AbstractContextManager[None]:
+        return _memory_named(self.part_size, "choose a smaller --batch-size, or --accumulate 2 and more")
+
+
+@contextmanager
+def _memory_named(images: int, advice: str) -> Iterator[None]:
+    """Say what to do where so many images do not fit the memory of the device."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):  # a processor's
+            raise
+        raise TrainingError(f"{images} images at once do not fit the memory of the device; {advice}") from error

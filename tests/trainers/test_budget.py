@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from featurestore.errors import TrainingError
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
 from tests.trainers.small import config_of
@@ -112,8 +113,7 @@ def test_settings_of_a_method_mean_that_method(tmp_path: Path, monkeypatch: pyte
 
 def test_a_network_that_does_not_fit_the_memory_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Any, batch: Any, at: Any) -> Any:
-        with self._memory_named():
-            raise torch.OutOfMemoryError
+        raise TrainingError("does not fit the memory")
 
     monkeypatch.setattr(TrainingStep, "run", full)
     said: list[str] = []

@@ -484,16 +484,6 @@ def test_a_collapse_can_end_the_run(few_shapes: Path, tmp_path: Path, monkeypatc
     assert len(Run(tmp_path / "run", resolve()).metrics) == 1
 
 
-def test_a_step_that_does_not_fit_the_memory_is_named(
-    few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def too_large(self: SimCLR, views: Any, at: Any) -> Any:
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(SimCLR, "loss", too_large)
-    fails(TrainingError, ["8 images", "--batch-size", "--accumulate"], few_shapes, tmp_path / "run")
-
-
 @pytest.mark.usefixtures("no_export")
 def test_a_checkpoint_is_written_within_an_epoch(
     few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from featurestore.errors import TrainingError
 from tests.trainers.small import config_of
 from trainers.building import build
 from trainers.devices import launch
@@ -48,3 +49,42 @@ def test_views_made_together_or_not_are_those_of_their_images_and_differ(
         torch.testing.assert_close(view, normalise(batch / 255), atol=1e-4, rtol=0)
     for first, second in combinations(made["all"], 2):
         assert (first - second).flatten(1).abs().amax(dim=1).min() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("where", "named"),
+    [
+        ("trainers.step.augment", r"^8 images at once .* choose a smaller --batch-size$"),
+        ("trainers.methods.simclr.SimCLR.loss", r"^4 images at once .* --batch-size, or --accumulate 2 and more$"),
+        ("lightning_fabric.Fabric.backward", r"^4 images at once .* --batch-size, or --accumulate 2 and more$"),
+    ],
+)
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+)
+def test_what_does_not_fit_the_memory_is_named(
+    where: str, named: str, error: RuntimeError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise error
+
+    config = config_of("simclr", batch_size=8, accumulate=2)
+    step = TrainingStep(launch(config), build(config), config, batch_size=8)
+    monkeypatch.setattr(where, full)
+    with pytest.raises(TrainingError, match=named):
+        step.run(torch.zeros(8, 3, 8, 8, dtype=torch.uint8), AT)
+
+
+def test_other_errors_of_a_step_keep_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*_: object) -> None:
+        raise RuntimeError("shapes differ")
+
+    config = config_of("simclr", batch_size=8)
+    step = TrainingStep(launch(config), build(config), config, batch_size=8)
+    monkeypatch.setattr("trainers.methods.simclr.SimCLR.loss", wrong)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        step.run(torch.zeros(8, 3, 8, 8, dtype=torch.uint8), AT)
