@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from featurestore.errors import ImageError, TrainingError
+from featurestore.errors import ConfigError, ImageError, TrainingError
 from featurestore.images import size_of
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
@@ -52,6 +52,9 @@ LADDER = (
     Rung("resnet18", 32, 32, 1_500_000),
     Rung("conv4", 64, 48, 300_000),
     Rung("conv4", 32, 24, 0),
+    # Taken where crops that were asked for are too small for those above.
+    Rung("conv4", 32, 32, 0),
+    Rung("resnet18", 32, 32, 0),
 )
 
 
@@ -61,7 +64,8 @@ def choose(
     """Choose what `given` leaves open for a training of `given["minutes"]`: a layer of settings, and why, in words; both empty without such a budget.
 
     The highest rung whose images this machine sees in that time, no larger than the images at hand; timed on random pictures,
-    for a few seconds. Where the network or a size is given, and on several devices, only the method is chosen.
+    for a few seconds. Where the network or a size is given, and on several devices, only the method is chosen. Raises ConfigError
+    when no rung takes the crops of the method.
     """
     minutes = given.get("minutes")
     if not isinstance(minutes, (int, float)) or not 0 < minutes < math.inf or given.get("recipe", "auto") != "auto":
@@ -74,20 +78,32 @@ def choose(
     def settings(rung: Rung) -> dict[str, Any]:
         return {**layer, "backbone": rung.backbone, "image_size": rung.image_size, "view_size": rung.view_size}
 
-    *higher, lowest = [rung for rung in LADDER if rung.image_size <= max(usual_side(files), LADDER[-1].image_size)]
-    too_slow: list[str] = []
-    for rung in higher:
-        needed = min(rung.images, EPOCHS * len(files))
+    largest = max(usual_side(files), LADDER[-1].image_size)
+    passed: list[str] = []
+    for rung in [rung for rung in LADDER if rung.image_size <= largest]:
         listener.start(f"timing {rung}", None)
-        rate = speed(settle(resolve(settings(rung), given, recipe=recipe)), needed / (60 * minutes))
-        if 60 * minutes * rate >= needed:
+        config = settle(resolve(settings(rung), given, recipe=recipe))
+        why_not = _why_not(rung, config, len(files), 60 * minutes)
+        if why_not is None:
             break
-        seen = f"would see {60 * minutes * rate:,.0f} of {needed:,} images" if rate else "does not fit the memory"
-        too_slow.append(f"{rung} {seen}")
+        passed.append(f"{rung} {why_not}")
     else:
-        rung = lowest
+        build(config)  # tells what is wrong with the crops
     chosen = f"{minutes:g} minutes on this machine: {layer['method']}, {rung}, views of {rung.view_size} px"
-    return settings(rung), ["; ".join([chosen, *too_slow])]
+    return settings(rung), ["; ".join([chosen, *passed])]
+
+
+def _why_not(rung: Rung, config: Config, images: int, seconds: float) -> str | None:
+    """Say in words why a rung, as `config` has it, is none for a training of so many seconds; None when it is."""
+    try:
+        build(config)
+    except ConfigError:
+        return f"does not take the crops of {config.method} from views of {rung.view_size} px"
+    needed = min(rung.images, EPOCHS * images)
+    rate = speed(config, images, needed / seconds) if needed else math.inf
+    if seconds * rate >= needed:
+        return None
+    return f"would see {seconds * rate:,.0f} of {needed:,} images" if rate else "does not fit the memory"
 
 
 def _method(given: Mapping[str, Any]) -> str:
@@ -105,24 +121,25 @@ def usual_side(files: Sequence[ImageFile]) -> int:
     return int(statistics.median(sides)) if sides else 0
 
 
-def speed(config: Config, wanted: float) -> float:
-    """Images a second of the steps of a settled configuration, on random pictures; 0 where they do not fit the memory.
+def speed(config: Config, images: int, wanted: float) -> float:
+    """Images a second of the steps of a settled configuration on so many, here random, images; 0 where they do not fit the memory.
 
     A processor takes small batches, and gives up after the first when the `wanted` speed is far off.
     """
     try:
-        return _speed(replace(config, compile=False, accumulate=1), wanted)
-    except TrainingError:
+        return _speed(replace(config, compile=False), images, wanted)
+    except (TrainingError, torch.OutOfMemoryError):
         return 0.0
     finally:
         if config.device == "cuda":
             torch.cuda.empty_cache()  # the loader looks at what is free
 
 
-def _speed(config: Config, wanted: float) -> float:
-    on_processor = config.device == "cpu"
-    view = config.view_size or config.image_size
-    batch_size = min(config.batch_size, max(8, (256 // view) ** 2)) if on_processor else config.batch_size
+def _speed(config: Config, images: int, wanted: float) -> float:
+    on_processor, batch_size = config.device == "cpu", min(config.batch_size, images)
+    if on_processor:
+        view = config.view_size or config.image_size
+        config, batch_size = replace(config, accumulate=1), min(batch_size, max(8, (256 // view) ** 2))
     fabric = launch(config)
     step = TrainingStep(fabric, build(config), config, batch_size)
     batch = torch.randint(256, (batch_size, 3, config.image_size, config.image_size), dtype=torch.uint8)

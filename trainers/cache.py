@@ -1,11 +1,14 @@
 """Decoded pixels of a large collection: a mapped file beside the run, made anew when the images change."""
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,13 +40,14 @@ def decoded(pixels: NDArray[np.uint8], decode: Decode) -> Decoded:
 def mapped(path: Path, files: Sequence[ImageFile], record: Preprocess, decode: Decode) -> Decoded:
     """Map the pixels of `files`, uint8 (N, 3, size, size), decoded into `path` unless that holds them already.
 
-    A file counts as changed when its path, size or time does. Raises DiskError when the disk has no room.
+    A file counts as changed when its path, size or time does, and so does `path` itself. Raises DiskError when the disk has no room.
     """
     shape = (len(files), 3, record.size, record.size)
     key, notes = _key(files, record), path.with_suffix(".json")
-    known = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() and path.exists() else {}
+    known = _known(notes, path)
     if known.get("key") != key:
-        notes.unlink(missing_ok=True)  # it may tell of a file that is about to be replaced
+        for old in (notes, path):  # first the one that tells of the other, which takes room
+            old.unlink(missing_ok=True)
         with written_whole(path, ADVICE) as part:
             with part.open("wb") as file:
                 _reserve(file.fileno(), int(np.prod(shape)))
@@ -52,6 +56,7 @@ def mapped(path: Path, files: Sequence[ImageFile], record: Preprocess, decode: D
             pixels.flush()
         known = {
             "key": key,
+            "file": _outside(path),
             "files": made.files,
             "failures": [asdict(failure) for failure in made.failures],
             "sha256": made.sha256,
@@ -63,11 +68,28 @@ def mapped(path: Path, files: Sequence[ImageFile], record: Preprocess, decode: D
     return Decoded(pixels, known["files"], [Failure(**failure) for failure in known["failures"]], known["sha256"])
 
 
+def _known(notes: Path, path: Path) -> dict[str, Any]:
+    """What is noted of a file of pixels; nothing when it is no longer as it was written."""
+    try:
+        known: dict[str, Any] = json.loads(notes.read_text(encoding="utf-8"))
+        return known if known["file"] == _outside(path) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _outside(path: Path) -> list[int]:
+    """Size and time of a file."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
+
+
 def _reserve(handle: int, count: int) -> None:
     """Make room for so many bytes now: a mapped file that finds the disk full would end the process."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(handle, 0, count)
-    else:  # macOS
+    else:  # macOS, which can only be asked
+        if shutil.disk_usage(handle).free < count:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.truncate(handle, count)
 
 

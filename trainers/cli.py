@@ -88,7 +88,7 @@ def _with_settings(command: F) -> F:
     type=click.Choice(["none", "folders"]),
     default="none",
     show_default=True,
-    help="Never trained on; folders: monitor k-NN each epoch.",
+    help="Never trained on; folders: monitor k-NN each epoch, with --minutes less often.",
 )
 @click.option("--devices", type=int, help="Processes to train with, one a device.  [default: 1]")
 @click.option("--tensorboard", is_flag=True, default=None, help="Also write logs for TensorBoard.")
@@ -148,7 +148,7 @@ def profile(
 ) -> None:
     """Show where the time of a training step goes on this machine; nothing is written.
 
-    Options are those of `train`.
+    Settings are those of `train`; what --minutes would choose is timed with --set minutes=10.
     """
     need("torch", "timm", "lightning_fabric", extra="train")
     from trainers.config import parse_assignments

@@ -114,6 +114,19 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def over_file(file: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay settings over those of a file or a run: minutes there give way to epochs, and a size of views belongs to its image size.
+
+    Raises ConfigError when the settings have both epochs and minutes.
+    """
+    by_epochs = settings.get("epochs") is not None
+    if by_epochs and settings.get("minutes") is not None:
+        raise ConfigError("epochs and minutes: found both; give how often the images are seen, or for how long")
+    resized = "image_size" in file and settings.get("image_size", file["image_size"]) != file["image_size"]
+    gone = [key for key, applies in (("minutes", by_epochs), ("view_size", resized)) if applies]
+    return merge({key: value for key, value in file.items() if key not in gone}, settings)
+
+
 def read_toml(path: str | Path) -> dict[str, Any]:
     """Read a TOML file; raises ConfigError when it is missing or malformed."""
     try:

@@ -18,7 +18,7 @@ from featurestore.sources import Failure, ImageFile, open_source
 from trainers.cache import decoded, mapped
 from trainers.randomness import mix
 
-SMALLEST = 8  # images; fewer give no batch worth the name
+SMALLEST = 8  # images
 LARGEST_BYTES = 16 << 30
 IN_MEMORY = 2 << 30  # bytes of pixels; more are mapped from the disk
 
@@ -58,9 +58,15 @@ def list_training_files(source: str | Path) -> TrainingFiles:
     )
 
 
-def is_large(files: list[ImageFile], record: Preprocess) -> bool:
-    """Whether the decoded files are better mapped from the disk than held in memory."""
-    return len(files) * 3 * record.size**2 > IN_MEMORY
+def check_enough(count: int, what: str) -> None:
+    """Raise TrainingError unless there are so many images that a batch of them is worth the name."""
+    if count < SMALLEST:
+        raise TrainingError(f"expected at least {SMALLEST} {what} to train on, found {count}")
+
+
+def is_large(files: list[ImageFile], record: Preprocess, processes: int) -> bool:
+    """Whether the decoded files are better mapped from the disk than held in the memory of so many processes."""
+    return processes * len(files) * 3 * record.size**2 > IN_MEMORY
 
 
 def load(

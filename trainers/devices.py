@@ -34,9 +34,15 @@ def settle(config: Config) -> Config:
         raise ConfigError(f"--devices {config.devices}: expected at most {there}, the number of GPUs here")
     precision = config.precision
     if precision == "auto":
-        fast = device == "cuda" or (device == "cpu" and torch.cpu._is_avx512_bf16_supported())
-        precision = "bf16-mixed" if fast else "32-true"
+        precision = "bf16-mixed" if _has_bfloat16(device) else "32-true"
     return dataclasses.replace(config, device=device, precision=precision)
+
+
+def _has_bfloat16(device: Device) -> bool:
+    """Whether a device computes in bfloat16 by itself; emulated, it is slower than float32."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
 
 def launch(config: Config) -> Fabric:

@@ -25,7 +25,7 @@ from trainers.step import TrainingStep
 
 # Seconds between checkpoints: a killed run loses no more than this.
 SAVE_INTERVAL = 30.0
-STARVED = 0.05  # share of the time that steps stand waiting for images, from which on it is said
+WATCHED = 0.05  # share of the minutes of a training that may go into its k-NN figure
 READ_INTERVAL = 0.5  # seconds between looks at the loss, which make the processor wait for the device
 
 
@@ -76,7 +76,7 @@ def fit(
 ) -> None:
     """Train `method` on `pixels`, uint8 (N, 3, H, W), as `config` says, leaving checkpoints and metrics in `out`.
 
-    `fabric` is launched; `evaluate` gives figures of the export backbone after each epoch; `state` is a checkpoint to go on from;
+    `fabric` is launched; `evaluate` gives figures of the export backbone after each epoch, or less often where the time is short; `state` is a checkpoint to go on from;
     `identity` is kept in every checkpoint. Raises TrainingError when the loss is no number or on a collapse that is to stop the
     run, Interrupted (state saved) on Ctrl-C.
     """
@@ -88,6 +88,7 @@ def fit(
     if state is not None:
         clock.step, clock.seconds = state["step"], state["seconds"]
     metrics = MetricsFile(out, clock.step, config.tensorboard) if fabric.is_global_zero else None
+    watch = monitor.Sparing(evaluate, WATCHED if config.minutes else 1.0)
     named: set[str] = set()
 
     def save() -> None:
@@ -122,15 +123,18 @@ def fit(
 
                 if time.monotonic() - read_at > READ_INTERVAL:
                     speed = (clock.step - first) * batch_size / (time.monotonic() - began)
-                    latest = f"epoch {epoch + 1}  loss {_finite(losses[-1]):.4f}  {speed:.0f} images/s{_waiting(loader.waited, began)}"
+                    wait = loader.waited / (time.monotonic() - began)
+                    latest = f"epoch {epoch + 1}  loss {_finite(losses[-1]):.4f}  {speed:.0f} images/s  wait {wait:.0%}"
                     read_at = time.monotonic()
                 listener.advance(1, f"{latest}{_left(clock)}")
                 if clock.done or stop:
                     break
                 if time.monotonic() - saved_at > SAVE_INTERVAL and clock.step % clock.steps_per_epoch:
+                    _finite(losses[-1])  # weights that are no numbers must not take the place of good ones
                     save()
                     saved_at = time.monotonic()
-            if stop and clock.step % clock.steps_per_epoch:
+            if stop and not clock.done and clock.step % clock.steps_per_epoch:
+                _finite(losses[-1])
                 save()
                 raise Interrupted(stopped)
 
@@ -147,10 +151,11 @@ def fit(
                 "wait": round(loader.waited / took, 4), "seconds": round(clock.seconds, 2),
             }  # fmt: skip
             if metrics is not None:
-                figures |= evaluate(method.export_backbone)
+                figures |= watch(method.export_backbone, must=clock.done)
                 metrics.append(figures)
+            stop = interrupted.is_set()
             if fabric.world_size > 1:
-                figures = fabric.broadcast(figures)
+                figures, stop = fabric.broadcast((figures, stop))
             plateau = plateau + 1 if monitor.is_uniform(figures["loss"], method.uniform_loss) else 0
             verdict = monitor.collapse(figures, method.uniform_loss, plateau)
             if verdict and verdict.name not in named:
@@ -161,7 +166,7 @@ def fit(
                 saved_at = time.monotonic()
             if verdict and config.stop_on_collapse:
                 raise TrainingError(f"stopped on a collapse: {verdict.text}")
-            if stop and not clock.done:
+            if stop:
                 raise Interrupted(stopped)
 
 
@@ -172,11 +177,6 @@ def _finite(loss: Tensor) -> float:
             f"the loss became {value}; likely cures: a lower optimizer.lr, a longer optimizer.warmup, --precision 32-true"
         )
     return value
-
-
-def _waiting(waited: float, began: float) -> str:
-    share = waited / (time.monotonic() - began)
-    return f"  {share:.0%} waiting for images" if share > STARVED else ""
 
 
 def _left(clock: Clock) -> str:

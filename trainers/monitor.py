@@ -1,6 +1,7 @@
 """Monitors: figures that tell, while a network trains and without its loss, whether it learns or collapses."""
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -88,6 +89,26 @@ def collapse(figures: Mapping[str, float], uniform_loss: float | None, plateau: 
             "a lower teacher temperature, fewer prototypes, a teacher that moves faster (momentum 0.99); for jigsaw fewer orders, another learning rate",
         )
     return None
+
+
+@dataclass
+class Sparing:
+    """Gives the figures of `evaluate` only so often that it takes no more than a `share` of the time; nothing in between."""
+
+    evaluate: Callable[[nn.Module], dict[str, float]]
+    share: float
+    _ended: float = -math.inf
+    _took: float = 0.0  # seconds
+
+    def __call__(self, backbone: nn.Module, must: bool) -> dict[str, float]:
+        """Evaluate a backbone where it is time for it, or where it `must` be."""
+        began = time.monotonic()
+        if not must and began - self._ended < self._took * (1 / self.share - 1):
+            return {}
+        figures = self.evaluate(backbone)
+        self._ended = time.monotonic()
+        self._took = self._ended - began
+        return figures
 
 
 @torch.no_grad()

@@ -7,13 +7,15 @@ from typing import Any
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
 from trainers import budget, recipes
-from trainers.config import Config, merge, read_toml, resolve
+from trainers.config import Config, merge, over_file, read_toml, resolve
+from trainers.data import check_enough
 from trainers.devices import found, settle
 
 
 def plan(files: Sequence[ImageFile], given: Mapping[str, Any], listener: Listener) -> tuple[Config, list[str]]:
-    """Resolve the settings of a training on `files`, and say in words what was chosen of it. Raises ConfigError."""
-    given = merge(_network_of(given.get("init")), given)
+    """Resolve the settings of a training on `files`, and say in words what was chosen of it. Raises ConfigError, TrainingError when they are too few."""
+    check_enough(len(files), "images")
+    given = over_file(_network_of(given.get("init")), given)
     recipe = recipes.choose(len(files), found(given.get("device", "auto")))
     by_time, lines = budget.choose(files, given, recipe, listener)
     config = settle(resolve(by_time, given, recipe=recipe))

@@ -17,7 +17,7 @@ from torch import Tensor
 from featurestore.progress import Listener
 from trainers import data
 from trainers.building import build, preprocess_of
-from trainers.config import merge, read_toml
+from trainers.config import over_file, read_toml
 from trainers.devices import launch
 from trainers.loader import Loader
 from trainers.methods import Progress
@@ -80,7 +80,7 @@ def profile(
     listener = listener or Listener()
     given = config if isinstance(config, Mapping) else read_toml(config) if config is not None else {}
     files = data.list_training_files(source).training
-    planned, chosen = plan(files, merge(given, settings), listener)
+    planned, chosen = plan(files, over_file(given, settings), listener)
     for line in chosen:
         listener.note(line)
     resolved = replace(planned, devices=1, init=None)
@@ -99,6 +99,8 @@ def profile(
     loader = Loader(pixels, fabric.device, batch_size, resolved.seed)
     batches = chain.from_iterable(loader.epoch(number) for number in count())
     clock = _Stopwatch(fabric.device)
+    if fabric.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(fabric.device)  # that of networks which a choice by minutes timed before
 
     def whole() -> None:
         step.run(next(batches), AT)

@@ -17,7 +17,7 @@ from featurestore.version import __version__
 from trainers import checkpoint, data, metrics, monitor
 from trainers.backbones import feature_dim
 from trainers.building import build, preprocess_of
-from trainers.config import Config, merge, read_toml, resolve
+from trainers.config import Config, over_file, read_toml, resolve
 from trainers.curves import draw
 from trainers.devices import launch, settle
 from trainers.export import export
@@ -65,7 +65,7 @@ def train(
     out, listener = Path(out), listener or Listener()
     given = config if isinstance(config, Mapping) else read_toml(config) if config is not None else {}
     files = data.list_training_files(source)
-    state, resolved, chosen = _start(out, resume, merge(given, settings), files.training, listener)
+    state, resolved, chosen = _start(out, resume, over_file(given, settings), files.training, listener)
     fabric = launch(resolved)
     if not fabric.is_global_zero:
         listener = Listener()
@@ -182,7 +182,7 @@ def _load(
         )
     listener.start("decoding", len(files.training) + len(held_back))
     record = preprocess_of(config)
-    if data.is_large(files.training, record):
+    if data.is_large(files.training, record, fabric.world_size):
         out.mkdir(parents=True, exist_ok=True)
         size = 3 * record.size**2 * len(files.training) / 2**30
         listener.note(
@@ -198,8 +198,7 @@ def _load(
         listener.note(
             f"{len(failures)} files could not be read and are left out, the first: {failures[0].path}: {failures[0].reason}"
         )
-    if len(images.files) < data.SMALLEST:
-        raise TrainingError(f"expected at least {data.SMALLEST} readable images to train on, found {len(images.files)}")
+    data.check_enough(len(images.files), "readable images")
     smaller = f" (views of {config.view_size})" if config.view_size else ""
     length = f"{config.minutes:g} minutes" if config.minutes else f"{config.epochs} epochs"
     listener.note(

@@ -55,7 +55,8 @@ class TrainingStep:
                 "choose a larger --batch-size or a smaller --accumulate"
             )
         self.fabric, self.config = fabric, config
-        self.method = method.to(fabric.device).to(memory_format=torch.channels_last).train()
+        with _failures_named("the network does", "choose a smaller --backbone or --image-size"):
+            self.method = method.to(fabric.device).to(memory_format=torch.channels_last).train()
         self.peak_lr = config.optimizer.lr * batch_size / 256
         self.optimizer = make_optimizer(method, config.optimizer)
         if state is not None:
@@ -82,7 +83,7 @@ class TrainingStep:
         """Augment a batch, uint8 (B, 3, h, w) on the device, to the views that the method wants: (B, 3, H, W) each."""
         rng = torch.Generator(batch.device).manual_seed(mix(self.config.seed, at.step, self.fabric.global_rank))
         made: list[Tensor] = []
-        with _memory_named(len(batch), "choose a smaller --batch-size"):
+        with _failures_named(f"the views of {len(batch)} images do", "choose a smaller --batch-size"):
             for spec, alike in groupby(self.method.views):
                 count = len(list(alike))
                 together = count if count * batch.numel() <= TOGETHER else 1
@@ -110,13 +111,13 @@ class TrainingStep:
         """Compute the loss of one part of a batch."""
         seed = mix(self.config.seed, at.step, self.fabric.global_rank, part)
         # Fabric enters the precision by itself for `forward`, and for other methods only where there are several devices.
-        with self.fabric.autocast(), self._parts_named():
+        with self.fabric.autocast(), self._part_named():
             step: Step = self._wrapped.loss(list(views), at._replace(seed=seed))
         return step
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss to those that are there."""
-        with self._parts_named():
+        with self._part_named():
             self.fabric.backward(loss)
 
     def update(self, at: Progress) -> float:
@@ -127,9 +128,10 @@ class TrainingStep:
             group["lr"] = lr
         if o.weight_decay_end is not None:
             self.optimizer.param_groups[0]["weight_decay"] = cosine(at.fraction, o.weight_decay, o.weight_decay_end)
-        if o.clip:
-            clip_each(self.method.parameters(), o.clip)
-        self.optimizer.step()
+        with self._part_named():  # momenta are made in the first step
+            if o.clip:
+                clip_each(self.method.parameters(), o.clip)
+            self.optimizer.step()
         self.optimizer.zero_grad()
         return lr
 
@@ -137,16 +139,23 @@ class TrainingStep:
         """Move what has no gradient: teacher, queue, centre; returns what is worth logging."""
         return self.method.after_step(torch.cat(list(carries)) if carries else None, at)
 
-    def _parts_named(self) -> AbstractContextManager[None]:
-        return _memory_named(self.part_size, "choose a smaller --batch-size, or --accumulate 2 and more")
+    def _part_named(self) -> AbstractContextManager[None]:
+        return _failures_named(
+            f"{self.part_size} images at once do", "choose a smaller --batch-size, or --accumulate 2 and more"
+        )
 
 
 @contextmanager
-def _memory_named(images: int, advice: str) -> Iterator[None]:
-    """Say what to do where so many images do not fit the memory of the device."""
+def _failures_named(what: str, advice: str) -> Iterator[None]:
+    """Say what to do where something does not fit the memory of the device, or cannot be compiled."""
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):  # a processor's
-            raise
-        raise TrainingError(f"{images} images at once do not fit the memory of the device; {advice}") from error
+        text = str(error)
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:  # on a processor
+            raise TrainingError(f"{what} not fit the memory of the device; {advice}") from error
+        if type(error).__module__.startswith(("torch._inductor", "torch._dynamo")):
+            raise TrainingError(
+                f"--compile: {text.strip().splitlines()[0]}; leave it out, or install what is missing"
+            ) from error
+        raise

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import trainers.run
 from tests.trainers import shapes
 
 
@@ -34,3 +35,9 @@ def shapes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def few_shapes(tmp_path: Path) -> Path:
     """A folder of 24 training and 8 test images, small enough to train on in a second."""
     return shapes.write(tmp_path / "few", train=6, test=2)
+
+
+@pytest.fixture
+def no_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the export out, which takes longer than the tiny trainings here, where a test looks at the checkpoint alone."""
+    monkeypatch.setattr(trainers.run, "export", lambda backbone, card, out: out)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from featurestore.errors import TrainingError
+from featurestore.errors import ConfigError, TrainingError
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
 from tests.trainers.small import config_of
@@ -37,7 +37,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, speeds: dict[tuple[str, int], float
     """A machine of known speed, images a second by network and size, and what it was asked for."""
     asked = []
 
-    def speed(config: Config, wanted: float) -> float:
+    def speed(config: Config, images: int, wanted: float) -> float:
         asked.append((config.backbone, config.image_size))
         return speeds.get(asked[-1], 0.0)
 
@@ -61,7 +61,7 @@ def test_a_slow_machine_takes_the_lowest_rung_untimed(tmp_path: Path, monkeypatc
     asked = machine(monkeypatch, {})
     chosen = choose(pictures(tmp_path / "images", side=300))
     assert (chosen["backbone"], chosen["image_size"], chosen["view_size"]) == ("conv4", 32, 24)
-    assert asked == [(rung.backbone, rung.image_size) for rung in LADDER[:-1]]
+    assert asked == [(rung.backbone, rung.image_size) for rung in LADDER if rung.images]
 
 
 def test_a_small_collection_needs_fewer_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,14 +148,28 @@ def test_speed_is_that_of_whole_steps_and_a_hopeless_network_gets_one(monkeypatc
 
     monkeypatch.setattr(TrainingStep, "run", counted)
     config = config_of("simclr", backbone="conv4", batch_size=8)
-    assert budget.speed(config, wanted=1e9) > 0
-    assert taken == [8]
+    assert budget.speed(config, images=100, wanted=1e9) > 0
+    assert budget.speed(config, images=5, wanted=1e9) > 0
+    assert taken == [8, 5]
     monkeypatch.setattr(budget, "ENOUGH", 0.01)
-    assert budget.speed(config, wanted=0.1) > 0
-    assert len(taken) >= 1 + 1 + 2
+    assert budget.speed(config, images=100, wanted=0.1) > 0
+    assert len(taken) >= 2 + 1 + 2
 
 
 @pytest.mark.parametrize("settings", [{"accumulate": 4}, {"compile": True}])
-def test_timing_takes_plain_steps(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_processor_is_timed_by_plain_steps(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self: pytest.fail("a timing compiles nothing"))
-    assert budget.speed(config_of("simclr", backbone="conv4", batch_size=8, **settings), wanted=1e9) > 0
+    config = config_of("simclr", backbone="conv4", batch_size=8, device="cpu", **settings)
+    assert budget.speed(config, images=100, wanted=1e9) > 0
+
+
+def test_rungs_that_cannot_take_the_crops_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, {})
+    files = pictures(tmp_path / "images", 32)
+    said: list[str] = []
+    chosen = choose(files, said, method="dino", dino={"local_size": 0.5})
+    assert (chosen["backbone"], chosen["image_size"], chosen["view_size"]) == ("conv4", 32, 32)
+    assert said[0].endswith("conv4 at 32 px does not take the crops of dino from views of 24 px")
+    assert choose(files, method="dino", dino={"local_size": 0.3})["backbone"] == "resnet18"
+    with pytest.raises(ConfigError, match="crops of 0 px"):
+        choose(files, method="dino", dino={"local_size": 0.001})

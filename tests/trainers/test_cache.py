@@ -1,7 +1,9 @@
 """Decoded pixels in a mapped file: the same as in memory, kept from run to run, made anew when the images change."""
 
 import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -50,6 +52,48 @@ def test_changed_images_are_decoded_anew(source: Path, tmp_path: Path) -> None:
     assert ticks == 6
     assert after.sha256 != before.sha256
     assert torch.equal(after.pixels, load(source, None)[0].pixels)
+
+
+@pytest.mark.parametrize("damage", ["shorter", "changed", "notes cut off", "notes of another kind"])
+def test_a_file_that_is_no_longer_as_it_was_written_is_made_anew(source: Path, tmp_path: Path, damage: str) -> None:
+    where = tmp_path / "pixels.cache"
+    load(source, where)
+    match damage:
+        case "shorter":
+            os.truncate(where, 100)
+        case "changed":
+            where.write_bytes(bytes(where.stat().st_size))
+        case "notes cut off":
+            os.truncate(tmp_path / "pixels.json", 20)
+        case _:
+            (tmp_path / "pixels.json").write_text("[1]")
+    again, ticks = load(source, where)
+    assert ticks == 6
+    assert torch.equal(again.pixels, load(source, None)[0].pixels)
+
+
+def test_an_old_file_makes_room_for_the_new(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = tmp_path / "pixels.cache"
+    load(source, where)
+    os.utime(source / "5.png", ns=(1, 1))
+    genuine = cache._reserve
+
+    def reserve(handle: int, count: int) -> None:
+        assert not where.exists()
+        genuine(handle, count)
+
+    monkeypatch.setattr(cache, "_reserve", reserve)
+    assert load(source, where)[1] == 6
+
+
+def test_a_disk_without_enough_room_is_named_where_none_can_be_reserved(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")
+    load(source, tmp_path / "pixels.cache")
+    monkeypatch.setattr(shutil, "disk_usage", lambda handle: SimpleNamespace(free=1))
+    with pytest.raises(DiskError, match="No space left on device"):
+        load(source, tmp_path / "other.cache")
 
 
 def test_nothing_can_change_the_file_through_its_pixels(source: Path, tmp_path: Path) -> None:

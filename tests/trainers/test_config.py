@@ -6,7 +6,7 @@ import pytest
 
 from featurestore.errors import ConfigError
 from trainers import recipes
-from trainers.config import Config, parse_assignments, read_toml, resolve
+from trainers.config import Config, over_file, parse_assignments, read_toml, resolve
 from trainers.methods.simclr import SimCLRSettings
 
 
@@ -139,3 +139,17 @@ def test_defaults_are_those_of_the_documented_command() -> None:
     config = resolve()
     assert (config.method, config.backbone, config.image_size) == ("byol", "resnet18", 32)
     assert isinstance(config, Config)
+
+
+def test_what_a_file_chose_for_another_length_or_size_gives_way() -> None:
+    file = {"minutes": 10.0, "epochs": 100, "image_size": 32, "view_size": 24, "augment": {"flip": 0}}
+    assert over_file(file, {"epochs": 5}) == {
+        "epochs": 5, "image_size": 32, "view_size": 24, "augment": {"flip": 0}
+    }  # fmt: skip
+    assert over_file(file, {"minutes": 3.0, "augment": {"hue": 0}})["minutes"] == 3.0
+    assert "view_size" not in over_file(file, {"image_size": 64})
+    assert over_file(file, {"image_size": 64, "view_size": 48})["view_size"] == 48
+    assert over_file(file, {"image_size": 32})["view_size"] == 24
+    assert over_file({"view_size": 24}, {"image_size": 32})["view_size"] == 24
+    with pytest.raises(ConfigError, match="epochs and minutes: found both"):
+        over_file({}, {"epochs": 1, "minutes": 1})

@@ -8,6 +8,7 @@ import pytest
 
 from featurestore.errors import SourceError
 from featurestore.preprocess import Preprocess
+from featurestore.sources import ImageFile
 from tests.featurestore.fakes import paint
 from trainers import data
 
@@ -41,3 +42,10 @@ def test_a_folder_of_tars_is_refused_with_what_to_name(tmp_path: Path) -> None:
         SourceError, match=r"expected images to train on.*it holds 1 \.tar file: name it, .*shards/\*\.tar"
     ):
         data.list_training_files(tmp_path / "shards")
+
+
+def test_what_several_processes_would_hold_is_mapped_sooner() -> None:
+    files = [ImageFile("a.png", None, None, 1, 0)] * 100
+    record = Preprocess(1024, 1024)  # 300 MiB for these
+    assert not data.is_large(files, record, processes=6)
+    assert data.is_large(files, record, processes=7)

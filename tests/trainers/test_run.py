@@ -1,8 +1,6 @@
 """Training runs: their files, their errors, and resuming as if never stopped."""
 
 import json
-import os
-import signal
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,52 +11,15 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-import trainers.run
 from featurestore.encoder import Encoder
-from featurestore.errors import ConfigError, Interrupted, SourceError, TrainingError
-from featurestore.progress import Listener
-from trainers import checkpoint, data, loop, train
+from featurestore.errors import ConfigError, SourceError, TrainingError
+from tests.trainers.runs import TINY, Notes, fails
+from trainers import checkpoint, data, train
 from trainers import cli as commands
 from trainers.building import build
 from trainers.config import resolve
-from trainers.loop import Clock
 from trainers.methods.simclr import SimCLR
 from trainers.run import Run, export_run, export_untrained
-
-TINY: dict[str, Any] = {
-    "method": "simclr",
-    "backbone": "conv4",
-    "image_size": 16,
-    "batch_size": 8,
-    "precision": "32-true",
-    "simclr": {"hidden": 16, "dim": 8},
-}
-
-
-class Notes(Listener):
-    """Remembers what was said, and presses Ctrl-C after a number of training steps."""
-
-    def __init__(self, interrupt_after: int | None = None) -> None:
-        self.lines: list[str] = []
-        self._left, self._training = interrupt_after, False
-
-    def start(self, what: str, total: int | None) -> None:
-        self._training = what == "training"
-
-    def advance(self, amount: int = 1, detail: str = "") -> None:
-        if self._training and self._left is not None and amount == 1:
-            self._left -= 1
-            if self._left == 0:
-                os.kill(os.getpid(), signal.SIGINT)
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
-
-
-@pytest.fixture
-def no_export(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the export out, which takes longer than the tiny trainings here, where a test looks at the checkpoint alone."""
-    monkeypatch.setattr(trainers.run, "export", lambda backbone, card, out: out)
 
 
 def test_a_run_leaves_its_four_files(few_shapes: Path, tmp_path: Path) -> None:
@@ -87,32 +48,6 @@ def test_labels_change_nothing_but_the_monitor(few_shapes: Path, tmp_path: Path)
     assert "knn_top1" not in blind.metrics[0]
     assert [m["loss"] for m in seen.metrics] == [m["loss"] for m in blind.metrics]
     assert seen.encoder.read_bytes() == blind.encoder.read_bytes()
-
-
-@pytest.mark.usefixtures("no_export")
-@pytest.mark.parametrize("method", ["byol", "simclr"])
-@pytest.mark.parametrize("stop", [2, 3, 5])  # within an epoch, at its end, within the next
-def test_resumed_equals_never_stopped(method: str, stop: int, few_shapes: Path, tmp_path: Path) -> None:
-    settings = {**TINY, "method": method, method: {"hidden": 16, "dim": 8}, "epochs": 3}
-    if method != "simclr":
-        del settings["simclr"]
-    whole = train(few_shapes, tmp_path / "whole", **settings)
-    with pytest.raises(Interrupted, match="--resume"):
-        train(few_shapes, tmp_path / "parts", listener=Notes(interrupt_after=stop), **settings)
-    parts = train(few_shapes, tmp_path / "parts", resume=True)
-    first, second = (checkpoint.load(run.out / "checkpoint.pt") for run in (whole, parts))
-    assert first["step"] == second["step"] == 9
-    assert all(torch.equal(value, second["method"][name]) for name, value in first["method"].items())
-    assert [m["epoch"] for m in parts.metrics] == [1, 2, 3]
-    assert [m["loss"] for m in parts.metrics][-1] == whole.metrics[-1]["loss"]
-
-
-@pytest.mark.usefixtures("no_export")
-def test_the_handler_of_ctrl_c_is_put_back(few_shapes: Path, tmp_path: Path) -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(Interrupted):
-        train(few_shapes, tmp_path / "run", listener=Notes(interrupt_after=1), epochs=2, **TINY)
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.usefixtures("no_export")
@@ -186,31 +121,6 @@ def test_minutes_alone_choose_method_network_and_size(few_shapes: Path, tmp_path
     assert train(few_shapes, run.out, resume=True).config == run.config
 
 
-@pytest.mark.usefixtures("no_export")
-def test_minutes_bound_the_training(few_shapes: Path, tmp_path: Path) -> None:
-    run = train(few_shapes, tmp_path / "run", minutes=0.02, **TINY)
-    assert run.metrics[-1]["fraction"] == 1.0
-    assert run.metrics[-1]["seconds"] >= 1.2
-    assert run.metrics[0]["fraction"] < 1.0 or len(run.metrics) == 1
-
-
-def test_a_clock_counts_epochs_or_minutes() -> None:
-    by_epochs = Clock(steps_per_epoch=4, epochs=2, minutes=None, step=6)
-    assert (by_epochs.fraction, by_epochs.now().epoch, by_epochs.done) == (0.75, 1, False)
-    by_minutes = Clock(steps_per_epoch=4, epochs=2, minutes=2, step=100, seconds=90)
-    assert (by_minutes.fraction, by_minutes.done) == (0.75, False)
-    assert Clock(4, 2, 2, 100, 121).done
-
-
-def test_a_compilation_takes_no_time_from_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = iter([50.0, 53.0])
-    monkeypatch.setattr("trainers.loop.time.monotonic", lambda: next(now))
-    clock = Clock(4, 2, minutes=1, compiles=True, _since=0.0)
-    clock.tick()
-    clock.tick()
-    assert (clock.step, clock.seconds) == (2, 3.0)
-
-
 def test_images_that_cannot_be_read_are_left_out_and_told(few_shapes: Path, tmp_path: Path) -> None:
     (few_shapes / "train" / "disc" / "broken.jpg").write_bytes(b"no image")
     notes = Notes()
@@ -223,13 +133,6 @@ def test_images_that_cannot_be_read_are_left_out_and_told(few_shapes: Path, tmp_
 def test_a_batch_larger_than_the_collection_is_the_collection(few_shapes: Path, tmp_path: Path) -> None:
     run = train(few_shapes, tmp_path / "run", epochs=3, **{**TINY, "batch_size": 1000})
     assert run.metrics[-1]["step"] == 3
-
-
-def fails(kind: type[Exception], words: list[str], source: Path, out: Path, **settings: Any) -> None:
-    with pytest.raises(kind) as caught:
-        train(source, out, **{**TINY, "epochs": 1, **settings})
-    assert all(word in str(caught.value) for word in words), str(caught.value)
-    assert not (out / "encoder.onnx").exists()
 
 
 def test_bad_input_is_named_and_leaves_no_run(few_shapes: Path, tmp_path: Path) -> None:
@@ -285,47 +188,6 @@ def test_resume_refuses_other_settings_other_images_and_no_run(few_shapes: Path,
         train(few_shapes, tmp_path / "run", resume=True)
 
 
-def test_a_loss_that_is_no_number_stops_the_run(
-    few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(self: SimCLR, views: Any, at: Any) -> Any:
-        step = genuine(self, views, at)
-        return step._replace(loss=step.loss * float("nan"))
-
-    genuine = SimCLR.loss
-    monkeypatch.setattr(SimCLR, "loss", broken)
-    fails(TrainingError, ["nan", "optimizer.lr"], few_shapes, tmp_path / "run")
-
-
-@pytest.mark.usefixtures("no_export")
-def test_a_damaged_checkpoint_is_named_and_pickled_code_is_not_run(few_shapes: Path, tmp_path: Path) -> None:
-    train(few_shapes, tmp_path / "run", epochs=1, **TINY)
-    path = tmp_path / "run" / "checkpoint.pt"
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(TrainingError, match="cannot be read"):
-        export_run(tmp_path / "run", tmp_path / "x.onnx")
-    torch.save({"method": Notes()}, path)  # an arbitrary object
-    with pytest.raises(TrainingError, match="cannot be read"):
-        export_run(tmp_path / "run", tmp_path / "x.onnx")
-
-
-def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "checkpoint.pt"
-    checkpoint.save(path, {"step": 1})
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(TrainingError, match="No space left"):
-        checkpoint.save(path, {"step": 2})
-    monkeypatch.undo()
-    assert checkpoint.load(path) == {"step": 1}
-    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
-
-
 def test_batches_cover_an_epoch_and_depend_on_seed_and_epoch_alone() -> None:
     first = torch.cat(list(data.batches(10, 3, seed=1, epoch=0)))
     assert len(first) == len(set(first.tolist())) == 9
@@ -375,24 +237,6 @@ def knn_of(encoder_path: Path, folder: Path) -> float:
             weight[arrays["train"][1][i]] = weight.get(arrays["train"][1][i], 0) + np.exp(row[i] / 0.07)
         right += max(weight, key=lambda name: weight[name]) == truth
     return right / len(scores)
-
-
-@pytest.mark.usefixtures("no_export")
-def test_a_method_broken_on_purpose_is_reported_as_collapsed(
-    few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def attract_only(self: SimCLR, views: Any, at: Any) -> Any:
-        z1, z2 = (self.backbone(view) for view in views)
-        spread = torch.cat([z1, z2]).var(dim=0).mean()  # nothing keeps vectors apart, this pulls them together
-        return genuine(self, views, at)._replace(loss=spread, projections=z1.detach())
-
-    notes = Notes()
-    train(few_shapes, tmp_path / "healthy", epochs=3, listener=notes, **TINY)
-    assert not any("collapse" in line for line in notes.lines)
-    genuine = SimCLR.loss
-    monkeypatch.setattr(SimCLR, "loss", attract_only)
-    train(few_shapes, tmp_path / "broken", epochs=40, listener=notes, **{**TINY, "optimizer": {"lr": 8.0}})
-    assert sum("collapse" in line for line in notes.lines) == 1
 
 
 def test_the_command_trains_and_prints_json(few_shapes: Path, tmp_path: Path) -> None:
@@ -470,47 +314,6 @@ def test_the_recipe_is_told_kept_and_gives_way(few_shapes: Path, tmp_path: Path)
     assert tomllib.loads((run.out / "config.toml").read_text())["batch_size"] == 16
     assert train(few_shapes, tmp_path / "mine", epochs=1, **{**plain, "batch_size": 6}).config.batch_size == 6
     assert train(few_shapes, tmp_path / "none", epochs=1, recipe="none", **plain).config.batch_size == 256
-
-
-@pytest.mark.usefixtures("no_export")
-def test_a_collapse_can_end_the_run(few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def flat(self: SimCLR, views: Any, at: Any) -> Any:
-        return genuine(self, views, at)._replace(projections=torch.ones(8, 4))
-
-    genuine = SimCLR.loss
-    monkeypatch.setattr(SimCLR, "loss", flat)
-    with pytest.raises(TrainingError, match=r"stopped on a collapse.*nearly equal"):
-        train(few_shapes, tmp_path / "run", epochs=3, stop_on_collapse=True, **TINY)
-    assert len(Run(tmp_path / "run", resolve()).metrics) == 1
-
-
-@pytest.mark.usefixtures("no_export")
-def test_a_checkpoint_is_written_within_an_epoch(
-    few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A killed run goes on from there, not from the end of the last epoch."""
-    saved: list[int] = []
-    genuine = checkpoint.save
-
-    def watched(path: Path, state: dict[str, Any]) -> None:
-        saved.append(state["step"])
-        genuine(path, state)
-
-    monkeypatch.setattr(checkpoint, "save", watched)
-    monkeypatch.setattr(loop, "SAVE_INTERVAL", 0.0)
-    train(few_shapes, tmp_path / "run", epochs=2, **TINY)
-    assert saved == [1, 2, 3, 4, 5, 6]
-
-
-def test_parts_too_small_for_batch_statistics_are_refused(few_shapes: Path, tmp_path: Path) -> None:
-    fails(TrainingError, ["8", "5 parts", "--accumulate"], few_shapes, tmp_path / "run", accumulate=5)
-
-
-@pytest.mark.usefixtures("no_export")
-def test_tensorboard_logs_are_written_when_asked(few_shapes: Path, tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    run = train(few_shapes, tmp_path / "run", epochs=1, tensorboard=True, **TINY)
-    assert any(p.name.startswith("events") for p in (run.out / "tensorboard").iterdir())
 
 
 @pytest.mark.slow

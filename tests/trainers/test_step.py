@@ -5,6 +5,7 @@ from itertools import combinations
 import pytest
 import torch
 from torch import Tensor
+from torch._inductor.exc import InductorError
 
 from featurestore.errors import TrainingError
 from tests.trainers.small import config_of
@@ -54,9 +55,10 @@ def test_views_made_together_or_not_are_those_of_their_images_and_differ(
 @pytest.mark.parametrize(
     ("where", "named"),
     [
-        ("trainers.step.augment", r"^8 images at once .* choose a smaller --batch-size$"),
+        ("trainers.step.augment", r"^the views of 8 images do not fit .* choose a smaller --batch-size$"),
         ("trainers.methods.simclr.SimCLR.loss", r"^4 images at once .* --batch-size, or --accumulate 2 and more$"),
         ("lightning_fabric.Fabric.backward", r"^4 images at once .* --batch-size, or --accumulate 2 and more$"),
+        ("torch.optim.SGD.step", r"^4 images at once .* --batch-size, or --accumulate 2 and more$"),
     ],
 )
 @pytest.mark.parametrize(
@@ -88,3 +90,35 @@ def test_other_errors_of_a_step_keep_their_names(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("trainers.methods.simclr.SimCLR.loss", wrong)
     with pytest.raises(RuntimeError, match="shapes differ"):
         step.run(torch.zeros(8, 3, 8, 8, dtype=torch.uint8), AT)
+
+
+def test_a_network_that_does_not_fit_the_memory_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    config = config_of("simclr", batch_size=8)
+    fabric, method = launch(config), build(config)
+    monkeypatch.setattr(type(method), "to", full)
+    with pytest.raises(TrainingError, match=r"^the network does not fit .* smaller --backbone or --image-size$"):
+        TrainingStep(fabric, method, config, batch_size=8)
+
+
+def test_a_compilation_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compiling(*_: object) -> None:
+        raise InductorError(RuntimeError("No working C++ compiler found"), None)
+
+    config = config_of("simclr", batch_size=8)
+    step = TrainingStep(launch(config), build(config), config, batch_size=8)
+    monkeypatch.setattr("trainers.methods.simclr.SimCLR.loss", compiling)
+    with pytest.raises(TrainingError, match=r"^--compile: .*No working C\+\+ compiler found; leave it out"):
+        step.run(torch.zeros(8, 3, 8, 8, dtype=torch.uint8), AT)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_networks_lie_channels_last_and_optimisers_are_fused(optimizer: str) -> None:
+    config = config_of("byol", batch_size=8, optimizer={"name": optimizer})
+    step = TrainingStep(launch(config), build(config), config, batch_size=8)
+    kernels = [weight for weight in step.method.parameters() if weight.ndim == 4]
+    assert kernels
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in kernels)
+    assert step.optimizer.defaults["fused"]
