@@ -159,6 +159,30 @@ def test_colours_have_the_moments_and_ranges_of_torchvisions() -> None:
         torch.testing.assert_close(ours.quantile(end, dim=0), theirs.quantile(end, dim=0), atol=0.04, rtol=0)
 
 
+def test_a_whole_view_has_the_moments_and_ranges_of_torchvisions() -> None:
+    """Hue included, which turns in another plane there, and what is cut off after each operation."""
+    down, right = torch.meshgrid(torch.linspace(0, 1, 16), torch.linspace(0, 1, 16), indexing="ij")
+    picture = torch.stack([0.3 + 0.4 * right, 0.35 + 0.3 * down, 0.6 - 0.3 * right * down])
+    jitter = v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8)
+    transform = v2.Compose([
+        v2.RandomResizedCrop(16, scale=(0.2, 1.0)), v2.RandomHorizontalFlip(), jitter, v2.RandomGrayscale(0.2)
+    ])  # fmt: skip
+    theirs = torch.stack([transform(picture) for _ in range(300)])
+    spec = views.ViewSpec(16, 0.0, 0.0, AugmentConfig())
+    ours = views.transform((255 * picture).byte().expand(3000, -1, -1, -1), spec, draws(3000))
+
+    def colourfulness(images: Tensor) -> Tensor:
+        return (images.amax(dim=1) - images.amin(dim=1)).mean(dim=(1, 2))
+
+    for figure in (lambda x: x.mean(dim=(2, 3)), lambda x: x.std(dim=(2, 3)), colourfulness, lambda x: x[:, :, 0, 0]):
+        for moment in (torch.mean, torch.std):
+            torch.testing.assert_close(moment(figure(ours), dim=0), moment(figure(theirs), dim=0), atol=0.03, rtol=0)
+        for end in (0.05, 0.5, 0.95):
+            torch.testing.assert_close(
+                figure(ours).quantile(end, dim=0), figure(theirs).quantile(end, dim=0), atol=0.06, rtol=0
+            )
+
+
 def test_hue_turns_colours_keeps_luma_and_leaves_grey_alone() -> None:
     fixed, along, across = torch.tensor(views.HUE)[:, :3, :3]
     turn, back = (fixed + math.cos(angle) * along + math.sin(angle) * across for angle in (1.0, -1.0))
