@@ -124,7 +124,7 @@ def lejepa_without_spread(method: Any, patch: Patch) -> None:
 
 
 def jigsaw_of_blank_pieces(method: Any, patch: Patch) -> None:
-    patch.setattr(method, "_cut", lambda x, rng: [torch.zeros_like(x[:, :, :16, :16])] * 4)
+    patch.setattr(method, "_cut", lambda x, seed: [torch.zeros_like(x[:, :, :16, :16])] * 4)
 
 
 def mae_that_sees_nothing(method: Any, patch: Patch) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainers.backbones import feature_dim
 from trainers.methods.base import Method, Progress, Step
-from trainers.randomness import seeded
+from trainers.randomness import mix, seeded
 from trainers.views import AugmentConfig, ViewSpec
 
 
@@ -51,9 +51,9 @@ class Jigsaw(Method):
 
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
         (x,) = views
-        rng = torch.Generator().manual_seed(at.seed)
-        which = torch.randint(len(self.orders), (len(x),), generator=rng).to(x.device)
-        pieces = torch.stack(self._cut(x, rng), dim=1)  # (B, pieces, 3, p, p)
+        rng = torch.Generator(x.device).manual_seed(at.seed)
+        which = torch.randint(len(self.orders), (len(x),), generator=rng, device=x.device)
+        pieces = torch.stack(self._cut(x, at.seed), dim=1)  # (B, pieces, 3, p, p)
         # Its own mean and spread would betray where a piece comes from.
         pieces = (pieces - pieces.mean(dim=(2, 3, 4), keepdim=True)) / (pieces.std(dim=(2, 3, 4), keepdim=True) + 1e-6)
         laid = pieces.gather(1, self.orders[which][:, :, None, None, None].expand_as(pieces))
@@ -67,9 +67,10 @@ class Jigsaw(Method):
             {"order_accuracy": right},
         )
 
-    def _cut(self, x: Tensor, rng: torch.Generator) -> list[Tensor]:
+    def _cut(self, x: Tensor, seed: int) -> list[Tensor]:
         """Cut one piece out of each cell, at a place drawn for the batch: pieces times (B, 3, p, p)."""
         room = self.cell - self.piece + 1
+        rng = torch.Generator().manual_seed(mix(seed, 1))  # the processor must know where to cut
         shifts = torch.randint(room, (self.grid, self.grid, 2), generator=rng).tolist()
         return [
             x[

@@ -62,7 +62,8 @@ class MoCo(Method):
     @torch.no_grad()
     def _shuffled_keys(self, view: Tensor, seed: int) -> Tensor:
         """Keys of a view, computed in shuffled groups: a query and its key never share their batch statistics by place."""
-        order = torch.randperm(len(view), generator=torch.Generator().manual_seed(seed)).to(view.device)
+        rng = torch.Generator(view.device).manual_seed(seed)
+        order = torch.randperm(len(view), generator=rng, device=view.device)
         return self._in_groups(self.teacher, view[order])[order.argsort()]
 
     def _in_groups(self, network: nn.Module, x: Tensor) -> Tensor:
