@@ -4,6 +4,7 @@
     python -m benchmarks.train augmentation DATA PHOTOS
     python -m benchmarks.train accuracy DATA --minutes 10 --seed 0 --seed 1 --seed 2 --out FOUND.jsonl
     python -m benchmarks.train figure FOUND.jsonl
+    python -m benchmarks.train speedups DATA
 
 DATA holds train/<class>/ and test/<class>/, such as CIFAR-10 as image files; PHOTOS is a folder of larger images. Needs the extra [bench]. Every figure is taken in a process of its own, and the two take turns, so
 that a busy machine slows both alike. Prints Markdown: median (least-most) of the runs.
@@ -19,9 +20,10 @@ import click
 
 from benchmarks import quality
 from benchmarks.quality import take
+from benchmarks.speedups import CASES, WHOLE, milliseconds
 from benchmarks.tables import cell, ratio, table
 from benchmarks.trainings import SIDES, SIZE, our_views, ours, their_views, theirs, train_for_lightly
-from benchmarks.turns import Peak, measure
+from benchmarks.turns import Peak, measure, take_turns
 from trainers import metrics
 from trainers.config import read_toml, resolve
 from trainers.pixels import export_pixels
@@ -162,6 +164,20 @@ def augmentation(data: Path, photos: Path, runs: int) -> None:
                 [f"{size} px", name, cell([one["ms"] for one in measured], 3), ratio(measured, found["lightly"], "ms")]
             )
     table(["size", "who", "ms a view", "against lightly"], rows)
+
+
+@cli.command()
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.option("--steps", default=20, show_default=True)
+@click.option("--runs", default=3, show_default=True)
+def speedups(data: Path, steps: int, runs: int) -> None:
+    """Milliseconds a step of conv4, whole and with each means of speed taken away by itself."""
+    found = take_turns(runs, {case: (milliseconds, data, case, steps) for case in CASES})
+    rows = [
+        [case, cell(times, 1), f"{statistics.median(times) / statistics.median(found[WHOLE[CASES[case].method]]):.2f}"]
+        for case, times in found.items()
+    ]
+    table(["step", "ms", "times the whole"], rows)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,137 @@
+"""What makes a training step quick, each means taken away by itself; for processes of their own."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+
+from featurestore.preprocess import Preprocess
+from trainers import data, memory
+from trainers.building import build
+from trainers.config import resolve
+from trainers.devices import launch, settle
+from trainers.distributed import gather
+from trainers.losses import nt_xent
+from trainers.methods import Progress, Step
+from trainers.methods.simclr import SimCLR
+from trainers.step import TrainingStep
+from trainers.views import augment
+
+SIZE, BATCH = 32, 256
+WARM_UP = 3  # steps
+AT = Progress(step=1000, epoch=10, fraction=0.5)
+
+
+def freed_memory_given_back() -> AbstractContextManager[Any]:
+    return mock.patch.object(memory, "keep_freed")
+
+
+def _with_network(change: Callable[[TrainingStep], None]) -> AbstractContextManager[Any]:
+    """Change every step once it is made."""
+    made = TrainingStep.__init__
+
+    def changed(self: TrainingStep, *arguments: Any) -> None:
+        made(self, *arguments)
+        change(self)
+
+    return mock.patch.object(TrainingStep, "__init__", changed)
+
+
+def channels_first() -> AbstractContextManager[Any]:
+    def change(step: TrainingStep) -> None:
+        step.method.to(memory_format=torch.contiguous_format)
+        views = step.views
+        step.views = lambda batch, at: [view.contiguous() for view in views(batch, at)]  # type: ignore[method-assign]
+
+    return _with_network(change)
+
+
+def optimiser_tensor_by_tensor() -> AbstractContextManager[Any]:
+    def change(step: TrainingStep) -> None:
+        for group in step.optimizer.param_groups:
+            group.update(fused=False, foreach=False)
+
+    return _with_network(change)
+
+
+def teacher_tensor_by_tensor() -> AbstractContextManager[Any]:
+    @torch.no_grad()
+    def update(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
+        for theirs, ours in zip(teacher.parameters(), student.parameters(), strict=True):
+            theirs.mul_(momentum).add_(ours, alpha=1 - momentum)
+
+    return mock.patch("trainers.methods.byol.update_teacher", update)
+
+
+def a_forward_for_each_view() -> AbstractContextManager[Any]:
+    def loss(self: SimCLR, views: Sequence[Tensor], at: Progress) -> Step:
+        z1, z2 = (self.projection(self.backbone(view)) for view in views)
+        return Step(nt_xent(gather(z1), gather(z2), self.temperature), z1.detach(), {})
+
+    return mock.patch.object(SimCLR, "loss", loss)
+
+
+def views_image_by_image() -> AbstractContextManager[Any]:
+    def one_by_one(images: Tensor, spec: Any, rng: torch.Generator, make: Any) -> Tensor:
+        return torch.cat([augment(image[None], spec, rng, make) for image in images])
+
+    return mock.patch("trainers.step.augment", one_by_one)
+
+
+WHOLE = {"simclr": "SimCLR as it is", "byol": "BYOL as it is"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A step without one means of its speed."""
+
+    method: str = "simclr"
+    precision: str = "bf16-mixed"
+    without: Callable[[], AbstractContextManager[Any]] = nullcontext
+    decodes: bool = False  # its images, each time
+
+
+CASES = {
+    WHOLE["simclr"]: Case(),
+    "in float32": Case(precision="32-true"),
+    "freed memory given back": Case(without=freed_memory_given_back),
+    "channels first": Case(without=channels_first),
+    "a forward for each view": Case(without=a_forward_for_each_view),
+    "optimiser tensor by tensor": Case(without=optimiser_tensor_by_tensor),
+    "views image by image": Case(without=views_image_by_image),
+    "images decoded for every step": Case(decodes=True),
+    WHOLE["byol"]: Case("byol"),
+    "teacher tensor by tensor": Case("byol", without=teacher_tensor_by_tensor),
+}
+
+
+def milliseconds(folder: str, case: str, steps: int) -> float:
+    """Median time of a step of conv4 with views of 24 px."""
+    one = CASES[case]
+    files = data.list_training_files(folder).training[:: max(1, 50_000 // (2 * BATCH))][: 2 * BATCH]
+    record = Preprocess(size=SIZE, shorter_side=SIZE)
+    settings = {
+        "method": one.method,
+        "precision": one.precision,
+        "batch_size": BATCH,
+        "image_size": SIZE,
+        "view_size": 24,
+    }
+    with one.without():
+        config = settle(resolve({**settings, "backbone": "conv4", "device": "cpu"}))
+        step = TrainingStep(launch(config), build(config), config, BATCH)
+        pixels = data.load(files, record).pixels
+        times = []
+        for number in range(WARM_UP + steps):
+            began = time.perf_counter()
+            if one.decodes:
+                pixels = data.load(files[:BATCH], record).pixels
+            step.run(pixels[torch.randperm(len(pixels))[:BATCH]], AT._replace(step=number)).losses[-1].item()
+            times.append(1000 * (time.perf_counter() - began))
+    return median(times[WARM_UP:])
