@@ -114,7 +114,8 @@ CASES = {
 def milliseconds(folder: str, case: str, steps: int) -> float:
     """Median time of a step of conv4 with views of 24 px."""
     one = CASES[case]
-    files = data.list_training_files(folder).training[:: max(1, 50_000 // (2 * BATCH))][: 2 * BATCH]
+    files = data.list_training_files(folder).training
+    files = files[:: max(1, len(files) // (2 * BATCH))][: 2 * BATCH]
     record = Preprocess(size=SIZE, shorter_side=SIZE)
     settings = {
         "method": one.method,

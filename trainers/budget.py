@@ -54,6 +54,7 @@ LADDER = (
     Rung("conv4", 32, 24, 0),
     # Taken where crops that were asked for are too small for those above.
     Rung("conv4", 32, 32, 0),
+    Rung("conv4", 64, 48, 0),
     Rung("resnet18", 32, 32, 0),
 )
 
@@ -97,8 +98,8 @@ def _why_not(rung: Rung, config: Config, images: int, seconds: float) -> str | N
     """Say in words why a rung, as `config` has it, is none for a training of so many seconds; None when it is."""
     try:
         build(config)
-    except ConfigError:
-        return f"does not take the crops of {config.method} from views of {rung.view_size} px"
+    except ConfigError as error:
+        return f"with views of {rung.view_size} px is refused ({error})"
     needed = min(rung.images, EPOCHS * images)
     rate = speed(config, images, needed / seconds) if needed else math.inf
     if seconds * rate >= needed:

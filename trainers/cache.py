@@ -46,9 +46,9 @@ def mapped(path: Path, files: Sequence[ImageFile], record: Preprocess, decode: D
     key, notes = _key(files, record), path.with_suffix(".json")
     known = _known(notes, path)
     if known.get("key") != key:
-        for old in (notes, path):  # first the one that tells of the other, which takes room
-            old.unlink(missing_ok=True)
         with written_whole(path, ADVICE) as part:
+            for old in (notes, path):  # first the one that tells of the other, which takes room
+                old.unlink(missing_ok=True)
             with part.open("wb") as file:
                 _reserve(file.fileno(), int(np.prod(shape)))
             pixels = np.memmap(part, np.uint8, "r+", shape=shape)

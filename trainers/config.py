@@ -115,15 +115,16 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def over_file(file: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay settings over those of a file or a run: minutes there give way to epochs, and a size of views belongs to its image size.
+    """Lay settings over those of a file or a run: its length gives way to theirs, and its size of views belongs to its image size.
 
-    Raises ConfigError when the settings have both epochs and minutes.
+    Of a file's minutes and epochs the minutes count. Raises ConfigError when the settings have both.
     """
-    by_epochs = settings.get("epochs") is not None
-    if by_epochs and settings.get("minutes") is not None:
+    by_epochs, by_minutes = (settings.get(key) is not None for key in ("epochs", "minutes"))
+    if by_epochs and by_minutes:
         raise ConfigError("epochs and minutes: found both; give how often the images are seen, or for how long")
-    resized = "image_size" in file and settings.get("image_size", file["image_size"]) != file["image_size"]
-    gone = [key for key, applies in (("minutes", by_epochs), ("view_size", resized)) if applies]
+    gone = {"minutes"} if by_epochs else {"epochs"} if by_minutes or "minutes" in file else set()
+    if "image_size" in file and settings.get("image_size", file["image_size"]) != file["image_size"]:
+        gone.add("view_size")
     return merge({key: value for key, value in file.items() if key not in gone}, settings)
 
 

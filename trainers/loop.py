@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -23,6 +23,7 @@ from trainers.methods import Method, Progress
 from trainers.metrics import MetricsFile
 from trainers.step import TrainingStep
 
+T = TypeVar("T")
 # Seconds between checkpoints: a killed run loses no more than this.
 SAVE_INTERVAL = 30.0
 WATCHED = 0.05  # share of the minutes of a training that may go into its k-NN figure
@@ -117,9 +118,9 @@ def fit(
                 losses += output.losses
                 projections.extend(output.projections)
                 clock.tick()
-                stop = interrupted.is_set()
-                if fabric.world_size > 1:  # all stop at the same step
-                    clock.seconds, stop = fabric.broadcast((clock.seconds, stop))
+                clock.seconds, stop = _agreed(
+                    fabric, (clock.seconds, interrupted.is_set())
+                )  # all stop at the same step
 
                 if time.monotonic() - read_at > READ_INTERVAL:
                     speed = (clock.step - first) * batch_size / (time.monotonic() - began)
@@ -130,17 +131,15 @@ def fit(
                 if clock.done or stop:
                     break
                 if time.monotonic() - saved_at > SAVE_INTERVAL and clock.step % clock.steps_per_epoch:
-                    _finite(losses[-1])  # weights that are no numbers must not take the place of good ones
+                    _mean(losses)  # weights that are no numbers must not take the place of good ones
                     save()
                     saved_at = time.monotonic()
             if stop and not clock.done and clock.step % clock.steps_per_epoch:
-                _finite(losses[-1])
+                _mean(losses)
                 save()
                 raise Interrupted(stopped)
 
-            loss = _finite(
-                torch.stack(losses).mean()
-            )  # waits for the device, so that the time below is that of all steps
+            loss = _mean(losses)  # waits for the device, so that the time below is that of all steps
             took = time.monotonic() - began
             z = torch.cat(list(projections))[-monitor.ROWS :]
             figures: dict[str, Any] = {
@@ -153,21 +152,29 @@ def fit(
             if metrics is not None:
                 figures |= watch(method.export_backbone, must=clock.done)
                 metrics.append(figures)
-            stop = interrupted.is_set()
-            if fabric.world_size > 1:
-                figures, stop = fabric.broadcast((figures, stop))
+            figures = _agreed(fabric, figures)
             plateau = plateau + 1 if monitor.is_uniform(figures["loss"], method.uniform_loss) else 0
             verdict = monitor.collapse(figures, method.uniform_loss, plateau)
             if verdict and verdict.name not in named:
                 named.add(verdict.name)
                 listener.note(f"collapse: {verdict.text}")
-            if clock.done or stop or time.monotonic() - saved_at > SAVE_INTERVAL:
+            if clock.done or time.monotonic() - saved_at > SAVE_INTERVAL:
                 save()
                 saved_at = time.monotonic()
             if verdict and config.stop_on_collapse:
                 raise TrainingError(f"stopped on a collapse: {verdict.text}")
-            if stop:
+            if _agreed(fabric, interrupted.is_set()):
+                save()
                 raise Interrupted(stopped)
+
+
+def _agreed(fabric: Fabric, value: T) -> T:
+    """What the first process says, on all of them."""
+    return fabric.broadcast(value) if fabric.world_size > 1 else value
+
+
+def _mean(losses: list[Tensor]) -> float:
+    return _finite(torch.stack(losses).mean())
 
 
 def _finite(loss: Tensor) -> float:

@@ -59,7 +59,7 @@ def train(
     """Train an encoder on the images of `source` and leave encoder.onnx, checkpoint.pt, config.toml and metrics.jsonl in `out`.
 
     `config` is a TOML file or a mapping, `settings` go over it (`method="byol", epochs=50, augment={"flip": 0}`). Labels are never
-    trained on; with labels="folders" a k-NN figure is computed after each epoch. Images in top folders called val or test are
+    trained on; with labels="folders" a k-NN figure is computed after each epoch, with minutes less often. Images in top folders called val or test are
     not trained on. Raises ConfigError, SourceError, TrainingError, ExportError; Interrupted on Ctrl-C, with the state kept.
     """
     out, listener = Path(out), listener or Listener()
@@ -199,7 +199,7 @@ def _load(
             f"{len(failures)} files could not be read and are left out, the first: {failures[0].path}: {failures[0].reason}"
         )
     data.check_enough(len(images.files), "readable images")
-    smaller = f" (views of {config.view_size})" if config.view_size else ""
+    smaller = "" if config.view_size in (None, config.image_size) else f" (views of {config.view_size})"
     length = f"{config.minutes:g} minutes" if config.minutes else f"{config.epochs} epochs"
     listener.note(
         f"{len(images.files)} images, {config.method} with {config.backbone} at {config.image_size} px{smaller} for {length}, "

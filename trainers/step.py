@@ -20,6 +20,7 @@ from trainers.views import augment, transform
 
 # Numbers in the images of views that are made in one call: the many small operations cost the same for all, but all lie in memory as floats.
 TOGETHER = 2**27
+OUT_OF_MEMORY = ("can't allocate memory", "MPS backend out of memory")  # on a processor; on Apple's GPUs
 
 
 @dataclass
@@ -152,7 +153,7 @@ def _failures_named(what: str, advice: str) -> Iterator[None]:
         yield
     except RuntimeError as error:
         text = str(error)
-        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:  # on a processor
+        if isinstance(error, torch.OutOfMemoryError) or any(words in text for words in OUT_OF_MEMORY):
             raise TrainingError(f"{what} not fit the memory of the device; {advice}") from error
         if type(error).__module__.startswith(("torch._inductor", "torch._dynamo")):
             raise TrainingError(

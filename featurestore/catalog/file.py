@@ -20,6 +20,10 @@ class Turns:
     """
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Nobody has a turn any more."""
         self._lock = threading.Lock()
         self._holder: int | None = None
 
@@ -41,6 +45,16 @@ class Turns:
 
 
 _TURNS: dict[Path, Turns] = {}
+
+
+def _after_fork() -> None:
+    """A process made by fork has one thread, and no other will ever give its turn back."""
+    for turns in _TURNS.values():
+        turns.reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def turns_of(path: Path) -> Turns:

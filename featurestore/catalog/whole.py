@@ -44,8 +44,10 @@ def rewrite(database: Database, blocks: Callable[[EncoderRecord], Sequence[Block
         (name,) = connection.execute("SELECT current_database()").fetchall()[0]
         with database.closed():
             connection.execute(f"ATTACH {quoted(database.path)} AS old (READ_ONLY)")
-            connection.execute(f'COPY FROM DATABASE old TO "{name}"')
-            connection.execute("DETACH old")
+            try:
+                connection.execute(f'COPY FROM DATABASE old TO "{name}"')
+            finally:
+                connection.execute("DETACH old")
         for number in range(version, SCHEMA_VERSION):
             connection.execute(MIGRATIONS[number])
         if blocks is not None and version < CHECKSUMS_SINCE:

@@ -143,10 +143,11 @@ def test_defaults_are_those_of_the_documented_command() -> None:
 
 def test_what_a_file_chose_for_another_length_or_size_gives_way() -> None:
     file = {"minutes": 10.0, "epochs": 100, "image_size": 32, "view_size": 24, "augment": {"flip": 0}}
-    assert over_file(file, {"epochs": 5}) == {
-        "epochs": 5, "image_size": 32, "view_size": 24, "augment": {"flip": 0}
-    }  # fmt: skip
-    assert over_file(file, {"minutes": 3.0, "augment": {"hue": 0}})["minutes"] == 3.0
+    sizes = {"image_size": 32, "view_size": 24}
+    assert over_file(file, {"epochs": 5}) == {"epochs": 5, **sizes, "augment": {"flip": 0}}
+    assert over_file(file, {"minutes": 3.0}) == {"minutes": 3.0, **sizes, "augment": {"flip": 0}}
+    assert over_file(file, {"augment": {"hue": 0}}) == {"minutes": 10.0, **sizes, "augment": {"flip": 0, "hue": 0}}
+    assert over_file({"epochs": 100}, {"minutes": 3.0}) == {"minutes": 3.0}
     assert "view_size" not in over_file(file, {"image_size": 64})
     assert over_file(file, {"image_size": 64, "view_size": 48})["view_size"] == 48
     assert over_file(file, {"image_size": 32})["view_size"] == 24

@@ -1,4 +1,4 @@
-"""Training runs: their files, their errors, and resuming as if never stopped."""
+"""Training runs: their files, their settings, and what they refuse."""
 
 import json
 import tomllib
@@ -119,6 +119,10 @@ def test_minutes_alone_choose_method_network_and_size(few_shapes: Path, tmp_path
     assert chosen == ("simclr", "conv4", 32, 24)
     assert any("on this machine: simclr, conv4 at 32 px, views of 24 px" in line for line in notes.lines)
     assert train(few_shapes, run.out, resume=True).config == run.config
+    again = train(few_shapes, tmp_path / "again", config=run.out / "config.toml", device="cpu").config
+    assert (again.minutes, again.backbone, again.view_size) == (0.002, "conv4", 24)
+    longer = train(few_shapes, tmp_path / "longer", config=run.out / "config.toml", epochs=1).config
+    assert (longer.minutes, longer.epochs) == (None, 1)
 
 
 def test_images_that_cannot_be_read_are_left_out_and_told(few_shapes: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -23,12 +24,12 @@ from trainers.views import DRAWS, Draws, normalise, transform
 COPIES = ("aten::_to_copy", "aten::copy_")
 
 
-class Crossings(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Remembers operations between devices; numbers that a processor hands over with an operation, (), are none."""
+class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes operations between devices; numbers that a processor hands over with an operation, (), are none."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: list[str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.names: list[str] = []
+        self.names = names
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -39,6 +40,30 @@ class Crossings(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if len({tensor.device for tensor in tensors if tensor.ndim or name.startswith(COPIES)}) > 1:
             self.names.append(name)
         return out
+
+
+class Lists(TorchFunctionMode):
+    """Notes lists of numbers that become a tensor on the device."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__()
+        self.names = names
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func in (torch.tensor, torch.as_tensor) and out.device.type != "cpu":
+            self.names.append(func.__name__)
+        return out
+
+
+@contextmanager
+def crossings() -> Iterator[list[str]]:
+    """The names of what crosses between devices in the block."""
+    names: list[str] = []
+    with Operations(names), Lists(names):
+        yield names
 
 
 @contextmanager
@@ -55,21 +80,20 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_a_step_neither_reads_from_the_device_nor_moves_to_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = {"backbone": "test_vit", "patch_size": 8} if name == "mae" else {"backbone": "conv4"}
     method = build(config_of(name, **network, image_size=32))
-    crossings = Crossings()
     with device(monkeypatch) as meta:
         method.to(meta)
         images = torch.empty(8, 3, 32, 32, dtype=torch.uint8, device=meta)
         drawn = torch.empty(DRAWS, 8, device=meta)
         constants = normalise(transform(images, method.views[0], Draws(drawn)))  # are moved once and kept
         assert constants.device.type == meta
-        with crossings:
+        with crossings() as names:
             specs = [replace(spec, blur=0.5, solarize=0.5) for spec in method.views]
             views = [normalise(transform(images, spec, Draws(drawn))) for spec in specs]
             step = method.loss(views, AT)
             torch.autograd.backward(step.loss)
             clip_each(method.parameters(), 3.0)
             method.after_step(step.carry, AT)
-    assert crossings.names == []
+    assert names == []
 
 
 @pytest.mark.parametrize(
@@ -79,10 +103,10 @@ def test_a_step_neither_reads_from_the_device_nor_moves_to_it(name: str, monkeyp
         lambda x: x[x.new_zeros(3, device="cpu").long()],
         lambda x: x.sum().item(),
         lambda x: x.cpu(),
+        lambda x: x + torch.tensor([1.0, 2.0, 3.0], device=x.device),
     ],
 )
 def test_what_waits_is_noticed(waits: Callable[[Tensor], Any]) -> None:
-    crossings = Crossings()
-    with suppress(RuntimeError, NotImplementedError), crossings:
+    with suppress(RuntimeError, NotImplementedError), crossings() as names:
         waits(torch.empty(3, device="meta"))
-        assert crossings.names
+        assert names
