@@ -5,7 +5,6 @@ from itertools import combinations
 import pytest
 import torch
 from torch import Tensor
-from torch._inductor.exc import InductorError
 
 from featurestore.errors import TrainingError
 from tests.trainers.small import config_of
@@ -104,8 +103,11 @@ def test_a_network_that_does_not_fit_the_memory_is_named(monkeypatch: pytest.Mon
 
 
 def test_a_compilation_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class InductorError(RuntimeError):
+        __module__ = "torch._inductor.exc"  # which takes seconds to import
+
     def compiling(*_: object) -> None:
-        raise InductorError(RuntimeError("No working C++ compiler found"), None)
+        raise InductorError("InvalidCxxCompiler: No working C++ compiler found\n\nSet TORCHDYNAMO_VERBOSE=1")
 
     config = config_of("simclr", batch_size=8)
     step = TrainingStep(launch(config), build(config), config, batch_size=8)
