@@ -32,7 +32,7 @@ def freed_memory_given_back() -> AbstractContextManager[Any]:
     return mock.patch.object(memory, "keep_freed")
 
 
-def _with_network(change: Callable[[TrainingStep], None]) -> AbstractContextManager[Any]:
+def _steps_changed(change: Callable[[TrainingStep], None]) -> AbstractContextManager[Any]:
     """Change every step once it is made."""
     made = TrainingStep.__init__
 
@@ -49,7 +49,7 @@ def channels_first() -> AbstractContextManager[Any]:
         views = step.views
         step.views = lambda batch, at: [view.contiguous() for view in views(batch, at)]  # type: ignore[method-assign]
 
-    return _with_network(change)
+    return _steps_changed(change)
 
 
 def optimiser_tensor_by_tensor() -> AbstractContextManager[Any]:
@@ -57,7 +57,7 @@ def optimiser_tensor_by_tensor() -> AbstractContextManager[Any]:
         for group in step.optimizer.param_groups:
             group.update(fused=False, foreach=False)
 
-    return _with_network(change)
+    return _steps_changed(change)
 
 
 def teacher_tensor_by_tensor() -> AbstractContextManager[Any]:

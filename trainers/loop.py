@@ -118,9 +118,8 @@ def fit(
                 losses += output.losses
                 projections.extend(output.projections)
                 clock.tick()
-                clock.seconds, stop = _agreed(
-                    fabric, (clock.seconds, interrupted.is_set())
-                )  # all stop at the same step
+                # All stop at the same step.
+                clock.seconds, stop = _agreed(fabric, (clock.seconds, interrupted.is_set()))
 
                 if time.monotonic() - read_at > READ_INTERVAL:
                     speed = (clock.step - first) * batch_size / (time.monotonic() - began)
