@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from trainers.backbones import Conv4
+from trainers.models.backbones import Conv4
 
 
 def convolution(before: int, after: int, kernel: int = 3, stride: int = 1, relu: bool = True) -> nn.Sequential:

@@ -6,8 +6,8 @@ from pathlib import Path
 import onnx
 from onnx import NodeProto, TensorProto, helper
 
-from featurestore.encoder import CARD_KEY, Card
-from featurestore.preprocess import Preprocess
+from featurestore.encoders.encoder import CARD_KEY, Card
+from featurestore.imaging.preprocess import Preprocess
 from featurestore.version import __version__
 
 

@@ -22,7 +22,7 @@ from benchmarks import evaluations, stores
 from benchmarks.tables import cell, show, table
 from benchmarks.turns import Peak, Side, measure, take_turns
 from featurestore import FeatureStore
-from featurestore.cpus import available_cpus
+from featurestore.system.cpus import available_cpus
 
 train_option = click.option("--train", default=50_000, show_default=True)
 test_option = click.option("--test", default=10_000, show_default=True)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore import FeatureStore
-from featurestore.evaluation import knn, retrieval
-from featurestore.labelled import Labelled
-from featurestore.measuring.knn import nearest
+from featurestore.evaluation.knn import nearest
+from featurestore.metrics import knn, retrieval
+from featurestore.storage.labelled_items import Labelled
 
 TEMPERATURE = 0.07
 
@@ -63,7 +63,7 @@ def _sklearn(
 
 
 def _labelled(path: str) -> Labelled:
-    moment = FeatureStore.open(path)._views.now()
+    moment = FeatureStore.open(path).views.now()
     return Labelled.of(moment.view(moment.encoders[0].fingerprint))
 
 

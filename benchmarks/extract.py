@@ -28,7 +28,7 @@ from benchmarks import measurements
 from benchmarks.tables import cell, show
 from benchmarks.turns import Side, measure, take_turns
 from featurestore import FeatureStore
-from featurestore.cpus import available_cpus
+from featurestore.system.cpus import available_cpus
 
 PATH = click.Path(path_type=Path)
 

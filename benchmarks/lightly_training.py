@@ -23,12 +23,12 @@ from lightly.transforms.byol_transform import BYOLView1Transform, BYOLView2Trans
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from featurestore.encoder import Card
-from featurestore.preprocess import Preprocess
+from featurestore.encoders.encoder import Card
+from featurestore.imaging.preprocess import Preprocess
 from featurestore.version import __version__
-from trainers.backbones import feature_dim, make_backbone
-from trainers.export import export
-from trainers.schedules import cosine
+from trainers.export.torch_onnx import export
+from trainers.models.backbones import feature_dim, make_backbone
+from trainers.optimization.schedules import cosine
 
 WORKERS = 2
 LR = 0.12  # for a batch of 256, as `featurestore train` has it

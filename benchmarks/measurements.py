@@ -15,11 +15,11 @@ from PIL import Image
 
 from featurestore import Encoder, FeatureStore
 from featurestore.catalog import Catalog
-from featurestore.indexing import ENCODE_BATCH
-from featurestore.pipeline import Prepared, available_cpus, prepare_all
-from featurestore.preprocess import Preprocess
+from featurestore.imaging.pool import Prepared, available_cpus, prepare_all
+from featurestore.imaging.preprocess import Preprocess
+from featurestore.ingest.ingest import ENCODE_BATCH
 from featurestore.sources import ImageFile, find
-from featurestore.vectors import VectorFile
+from featurestore.storage.vectors import VectorFile
 
 BATCH = 32  # of the loops that are compared
 
@@ -30,7 +30,7 @@ def torch_loop(net: str, folder: str, count: int) -> float:
     import torch
     from torchvision.datasets.folder import default_loader
 
-    from trainers.published import from_timm
+    from trainers.export.published import from_timm
 
     timm_data: Any = timm.data  # it has no types
     transform = timm_data.create_transform(
@@ -62,8 +62,8 @@ def lightly_embed(net: str, folder: str, count: int) -> float:
     from lightly.embedding import SelfSupervisedEmbedding
     from torchvision import transforms
 
-    from featurestore.preprocess import IMAGENET_MEAN, IMAGENET_STD
-    from trainers.published import from_timm
+    from featurestore.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD
+    from trainers.export.published import from_timm
 
     model = torch.nn.Module()
     model.backbone = from_timm(net, pretrained=False).backbone

@@ -24,17 +24,18 @@ from torch import Tensor
 
 from benchmarks.candidates import NETWORKS
 from benchmarks.tables import table
-from featurestore.preprocess import Preprocess
-from trainers import data, memory
-from trainers.backbones import feature_dim
-from trainers.config import resolve
-from trainers.devices import found
-from trainers.heads import simclr_projection
+from featurestore.imaging.preprocess import Preprocess
+from trainers.augmentations.pipeline import ViewSpec, augment, two_views
+from trainers.config.resolve import resolve
+from trainers.data import images as data
 from trainers.losses import in_float32, nt_xent
-from trainers.monitor import knn_monitor
-from trainers.optim import OptimizerConfig, make_optimizer
-from trainers.schedules import learning_rate
-from trainers.views import ViewSpec, augment, two_views
+from trainers.models.backbones import feature_dim
+from trainers.models.heads import simclr_projection
+from trainers.optimization.optimizers import OptimizerConfig, make_optimizer
+from trainers.optimization.schedules import learning_rate
+from trainers.runtime import memory
+from trainers.training.devices import found
+from trainers.training.monitor import knn_monitor
 
 SIZE, BATCH, STEPS = 32, 256, 9  # of the timing
 SHARE = 0.9  # of a step is forward and backward

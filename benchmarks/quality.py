@@ -24,12 +24,13 @@ import click
 from sklearn.linear_model import LogisticRegression
 
 from featurestore import FeatureStore
-from featurestore.pipeline import available_cpus
-from trainers import metrics
-from trainers.config import read_toml, resolve
+from featurestore.imaging.pool import available_cpus
+from trainers.config.parse import read_toml
+from trainers.config.resolve import resolve
+from trainers.export.pixel_baseline import export_pixels
 from trainers.methods import METHODS
-from trainers.pixels import export_pixels
 from trainers.run import export_untrained
+from trainers.training import metrics_file as metrics
 
 K = (20, 200)
 SETTLE = ("--epochs", "1", "--set", "optimizer.lr=1e-12", "--set", "optimizer.weight_decay=0.0")

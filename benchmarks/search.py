@@ -32,7 +32,7 @@ from benchmarks import rivals, searches, stores
 from benchmarks.answers import Answers, K, save_truth, vectors_of
 from benchmarks.tables import FIGURES, cell, figures, ratio, show, show_answers, show_measured, table
 from benchmarks.turns import Peak, Side, measure, take_turns
-from featurestore.cpus import available_cpus
+from featurestore.system.cpus import available_cpus
 
 PATH = click.Path(path_type=Path)
 EXISTING = click.Path(path_type=Path, exists=True, file_okay=False)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from benchmarks.answers import Answers, K, ask, blocks_of, items_of, recall, vectors_of
 from benchmarks.stores import queries_of
 from featurestore import FeatureStore
+from featurestore.ann.tuning import Card
 from featurestore.catalog import Catalog
-from featurestore.index.choosing import Card
 
 THREADS = 4
 WARM = 3  # calls beforehand: from the third on, a store has its items in memory

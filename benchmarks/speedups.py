@@ -11,17 +11,18 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from featurestore.preprocess import Preprocess
-from trainers import data, memory
-from trainers.building import build
-from trainers.config import resolve
-from trainers.devices import launch, settle
-from trainers.distributed import gather
+from featurestore.imaging.preprocess import Preprocess
+from trainers.augmentations.pipeline import augment
+from trainers.config.resolve import resolve
+from trainers.data import images as data
 from trainers.losses import nt_xent
 from trainers.methods import Progress, Step
 from trainers.methods.simclr import SimCLR
-from trainers.step import TrainingStep
-from trainers.views import augment
+from trainers.runtime import memory
+from trainers.training.devices import launch, settle
+from trainers.training.distributed import gather
+from trainers.training.setup import build
+from trainers.training.step import TrainingStep
 
 SIZE, BATCH = 32, 256
 WARM_UP = 3  # steps
@@ -81,7 +82,7 @@ def views_image_by_image() -> AbstractContextManager[Any]:
     def one_by_one(images: Tensor, spec: Any, rng: torch.Generator, make: Any) -> Tensor:
         return torch.cat([augment(image[None], spec, rng, make) for image in images])
 
-    return mock.patch("trainers.step.augment", one_by_one)
+    return mock.patch("trainers.training.step.augment", one_by_one)
 
 
 WHOLE = {"simclr": "SimCLR as it is", "byol": "BYOL as it is"}

@@ -12,8 +12,8 @@ from benchmarks.clusters import Clusters
 from benchmarks.encoders import write_encoder
 from featurestore import Encoder, FeatureStore
 from featurestore.catalog import Batch, Catalog, EncoderRecord, ItemChange
-from featurestore.kept import KeptEncoders
-from featurestore.vectors import VectorFile
+from featurestore.storage.encoder_files import KeptEncoders
+from featurestore.storage.vectors import VectorFile
 
 SIDE = 8  # px, of the images that the encoder takes
 DRAWN = 1_000_000  # `bytes` of an item is any number below: `bytes < 10000` holds for 1 % of the items, whatever their vectors

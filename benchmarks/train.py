@@ -24,10 +24,11 @@ from benchmarks.speedups import CASES, WHOLE, milliseconds
 from benchmarks.tables import cell, ratio, table
 from benchmarks.trainings import SIDES, SIZE, our_views, ours, their_views, theirs, train_for_lightly
 from benchmarks.turns import Peak, measure, take_turns
-from trainers import metrics
-from trainers.config import read_toml, resolve
-from trainers.pixels import export_pixels
+from trainers.config.parse import read_toml
+from trainers.config.resolve import resolve
+from trainers.export.pixel_baseline import export_pixels
 from trainers.run import export_untrained
+from trainers.training import metrics_file as metrics
 
 
 @click.group()

@@ -28,13 +28,13 @@ WARM_UP = 2  # steps
 def ours(data: str, method: str, batch_size: int, seconds: float, precision: str) -> float:
     """Images a second of the steps of `featurestore train`."""
     sys.modules["torchmetrics"] = None  # type: ignore[assignment]  # came with lightly; Fabric would load it, with much else
-    from trainers import data as images
-    from trainers.building import build, preprocess_of
-    from trainers.config import resolve
-    from trainers.devices import launch, settle
-    from trainers.loader import Loader
+    from trainers.config.resolve import resolve
+    from trainers.data import images
+    from trainers.data.loader import Loader
     from trainers.methods import Progress
-    from trainers.step import TrainingStep
+    from trainers.training.devices import launch, settle
+    from trainers.training.setup import build, preprocess_of
+    from trainers.training.step import TrainingStep
 
     config = settle(
         resolve(
@@ -97,8 +97,8 @@ REPEATS = 5
 
 
 def _pictures(folder: str, size: int) -> Any:
-    from featurestore.preprocess import Preprocess
-    from trainers import data
+    from featurestore.imaging.preprocess import Preprocess
+    from trainers.data import images as data
 
     files = data.list_training_files(folder).training[:BATCH]
     return data.load(files, Preprocess(size=size, shorter_side=size)).pixels
@@ -108,9 +108,9 @@ def our_views(folder: str, size: int) -> float:
     """Milliseconds a view, normalised and ready for the network, in a process set up as a training's."""
     import torch
 
-    from trainers import memory
-    from trainers.config import resolve
-    from trainers.views import augment, two_views
+    from trainers.augmentations.pipeline import augment, two_views
+    from trainers.config.resolve import resolve
+    from trainers.runtime import memory
 
     torch.set_num_threads(1)
     memory.keep_freed()

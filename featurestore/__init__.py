@@ -7,11 +7,13 @@ store.index("photos/", labels="folders")
 store.search("query.jpg", k=10).sheet("hits.png")
 """
 
-from featurestore.classifierfile import Classifier
-from featurestore.comparing import compare
-from featurestore.encoder import Encoder
+from featurestore.encoders.classifier import Classifier
+from featurestore.encoders.encoder import Encoder
 from featurestore.errors import FeatureStoreError
-from featurestore.results import IndexReport, KnnReport, Matches
+from featurestore.evaluation.compare import compare
+from featurestore.evaluation.knn import KnnReport
+from featurestore.ingest.ingest import IndexReport
+from featurestore.search.results import Matches
 from featurestore.store import FeatureStore
 from featurestore.version import __version__
 

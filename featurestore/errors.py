@@ -85,9 +85,3 @@ class ExportError(FeatureStoreError):
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, after what was done so far has been kept; the message says what that is and how to go on."""
-
-
-def first_line(error: BaseException) -> str:
-    """What an error of a library says first, fit for a terminal: some repeat what they found in a file, over many lines."""
-    lines = "".join(letter if letter.isprintable() else "\n" for letter in str(error)).split("\n")
-    return next((line for line in lines if line), type(error).__name__)[:200]

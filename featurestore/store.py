@@ -1,7 +1,7 @@
 """FeatureStore: encoder, catalog, vectors and index, joined in one directory."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,32 +9,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.annotating import annotate
-from featurestore.applying import ApplyReport, apply_classifier, encoder_of, told
-from featurestore.catalog import PART, Catalog, EncoderRecord, no_such_encoder
-from featurestore.catalog.schema import SCHEMA_VERSION
-from featurestore.classifying import ClassifierReport, check_classifier, train_classifier
-from featurestore.disk import sync_folder
-from featurestore.encoder import Encoder, fingerprint
+from featurestore.ann.knn_graph import neighbours
+from featurestore.catalog import no_such_encoder
+from featurestore.classification.export import export_classifier
+from featurestore.classification.predict import ApplyReport, apply_classifier, encoder_of, told
+from featurestore.classification.train import ClassifierReport, check_classifier, train_classifier
+from featurestore.encoders.encoder import Encoder
 from featurestore.errors import (
-    DiskError,
     EncoderNotInStore,
     QueryError,
     StoreCorrupt,
-    StoreError,
-    StoreNotFound,
 )
-from featurestore.exchange import export_vectors, import_vectors, read_origin
-from featurestore.index.graph import neighbours
-from featurestore.indexing import Indexing, find_files
-from featurestore.joining import export_classifier
-from featurestore.kept import KeptEncoders
-from featurestore.keyed import KeyedFile
-from featurestore.labelled import Labelled
-from featurestore.labels import apply as apply_labels
-from featurestore.labels import read as read_labels
-from featurestore.lock import only_writer
-from featurestore.measuring import (
+from featurestore.evaluation import (
     EpisodesReport,
     LinearReport,
     LowShotReport,
@@ -45,84 +31,32 @@ from featurestore.measuring import (
     measure_lowshot,
     measure_retrieval,
 )
-from featurestore.measuring.linear import GRID
-from featurestore.measuring.lowshot import MEASURED, TRIES
-from featurestore.optimizing import IndexWish, optimize, size
+from featurestore.evaluation.knn import KnnReport
+from featurestore.evaluation.linear import GRID
+from featurestore.evaluation.lowshot import MEASURED, TRIES
+from featurestore.ingest.ingest import Indexing, IndexReport, find_files
+from featurestore.ingest.vectors_parquet import ImportReport, export_vectors, import_vectors, read_origin
+from featurestore.maintenance.optimize import IndexWish, OptimizeReport, optimize, size
+from featurestore.maintenance.verify import Verification, VerifyReport
+from featurestore.metadata.columns import AnnotateReport, annotate
+from featurestore.metadata.labels import LabelReport
+from featurestore.metadata.labels import apply as apply_labels
 from featurestore.progress import Listener
-from featurestore.queries import Example, Means, Query, Question, look, look_each
-from featurestore.results import (
-    AnnotateReport,
-    ImportReport,
-    IndexReport,
-    KnnReport,
-    LabelReport,
-    Matches,
-    Neighbours,
-    OptimizeReport,
-    VerifyReport,
-)
-from featurestore.searching import HITS, Hits, Sight, slowness
+from featurestore.search.query import Example, Means, Query, Question, look, look_each
+from featurestore.search.results import Matches, Neighbours
+from featurestore.search.searcher import HITS, Hits, Sight, slowness
 from featurestore.sources import Failure
-from featurestore.vectors import VectorFile
-from featurestore.verifying import Verification
-from featurestore.views import Moment, View, Views
+from featurestore.sources.keyed_table import KeyedFile
+from featurestore.sources.label_file import read_labels as read_labels
+from featurestore.storage.snapshot import Moment
+from featurestore.storage.storage import Storage
 
 if TYPE_CHECKING:
     from featurestore.report.writing import Report
 
-STORE_PARTS = {
-    "lock",
-    "vectors",
-    "encoders",
-    "indexes",
-    "damaged",
-    PART,
-    f"{PART}.wal",
-}  # may lie in a store whose creation was cut off
 
-
-class FeatureStore:
+class FeatureStore(Storage):
     """A directory of items, their vectors and labels. Make one with `FeatureStore.open`."""
-
-    def __init__(self, path: Path, encoder: Encoder | None, provider: str) -> None:
-        self.path = path
-        self._given = encoder
-        self._catalog = Catalog(path / "catalog.duckdb")
-        self._views = Views(self._catalog, path)
-        self._encoders = KeptEncoders(path / "encoders", provider, encoder)
-
-    @classmethod
-    def open(cls, path: str | Path, encoder: str | Path | None = None, provider: str = "cpu") -> "FeatureStore":
-        """Open a store; with an encoder it may be absent, is created by the first `index`, and its calls use that encoder.
-
-        provider: what encoders run on: cpu, cuda, coreml or openvino. A store of an older schema is brought up to date.
-        Raises StoreNotFound, StoreError (a folder that is something else, or a newer store), StoreCorrupt, EncoderError.
-        """
-        path = Path(path)
-        if not (path / "catalog.duckdb").exists():
-            if any((path / "vectors").glob("*.f16")):
-                raise StoreCorrupt(
-                    f"{path / 'catalog.duckdb'} is missing, though the store holds vectors; put it back from a backup, or see: featurestore verify {path}"
-                )
-            if encoder is None:
-                raise StoreNotFound(
-                    f"no store at {str(path)!r}; create one: featurestore index {path} SOURCE --encoder encoder.onnx"
-                )
-            if path.exists() and (not path.is_dir() or any(p.name not in STORE_PARTS for p in path.iterdir())):
-                raise StoreError(
-                    f"{str(path)!r} exists and is no store; expected a store or a path where nothing is yet; the store comes before the sources"
-                )
-        store = cls(path, Encoder(encoder, provider=provider) if encoder is not None else None, provider)
-        if (path / "catalog.duckdb").exists() and store._catalog.check() < SCHEMA_VERSION:
-            store._migrate()
-        return store
-
-    def _migrate(self) -> None:
-        """Bring the catalog to the present schema, with checksums of the vectors as they are."""
-
-        with self._writing():
-            if self._catalog.check() < SCHEMA_VERSION:  # no other process was quicker
-                self._catalog.rewrite(lambda record: self._vector_file(record).seal(record.rows))
 
     # -- index
 
@@ -146,40 +80,25 @@ class FeatureStore:
         listener = listener or Listener()
         is_new = not (self.path / "catalog.duckdb").exists()
         found = find_files(sources, listener) if is_new else None  # a source without images creates nothing
-        self._create()
-        with self._writing():
-            if found is None or self._catalog.encoders():  # only a list made under the lock tells what has vanished
+        self.create()
+        with self.writing():
+            if found is None or self.catalog.encoders():  # only a list made under the lock tells what has vanished
                 found = find_files(sources, listener)
-            self._keep_encoder(encoder)
+            self.keep_encoder(encoder)
             report = Indexing(
-                self._catalog, self.path / "vectors", encoder, labels == "folders", workers, image_seconds, listener
+                self.catalog, self.path / "vectors", encoder, labels == "folders", workers, image_seconds, listener
             ).run(found)
         if by_file is not None:
             self._apply_labels(by_file)
         return report
 
-    def _create(self) -> None:
-        try:
-            for part in (self.path, self.path / "vectors", self.path / "encoders"):
-                part.mkdir(parents=True, exist_ok=True)
-            sync_folder(self.path.parent)
-        except OSError as error:
-            raise DiskError(
-                f"store {str(self.path)!r} cannot be created: {error.strerror}; choose another place"
-            ) from error
-        with self._writing():
-            self._catalog.create()
-
     def _encoder_to_index_with(self) -> Encoder:
-        if self._given is not None:
-            return self._given
-        held = self._catalog.encoders()
+        if self.given_encoder is not None:
+            return self.given_encoder
+        held = self.catalog.encoders()
         if len(held) != 1:
             raise no_such_encoder(None, held)
-        return self._encoders.open(held[0])
-
-    def _writing(self) -> AbstractContextManager[None]:
-        return only_writer(self.path)
+        return self.encoders.open(held[0])
 
     # -- search
 
@@ -209,12 +128,12 @@ class FeatureStore:
             raise QueryError(f"above = {above}: expected a score, from -1 to 1")
 
         def answer(moment: Moment) -> Matches:
-            sight = Sight.of(moment, self._record(encoder, moment), where, exact)
+            sight = Sight.of(moment, self.encoder_record(encoder, moment), where, exact)
             question = look(queries, self._means(sight, encoder), exclude, weights)
             hits = sight.find(question.vector, k, question.left_out, above, unique)
             return _matches(sight, hits, question)
 
-        return self._views.ask(answer)
+        return self.views.ask(answer)
 
     def search_many(
         self,
@@ -229,7 +148,7 @@ class FeatureStore:
             raise QueryError(f"k = {k}: expected at least 1")
 
         def answer(moment: Moment) -> list[Matches]:
-            sight = Sight.of(moment, self._record(encoder, moment), where, exact)
+            sight = Sight.of(moment, self.encoder_record(encoder, moment), where, exact)
             questions = look_each(queries, self._means(sight, encoder))
             if not questions:
                 return []
@@ -240,17 +159,17 @@ class FeatureStore:
                 for hits, question in zip(found, questions, strict=True)
             ]
 
-        return self._views.ask(answer)
+        return self.views.ask(answer)
 
     def _means(self, sight: Sight, named: str | Path | None) -> Means:
         file = Path(named) if named is not None and Path(named).is_file() else None
         return Means(
-            sight.record.name, sight.record.dim, lambda: self._encoders.open(sight.record, file), sight.vectors_of
+            sight.record.name, sight.record.dim, lambda: self.encoders.open(sight.record, file), sight.vectors_of
         )
 
     def slow(self) -> list[str]:
         """Say why searches are slower than they need to be, where `optimize` would help; nothing where it would not."""
-        moment = self._views.now()
+        moment = self.views.now()
         return [reason for r in moment.encoders if (reason := slowness(r, moment.index(r))) is not None]
 
     def neighbours(
@@ -260,8 +179,8 @@ class FeatureStore:
 
         exact: compare all with all, also when there is an index. Raises EvaluationError when there are no more than k items.
         """
-        moment = self._views.now()
-        sight = Sight.of(moment, self._record(encoder, moment), None, exact, read=True)
+        moment = self.views.now()
+        sight = Sight.of(moment, self.encoder_record(encoder, moment), None, exact, read=True)
         items = moment.view(sight.record.fingerprint).items
         scores, places = neighbours(sight.vectors, sight.rows, k, sight.index, listener or Listener())
         return Neighbours(items.ids, items.ids[places], scores)
@@ -280,7 +199,7 @@ class FeatureStore:
         k: how many neighbours vote; None is 10, 20, 100 and 200, as far as there are so many, and 200 at T = 0.1. Raises EvaluationError
         when there are no labels of two classes, or k is larger than the labelled items to compare with.
         """
-        return measure_knn(self._labelled(encoder), [k] if isinstance(k, int) else k, temperature, seed)
+        return measure_knn(self.labelled_items(encoder), [k] if isinstance(k, int) else k, temperature, seed)
 
     def linear(
         self, grid: int = GRID, encoder: str | Path | None = None, seed: int = 0, listener: Listener | None = None
@@ -289,7 +208,7 @@ class FeatureStore:
 
         grid: how many values of C are tried; 45 are those of DINOv2. Needs scikit-learn. Raises EvaluationError, ConfigError.
         """
-        return measure_linear(self._labelled(encoder), grid, seed, listener or Listener())
+        return measure_linear(self.labelled_items(encoder), grid, seed, listener or Listener())
 
     def lowshot(
         self,
@@ -306,7 +225,9 @@ class FeatureStore:
         shots: labels a class; fractions: shares of all labels; with neither, 1, 2, 5 and 10, as far as every class has so many, and 1 % and
         10 %. methods: some of nearest-mean, knn, logistic, ridge, nearest-neighbour. Raises EvaluationError, ConfigError without scikit-learn.
         """
-        return measure_lowshot(self._labelled(encoder), shots, fractions, tries, methods, seed, listener or Listener())
+        return measure_lowshot(
+            self.labelled_items(encoder), shots, fractions, tries, methods, seed, listener or Listener()
+        )
 
     def episodes(
         self,
@@ -319,7 +240,7 @@ class FeatureStore:
         listener: Listener | None = None,
     ) -> EpisodesReport:
         """Measure episodes: `way` classes by `shots` labels of each, that name `queries` more of each, `count` times; raises EvaluationError."""
-        return measure_episodes(self._labelled(encoder), way, shots, queries, count, seed, listener or Listener())
+        return measure_episodes(self.labelled_items(encoder), way, shots, queries, count, seed, listener or Listener())
 
     def retrieval(
         self, k: Sequence[int] | None = None, encoder: str | Path | None = None, listener: Listener | None = None
@@ -328,7 +249,7 @@ class FeatureStore:
 
         Items of split test ask for those of train, or each for all others. k: None is 1, 5 and 10, as far as there are so many. Raises EvaluationError.
         """
-        return measure_retrieval(self._labelled(encoder), k, listener or Listener())
+        return measure_retrieval(self.labelled_items(encoder), k, listener or Listener())
 
     def report(
         self,
@@ -347,15 +268,7 @@ class FeatureStore:
         from featurestore.report.writing import Report
 
         wish = Wish(None if run is None else Path(run), seed, map)
-        return Report(gather(self.path, self._catalog, self.view(encoder), wish, listener or Listener()))
-
-    def _labelled(self, encoder: str | Path | None) -> Labelled:
-        return Labelled.of(self.view(encoder))
-
-    def view(self, encoder: str | Path | None = None) -> View:
-        """Give the items that an encoder has vectors of and these vectors, mapped, as they are now; raises EncoderNotInStore."""
-        moment = self._views.now()
-        return moment.view(self._record(encoder, moment).fingerprint)
+        return Report(gather(self.path, self.catalog, self.view(encoder), wish, listener or Listener()))
 
     def features(
         self, split: str | None = None, encoder: str | Path | None = None
@@ -382,10 +295,10 @@ class FeatureStore:
         method: logistic, nearest-mean or ridge. Raises ConfigError, QueryError when the columns it would fill are taken, and
         EvaluationError when there are no labels, all are of one class, or no class has two.
         """
-        check_classifier(self._catalog, name, method)
-        record, report = train_classifier(self._labelled(encoder), name, method, seed, listener or Listener())
-        with self._writing():
-            self._catalog.put_classifier(record)
+        check_classifier(self.catalog, name, method)
+        record, report = train_classifier(self.labelled_items(encoder), name, method, seed, listener or Listener())
+        with self.writing():
+            self.catalog.put_classifier(record)
         return report
 
     def apply_classifier(self, name: str, where: str | None = None, listener: Listener | None = None) -> ApplyReport:
@@ -393,30 +306,30 @@ class FeatureStore:
 
         Of all items that have a vector of its encoder, or of those for which `where` holds. Raises QueryError, EncoderNotInStore, StoreCorrupt.
         """
-        with self._writing():
-            return apply_classifier(self._catalog, self._views.now(), name, where, listener or Listener())
+        with self.writing():
+            return apply_classifier(self.catalog, self.views.now(), name, where, listener or Listener())
 
     def export_classifier(self, name: str, out: str | Path) -> int:
         """Join a classifier with its encoder into one ONNX file for `Classifier`, tried on images of the store; returns on how many.
 
         Raises QueryError, EncoderNotInStore, ConfigError when onnx is missing, ExportError, DiskError.
         """
-        moment, record = self._views.now(), self._catalog.classifier(name)
+        moment, record = self.views.now(), self.catalog.classifier(name)
         known = encoder_of(record, moment.encoders)
         return export_classifier(
-            self._catalog, moment.view(known.fingerprint), self._encoders.open(known), record, Path(out)
+            self.catalog, moment.view(known.fingerprint), self.encoders.open(known), record, Path(out)
         )
 
     def drop_classifier(self, name: str) -> tuple[str, ...]:
         """Forget a classifier; returns the columns that it filled, which stay. Raises QueryError when there is none of that name."""
-        with self._writing():
-            return self._catalog.drop_classifier(name)
+        with self.writing():
+            return self.catalog.drop_classifier(name)
 
     # -- catalog
 
     def sql(self, text: str, seconds: float = 30.0) -> pa.Table:
         """Run one read-only SQL statement over `items`, `vectors`, `encoders` and `failures`; raises QueryError."""
-        return self._catalog.sql(text, seconds)
+        return self.catalog.sql(text, seconds)
 
     def label(self, file: str | Path, key: str | None = None) -> LabelReport:
         """Set labels from a CSV or Parquet file with the columns path or id, label and perhaps split; an empty label takes it away.
@@ -427,8 +340,8 @@ class FeatureStore:
         return self._apply_labels(read_labels(file, key))
 
     def _apply_labels(self, given: KeyedFile) -> LabelReport:
-        with self._writing():
-            return apply_labels(self._catalog, given)
+        with self.writing():
+            return apply_labels(self.catalog, given)
 
     def annotate(self, file: str | Path, key: str | None = None) -> AnnotateReport:
         """Make columns of a CSV or Parquet file columns of `items`, for `where` and `sql`; items without a row in it keep what they have.
@@ -437,21 +350,21 @@ class FeatureStore:
         narrowest that all values of a CSV column have; a missing value, and NaN, takes away what an item had. Raises SourceError
         when the file is none, is about no item, or has a column that is ours, nested, or of another type than the items have.
         """
-        with self._writing():
-            return annotate(self._catalog, Path(file), key)
+        with self.writing():
+            return annotate(self.catalog, Path(file), key)
 
     def drop_column(self, name: str) -> None:
         """Take away a column that `annotate` made. Raises QueryError when there is none of that name."""
-        with self._writing():
-            self._catalog.drop_column(name)
+        with self.writing():
+            self.catalog.drop_column(name)
 
     def failures(self) -> list[Failure]:
         """Every file that could not be used, with its reason."""
-        return [Failure(path, reason) for path, reason, _ in self._catalog.failures()]
+        return [Failure(path, reason) for path, reason, _ in self.catalog.failures()]
 
     def info(self) -> dict[str, Any]:
         """Counts, labels, splits, encoders and sizes of the store."""
-        moment = self._views.now()
+        moment = self.views.now()
         encoders = [
             {
                 "name": r.name, "fingerprint": r.fingerprint, "dim": r.dim, "vectors": len(moment.view(r.fingerprint).items.rows), "rows": r.rows,
@@ -459,9 +372,9 @@ class FeatureStore:
             }
             for r in moment.encoders
         ]  # fmt: skip
-        classifiers = [told(record) for record in self._catalog.classifiers()]
+        classifiers = [told(record) for record in self.catalog.classifiers()]
         return {
-            "store": str(self.path), **self._catalog.counts(), "encoders": encoders, "classifiers": classifiers, "bytes": size(self.path),
+            "store": str(self.path), **self.catalog.counts(), "encoders": encoders, "classifiers": classifiers, "bytes": size(self.path),
         }  # fmt: skip
 
     # -- upkeep
@@ -471,10 +384,10 @@ class FeatureStore:
 
         Items that vanished are looked at too, which `removed_at IS NOT NULL` tells. The next `index` of their source adds them again, as new items. Raises QueryError.
         """
-        with nullcontext() if dry_run else self._writing():
-            ids = self._catalog.choose(where, seconds, vanished=True)
+        with nullcontext() if dry_run else self.writing():
+            ids = self.catalog.choose(where, seconds, vanished=True)
             if len(ids) and not dry_run:
-                self._catalog.delete(ids)
+                self.catalog.delete(ids)
         return len(ids)
 
     def optimize(self, recall: float = 0.99, memory: int = 2 << 30, listener: Listener | None = None) -> OptimizeReport:
@@ -485,8 +398,8 @@ class FeatureStore:
         room; then all is as before.
         """
         wish = IndexWish(recall, memory)
-        with self._writing():
-            return optimize(self._catalog, self.path, wish, listener or Listener())
+        with self.writing():
+            return optimize(self.catalog, self.path, wish, listener or Listener())
 
     @classmethod
     def verify(cls, path: str | Path, repair: bool = False, listener: Listener | None = None) -> VerifyReport:
@@ -498,16 +411,16 @@ class FeatureStore:
             store = cls.open(path)
         except StoreCorrupt:
             store = cls(Path(path), None, "cpu")
-        with store._writing() if repair else nullcontext():
-            return Verification(store._catalog, store.path, store._encoders, listener or Listener(), repair).run()
+        with store.writing() if repair else nullcontext():
+            return Verification(store.catalog, store.path, store.encoders, listener or Listener(), repair).run()
 
     def export_vectors(
         self, out: str | Path, encoder: str | Path | None = None, listener: Listener | None = None
     ) -> int:
         """Write the items of an encoder with their vectors into a Parquet file; returns how many. Raises DiskError."""
-        record = self._record(encoder, self._views.now())
+        record = self.encoder_record(encoder, self.views.now())
         return export_vectors(
-            self._catalog, self.path / "vectors", record.fingerprint, Path(out), listener or Listener()
+            self.catalog, self.path / "vectors", record.fingerprint, Path(out), listener or Listener()
         )
 
     def import_vectors(self, file: str | Path, listener: Listener | None = None) -> ImportReport:
@@ -516,46 +429,22 @@ class FeatureStore:
         The store must know the encoder that made them, or be opened with it. Raises SourceError, EncoderNotInStore.
         """
         origin = read_origin(Path(file))
-        given = self._given if self._given is not None and self._given.fingerprint == origin.fingerprint else None
+        given = (
+            self.given_encoder
+            if self.given_encoder is not None and self.given_encoder.fingerprint == origin.fingerprint
+            else None
+        )
         if given is not None:
-            self._create()
-        elif origin.fingerprint not in {r.fingerprint for r in self._catalog.encoders()}:
+            self.create()
+        elif origin.fingerprint not in {r.fingerprint for r in self.catalog.encoders()}:
             raise EncoderNotInStore(
                 f"{file}: its vectors were made by {origin.name}, which this store does not know; give that file: --encoder encoder.onnx"
             )
-        with self._writing():
+        with self.writing():
             if given is not None:
-                self._keep_encoder(given)
-            [record] = [r for r in self._catalog.encoders() if r.fingerprint == origin.fingerprint]
-            return import_vectors(self._catalog, self.path / "vectors", record, Path(file), listener or Listener())
-
-    # -- encoders
-
-    def _record(self, wanted: str | Path | None, moment: Moment) -> EncoderRecord:
-        """Find the one encoder a call means: named by name, fingerprint or file, given at opening, or the only one."""
-        held = moment.encoders
-        if wanted is None and self._given is not None:
-            wanted = self._given.fingerprint
-        if wanted is None:
-            matching = held
-        elif Path(wanted).is_file():
-            own = fingerprint(wanted)
-            matching = [r for r in held if r.fingerprint == own]
-        else:
-            text = str(wanted)
-            matching = [r for r in held if r.name == text or (len(text) >= 6 and r.fingerprint.startswith(text))]
-        if len(matching) != 1:
-            raise no_such_encoder(None if wanted is None else str(wanted), held)
-        return matching[0]
-
-    def _vector_file(self, record: EncoderRecord) -> VectorFile:
-        return VectorFile(self.path / "vectors" / record.file, record.dim)
-
-    def _keep_encoder(self, encoder: Encoder) -> None:
-        """Copy the encoder's file into the store and make it known to the catalog."""
-        self._encoders.keep(encoder)
-        if encoder.fingerprint not in {r.fingerprint for r in self._catalog.encoders()}:
-            self._catalog.add_encoder(encoder.fingerprint, encoder.name, encoder.dim, encoder.card.to_json())
+                self.keep_encoder(given)
+            [record] = [r for r in self.catalog.encoders() if r.fingerprint == origin.fingerprint]
+            return import_vectors(self.catalog, self.path / "vectors", record, Path(file), listener or Listener())
 
 
 def _matches(sight: Sight, hits: Hits, question: Question) -> Matches:

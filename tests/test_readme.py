@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from featurestore.cli import cli
-from tests.trainers import shapes
+from tests.trainers.methods import shapes
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

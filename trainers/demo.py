@@ -12,12 +12,12 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from featurestore import FeatureStore
+from featurestore.ann.normalize import unit_rows
 from featurestore.errors import ConfigError
-from featurestore.evaluation import lowshot
-from featurestore.evaluation.lowshot import LowShotResult
+from featurestore.metrics import lowshot
+from featurestore.metrics.lowshot import LowShotResult
 from featurestore.progress import Listener
-from featurestore.results import columns
-from featurestore.vectors import unit_rows
+from featurestore.system.text_table import columns
 from trainers.run import export_untrained, train
 
 SHOTS, TRIES = (1, 5, 10), 20

@@ -9,21 +9,25 @@ from typing import Any, Literal
 import torch
 from lightning_fabric import Fabric
 
-from featurestore.encoder import Card
+from featurestore.encoders.encoder import Card
 from featurestore.errors import ConfigError, TrainingError
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
 from featurestore.version import __version__
-from trainers import checkpoint, data, metrics, monitor
-from trainers.backbones import feature_dim
-from trainers.building import build, preprocess_of
-from trainers.config import Config, over_file, read_toml, resolve
-from trainers.curves import draw
-from trainers.devices import launch, settle
-from trainers.export import export
-from trainers.loop import fit
+from trainers.config.parse import over_file, read_toml
+from trainers.config.planning import plan
+from trainers.config.resolve import resolve
+from trainers.config.schema import Config
+from trainers.data import images as data
+from trainers.export.torch_onnx import export
 from trainers.methods import Method
-from trainers.planning import plan
+from trainers.models.backbones import feature_dim
+from trainers.training import checkpoint, monitor
+from trainers.training import metrics_file as metrics
+from trainers.training.curves import draw
+from trainers.training.devices import launch, settle
+from trainers.training.loop import fit
+from trainers.training.setup import build, preprocess_of
 
 CACHE = "pixels.cache"  # of a run: the decoded images, where they are many
 MAY_CHANGE = {"device", "precision", "workers"}  # by a resumed run, which may be on another machine

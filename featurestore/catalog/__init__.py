@@ -1,7 +1,8 @@
 """The catalog: items, labels, encoders and which row belongs to which item. Every line of SQL of the project."""
 
 from featurestore.catalog.catalog import Catalog
-from featurestore.catalog.matching import Matched, repeated_path
+from featurestore.catalog.lookup import Matched, repeated_path
+from featurestore.catalog.migrate import PART
 from featurestore.catalog.reading import Contents, Details
 from featurestore.catalog.records import (
     Batch,
@@ -12,7 +13,6 @@ from featurestore.catalog.records import (
     ItemChange,
     no_such_encoder,
 )
-from featurestore.catalog.whole import PART
 
 __all__ = [
     "PART",

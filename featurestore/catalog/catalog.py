@@ -13,16 +13,20 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.blocks import Block
-from featurestore.catalog import classifiers, columns, matching, plan, reading, recording, upkeep, whole
+from featurestore.catalog import classifiers, columns, reading, recording
+from featurestore.catalog import diff as plan
+from featurestore.catalog import lookup as matching
+from featurestore.catalog import migrate as whole
+from featurestore.catalog import repair as upkeep
 from featurestore.catalog.connection import Connection, Database, ask, ask_where, check_expression
+from featurestore.catalog.diff import Claim, Plan
 from featurestore.catalog.file import State
-from featurestore.catalog.matching import Matched, Spellings
-from featurestore.catalog.plan import Claim, Plan
+from featurestore.catalog.lookup import Matched, Spellings
 from featurestore.catalog.reading import Contents, Details
 from featurestore.catalog.records import Batch, ClassifierRecord, EncoderRecord, IndexRecord, Known
 from featurestore.catalog.schema import SCHEMA
-from featurestore.spool import Spool
+from featurestore.system.checksums import Block
+from featurestore.system.spool import Spool
 
 
 class Catalog:

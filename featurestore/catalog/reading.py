@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.blocks import Block
 from featurestore.catalog.columns import quoted_name, user_columns
 from featurestore.catalog.connection import Connection
-from featurestore.catalog.plan import spooled
+from featurestore.catalog.diff import spooled
 from featurestore.catalog.records import DETAILS, EncoderRecord, IndexRecord, Known
-from featurestore.spool import Spool
+from featurestore.system.checksums import Block
+from featurestore.system.spool import Spool
 
 ENCODER = "SELECT fingerprint, name, dim, rows, file, card FROM encoders"
 INDEX = "SELECT encoder, generation, file, vectors, rows, bytes, sha256, card FROM indexes"

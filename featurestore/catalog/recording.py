@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.blocks import Block
 from featurestore.catalog.columns import add_columns, set_values
 from featurestore.catalog.connection import Connection
 from featurestore.catalog.records import BLOCKS, CHANGES, FAILURES, Batch, IndexRecord, table
+from featurestore.system.checksums import Block
 
 
 def commit(connection: Connection, encoder: str, batch: Batch) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from featurestore.blocks import Block
 from featurestore.errors import EncoderNotInStore, StoreCorrupt
+from featurestore.system.checksums import Block
 
 
 @dataclass(frozen=True, slots=True)

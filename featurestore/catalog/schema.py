@@ -5,6 +5,11 @@ CHECKSUMS_SINCE = 2  # the version that has them
 TABLES = ("meta", "all_items", "encoders", "vectors", "blocks", "failures", "indexes", "classifiers")
 OWN = ("id", "path", "label", "split", "width", "height", "bytes", "mtime_ns", "sha256", "added_at", "removed_at")
 # columns of all_items; any other one is the user's
+RESERVED = {
+    *OWN,
+    "rowid",
+    "vector",
+}  # names that no column of a user has: ours, DuckDB's for a row's place, and one of export-vectors
 
 ITEMS = "CREATE OR REPLACE VIEW items AS SELECT * EXCLUDE (removed_at) FROM all_items WHERE removed_at IS NULL;"
 # to be run again when a column comes or goes: a view keeps the columns that its star meant

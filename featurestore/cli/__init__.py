@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from featurestore.cli import annotating, classifying, comparing, keeping, measuring, reporting, searching, using
+from featurestore.cli import classification as classifying
+from featurestore.cli import compare as comparing
+from featurestore.cli import evaluation as measuring
+from featurestore.cli import maintenance as keeping
+from featurestore.cli import metadata as annotating
+from featurestore.cli import report as reporting
+from featurestore.cli import search as searching
+from featurestore.cli import store as using
 from featurestore.errors import ConfigError, FeatureStoreError, Interrupted
 from featurestore.version import __version__
 

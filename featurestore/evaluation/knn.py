@@ -1,99 +1,79 @@
-"""k-NN classification by weighted votes: how well neighbours in the vector space share a label.
-
-Protocol of DINO (Caron et al. 2021, appendix F.1): each of the k nearest labelled vectors votes for its label with weight
-exp(score / T). The neighbours themselves come from whoever holds the vectors.
-"""
+"""k-NN classification of the items of a store."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featurestore.ann.exact import scan
+from featurestore.ann.knn_graph import without_self
 from featurestore.errors import EvaluationError
-from featurestore.evaluation.inputs import check_finite
-from featurestore.evaluation.intervals import bootstrap
+from featurestore.metrics import knn
+from featurestore.metrics.confusion import ClassFigures, Confusion, class_figures, confusion
+from featurestore.metrics.knn import KnnResult
+from featurestore.storage.labelled_items import Labelled
 
-TOP = 5
-BLOCK = 4_096  # rows whose votes are counted together
+KS, TEMPERATURE = (10, 20, 100, 200), 0.07  # of DINO (Caron et al. 2021)
+OTHER = (200, 0.1)  # k and T of instance discrimination and MoCo (Wu et al. 2018), for comparison with their figures
 
 
 @dataclass(frozen=True, slots=True)
-class KnnResult:
-    """Accuracy at one k and T: fractions in [0, 1]."""
+class KnnReport:
+    """k-NN figures of a store, with everything needed to repeat them."""
 
-    k: int
-    temperature: float
-    top1: float
-    top1_ci95: tuple[float, float]
-    top5: float
+    encoder: str  # fingerprint
+    split: str  # "train->test" or "leave-one-out"
+    temperature: float  # of classes and confusion; each result says its own
+    k: int  # the same
+    n_train: int
+    n_test: int
+    seed: int  # of the intervals
+    results: list[KnnResult]
+    classes: list[ClassFigures]
+    confusion: Confusion
+    unseen: list[str]  # classes that are asked for and no other item has
+
+    def to_json(self) -> dict[str, Any]:
+        return {"protocol": "knn", **asdict(self)}
 
 
-def votes(
-    scores: NDArray[np.floating], labels: NDArray[np.integer], classes: int, temperature: float
-) -> NDArray[np.float64]:
-    """Sum each neighbour's weight exp(score / T) by class: (N, classes), each row scaled by one factor against overflow.
+def measure_knn(labelled: Labelled, ks: Sequence[int] | None, temperature: float, seed: int) -> KnnReport:
+    """Measure k-NN classification by labels: split test against train when both are there, else leave-one-out.
 
-    scores: (N, K), descending; labels: (N, K), in [0, classes).
+    ks: None takes those of KS that there are enough items for, and OTHER beside them. Raises EvaluationError when a k is larger than
+    the labelled items to compare with.
     """
-    weights = np.exp((scores - scores[:, :1]).astype(np.float64) / temperature)
-    cells = np.arange(len(labels))[:, None] * classes + labels
-    summed = np.bincount(cells.ravel(), weights.ravel(), minlength=len(labels) * classes).astype(np.float64, copy=False)
-    return summed.reshape(-1, classes)
-
-
-def predict(vote: NDArray[np.float64], top: int = 1) -> NDArray[np.intp]:
-    """The `top` classes with most votes, best first: (N, top), -1 where no class is left that got any.
-
-    Of equal votes the class that comes first wins.
-    """
-    left = vote.copy()
-    every = np.arange(len(vote))
-    ranked = np.empty((len(vote), top), np.intp)
-    for place in range(top):
-        best = left.argmax(axis=1)
-        ranked[:, place] = np.where(left[every, best] > 0, best, -1)
-        left[every, best] = 0
-    return ranked
-
-
-def rank(
-    scores: NDArray[np.floating], labels: NDArray[np.integer], classes: int, temperature: float, top: int = TOP
-) -> NDArray[np.intp]:
-    """Let all K neighbours vote: the classes named, best first, (N, top), as `predict` gives them; arguments as of `votes`."""
-    parts = [slice(start, start + BLOCK) for start in range(0, len(scores), BLOCK)]
-    ranked = [predict(votes(scores[part], labels[part], classes, temperature), top) for part in parts]
-    return np.concatenate([np.empty((0, top), np.intp), *ranked])
-
-
-def evaluate(
-    scores: NDArray[np.floating],
-    neighbour_labels: NDArray[np.integer],
-    labels: NDArray[np.integer],
-    names: Sequence[str],
-    ks: Sequence[int],
-    temperature: float,
-    seed: int = 0,
-) -> tuple[list[KnnResult], NDArray[np.intp]]:
-    """Compute top-1, its 95 % interval and top-5 for each k; and what each query is taken for at the first k, (N,).
-
-    scores, neighbour_labels: (N, K), nearest first; labels: (N,), the truth. Labels index `names`. A class without a vote is
-    never among the top five. Raises EvaluationError when a k is not in [1, K], the temperature not positive, or a score NaN.
-    """
-    most = scores.shape[1]
-    if not ks or min(ks) < 1 or max(ks) > most:
+    available = labelled.n_train - labelled.leave_one_out
+    asked = [k for k in KS if k <= available] or [available] if ks is None else list(ks)
+    if not asked or min(asked) < 1:
+        raise EvaluationError(f"k = {', '.join(map(str, asked)) or 'none'}: expected at least 1")
+    if max(asked) > available:
         raise EvaluationError(
-            f"k = {', '.join(map(str, ks)) or 'none'}: expected between 1 and {most}, the number of labelled vectors to compare with"
+            f"k = {max(asked)} is more than the {available} labelled images there are to compare with; choose a smaller --k"
         )
-    if not temperature > 0:
-        raise EvaluationError(f"temperature {temperature}: expected more than 0, such as 0.07")
-    check_finite(scores)
-    results, predicted = [], None
-    for k in ks:
-        ranked = rank(scores[:, :k], neighbour_labels[:, :k], len(names), temperature)
-        predicted = ranked[:, 0] if predicted is None else predicted
-        hits = ranked == labels[:, None]
-        interval = bootstrap(hits[:, 0], seed)
-        results.append(KnnResult(k, temperature, float(hits[:, 0].mean()), interval, float(hits.any(axis=1).mean())))
-    assert predicted is not None
-    return results, predicted
+    scores, codes = nearest(labelled, max(asked))
+    truth = labelled.codes[labelled.test]
+    results, said = knn.evaluate(scores, codes, truth, labelled.names, asked, temperature, seed)
+    if ks is None and OTHER[0] in asked and temperature == TEMPERATURE:
+        results += knn.evaluate(scores, codes, truth, labelled.names, [OTHER[0]], OTHER[1], seed)[0]
+    return KnnReport(
+        labelled.encoder.fingerprint, labelled.split, temperature, asked[0], labelled.n_train, labelled.n_test, seed, results,
+        class_figures(said, truth, labelled.names), confusion(said, truth, labelled.names), labelled.unseen,
+    )  # fmt: skip
+
+
+def nearest(labelled: Labelled, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Find the k items of train nearest to each of test, itself left out: scores and the codes of their classes, (n_test, k), best first.
+
+    Of equal scores the lower row comes first.
+    """
+    rows = labelled.rows[labelled.train]
+    asked = labelled.vectors(labelled.test)
+    scores, found = scan(asked, labelled.stored, rows, k + labelled.leave_one_out)
+    if labelled.leave_one_out:
+        scores, found = without_self(scores, found, labelled.rows)
+    code_of_row = np.empty(len(labelled.stored), np.int64)
+    code_of_row[labelled.rows] = labelled.codes
+    return scores, code_of_row[found]

@@ -1,85 +1,86 @@
-"""Linear classification: how well one plane a class tells labels apart.
+"""Linear classification of the items of a store."""
 
-Protocol of DINOv2 (Oquab et al. 2023; eval/log_regression.py): logistic regression on unit-length vectors by L-BFGS, its C chosen from a
-grid on a tenth of the training rows, then fitted again on all of them. Needs scikit-learn.
-"""
-
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean, median_low
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.errors import EvaluationError
-from featurestore.evaluation.inputs import check_classes, check_finite
-from featurestore.evaluation.splitting import held_out
+from featurestore.estimators import linear
+from featurestore.estimators.linear import LinearResult
+from featurestore.metrics.confusion import ClassFigures, class_figures
+from featurestore.metrics.splits import folds
+from featurestore.metrics.statistics import bootstrap
+from featurestore.progress import Listener
+from featurestore.storage.labelled_items import Labelled
+from featurestore.system.packages import need
 
-WEAKEST, STRONGEST, PUBLISHED = -6, 5, 45  # of C, as powers of ten, and how many there are in DINOv2's grid
-HELD_OUT = 0.1  # of the training rows, to choose C on
-ITERATIONS = 1000
+GRID = 12  # values of C between the same ends as the 45 of DINOv2: one a power of ten
+FOLDS = 5  # where there is no test split
+CROSS_VALIDATION = "cross-validation"
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class LinearResult:
-    """Accuracy on the rows held out, at one C: a fraction in [0, 1]."""
+class LinearReport:
+    """Figures of a linear classifier on the vectors of a store."""
 
-    c: float
+    encoder: str  # fingerprint
+    split: str  # "train->test" or "cross-validation"
+    n_train: int
+    n_test: int
+    seed: int  # of what is held out, the folds, and the interval
+    results: list[LinearResult]  # on the rows held out of train; of several folds their means
+    c: float  # that was taken; of several folds the middle one
     top1: float
+    top1_ci95: tuple[float, float]
+    classes: list[ClassFigures]
+    unseen: list[str]  # classes that are asked for and no other item has
+
+    def to_json(self) -> dict[str, Any]:
+        return {"protocol": "linear", **asdict(self)}
 
 
-def grid(count: int = PUBLISHED) -> list[float]:
-    """The values of C that are tried, weakest first, evenly spaced as powers of ten. Raises EvaluationError when count is below 1."""
-    if count < 1:
-        raise EvaluationError(f"grid = {count}: expected at least 1 value of C")
-    return [float(c) for c in np.logspace(WEAKEST, STRONGEST, count)]
+def measure_linear(labelled: Labelled, grid: int, seed: int, listener: Listener) -> LinearReport:
+    """Measure logistic regression: train against test when both are there, else by cross-validation.
 
-
-def choose(
-    x: NDArray[np.floating],
-    labels: NDArray[np.integer],
-    cs: Sequence[float],
-    seed: int = 0,
-    advance: Callable[[], object] = lambda: None,
-) -> list[LinearResult]:
-    """Fit on nine tenths of the rows for each C, and measure on the tenth held out; `best` tells which is to be taken.
-
-    x: (N, D), unit length; labels: (N,). Raises EvaluationError when there is one class only, no class has two rows, or a vector holds NaN.
+    grid: how many values of C are tried. Raises EvaluationError as `evaluation.linear` does, ConfigError without scikit-learn.
     """
-    check_finite(x)
-    check_classes(labels)
-    tenth = held_out(labels, HELD_OUT, seed)
-    if not tenth.any():
-        raise EvaluationError("every class has one label only: expected two in some class, to choose C on one of them")
-    results = []
-    for c in cs:  # each from the beginning: where the last one ended, L-BFGS finds nothing left to do
-        said = _fit(x[~tenth], labels[~tenth], c).predict(x[tenth])
-        results.append(LinearResult(c, float((said == labels[tenth]).mean())))
-        advance()
-    return results
+    cs = linear.grid(grid)
+    tried, chosen, said = answers(labelled, cs, seed, listener)
+    results = [LinearResult(c, fmean(line[i].top1 for line in tried)) for i, c in enumerate(cs)]
+    truth, said = labelled.codes[labelled.test], said[labelled.test]
+    return LinearReport(
+        labelled.encoder.fingerprint, CROSS_VALIDATION if labelled.leave_one_out else labelled.split, labelled.n_train, labelled.n_test, seed,
+        results, median_low(chosen), float((said == truth).mean()), bootstrap(said == truth, seed), class_figures(said, truth, labelled.names),
+        labelled.unseen,
+    )  # fmt: skip
 
 
-def best(results: Sequence[LinearResult]) -> float:
-    """The C with the highest accuracy; of several the smallest."""
-    return max(results, key=lambda result: (result.top1, -result.c)).c
+def answers(
+    labelled: Labelled, cs: Sequence[float], seed: int, listener: Listener
+) -> tuple[list[list[LinearResult]], list[float], NDArray[np.int64]]:
+    """Learn from train and name test, or each fold by the others: what was tried and the C taken for each part, and codes (n,), of test."""
+    need("sklearn", extra="eval")
+    parts = _parts(labelled, seed)
+    said = np.full(len(labelled.codes), -1)
+    tried: list[list[LinearResult]] = []
+    chosen: list[float] = []
+    listener.start("fitting", len(parts) * (len(cs) + 1))
+    for train, test in parts:
+        x, codes = labelled.vectors(train), labelled.codes[train]
+        tried.append(linear.choose(x, codes, cs, seed, listener.advance))
+        chosen.append(linear.best(tried[-1]))
+        said[test] = linear.classify(x, codes, labelled.vectors(test), chosen[-1])
+        listener.advance()
+    return tried, chosen, said
 
 
-def classify(
-    train_x: NDArray[np.floating], train_y: NDArray[np.integer], test_x: NDArray[np.floating], c: float
-) -> NDArray[np.int64]:
-    """Fit on all rows (N, D), with labels (N,), at one C: the labels of others (M, D), (M,). Raises EvaluationError as `choose` does."""
-    check_finite(train_x, test_x)
-    check_classes(train_y)
-    predicted: NDArray[np.int64] = _fit(train_x, train_y, c).predict(test_x)
-    return predicted
-
-
-def _fit(x: NDArray[np.floating], labels: NDArray[np.integer], c: float) -> Any:
-    """Fit, ITERATIONS at most: to stop there is part of the protocol, and nothing to warn of."""
-    from sklearn.exceptions import ConvergenceWarning  # takes long, and most commands do without
-    from sklearn.linear_model import LogisticRegression
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(C=c, max_iter=ITERATIONS).fit(x, labels)
+def _parts(labelled: Labelled, seed: int) -> list[tuple[Mask, Mask]]:
+    """What is learnt from and what is asked, (n,) each: of the splits, or of each fold."""
+    if not labelled.leave_one_out:
+        return [(labelled.train, labelled.test)]
+    fold = folds(labelled.codes, FOLDS, seed)
+    return [(fold != f, fold == f) for f in range(FOLDS) if (fold == f).any()]

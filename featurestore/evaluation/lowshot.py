@@ -1,110 +1,120 @@
-"""Few labels: how well a handful of labelled vectors a class names the rest.
+"""Classification of the items of a store by few labels."""
 
-Labels are drawn several times, and every method sees the same draws. Draws are nested: those of more labels hold those of fewer.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.errors import EvaluationError
-from featurestore.evaluation import fewlabels
-from featurestore.evaluation.draws import draw, share_counts
-from featurestore.evaluation.inputs import check_classes, check_finite, first_few
-from featurestore.evaluation.intervals import half_width
+from featurestore.estimators.few_shot import METHODS, OF_SKLEARN, SETTINGS
+from featurestore.metrics import episodes, lowshot
+from featurestore.metrics.episodes import EpisodesResult
+from featurestore.metrics.lowshot import LowShotResult
+from featurestore.progress import Listener
+from featurestore.storage.labelled_items import Labelled
+from featurestore.system.packages import need
+
+SHOTS, FRACTIONS, TRIES = (1, 2, 5, 10), (0.01, 0.1), 10
+MEASURED = ("nearest-mean", "knn", "logistic", "ridge")
+REST = "drawn->rest"  # where there is no test split, what was not drawn is named
 
 
 @dataclass(frozen=True, slots=True)
-class LowShotResult:
-    """Accuracy with few labels: fractions in [0, 1]."""
+class LowShotReport:
+    """Figures of few labels, each try with labels drawn anew."""
 
-    shots: int | None  # labels a class
-    fraction: float | None  # the share of all labels, where that was asked for
-    method: str
-    top1_mean: float
-    top1_ci95: float  # half-width of the 95 % interval of the mean over tries, by Student's t
-    tries: int
-    labels: int  # drawn in each try, all classes together
+    encoder: str  # fingerprint
+    split: str  # "train->test" or "drawn->rest"
+    n_train: int  # that labels are drawn from
+    n_test: int  # without a test split those that were not drawn are named: so many less the labels of a result
+    seed: int  # of the first try; the next one's is one higher
+    settings: dict[str, dict[str, float]]  # of the methods that have any
+    results: list[LowShotResult]
 
     def to_json(self) -> dict[str, Any]:
-        amount = {"shots": self.shots} if self.fraction is None else {"fraction": self.fraction}
-        figures = {"top1_mean": self.top1_mean, "top1_ci95": self.top1_ci95}
-        return {**amount, "method": self.method, **figures, "tries": self.tries, "labels": self.labels}
+        return {"protocol": "lowshot", **asdict(self), "results": [result.to_json() for result in self.results]}
 
 
-def draws(
-    labels: NDArray[np.integer], shots: int, tries: int, seed: int = 0, names: Sequence[str] | None = None
-) -> Iterator[NDArray[np.intp]]:
-    """Draw `shots` rows of each class without replacement, `tries` times; try t depends on seed + t alone.
+@dataclass(frozen=True, slots=True)
+class EpisodesReport:
+    """Figures of episodes of N ways and K shots, with prototypes."""
 
-    Raises EvaluationError when a class has fewer rows than shots; it is called by `names`.
-    """
-    classes, counts = np.unique(labels, return_counts=True)
-    least = int(counts.min())
-    if not 1 <= shots <= least:
-        called = classes if names is None else [names[c] for c in classes]
-        few = [f"{name} has {n}" for name, n in zip(called, counts, strict=True) if n < max(shots, least + 1)]
-        raise EvaluationError(
-            f"shots = {shots}: expected between 1 and {least}, the labels of the smallest class ({first_few(few)})"
-        )
-    return (draw(labels, np.full(len(classes), shots), seed + t) for t in range(tries))
+    encoder: str  # fingerprint
+    split: str  # "train->test": shots of train, queries of test; or "drawn->rest"
+    n_train: int
+    n_test: int
+    seed: int
+    method: str
+    results: list[EpisodesResult]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"protocol": "episodes", **asdict(self)}
 
 
-def fraction_draws(
-    labels: NDArray[np.integer], fraction: float, tries: int, seed: int = 0
-) -> Iterator[NDArray[np.intp]]:
-    """Draw a share of the rows of each class, at least one of each, as `draws` does. Raises EvaluationError when it is not in (0, 1]."""
-    if not 0 < fraction <= 1:
-        raise EvaluationError(f"fraction = {fraction}: expected more than 0 and at most 1, such as 0.01")
-    counts = share_counts(labels, fraction, least=1)
-    return (draw(labels, counts, seed + t) for t in range(tries))
-
-
-def accuracies(
-    x: NDArray[np.floating],
-    labels: NDArray[np.integer],
-    drawn: Sequence[NDArray[np.intp]],
+def measure_lowshot(
+    labelled: Labelled,
+    shots: Sequence[int] | None,
+    fractions: Sequence[float] | None,
+    tries: int,
     methods: Sequence[str],
-    test: tuple[NDArray[np.floating], NDArray[np.integer]] | None = None,
-    advance: Callable[[], object] = lambda: None,
-) -> dict[str, list[float]]:
-    """Top-1 of each method, by name of `fewlabels.METHODS`, after each draw.
+    seed: int,
+    listener: Listener,
+) -> LowShotReport:
+    """Name test by a few labels of train, or, where there is no test split, the rest by a few of all.
 
-    x: (N, D), unit length; labels: (N,); test: vectors (M, D) and labels (M,) to be named, or None for the rows that were not drawn.
-    Raises EvaluationError when nothing is left to be named, or a vector holds NaN.
+    shots, fractions: labels a class, and shares of all labels; when both are None, those of SHOTS that every class has, and FRACTIONS.
+    Raises EvaluationError when a class has fewer labels than shots, or a method is unknown; ConfigError without scikit-learn.
     """
-    check_finite(x, *(() if test is None else test[:1]))
-    check_classes(labels)
-    found: dict[str, list[float]] = {method: [] for method in methods}
-    for rows in drawn:
-        asked_x, asked_y = _rest(x, labels, rows) if test is None else test
-        for method in methods:
-            said = fewlabels.METHODS[method](x[rows], labels[rows], asked_x)
-            found[method].append(float((said == asked_y).mean()))
-        advance()
-    return found
-
-
-def _rest(
-    x: NDArray[np.floating], labels: NDArray[np.integer], rows: NDArray[np.intp]
-) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
-    left = np.ones(len(labels), bool)
-    left[rows] = False
-    if not left.any():
-        raise EvaluationError(
-            f"all {len(rows)} labels are drawn and none is left to be named; expected fewer shots, or a smaller fraction"
-        )
-    return x[left], labels[left]
-
-
-def summary(
-    accuracies: dict[str, list[float]], labels: int, shots: int | None = None, fraction: float | None = None
-) -> list[LowShotResult]:
-    """Mean and interval over the tries of each method, two or more."""
-    return [
-        LowShotResult(shots, fraction, method, float(np.mean(tries)), half_width(tries), len(tries), labels)
-        for method, tries in accuracies.items()
+    _check(tries, methods)
+    x, codes = labelled.vectors(labelled.train), labelled.codes[labelled.train]
+    if shots is None and fractions is None:
+        shots, fractions = that_fit(SHOTS, codes, labelled.leave_one_out), FRACTIONS
+    drawn = [
+        *((n, None, list(lowshot.draws(codes, n, tries, seed, labelled.names))) for n in shots or ()),
+        *((None, share, list(lowshot.fraction_draws(codes, share, tries, seed))) for share in fractions or ()),
     ]
+    test = None if labelled.leave_one_out else (labelled.vectors(labelled.test), labelled.codes[labelled.test])
+    listener.start("drawing labels", len(drawn) * tries)
+    results: list[LowShotResult] = []
+    for n, share, rows in drawn:
+        found = lowshot.accuracies(x, codes, rows, methods, test, listener.advance)
+        results += lowshot.summary(found, len(rows[0]), n, share)
+    split = REST if labelled.leave_one_out else labelled.split
+    settings = {method: SETTINGS[method] for method in methods if method in SETTINGS}
+    return LowShotReport(
+        labelled.encoder.fingerprint, split, labelled.n_train, labelled.n_test, seed, settings, results
+    )
+
+
+def _check(tries: int, methods: Sequence[str]) -> None:
+    if tries < 2:
+        raise EvaluationError(f"tries = {tries}: expected at least 2, since an interval comes of how they differ")
+    unknown = [method for method in methods if method not in METHODS]
+    if unknown or not methods:
+        raise EvaluationError(f"method {', '.join(unknown) or 'none'}: expected some of {', '.join(METHODS)}")
+    if set(methods) & set(OF_SKLEARN):
+        need("sklearn", extra="eval")
+
+
+def that_fit(shots: Sequence[int], codes: NDArray[np.int64], leave_some: bool) -> list[int]:
+    """Those numbers of labels a class that every class has, and that leave something to be named."""
+    counts = np.unique(codes, return_counts=True)[1]
+    return [n for n in shots if n <= counts.min() and (not leave_some or n * len(counts) < len(codes))]
+
+
+def measure_episodes(
+    labelled: Labelled, way: int, shots: Sequence[int], queries: int, count: int, seed: int, listener: Listener
+) -> EpisodesReport:
+    """Run `count` episodes of `way` classes for each number of shots; raises EvaluationError when too few classes have labels enough."""
+    x, codes = labelled.vectors(labelled.train), labelled.codes[labelled.train]
+    test = None if labelled.leave_one_out else (labelled.vectors(labelled.test), labelled.codes[labelled.test])
+    listener.start("episodes", len(shots) * count)
+    results = [
+        episodes.evaluate(x, codes, way, n, queries, count, test, seed, labelled.names, listener.advance) for n in shots
+    ]
+    split = REST if labelled.leave_one_out else labelled.split
+    return EpisodesReport(
+        labelled.encoder.fingerprint, split, labelled.n_train, labelled.n_test, seed, "nearest-mean", results
+    )

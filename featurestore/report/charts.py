@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from featurestore.markup import text
+from featurestore.rendering.html import text
 
 LARGE, SMALL = (520, 300), (340, 200)  # width and height
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 14, 48  # margins around the plot

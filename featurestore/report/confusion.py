@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from featurestore.evaluation.classes import Confusion
-from featurestore.markup import text
+from featurestore.evaluation.knn import KnnReport
+from featurestore.metrics.confusion import Confusion
+from featurestore.rendering.html import text
 from featurestore.report.blocks import Beside, Block, Cell, Drawn, Section, Table, Words, percent
 from featurestore.report.figures import Figures
 from featurestore.report.measures import of_classes
-from featurestore.results import KnnReport
 
 SHOWN = 20  # classes: more do not fit on a page
 PAIRS = 10

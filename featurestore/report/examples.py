@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.evaluation.knn import rank
-from featurestore.evaluation.labelfree import sample
-from featurestore.index.engine import floats
-from featurestore.index.exact import scan
-from featurestore.index.graph import without_self
-from featurestore.labelled import Labelled
+from featurestore.ann.exact import scan
+from featurestore.ann.faiss_index import floats
+from featurestore.ann.knn_graph import without_self
+from featurestore.evaluation.knn import KnnReport
+from featurestore.metrics.knn import rank
+from featurestore.metrics.label_free import sample
 from featurestore.report.figures import Classes, ClassExamples, Example, Item, Neighbour, Sheet
-from featurestore.results import KnnReport
-from featurestore.views import View
+from featurestore.storage.labelled_items import Labelled
+from featurestore.storage.snapshot import View
 
 QUERIES, NEIGHBOURS = 8, 8  # sheets, and neighbours on each
 SHOWN_CLASSES = 3  # at either end

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from featurestore.evaluation.classes import ClassFigures
-from featurestore.measuring import LowShotReport
-from featurestore.report.map import Layout
+from featurestore.evaluation import LowShotReport
+from featurestore.evaluation.knn import KnnReport
+from featurestore.metrics.confusion import ClassFigures
+from featurestore.report.projection import Layout
 from featurestore.report.training import Training
-from featurestore.results import KnnReport
 
 
 @dataclass(frozen=True, slots=True)

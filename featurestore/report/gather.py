@@ -9,23 +9,23 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from featurestore.ann.faiss_index import floats
 from featurestore.catalog import Catalog
 from featurestore.errors import ConfigError, EvaluationError, StoreCorrupt
-from featurestore.evaluation.fewlabels import OF_SKLEARN
-from featurestore.evaluation.labelfree import rankme, sample, uniformity
-from featurestore.extras import need
-from featurestore.index.engine import floats
-from featurestore.labelled import Labelled
-from featurestore.measuring import LowShotReport, measure_knn, measure_lowshot
-from featurestore.measuring.knn import TEMPERATURE
-from featurestore.measuring.lowshot import MEASURED, SHOTS, TRIES, that_fit
+from featurestore.estimators.few_shot import OF_SKLEARN
+from featurestore.evaluation import LowShotReport, measure_knn, measure_lowshot
+from featurestore.evaluation.knn import TEMPERATURE
+from featurestore.evaluation.lowshot import MEASURED, SHOTS, TRIES, that_fit
+from featurestore.metrics.label_free import rankme, sample, uniformity
 from featurestore.progress import Listener
 from featurestore.report.examples import best_and_worst, items_at, sheets
 from featurestore.report.figures import Collection, Figures, LabelFree, Map, Sizes
-from featurestore.report.map import check_method, lay_out
+from featurestore.report.projection import check_method, lay_out
 from featurestore.report.training import read_training
+from featurestore.storage.labelled_items import Labelled
+from featurestore.storage.snapshot import View
+from featurestore.system.packages import need
 from featurestore.version import __version__
-from featurestore.views import View
 
 MOSAIC = 48  # pictures
 MAPPED = 2_000  # items on the map at most: as many pictures come with it

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from featurestore.report.blocks import Beside, Block, Cell, Drawn, Number, Origin, Table, Words, written
 from featurestore.report.figures import Figures
 from featurestore.report.sections import headline, key_figures, provenance, sections
-from featurestore.sources.entry import printable
+from featurestore.system.text import printable
 
 MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")  # what Markdown would take for more than a letter
 

@@ -1,7 +1,8 @@
 """Sections of figures: k-NN, few labels, figures without labels, and training."""
 
-from featurestore.measuring import LowShotReport
-from featurestore.measuring.lowshot import MEASURED
+from featurestore.evaluation import LowShotReport
+from featurestore.evaluation.knn import KnnReport
+from featurestore.evaluation.lowshot import MEASURED
 from featurestore.report.blocks import (
     MINUS,
     Block,
@@ -20,7 +21,6 @@ from featurestore.report.blocks import (
 from featurestore.report.charts import SMALL, Axis, Line, Plot, legend, line_chart
 from featurestore.report.figures import Figures, LabelFree
 from featurestore.report.training import WHOLE, Training
-from featurestore.results import KnnReport
 
 UNSEEN = 10  # classes named at most
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 
-from featurestore.markup import PALETTE, SANS, text
 from featurestore.progress import Listener
+from featurestore.rendering.html import PALETTE, SANS, text
 from featurestore.report.blocks import DASH, Beside, Block, Cell, Drawn, Number, Origin, Section, Table, Words, written
 from featurestore.report.figures import Figures, Item
 from featurestore.report.pictures import Pictures

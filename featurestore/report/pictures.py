@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
-from featurestore.cpus import available_cpus
 from featurestore.errors import ImageError
-from featurestore.images import describe
-from featurestore.markup import embedded, text
 from featurestore.progress import Listener
+from featurestore.rendering.html import embedded, text
+from featurestore.rendering.thumbnails import thumbnail
 from featurestore.report.figures import Item
-from featurestore.thumbnails import thumbnail
+from featurestore.system.cpus import available_cpus
+from featurestore.system.text import describe
 
 SIDE = 144  # pixels of the longer side of a picture
 TILE = 64  # of the tiles of a sheet of many

@@ -5,11 +5,11 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.markup import embedded, text
+from featurestore.rendering.html import embedded, text
 from featurestore.report.blocks import MINUS, Block, Cell, Drawn, Number, Origin, Section, Table, Words, count
 from featurestore.report.charts import COLOURS, SHAPES, mark, svg
 from featurestore.report.figures import Figures, Item, Map
-from featurestore.report.gallery import place
+from featurestore.report.galleries import place
 from featurestore.report.pictures import QUALITY, Pictures
 
 SIDE, MARGIN = 720, 18  # of the plane

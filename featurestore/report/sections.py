@@ -3,7 +3,7 @@
 from featurestore.report.blocks import Section, Words, count, give_or_take, percent, span
 from featurestore.report.confusion import confusion
 from featurestore.report.figures import Figures
-from featurestore.report.gallery import classes, neighbours
+from featurestore.report.galleries import classes, neighbours
 from featurestore.report.measures import knn, labelfree, lowshot, training
 from featurestore.report.overview import collection
 from featurestore.report.scatter import map_of

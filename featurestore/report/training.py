@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featurestore.encoder import fingerprint
+from featurestore.encoders.encoder import fingerprint
 from featurestore.errors import ConfigError
 
 PANELS = {

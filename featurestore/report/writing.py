@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featurestore.disk import written_whole
 from featurestore.errors import ConfigError
 from featurestore.progress import Listener
 from featurestore.report import Format
 from featurestore.report.figures import Figures
 from featurestore.report.markdown import text_of
 from featurestore.report.page import page
+from featurestore.system.disk import written_whole
 
 
 @dataclass(frozen=True)

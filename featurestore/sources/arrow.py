@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from featurestore.errors import ImageError
-from featurestore.sources import access
-from featurestore.sources.access import State
+from featurestore.sources import filesystem as access
 from featurestore.sources.arrow_stream import Message, messages
-from featurestore.sources.columns import features_of, parse_features
-from featurestore.sources.recent import Recent
+from featurestore.sources.filesystem import State
+from featurestore.sources.lru_cache import Recent
+from featurestore.sources.table_columns import features_of, parse_features
 from featurestore.sources.tables import KEPT_BYTES, Table, image_bytes
 
 MAGIC = b"ARROW1\0\0"  # an IPC file is this, a stream, and a footer that is not needed here

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from featurestore.errors import ImageError
-from featurestore.sources import access
-from featurestore.sources.access import State
+from featurestore.sources import filesystem as access
 from featurestore.sources.arrow import ArrowTable
-from featurestore.sources.entry import Failure, ImageFile, Source
-from featurestore.sources.kinds import suffix
+from featurestore.sources.base import Failure, ImageFile, Source
+from featurestore.sources.filesystem import State
+from featurestore.sources.formats import suffix
 from featurestore.sources.lists import list_places
+from featurestore.sources.lru_cache import Recent
 from featurestore.sources.parquet import ParquetTable
-from featurestore.sources.recent import Recent
 from featurestore.sources.tables import Table
-from featurestore.sources.tars import Tar
+from featurestore.sources.tar import Tar
 
 TRUSTED_SECONDS = 5.0  # for which a remote file is taken to be as it was: asking costs as much as reading an image
 

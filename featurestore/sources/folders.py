@@ -5,10 +5,10 @@ import stat
 from collections.abc import Generator, Iterator
 
 from featurestore.errors import ImageError
-from featurestore.images import describe
-from featurestore.sources import access
-from featurestore.sources.entry import Failure, ImageFile, Source, folder_labels, printable, unfit_name
-from featurestore.sources.kinds import CONTAINERS, HEAD, is_image_name, starts_as_image, suffix
+from featurestore.sources import filesystem as access
+from featurestore.sources.base import Failure, ImageFile, Source, folder_labels, unfit_name
+from featurestore.sources.formats import CONTAINERS, HEAD, is_image_name, starts_as_image, suffix
+from featurestore.system.text import describe, printable
 
 
 class OneFile(Source):

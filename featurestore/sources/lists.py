@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable, Iterator
 
 from featurestore.errors import ImageError, SourceError
-from featurestore.sources import access
-from featurestore.sources.entry import Failure, ImageFile, Source
+from featurestore.sources import filesystem as access
+from featurestore.sources.base import Failure, ImageFile, Source
 from featurestore.sources.folders import file_entry
 
 

@@ -8,10 +8,10 @@ from itertools import accumulate
 import pyarrow as pa
 
 from featurestore.errors import ImageError
-from featurestore.sources import access
-from featurestore.sources.access import State
-from featurestore.sources.columns import features_of
-from featurestore.sources.recent import Recent
+from featurestore.sources import filesystem as access
+from featurestore.sources.filesystem import State
+from featurestore.sources.lru_cache import Recent
+from featurestore.sources.table_columns import features_of
 from featurestore.sources.tables import KEPT_BYTES, Table, image_bytes
 
 STEP = 16  # rows that are decoded together

@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 from featurestore.errors import ImageError, SourceError
-from featurestore.sources import access
+from featurestore.sources import filesystem as access
 from featurestore.sources.containers import read_member
-from featurestore.sources.kinds import CONTAINER_SUFFIX
+from featurestore.sources.formats import CONTAINER_SUFFIX
 
 WITHIN = re.compile(rf"(.+?{CONTAINER_SUFFIX})::(.*)", re.DOTALL | re.IGNORECASE)
 

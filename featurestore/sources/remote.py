@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from featurestore.errors import ImageError, SourceError
-from featurestore.images import describe
-from featurestore.sources import access
-from featurestore.sources.entry import Failure, ImageFile, Source, folder_labels, printable, unfit_name
+from featurestore.sources import filesystem as access
+from featurestore.sources.base import Failure, ImageFile, Source, folder_labels, unfit_name
 from featurestore.sources.folders import PassedOver
-from featurestore.sources.kinds import CONTAINERS, is_image_name, suffix
+from featurestore.sources.formats import CONTAINERS, is_image_name, suffix
+from featurestore.system.text import describe, printable
 
 
 class RemoteFolder(Source):

@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 
 from featurestore.errors import ImageError
-from featurestore.sources.access import State
-from featurestore.sources.columns import choose
-from featurestore.sources.entry import Failure, ImageFile, as_label, as_split
+from featurestore.sources.base import Failure, ImageFile, as_label, as_split
+from featurestore.sources.filesystem import State
+from featurestore.sources.table_columns import choose
 
 KEPT_BYTES = 128 << 20  # of rows read before, for all parquet files, and as much again for all Arrow files
 

@@ -17,12 +17,13 @@ import onnxruntime  # noqa: F401  # as are those of pyarrow: what is imported la
 import pyarrow.compute
 import pyarrow.parquet  # noqa: F401
 
-from featurestore import FeatureStore, indexing
+from featurestore import FeatureStore
 from featurestore.catalog import Catalog
-from featurestore.encoder import Encoder
+from featurestore.encoders.encoder import Encoder
 from featurestore.errors import StoreBusy
-from featurestore.lock import only_writer
-from featurestore.vectors import VectorFile
+from featurestore.ingest import ingest as indexing
+from featurestore.storage.vectors import VectorFile
+from featurestore.system.lock import only_writer
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["tests.featurestore.children", "pytest"])  # pytest: every child imports the main module

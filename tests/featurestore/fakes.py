@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from PIL import Image
 
-from featurestore.encoder import CARD_KEY, Card
-from featurestore.preprocess import Preprocess
+from featurestore.encoders.encoder import CARD_KEY, Card
+from featurestore.imaging.preprocess import Preprocess
 
 SIZE, DIM = 8, 12
 RECORD = Preprocess(SIZE, SIZE, interpolation="bilinear", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))

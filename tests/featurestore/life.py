@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.encoder import Encoder
+from featurestore.encoders.encoder import Encoder
 from tests.featurestore.children import Child
 from tests.featurestore.fakes import paint
 
@@ -35,12 +35,12 @@ STEPS = (
 )
 INDEXED_FROM = 35  # rows: more than are left when the store is first optimized, fewer than when it is for an index
 SIZES: dict[str, Any] = {
-    "featurestore.indexing.ENCODE_BATCH": BATCH,
-    "featurestore.indexing.COMMIT_IMAGES": COMMIT,
-    "featurestore.index.choosing.WORTH_ROWS": INDEXED_FROM,
-    "featurestore.index.choosing.WORTH_NUMBERS": 0,
-    "featurestore.index.building.KS": (3, 8),
-    "featurestore.index.building.MOST_CANDIDATES": (20, 30),
+    "featurestore.ingest.ingest.ENCODE_BATCH": BATCH,
+    "featurestore.ingest.ingest.COMMIT_IMAGES": COMMIT,
+    "featurestore.ann.tuning.WORTH_ROWS": INDEXED_FROM,
+    "featurestore.ann.tuning.WORTH_NUMBERS": 0,
+    "featurestore.ann.build.KS": (3, 8),
+    "featurestore.ann.build.MOST_CANDIDATES": (20, 30),
 }
 
 
@@ -65,7 +65,7 @@ class Life:
         """Make batches and indexes small, and have it noted how many images are encoded."""
         for name, value in SIZES.items():
             set_value(name, value)
-        set_value("featurestore.encoder.Encoder.encode", count_encoded(self.root / "encoded"))
+        set_value("featurestore.encoders.encoder.Encoder.encode", count_encoded(self.root / "encoded"))
 
     def prepare(self, step: str) -> None:
         """Bring the pictures to what the step is to find."""

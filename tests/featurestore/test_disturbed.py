@@ -12,8 +12,8 @@ from featurestore import FeatureStore
 from featurestore.progress import Listener
 from tests.featurestore import children
 from tests.featurestore.children import Child
-from tests.featurestore.corpus import write_corpus
 from tests.featurestore.fakes import paint
+from tests.featurestore.imaging.corpus import write_corpus
 from tests.featurestore.life import look
 
 COUNT = 120
@@ -52,8 +52,8 @@ class Disturber(Listener):
 def test_files_that_vanish_or_change_while_they_are_read(
     tmp_path: Path, encoder: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("featurestore.indexing.ENCODE_BATCH", 4)
-    monkeypatch.setattr("featurestore.indexing.COMMIT_IMAGES", 16)
+    monkeypatch.setattr("featurestore.ingest.ingest.ENCODE_BATCH", 4)
+    monkeypatch.setattr("featurestore.ingest.ingest.COMMIT_IMAGES", 16)
     store = FeatureStore.open(tmp_path / "my.store", encoder)
     report = store.index(source, workers=1, listener=Disturber(source))
     assert (report.added, report.failed) == (107, 13)

@@ -13,8 +13,9 @@ import duckdb
 import numpy as np
 import pytest
 
-from featurestore import FeatureStore, lock
+from featurestore import FeatureStore
 from featurestore.errors import DiskError, StoreBusy
+from featurestore.system import lock
 from tests.featurestore import children
 from tests.featurestore.children import Child
 from tests.featurestore.fakes import COLOURS, paint

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from featurestore import FeatureStore
 from featurestore.errors import EvaluationError
-from featurestore.results import Matches
+from featurestore.search.results import Matches
 from tests.featurestore.fakes import COLOURS, DIM, Colour, paint, unit
 
 NAMES = 130  # pictures there may be
@@ -29,21 +29,21 @@ WORTH = 40  # vectors that are indexed
 RECALL = 0.9  # asked for
 FLOOR = 0.8  # of what is asked for over a whole life
 SIZES: dict[str, Any] = {
-    "index.choosing.WORTH_ROWS": WORTH,
-    "index.choosing.WORTH_NUMBERS": 0,
+    "ann.tuning.WORTH_ROWS": WORTH,
+    "ann.tuning.WORTH_NUMBERS": 0,
     "searching.SPARE": 2,
     "views.READ_WHOLE": 25,
     "views.GLANCES": 1,
     "views.FILTERS_KEPT": 3,
-    "index.rows.GATHERED": 12 * DIM,
-    "index.building.GATHERED": 30 * DIM,
-    "index.building.KS": (3, 8),
-    "index.building.MOST_CANDIDATES": (16, 30),
-    "index.building.BLOCK": 16,
-    "index.exact.BLOCK": 16,
-    "index.search.EXACT_FROM": 1,
-    "index.graph.QUERIES": 16,
-    "index.graph.BY_INDEX": 16,
+    "ann.row_filter.GATHERED": 12 * DIM,
+    "ann.build.GATHERED": 30 * DIM,
+    "ann.build.KS": (3, 8),
+    "ann.build.MOST_CANDIDATES": (16, 30),
+    "ann.build.BLOCK": 16,
+    "ann.exact.BLOCK": 16,
+    "ann.search.EXACT_FROM": 1,
+    "ann.knn_graph.QUERIES": 16,
+    "ann.knn_graph.BY_INDEX": 16,
 }
 
 seeds = st.integers(0, 2**32 - 1)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import trainers.run
-from tests.trainers import shapes
+from tests.trainers.methods import shapes
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainers.backbones import Conv4, make_backbone
-from trainers.config import Config, resolve
+from trainers.config.resolve import resolve
+from trainers.config.schema import Config
 from trainers.methods import METHODS, Method, Progress
 from trainers.methods.dino import DINO
+from trainers.models.backbones import Conv4, make_backbone
 
 AT = Progress(step=3, epoch=1, fraction=0.25, seed=5)
 FIRST_EPOCH = AT._replace(step=0, epoch=0, fraction=0.0)

@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainers.ema import make_teacher, update_teacher
 from trainers.losses import (
     info_nce_queue,
     negative_cosine,
@@ -19,7 +18,8 @@ from trainers.losses import (
     sigreg,
     spread_from_centre,
 )
-from trainers.queue import enqueue, new_queue
+from trainers.models.queue import enqueue, new_queue
+from trainers.models.teacher import make_teacher, update_teacher
 
 pytest.importorskip("lightly")
 pytestmark = pytest.mark.filterwarnings("ignore")  # lightly's own

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainers import losses
-from trainers.heads import DINOHead
 from trainers.losses import negative_cosine, nt_xent
+from trainers.models.heads import DINOHead
 
 
 def naive_nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:

@@ -17,7 +17,7 @@ from trainers.losses import (
     sigreg,
     spread_from_centre,
 )
-from trainers.queue import new_queue
+from trainers.models.queue import new_queue
 
 
 def agree(ours: Callable[..., Tensor], naive: Callable[..., Tensor], *inputs: Tensor) -> None:

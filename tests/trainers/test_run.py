@@ -11,15 +11,17 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from featurestore.encoder import Encoder
+from featurestore.encoders.encoder import Encoder
 from featurestore.errors import ConfigError, SourceError, TrainingError
 from tests.trainers.runs import TINY, Notes, fails
-from trainers import checkpoint, data, train
 from trainers import cli as commands
-from trainers.building import build
-from trainers.config import resolve
+from trainers import train
+from trainers.config.resolve import resolve
+from trainers.data import images as data
 from trainers.methods.simclr import SimCLR
 from trainers.run import Run, export_run, export_untrained
+from trainers.training import checkpoint
+from trainers.training.setup import build
 
 
 def test_a_run_leaves_its_four_files(few_shapes: Path, tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from featurestore.errors import ConfigError, TrainingError
-from trainers import checkpoint
-from trainers.backbones import feature_dim
-from trainers.building import build
-from trainers.config import Config, read_toml, resolve
-from trainers.heads import mlp
-from trainers.randomness import seeded
+from trainers.config.parse import read_toml
+from trainers.config.resolve import resolve
+from trainers.config.schema import Config
+from trainers.models.backbones import feature_dim
+from trainers.models.heads import mlp
+from trainers.runtime.seeds import seeded
+from trainers.training import checkpoint
+from trainers.training.setup import build
 
 Head = Literal["linear", "mlp", "projection"]
 HEADS = get_args(Head)

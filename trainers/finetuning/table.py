@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from featurestore.evaluation import fewlabels
-from featurestore.evaluation.intervals import half_width
+from featurestore.estimators import few_shot as fewlabels
+from featurestore.metrics.statistics import half_width
 from trainers.finetuning.network import Head
 
 TITLES = {"finetuned": "fine-tuned", "linear": "linear", "knn": "k-NN", "scratch": "supervised from scratch"}

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from trainers.config import Config
-from trainers.views import ViewSpec
+from trainers.augmentations.pipeline import ViewSpec
+from trainers.config.schema import Config
 
 CROP_MIN = 0.4
 JITTER = 0.5  # of the strengths of the run's own jitter

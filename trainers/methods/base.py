@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
-from trainers.views import AugmentConfig, ViewSpec, two_views
+from trainers.augmentations.pipeline import AugmentConfig, ViewSpec, two_views
 
 
 class Progress(NamedTuple):

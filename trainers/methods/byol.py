@@ -7,14 +7,14 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
-from trainers.backbones import feature_dim
-from trainers.ema import make_teacher, update_teacher
-from trainers.heads import byol_mlp
+from trainers.augmentations.pipeline import ViewSpec
 from trainers.losses import negative_cosine
 from trainers.methods.base import Method, Progress, Step
-from trainers.randomness import seeded
-from trainers.schedules import cosine
-from trainers.views import ViewSpec
+from trainers.models.backbones import feature_dim
+from trainers.models.heads import byol_mlp
+from trainers.models.teacher import make_teacher, update_teacher
+from trainers.optimization.schedules import cosine
+from trainers.runtime.seeds import seeded
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,15 @@ from itertools import groupby
 import torch
 from torch import Tensor, nn
 
-from trainers.backbones import feature_dim
-from trainers.distributed import gather_keys
-from trainers.ema import make_teacher, update_teacher
-from trainers.heads import DINOHead
+from trainers.augmentations.pipeline import AugmentConfig, ViewSpec, two_views
 from trainers.losses import perplexity, self_distillation
 from trainers.methods.base import Method, Progress, Step
-from trainers.randomness import seeded
-from trainers.schedules import cosine
-from trainers.views import AugmentConfig, ViewSpec, two_views
+from trainers.models.backbones import feature_dim
+from trainers.models.heads import DINOHead
+from trainers.models.teacher import make_teacher, update_teacher
+from trainers.optimization.schedules import cosine
+from trainers.runtime.seeds import seeded
+from trainers.training.distributed import gather_keys
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from itertools import permutations
 import torch
 from torch import Tensor, nn
 
-from trainers.backbones import feature_dim
+from trainers.augmentations.pipeline import AugmentConfig, ViewSpec
 from trainers.methods.base import Method, Progress, Step
-from trainers.randomness import mix, seeded
-from trainers.views import AugmentConfig, ViewSpec
+from trainers.models.backbones import feature_dim
+from trainers.runtime.seeds import mix, seeded
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainers.backbones import feature_dim
-from trainers.distributed import gather
-from trainers.heads import mlp
+from trainers.augmentations.pipeline import AugmentConfig, ViewSpec, two_views
 from trainers.losses import sigreg, spread_from_centre
 from trainers.methods.base import Method, Progress, Step
-from trainers.randomness import seeded
-from trainers.views import AugmentConfig, ViewSpec, two_views
+from trainers.models.backbones import feature_dim
+from trainers.models.heads import mlp
+from trainers.runtime.seeds import seeded
+from trainers.training.distributed import gather
 
 
 @dataclass(frozen=True, slots=True)

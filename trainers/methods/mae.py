@@ -8,11 +8,11 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from featurestore.errors import ConfigError
-from trainers.backbones import feature_dim, patch_tokens
+from trainers.augmentations.pipeline import AugmentConfig, ViewSpec
 from trainers.losses import masked_mse
 from trainers.methods.base import Method, Progress, Step
-from trainers.randomness import seeded
-from trainers.views import AugmentConfig, ViewSpec
+from trainers.models.backbones import feature_dim, patch_tokens
+from trainers.runtime.seeds import seeded
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from trainers.backbones import feature_dim
-from trainers.distributed import gather_keys
-from trainers.ema import make_teacher, update_teacher
-from trainers.heads import mlp
+from trainers.augmentations.pipeline import ViewSpec
 from trainers.losses import info_nce_queue
 from trainers.methods.base import Method, Progress, Step
-from trainers.queue import enqueue, new_queue
-from trainers.randomness import seeded
-from trainers.views import ViewSpec
+from trainers.models.backbones import feature_dim
+from trainers.models.heads import mlp
+from trainers.models.queue import enqueue, new_queue
+from trainers.models.teacher import make_teacher, update_teacher
+from trainers.runtime.seeds import seeded
+from trainers.training.distributed import gather_keys
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,15 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from trainers.backbones import feature_dim
-from trainers.distributed import gather, gather_keys
-from trainers.ema import make_teacher, update_teacher
-from trainers.heads import moco_v3_mlp
+from trainers.augmentations.pipeline import ViewSpec
 from trainers.losses import info_nce_batch
 from trainers.methods.base import Method, Progress, Step
-from trainers.randomness import seeded
-from trainers.schedules import cosine
-from trainers.views import ViewSpec
+from trainers.models.backbones import feature_dim
+from trainers.models.heads import moco_v3_mlp
+from trainers.models.teacher import make_teacher, update_teacher
+from trainers.optimization.schedules import cosine
+from trainers.runtime.seeds import seeded
+from trainers.training.distributed import gather, gather_keys
 
 
 @dataclass(frozen=True, slots=True)

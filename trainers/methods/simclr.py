@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from trainers.backbones import feature_dim
-from trainers.distributed import gather
-from trainers.heads import simclr_projection
+from trainers.augmentations.pipeline import ViewSpec
 from trainers.losses import nt_xent
 from trainers.methods.base import Method, Progress, Step
-from trainers.randomness import seeded
-from trainers.views import ViewSpec
+from trainers.models.backbones import feature_dim
+from trainers.models.heads import simclr_projection
+from trainers.runtime.seeds import seeded
+from trainers.training.distributed import gather
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from featurestore.evaluation.classes import Confusion
+from featurestore.metrics.confusion import Confusion
 from featurestore.report.charts import LEFT, TOP, Axis, Line, Plot, histogram, line_chart, mark
 from featurestore.report.confusion import most_confused
 

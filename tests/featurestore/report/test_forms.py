@@ -20,13 +20,13 @@ from featurestore.errors import ConfigError, DiskError
 from featurestore.report import page as pages
 from featurestore.report.blocks import Drawn, Words
 from featurestore.report.figures import Item, Map
-from featurestore.report.map import pca
 from featurestore.report.pictures import GREY, SIDE, TILE, Pictures
+from featurestore.report.projection import pca
 from featurestore.report.scatter import map_of
 from featurestore.report.writing import Report
 from tests.featurestore.commands import Run, answer
 from tests.featurestore.fakes import COLOURS, paint
-from tests.featurestore.pages import Reader
+from tests.featurestore.rendering.pages import Reader
 from tests.featurestore.report.conftest import DRAWS, draw_source
 
 EVIL = ['<b>bold</b>', '"><img src=x onerror=alert(1)>', "</script><script>alert(1)</script>", "a|b`c*d\x1b[31m", "{}%s\\", "10"]  # fmt: skip

@@ -8,9 +8,9 @@ import pytest
 
 from featurestore import FeatureStore
 from featurestore.errors import ConfigError
-from featurestore.evaluation.labelfree import rankme, uniformity
+from featurestore.metrics.label_free import rankme, uniformity
 from featurestore.report import gather
-from featurestore.report import map as maps
+from featurestore.report import projection as maps
 from featurestore.report.writing import Report
 from tests.featurestore.fakes import COLOURS, paint
 from tests.featurestore.report.conftest import ASKED, BASES, DRAWS, LEARNT, MISTAKES

@@ -12,10 +12,11 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from featurestore.errors import ImageError, SourceError
-from featurestore.sources import Failure, ImageFile, access, containers, find, open_source, read
+from featurestore.sources import Failure, ImageFile, containers, find, open_source, read
+from featurestore.sources import filesystem as access
 from featurestore.sources.remote import RemoteFolder
 from tests.featurestore.sources.tables import hugging_face, images, write_arrow, write_parquet
-from tests.featurestore.sources.test_tars import write_tar
+from tests.featurestore.sources.test_tar import write_tar
 
 
 @pytest.fixture

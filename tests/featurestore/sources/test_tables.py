@@ -12,7 +12,7 @@ import pytest
 
 from featurestore.errors import ImageError, SourceError
 from featurestore.sources import Failure, ImageFile, find, open_source, parquet, read
-from featurestore.sources.recent import Recent
+from featurestore.sources.lru_cache import Recent
 from tests.featurestore.fakes import paint
 from tests.featurestore.sources.tables import FORMS, GROUP, Write, hugging_face, images, with_features, write_parquet
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from featurestore.errors import ConfigError
-from trainers.building import build
-from trainers.config import resolve
+from trainers.augmentations.pipeline import AugmentConfig
+from trainers.config.resolve import resolve
 from trainers.methods import Progress
 from trainers.methods.jigsaw import Jigsaw, JigsawSettings, distant_orders
-from trainers.views import AugmentConfig
+from trainers.training.setup import build
 
 AT = Progress(step=3, epoch=1, fraction=0.25, seed=5)
 

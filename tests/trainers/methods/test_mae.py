@@ -5,12 +5,12 @@ import torch
 from torch import Tensor, nn
 
 from featurestore.errors import ConfigError
-from trainers.backbones import make_backbone, patch_tokens
-from trainers.building import build
-from trainers.config import resolve
+from trainers.augmentations.pipeline import AugmentConfig
+from trainers.config.resolve import resolve
 from trainers.methods import Progress
 from trainers.methods.mae import MAE, MAESettings
-from trainers.views import AugmentConfig
+from trainers.models.backbones import make_backbone, patch_tokens
+from trainers.training.setup import build
 
 AT = Progress(step=3, epoch=1, fraction=0.25, seed=5)
 VIT_DIM = 192

@@ -1,0 +1,152 @@
+"""The encoder file on its way to its name: card in, written beside, proven, renamed. Needs no torch."""
+
+import contextlib
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from PIL import Image
+
+from featurestore.encoders.encoder import CARD_KEY, Card, Encoder
+from featurestore.errors import DiskError, ExportError
+from featurestore.imaging import decode as images
+from featurestore.imaging import preprocess
+from featurestore.imaging.preprocess import Preprocess
+from featurestore.system.text import first_line
+
+AGREEMENT = (
+    1e-4  # least cosine similarity allowed is 1 - this, and the largest difference relative to the vector's length
+)
+LARGEST = 2**31 - 1  # bytes; protobuf writes no larger message
+
+T = TypeVar("T")
+
+
+def write(model: onnx.ModelProto, card: Card, out: Path, prove: Callable[[Encoder], T]) -> T:
+    """Write a graph with its card as one file, let `prove` try it, and only then name it `out`; returns what `prove` returns.
+
+    Whatever `prove` raises leaves nothing behind. Raises ExportError for a graph above 2 GB, DiskError when it cannot be written.
+    """
+    add_card(model, card)
+    part = out.with_name(out.name + ".part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(serialise(model))
+            file.flush()
+            os.fsync(file.fileno())
+        proven = prove(Encoder(part))
+        part.replace(out)
+    except OSError as error:
+        raise DiskError(
+            f"encoder {out}: cannot be written ({error.strerror}); free some space or choose another place"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+    return proven
+
+
+def add_card(model: onnx.ModelProto, card: Card) -> None:
+    """Put the card into the metadata, in place of one that is there."""
+    others = [entry for entry in model.metadata_props if entry.key != CARD_KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(others)
+    model.metadata_props.add(key=CARD_KEY, value=card.to_json())
+
+
+def serialise(model: onnx.ModelProto) -> bytes:
+    """The bytes of a model; raises ExportError for one of more than 2 GB, which no protobuf message can hold."""
+    size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+    if size > LARGEST:
+        raise _too_large(f"{size / 1e9:.1f} GB of weights")
+    try:
+        data: bytes = model.SerializeToString(deterministic=True)
+    except Exception as error:  # of protobuf, whose classes differ from version to version
+        raise _too_large(first_line(error)) from error
+    return data
+
+
+def _too_large(found: str) -> ExportError:
+    return ExportError(
+        f"expected a network of at most 2 GB, the most that fits into one ONNX file; found {found}; "
+        "choose a smaller one, or its float16 version"
+    )
+
+
+def check(encoder: Encoder, expected: NDArray[np.float32], pixels: NDArray[np.uint8]) -> None:
+    """Compare onnxruntime with torch, in one batch and one by one; raises ExportError where they differ.
+
+    expected: (B, D) from torch; pixels: uint8 (B, size, size, 3).
+    """
+    for how, found in {
+        f"a batch of {len(pixels)}": encoder.encode(pixels),
+        "batches of 1": _one_by_one(encoder, pixels),
+    }.items():
+        worst = _difference(found, expected)
+        if not worst <= AGREEMENT:  # also when it is NaN
+            raise ExportError(
+                f"the exported encoder disagrees with torch in {how}: relative difference {worst:.2g}, allowed {AGREEMENT}; "
+                "nothing was written; try another backbone, or report this one"
+            )
+
+
+def check_alone(encoder: Encoder, pixels: NDArray[np.uint8]) -> None:
+    """Compare an encoder with itself, in one batch and one by one; raises ExportError where that differs or is no number.
+
+    pixels: uint8 (B, size, size, 3).
+    """
+    together = encoder.encode(pixels)
+    if not np.isfinite(together).all():
+        raise ExportError(
+            "the network gives vectors with values that are no numbers; nothing was written; check mean and std"
+        )
+    worst = _difference(_one_by_one(encoder, pixels), together)
+    if not worst <= AGREEMENT:
+        raise ExportError(
+            f"the network gives an image another vector in a batch of {len(pixels)} than alone: relative difference {worst:.2g}, "
+            f"allowed {AGREEMENT}; nothing was written; export it again from where it was made, in evaluation mode"
+        )
+
+
+def _one_by_one(encoder: Encoder, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.concatenate([encoder.encode(pixels[i : i + 1]) for i in range(len(pixels))])
+
+
+def _difference(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """The largest difference of two vectors, relative to the length of the expected one; infinite when their numbers differ."""
+    if found.shape != expected.shape:
+        return float("inf")
+    length = np.linalg.norm(expected, axis=1).clip(1e-12)
+    return float((np.linalg.norm(found - expected, axis=1) / length).max())
+
+
+def check_pixels(record: Preprocess) -> NDArray[np.uint8]:
+    """Draw seven awkward images (tall, wide, 1x1, grey, palette with alpha, EXIF-rotated, plain) and take them the common road."""
+    rng = np.random.default_rng(0)
+
+    def noise(width: int, height: int) -> Image.Image:
+        coarse = rng.integers(0, 256, (max(1, height // 4), max(1, width // 4), 3), np.uint8)
+        return Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR)
+
+    palette = noise(50, 40).convert("P")
+    palette.info["transparency"] = 0
+    rotated = Image.Exif()
+    rotated[0x0112] = 6
+    files = [
+        _bytes(noise(8, 300), "PNG"), _bytes(noise(300, 8), "PNG"), _bytes(noise(1, 1), "PNG"),
+        _bytes(noise(64, 64).convert("L"), "PNG"), _bytes(palette, "PNG"),
+        _bytes(noise(120, 60), "JPEG", exif=rotated), _bytes(noise(96, 96), "JPEG"),
+    ]  # fmt: skip
+    return np.stack([preprocess.apply(images.decode(file, record.shorter_side), record) for file in files])
+
+
+def _bytes(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()

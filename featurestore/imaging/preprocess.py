@@ -1,0 +1,80 @@
+"""From a decoded image to the pixels a network sees: one record, one function, kept inside the encoder file."""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from featurestore.errors import EncoderError
+from featurestore.imaging.decode import Decoded
+
+# The only place where these numbers stand (Deng et al. 2009; statistics as published with torchvision).
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+RESIZES = ("shorter", "stretch")
+MAX_SIDE = 8192  # pixels; one image of this size is 200 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """How an image becomes model input: uint8 pixels (size, size, 3); the graph applies `mean` and `std` to pixels / 255."""
+
+    size: int  # side of the square that the model sees
+    shorter_side: int  # length the shorter side is resized to before the square is cut from the centre
+    resize: str = "shorter"  # "shorter" keeps the aspect and crops the centre; "stretch" ignores the aspect
+    interpolation: str = "bicubic"  # antialiased, as Pillow does it
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        if self.resize not in RESIZES or self.interpolation not in INTERPOLATIONS:
+            raise EncoderError(
+                f"preprocess: resize {self.resize!r} and interpolation {self.interpolation!r}; expected one of {RESIZES} and one "
+                f"of {tuple(INTERPOLATIONS)}; the encoder was made by a newer version or by hand: export it again"
+            )
+        whole = isinstance(self.size, int) and isinstance(self.shorter_side, int)
+        if not whole or not 1 <= self.size <= self.shorter_side <= MAX_SIDE:
+            raise EncoderError(
+                f"preprocess: size {self.size!r} and shorter_side {self.shorter_side!r} make no sense; expected 1 <= size <= shorter_side <= {MAX_SIDE}"
+            )
+        finite = all(math.isfinite(value) for value in (*self.mean, *self.std))
+        if not finite or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise EncoderError(
+                f"preprocess: mean {self.mean} and std {self.std} make no sense; expected three means, three positive stds"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> "Preprocess":
+        """Read a record back; raises EncoderError on missing or unknown fields."""
+        try:
+            values: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value for key, value in record.items()
+            }
+            return cls(**values)
+        except (TypeError, OverflowError, AttributeError) as error:
+            names = ", ".join(field.name for field in fields(cls))
+            raise EncoderError(
+                f"preprocess record: expected the fields {names}; found {sorted(record)}; export the encoder again"
+            ) from error
+
+
+def apply(decoded: Decoded, record: Preprocess) -> NDArray[np.uint8]:
+    """Resize and crop in one antialiased pass over just the pixels that count: uint8 (size, size, 3)."""
+    image = decoded.image
+    width, height = image.size
+    if record.resize == "stretch":
+        box = (0.0, 0.0, float(width), float(height))
+    else:
+        side = min(width, height) * record.size / record.shorter_side
+        left, top = (width - side) / 2, (height - side) / 2
+        box = (left, top, left + side, top + side)
+    resized = image.resize((record.size, record.size), INTERPOLATIONS[record.interpolation], box=box)
+    return np.asarray(resized)

@@ -1,0 +1,226 @@
+"""Vectors to and from a Parquet file: with the items they stand for, and with the encoder's fingerprint and card."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from featurestore.catalog import Batch, Catalog, EncoderRecord, ItemChange, repeated_path
+from featurestore.catalog.records import DETAILS
+from featurestore.errors import SourceError
+from featurestore.metadata.columns import check_names, settle_types
+from featurestore.progress import Listener
+from featurestore.sources.column_types import as_type
+from featurestore.storage.snapshot import with_vectors
+from featurestore.storage.vectors import VectorFile
+from featurestore.system.disk import written_whole
+from featurestore.system.spool import Spool
+from featurestore.system.text import UNPRINTABLE, printable
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
+
+KEY = b"featurestore"  # of the schema's metadata
+VERSION = 1
+LENGTH_TOLERANCE = 2e-3  # of rows that were rounded to float16
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What a run of `import-vectors` did; counts are items."""
+
+    added: int
+    unchanged: int  # the store had a vector of that path already
+    conflicting: int  # the store knows another content under that path
+
+
+def export_vectors(catalog: Catalog, folder: Path, encoder: str, out: Path, listener: Listener) -> int:
+    """Write the items and vectors of an encoder, whole or not at all; returns how many. Raises DiskError.
+
+    Columns: those of items, the user's too, and `vector`, float32 of fixed length D (float16 is unknown to many readers; the split into bytes
+    makes the zeros cost nothing).
+    """
+    details, vectors = with_vectors(lambda: catalog.details(encoder), folder)
+    record = details.encoder
+    columns = list(details.rows.schema)[1:]
+    import pyarrow.parquet as pq  # takes long, and most commands do without
+
+    said = {
+        "version": VERSION, "fingerprint": encoder, "name": record.name, "dim": record.dim, "card": record.card,
+        "columns": [field.name for field in columns[len(DETAILS) :]],  # the user's
+    }  # fmt: skip
+    schema = pa.schema([*columns, ("vector", pa.list_(pa.float32(), record.dim))], metadata={KEY: json.dumps(said)})
+    listener.start("exporting", details.rows.rows)
+    with (
+        written_whole(out, "free some space or choose another place") as part,
+        pq.ParquetWriter(
+            part,
+            schema,
+            compression="zstd",
+            use_dictionary=["label", "split"],
+            use_byte_stream_split=["vector.list.element"],
+        ) as writer,
+    ):
+        for batch in details.rows.reader():
+            rows, *columns = batch.columns
+            chosen = np.asarray(vectors[rows.to_numpy()], np.float32)
+            flat = pa.FixedSizeListArray.from_arrays(chosen.ravel(), record.dim)
+            writer.write_batch(pa.record_batch([*columns, flat], schema=schema))
+            listener.advance(len(batch))
+    return details.rows.rows
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What made the vectors of a file, and what else it tells of items."""
+
+    fingerprint: str
+    name: str
+    columns: tuple[str, ...]  # the user's
+
+
+def read_origin(path: Path) -> Origin:
+    """Say which encoder made the vectors of a file of `export_vectors`. Raises SourceError when it is none."""
+    import pyarrow.parquet as pq
+
+    try:
+        said = json.loads((pq.read_schema(path).metadata or {})[KEY])
+        version, fingerprint, name = int(said["version"]), str(said["fingerprint"]), printable(str(said["name"]))
+        columns = tuple(map(str, said.get("columns", ())))
+    except KeyError:
+        raise SourceError(
+            f"{path}: expected a Parquet file of export-vectors, found one that does not say which encoder made its vectors"
+        ) from None
+    except (OSError, pa.ArrowException, ValueError, TypeError, RecursionError) as error:
+        raise SourceError(f"{path}: expected a Parquet file of export-vectors; found: {error}") from error
+    if version > VERSION:
+        raise SourceError(f"{path}: written by a newer featurestore (version {version}); upgrade featurestore")
+    return Origin(fingerprint, name, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Some rows of a file."""
+
+    items: list[dict[str, Any]]  # DETAILS without the id
+    vectors: NDArray[np.float32]  # (N, D)
+    values: pa.Table  # the user's columns
+
+
+def import_vectors(
+    catalog: Catalog, folder: Path, record: EncoderRecord, path: Path, listener: Listener
+) -> ImportReport:
+    """Add the vectors of a file, where the store has none of that path; what it has stays. Its caller is the only writer.
+
+    folder: of the vector files. Columns of the user come along with items that are new. Raises SourceError on a file that holds
+    anything but unit-length vectors of D numbers, or columns of another type than the store has them.
+    """
+    file = VectorFile(folder / record.file, record.dim)
+    rows = record.rows
+    counts = dict.fromkeys(("added", "unchanged", "conflicting"), 0)
+    for arrived in _batches(path, record, catalog.columns(), listener):
+        known, next_item = catalog.known(record.fingerprint, [item["path"] for item in arrived.items])
+        changes: list[ItemChange] = []
+        kept: list[int] = []
+        for place, item in enumerate(arrived.items):
+            old = known.get(item["path"])
+            if old is not None and old.encoded:
+                counts["unchanged"] += 1
+                continue
+            if old is not None and old.sha256 != item["sha256"]:
+                counts["conflicting"] += 1  # another content lies under that path here
+                continue
+            counts["added"] += 1
+            number = old.id if old is not None else next_item
+            next_item += old is None
+            if old is not None:
+                item |= {"label": old.label, "split": old.split}
+            changes.append(ItemChange(number, old is None, **item, row=rows + len(kept)))
+            kept.append(place)
+        if changes:
+            block = file.append(arrived.vectors[kept], rows)
+            rows += len(kept)
+            values = _values(changes, arrived.values.take(kept))
+            catalog.commit(record.fingerprint, Batch(changes, [], [block], next_item, rows, values))
+    return ImportReport(**counts)
+
+
+def _values(changes: list[ItemChange], values: pa.Table) -> pa.Table | None:
+    """What is said of the items that are new, of the values of all."""
+    if not values.column_names:
+        return None
+    ids = pa.array([change.id for change in changes], pa.int64())
+    return values.add_column(0, "id", ids).filter(pa.array([change.new for change in changes]))
+
+
+def _batches(path: Path, record: EncoderRecord, held: dict[str, pa.DataType], listener: Listener) -> Iterator[Arrivals]:
+    import pyarrow.parquet as pq
+
+    names = [field.name for field in DETAILS if field.name != "id"]
+    try:
+        with pq.ParquetFile(path) as source:
+            _check_columns(path, source.schema_arrow, names)
+            types = _types_of_values(path, source.schema_arrow, held)
+            _check_paths(path, source)
+            listener.start("importing", source.metadata.num_rows)
+            for batch in source.iter_batches(4096, columns=[*names, *types, "vector"]):
+                table = pa.Table.from_batches([batch])
+                items = table.select(names).cast(pa.schema([DETAILS.field(n) for n in names])).to_pylist()
+                vectors = _unit(path, table["vector"], record.dim)
+                for item in items:
+                    if not item["path"] or not item["sha256"] or UNPRINTABLE.search(item["path"]):
+                        raise SourceError(
+                            f"{path}: an item has no path or sha256, or a path with control characters: {item['path']!r}; nothing of its batch was taken"
+                        )
+                yield Arrivals(
+                    items,
+                    vectors,
+                    pa.table({name: as_type(batch[name], kind) for name, kind in types.items()}),
+                )
+                listener.advance(len(items))
+    except (OSError, pa.ArrowException) as error:
+        raise SourceError(f"{path}: cannot be read: {error}; export it again") from error
+
+
+def _types_of_values(path: Path, schema: pa.Schema, held: dict[str, pa.DataType]) -> dict[str, pa.DataType]:
+    names = [name for name in read_origin(path).columns if name in schema.names]
+    if not names:
+        return {}
+    check_names(path, names)
+    return settle_types(path, pa.schema([schema.field(name) for name in names]), held)
+
+
+def _check_paths(path: Path, source: "ParquetFile") -> None:
+    """Look at all paths first: an item that is there twice is refused before any is taken."""
+    paths = Spool(pa.schema([DETAILS.field("path")]))
+    for batch in source.iter_batches(65_536, columns=["path"]):
+        paths.add_batch(batch.cast(paths.schema))
+    found = repeated_path(paths)
+    if found is not None:
+        raise SourceError(f"{path}: the path of an item is that of another item: {found!r}; nothing was taken")
+
+
+def _check_columns(path: Path, schema: pa.Schema, names: list[str]) -> None:
+    missing = {*names, "vector"} - set(schema.names)
+    if missing:
+        raise SourceError(f"{path}: expected the columns of export-vectors; missing: {', '.join(sorted(missing))}")
+    kind = schema.field("vector").type
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not lists or not pa.types.is_floating(kind.value_type):
+        raise SourceError(f"{path}: expected vectors as lists of floats, found {kind}; export it again")
+
+
+def _unit(path: Path, column: pa.ChunkedArray, dim: int) -> NDArray[np.float32]:
+    """The vectors (N, D), once they are such as an encoder of a store makes."""
+    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    if column.null_count or flat.size != len(column) * dim:
+        raise SourceError(f"{path}: expected vectors of {dim} numbers, found others; nothing of their batch was taken")
+    vectors: NDArray[np.float32] = flat.reshape(-1, dim)
+    if not np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=LENGTH_TOLERANCE):  # also when one is NaN
+        raise SourceError(f"{path}: expected vectors of length 1, found others; nothing of their batch was taken")
+    return vectors

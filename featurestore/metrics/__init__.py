@@ -1,0 +1,1 @@
+"""Evaluation: figures as functions of arrays."""

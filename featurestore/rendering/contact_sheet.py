@@ -1,0 +1,73 @@
+"""The contact sheet: what was searched by and its hits as one picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from featurestore.errors import DiskError, ImageError
+from featurestore.rendering.thumbnails import scaled, thumbnail
+
+TILE, TEXT, GAP, COLUMNS = 160, 34, 12, 6  # pixels, and tiles a row
+INK, PALE, PAPER, LINE = "#1c1c1c", "#6b6b6b", "#ffffff", "#dddddd"
+EXAMPLE, NEGATIVE = "#0a5fb4", "#b3261e"  # what was searched by
+
+
+def contact_sheet(
+    tiles: Sequence[tuple[Image.Image | str, str, str]], heading: str, examples: int, negatives: int = 0
+) -> Image.Image:
+    """Draw tiles of (picture or its path, bold line, pale line).
+
+    The first `examples` stand out in blue, the `negatives` behind them in red.
+    """
+    accents = [EXAMPLE] * examples + [NEGATIVE] * negatives
+    columns = max(1, min(COLUMNS, len(tiles)))
+    rows = -(-len(tiles) // columns)
+    top = 30
+    sheet = Image.new("RGB", (GAP + columns * (TILE + GAP), top + rows * (TILE + TEXT + GAP) + GAP), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    large, small = ImageFont.load_default(14), ImageFont.load_default(12)
+    draw.text((GAP, GAP // 2), _fit(draw, heading, large, sheet.width - 2 * GAP), fill=INK, font=large)
+    for place, (picture, bold, pale) in enumerate(tiles):
+        x = GAP + place % columns * (TILE + GAP)
+        y = top + place // columns * (TILE + TEXT + GAP)
+        shown = _filling(picture)
+        sheet.paste(shown, (x + (TILE - shown.width) // 2, y + (TILE - shown.height) // 2))
+        frame, width, ink = (accents[place], 3, accents[place]) if place < len(accents) else (LINE, 1, INK)
+        draw.rectangle((x - 1, y - 1, x + TILE, y + TILE), outline=frame, width=width)
+        draw.text((x, y + TILE + 2), _fit(draw, bold, large, TILE), fill=ink, font=large)
+        draw.text((x, y + TILE + 18), _fit(draw, pale, small, TILE), fill=PALE, font=small)
+    return sheet
+
+
+def save(sheet: Image.Image, path: Path) -> None:
+    """Write the sheet; the suffix of `path` says the format. Raises DiskError when it cannot be written."""
+    part = path.with_name(f".{path.name}.part{path.suffix}")
+    try:
+        sheet.save(part)
+        part.replace(path)
+    except (OSError, ValueError) as error:  # ValueError: a suffix that Pillow does not know
+        raise DiskError(
+            f"sheet {str(path)!r} could not be written ({error}); expected a name such as hits.png in a folder that is there"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _filling(picture: Image.Image | str) -> Image.Image:
+    """A picture of which the longer side is that of a tile; small ones are blown up, with pixels that can be counted."""
+    try:
+        image = thumbnail(picture, TILE)
+    except ImageError:
+        return Image.new("RGB", (TILE, TILE), "#eeeeee")  # the file is gone; its place stays empty
+    countable = 2 * max(image.size) < TILE
+    return scaled(image, TILE, Image.Resampling.NEAREST if countable else Image.Resampling.BICUBIC)
+
+
+def _fit(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
+    """Cut text from the left until it fits; the end of a path says more than its start."""
+    if draw.textlength(text, font) <= width:
+        return text
+    while text and draw.textlength("…" + text, font) > width:
+        text = text[1:]
+    return "…" + text

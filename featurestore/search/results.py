@@ -1,0 +1,107 @@
+"""What a store answers: reports and matches, as plain values that print, convert and draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from featurestore.system.disk import written_whole
+from featurestore.system.text import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from PIL import Image
+
+    from featurestore.rendering.shown import Shown
+
+DRAWN = 1000  # hits on a sheet or a page at most; a thousand pictures of a page are some twenty megabytes
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The hits of one search, best first; all sequences have the length K."""
+
+    ids: NDArray[np.int64]
+    scores: NDArray[np.float32]  # cosine similarity, higher is nearer
+    paths: list[str]
+    labels: list[str | None]
+    query: tuple[Shown, ...] = ()  # what was searched by, negative examples last
+    warnings: tuple[str, ...] = ()  # what the user should know of this answer
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [
+            {"rank": rank, "score": round(float(score), 6), "id": int(item), "path": path, "label": label}
+            for rank, (score, item, path, label) in enumerate(
+                zip(self.scores, self.ids, self.paths, self.labels, strict=True), start=1
+            )
+        ]
+
+    def to_arrow(self) -> pa.Table:
+        return pa.table({
+            "rank": pa.array(range(1, len(self) + 1), pa.int64()), "score": self.scores, "id": self.ids,
+            "path": pa.array(self.paths, pa.string()), "label": pa.array(self.labels, pa.string()),
+        })  # fmt: skip
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The same as a data frame; needs pandas."""
+        frame: pd.DataFrame = self.to_arrow().to_pandas()
+        return frame
+
+    def sheet(self, path: str | Path) -> Path:
+        """Draw what was searched by and the hits, with scores and labels, into a picture file; raises DiskError."""
+        from featurestore.rendering import contact_sheet as sheet  # here, since most searches draw nothing
+
+        tiles: list[tuple[Image.Image | str, str, str]] = []
+        drawn = [(shown, shown.picture) for shown in self.query if shown.picture is not None]
+        for shown, picture in drawn:
+            tiles.append((picture, "not" if shown.negative else "query", printable(shown.name)))
+        for hit in self.to_json()[:DRAWN]:
+            tiles.append((hit["path"], f"{hit['score']:.3f}  {hit['label'] or ''}".rstrip(), printable(hit["path"])))
+        negatives = sum(shown.negative for shown, _ in drawn)
+        heading = f"{self._title()}, {self._note()}"
+        sheet.save(sheet.contact_sheet(tiles, heading, len(drawn) - negatives, negatives), Path(path))
+        return Path(path)
+
+    def html(self, path: str | Path) -> Path:
+        """Write what was searched by and the hits as one HTML page with all pictures inside; raises DiskError."""
+        from featurestore.rendering import hits_page as page
+
+        page.write(Path(path), self._title(), self._note(), self.query, self.to_json()[:DRAWN])
+        return Path(path)
+
+    def _title(self) -> str:
+        return f"{len(self)} nearest image{'' if len(self) == 1 else 's'}"
+
+    def _note(self) -> str:
+        return "by cosine similarity" + (f"; the best {DRAWN} are shown" if len(self) > DRAWN else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The k-NN graph of a collection: for each of N items its K nearest others, best first."""
+
+    ids: NDArray[np.int64]  # (N,)
+    neighbours: NDArray[np.int64]  # (N, K), ids
+    scores: NDArray[np.float32]  # (N, K)
+
+    def to_arrow(self) -> pa.Table:
+        """One row an item: id, and lists of the ids and scores of its neighbours."""
+        k = self.neighbours.shape[1]
+        lists = [pa.FixedSizeListArray.from_arrays(pa.array(a.ravel()), k) for a in (self.neighbours, self.scores)]
+        return pa.table({"id": self.ids, "neighbours": lists[0], "scores": lists[1]})
+
+    def save(self, path: str | Path) -> Path:
+        """Write `to_arrow` as Parquet, whole or not at all. Raises DiskError."""
+        import pyarrow.parquet as pq  # takes long, and most commands do without
+
+        with written_whole(Path(path), "free some space or choose another place") as part:
+            pq.write_table(self.to_arrow(), part)
+        return Path(path)

@@ -1,0 +1,167 @@
+"""Files by path or by URL: how large and how old they are, and their bytes. The only module that imports fsspec."""
+
+import hashlib
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, BinaryIO, NamedTuple, cast
+
+from featurestore.errors import FeatureStoreError, ImageError, SourceError
+from featurestore.system.text import describe
+
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: C:// is a drive
+TIMES = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")  # keys of fsspec's file systems
+
+
+class State(NamedTuple):
+    """What tells one version of a file from the next."""
+
+    size: int  # bytes
+    mtime_ns: int
+
+
+def is_url(path: str) -> bool:
+    return URL.match(path) is not None
+
+
+def look(path: str) -> State:
+    """Size and time of a regular file; raises ImageError with the reason."""
+    with reasons():
+        if is_url(path):
+            files, inner = file_system(path)
+            files.invalidate_cache(inner)  # of listings: they would hide what changes
+            info = files.info(inner)
+            if info["type"] == "directory":
+                raise IsADirectoryError
+            return state_of(files, inner, info)
+        found = os.stat(path)
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError
+        if not stat.S_ISREG(found.st_mode):
+            raise ImageError("not a regular file")
+        return State(found.st_size, found.st_mtime_ns)
+
+
+def open_file(path: str) -> BinaryIO:
+    """Open a file for reading at any place; raises ImageError with the reason."""
+    with reasons():
+        if is_url(path):
+            files, inner = file_system(path)
+            return cast(BinaryIO, files.open(inner, "rb"))
+        return open(path, "rb")
+
+
+def read_whole(path: str) -> bytes:
+    """Read a file whole; raises ImageError with the reason."""
+    with reasons():
+        if is_url(path):
+            files, inner = file_system(path)
+            return cast(bytes, files.cat_file(inner))
+        with open(path, "rb") as file:
+            return file.read()
+
+
+def read_span(path: str, start: int, size: int) -> bytes:
+    """Read `size` bytes from `start`; fewer at the end of the file. Raises ImageError with the reason."""
+    with reasons():
+        if is_url(path):
+            files, inner = file_system(path)
+            return cast(bytes, files.cat_file(inner, start=start, end=start + size)) if size else b""
+        with open(path, "rb", buffering=0) as file:
+            file.seek(start)
+            parts = []
+            while size and (part := file.read(size)):  # one read gives 2 GiB at most
+                parts.append(part)
+                size -= len(part)
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+@contextmanager
+def reasons() -> Iterator[None]:
+    """Turn whatever a file system raises into ImageError; remote ones raise nearly everything."""
+    try:
+        yield
+    except FeatureStoreError:
+        raise
+    except io.UnsupportedOperation as error:
+        raise ImageError(f"cannot be read at any place: {error}") from error
+    except Exception as error:
+        raise ImageError(describe(error)) from error
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """The file system of a URL, and the path within it; raises SourceError when it cannot be had."""
+    import fsspec  # here, since most sources are local and start without it
+
+    scheme = url.partition("://")[0].lower()
+    try:
+        try:
+            kind = fsspec.get_filesystem_class(scheme)
+        except ValueError as error:
+            raise SourceError(
+                f"{url!r}: expected a path or a URL such as s3://bucket/folder; found the unknown scheme {scheme}://"
+            ) from error
+        files = fsspec.filesystem(scheme, **kind._get_kwargs_from_urls(url))  # fsspec keeps one for equal arguments
+        return files, kind._strip_protocol(url)
+    except SourceError:
+        raise
+    except ImportError as error:
+        raise SourceError(f"{url!r}: a package that reads {scheme}:// is missing: {error}, with pip") from error
+    except Exception as error:  # some connect at once, some need more than a URL says
+        raise SourceError(f"{url!r}: expected a URL that fsspec can open; {describe(error)}; check the URL") from error
+
+
+def find_below(files: Any, root: str) -> dict[str, Any]:
+    """What lies below a folder, by path: what the file system says of a file, or the error of a folder that cannot be listed.
+
+    Raises whatever the file system raises for `root`.
+    """
+    from fsspec import AbstractFileSystem
+    from fsspec.asyn import AsyncFileSystem
+
+    kind = type(files)
+    if kind.find is not AbstractFileSystem.find or getattr(kind, "_find", None) not in (None, AsyncFileSystem._find):
+        return cast(dict[str, Any], files.find(root, detail=True))  # object stores list a whole tree at once
+    found: dict[str, Any] = {}  # fsspec's own way leaves out what it cannot list, without a word
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            places = files.ls(folder, detail=True)
+        except Exception as error:
+            if folder == root:
+                raise
+            found[folder] = error
+            continue
+        for info in places:
+            path = info["name"].rstrip("/")
+            if info["type"] != "directory":
+                found[path] = info
+            elif path != folder.rstrip("/"):
+                folders.append(path)
+    return found
+
+
+def state_of(files: Any, inner: str, info: dict[str, Any]) -> State:
+    """State from what a file system says of a file."""
+    times = (_nanoseconds(info.get(key)) for key in TIMES)
+    mtime_ns = next((time for time in times if time is not None), None)
+    if mtime_ns is None:
+        mark = str(info.get("ETag") or info.get("etag") or files.ukey(inner))
+        mtime_ns = int.from_bytes(hashlib.sha256(mark.encode()).digest()[:8]) >> 1
+    return State(int(info.get("size") or 0), mtime_ns)
+
+
+def _nanoseconds(time: object) -> int | None:
+    if isinstance(time, str):
+        try:
+            time = datetime.fromisoformat(time)
+        except ValueError:
+            return None
+    if isinstance(time, datetime):
+        time = time.timestamp()
+    return int(time * 1_000_000) * 1000 if isinstance(time, (int, float)) else None  # a float holds microseconds

@@ -1,0 +1,68 @@
+"""Folders that Hugging Face datasets leave by `save_to_disk`, read without that library."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from featurestore.errors import SourceError
+from featurestore.sources.base import Failure, ImageFile, Source, as_split, unfit_name
+from featurestore.sources.containers import Members
+from featurestore.system.text import describe
+
+DICTIONARY, STATE, INFO = "dataset_dict.json", "state.json", "dataset_info.json"
+
+
+def is_dataset(folder: str) -> bool:
+    """Whether a folder was written by `save_to_disk` of a Dataset or a DatasetDict."""
+    names = (DICTIONARY,), (STATE, INFO)
+    return any(all(os.path.isfile(os.path.join(folder, name)) for name in needed) for needed in names)
+
+
+class SavedDataset(Source):
+    """The rows of a saved Dataset, or of all splits of a DatasetDict; raises SourceError when it does not hold images."""
+
+    within_containers = True
+
+    def __init__(self, folder: str) -> None:
+        self.path = folder
+        self._parts = [(split, Members(path)) for split, path in _files(folder)]
+        self.prefix = folder + os.sep
+
+    def __iter__(self) -> Iterator[ImageFile | Failure]:
+        for split, members in self._parts:
+            for entry in members:
+                if split and isinstance(entry, ImageFile):
+                    entry = replace(entry, split=split)
+                yield entry
+        self.prefix = None if any(members.prefix is None for _, members in self._parts) else self.path + os.sep
+
+
+def _files(folder: str) -> Iterator[tuple[str | None, str]]:
+    """The Arrow files of a folder in order, each with its split."""
+    if os.path.isfile(os.path.join(folder, DICTIONARY)):
+        for split in _said(os.path.join(folder, DICTIONARY), lambda said: said["splits"]):
+            yield from ((as_split(split), path) for path in _arrow_files(os.path.join(folder, split)))
+    else:
+        yield from ((None, path) for path in _arrow_files(folder))
+
+
+def _arrow_files(folder: str) -> Iterator[str]:
+    names = _said(os.path.join(folder, STATE), lambda said: [file["filename"] for file in said["_data_files"]])
+    return (os.path.join(folder, name) for name in names)
+
+
+def _said(path: str, where: Callable[[Any], Iterable[str]]) -> list[str]:
+    """Names of files in the folder of a JSON file; `where` finds them in it."""
+    try:
+        names = list(where(json.loads(Path(path).read_bytes())))
+        for name in names:
+            if os.path.basename(name) != name or name in ("", ".", "..") or unfit_name(name):
+                raise ValueError(f"{name!r} where a file name belongs")
+        return names
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SourceError(
+            f"{path!r}: expected what save_to_disk of Hugging Face datasets writes, found {describe(error)}; save the dataset again"
+        ) from error

@@ -1,0 +1,111 @@
+"""Vectors on disk: an append-only file of unit-length float16 rows."""
+
+import os
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore.errors import DiskError, StoreCorrupt
+from featurestore.system.checksums import Block
+from featurestore.system.disk import sync_folder, written_whole
+
+BLOCK_ROWS = 16_384  # rows under one checksum, where many are written at a time
+
+
+class VectorFile:
+    """Little-endian float16, C order, (rows, D). Rows are only ever appended; the catalog says how many count."""
+
+    def __init__(self, path: Path, dim: int) -> None:
+        self.path = path
+        self.dim = dim
+        self._row_bytes = 2 * dim
+
+    def append(self, x: NDArray[np.floating], committed: int) -> Block:
+        """Write rows behind the first `committed` ones and flush them to disk; what a crash left behind those is cut off.
+
+        x: (n, D), unit length. Returns their checksum. Raises DiskError when it cannot be written, StoreCorrupt when rows are missing.
+        """
+        self.check(committed)
+        data = np.ascontiguousarray(x, dtype="<f2").tobytes()
+        try:
+            with self.path.open("r+b" if self.path.exists() else "w+b") as file:
+                file.truncate(committed * self._row_bytes)
+                file.seek(0, os.SEEK_END)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if committed == 0:
+                sync_folder(self.path.parent)
+        except OSError as error:
+            raise DiskError(
+                f"{self.path}: {len(x)} vectors could not be written ({error.strerror}); what was indexed before is kept: free some space and run the same command again"
+            ) from error
+        return Block.of(committed, len(x), data)
+
+    def held(self) -> int:
+        """How many whole rows the file holds, whatever the catalog says; 0 when there is no file."""
+        return self.path.stat().st_size // self._row_bytes if self.path.exists() else 0
+
+    def check(self, committed: int) -> None:
+        """Raise StoreCorrupt when the file holds fewer rows than the catalog counts."""
+        held = self.held()
+        if held < committed:
+            raise StoreCorrupt(
+                f"{self.path}: the catalog counts {committed} rows of {self._row_bytes} bytes, the file holds {held}; "
+                f"see what is left: featurestore verify {self.path.parents[1]}"
+            )
+
+    def open(self, committed: int) -> NDArray[np.float16]:
+        """Map the first `committed` rows into memory, read-only: float16 (committed, D)."""
+        self.check(committed)
+        if committed == 0:
+            return np.empty((0, self.dim), np.float16)
+        return np.memmap(self.path, dtype="<f2", mode="r", shape=(committed, self.dim))
+
+    def seal(self, end: int) -> list[Block]:
+        """Give the checksums of rows 0 to `end` - 1 as they lie on the disk, of those that are there, in blocks of BLOCK_ROWS."""
+        end = min(end, self.held())
+        if not end:
+            return []
+        with self.path.open("rb") as file:
+            lengths = [min(BLOCK_ROWS, end - start) for start in range(0, end, BLOCK_ROWS)]
+            return [Block.of(n * BLOCK_ROWS, rows, file.read(rows * self._row_bytes)) for n, rows in enumerate(lengths)]
+
+    def damaged(self, blocks: Iterable[Block], tick: Callable[[int], None] = lambda rows: None) -> list[Block]:
+        """Read all blocks and give those that are not there, cannot be read, or have another checksum; `tick` hears of rows done."""
+        bad = []
+        for block in blocks:
+            try:
+                with self.path.open("rb") as file:
+                    whole = Block.of(block.first, block.rows, self._read(file, block.first, block.rows)) == block
+            except OSError:  # a bad sector, or no file
+                whole = False
+            if not whole:
+                bad.append(block)
+            tick(block.rows)
+        return bad
+
+    def copy(self, rows: NDArray[np.int64], to: Path) -> list[Block]:
+        """Write some of the rows, ascending, into a new file, whole or not at all; returns its checksums.
+
+        Read in runs and not through a map: what is left out may lie on bad sectors. Raises DiskError.
+        """
+        blocks = []
+        advice = "nothing was changed: free some space and run the same command again"
+        old: BinaryIO = self.path.open("rb") if len(rows) else BytesIO()
+        with old, written_whole(to, advice) as part, part.open("wb") as new:
+            for start in range(0, len(rows), BLOCK_ROWS):
+                chosen = rows[start : start + BLOCK_ROWS]
+                runs = np.split(chosen, np.flatnonzero(np.diff(chosen) != 1) + 1)
+                data = b"".join(self._read(old, int(run[0]), len(run)) for run in runs)
+                new.write(data)
+                blocks.append(Block.of(start, len(chosen), data))
+        return blocks
+
+    def _read(self, file: BinaryIO, first: int, rows: int) -> bytes:
+        file.seek(first * self._row_bytes)
+        return file.read(rows * self._row_bytes)

@@ -1,0 +1,34 @@
+"""A small collection that is indexed as if it were large."""
+
+from collections.abc import Iterator
+
+import faiss
+import pytest
+
+from tests.featurestore.ann.naive import clustered
+from tests.featurestore.ann.small import COUNT, DIM, SIZES, Built, build_quietly
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    """One for FAISS: where others work beside the tests, teams wait for one another."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    yield
+    faiss.omp_set_num_threads(before)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small sizes, for one test."""
+    for name, value in SIZES.items():
+        monkeypatch.setattr(name, value)
+
+
+@pytest.fixture(scope="session")
+def built() -> Built:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SIZES.items():
+            patch.setattr(name, value)
+        vectors, clusters = clustered(COUNT, DIM)
+        return Built(vectors, clusters, *build_quietly(vectors))

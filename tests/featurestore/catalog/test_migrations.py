@@ -1,0 +1,156 @@
+"""Stores of earlier schemas, kept as they were written then, are brought up to date by opening them."""
+
+import shutil
+import tarfile
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from featurestore import FeatureStore
+from featurestore.catalog.schema import MIGRATIONS, SCHEMA, SCHEMA_VERSION
+from featurestore.errors import DiskError, StoreError
+from tests.featurestore.life import GOLDEN
+
+
+def unpack(version: int, store: Path) -> Path:
+    with tarfile.open(GOLDEN / f"store-v{version}.tar.xz") as archive:
+        archive.extractall(store, filter="data")
+    return store
+
+
+@pytest.fixture(params=range(1, SCHEMA_VERSION))
+def version(request: pytest.FixtureRequest) -> int:
+    found: int = request.param
+    return found
+
+
+@pytest.fixture
+def old(version: int, tmp_path: Path) -> Path:
+    """Six colours of which red has changed, white has vanished and one file was broken; two encoders.
+
+    From schema 2 on the first was optimized; in schema 3 that made an index, and the items have a column shelf.
+    """
+    return unpack(version, tmp_path / "my.store")
+
+
+def columns(path: Path) -> set[tuple[str, str, str]]:
+    with duckdb.connect(str(path)) as connection:
+        return set(
+            connection.execute(
+                "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
+            ).fetchall()
+        )
+
+
+def test_an_old_store_keeps_all_it_said(version: int, old: Path) -> None:
+    with duckdb.connect(str(old / "catalog.duckdb"), read_only=True) as connection:
+        before = {
+            table: connection.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall()
+            for table in ("all_items", "vectors", "failures")
+        }
+    store = FeatureStore.open(old)
+    with duckdb.connect(str(old / "catalog.duckdb"), read_only=True) as connection:
+        for table, rows in before.items():
+            assert connection.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall() == rows
+    found = store.info()
+    assert (found["items"], found["removed"], found["failures"]) == (5, 1, 1)
+    assert [(record["vectors"], record["rows"]) for record in found["encoders"]] == [
+        (5, {1: 7, 2: 6, 3: 6}[version]),
+        (5, 5),
+    ]
+    assert not FeatureStore.verify(old).findings
+    [name, _] = [record["name"] for record in found["encoders"]]
+    hits = store.search(4, k=3, encoder=name)  # yellow, whose cosine with cyan is 0.5, with blue 0
+    assert [Path(path).name for path in hits.paths[2:]] == ["cyan.png"]
+    assert hits.scores[2] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_its_index_and_the_columns_of_users_are_kept(tmp_path: Path) -> None:
+    store = FeatureStore.open(unpack(3, tmp_path / "my.store"))
+    assert [record["index"] and record["index"]["vectors"] for record in store.info()["encoders"]] == [6, None]
+    shelves = store.sql("SELECT label, shelf FROM items WHERE shelf IS NOT NULL ORDER BY shelf").to_pylist()
+    assert shelves == [{"label": "green", "shelf": 1}, {"label": "yellow", "shelf": 3}]
+    assert store.info()["classifiers"] == []
+
+
+def test_its_vectors_are_under_checksums_from_then_on(old: Path) -> None:
+    FeatureStore.open(old)
+    path = sorted((old / "vectors").iterdir())[0]
+    data = bytearray(path.read_bytes())
+    data[20] ^= 1
+    path.write_bytes(data)
+    assert FeatureStore.verify(old).damaged
+
+
+def test_checksums_of_an_old_store_stay_and_find_what_was_damaged_before(tmp_path: Path) -> None:
+    old = unpack(2, tmp_path / "my.store")
+    path = sorted((old / "vectors").iterdir())[0]
+    data = bytearray(path.read_bytes())
+    data[20] ^= 1
+    path.write_bytes(data)
+    FeatureStore.open(old)
+    assert FeatureStore.verify(old).damaged
+
+
+def test_every_migration_leads_to_the_present_tables(old: Path, tmp_path: Path) -> None:
+    assert sorted(MIGRATIONS) == list(range(1, SCHEMA_VERSION))
+    FeatureStore.open(old)
+    with duckdb.connect(str(tmp_path / "new.duckdb")) as connection:
+        connection.execute(SCHEMA)
+    of_users = {column for column in columns(old / "catalog.duckdb") if column[1] == "shelf"}
+    assert columns(old / "catalog.duckdb") - of_users == columns(tmp_path / "new.duckdb")
+
+
+def test_a_migration_that_cannot_be_done_leaves_the_store_as_it_was(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = (old / "catalog.duckdb").read_bytes()
+
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as context:
+        context.setattr("featurestore.system.disk.sync_file", full)
+        with pytest.raises(DiskError, match=r"catalog\.duckdb could not be written"):
+            FeatureStore.open(old)
+    assert (old / "catalog.duckdb").read_bytes() == catalog
+    assert FeatureStore.open(old).info()["items"] == 5
+
+
+def test_vectors_that_are_missing_do_not_keep_an_old_store_closed(version: int, old: Path) -> None:
+    short, absent = sorted((old / "vectors").iterdir())
+    short.write_bytes(short.read_bytes()[:-24])
+    absent.unlink()
+    FeatureStore.open(old)
+    damages = 2 if version == 1 else 1  # there were no checksums of the rows that are gone
+    assert len([finding for finding in FeatureStore.verify(old).findings if finding.damage]) == 2 * damages
+    FeatureStore.verify(old, repair=True)
+    assert not FeatureStore.verify(old).damaged
+
+
+def test_an_encoder_without_a_single_vector_is_taken_along(version: int, old: Path) -> None:
+    file = ", repeat('a', 16) || '.f16'" if version > 1 else ""
+    with duckdb.connect(str(old / "catalog.duckdb")) as connection:
+        connection.execute(
+            f"INSERT INTO encoders SELECT repeat('a', 64), 'empty', 12, 0, card, added_at{file} FROM encoders LIMIT 1"
+        )
+    assert [record["rows"] for record in FeatureStore.open(old).info()["encoders"]].count(0) == 1
+
+
+def test_a_log_beside_an_old_catalog_is_taken_along(old: Path) -> None:
+    connection = duckdb.connect(str(old / "catalog.duckdb"))
+    connection.execute("UPDATE all_items SET label = 'logged' WHERE id = 2")
+    for name in ("catalog.duckdb", "catalog.duckdb.wal"):  # as a crash leaves them
+        shutil.copy(old / name, old / f"copy-{name}")
+    connection.close()
+    for name in ("catalog.duckdb", "catalog.duckdb.wal"):
+        (old / f"copy-{name}").replace(old / name)
+    assert FeatureStore.open(old).sql("SELECT label FROM items WHERE id = 2").to_pylist() == [{"label": "logged"}]
+    assert not (old / "catalog.duckdb.wal").exists()
+
+
+def test_a_newer_store_is_refused_in_words(old: Path) -> None:
+    FeatureStore.open(old)
+    with duckdb.connect(str(old / "catalog.duckdb")) as connection:
+        connection.execute("UPDATE meta SET schema_version = 99")
+    with pytest.raises(StoreError, match="has schema 99, this featurestore knows up to 4; upgrade featurestore"):
+        FeatureStore.open(old)

@@ -1,0 +1,471 @@
+"""Classifiers of a store: how they are trained, measured and kept, and what they write into the items."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+
+from featurestore import FeatureStore
+from featurestore.catalog import columns
+from featurestore.classification.train import STRENGTHS
+from featurestore.classifiers import NearestMeanClassifier
+from featurestore.errors import ConfigError, EncoderNotInStore, EvaluationError, QueryError, StoreCorrupt
+from featurestore.estimators.linear_classifier import LinearClassifier
+from featurestore.metrics.splits import folds
+from tests.featurestore.commands import Run, answer
+from tests.featurestore.evaluation.labelled import labelled_store, random_entries
+from tests.featurestore.fakes import paint
+from tests.featurestore.metadata.annotated import csv, said
+
+Entries = list[tuple[str, tuple[int, int, int]]]
+# Reds, greens and blues that a child could tell apart; what has no label follows.
+CLEAR: Entries = [
+    (name, (240 if name == "red" else 20 + shade, 240 if name == "green" else 20, 240 if name == "blue" else 20))
+    for name in ("red", "green", "blue")
+    for shade in range(4)
+]
+
+
+@pytest.fixture(scope="module")
+def indexed_once(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Path:
+    return labelled_store(tmp_path_factory.mktemp("clear"), encoder, CLEAR).path
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory: pytest.TempPathFactory, indexed_once: Path) -> Path:
+    path = Path(shutil.copytree(indexed_once, tmp_path_factory.mktemp("trained") / "my.store"))
+    FeatureStore.open(path).train_classifier("kind")
+    return path
+
+
+@pytest.fixture
+def clear(tmp_path: Path, indexed_once: Path) -> FeatureStore:
+    return FeatureStore.open(shutil.copytree(indexed_once, tmp_path / "my.store"))
+
+
+@pytest.fixture
+def trained(tmp_path: Path, trained_once: Path) -> FeatureStore:
+    """The same with the classifier `kind`."""
+    return FeatureStore.open(shutil.copytree(trained_once, tmp_path / "my.store"))
+
+
+def model_of(store: FeatureStore, name: str) -> LinearClassifier:
+    return LinearClassifier.of(store.catalog.classifier(name))
+
+
+# -- training
+
+
+@pytest.mark.parametrize("splits", [True, False])
+def test_cross_validation_equals_a_plain_loop(tmp_path: Path, encoder: Path, splits: bool) -> None:
+    store = labelled_store(tmp_path, encoder, random_entries(splits, 80))
+    report = store.train_classifier("kind", "nearest-mean", seed=3)
+    _, x, y = store.features("train" if splits else None)
+    fold = folds(np.unique(y, return_inverse=True)[1], 5, seed=3)
+    right = []
+    for number in range(5):
+        model = NearestMeanClassifier().fit(x[fold != number], y[fold != number])
+        right += (model.predict(x[fold == number]) == y[fold == number]).tolist()
+    assert report.top1 == pytest.approx(np.mean(right))
+    assert (report.n_train, report.n_validated, report.folds, report.seed) == (len(y), len(y), 5, 3)
+    assert report.labels == ("train" if splits else "all")
+    assert report.top1_ci95[0] < report.top1 < report.top1_ci95[1]
+    assert [(c.label, c.n) for c in report.classes] == [(label, list(y).count(label)) for label in sorted(set(y))]
+    if not splits:
+        assert report.test is None
+        return
+    _, test_x, test_y = store.features("test")
+    expected = np.mean(NearestMeanClassifier().fit(x, y).predict(test_x) == test_y)
+    assert report.test is not None
+    assert report.test.n_test == len(test_y)
+    assert report.test.top1 == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("method", ["logistic", "nearest-mean", "ridge"])
+def test_every_method_learns_and_says_how_far_it_is_to_be_believed(tmp_path: Path, encoder: Path, method: str) -> None:
+    store = labelled_store(tmp_path, encoder, random_entries(True, 306))
+    report = store.train_classifier("kind", method)
+    assert report.method == method
+    assert (report.c in STRENGTHS) if method == "logistic" else report.c is None
+    assert report.top1 > 0.55  # chance is 0.33
+    nearly_right_by_itself = 0.03 if method == "logistic" else 0.0
+    assert report.after.log_loss < report.before.log_loss + nearly_right_by_itself
+    assert 0 <= report.after.ece < 0.2
+    assert report.test is not None
+    assert report.test.top1 > 0.55
+    assert report == store.train_classifier("again", method).__class__(**{**vars_of(report), "name": "kind"})
+
+
+def vars_of(report: Any) -> dict[str, Any]:
+    return {name: getattr(report, name) for name in report.__slots__}
+
+
+def test_the_temperature_has_the_least_log_loss_on_what_was_left_out(clear: FeatureStore) -> None:
+    report = clear.train_classifier("kind", "ridge")
+    assert report.temperature < 0.5  # all are recognised, so that the scores of ridge are to be sharpened
+    assert report.after.log_loss < 0.1 < report.before.log_loss
+    assert model_of(clear, "kind").temperature == report.temperature
+
+
+def test_two_classes_are_enough(tmp_path: Path, encoder: Path) -> None:
+    store = labelled_store(tmp_path, encoder, [entry for entry in CLEAR if entry[0] != "blue"])
+    for method in ("logistic", "ridge", "nearest-mean"):
+        assert store.train_classifier("kind", method).top1 == 1
+        assert store.apply_classifier("kind").counts == {"green": 4, "red": 4}
+
+
+def test_labels_that_are_numbers_are_text(tmp_path: Path, encoder: Path) -> None:
+    numbers = {"red": "10", "green": "9", "blue": "-1.5"}
+    store = labelled_store(tmp_path, encoder, [(numbers[name], colour) for name, colour in CLEAR])
+    store.train_classifier("kind")
+    assert model_of(store, "kind").classes == ("-1.5", "10", "9")
+    assert store.apply_classifier("kind").counts == {"-1.5": 4, "10": 4, "9": 4}
+    assert store.sql("SELECT count(*) AS n FROM items WHERE kind = '10' AND label = '10'")["n"].to_pylist() == [4]
+
+
+def test_a_class_with_one_label_is_learnt_and_named_but_not_measured(tmp_path: Path, encoder: Path) -> None:
+    store = labelled_store(tmp_path, encoder, [*CLEAR, ("white", (250, 250, 250))])
+    report = store.train_classifier("kind", "nearest-mean")
+    assert (report.n_train, report.n_validated) == (13, 12)
+    assert report.few == {"blue": 4, "green": 4, "red": 4, "white": 1}
+    assert [c.label for c in report.classes] == ["blue", "green", "red"]
+    assert model_of(store, "kind").classes == ("blue", "green", "red", "white")
+    assert store.apply_classifier("kind").counts["white"] == 1
+
+
+def test_folds_are_no_more_than_the_labels(tmp_path: Path, encoder: Path) -> None:
+    store = labelled_store(tmp_path, encoder, [("red", (250, 9, 9)), ("red", (251, 9, 9)), ("blue", (9, 9, 250))])
+    report = store.train_classifier("kind")
+    assert (report.folds, report.n_validated, report.top1) == (2, 2, 1.0)
+
+
+def test_a_class_that_only_test_has_is_said_to_be_never_right(tmp_path: Path, encoder: Path) -> None:
+    entries = [(f"train/{name}", colour) for name, colour in CLEAR]
+    store = labelled_store(tmp_path, encoder, [*entries, ("test/red", (240, 21, 20)), ("test/white", (250, 250, 250))])
+    report = store.train_classifier("kind")
+    assert report.test is not None
+    assert (report.test.n_test, report.test.top1, report.test.unseen) == (2, 0.5, ["white"])
+
+
+# -- what cannot be trained
+
+
+def test_an_unlabelled_store_is_refused(tmp_path: Path, encoder: Path, colours: Path) -> None:
+    store = FeatureStore.open(tmp_path / "my.store", encoder)
+    store.index(colours)
+    with pytest.raises(EvaluationError, match="this needs labels, the store has none"):
+        store.train_classifier("kind")
+
+
+@pytest.mark.parametrize(
+    ("entries", "reason"),
+    [
+        (CLEAR[:4], "of one class, 'red'; expected two"),
+        ([("train/red", (250, 9, 9)), ("train/red", (240, 9, 9)), ("test/blue", (9, 9, 250))], "split train are of one class, 'red'"),
+        ([("red", (250, 9, 9)), ("blue", (9, 9, 250))], "each of the 2 classes has one label only: expected two"),
+    ],
+)  # fmt: skip
+def test_too_few_labels_are_refused(tmp_path: Path, encoder: Path, entries: Entries, reason: str) -> None:
+    store = labelled_store(tmp_path, encoder, entries)
+    with pytest.raises(EvaluationError, match=reason):
+        store.train_classifier("kind")
+    assert store.info()["classifiers"] == []
+
+
+def test_vectors_with_nan_are_refused(trained: FeatureStore) -> None:
+    [path] = (trained.path / "vectors").iterdir()
+    vectors = np.fromfile(path, np.float16)
+    vectors[20] = np.nan
+    vectors.tofile(path)
+    damaged = FeatureStore.open(trained.path)
+    with pytest.raises(EvaluationError, match=r"row 1 .* no numbers.*featurestore verify"):
+        damaged.train_classifier("kind")
+    with pytest.raises(StoreCorrupt, match=r"no numbers.*featurestore verify"):
+        damaged.apply_classifier("kind")
+    assert damaged.info()["columns"] == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "reason"),
+    [
+        ("kind", "knn", "one plane a class, which k-NN is not"),
+        ("kind", "forest", "expected one of logistic, nearest-mean, ridge"),
+        ("", "ridge", "expected up to 60 letters"),
+        ("a b", "ridge", "expected up to 60 letters"),
+        ("1st", "ridge", "expected up to 60 letters"),
+        ("x" * 61, "ridge", "expected up to 60 letters"),
+        ("Label", "ridge", "a column of featurestore's own"),
+        ("vector", "ridge", "a column of featurestore's own"),
+        ("order", "ridge", "is a word of SQL"),
+    ],
+)
+def test_names_and_methods_that_cannot_be_are_refused(
+    shared: FeatureStore, name: str, method: str, reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        shared.train_classifier(name, method)
+
+
+def test_without_scikit_learn_it_says_what_to_install(clear: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"sklearn.*pip install 'featurestore\[eval\]'"):
+        clear.train_classifier("kind")
+
+
+# -- applying
+
+
+def test_every_item_gets_its_most_probable_class(tmp_path: Path, encoder: Path) -> None:
+    store = labelled_store(tmp_path, encoder, random_entries(True, 80))
+    store.train_classifier("kind", "ridge")
+    report = store.apply_classifier("kind")
+    ids, x, _ = store.features()
+    probabilities = model_of(store, "kind").probabilities(x)
+    classes = sorted({"class0", "class1", "class2"})
+    assert (report.items, report.without_vector, report.columns) == (80, 0, ("kind", "kind_confidence"))
+    assert said(store, "kind") == {
+        int(item): classes[n] for item, n in zip(ids, probabilities.argmax(axis=1), strict=True)
+    }
+    assert said(store, "kind_confidence") == pytest.approx(
+        dict(zip(ids.tolist(), probabilities.max(axis=1), strict=True))
+    )
+    assert sum(report.counts.values()) == 80
+    assert list(report.counts.values()) == sorted(report.counts.values(), reverse=True)
+
+
+def test_a_search_can_ask_for_what_was_said(trained: FeatureStore) -> None:
+    trained.apply_classifier("kind")
+    hits = trained.search(5, k=20, where="kind = 'blue' AND kind_confidence > 0.5")
+    assert hits.labels == ["blue"] * 4
+    assert not len(trained.search(1, where="kind = 'blue' AND kind_confidence > 1"))
+
+
+def test_many_items_are_classified_in_blocks(clear: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("featurestore.classification.predict.BLOCK", 5)
+    clear.train_classifier("kind")
+    assert clear.apply_classifier("kind").counts == {"blue": 4, "green": 4, "red": 4}
+    assert said(clear, "kind") == said(clear, "label")
+
+
+def test_with_where_only_those_items_change(trained: FeatureStore) -> None:
+    report = trained.apply_classifier("kind", "label = 'red'")
+    assert (report.items, report.counts) == (4, {"red": 4})
+    assert set(said(trained, "kind").values()) == {"red"}
+    trained.apply_classifier("kind", "label = 'blue' AND kind IS NULL")
+    assert sorted(said(trained, "kind").values()) == ["blue"] * 4 + ["red"] * 4
+    assert trained.apply_classifier("kind", "label = 'none such'").items == 0
+    with pytest.raises(QueryError, match="where 'colour = 1'"):
+        trained.apply_classifier("kind", "colour = 1")
+
+
+def test_applied_to_all_nothing_of_earlier_answers_is_left(trained: FeatureStore) -> None:
+    trained.apply_classifier("kind")
+    trained.catalog.remove(np.array([7]), [])  # as when its file has vanished
+    trained.apply_classifier("kind")
+    with duckdb.connect(str(trained.path / "catalog.duckdb"), read_only=True) as connection:
+        rows = connection.execute(
+            "SELECT id, kind, kind_confidence FROM all_items WHERE removed_at IS NOT NULL"
+        ).fetchall()
+    assert rows == [(7, None, None)]
+    assert len(said(trained, "kind")) == 11
+
+
+def test_items_without_a_vector_of_its_encoder_are_counted(
+    trained: FeatureStore, tmp_path: Path, other_encoder: Path
+) -> None:
+    paint(tmp_path / "more" / "a.png", (250, 0, 0))
+    FeatureStore.open(trained.path, other_encoder).index(tmp_path / "more")
+    opened = FeatureStore.open(trained.path)  # of two encoders, the classifier tells which is meant
+    report = opened.apply_classifier("kind")
+    assert (report.items, report.without_vector) == (12, 1)
+    assert len(said(opened, "kind")) == 12
+
+
+def test_a_classifier_of_an_encoder_that_is_gone_is_refused(trained: FeatureStore) -> None:
+    with duckdb.connect(str(trained.path / "catalog.duckdb")) as connection:
+        connection.execute("UPDATE classifiers SET encoder = repeat('a', 64)")
+    for call in (
+        lambda: trained.apply_classifier("kind"),
+        lambda: trained.export_classifier("kind", trained.path / "x.onnx"),
+    ):
+        with pytest.raises(
+            EncoderNotInStore, match="for vectors of the encoder aaaaaaaaaaaaaaaa, the store has those of quadrants-"
+        ):
+            call()
+
+
+def test_what_is_cut_off_leaves_the_columns_as_they_were(
+    trained: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained.apply_classifier("kind", "label = 'red'")
+    before = said(trained, "kind")
+    set_values = columns.set_values
+
+    def half(*arguments: Any) -> None:
+        set_values(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr("featurestore.catalog.classifiers.set_values", half)
+        with pytest.raises(KeyboardInterrupt):
+            trained.apply_classifier("kind")
+    assert said(FeatureStore.open(trained.path), "kind") == before
+    assert not FeatureStore.verify(trained.path).findings
+
+
+# -- keeping
+
+
+def test_trained_again_it_takes_the_place_of_the_old_one(clear: FeatureStore) -> None:
+    clear.train_classifier("kind", "ridge")
+    clear.apply_classifier("kind")
+    clear.train_classifier("Kind", "nearest-mean")
+    [known] = clear.info()["classifiers"]
+    assert (known["name"], known["method"], known["classes"]) == ("Kind", "nearest-mean", ["blue", "green", "red"])
+    assert known["applied_at"] < known["trained_at"]
+    assert clear.apply_classifier("kind").columns == ("Kind", "Kind_confidence")
+    assert list(clear.info()["columns"]) == ["kind", "kind_confidence"]
+
+
+@pytest.mark.parametrize("column", ["kind", "KIND_confidence"])
+def test_a_column_of_the_user_is_not_overwritten(clear: FeatureStore, tmp_path: Path, column: str) -> None:
+    clear.train_classifier("before")
+    clear.annotate(csv(tmp_path, f"id,{column},before\n1,x,y\n"))
+    with pytest.raises(
+        QueryError, match=f"it would fill '{column}', which the items have already;.*annotate STORE --drop {column}"
+    ):
+        clear.train_classifier("kind")
+    with pytest.raises(QueryError, match="it would fill 'before'"):
+        clear.apply_classifier("before")
+    assert said(clear, "before") == {1: "y"}
+    clear.drop_column(column)
+    clear.train_classifier("kind")
+
+
+def test_two_classifiers_do_not_share_a_column(trained: FeatureStore) -> None:
+    with pytest.raises(QueryError, match="'kind_confidence', as the classifier 'kind' does"):
+        trained.train_classifier("kind_confidence")
+    trained.train_classifier("other")
+    trained.apply_classifier("kind")
+    trained.apply_classifier("other")
+    assert [known["name"] for known in trained.info()["classifiers"]] == ["kind", "other"]
+
+
+def test_a_classifier_that_is_dropped_leaves_its_columns(trained: FeatureStore) -> None:
+    assert trained.drop_classifier("KIND") == ()
+    trained.train_classifier("kind")
+    trained.apply_classifier("kind")
+    assert trained.drop_classifier("kind") == ("kind", "kind_confidence")
+    assert len(said(trained, "kind")) == 12
+    assert trained.info()["classifiers"] == []
+    for call in (trained.drop_classifier, trained.apply_classifier):
+        with pytest.raises(QueryError, match="classifier 'kind': the store has none; train one first"):
+            call("kind")
+    with pytest.raises(QueryError, match="it would fill 'kind' and 'kind_confidence'"):
+        trained.train_classifier("kind")
+
+
+def test_damage_is_found_by_verify_and_the_classifier_dropped(clear: FeatureStore) -> None:
+    for name in ("good", "bad", "worse"):
+        clear.train_classifier(name)
+    with duckdb.connect(str(clear.path / "catalog.duckdb")) as connection:
+        connection.execute("UPDATE classifiers SET weights = weights || '\\x00'::BLOB WHERE name = 'bad'")
+        connection.execute("UPDATE classifiers SET card = replace(card, 'red', 'rot') WHERE name = 'worse'")
+    with pytest.raises(StoreCorrupt, match=r"classifier 'bad' is damaged: .* train it again"):
+        clear.apply_classifier("bad")
+    assert {known["name"]: known["damaged"] for known in clear.info()["classifiers"]} == {
+        "bad": True,
+        "good": False,
+        "worse": True,
+    }
+    [finding] = FeatureStore.verify(clear.path).findings
+    assert finding.problem.startswith("2 classifiers are not what their checksum says")
+    FeatureStore.verify(clear.path, repair=True)
+    assert not FeatureStore.verify(clear.path).findings
+    opened = FeatureStore.open(clear.path)
+    assert [known["name"] for known in opened.info()["classifiers"]] == ["good"]
+    assert opened.apply_classifier("good").items == 12
+    [kept] = (clear.path / "damaged").glob("*catalog.duckdb")
+    with duckdb.connect(str(kept), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM classifiers").fetchall() == [(3,)]
+
+
+def test_a_damaged_catalog_is_saved_with_its_classifiers(trained: FeatureStore) -> None:
+    trained.apply_classifier("kind")
+    before = trained.info()["classifiers"]
+    assert trained.catalog.salvage(lambda: None) == {}
+    assert trained.info()["classifiers"] == before
+    assert not FeatureStore.verify(trained.path).findings
+    assert trained.apply_classifier("kind").items == 12
+
+
+# -- the command
+
+
+def test_the_command_trains_applies_and_drops(clear: FeatureStore, run: Run) -> None:
+    path = clear.path
+    trained = answer(run, "classify", path, "--train", "--name", "kind", "--method", "ridge", "--seed", "2")
+    assert (trained["protocol"], trained["split"], trained["folds"], trained["seed"]) == (
+        "classifier",
+        "cross-validation",
+        5,
+        2,
+    )
+    assert (trained["encoder"], trained["top1"], trained["test"]) == (
+        clear.info()["encoders"][0]["fingerprint"],
+        1.0,
+        None,
+    )
+    applied = answer(run, "classify", path, "--apply", "kind", "--where", "label = 'red'")
+    assert applied == {"columns": ["kind", "kind_confidence"], "items": 4, "without_vector": 0, "counts": {"red": 4}}
+    assert answer(run, "info", path)["classifiers"][0]["name"] == "kind"
+    assert answer(run, "classify", path, "--drop", "kind") == {"dropped": "kind"}
+
+
+def test_the_command_prints_its_figures(tmp_path: Path, encoder: Path, run: Run) -> None:
+    entries = [(f"train/{name}", colour) for name, colour in CLEAR]
+    store = labelled_store(tmp_path, encoder, [*entries, ("test/red", (240, 21, 20)), ("test/white", (250, 250, 250))])
+    status, out, _ = run("classify", store.path, "--train", "--name", "kind")
+    assert status == 0
+    lines = out.splitlines()
+    assert lines[0].startswith("kind  logistic, C = 10, learnt from 12 images (split train), seed 0, encoder ")
+    assert lines[2].split() == ["measured", "by", "n", "top-1", "95", "%", "interval"]
+    assert lines[3].split()[:4] == ["5-fold", "cross-validation", "12", "1.0000"]
+    assert lines[4].split()[:4] == ["split", "test", "2", "0.5000"]
+    assert "calibrated at T = " in out
+    assert "few labels: blue 4, green 4, red 4; little can be told of these" in out
+    assert "never right on split test, since split train has no such label: white" in out
+    status, out, _ = run("classify", store.path, "--apply", "kind")
+    assert out.splitlines()[0] == "14 items classified: columns kind and kind_confidence"
+    assert "classifier kind  3 classes, logistic of 12 images" in run("info", store.path)[1]
+    assert "annotate" in run("classify", store.path, "--drop", "kind")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([], "expected one of --train"),
+        (["--train", "--apply", "kind"], "found --train and --apply"),
+        (["--train"], "--train needs --name NAME"),
+        (["--export", "x.onnx"], "--export needs --name NAME"),
+        (["--train", "--name", "kind", "--where", "1 = 1"], "--where belongs to --apply, not to --train"),
+        (["--apply", "kind", "--seed", "3"], "--seed belongs to --train, not to --apply"),
+        (["--drop", "kind", "-k", "3"], "-k belongs to IMAGE, not to --drop"),
+        (["photo.jpg", "--train", "--name", "kind"], "found IMAGE and --train"),
+    ],
+)
+def test_words_that_do_not_go_together_are_refused(indexed: Path, run: Run, words: list[str], reason: str) -> None:
+    status, _, err = run("classify", indexed, *words)
+    assert status == 2
+    assert reason in " ".join(err.split())
+
+
+def test_a_card_holds_the_figures(clear: FeatureStore) -> None:
+    report = clear.train_classifier("kind")
+    record = clear.catalog.classifier("kind")
+    assert record.card["figures"] == json.loads(json.dumps(report.to_json()))
+    assert len(record.weights) == 4 * (12 + 1) * 3

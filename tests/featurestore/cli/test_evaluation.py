@@ -1,0 +1,146 @@
+"""Commands that measure: what they print, and how they refuse."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.featurestore.commands import Run, answer
+from tests.featurestore.evaluation.labelled import labelled_store, random_entries
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Path:
+    return labelled_store(tmp_path_factory.mktemp("measured"), encoder, random_entries(True, 60)).path
+
+
+def test_knn(run: Run, store_path: Path) -> None:
+    status, out, err = run("knn", store_path, "--k", "1", "--k", "5")
+    assert (status, err) == (0, "")
+    heading, *table = out.splitlines()
+    assert heading.startswith("k-NN  leave-one-out, 6 train, 6 test, seed 0, encoder ")
+    assert table[0].split() == ["k", "T", "top-1", "95", "%", "interval", "top-5"]
+    assert [line.split()[:2] for line in table[1:3]] == [["1", "0.07"], ["5", "0.07"]]
+    assert table[4] == "classes, at k = 1, T = 0.07"
+    assert [line.split()[0] for line in table[6:9]] == ["mixed", "plain", "primary"]
+    assert table[10] == "never right, since nothing to learn from has the label: plain"
+    assert table[12] == "taken for"
+    assert table[13].split() == ["label", "mixed", "plain", "primary"]
+    assert sum(int(count) for line in table[14:] for count in line.split()[1:]) == 6
+
+
+def test_knn_of_many_classes_prints_the_most_frequent_mistakes(run: Run, tmp_path: Path, encoder: Path) -> None:
+    entries = [(f"class{c:02}", (20 * c, 255 - 20 * c, 0)) for c in range(11)] * 2
+    twins = [
+        ("class11", (60, 195, 0)),
+        ("class11", (60, 195, 0)),
+        ("class12", (255, 255, 255)),
+        ("class12", (254, 255, 255)),
+    ]
+    status, out, err = run("knn", labelled_store(tmp_path, encoder, entries + twins).path, "--k", "1")
+    assert (status, err) == (0, "")
+    heading, heads, *pairs = out.split("\n\n")[-1].splitlines()
+    assert heading == "the most frequent mistakes of 13 classes"
+    assert heads.split() == ["times", "label", "taken", "for"]
+    assert pairs[0].split() == ["2", "class11", "class03"]
+
+
+def test_knn_json(run: Run, store_path: Path) -> None:
+    found = answer(run, "knn", store_path, "--k", "2", "--temperature", "0.5", "--seed", "4")
+    assert {k: found[k] for k in ("protocol", "split", "temperature", "k", "n_train", "n_test", "seed")} == {
+        "protocol": "knn", "split": "leave-one-out", "temperature": 0.5, "k": 2, "n_train": 6, "n_test": 6, "seed": 4,
+    }  # fmt: skip
+    assert len(found["encoder"]) == 64
+    assert [(r["k"], r["temperature"]) for r in found["results"]] == [(2, 0.5)]
+    assert [set(c) for c in found["classes"]] == [{"label", "n", "recall", "precision"}] * 3
+    assert 0 <= found["results"][0]["top1"] <= found["results"][0]["top5"] <= 1
+
+
+def test_linear(run: Run, measured: Path) -> None:
+    status, out, err = run("linear", measured, "--grid", "3")
+    assert (status, err) == (0, "")
+    first, grid, classes = (part.splitlines() for part in out.split("\n\n"))
+    heading, figure = first
+    assert heading.startswith("linear  train->test, 40 train, 20 test, seed 0, encoder ")
+    assert figure.startswith("top-1 0.")
+    assert ", 95 % interval 0." in figure
+    assert grid[0].split() == ["C", "top-1", "on", "a", "tenth", "of", "train"]
+    assert [line.split()[0] for line in grid[1:]] == ["1e-06", "0.316", "1e+05"]
+    assert [line.split()[0] for line in classes] == ["label", "class0", "class1", "class2"]
+    found = answer(run, "linear", measured, "--grid", "3")
+    assert figure.startswith(f"top-1 {found['top1']:.4f}")
+
+
+def test_lowshot(run: Run, measured: Path) -> None:
+    asked = (
+        "lowshot",
+        measured,
+        "--shots",
+        "2",
+        "--fraction",
+        "0.5",
+        "--tries",
+        "3",
+        "--method",
+        "knn",
+        "--method",
+        "nearest-mean",
+    )
+    status, out, err = run(*asked)
+    assert (status, err) == (0, "")
+    heading, heads, *rows, settings = out.splitlines()
+    assert settings == "knn: k = 20, temperature = 0.07"
+    assert heading.startswith("few labels  train->test, 40 train, 20 test, seed 0, encoder ")
+    assert heads.split() == ["labels", "drawn", "method", "top-1", "95", "%", "±", "tries"]
+    assert [row.split()[:5] for row in rows] == [
+        ["2", "a", "class", "6", "knn"], ["2", "a", "class", "6", "nearest-mean"],
+        ["0.5", "of", "all", "20", "knn"], ["0.5", "of", "all", "20", "nearest-mean"],
+    ]  # fmt: skip
+    found = answer(run, *asked)
+    assert [(r.get("shots"), r.get("fraction"), r["method"]) for r in found["results"]] == [
+        (2, None, "knn"), (2, None, "nearest-mean"), (None, 0.5, "knn"), (None, 0.5, "nearest-mean"),
+    ]  # fmt: skip
+
+
+def test_episodes(run: Run, measured: Path) -> None:
+    asked = ("lowshot", measured, "--way", "2", "--shots", "1", "--queries", "3", "--episodes", "4")
+    status, out, err = run(*asked)
+    assert (status, err) == (0, "")
+    heading, heads, row = out.splitlines()
+    assert heading.startswith("episodes (nearest-mean)  train->test, 40 train, 20 test, seed 0, encoder ")
+    assert heads.split() == ["ways", "shots", "queries", "top-1", "95", "%", "±", "episodes", "of", "classes"]
+    assert row.split()[:3] == ["2", "1", "3"]
+    assert answer(run, *asked)["results"][0]["episodes"] == 4
+
+
+@pytest.mark.parametrize("option", [("--fraction", "0.5"), ("--method", "knn")])
+def test_episodes_know_no_options_of_draws(run: Run, measured: Path, option: tuple[str, str]) -> None:
+    status, _, err = run("lowshot", measured, "--way", "2", *option)
+    assert status == 2
+    assert "--way runs episodes, which know neither --fraction nor --method" in err
+
+
+def test_retrieval(run: Run, measured: Path) -> None:
+    status, out, err = run("retrieval", measured, "--k", "1", "--k", "4")
+    assert (status, err) == (0, "")
+    heading, figure, _, heads, *rows = out.splitlines()
+    assert heading.startswith("retrieval  train->test, 40 to be found, 20 queries, 0 of them without a match, encoder ")
+    found = answer(run, "retrieval", measured, "--k", "1", "--k", "4")
+    assert figure == f"mAP {found['results']['map']:.4f}"
+    assert heads.split() == ["k", "recall@k", "precision@k"]
+    assert rows[1].split() == ["4", f"{found['results']['recall@4']:.4f}", f"{found['results']['precision@4']:.4f}"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("knn", "--k", "0"), ("knn", "--k", "99"), ("knn", "--temperature", "0"), ("knn", "--encoder", "absent"),
+        ("lowshot", "--shots", "0"), ("lowshot", "--shots", "30"), ("lowshot", "--fraction", "2"), ("lowshot", "--tries", "1"),
+        ("lowshot", "--way", "9"), ("retrieval", "--k", "0"), ("retrieval", "--k", "99"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_measured_is_refused_in_one_line(run: Run, measured: Path, wrong: tuple[str, ...]) -> None:
+    command, *options = wrong
+    status, out, err = run(command, measured, *options)
+    assert (status, out) == (1, "")
+    assert err.startswith("featurestore: ")
+    assert len(err.splitlines()) == 1

@@ -1,0 +1,316 @@
+"""Encoder and classifier in one file: what it says is what the store says, whatever the encoder's graph looks like."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from featurestore import Classifier, Encoder, FeatureStore
+from featurestore.ann.normalize import unit_rows
+from featurestore.classification import export as joining
+from featurestore.encoders.encoder import CARD_KEY, Card
+from featurestore.errors import ConfigError, EncoderError, ExportError, ImageError, QueryError
+from featurestore.estimators.linear_classifier import LinearClassifier
+from featurestore.sources import Failure
+from tests.featurestore.commands import Run, answer
+from tests.featurestore.evaluation.labelled import labelled_store, random_entries
+from tests.featurestore.fakes import CARD, DIM, SIZE, paint, write_encoder
+from tests.featurestore.metadata.annotated import said
+
+NOISE: NDArray[np.uint8] = np.random.default_rng(1).integers(0, 256, (7, SIZE, SIZE, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> FeatureStore:
+    """A store of 80 pictures with a classifier; only read."""
+    store = labelled_store(tmp_path_factory.mktemp("trained"), encoder, random_entries(True, 80))
+    store.train_classifier("kind", "ridge")
+    store.apply_classifier("kind")
+    return store
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory, trained: FeatureStore) -> Path:
+    out = tmp_path_factory.mktemp("exported") / "kind.onnx"
+    assert trained.export_classifier("kind", out) == 32
+    return out
+
+
+def expected(store: FeatureStore, encoder: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    model = LinearClassifier.of(store.catalog.classifier("kind"))
+    return model.probabilities(unit_rows(Encoder(encoder).encode(pixels)))
+
+
+# -- what is exported
+
+
+def test_the_file_says_what_encoder_and_classifier_say(trained: FeatureStore, exported: Path, encoder: Path) -> None:
+    session = onnxruntime.InferenceSession(exported)  # as a program without featurestore runs it
+    assert [entry.name for entry in session.get_inputs()] == ["pixels"]
+    assert [entry.name for entry in session.get_outputs()] == ["vector", "probabilities"]
+    vectors, probabilities = session.run(None, {"pixels": NOISE})
+    np.testing.assert_allclose(vectors, unit_rows(Encoder(encoder).encode(NOISE)), atol=1e-6)
+    np.testing.assert_allclose(probabilities, expected(trained, encoder, NOISE), atol=1e-5)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(session.run(None, {"pixels": NOISE[:1]})[1], probabilities[:1], atol=1e-6)
+
+
+def test_the_card_names_the_classes_and_how_they_were_learnt(
+    trained: FeatureStore, exported: Path, encoder: Path
+) -> None:
+    card, before = Encoder(exported).card, Encoder(encoder).card
+    assert card.classes == ("class0", "class1", "class2")
+    assert (card.preprocess, card.method, card.trained_on) == (before.preprocess, before.method, before.trained_on)
+    facts = card.classifier
+    assert (facts["method"], facts["encoder"], facts["n_train"]) == ("ridge", Encoder(encoder).fingerprint, 53)
+    assert facts["temperature"] == trained.catalog.classifier("kind").card["temperature"]
+
+
+def test_every_image_of_the_store_gets_the_same_class(trained: FeatureStore, exported: Path) -> None:
+    classifier = Classifier(exported)
+    paths = trained.sql("SELECT id, path FROM items ORDER BY id").to_pylist()
+    for name in ("kind", "kind_confidence"):
+        stored = said(trained, name)
+        for row in paths[::5]:
+            [(label, probability), *_] = classifier.classify(row["path"])
+            value = label if name == "kind" else pytest.approx(probability, abs=2e-3)
+            assert stored[row["id"]] == value
+
+
+def test_it_can_make_the_vectors_of_a_store(tmp_path: Path, exported: Path, encoder: Path, colours: Path) -> None:
+    store = FeatureStore.open(tmp_path / "my.store", exported)
+    assert store.index(colours, labels="folders").added == 6
+    plain = FeatureStore.open(tmp_path / "plain.store", encoder)
+    plain.index(colours)
+    np.testing.assert_allclose(store.features()[1], plain.features()[1], atol=1e-3)
+    store.train_classifier("again", "nearest-mean")  # and be joined with another classifier
+    store.export_classifier("again", tmp_path / "again.onnx")
+    again = Encoder(tmp_path / "again.onnx")
+    assert again.card.classes == ("mixed", "plain", "primary")
+    assert again.probabilities(NOISE).shape == (7, 3)
+
+
+def quantised(path: Path) -> None:
+    """Values become int8 and back on their way."""
+    model = onnx.load(path)
+    [scale] = [node for node in model.graph.node if node.op_type == "Mul"]
+    model.graph.initializer.extend([
+        numpy_helper.from_array(np.array(2.0, np.float32), "weights"), numpy_helper.from_array(np.array(-128, np.int8), "bias")
+    ])  # fmt: skip
+    model.graph.node.insert(
+        len(model.graph.node) - 1, helper.make_node("QuantizeLinear", ["flat", "weights", "bias"], ["logits"])
+    )
+    model.graph.node.insert(
+        len(model.graph.node) - 1,
+        helper.make_node("DequantizeLinear", ["logits", "weights", "bias"], ["probabilities"]),
+    )
+    scale.input[0] = "probabilities"
+    onnx.save(model, path)
+
+
+def branching(path: Path) -> None:
+    """A branch that takes its value from around it, as exported control flow does."""
+    model = onnx.load(path)
+    [scale] = [node for node in model.graph.node if node.op_type == "Mul"]
+    branches = {
+        f"{name}_branch": helper.make_graph(
+            [helper.make_node("Identity", ["flat"], [f"{name}_out"])], name, [],
+            [helper.make_tensor_value_info(f"{name}_out", TensorProto.FLOAT, None)],
+        )
+        for name in ("then", "else")
+    }  # fmt: skip
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "weights"))
+    model.graph.node.insert(len(model.graph.node) - 1, helper.make_node("If", ["weights"], ["chosen"], **branches))
+    scale.input[0] = "chosen"
+    onnx.save(model, path)
+
+
+def with_attention(path: Path) -> None:
+    """A second output, and one that nobody asked for."""
+    model = onnx.load(path)
+    model.graph.output.append(helper.make_tensor_value_info("attention", TensorProto.FLOAT, ["batch", 3, 2, 2]))
+    model.graph.output.append(helper.make_tensor_value_info("flat", TensorProto.FLOAT, ["batch", DIM]))
+    [means] = [node for node in model.graph.node if node.output[0] == "means"]
+    model.graph.node.insert(3, helper.make_node("Identity", [means.output[0]], ["attention"]))
+    onnx.save(model, path)
+
+
+def renamed(path: Path) -> None:
+    """An input and an output that are called as nobody expects."""
+    model = onnx.load(path)
+    model.graph.input[0].name = model.graph.node[0].input[0] = "vector"
+    model.graph.output[0].name = model.graph.node[-1].output[0] = "probabilities"
+    onnx.save(model, path)
+
+
+def newest(path: Path) -> None:
+    """Operators of another set."""
+    model = onnx.load(path)
+    model.opset_import[0].version = 22
+    model.ir_version = 10
+    onnx.save(model, path)
+
+
+@pytest.mark.parametrize("change", [quantised, branching, with_attention, renamed, newest])
+def test_encoders_of_every_make_can_be_joined(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    path = write_encoder(tmp_path / "encoder.onnx")
+    change(path)
+    store = labelled_store(tmp_path, path, random_entries(False, 12))
+    store.train_classifier("kind", "nearest-mean")
+    store.export_classifier("kind", tmp_path / "kind.onnx")
+    joined = Encoder(tmp_path / "kind.onnx")
+    np.testing.assert_allclose(joined.probabilities(NOISE), expected(store, path, NOISE), atol=1e-5)
+    if change is with_attention:
+        assert joined.attention(NOISE).shape == (7, 3, 2, 2)
+    else:
+        with pytest.raises(EncoderError, match="has no attention"):
+            joined.attention(NOISE)
+
+
+# -- what is not
+
+
+def test_a_file_that_disagrees_is_not_written(
+    trained: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join = joining.join
+
+    def wrong(encoder: Encoder, model: LinearClassifier, *rest: Any) -> bytes:
+        return join(encoder, replace(model, bias=model.bias + np.array([0, 0.01, 0], np.float32)), *rest)
+
+    monkeypatch.setattr(joining, "join", wrong)
+    with pytest.raises(
+        ExportError, match=r"disagrees with the encoder and the classifier one after the other: .* nothing was written"
+    ):
+        trained.export_classifier("kind", tmp_path / "kind.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_vectors_that_the_encoder_does_not_make_are_noticed(tmp_path: Path, encoder: Path) -> None:
+    store = labelled_store(tmp_path, encoder, random_entries(False, 12))
+    store.train_classifier("kind", "nearest-mean")
+    [path] = (store.path / "vectors").iterdir()
+    vectors = np.fromfile(path, np.float16).reshape(12, DIM)
+    vectors[::-1].tofile(path)
+    with pytest.raises(ExportError, match="disagrees with what the store keeps of its images"):
+        FeatureStore.open(store.path).export_classifier("kind", tmp_path / "kind.onnx")
+    assert not (tmp_path / "kind.onnx").exists()
+
+
+def test_images_that_changed_or_are_gone_are_left_out(tmp_path: Path, encoder: Path) -> None:
+    store = labelled_store(tmp_path, encoder, random_entries(False, 6))
+    store.train_classifier("kind", "nearest-mean")
+    first, second, *_ = sorted((tmp_path / "source").rglob("*.png"))
+    first.unlink()
+    paint(second, (1, 2, 3))
+    assert store.export_classifier("kind", tmp_path / "kind.onnx") == 4
+    for path in (tmp_path / "source").rglob("*.png"):
+        path.unlink()
+    assert store.export_classifier("kind", tmp_path / "kind.onnx") == 0
+    assert len(Classifier(tmp_path / "kind.onnx").classes) == 3
+
+
+def test_what_is_missing_is_said(trained: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(QueryError, match="classifier 'other': the store has 'kind'; train one first"):
+        trained.export_classifier("other", tmp_path / "x.onnx")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"onnx.*pip install 'featurestore\[eval\]'"):
+        trained.export_classifier("kind", tmp_path / "x.onnx")
+
+
+def test_a_graph_that_cannot_be_joined_is_named(
+    trained: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: Any) -> None:
+        raise ValueError("an old graph")
+
+    monkeypatch.setattr(joining, "_graph", broken)
+    with pytest.raises(ExportError, match=r"its graph cannot be joined with a classifier \(an old graph\)"):
+        trained.export_classifier("kind", tmp_path / "kind.onnx")
+
+
+# -- the card
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"classes": ["a"]}, {"classes": ["a", "a"]}, {"classes": ["a", 1]}, {"classes": ["a", ""]}, {"classes": ["a", "b"], "classifier": 1}, {"classes": 3}],
+)  # fmt: skip
+def test_classes_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
+    record = {**json.loads(CARD.to_json()), **wrong}
+    with pytest.raises(EncoderError, match="its card cannot be read"):
+        Card.from_json(json.dumps(record), "x.onnx")
+
+
+def test_the_card_of_an_encoder_says_nothing_of_classes() -> None:
+    assert not {"classes", "classifier"} & set(json.loads(CARD.to_json()))
+    both = replace(CARD, classes=("a", "b\t\x1b[2J"), classifier={"method": "ridge"})
+    assert Card.from_json(both.to_json(), "x.onnx") == both
+
+
+def test_a_card_with_classes_needs_their_output(tmp_path: Path) -> None:
+    path = write_encoder(tmp_path / "encoder.onnx", replace(CARD, classes=("a", "b")))
+    with pytest.raises(EncoderError, match="its card names 2 classes, so that an output probabilities"):
+        Encoder(path)
+
+
+# -- what images are
+
+
+def test_a_picture_may_come_from_a_program(exported: Path, colours: Path) -> None:
+    classifier = Classifier(exported)
+    red = colours / "primary" / "red.png"
+    with Image.open(red) as image:
+        from_program = classifier.classify(image)
+    assert from_program == classifier.classify(red) == classifier.classify(str(red))
+    assert [label for label, _ in sorted(from_program, key=lambda one: -one[1])] == [label for label, _ in from_program]
+    assert sum(p for _, p in from_program) == pytest.approx(1)
+
+
+def test_one_bad_file_does_not_stop_the_others(exported: Path, colours: Path, tmp_path: Path) -> None:
+    (tmp_path / "no.jpg").write_bytes(b"no image")
+    black = paint(tmp_path / "black.png", (0, 0, 0))
+    good = colours / "primary" / "red.png"
+    found = dict(Classifier(exported).classify_each([tmp_path / "no.jpg", tmp_path / "absent.jpg", black, good]))
+    reasons = [value.reason for value in found.values() if isinstance(value, Failure)]
+    assert len(reasons) == 3
+    assert "not an image" in reasons[0]
+    assert "no such file" in reasons[1]
+    assert "nothing can be said of it" in reasons[2]
+    assert found[str(good)] == Classifier(exported).classify(good)
+    with pytest.raises(ImageError, match=r"black\.png': nothing can be said"):
+        Classifier(exported).classify(black)
+
+
+def test_an_encoder_is_no_classifier(encoder: Path, tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match="is no classifier; make one of the labels of a store"):
+        Classifier(encoder)
+    with pytest.raises(EncoderError, match="expected an ONNX file, found"):
+        Classifier(tmp_path)
+
+
+def test_the_command_exports_and_says_what_images_are(
+    trained: FeatureStore, tmp_path: Path, colours: Path, run: Run
+) -> None:
+    out = tmp_path / "kind.onnx"
+    assert answer(run, "classify", trained.path, "--export", out, "--name", "kind") == {"file": str(out), "images": 32}
+    red = colours / "primary" / "red.png"
+    [found] = answer(run, "classify", out, red)
+    assert found["path"] == str(red)
+    assert [(one["label"], one["probability"]) for one in found["classes"]] == Classifier(out).classify(red)
+    status, text, err = run("classify", out, red, tmp_path / "absent.jpg", "-k", "1")
+    assert (status, len(text.splitlines())) == (1, 2)
+    assert text.splitlines()[1].split()[1] == found["classes"][0]["label"]
+    assert "absent.jpg': expected an image; no such file" in err
+    status, text, _ = run("classify", trained.path, "--export", out, "--name", "kind")
+    assert text.startswith(f"kind and its encoder written to {out}, tried on 32 images of the store")
+    assert CARD_KEY in {entry.key for entry in onnx.load(out).metadata_props}

@@ -1,0 +1,377 @@
+"""Encoders side by side: one whose vectors are mean colours, a copy of it under another fingerprint, and a blind one."""
+
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from featurestore import FeatureStore, compare
+from featurestore.errors import ConfigError, EncoderNotInStore, EvaluationError
+from featurestore.evaluation.comparison import Comparison
+from featurestore.metrics.paired import ItemDifference
+from tests.featurestore.commands import Run, answer
+from tests.featurestore.evaluation.labelled import labelled_store, random_entries
+from tests.featurestore.fakes import CARD, DIM, SIZE, paint, write_encoder
+
+
+def write_blind_encoder(path: Path) -> Path:
+    """Write an encoder for which all pictures are the same: its vectors differ in length only."""
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["float"], ["flat"], axis=1),
+        helper.make_node("ReduceMax", ["flat", "last"], ["brightest"], keepdims=1),
+        helper.make_node("MatMul", ["brightest", "ones"], ["vector"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "blind",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", SIZE, SIZE, 3])],
+        [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["batch", DIM])],
+        [
+            helper.make_tensor("last", TensorProto.INT64, [1], [1]),
+            helper.make_tensor("ones", TensorProto.FLOAT, [1, DIM], [1.0] * DIM),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    helper.set_model_props(model, {"featurestore": replace(CARD, method="blind").to_json()})
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("encoders")
+    return {
+        "quadrants": write_encoder(folder / "quadrants.onnx"),
+        "copy": write_encoder(folder / "copy.onnx", replace(CARD, method="copy"), scale=0.5),
+        "blind": write_blind_encoder(folder / "blind.onnx"),
+    }
+
+
+def filled(folder: Path, encoders: dict[str, Path], splits: bool) -> FeatureStore:
+    """A store of forty labelled pictures by all three encoders, in the order of their names above."""
+    store = labelled_store(folder, encoders["quadrants"], random_entries(splits))
+    for name in ("copy", "blind"):
+        FeatureStore.open(store.path, encoders[name]).index(folder / "source", labels="folders")
+    return FeatureStore.open(store.path)
+
+
+@pytest.fixture(scope="module")
+def split_store(tmp_path_factory: pytest.TempPathFactory, encoders: dict[str, Path]) -> FeatureStore:
+    return filled(tmp_path_factory.mktemp("split"), encoders, splits=True)
+
+
+@pytest.fixture(scope="module")
+def whole_store(tmp_path_factory: pytest.TempPathFactory, encoders: dict[str, Path]) -> FeatureStore:
+    return filled(tmp_path_factory.mktemp("whole"), encoders, splits=False)
+
+
+@pytest.fixture(scope="module")
+def split_comparison(split_store: FeatureStore) -> Comparison:
+    return compare(split_store, k=5, linear=True, grid=3)
+
+
+@pytest.fixture(scope="module")
+def whole_comparison(whole_store: FeatureStore) -> Comparison:
+    return compare(whole_store, k=5, linear=True, grid=3)
+
+
+# -- what it measures
+
+
+@pytest.mark.parametrize("kind", ["split", "whole"])
+def test_every_figure_is_that_of_the_command_for_one_encoder(kind: str, request: pytest.FixtureRequest) -> None:
+    store, found = (request.getfixturevalue(f"{kind}_{what}") for what in ("store", "comparison"))
+    assert [row.method for row in found.rows] == ["quadrants", "copy", "blind"]
+    for row in (found.rows[0], found.rows[2]):
+        assert row.knn.top1 == pytest.approx(store.knn(5, encoder=row.encoder).results[0].top1)
+        linear = store.linear(3, encoder=row.encoder)
+        assert (row.linear.top1, row.c) == pytest.approx((linear.top1, linear.c))
+        few = store.lowshot(list(row.lowshot), methods=["nearest-mean"], encoder=row.encoder).results
+        assert [figure.top1 for figure in row.lowshot.values()] == pytest.approx([result.top1_mean for result in few])
+    assert list(found.rows[0].lowshot) == [1, 5]
+    assert found.lowshot_split == store.lowshot([1], methods=["nearest-mean"], encoder=found.rows[0].encoder).split
+    assert (found.split, found.linear_split) == (store.knn(5, encoder=found.rows[0].encoder).split, store.linear(3, encoder=found.rows[0].encoder).split)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["split", "whole"])
+def test_a_copy_differs_by_nothing(kind: str, request: pytest.FixtureRequest) -> None:
+    found = request.getfixturevalue(f"{kind}_comparison")
+    first, copy, _ = found.rows
+    assert copy.encoder != first.encoder
+    assert {figure.difference for figure in first.figures().values()} == {None}
+    for figure in copy.figures().values():
+        assert (figure.difference.mean, figure.difference.ci95) == (0.0, (0.0, 0.0))
+    assert (copy.rankme, copy.uniformity, copy.neighbour_agreement) == (first.rankme, first.uniformity, 1.0)
+    assert found.verdicts[0] == (
+        f"k-NN: no difference between {copy.name} and {first.name} can be told from these {found.n_test} items (+0.0 to +0.0 points)"
+    )
+
+
+def test_a_blind_encoder_is_told_to_be_worse(whole_comparison: Comparison) -> None:
+    first, _, blind = whole_comparison.rows
+    for measure in ("k-NN", "linear"):
+        difference = blind.figures()[measure].difference
+        assert isinstance(difference, ItemDifference)
+        assert difference.mean == pytest.approx(blind.figures()[measure].top1 - first.figures()[measure].top1)
+        assert difference.mean * 40 == pytest.approx(difference.only_second - difference.only_first)
+        low, high = (-100 * end for end in reversed(difference.ci95))
+        assert whole_comparison.verdicts[2 if measure == "k-NN" else 3] == (
+            f"{measure}: {blind.name} is worse than {first.name} by {-100 * difference.mean:.1f} points ({low:.1f} to {high:.1f})"
+        )
+    assert blind.rankme == pytest.approx(1, abs=1e-3)
+    assert blind.uniformity == pytest.approx(0, abs=1e-6)
+    assert blind.neighbour_agreement < 0.5
+
+
+def test_of_few_items_not_even_that_can_be_told(split_comparison: Comparison) -> None:
+    first, _, blind = split_comparison.rows
+    difference = blind.figures()["k-NN"].difference
+    assert isinstance(difference, ItemDifference)
+    assert (difference.only_first, difference.only_second) == (5, 0)
+    assert difference.ci95[1] < 0
+    assert split_comparison.verdicts[2].startswith(
+        f"k-NN: no difference between {blind.name} and {first.name} can be told from these 14 items (-"
+    )
+
+
+def test_seen_from_the_blind_one_the_other_is_better(whole_store: FeatureStore, whole_comparison: Comparison) -> None:
+    first, _, blind = whole_comparison.rows
+    found = compare(whole_store, encoders=[blind.name, first.encoder[:10]], k=5, linear=False)
+    assert [row.encoder for row in found.rows] == [blind.encoder, first.encoder]
+    there, back = whole_comparison.rows[2].knn, found.rows[1].knn
+    assert there is not None
+    assert back is not None
+    assert isinstance(there.difference, ItemDifference)
+    assert isinstance(back.difference, ItemDifference)
+    assert back.difference.mean == -there.difference.mean
+    assert (back.difference.only_first, back.difference.only_second) == (there.difference.only_second, there.difference.only_first)  # fmt: skip
+    assert found.verdicts[0].startswith(f"k-NN: {first.name} is better than {blind.name} by ")
+
+
+def test_agreement_is_that_of_the_nearest_by_hand(whole_store: FeatureStore, whole_comparison: Comparison) -> None:
+    """Neighbours by a full sort of float64 scores, equal ones by row, in place of the search's own."""
+    nearest = []
+    for row in (whole_comparison.rows[0], whole_comparison.rows[2]):
+        _, x, _ = whole_store.features(encoder=row.encoder)
+        scores = np.round(x.astype(np.float64) @ x.T.astype(np.float64), 6)
+        np.fill_diagonal(scores, -np.inf)
+        nearest.append(np.argsort(-scores, axis=1, kind="stable")[:, :5])
+    shared = [len(set(a.tolist()) & set(b.tolist())) for a, b in zip(*nearest, strict=True)]
+    assert whole_comparison.rows[2].neighbour_agreement == pytest.approx(sum(shared) / (5 * len(shared)), abs=0.01)
+
+
+# -- which items
+
+
+def test_items_that_one_encoder_lacks_are_left_out_of_all(tmp_path: Path, encoders: dict[str, Path]) -> None:
+    store = labelled_store(tmp_path, encoders["quadrants"], random_entries(splits=False))
+    for place in range(3):
+        (tmp_path / "source" / "class0" / f"new{place}.png").parent.mkdir(exist_ok=True)
+        paint(tmp_path / "source" / "class0" / f"new{place}.png", (250, 10, place))
+    FeatureStore.open(store.path, encoders["blind"]).index(tmp_path / "source", labels="folders")
+    found = compare(store.path, k=5, linear=False)
+    assert (found.items, found.left_out, found.n_test) == (40, 3, 40)
+
+
+def test_several_stores_are_matched_by_path_and_content(tmp_path: Path, encoders: dict[str, Path]) -> None:
+    store = labelled_store(tmp_path, encoders["quadrants"], random_entries(splits=False))
+    source, second = tmp_path / "source", tmp_path / "second.store"
+    changed, gone = sorted(source.rglob("*.png"))[:2]
+    paint(changed, (3, 2, 1))
+    gone.unlink()
+    FeatureStore.open(second, encoders["blind"]).index(source, labels="folders")
+    found = compare(store, second, k=5, linear=False)
+    assert [row.store for row in found.rows] == [str(store.path), str(second)]
+    assert (found.items, found.left_out, found.otherwise) == (38, 3, 0)  # the changed one counts as two contents
+    assert found.names()[1] == f"{second}:{found.rows[1].name}"
+    assert f"k-NN: {second}:blind-" in found.verdicts[0]
+
+
+def test_labels_are_those_of_the_first_store(tmp_path: Path, encoders: dict[str, Path]) -> None:
+    store = labelled_store(tmp_path, encoders["quadrants"], random_entries(splits=False))
+    second = tmp_path / "second.store"
+    FeatureStore.open(second, encoders["copy"]).index(tmp_path / "source")
+    found = compare(store, second, k=5, linear=False)
+    assert (found.items, found.otherwise, found.n_test) == (40, 40, 40)
+    assert found.rows[0].knn is not None
+    assert found.rows[1].knn is not None
+    assert found.rows[0].knn.top1 == found.rows[1].knn.top1 == store.knn(5).results[0].top1
+    assert compare(second, store, k=5).split is None
+
+
+def test_a_large_collection_is_sampled_for_the_figures_without_labels(whole_store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.setattr("featurestore.evaluation.compare.SAMPLED", 10)
+    found = compare(whole_store, k=5, linear=False)
+    assert (found.sampled, found.items) == (10, 40)
+    assert found.rows[1].neighbour_agreement == 1.0
+    assert found.rows[0].rankme <= 10
+
+
+# -- without labels
+
+
+@pytest.fixture
+def unlabelled(tmp_path: Path, encoders: dict[str, Path]) -> FeatureStore:
+    for place in range(8):
+        paint(tmp_path / "source" / f"{place}.png", (200, 20 * place, 10))
+    for name in ("quadrants", "blind"):
+        FeatureStore.open(tmp_path / "my.store", encoders[name]).index(tmp_path / "source")
+    return FeatureStore.open(tmp_path / "my.store")
+
+
+def test_without_labels_only_what_needs_none_is_measured(unlabelled: FeatureStore) -> None:
+    found = compare(unlabelled)
+    assert (found.split, found.linear_split, found.n_test, found.classes, found.verdicts) == (None, None, 0, 0, [])
+    assert (found.items, found.k) == (8, 7)
+    assert [row.figures() for row in found.rows] == [{}, {}]
+    assert found.rows[0].neighbour_agreement == 1.0
+    assert found.rows[0].rankme > found.rows[1].rankme
+
+
+def test_that_there_are_no_labels_is_said(unlabelled: FeatureStore, run: Run) -> None:
+    status, out, err = run("compare", unlabelled.path)
+    assert (status, err) == (0, "")
+    assert "no labels, so only what needs none is measured; to give some: featurestore label STORE FILE.csv" in out
+    assert "RankMe" in out
+    assert "k-NN" not in out
+    assert answer(run, "compare", unlabelled.path)["encoders"][0]["knn"] is None
+
+
+# -- refusals
+
+
+def test_one_encoder_alone_is_refused(shared: FeatureStore) -> None:
+    with pytest.raises(
+        EvaluationError, match=r"expected two encoders or more to compare, found quadrants-\w+; index the same source"
+    ):
+        compare(shared)
+    with pytest.raises(EvaluationError, match="expected two encoders or more to compare, found none"):
+        compare()
+
+
+def test_an_unknown_encoder_is_refused(whole_store: FeatureStore, encoders: dict[str, Path]) -> None:
+    with pytest.raises(EncoderNotInStore, match="'nobody' has made no vectors"):
+        compare(whole_store, encoders=[encoders["blind"], "nobody"])
+
+
+def test_stores_without_common_items_are_refused(
+    tmp_path: Path, encoders: dict[str, Path], shared: FeatureStore
+) -> None:
+    paint(tmp_path / "source" / "one.png", (9, 9, 9))
+    FeatureStore.open(tmp_path / "my.store", encoders["blind"]).index(tmp_path / "source")
+    with pytest.raises(
+        EvaluationError,
+        match=r"at least 2 items .* found 0 \(quadrants-\w+ 6, blind-\w+ 1\).* path and content must be the same",
+    ):
+        compare(shared, tmp_path / "my.store")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"k": 40}, "k = 40: expected from 1 to 39"),
+        ({"k": 0}, "k = 0: expected from 1 to 39"),
+        ({"linear": True, "grid": 0}, "grid = 0: expected at least 1"),
+        ({"shots": [30]}, "shots = 30: expected between 1 and .* smallest class"),
+        ({"temperature": 0.0}, "temperature 0.0: expected more than 0"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(whole_store: FeatureStore, asked: dict[str, object], message: str) -> None:
+    with pytest.raises(EvaluationError, match=message):
+        compare(whole_store, **{"linear": False, **asked})  # type: ignore[arg-type]
+
+
+def test_labels_of_one_class_are_refused(tmp_path: Path, encoders: dict[str, Path]) -> None:
+    store = labelled_store(tmp_path, encoders["quadrants"], [("rose", (200, 10, 10)), ("rose", (210, 20, 10))])
+    FeatureStore.open(store.path, encoders["blind"]).index(tmp_path / "source", labels="folders")
+    with pytest.raises(EvaluationError, match="one class"):
+        compare(store.path)
+
+
+@pytest.mark.parametrize("labels", ["folders", "none"])
+def test_damaged_vectors_are_named(tmp_path: Path, encoders: dict[str, Path], labels: str) -> None:
+    paint(tmp_path / "source" / "a" / "one.png", (200, 10, 10))
+    paint(tmp_path / "source" / "b" / "two.png", (10, 200, 10))
+    for name in ("quadrants", "blind"):
+        FeatureStore.open(tmp_path / "my.store", encoders[name]).index(tmp_path / "source", labels=labels)
+    store = FeatureStore.open(tmp_path / "my.store")
+    blind = store.info()["encoders"][1]
+    with (tmp_path / "my.store" / "vectors" / f"{blind['fingerprint'][:16]}.f16").open("r+b") as file:
+        file.seek(2 * DIM)
+        file.write(np.array([np.nan], "<f2").tobytes())
+    with pytest.raises(
+        EvaluationError, match=rf"1 vectors of {blind['name']} .* the first that of .*two\.png.* featurestore verify"
+    ):
+        compare(store, linear=False)
+
+
+def test_linear_is_left_out_without_scikit_learn_and_refused_when_asked_for(whole_store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    genuine = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sklearn" else genuine(name))
+    found = compare(whole_store, k=5)
+    assert (found.linear_split, found.rows[1].linear) == (None, None)
+    assert found.rows[1].knn is not None
+    with pytest.raises(ConfigError, match=r"needs sklearn, which is not installed: pip install 'featurestore\[eval\]'"):
+        compare(whole_store, linear=True)
+
+
+# -- the command
+
+
+def test_json_says_everything_needed_to_repeat_it(
+    split_store: FeatureStore, split_comparison: Comparison, run: Run
+) -> None:
+    found = answer(run, "compare", split_store.path, "--k", "5", "--linear", "--grid", "3")
+    assert found == json.loads(json.dumps(split_comparison.to_json()))
+    settings = {key: found[key] for key in ("protocol", "split", "linear_split", "items", "left_out", "n_train", "n_test", "classes", "k", "temperature", "grid", "tries", "sampled", "seed")}  # fmt: skip
+    assert settings == {
+        "protocol": "compare", "split": "train->test", "linear_split": "train->test", "items": 40, "left_out": 0, "n_train": 26, "n_test": 14,
+        "classes": 3, "k": 5, "temperature": 0.07, "grid": 3, "tries": 10, "sampled": 40, "seed": 0,
+    }  # fmt: skip
+    first, _, blind = found["encoders"]
+    assert first["knn"]["difference"] is None
+    assert set(blind["knn"]["difference"]) == {"mean", "ci95", "only_first", "only_second"}
+    assert [(entry["shots"], entry["method"]) for entry in blind["lowshot"]] == [
+        (1, "nearest-mean"),
+        (5, "nearest-mean"),
+    ]
+    assert len(blind["encoder"]) == 64
+
+
+def test_the_table_puts_figures_differences_and_verdicts_under_one_another(split_store: FeatureStore, split_comparison: Comparison, run: Run) -> None:  # fmt: skip
+    status, out, err = run("compare", split_store.path, "--k", "5", "--linear", "--grid", "3")
+    assert (status, err) == (0, "")
+    first, _, blind = split_comparison.rows
+    assert first.knn is not None
+    assert blind.knn is not None
+    assert out.startswith(
+        "40 items that all have, 0 that some lack are left out; seed 0\n"
+        "k-NN        train->test, 26 train, 14 test, 3 classes, k = 5, T = 0.07\n"
+        "linear      train->test, logistic regression, 3 values of C\n"
+        "few labels  train->test, nearest mean, 10 draws\n"
+        f"no labels   40 items, 5 neighbours, agreement with {first.name}\n\n"
+    )
+    lines = out.splitlines()
+    [heads] = [line for line in lines if line.startswith("encoder ")]
+    assert heads.split("  ")[0] == "encoder"
+    for head in ("dim", "k-NN", "linear", "1 label a class", "5 labels a class", "RankMe", "uniformity", "agreement"):
+        assert head in heads
+    [own] = [line for line in lines if line.startswith(f"{first.name} ")]
+    assert f"{first.knn.top1:.4f}" in own
+    [differences] = [line for line in lines if line.startswith(f"{blind.name} ") and " to " in line]
+    assert f"{100 * (blind.knn.top1 - first.knn.top1):+.1f} (" in differences
+    assert lines[-len(split_comparison.verdicts) :] == split_comparison.verdicts
+
+
+def test_a_class_that_cannot_be_learnt_is_named(tmp_path: Path, encoders: dict[str, Path], run: Run) -> None:
+    entries = [*random_entries(splits=True), ("test/only here", (1, 2, 250))]
+    store = labelled_store(tmp_path, encoders["quadrants"], entries)
+    FeatureStore.open(store.path, encoders["blind"]).index(tmp_path / "source", labels="folders")
+    assert compare(store.path, k=5, linear=False).unseen == ["only here"]
+    assert "never right only here: of these classes there is nothing to learn from" in run("compare", store.path, "--k", "5", "--no-linear")[1]  # fmt: skip

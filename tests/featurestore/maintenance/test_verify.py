@@ -1,0 +1,414 @@
+"""Damage of every kind: found, named with what is safe, and put right without losing what can be kept."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import duckdb
+import numpy as np
+import pytest
+
+from featurestore import FeatureStore
+from featurestore.catalog import connection
+from featurestore.catalog import repair as upkeep
+from featurestore.errors import DiskError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
+from featurestore.progress import Listener
+from featurestore.storage.vectors import VectorFile
+from tests.featurestore import children
+from tests.featurestore.children import Child
+from tests.featurestore.fakes import paint
+from tests.featurestore.life import look
+
+
+def vector_file(store: Path) -> Path:
+    [path] = (store / "vectors").glob("*.f16")
+    return path
+
+
+def flip(path: Path, place: int, length: int = 1) -> None:
+    data = bytearray(path.read_bytes())
+    for i in range(place, min(place + length, len(data))):
+        data[i] ^= 0x40
+    path.write_bytes(data)
+
+
+def problems(store: Path) -> list[str]:
+    return [f"{finding.place}: {finding.problem}" for finding in FeatureStore.verify(store).findings if finding.damage]
+
+
+def put_right(store: Path, encoder: Path, source: Path) -> None:
+    """Repair, index again, and be as whole as before."""
+    report = FeatureStore.verify(store, repair=True)
+    assert report.findings
+    assert not report.damaged
+    assert problems(store) == []
+    FeatureStore.open(store, encoder).index(source, labels="folders")
+    assert problems(store) == []
+
+
+@pytest.fixture
+def blocks_of_two(tmp_path: Path, encoder: Path, colours: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The six pictures in three blocks."""
+    monkeypatch.setattr("featurestore.ingest.ingest.ENCODE_BATCH", 2)
+    monkeypatch.setattr("featurestore.ingest.ingest.COMMIT_IMAGES", 2)
+    path = tmp_path / "my.store"
+    FeatureStore.open(path, encoder).index(colours, labels="folders", workers=1)
+    return path
+
+
+def test_a_whole_store_has_no_findings(store_path: Path) -> None:
+    heard: list[str] = []
+
+    class Ear(Listener):
+        def start(self, what: str, total: int | None) -> None:
+            heard.append(f"{what} {total}")
+
+        def advance(self, amount: int = 1, detail: str = "") -> None:
+            heard.append(f"+{amount}")
+
+    report = FeatureStore.verify(store_path, listener=Ear())
+    assert (report.findings, report.damaged, report.vectors, report.bytes) == ((), False, 6, 6 * 24)
+    assert heard == ["reading the catalog None", "reading vectors 6", "+6"]
+
+
+def test_verifying_changes_nothing(store_path: Path) -> None:
+    flip(vector_file(store_path), 5)
+    before = {path: path.read_bytes() for path in store_path.rglob("*") if path.is_file()}
+    FeatureStore.verify(store_path)
+    assert {path: path.read_bytes() for path in store_path.rglob("*") if path.is_file()} == before
+
+
+# -- vectors
+
+
+@pytest.mark.parametrize("place", [47, 48, 143])
+def test_a_flipped_bit_costs_the_vectors_of_its_block(
+    blocks_of_two: Path, encoder: Path, colours: Path, place: int
+) -> None:
+    before = look(blocks_of_two)
+    path = vector_file(blocks_of_two)
+    flip(path, place)
+    damaged = path.read_bytes()
+    [problem] = problems(blocks_of_two)
+    assert problem == f"vectors/{path.name}: 1 blocks are damaged or missing: the vectors of 2 of 6 items"
+    [finding] = FeatureStore.verify(blocks_of_two, repair=True).findings
+    [aside] = (blocks_of_two / "damaged").iterdir()
+    assert aside.read_bytes() == damaged
+    assert str(aside) in finding.repair
+    store = FeatureStore.open(blocks_of_two, encoder)
+    assert len(store.features()[0]) == 4
+    report = store.index(colours, labels="folders")
+    assert (report.added, report.unchanged) == (2, 4)
+    assert look(blocks_of_two) == before
+    assert problems(blocks_of_two) == []
+
+
+@pytest.mark.parametrize("size", [0, 60, 143])
+def test_a_file_that_was_cut_costs_the_blocks_behind(
+    blocks_of_two: Path, encoder: Path, colours: Path, size: int
+) -> None:
+    before = look(blocks_of_two)
+    os.truncate(vector_file(blocks_of_two), size)
+    lost = 3 - size // 48
+    [problem] = problems(blocks_of_two)
+    assert f"{lost} blocks are damaged or missing: the vectors of {2 * lost} of 6 items" in problem
+    put_right(blocks_of_two, encoder, colours)
+    assert look(blocks_of_two) == before
+
+
+def test_a_file_that_is_missing_costs_its_vectors(blocks_of_two: Path, encoder: Path, colours: Path) -> None:
+    before = look(blocks_of_two)
+    vector_file(blocks_of_two).unlink()
+    [problem] = problems(blocks_of_two)
+    assert problem.endswith("the file is missing, with the vectors of 6 items")
+    put_right(blocks_of_two, encoder, colours)
+    assert look(blocks_of_two) == before
+
+
+def test_rows_behind_the_last_are_harmless(store_path: Path, encoder: Path, colours: Path) -> None:
+    with vector_file(store_path).open("ab") as file:
+        file.write(b"\0" * 30)
+    report = FeatureStore.verify(store_path)
+    assert [(finding.damage, finding.problem) for finding in report.findings] == [
+        (False, "1 rows behind the last that counts, left by a run that was cut off, or just being written")
+    ]
+    assert not report.damaged
+
+
+def test_checksums_that_are_not_there_are_taken_anew(store_path: Path) -> None:
+    with duckdb.connect(str(store_path / "catalog.duckdb")) as opened:
+        opened.execute("DELETE FROM blocks")
+    [problem] = problems(store_path)
+    assert "its checksums are not those of its rows" in problem
+    FeatureStore.verify(store_path, repair=True)
+    assert problems(store_path) == []
+    flip(vector_file(store_path), 7)
+    assert len(problems(store_path)) == 1
+
+
+# -- encoders
+
+
+def test_a_changed_encoder_is_moved_aside(store_path: Path, encoder: Path, colours: Path) -> None:
+    [path] = (store_path / "encoders").iterdir()
+    flip(path, 100)
+    [problem] = problems(store_path)
+    assert problem.startswith(f"encoders/{path.name}: not the file that made the vectors")
+    FeatureStore.verify(store_path, repair=True)
+    assert [problem.split(": ")[1] for problem in problems(store_path)] == ["the encoder's file is missing"]
+    assert len(FeatureStore.open(store_path).search(6)) == 5
+    assert FeatureStore.open(store_path, encoder).index(colours).unchanged == 6
+    assert problems(store_path) == []
+    assert path.read_bytes() == encoder.read_bytes()
+
+
+# -- the catalog
+
+
+def test_every_flipped_bit_of_a_catalog_is_found_or_harmless(store_path: Path, tmp_path: Path) -> None:
+    """DuckDB keeps a checksum of every block; where nothing lies, nothing is lost."""
+    expected = look(store_path)
+    size = (store_path / "catalog.duckdb").stat().st_size
+    found = 0
+    for number, place in enumerate(random.Random(1).sample(range(size), 12)):
+        copy = Path(shutil.copytree(store_path, tmp_path / f"{number}.store"))
+        flip(copy / "catalog.duckdb", place)
+        if problems(copy):
+            found += 1
+        else:
+            assert look(copy) == expected
+    assert found >= 2
+
+
+def catalog_with_damage(store: Path, word: str) -> None:
+    """Damage the blocks of the catalog that hold a word."""
+    data = (store / "catalog.duckdb").read_bytes()
+    places = [i for i in range(len(data)) if data.startswith(word.encode(), i)]
+    assert places
+    for place in places:
+        flip(store / "catalog.duckdb", place, len(word))
+
+
+def test_what_lies_outside_the_damage_is_saved(tmp_path: Path, encoder: Path) -> None:
+    """Failures lie in a table of their own: their loss touches no item."""
+    source = tmp_path / "source"
+    paint(source / "primary" / "red.png", (255, 0, 0))
+    (source / "primary" / "unreadablefile.png").write_bytes(b"nothing of the kind")
+    path = tmp_path / "my.store"
+    FeatureStore.open(path, encoder).index(source, labels="folders")
+    before = look(path)
+    catalog_with_damage(path, "unreadablefile")
+    with pytest.raises(StoreCorrupt, match="see what is left: featurestore verify"):
+        FeatureStore.open(path).failures()
+    put_right(path, encoder, source)
+    assert look(path) == before
+    assert len(list((path / "damaged").iterdir())) == 1
+
+
+def test_a_catalog_of_which_nothing_can_be_read_is_moved_aside_with_its_vectors(
+    store_path: Path, encoder: Path, colours: Path
+) -> None:
+    (store_path / "catalog.duckdb").write_bytes(b"overwritten" * 50_000)
+    vectors = vector_file(store_path).name
+    with pytest.raises(StoreCorrupt):
+        FeatureStore.open(store_path)
+    [problem] = problems(store_path)
+    assert problem.startswith("catalog.duckdb: ")
+    [finding] = FeatureStore.verify(store_path, repair=True).findings
+    assert "nothing could be read of it" in finding.repair
+    aside = sorted(path.name.split("-", 3)[3] for path in (store_path / "damaged").iterdir())
+    assert aside == [vectors, "catalog.duckdb"]
+    assert FeatureStore.open(store_path, encoder).index(colours).added == 6
+
+
+def test_a_catalog_that_is_missing_is_named(store_path: Path, encoder: Path, colours: Path) -> None:
+    (store_path / "catalog.duckdb").unlink()
+    assert problems(store_path) == ["catalog.duckdb: the file is missing"]
+    FeatureStore.verify(store_path, repair=True)
+    assert FeatureStore.open(store_path, encoder).index(colours).added == 6
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem", "encoded_again"),
+    [
+        (
+            "UPDATE all_items SET path = (SELECT path FROM all_items WHERE id = 1) WHERE id = 2",
+            "1 items share their path",
+            1,
+        ),
+        ("UPDATE all_items SET id = 1 WHERE id = 2", "1 items share their id", 2),
+        ("UPDATE meta SET next_item = 3", "1 catalogs would give an id a second time", 0),
+        (
+            "INSERT INTO vectors SELECT 99, encoder, row, sha256 FROM vectors WHERE row = 1",
+            "1 vectors belong to no item",
+            0,
+        ),
+        ("UPDATE vectors SET row = 600 WHERE row = 1", "1 vectors belong to no encoder, or to a row that", 1),
+        ("UPDATE vectors SET encoder = 'x' WHERE row = 1", "1 vectors belong to no encoder, or to a row that", 1),
+        ("UPDATE vectors SET row = 2 WHERE row = 1", "1 rows are claimed by several items", 2),
+        (
+            "INSERT INTO vectors SELECT item, encoder, 5, sha256 FROM vectors WHERE row = 0",
+            "1 items have several vectors",
+            1,
+        ),
+    ],
+)
+def test_rows_that_contradict_each_other_are_made_to_agree(
+    store_path: Path, encoder: Path, colours: Path, statement: str, problem: str, encoded_again: int
+) -> None:
+    before = look(store_path)
+    with duckdb.connect(str(store_path / "catalog.duckdb")) as opened:
+        opened.execute(statement)
+    assert any(problem in found for found in problems(store_path))
+    FeatureStore.verify(store_path, repair=True)
+    assert problems(store_path) == []
+    report = FeatureStore.open(store_path, encoder).index(colours, labels="folders")
+    assert (report.added + report.updated, report.failed) == (encoded_again, 0)
+    assert problems(store_path) == []
+    after = look(store_path)
+    assert {name: facts[1:] for name, facts in after.items()} == {name: facts[1:] for name, facts in before.items()}
+    assert len({facts[0] for facts in after.values()}) == 6
+
+
+LEAVES_A_LOG = """
+import os, sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+connection.execute("SET wal_autocheckpoint = '1TB'; UPDATE meta SET next_item = 3")
+os._exit(0)
+"""
+
+
+def test_the_copy_kept_of_a_catalog_has_its_log(store_path: Path) -> None:
+    catalog = store_path / "catalog.duckdb"
+    subprocess.run([sys.executable, "-c", LEAVES_A_LOG, str(catalog)], check=True, timeout=60)
+    assert Path(f"{catalog}.wal").exists()
+    FeatureStore.verify(store_path, repair=True)
+    copy, log = sorted((store_path / "damaged").iterdir())
+    assert log.name == f"{copy.name}.wal"
+    with duckdb.connect(str(copy)) as opened:
+        assert opened.execute("SELECT next_item FROM meta").fetchall() == [(3,)]
+    assert problems(store_path) == []
+
+
+@pytest.fixture
+def with_gaps(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A catalog in small row groups, of which the first rows were deleted."""
+    monkeypatch.setattr(upkeep, "ROW_GROUP", 2)
+    FeatureStore.open(store_path).delete("id < 3")
+    return store_path
+
+
+def saved(store: Path, to: Path) -> tuple[dict[str, int], list[tuple[object, ...]]]:
+    with duckdb.connect(str(to)) as new:
+        lost = upkeep.salvage(connection.Database(store / "catalog.duckdb"), new)
+        return lost, new.execute("SELECT id, label, sha256 FROM all_items ORDER BY id").fetchall()
+
+
+def test_rows_behind_deleted_ones_are_saved(with_gaps: Path, tmp_path: Path) -> None:
+    with duckdb.connect(str(with_gaps / "catalog.duckdb"), read_only=True) as old:
+        expected = old.execute("SELECT id, label, sha256 FROM all_items ORDER BY id").fetchall()
+    assert len(expected) == 4
+    assert saved(with_gaps, tmp_path / "new.duckdb") == ({}, expected)
+
+
+@pytest.mark.parametrize("column", ["label", "sha256", "path"])
+def test_what_is_lost_of_a_column_is_named(
+    with_gaps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, column: str
+) -> None:
+    read = upkeep._column
+    monkeypatch.setattr(
+        upkeep,
+        "_column",
+        lambda old, table, name, first: (
+            None if (table, name) == ("all_items", column) else read(old, table, name, first)
+        ),
+    )
+    lost, rows = saved(with_gaps, tmp_path / "new.duckdb")
+    match column:
+        case "label":
+            assert lost == {"label in all_items": 4}
+            assert [row[1] for row in rows] == [None] * 4
+        case "sha256":  # the vectors know it too
+            assert lost == {"sha256 in all_items": 4}
+            assert all(row[2] for row in rows)
+        case _:
+            assert lost == {"rows of all_items": 4}
+            assert rows == []
+
+
+def test_a_catalog_of_another_duckdb_is_not_called_damaged(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that says nothing of damage must never lead to a repair."""
+    for words, kind in (
+        (
+            "IO Error: Trying to read a database file with version number 99, but we can only read version 69.",
+            StoreError,
+        ),
+        ("IO Error: Cannot open file: Too many open files", DiskError),
+    ):
+        named = connection.Database(store_path)._named(duckdb.IOException(words))
+        assert type(named) is kind
+
+
+def test_an_encoder_that_is_missing_is_not_said_to_be_repaired(store_path: Path) -> None:
+    [path] = (store_path / "encoders").iterdir()
+    path.unlink()
+    report = FeatureStore.verify(store_path, repair=True)
+    assert report.damaged
+    assert [finding.repaired for finding in report.findings] == [False]
+
+
+def test_a_bad_sector_costs_its_block_and_nothing_more(
+    blocks_of_two: Path, encoder: Path, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = look(blocks_of_two)
+    read = VectorFile._read
+
+    def failing(self: VectorFile, file: BinaryIO, first: int, rows: int) -> bytes:
+        if "-" not in self.path.name and first <= 2 < first + rows:
+            raise OSError(5, "Input/output error")
+        return read(self, file, first, rows)
+
+    monkeypatch.setattr(VectorFile, "_read", failing)
+    assert "1 blocks are damaged or missing: the vectors of 2 of 6 items" in problems(blocks_of_two)[0]
+    put_right(blocks_of_two, encoder, colours)
+    assert look(blocks_of_two) == before
+
+
+# -- others
+
+
+def test_repair_waits_for_the_writer(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("featurestore.system.lock.WAIT_SECONDS", 0.1)
+    with Child(children.hold_writer_lock, store_path, 60.0) as child:
+        assert child.hear() == "held"
+        with pytest.raises(StoreBusy):
+            FeatureStore.verify(store_path, repair=True)
+        assert not FeatureStore.verify(store_path).damaged  # reading needs no lock
+
+
+def test_a_store_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreNotFound):
+        FeatureStore.verify(tmp_path / "absent.store")
+
+
+def test_a_catalog_that_would_lead_out_of_the_store_is_refused(store_path: Path, tmp_path: Path) -> None:
+    for statement in (
+        "UPDATE encoders SET file = '../../secret.f16'",
+        "UPDATE encoders SET fingerprint = '../../../secret'",
+    ):
+        copy = Path(shutil.copytree(store_path, tmp_path / f"{len(statement)}.store"))
+        with duckdb.connect(str(copy / "catalog.duckdb")) as opened:
+            opened.execute(statement)
+        with pytest.raises(StoreCorrupt, match="expected a SHA-256 and a file called after it"):
+            FeatureStore.open(copy).search(np.ones(12))
+
+
+def test_rules_name_only_what_is_broken(store_path: Path) -> None:
+    from featurestore.catalog.repair import contradictions
+
+    with connection.Database(store_path / "catalog.duckdb").connect(read_only=True) as opened:
+        assert list(contradictions(opened)) == []

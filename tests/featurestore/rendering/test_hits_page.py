@@ -1,0 +1,144 @@
+"""The page of matches, read as a browser would."""
+
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from featurestore.errors import DiskError, ImageError
+from featurestore.rendering import hits_page as page
+from featurestore.rendering.shown import Shown
+from featurestore.search.results import Matches
+from tests.featurestore.fakes import COLOURS, paint
+from tests.featurestore.rendering.pages import Reader
+
+
+def matches(paths: list[str], labels: list[str | None] | None = None, query: tuple[Shown, ...] = ()) -> Matches:
+    n = len(paths)
+    return Matches(np.arange(7, 7 + n), np.linspace(0.9, 0.5, n, dtype=np.float32), paths, labels or [None] * n, query)
+
+
+def read(found: Matches, file: Path) -> Reader:
+    assert found.html(file) == file
+    return Reader(file.read_text(encoding="utf-8"))
+
+
+def colour(picture: Image.Image) -> tuple[int, ...]:
+    """The colour in the middle, rounded to what JPEG keeps."""
+    at = np.asarray(picture.convert("RGB"))[picture.height // 2, picture.width // 2].astype(float)
+    return tuple(int(round(float(value) / 51) * 51) for value in at)
+
+
+def test_a_page_shows_examples_and_hits(tmp_path: Path) -> None:
+    paths = {name: str(paint(tmp_path / f"{name}.png", COLOURS[name])) for name in ("red", "blue", "green", "cyan")}
+    with tarfile.open(tmp_path / "shard.tar", "w") as tar:
+        tar.add(paths["cyan"], "in/cyan.png")
+    member = f"{tmp_path}/shard.tar::in/cyan.png"
+    shown = (
+        Shown(paths["red"], paths["red"]), Shown(Image.new("RGBA", (8, 8), (0, 0, 0, 0)), "an image"),
+        Shown(None, "a vector"), Shown(paths["green"], "item 3", negative=True),
+    )  # fmt: skip
+    found = read(matches([paths["blue"], member], ["sea", None], shown), tmp_path / "hits.html")
+    white = (255, 255, 255)
+    assert [colour(p) for p in found.pictures] == [
+        COLOURS["red"],
+        white,
+        COLOURS["green"],
+        COLOURS["blue"],
+        COLOURS["cyan"],
+    ]
+    assert found.texts[found.texts.index("2 nearest images", 1) :] == [
+        "2 nearest images", "by cosine similarity",
+        "query", f"{tmp_path}/", "red.png", "query", "an image", "no picture", "query", "a vector",
+        "not", "item 3", f"{tmp_path}/", "green.png",
+        "1", "sea", "0.9000", f"{tmp_path}/", "blue.png", "id 7",
+        "2", "0.5000", f"{tmp_path}/shard.tar::in/", "cyan.png", "id 8",
+    ]  # fmt: skip
+    assert found.links == [Path(paths[name]).as_uri() for name in ("red", "green", "blue")]
+    assert [name for name in found.classes if name in ("example", "negative")] == ["example"] * 3 + ["negative"]
+    assert found.alts == [paths["red"], "an image", "item 3", paths["blue"], member]
+
+
+def test_a_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
+    found = matches([str(paint(tmp_path / "a.png", (1, 2, 3)))]).html(tmp_path / "hits.html").read_text()
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in found
+    assert not {"script", "link", "iframe", "object"} & set(Reader(found).tags)
+    assert "url(" not in found
+    assert "@import" not in found
+
+
+def test_what_names_hold_is_shown_and_not_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*arguments: object) -> Image.Image:
+        raise ImageError("<b>gone</b>")
+
+    monkeypatch.setattr(page, "thumbnail", gone)  # no URL is opened here
+    evil = [
+        "/<script>alert(1)</script>/a.png", '/" onerror="alert(1)/a.png', "/'/&lt;.png", "javascript://x/%0aalert(1)",
+        'https://x/"><script>.png', "/a\nb\x1b[31m.png", "/\udcff.png", "https://x/\udcff.png", "https://x/a?b&lt;c",
+    ]  # fmt: skip
+    labels: list[str | None] = ["<b>bold</b>", '"><img src=x>', *[None] * 7]
+    found = read(matches(evil, labels, (Shown("<i>.png", "<i>.png"), Shown(None, "<u>"))), tmp_path / "hits.html")
+    assert not {"script", "i", "u"} & set(found.tags)
+    assert found.pictures == []
+    assert {
+        "<b>bold</b>",
+        '"><img src=x>',
+        "/<script>alert(1)</script>/",
+        "<i>.png",
+        "<u>",
+        "a\\x0ab\\x1b[31m.png",
+        "&lt;.png",
+        "<b>gone</b>",
+    } <= set(found.texts)
+    assert all(link.startswith(("file:///", "https://x/")) for link in found.links)
+    assert {"https://x/%22%3E%3Cscript%3E.png", "https://x/a?b&lt;c"} <= set(found.links)
+
+
+def test_a_file_that_cannot_be_shown_leaves_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("text")
+    found = read(matches([str(tmp_path / "gone.jpg"), str(tmp_path / "text.jpg")]), tmp_path / "hits.html")
+    assert found.pictures == []
+    assert "no such file, or it has vanished" in found.texts
+    assert any(text.startswith("not an image") for text in found.texts)
+
+
+def test_pictures_are_upright_and_small(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (1000, 500), "red").save(tmp_path / "turned.jpg", exif=exif)
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "tiny.png")
+    Image.new("L", (5000, 1)).save(tmp_path / "thin.png")
+    found = read(matches([str(tmp_path / n) for n in ("turned.jpg", "tiny.png", "thin.png")]), tmp_path / "hits.html")
+    assert [p.size for p in found.pictures] == [(page.SIDE // 2, page.SIDE), (30, 20), (page.SIDE, 1)]
+    assert found.classes.count("tiny") == 1
+
+
+def test_a_page_of_no_hits_says_so(tmp_path: Path) -> None:
+    assert "0 nearest images" in read(matches([]), tmp_path / "none.html").texts
+    assert "1 nearest image" in read(matches(["/a.png"]), tmp_path / "one.html").texts
+
+
+def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(paint(tmp_path / "a.png", (1, 2, 3)))
+    file = tmp_path / "hits.html"
+    file.write_text("yesterday's")
+
+    def full(*arguments: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(page, "_hit", full)
+    with pytest.raises(
+        DiskError, match=r"hits\.html could not be written \(No space left on device\); expected a name"
+    ):
+        matches([path]).html(file)
+    assert file.read_text() == "yesterday's"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "hits.html"]
+
+
+@pytest.mark.parametrize("name", ["absent/hits.html", "folder"])
+def test_a_page_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DiskError, match=r"expected a name such as hits\.html in a folder that is there"):
+        matches([]).html(tmp_path / name)

@@ -1,0 +1,68 @@
+"""What a store answers: matches as values, as a sheet, and rows as text."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+
+from featurestore.rendering.contact_sheet import EXAMPLE, GAP, LINE, NEGATIVE, TEXT, TILE
+from featurestore.rendering.shown import Shown
+from featurestore.search import results
+from featurestore.search.results import Matches
+from featurestore.system.text_table import columns
+from tests.featurestore.fakes import COLOURS, paint
+
+
+def matches(paths: list[str], query: tuple[Shown, ...] = ()) -> Matches:
+    scores = np.linspace(0.9, 0.5, len(paths), dtype=np.float32)
+    return Matches(np.arange(7, 7 + len(paths)), scores, paths, ["a"] * len(paths), query)
+
+
+def test_matches_keep_rank_score_id_path_and_label_together() -> None:
+    found = Matches(np.array([9, 4]), np.array([0.75, -0.25], np.float32), ["/b", "/a"], ["x", None])
+    rows = [
+        {"rank": 1, "score": 0.75, "id": 9, "path": "/b", "label": "x"},
+        {"rank": 2, "score": -0.25, "id": 4, "path": "/a", "label": None},
+    ]
+    assert found.to_json() == found.to_arrow().to_pylist() == rows
+    assert (len(found), found.query, found.warnings) == (2, (), ())
+    assert matches([]).to_arrow().schema.equals(found.to_arrow().schema)
+
+
+def test_a_sheet_begins_with_its_examples(tmp_path: Path) -> None:
+    paths = {name: str(paint(tmp_path / f"{name}.png", COLOURS[name])) for name in ("red", "blue", "green")}
+    shown = (
+        Shown(paths["red"], paths["red"]), Shown(None, "a vector"), Shown(Image.new("RGB", (9, 3), "white"), "an image"),
+        Shown(paths["green"], "item\n3", negative=True),
+    )  # fmt: skip
+    with Image.open(matches([paths["blue"], "/gone.png"], shown).sheet(tmp_path / "hits.png")) as sheet:
+        assert sheet.size == (GAP + 5 * (TILE + GAP), 30 + TILE + TEXT + GAP + GAP)
+        lefts = [GAP + place * (TILE + GAP) for place in range(5)]
+        centres = [sheet.getpixel((left + TILE // 2, 30 + TILE // 2)) for left in lefts]
+        frames = [sheet.getpixel((left - 1, 30 + TILE // 2)) for left in lefts]
+        wide = [sheet.getpixel((lefts[1] + TILE // 2, 30 + y)) for y in (TILE // 2 - 30, TILE // 2, TILE // 2 + 30)]
+    assert centres == [COLOURS["red"], (255,) * 3, COLOURS["green"], COLOURS["blue"], (0xEE,) * 3]
+    assert frames == [ImageColor.getrgb(ink) for ink in (EXAMPLE, EXAMPLE, NEGATIVE, LINE, LINE)]
+    assert wide == [(255,) * 3] * 3
+
+
+def test_a_sheet_and_a_page_show_no_more_than_can_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "DRAWN", 2)
+    found = matches([str(paint(tmp_path / f"{n}.png", (n, n, n))) for n in range(3)])
+    with Image.open(found.sheet(tmp_path / "hits.png")) as sheet:
+        assert sheet.width == GAP + 2 * (TILE + GAP)
+    text = found.html(tmp_path / "hits.html").read_text()
+    assert text.count("<img ") == 2
+    assert "3 nearest images <small>by cosine similarity; the best 2 are shown</small>" in text
+    assert matches(["/a", "/b"]).html(tmp_path / "hits.html").read_text().count("are shown") == 0
+
+
+def test_columns_line_up_and_spell_out_what_a_terminal_would_obey() -> None:
+    text = columns([(1, 0.5, "a\x1b[2J\n", None), (10, 12.25, "\udcff\x9b", "x")], ("n", "score", "path", "label"))
+    assert text.splitlines() == [
+        " n    score  path          label",
+        " 1   0.5000  a\\x1b[2J\\x0a",
+        "10  12.2500  \\udcff\\x9b    x",
+    ]
+    assert columns([], ("a", "b")) == "a  b"

@@ -1,0 +1,264 @@
+"""Tars of images as sources."""
+
+import io
+import os
+import tarfile
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from featurestore.errors import ImageError
+from featurestore.sources import Failure, ImageFile, containers, find, open_source, read
+from featurestore.sources import filesystem as access
+from featurestore.sources.lru_cache import Recent
+from featurestore.sources.tar import Tar
+
+JPEG = b"\xff\xd8\xff"
+
+
+def write_tar(path: Path, members: Iterable[tuple[str, bytes]], form: int = tarfile.PAX_FORMAT) -> Path:
+    with tarfile.open(path, "w", format=form) as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def images(source: Path) -> list[ImageFile]:
+    return [entry for entry in find(source) if isinstance(entry, ImageFile)]
+
+
+def names(source: Path) -> list[str]:
+    return [image.path.partition("::")[2] for image in images(source)]
+
+
+def test_members_are_found_again_with_their_bytes(tmp_path: Path) -> None:
+    members = {"a.jpg": b"first", "deep/er/b.PNG": b"second" * 1000, "c.webp": b""}
+    path = write_tar(tmp_path / "shard.tar", members.items())
+    os.utime(path, ns=(5, 7_000_000_001))
+    found = images(path)
+    assert [(i.path, i.size, i.mtime_ns) for i in found] == [
+        (f"{path}::{name}", len(data), 7_000_000_001) for name, data in members.items()
+    ]
+    assert [read(image.path) for image in found] == list(members.values())
+    assert open_source(path).prefix == f"{path}::"
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_long_and_foreign_names_are_found_again(tmp_path: Path, form: int) -> None:
+    members = {"x" * 150 + "/" + "y" * 150 + ".jpg": b"long", "größe/図.jpg": b"foreign", "a::b.tar::c.jpg": b"colons"}
+    members |= {"../up.jpg": b"harmless"}
+    path = write_tar(tmp_path / "shard.tar", members.items(), form)
+    assert {name: read(f"{path}::{name}") for name in names(path)} == members
+
+
+def test_labels_come_from_cls_then_json_then_the_folder(tmp_path: Path) -> None:
+    members = [
+        ("000.jpg", b"a"), ("000.cls", b"3\n"), ("000.json", b'{"label": "not this"}'),
+        ("001.json", b'{"label": "rose", "cls": 7}'), ("001.jpg", b"b"),
+        ("002.jpg", b"c"), ("002.json", b'{"cls": 7}'),
+        ("003.jpg", b"d"), ("003.txt", b"a caption is no label"),
+        ("tulip/004.jpg", b"e"), ("tulip/004.json", b"{broken"),
+        ("tulip/005.jpg", b"f"), ("tulip/005.json", b"[1]"),
+        ("tulip/006.jpg", b"g"), ("tulip/006.cls", b"  "),
+        ("007.left.jpg", b"h"), ("007.cls", b"pair"),
+        ("my.photo.jpg", b"i"), ("my.photo.cls", b"dotted"),
+    ]  # fmt: skip
+    labels = [image.label for image in images(write_tar(tmp_path / "shard.tar", members))]
+    assert labels == ["3", "rose", "7", None, "tulip", "tulip", "tulip", "pair", "dotted"]
+
+
+def test_folders_say_label_and_split(tmp_path: Path) -> None:
+    members = ["train/rose/a.jpg", "./test/b.jpg", "./val/tulip/c.jpg", "rose/train/d.jpg"]
+    found = images(write_tar(tmp_path / "shard.tar", ((name, b"x") for name in members)))
+    assert [(i.label, i.split) for i in found] == [("rose", "train"), (None, "test"), ("tulip", "val"), ("train", None)]
+
+
+def test_only_images_are_members(tmp_path: Path) -> None:
+    members = [
+        ("a.jpg", b"1"),
+        ("._a.jpg", b"2"),
+        (".git/b.jpg", b"3"),
+        ("README", b"4"),
+        ("c.txt", b"5"),
+        ("bare", JPEG),
+    ]
+    path = write_tar(tmp_path / "shard.tar", members)
+    with tarfile.open(path, "a") as tar:
+        for name, kind in (
+            ("link.jpg", tarfile.SYMTYPE),
+            ("hard.jpg", tarfile.LNKTYPE),
+            ("folder.jpg", tarfile.DIRTYPE),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "a.jpg"
+            tar.addfile(info)
+    assert names(path) == ["a.jpg", "bare"]
+
+
+def test_of_equal_names_the_last_counts(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "shard.tar", [("a.jpg", b"old"), ("b.jpg", b"other"), ("a.jpg", b"newer")])
+    assert names(path) == ["b.jpg", "a.jpg"]
+    assert read(f"{path}::a.jpg") == b"newer"
+
+
+def test_names_unfit_for_a_catalog_are_failures(tmp_path: Path) -> None:
+    path = write_tar(
+        tmp_path / "shard.tar", [("a\nb.jpg", b"1"), ("caf\udce9.jpg", b"2"), ("c.jpg", b"3")], tarfile.GNU_FORMAT
+    )
+    assert list(find(path))[:2] == [
+        Failure(f"{path}::a\\x0ab.jpg", "file name holds control characters; rename the file"),
+        Failure(f"{path}::caf\\udce9.jpg", "file name is not valid UTF-8; rename the file"),
+    ]
+    assert names(path) == ["c.jpg"]
+
+
+@pytest.mark.parametrize("kept", [512 + 100, 1024, 1024 + 300, 1024 + 512 + 100])
+def test_a_tar_that_is_cut_off_gives_what_is_whole_and_a_failure(tmp_path: Path, kept: int) -> None:
+    """The headers begin at 0, 1024 and 2048; `kept` cuts in data, before, within and behind a header."""
+    path = write_tar(tmp_path / "shard.tar", [("a.jpg", b"a" * 400), ("b.jpg", b"b" * 400), ("c.jpg", b"c")])
+    os.truncate(path, kept)
+    source = open_source(path)
+    entries = list(source)
+    assert [e.path for e in entries if isinstance(e, ImageFile)] == ([f"{path}::a.jpg"] if kept >= 1024 else [])
+    [failure] = [e for e in entries if isinstance(e, Failure)]
+    assert failure.path == str(path)
+    assert "cut off or damaged" in failure.reason
+    assert source.prefix is None  # nothing behind the cut has vanished
+
+
+def test_a_tar_that_goes_on_in_rubbish_is_told(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "shard.tar", [("a.jpg", b"a"), ("b.jpg", b"b")])
+    with path.open("r+b") as file:
+        file.seek(1024)
+        file.write(b"rubbish" * 50)
+    assert [e.path.removeprefix(str(path)) for e in find(path)] == ["::a.jpg", ""]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"no tar " * 200, "not a tar"),
+        (b"\x1f\x8b\x08\0" + b"x" * 600, "expected an uncompressed tar, found one packed by gzip; unpack it first"),
+        (b"\x28\xb5\x2f\xfd" + b"x" * 600, "zstd"),
+    ],
+)
+def test_what_is_no_tar_is_a_failure(tmp_path: Path, data: bytes, reason: str) -> None:
+    (tmp_path / "shard.tar").write_bytes(data)
+    [failure] = find(tmp_path / "shard.tar")
+    assert isinstance(failure, Failure)
+    assert reason in failure.reason
+
+
+def test_the_name_of_the_first_member_is_not_taken_for_a_packer(tmp_path: Path) -> None:
+    assert names(write_tar(tmp_path / "shard.tar", [("BZhang.jpg", b"x")])) == ["BZhang.jpg"]
+
+
+def test_a_member_of_negative_size_ends_the_listing(tmp_path: Path) -> None:
+    """Read as a size, it would lead back to the same header again and again."""
+    first = tarfile.TarInfo("a.jpg")
+    back = tarfile.TarInfo("b.jpg")
+    back.size = -1024
+    path = tmp_path / "shard.tar"
+    path.write_bytes(first.tobuf(tarfile.GNU_FORMAT) + back.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    entries = list(find(path))
+    assert [e.path for e in entries] == [f"{path}::a.jpg", str(path)]
+
+
+def test_an_empty_tar_holds_nothing(tmp_path: Path) -> None:
+    assert list(find(write_tar(tmp_path / "shard.tar", []))) == []
+
+
+def test_members_of_a_tar_written_anew_are_found_by_name(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "shard.tar", [("a.jpg", b"A" * 10), ("b.jpg", b"B" * 10)])
+    assert names(path) == ["a.jpg", "b.jpg"]
+    assert read(f"{path}::b.jpg") == b"B" * 10
+    write_tar(path, [("b.jpg", b"b" * 20_000), ("c.jpg", b"C")])
+    assert read(f"{path}::b.jpg") == b"b" * 20_000
+    with pytest.raises(ImageError, match="no such image in the tar"):
+        read(f"{path}::a.jpg")
+    path.unlink()
+    with pytest.raises(ImageError, match="no such file, or it has vanished"):
+        read(f"{path}::b.jpg")
+
+
+def test_a_member_whose_end_is_gone_is_refused(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "shard.tar", [("a.jpg", b"a" * 400), ("b.jpg", b"b" * 400)])
+    assert names(path) == ["a.jpg", "b.jpg"]
+    os.truncate(path, 1024 + 512 + 100)
+    with pytest.raises(ImageError, match="no such image"):
+        read(f"{path}::b.jpg")
+    assert read(f"{path}::a.jpg") == b"a" * 400
+
+
+def test_a_tar_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_tar(tmp_path / "shard.tar", [("a.jpg", b"a" * 400)])
+    assert read(f"{path}::a.jpg") == b"a" * 400
+    read_span = access.read_span
+
+    def overtaken(*arguments: object) -> bytes:
+        write_tar(path, [("b.jpg", b"b" * 20_000)])
+        return read_span(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(access, "read_span", overtaken)
+    with pytest.raises(ImageError, match="changed while it was read"):
+        read(f"{path}::a.jpg")
+
+
+def test_threads_read_the_right_members_of_more_tars_than_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "_opened", Recent(100))  # five of these tars
+    rng = np.random.default_rng(0)
+    wanted: dict[str, bytes] = {}
+    for shard in range(30):
+        members = {f"{n}.jpg": rng.bytes(int(rng.integers(1, 3000))) for n in range(20)}
+        path = write_tar(tmp_path / f"{shard}.tar", members.items())
+        wanted |= {f"{path}::{name}": data for name, data in members.items()}
+    order = rng.permutation(list(wanted) * 3).tolist()
+    with ThreadPoolExecutor(8) as pool:
+        assert all(data == wanted[path] for path, data in zip(order, pool.map(read, order), strict=True))
+
+
+def test_an_index_is_not_made_for_every_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    really_open = tarfile.open
+
+    def count(*arguments: Any, **options: Any) -> Any:
+        opened.append(1)
+        return really_open(*arguments, **options)
+
+    monkeypatch.setattr(tarfile, "open", count)
+    path = write_tar(tmp_path / "shard.tar", ((f"{n}.jpg", b"x") for n in range(50)))
+    opened.clear()
+    for image in images(path):
+        read(image.path)
+    assert len(opened) == 1
+
+
+def test_a_tar_that_takes_long_to_open_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, other = (write_tar(tmp_path / name, [("a.jpg", name.encode())]) for name in ("slow.tar", "other.tar"))
+    begun, release = threading.Event(), threading.Event()
+
+    def stall(path: str, state: access.State) -> Tar:
+        if path == str(slow):
+            begun.set()
+            release.wait(20)
+        return Tar(path, state)
+
+    monkeypatch.setitem(containers.KINDS, ".tar", stall)
+    with ThreadPoolExecutor(2) as pool:
+        waiting = pool.submit(read, f"{slow}::a.jpg")
+        try:
+            assert begun.wait(20)
+            assert pool.submit(read, f"{other}::a.jpg").result(5) == b"other.tar"
+        finally:
+            release.set()
+        assert waiting.result(5) == b"slow.tar"

@@ -1,0 +1,129 @@
+"""Searches answer from memory until the catalog changes, and never from a catalog that is no more."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from featurestore import FeatureStore
+from featurestore.catalog.connection import Database
+from tests.featurestore.fakes import paint
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How often a connection to a catalog was opened since the last call."""
+    count = 0
+
+    def counted(original: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(*args: Any, **options: Any) -> Any:
+            nonlocal count
+            count += 1
+            return original(*args, **options)
+
+        return counting
+
+    for name in ("connect", "guarded"):
+        monkeypatch.setattr(Database, name, counted(getattr(Database, name)))
+
+    def since() -> int:
+        nonlocal count
+        found, count = count, 0
+        return found
+
+    return since
+
+
+def test_a_warm_search_opens_no_connection(store: FeatureStore, opened: Callable[[], int]) -> None:
+    first = store.search(6, k=3)
+    assert opened() > 0
+    for _ in range(3):
+        assert store.search(6, k=3).to_json() == first.to_json()
+        store.search(np.ones(12), k=2)
+        store.features()
+        store.knn(1)
+    assert opened() == 0
+
+
+def test_a_filter_is_asked_once(store: FeatureStore, opened: Callable[[], int]) -> None:
+    first = store.search(6, where="label = 'mixed'")
+    opened()
+    assert store.search(6, where="label = 'mixed'").to_json() == first.to_json()
+    assert opened() == 0
+    store.search(6, where="label = 'plain'")
+    assert opened() == 1
+
+
+@pytest.mark.parametrize("change", ["label", "delete", "index", "optimize"])
+def test_a_change_is_seen_by_the_next_search(
+    store: FeatureStore, colours: Path, tmp_path: Path, encoder: Path, change: str
+) -> None:
+    other = FeatureStore.open(store.path, encoder)
+    for _ in range(3):
+        before = store.search(6, k=10, where="id <> 2").to_json()
+    match change:
+        case "label":
+            (tmp_path / "labels.csv").write_text(f"path,label\n{colours}/mixed/cyan.png,renamed\n")
+            other.label(tmp_path / "labels.csv")
+            expected = [{**hit, "label": "renamed"} if hit["id"] == 1 else hit for hit in before]
+        case "delete" | "optimize":
+            other.delete("label = 'plain'")
+            if change == "optimize":
+                store.search(6, k=10, where="id <> 2")
+                other.optimize()
+            kept = [hit for hit in before if hit["label"] != "plain"]
+            expected = [{**hit, "rank": rank} for rank, hit in enumerate(kept, start=1)]
+        case _:
+            other.index(paint(tmp_path / "more" / "red.png", (255, 0, 0)))
+            new = {"rank": 1, "score": 1.0, "id": 7, "path": str(tmp_path / "more" / "red.png"), "label": None}
+            expected = [new, *({**hit, "rank": hit["rank"] + 1} for hit in before)]
+    assert store.search(6, k=10, where="id <> 2").to_json() == expected
+
+
+def test_every_transaction_changes_the_state_whatever_the_clock_says(store: FeatureStore) -> None:
+    path = store.path / "catalog.duckdb"
+    seen = set()
+    for number in range(8):
+        store.catalog.add_encoder(f"{number:064}", "name", 3, "{}")
+        os.utime(path, ns=(5, 5))
+        state = store.catalog.state()
+        store.catalog.failures()  # reading changes nothing
+        assert store.catalog.state() == state
+        seen.add(state)
+    assert len(seen) == 8
+
+
+def test_a_log_beside_the_catalog_is_part_of_its_state(store: FeatureStore) -> None:
+    before = store.catalog.state()
+    (store.path / "catalog.duckdb.wal").write_bytes(b"log")
+    assert store.catalog.state() != before
+
+
+def test_a_filter_that_may_answer_otherwise_next_time_is_asked_each_time(
+    store: FeatureStore, opened: Callable[[], int]
+) -> None:
+    store.search(6, where="added_at < now()::TIMESTAMP")
+    opened()
+    store.search(6, where="added_at < now()::TIMESTAMP")
+    assert opened() == 1
+
+
+def test_a_vector_file_that_was_replaced_meanwhile_is_looked_for_again(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that has read the catalog, but not yet opened the vectors, when another process optimizes."""
+    other = FeatureStore.open(store.path)
+    contents = type(store.catalog).contents
+
+    def then_optimized(catalog: Any, encoder: str) -> Any:
+        found = contents(catalog, encoder)
+        if catalog is store.catalog and found.encoder.file == f"{encoder[:16]}.f16":
+            other.delete("id = 1")
+            other.optimize()
+        return found
+
+    monkeypatch.setattr(type(store.catalog), "contents", then_optimized)
+    assert sorted(store.search(6, k=10).ids.tolist()) == [2, 3, 4, 5]

@@ -1,0 +1,263 @@
+"""Augmentation: no-ops change nothing, each operation equals its per-image reference, each image has draws of its own."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import Generator, Tensor
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as reference
+
+from trainers.augmentations import pipeline as views
+from trainers.augmentations.pipeline import AugmentConfig, Draws, ViewSpec, transform
+
+NOTHING = AugmentConfig(crop_min=1, aspect=1, flip=0, jitter=0, grey=0, blur=(0, 0), solarize=(0, 0))
+
+
+def rng(seed: int = 0) -> Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def pictures(count: int = 8, side: int = 16) -> Tensor:
+    """Smooth random pictures, uint8 (count, 3, side, side)."""
+    coarse = torch.rand(count, 3, 4, 4, generator=rng(9))
+    return (torch.nn.functional.interpolate(coarse, size=side, mode="bilinear") * 255).to(torch.uint8)
+
+
+def view(config: AugmentConfig, images: Tensor, size: int = 16, seed: int = 0) -> Tensor:
+    return transform(
+        images, ViewSpec(size, config.blur[0], config.solarize[0], config), Draws(views.draw(len(images), rng(seed)))
+    )
+
+
+def draws(count: int) -> Draws:
+    return Draws(views.draw(count, rng()))
+
+
+class Fixed(Draws):
+    """Numbers that a test chose: `factor` where one around 1 is drawn, the least of all others, and always yes."""
+
+    def __init__(self, count: int, factor: float) -> None:
+        super().__init__(views.draw(count, rng()))
+        self._factor = factor
+
+    def uniform(self, low: float, high: float, times: int = 1) -> Tensor:
+        return torch.full((self.count,) if times == 1 else (times, self.count), self._factor if high > 1 else low)
+
+    def chance(self, probability: float) -> Tensor:
+        return torch.full((self.count,), probability > 0)
+
+
+def with_only(**changes: object) -> AugmentConfig:
+    return dataclasses.replace(NOTHING, **changes)  # type: ignore[arg-type]
+
+
+def test_nothing_asked_nothing_changed() -> None:
+    images = pictures()
+    torch.testing.assert_close(view(NOTHING, images), images / 255, atol=1e-5, rtol=0)
+
+
+def test_a_view_is_floats_between_0_and_1_of_the_size_asked_for() -> None:
+    out = view(AugmentConfig(solarize=(0.5, 0), rotate=20), pictures(32, 20), size=12)
+    assert out.shape == (32, 3, 12, 12)
+    assert out.dtype == torch.float32
+    assert out.min() >= 0
+    assert out.max() <= 1
+
+
+def test_the_seed_alone_decides() -> None:
+    images = pictures()
+    assert torch.equal(view(AugmentConfig(), images, seed=3), view(AugmentConfig(), images, seed=3))
+    assert not torch.equal(view(AugmentConfig(), images, seed=3), view(AugmentConfig(), images, seed=4))
+
+
+def test_every_image_of_a_batch_has_draws_of_its_own() -> None:
+    same = pictures(1).expand(16, -1, -1, -1)
+    out = view(AugmentConfig(flip=0, grey=0, jitter=1), same)
+    gaps = torch.cdist(out.flatten(1), out.flatten(1)) + torch.eye(16)
+    assert gaps.min() > 1e-3
+
+
+def test_flip_mirrors() -> None:
+    images = pictures()
+    torch.testing.assert_close(view(with_only(flip=1), images), images.flip(3) / 255, atol=1e-5, rtol=0)
+
+
+def test_rotation_turns_by_at_most_the_angle_and_both_ways() -> None:
+    boxes = views.crop_boxes(with_only(rotate=30.0), draws(2000))
+    angles = torch.rad2deg(torch.atan2(boxes[:, 1, 0], boxes[:, 0, 0]))
+    assert angles.abs().max() <= 30.001
+    assert abs(float(angles.mean())) < 1.5
+    assert float(angles.std()) == pytest.approx(60 / math.sqrt(12), rel=0.05)
+
+
+def test_crops_lie_inside_with_the_area_and_aspect_asked_for() -> None:
+    boxes = views.crop_boxes(with_only(crop_min=0.2, crop_max=0.6, aspect=4 / 3), draws(4000))
+    width, height, x, y = boxes[:, 0, 0], boxes[:, 1, 1], boxes[:, 0, 2], boxes[:, 1, 2]
+    area, aspect = width * height, width / height
+    assert area.min() >= 0.199
+    assert area.max() <= 0.601
+    assert aspect.min() >= 3 / 4 - 1e-3
+    assert aspect.max() <= 4 / 3 + 1e-3
+    assert float(area.mean()) == pytest.approx(0.4, abs=0.01)
+    assert float(aspect.log().mean()) == pytest.approx(0, abs=0.02)
+    assert ((x.abs() + width) <= 1.0001).all()
+    assert ((y.abs() + height) <= 1.0001).all()
+
+
+def test_crops_have_the_moments_of_torchvisions() -> None:
+    side, count = 200, 1500
+    transform = v2.RandomResizedCrop(8, scale=(0.2, 1.0), ratio=(3 / 4, 4 / 3))
+    theirs = []
+    for _ in range(count):
+        drawn = transform.make_params([torch.empty(3, side, side)])
+        theirs.append([drawn["width"] / side, drawn["height"] / side])
+    reference_sides = torch.tensor(theirs)
+    boxes = views.crop_boxes(with_only(crop_min=0.2, aspect=4 / 3), draws(count))
+    ours = torch.stack([boxes[:, 0, 0], boxes[:, 1, 1]], dim=1)
+    torch.testing.assert_close(ours.mean(dim=0), reference_sides.mean(dim=0), atol=0.03, rtol=0)
+    torch.testing.assert_close(ours.std(dim=0), reference_sides.std(dim=0), atol=0.03, rtol=0)
+
+
+def test_a_crop_is_the_part_of_the_picture_that_its_box_names() -> None:
+    images = pictures(1, 32).float() / 255
+    quarter = torch.tensor([[[0.5, 0.0, -0.5], [0.0, 0.5, 0.5]]])  # left, lower
+    torch.testing.assert_close(views.resample(images, quarter, 16), images[:, :, 16:, :16], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
+def test_a_colour_operation_equals_torchvisions_with_the_same_factor(name: str) -> None:
+    factor = 0.7  # below one nothing is cut off, so that the order of cutting cannot matter
+    config = with_only(jitter=1, brightness=0, contrast=0, saturation=0, hue=0)
+    x = pictures() / 255
+    ours = views.apply_colour(
+        x,
+        views.colour_matrices(
+            x,
+            dataclasses.replace(config, **{name: 0.4}),  # type: ignore[arg-type]
+            Fixed(len(x), factor),
+        ),
+    )
+    theirs = getattr(reference, f"adjust_{name}")(x, factor)
+    torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=0)
+
+
+def test_colours_have_the_moments_and_ranges_of_torchvisions() -> None:
+    count, strength = 2000, 0.4
+    picture = (
+        0.25 + 0.5 * pictures(1, 8)[0] / 255
+    )  # never cut off at 0 or 1, which torchvision does after each operation
+    transform = v2.ColorJitter(strength, strength, strength)
+    theirs = torch.stack([transform(picture) for _ in range(count)])
+    config = with_only(jitter=1, brightness=strength, contrast=strength, saturation=strength, hue=0)
+    many = picture.expand(count, -1, -1, -1)
+    ours = views.apply_colour(many, views.colour_matrices(many, config, draws(count)))
+    for moment in (torch.mean, torch.std):
+        torch.testing.assert_close(moment(ours, dim=0), moment(theirs, dim=0), atol=0.015, rtol=0)
+    for end in (0.02, 0.98):
+        torch.testing.assert_close(ours.quantile(end, dim=0), theirs.quantile(end, dim=0), atol=0.04, rtol=0)
+
+
+def test_a_whole_view_has_the_moments_and_ranges_of_torchvisions() -> None:
+    """Hue included, which turns in another plane there, and what is cut off after each operation."""
+    down, right = torch.meshgrid(torch.linspace(0, 1, 16), torch.linspace(0, 1, 16), indexing="ij")
+    picture = torch.stack([0.3 + 0.4 * right, 0.35 + 0.3 * down, 0.6 - 0.3 * right * down])
+    jitter = v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8)
+    transform = v2.Compose([
+        v2.RandomResizedCrop(16, scale=(0.2, 1.0)), v2.RandomHorizontalFlip(), jitter, v2.RandomGrayscale(0.2)
+    ])  # fmt: skip
+    theirs = torch.stack([transform(picture) for _ in range(300)])
+    spec = views.ViewSpec(16, 0.0, 0.0, AugmentConfig())
+    ours = views.transform((255 * picture).byte().expand(3000, -1, -1, -1), spec, draws(3000))
+
+    def colourfulness(images: Tensor) -> Tensor:
+        return (images.amax(dim=1) - images.amin(dim=1)).mean(dim=(1, 2))
+
+    for figure in (lambda x: x.mean(dim=(2, 3)), lambda x: x.std(dim=(2, 3)), colourfulness, lambda x: x[:, :, 0, 0]):
+        for moment in (torch.mean, torch.std):
+            torch.testing.assert_close(moment(figure(ours), dim=0), moment(figure(theirs), dim=0), atol=0.03, rtol=0)
+        for end in (0.05, 0.5, 0.95):
+            torch.testing.assert_close(
+                figure(ours).quantile(end, dim=0), figure(theirs).quantile(end, dim=0), atol=0.06, rtol=0
+            )
+
+
+def test_hue_turns_colours_keeps_luma_and_leaves_grey_alone() -> None:
+    fixed, along, across = torch.tensor(views.HUE)[:, :3, :3]
+    turn, back = (fixed + math.cos(angle) * along + math.sin(angle) * across for angle in (1.0, -1.0))
+    red, grey, luma = torch.tensor([0.6, 0.3, 0.3]), torch.full((3,), 0.4), torch.tensor(views.GREY)
+    assert (turn @ red - red).abs().max() > 0.1
+    torch.testing.assert_close((turn @ red) @ luma, red @ luma, atol=2e-3, rtol=0)
+    torch.testing.assert_close(turn @ grey, grey, atol=2e-3, rtol=0)
+    torch.testing.assert_close(turn @ back, torch.eye(3), atol=1e-5, rtol=0)
+
+
+def test_grey_has_three_equal_channels_of_the_luma() -> None:
+    images = pictures()
+    out = view(with_only(grey=1), images)
+    torch.testing.assert_close(out, reference.rgb_to_grayscale(images / 255, num_output_channels=3), atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("field", "probability"), [("flip", 0.3), ("grey", 0.2), ("jitter", 0.8)])
+def test_probabilities_hold(field: str, probability: float) -> None:
+    images = pictures(1).expand(3000, -1, -1, -1)
+    out = view(with_only(**{field: probability}), images)
+    changed = (out - images / 255).abs().amax(dim=(1, 2, 3)) > 1e-4
+    assert float(changed.float().mean()) == pytest.approx(probability, abs=0.04)
+
+
+def test_the_order_of_colour_operations_differs_between_images() -> None:
+    x = pictures(1).expand(600, -1, -1, -1) / 255
+    matrices = views.colour_matrices(
+        x, with_only(jitter=1, brightness=0, contrast=0.9, saturation=0, hue=0), draws(600)
+    )
+    assert matrices.shape == (600, 3, 4)
+    assert matrices.std(dim=0).max() > 0.1
+
+
+def test_blur_equals_a_gaussian_of_the_drawn_width() -> None:
+    x = pictures(4, 224)[:, :, :, :] / 255
+    ours = views.blur(x, torch.full((len(x),), 1.3))
+    theirs = reference.gaussian_blur(x, kernel_size=[9, 9], sigma=[1.3, 1.3])
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+
+
+def test_only_the_chosen_images_are_blurred() -> None:
+    x, sigma = pictures(3, 224) / 255, torch.tensor([0.5, 1.0, 2.0])
+    some = views.blur_some(x.clone(), torch.tensor([False, True, False]), sigma)
+    assert torch.equal(some[[0, 2]], x[[0, 2]])
+    torch.testing.assert_close(some[1], views.blur(x, sigma)[1])
+    assert torch.equal(views.blur_some(x.clone(), torch.zeros(3, dtype=torch.bool), sigma), x)
+
+
+def test_a_batch_in_pieces_is_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, spec = pictures(7, 40), ViewSpec(32, 0.5, 0.5, AugmentConfig(rotate=10))
+    whole = views.augment(images, spec, rng())
+    monkeypatch.setattr(views, "PIECE", 3 * 3 * 32**2)
+    torch.testing.assert_close(views.augment(images, spec, rng()), whole, atol=1e-5, rtol=0)
+    assert whole.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_crop_that_is_not_turned_needs_no_mirror() -> None:
+    boxes = views.crop_boxes(with_only(crop_min=0.9), draws(64))
+    images = pictures(64) / 255
+    torch.testing.assert_close(views.resample(images, boxes, 16, turned=False), views.resample(images, boxes, 16))
+
+
+def test_solarize_inverts_the_bright_half() -> None:
+    images = pictures()
+    out = view(with_only(solarize=(1.0, 0.0)), images)
+    torch.testing.assert_close(out, reference.solarize(images / 255, 0.5), atol=1e-4, rtol=0)
+
+
+def test_a_view_with_everything_uses_every_number() -> None:
+    numbers = draws(8)
+    views.transform(pictures(), ViewSpec(16, 0.5, 0.5, AugmentConfig()), numbers)
+    assert numbers._taken == views.DRAWS
+
+
+def test_two_views_take_their_own_probabilities() -> None:
+    first, second = views.two_views(AugmentConfig(blur=(1.0, 0.1), solarize=(0.0, 0.2)), 32)
+    assert (first.blur, first.solarize, second.blur, second.solarize) == (1.0, 0.0, 0.1, 0.2)
+    assert first.size == second.size == 32

@@ -1,0 +1,51 @@
+"""Training takes its images from any source."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from featurestore.errors import SourceError
+from featurestore.imaging.preprocess import Preprocess
+from featurestore.sources import ImageFile
+from tests.featurestore.fakes import paint
+from trainers.data import images as data
+
+
+def pack(folder: Path, tar: Path, *names: str) -> Path:
+    with tarfile.open(tar, "w") as shard:
+        for number, name in enumerate(names):
+            image = paint(folder / f"{number}.png", (40 * number, 0, 0)).read_bytes()
+            info = tarfile.TarInfo(name)
+            info.size = len(image)
+            shard.addfile(info, io.BytesIO(image))
+    return tar
+
+
+def test_images_of_a_tar_are_trained_on_but_for_those_of_val_and_test(tmp_path: Path) -> None:
+    tar = pack(
+        tmp_path, tmp_path / "s.tar", "train/rose/a.png", "test/rose/b.png", "val/rose/c.png", "train/tulip/d.png"
+    )
+    files = data.list_training_files(tar)
+    assert [f.path for f in files.training] == [f"{tar}::train/rose/a.png", f"{tar}::train/tulip/d.png"]
+    assert [f.path for f in files.held_back] == [f"{tar}::test/rose/b.png"]
+    loaded = data.load(files.training, Preprocess(8, 8))
+    assert loaded.pixels[:, 0, 0, 0].tolist() == [0, 120]
+    assert [f.label for f in loaded.files] == ["rose", "tulip"]
+
+
+def test_a_folder_of_tars_is_refused_with_what_to_name(tmp_path: Path) -> None:
+    (tmp_path / "shards").mkdir()
+    pack(tmp_path, tmp_path / "shards" / "s.tar", "a.png")
+    with pytest.raises(
+        SourceError, match=r"expected images to train on.*it holds 1 \.tar file: name it, .*shards/\*\.tar"
+    ):
+        data.list_training_files(tmp_path / "shards")
+
+
+def test_what_several_processes_would_hold_is_mapped_sooner() -> None:
+    files = [ImageFile("a.png", None, None, 1, 0)] * 100
+    record = Preprocess(1024, 1024)  # 300 MiB for these
+    assert not data.is_large(files, record, processes=6)
+    assert data.is_large(files, record, processes=7)

@@ -1,0 +1,255 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import timm
+import torch
+from click.testing import CliRunner
+from torch import Tensor, nn
+
+from featurestore.cli import cli
+from featurestore.encoders.encoder import Card, Encoder
+from featurestore.encoders.write import check_pixels
+from featurestore.errors import ConfigError, DiskError, EncoderError, ExportError
+from featurestore.imaging.preprocess import Preprocess
+from tests.trainers.export.onnx_networks import convolutional, pictures, preprocess_file, save
+from trainers.export import torch_onnx as exporting
+from trainers.export.torch_onnx import EncoderGraph, export
+from trainers.models.backbones import Conv4, feature_dim, make_backbone
+
+RECORD = Preprocess(size=16, shorter_side=16)
+
+
+def card(backbone: nn.Module, record: Preprocess = RECORD) -> Card:
+    return Card(record, feature_dim(backbone), "simclr", "conv4", "online", {"count": 3, "sha256": "ab"}, "cd", "0")
+
+
+def test_the_file_carries_its_card_and_says_what_torch_says(tmp_path: Path) -> None:
+    backbone = Conv4(width=4).eval()
+    path = export(backbone, card(backbone), tmp_path / "new folder" / "encoder.onnx")
+    encoder = Encoder(path)
+    assert encoder.card == card(backbone)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
+    mean, std = torch.tensor(RECORD.mean), torch.tensor(RECORD.std)
+    x = ((torch.from_numpy(pixels) / 255 - mean) / std).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        expected = backbone(x).numpy()
+    np.testing.assert_allclose(encoder.encode(pixels), expected, atol=1e-4)
+    assert [p.name for p in path.parent.iterdir()] == ["encoder.onnx"]  # one file, weights inside
+
+
+def test_two_exports_of_one_network_have_one_fingerprint(tmp_path: Path) -> None:
+    backbone = Conv4(width=4).eval()
+    first, second = (Encoder(export(backbone, card(backbone), tmp_path / name)) for name in ("a.onnx", "b.onnx"))
+    assert first.fingerprint == second.fingerprint
+
+
+def test_a_network_that_onnx_runs_differently_is_refused_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drifted(self: Encoder, pixels: np.ndarray) -> np.ndarray:
+        return genuine(self, pixels) * np.float32(1.01)
+
+    genuine = Encoder.encode
+    monkeypatch.setattr(Encoder, "encode", drifted)
+    backbone = Conv4(width=4).eval()
+    with pytest.raises(ExportError, match=r"batch of 7.*disagrees|disagrees with torch in a batch of 7"):
+        export(backbone, card(backbone), tmp_path / "encoder.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_without_an_onnx_form_is_one_named_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise RuntimeError("no decomposition for aten::odd\n\nstack of the tracer")
+
+    monkeypatch.setattr(torch.onnx, "export", refuse)
+    backbone = Conv4(width=4).eval()
+    with pytest.raises(ExportError, match=r"written as ONNX: no decomposition for aten::odd; nothing was written"):
+        export(backbone, card(backbone), tmp_path / "encoder.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_whose_answer_depends_on_the_batch_is_refused(tmp_path: Path) -> None:
+    class LooksAround(Conv4):
+        def forward(self, x: Tensor) -> Tensor:
+            own = super().forward(x)
+            return own - own.mean(dim=0, keepdim=True)
+
+    backbone = LooksAround(width=4).eval()
+    with pytest.raises(ExportError, match="batches of 1"):
+        export(backbone, card(backbone), tmp_path / "encoder.onnx")
+
+
+def test_a_compiled_network_is_exported_without_a_compiler(tmp_path: Path) -> None:
+    def compiler(graph: object, inputs: object) -> None:
+        raise RuntimeError("no C++ compiler on this machine")
+
+    backbone = Conv4(width=4)
+    backbone.compile(backend=compiler)
+    with pytest.raises(RuntimeError, match="no C\\+\\+ compiler"):
+        backbone(torch.zeros(2, 3, 16, 16))
+    assert export(backbone, card(backbone), tmp_path / "encoder.onnx").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    backbone = Conv4(width=4).eval()
+    with pytest.raises(DiskError, match="cannot be written"):
+        export(backbone, card(backbone), tmp_path / "file" / "encoder.onnx")
+
+
+def test_check_images_are_awkward_and_all_different() -> None:
+    pixels = check_pixels(RECORD)
+    assert pixels.shape == (7, 16, 16, 3)
+    assert len({image.tobytes() for image in pixels}) == 7
+
+
+def test_normalisation_inside_the_graph_is_the_records() -> None:
+    record = Preprocess(size=2, shorter_side=2, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    graph = EncoderGraph(nn.Flatten(), record)
+    out = graph(torch.full((1, 2, 2, 3), 51, dtype=torch.uint8)).view(3, 4)
+    expected = torch.tensor([(0.2 - 0.1) / 0.4, (0.2 - 0.2) / 0.5, (0.2 - 0.3) / 0.6])
+    torch.testing.assert_close(out, expected[:, None].expand(3, 4), atol=1e-6, rtol=0)
+
+
+def test_the_card_is_json_with_a_version_and_no_paths(tmp_path: Path) -> None:
+    backbone = Conv4(width=4)
+    record = json.loads(card(backbone).to_json())
+    assert record["card_version"] == 1
+    assert set(record["preprocess"]) == {"size", "shorter_side", "resize", "interpolation", "mean", "std"}
+    assert str(tmp_path) not in json.dumps(record)
+
+
+def test_the_exporter_keeps_quiet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    backbone = Conv4(width=4).eval()
+    export(backbone, card(backbone), tmp_path / "encoder.onnx")
+    assert capfd.readouterr().out == ""
+    assert exporting.OPSET >= 18
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "patch"),
+    [
+        pytest.param("vit_tiny_patch16_224", 16, 4, marks=pytest.mark.slow),
+        pytest.param("resnet18", 32, None, marks=pytest.mark.slow),
+        pytest.param("resnet18", 96, None, marks=pytest.mark.slow),
+        pytest.param("convnext_atto", 32, None, marks=pytest.mark.slow),
+    ],
+)
+def test_backbones_of_all_kinds_pass_their_own_check(name: str, size: int, patch: int | None, tmp_path: Path) -> None:
+    backbone = make_backbone(name, size, patch)[0].eval()
+    encoder = Encoder(export(backbone, card(backbone, Preprocess(size, size)), tmp_path / "encoder.onnx"))
+    assert encoder.encode(np.zeros((3, size, size, 3), np.uint8)).shape == (3, feature_dim(backbone))
+
+
+@pytest.mark.slow
+def test_a_vits_places_are_stored_at_a_fixed_size(tmp_path: Path) -> None:
+    """Made anew in the graph they would need an antialiased bicubic resize, which onnxruntime does otherwise or not at all."""
+    backbone = make_backbone("vit_tiny_patch16_224", 32, 8)[0].eval()
+    graph = onnx.load(export(backbone, card(backbone, Preprocess(32, 32)), tmp_path / "encoder.onnx")).graph
+    assert not {"Resize", "Upsample", "GridSample"} & {node.op_type for node in graph.node}
+    assert [d.dim_value for d in graph.input[0].type.tensor_type.shape.dim][1:] == [32, 32, 3]
+    places = backbone.get_parameter("pos_embed").detach().numpy()
+    assert any(
+        places.shape == tuple(t.dims) and np.array_equal(onnx.numpy_helper.to_array(t), places)
+        for t in graph.initializer
+    )
+
+
+def test_attention_is_a_second_output_and_changes_no_vector(tmp_path: Path) -> None:
+    backbone = make_backbone("test_vit", 16, 4)[0].eval()
+    record = card(backbone)
+    plain = Encoder(export(backbone, record, tmp_path / "plain.onnx"))
+    looking = Encoder(export(backbone, record, tmp_path / "looking.onnx", attention=True))
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    np.testing.assert_allclose(looking.encode(pixels), plain.encode(pixels), atol=1e-4)
+    maps = looking.attention(pixels)
+    assert maps.shape == (2, 2, 4, 4)
+
+    seen: list[Tensor] = []
+    attention: Any = backbone.get_submodule("blocks.5.attn")
+    attention.fused_attn = False
+    attention.get_submodule("attn_drop").register_forward_hook(lambda module, inputs, output: seen.append(output))
+    with torch.no_grad():
+        EncoderGraph(backbone, RECORD)(torch.from_numpy(pixels))
+    np.testing.assert_allclose(maps, seen[0][:, :, 0, 1:].reshape(2, 2, 4, 4).numpy(), atol=1e-4)
+    with pytest.raises(EncoderError, match="no attention"):
+        plain.attention(pixels)
+
+
+def test_attention_of_a_vit_without_class_token_is_refused(tmp_path: Path) -> None:
+    backbone = timm.create_model("test_vit", num_classes=0, img_size=32, class_token=False, global_pool="avg").eval()
+    with pytest.raises(ConfigError, match="expected a ViT with a class token"):
+        export(backbone, card(backbone, Preprocess(32, 32)), tmp_path / "encoder.onnx", attention=True)
+
+
+def test_attention_of_a_convolutional_network_is_refused(tmp_path: Path) -> None:
+    backbone = Conv4(width=4).eval()
+    with pytest.raises(ConfigError, match="expected a ViT"):
+        export(backbone, card(backbone), tmp_path / "encoder.onnx", attention=True)
+
+
+# -- the command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--int8"], "--int8 needs --calibrate SOURCE"),
+        (["run", "--calibrate", "photos"], "--calibrate and --force belong to --int8"),
+        (["timm:resnet18", "--force"], "--calibrate and --force belong to --int8"),
+        (["run", "--preprocess", "p.toml"], "--preprocess belongs to a FILE.onnx"),
+        (["timm:resnet18", "--preprocess", "p.toml"], "--preprocess belongs to a FILE.onnx"),
+        (["run", "--no-pretrained"], "--no-pretrained belongs to timm:NAME or torchvision:NAME"),
+        (["other.onnx", "--preprocess", "p.toml", "--attention"], "--attention belongs to a run or a timm:NAME"),
+        (["torchvision:vit_b_16", "--attention"], "--attention belongs to a run or a timm:NAME"),
+    ],
+)
+def test_options_that_do_not_go_together_are_wrong_usage(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(cli, ["export", *arguments, "--out", "e.onnx"])
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not Path("e.onnx").exists()
+
+
+def test_int8_is_reported_in_words_and_as_json(tmp_path: Path) -> None:
+    other, given = save(convolutional(), tmp_path / "other.onnx"), preprocess_file(tmp_path / "p.toml")
+    out, source = tmp_path / "int8.onnx", pictures(tmp_path / "pictures", 50)
+    command = ["export", str(other), "--preprocess", str(given), "--int8", "--calibrate", str(source), "--force", "--out", str(out)]  # fmt: skip
+    found = json.loads(CliRunner().invoke(cli, [*command, "--json"]).stdout)
+    assert {key: type(value) for key, value in found.items()} == {"encoder": str, "agreement": float, "mean_cosine": float, "images": int}  # fmt: skip
+    assert (found["encoder"], found["images"]) == (str(out), 50)
+    text = CliRunner().invoke(cli, command).stdout
+    assert text == (
+        f"{out}  (int8: the nearest image is that of float32 for {found['agreement']:.3f} of 50 images, "
+        f"mean cosine {found['mean_cosine']:.4f})\n"
+    )
+
+
+WITHOUT_TORCH = """
+import importlib.abc, sys
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "timm", "torchvision", "lightning_fabric", "sklearn", "onnxscript"}:
+            raise ModuleNotFoundError(f"{name} is not installed here", name=name)
+sys.meta_path.insert(0, Blocker())
+from featurestore.cli import main
+main()
+"""
+
+
+def test_a_network_from_elsewhere_and_its_int8_need_no_torch(tmp_path: Path) -> None:
+    other, given = save(convolutional(), tmp_path / "other.onnx"), preprocess_file(tmp_path / "p.toml")
+    source, out = pictures(tmp_path / "pictures", 50), tmp_path / "e.onnx"
+    for more in ([], ["--int8", "--calibrate", str(source), "--force"]):
+        command = ["export", str(other), "--preprocess", str(given), "--out", str(out), *more]
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT_TORCH, *command], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout[: len(str(out))]) == (0, str(out)), done.stderr
+    assert Encoder(out).card.branch == "vector, int8"

@@ -1,0 +1,50 @@
+import pytest
+import torch
+from torch import nn
+
+from featurestore.errors import ConfigError
+from trainers.models.backbones import feature_dim, make_backbone
+
+
+def test_small_images_get_the_cifar_stem_and_are_told_so() -> None:
+    backbone, notes = make_backbone("resnet18", 32)
+    stem = backbone.get_submodule("conv1")
+    assert isinstance(stem, nn.Conv2d)
+    assert (stem.kernel_size, stem.stride) == ((3, 3), (1, 1))
+    assert isinstance(backbone.get_submodule("maxpool"), nn.Identity)
+    assert any("CIFAR stem" in note for note in notes)
+
+
+def test_larger_images_keep_the_stem() -> None:
+    backbone, notes = make_backbone("resnet18", 96)
+    stem = backbone.get_submodule("conv1")
+    assert isinstance(stem, nn.Conv2d)
+    assert stem.stride == (2, 2)
+    assert notes == []
+
+
+def test_drop_path_that_conv4_cannot_have_is_told() -> None:
+    assert "drop_path 0.1 is left out" in make_backbone("conv4", 32, drop_path=0.1)[1][0]
+    assert make_backbone("conv4", 32)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("conv4", 16), ("conv4", 37), ("resnet10t", 64), ("mobilenetv3_small_050", 32)]
+)
+def test_a_backbone_gives_vectors_of_the_dimension_it_says(name: str, size: int) -> None:
+    backbone, _ = make_backbone(name, size)
+    assert backbone(torch.randn(2, 3, size, size)).shape == (2, feature_dim(backbone))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "words"),
+    [
+        ("resnet81", 32, ["resnet81", "conv4", "timm"]),
+        ("conv4", 8, ["8", "at least 16"]),
+        ("vit_tiny_patch16_224", 40, ["vit_tiny_patch16_224", "40 px", "--image-size"]),
+    ],
+)
+def test_what_cannot_be_is_named(name: str, size: int, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_backbone(name, size)
+    assert all(word in str(caught.value) for word in words), str(caught.value)

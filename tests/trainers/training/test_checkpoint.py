@@ -1,0 +1,41 @@
+"""Checkpoints: whole or not there, and nothing in them is run."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from featurestore.errors import TrainingError
+from tests.trainers.runs import TINY, Notes
+from trainers import train
+from trainers.run import export_run
+from trainers.training import checkpoint
+
+
+@pytest.mark.usefixtures("no_export")
+def test_a_damaged_checkpoint_is_named_and_pickled_code_is_not_run(few_shapes: Path, tmp_path: Path) -> None:
+    train(few_shapes, tmp_path / "run", epochs=1, **TINY)
+    path = tmp_path / "run" / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(TrainingError, match="cannot be read"):
+        export_run(tmp_path / "run", tmp_path / "x.onnx")
+    torch.save({"method": Notes()}, path)  # an arbitrary object
+    with pytest.raises(TrainingError, match="cannot be read"):
+        export_run(tmp_path / "run", tmp_path / "x.onnx")
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    checkpoint.save(path, {"step": 1})
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(TrainingError, match="No space left"):
+        checkpoint.save(path, {"step": 2})
+    monkeypatch.undo()
+    assert checkpoint.load(path) == {"step": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]

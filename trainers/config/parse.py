@@ -1,0 +1,106 @@
+"""Settings as tables: read from TOML and `--set`, merged, and checked by key and type."""
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from featurestore.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one nested table over another."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def over_file(file: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay settings over those of a file or a run: its length gives way to theirs, and its size of views belongs to its image size.
+
+    Of a file's minutes and epochs the minutes count. Raises ConfigError when the settings have both.
+    """
+    by_epochs, by_minutes = (settings.get(key) is not None for key in ("epochs", "minutes"))
+    if by_epochs and by_minutes:
+        raise ConfigError("epochs and minutes: found both; give how often the images are seen, or for how long")
+    gone = {"minutes"} if by_epochs else {"epochs"} if by_minutes or "minutes" in file else set()
+    if "image_size" in file and settings.get("image_size", file["image_size"]) != file["image_size"]:
+        gone.add("view_size")
+    return merge({key: value for key, value in file.items() if key not in gone}, settings)
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file; raises ConfigError when it is missing or malformed."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"configuration {str(path)!r}: {error.strerror}; expected a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"configuration {str(path)!r} is not valid TOML: {error}") from error
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    """Turn `key=value` and `table.key=value` into a layer; the value is read as TOML, else taken as text."""
+    layer: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {assignment!r}: expected key=value, such as optimizer.lr=0.1")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        for part in reversed(key.strip().split(".")):
+            value = {part: value}
+        layer = merge(layer, value)
+    return layer
+
+
+def build(cls: type[T], table: Mapping[str, Any], where: str, extra: tuple[str, ...] = ()) -> T:
+    """Fill a dataclass from a table, checking every key and type; raises ConfigError."""
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"setting {where!r}: expected a table of keys, found {table!r}")
+    hints = typing.get_type_hints(cls)
+    known = [f.name for f in dataclasses.fields(typing.cast(Any, cls)) if f.name != "settings"]
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        name = f"{where}.{key}".lstrip(".")
+        if key not in known:
+            near = difflib.get_close_matches(key, [*known, *extra], n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join([*known, *extra])}"
+            raise ConfigError(f"setting {name!r} is unknown; {hint}")
+        hint_type = hints[key]
+        if dataclasses.is_dataclass(hint_type):
+            values[key] = build(typing.cast(type, hint_type), value, name)
+        else:
+            values[key] = _check_type(name, value, hint_type)
+    return cls(**values)
+
+
+def _check_type(name: str, value: Any, expected: Any) -> Any:
+    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+    if origin is Literal:
+        if value in arguments:
+            return value
+        raise ConfigError(f"setting {name!r}: expected one of {', '.join(map(repr, arguments))}, found {value!r}")
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
+            return None
+        return _check_type(name, value, next(a for a in arguments if a is not type(None)))
+    if origin is tuple:
+        if isinstance(value, (list, tuple)) and len(value) == len(arguments):
+            return tuple(_check_type(name, v, a) for v, a in zip(value, arguments, strict=True))
+        raise ConfigError(f"setting {name!r}: expected {len(arguments)} values such as [0.5, 0.5], found {value!r}")
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is expected:
+        return value
+    raise ConfigError(f"setting {name!r}: expected {expected.__name__}, found {value!r}")

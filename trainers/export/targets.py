@@ -1,0 +1,118 @@
+"""From whatever names a network to an encoder file: a run, a published model, a network from elsewhere, what to compare them with; float32 or int8.
+
+Each road imports what it needs when it is taken: a network from elsewhere does without torch.
+"""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from featurestore.errors import ConfigError, DiskError
+from featurestore.progress import Listener
+
+if TYPE_CHECKING:
+    from trainers.export.foreign import Reading
+    from trainers.export.quantize import Quantized
+
+Kind = Literal["run", "untrained", "pixels", "timm", "torchvision", "file"]
+PREFIXES: tuple[Kind, ...] = ("untrained", "pixels", "timm", "torchvision")
+
+
+def kind_of(what: str) -> Kind:
+    """Tell a run, "untrained:RUN", "pixels:SIZE", "timm:NAME", "torchvision:NAME" and an ONNX file apart, by the name alone."""
+    for kind in PREFIXES:
+        if what.startswith(f"{kind}:"):
+            return kind
+    return "file" if what.lower().endswith(".onnx") else "run"
+
+
+def export_encoder(
+    what: str,
+    out: Path,
+    *,
+    pretrained: bool = True,
+    preprocess: Path | None = None,
+    attention: bool = False,
+    calibrate: str | Path | None = None,
+    listener: Listener | None = None,
+) -> Path:
+    """Export a run, a published model, an ONNX network (with its preprocess file), or what to compare them with, as a float32 encoder file.
+
+    calibrate: of "pixels:SIZE", images whose mean is subtracted. Raises ConfigError, SourceError, EncoderError, ExportError, DiskError, TrainingError.
+    """
+    kind, name = kind_of(what), what.partition(":")[2]
+    if kind == "run":
+        from trainers.run import export_run
+
+        return export_run(what, out, attention)
+    if kind == "untrained":
+        return _export_untrained(Path(name), out)
+    if kind == "pixels":
+        from trainers.export import pixel_baseline as pixels
+
+        return pixels.export_pixels(pixels.read_size(name), out, calibrate, listener)
+    if kind == "file":
+        from trainers.export import foreign
+
+        return foreign.export_foreign(what, _reading(what, preprocess), out)
+    from trainers.export.published import export_published
+
+    return export_published(kind, name, out, pretrained, attention)
+
+
+def export_int8(
+    what: str,
+    out: Path,
+    calibrate: str | Path,
+    *,
+    force: bool = False,
+    pretrained: bool = True,
+    preprocess: Path | None = None,
+    attention: bool = False,
+    listener: Listener | None = None,
+) -> "Quantized":
+    """Export as `export_encoder` does, then turn that to int8 and measure it; an ONNX file with a card is taken as it is.
+
+    Raises what `export_encoder` and `quantize` raise.
+    """
+    from trainers.export import foreign, quantize
+
+    quantize.check_source(calibrate)  # before weights are fetched and a network is exported
+    if kind_of(what) == "file" and preprocess is None and foreign.has_card(Path(what)):
+        return quantize.quantize(what, calibrate, out, force, listener)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        beside = tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-")
+    except OSError as error:
+        raise DiskError(
+            f"encoder {out}: cannot be written ({error.strerror}); free some space or choose another place"
+        ) from error
+    with beside as folder:
+        full = export_encoder(
+            what, Path(folder) / "float32.onnx", pretrained=pretrained, preprocess=preprocess, attention=attention
+        )
+        return quantize.quantize(full, calibrate, out, force, listener)
+
+
+def _export_untrained(run: Path, out: Path) -> Path:
+    """Export the network of a run with the random weights that its seed gives, whatever the run started from."""
+    from trainers.config.parse import read_toml
+    from trainers.config.resolve import resolve
+    from trainers.run import export_untrained
+
+    if not (run / "config.toml").is_file():
+        raise ConfigError(f"untrained:{run}: expected the folder of a training run, found none there; check the path")
+    return export_untrained(dataclasses.replace(resolve(read_toml(run / "config.toml")), init=None), out)
+
+
+def _reading(what: str, preprocess: Path | None) -> "Reading":
+    from trainers.export import foreign
+
+    if preprocess is not None:
+        return foreign.read_preprocess(preprocess)
+    if foreign.has_card(Path(what)):
+        raise ConfigError(f"{what}: carries a card already; use it as it is: featurestore index --encoder {what}")
+    raise ConfigError(
+        f"{what}: expected --preprocess FILE, which says how its images are resized and normalised; see docs/encoders.md for an example"
+    )
