@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from featurestore import FeatureStore
 from featurestore.evaluation.knn import nearest
 from featurestore.metrics import knn, retrieval
-from featurestore.storage.labelled_items import Labelled
+from featurestore.storage.labelled_items import LabelledItems
 
 TEMPERATURE = 0.07
 
@@ -62,13 +62,13 @@ def _sklearn(
     return seconds
 
 
-def _labelled(path: str) -> Labelled:
-    moment = FeatureStore.open(path).views.now()
-    return Labelled.of(moment.view(moment.encoders[0].fingerprint))
+def _labelled(path: str) -> LabelledItems:
+    moment = FeatureStore.open(path).snapshots.now()
+    return LabelledItems.of(moment.item_vectors(moment.encoders[0].fingerprint))
 
 
 def _arrays(
-    labelled: Labelled,
+    labelled: LabelledItems,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
     train, test = labelled.train, labelled.test
     return labelled.vectors(train), labelled.codes[train], labelled.vectors(test), labelled.codes[test]

@@ -53,11 +53,11 @@ def _in_memory(path: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
 def build(path: str) -> dict[str, float]:
     """Build the index of a store from nothing: seconds, and its share of the bytes of the vectors."""
-    _catalog(path).drop_index(_catalog(path).encoders()[0].fingerprint)
+    _catalog(path).indexes.drop(_catalog(path).encoders.all()[0].fingerprint)
     began = time.perf_counter()
     FeatureStore.open(path).optimize()
     seconds = time.perf_counter() - began
-    [record] = _catalog(path).indexes()
+    [record] = _catalog(path).indexes.all()
     return {"seconds": seconds, "share": record.bytes / vectors_of(Path(path)).nbytes, "bytes": record.bytes}
 
 
@@ -69,7 +69,7 @@ class RawIndex:
     """FAISS on a store's own index file with the setting that a search of ours has, and the same re-rank, in numpy."""
 
     def __init__(self, path: str) -> None:
-        [record] = _catalog(path).indexes()
+        [record] = _catalog(path).indexes.all()
         self.setting = Card.read(record.card).setting(K, 1.0)
         self.index = faiss.read_index(str(Path(path) / "indexes" / record.file))
         self.index.nprobe = self.setting.probes

@@ -10,10 +10,9 @@ from onnx import TensorProto, helper
 
 from benchmarks.clusters import Clusters
 from benchmarks.encoders import write_encoder
-from featurestore import Encoder, FeatureStore
-from featurestore.catalog import Batch, Catalog, EncoderRecord, ItemChange
-from featurestore.storage.encoder_files import KeptEncoders
-from featurestore.storage.vectors import VectorFile
+from featurestore import FeatureStore
+from featurestore.catalog import ItemChange
+from featurestore.storage import Storage
 
 SIDE = 8  # px, of the images that the encoder takes
 DRAWN = 1_000_000  # `bytes` of an item is any number below: `bytes < 10000` holds for 1 % of the items, whatever their vectors
@@ -36,9 +35,9 @@ def encoder_file(dim: int, out: Path) -> Path:
 def grow(out: Path, rows: int, dim: int) -> None:
     """Bring a store of `Clusters` to so many rows, from none or from fewer; its queries stay the same."""
     clusters = Clusters(dim)
-    catalog, record = _opened(out, dim)
-    for vectors, groups in clusters.rows(record.rows, rows):
-        record = _append(catalog, out, record, vectors, [f"group-{group:03}" for group in groups])
+    store = _opened(out, dim)
+    for vectors, groups in clusters.rows(store.encoder_record(None).rows, rows):
+        _append(store, vectors, [f"group-{group:03}" for group in groups])
     if not queries_of(out).exists():
         np.save(queries_of(out), clusters.queries(QUERIES))
 
@@ -48,34 +47,28 @@ def hold_out(source: Path, out: Path) -> None:
     _, vectors, labels = FeatureStore.open(source).features()
     order = np.random.default_rng(0).permutation(len(vectors))
     asked, kept = np.split(order, [min(QUERIES, len(order) // 10)])
-    catalog, record = _opened(out, vectors.shape[1])
-    _append(catalog, out, record, vectors[kept], labels[kept].tolist())
+    _append(_opened(out, vectors.shape[1]), vectors[kept], labels[kept].tolist())
     np.save(queries_of(out), vectors[asked])
 
 
-def _opened(out: Path, dim: int) -> tuple[Catalog, EncoderRecord]:
-    for part in (out / "vectors", out / "encoders"):
-        part.mkdir(parents=True, exist_ok=True)
-    catalog = Catalog(out / "catalog.duckdb")
-    catalog.create()
-    if not catalog.encoders():
-        encoder = Encoder(encoder_file(dim, out.with_suffix(".onnx")))
-        KeptEncoders(out / "encoders", "cpu", None).keep(encoder)
-        catalog.add_encoder(encoder.fingerprint, encoder.name, dim, encoder.card.to_json())
-        encoder.path.unlink()
-    [record] = catalog.encoders()
-    return catalog, record
+def _opened(out: Path, dim: int) -> Storage:
+    if (out / "catalog.duckdb").exists():
+        return Storage.open(out)
+    file = encoder_file(dim, out.with_suffix(".onnx"))
+    store = Storage.open(out, file)
+    store.create()
+    assert store.given_encoder is not None
+    store.add_encoder(store.given_encoder)
+    file.unlink()
+    return store
 
 
-def _append(
-    catalog: Catalog, out: Path, record: EncoderRecord, vectors: NDArray[np.float32], labels: Sequence[str | None]
-) -> EncoderRecord:
-    rows = range(record.rows, record.rows + len(vectors))
-    changes = [_item(row, label) for row, label in zip(rows, labels, strict=True)]
-    block = VectorFile(out / "vectors" / record.file, record.dim).append(vectors, record.rows)
-    catalog.commit(record.fingerprint, Batch(changes, [], [block], rows.stop + 1, rows.stop))
-    [record] = catalog.encoders()
-    return record
+def _append(store: Storage, vectors: NDArray[np.float32], labels: Sequence[str | None]) -> None:
+    with store.writing():
+        writer = store.vector_writer(store.encoder_record(None))
+        rows = range(writer.rows, writer.rows + len(vectors))
+        changes = [_item(row, label) for row, label in zip(rows, labels, strict=True)]
+        writer.commit(changes, vectors, rows.stop + 1)
 
 
 def _item(row: int, label: str | None) -> ItemChange:

@@ -1,9 +1,15 @@
-"""The catalog: items, labels, encoders and which row belongs to which item. Every line of SQL of the project."""
+"""The catalog: the DuckDB file that says which items, labels, encoders, vectors, indexes and classifiers a store has.
+
+In come records and Arrow tables; out come records, numpy arrays and Arrow tables. Every line of SQL stands here, and only this room
+imports duckdb.
+"""
 
 from featurestore.catalog.catalog import Catalog
-from featurestore.catalog.lookup import Matched, repeated_path
+from featurestore.catalog.diff import Diff, FileToIngest, Scope
+from featurestore.catalog.file_state import FileState
+from featurestore.catalog.items import ItemDetails, ItemTable
+from featurestore.catalog.lookup import MatchedItems, repeated_path
 from featurestore.catalog.migrate import PART
-from featurestore.catalog.reading import Contents, Details
 from featurestore.catalog.records import (
     Batch,
     ClassifierRecord,
@@ -11,21 +17,29 @@ from featurestore.catalog.records import (
     FailedFile,
     IndexRecord,
     ItemChange,
+    KnownItem,
     no_such_encoder,
 )
+from featurestore.catalog.user_sql import check_expression
 
 __all__ = [
     "PART",
     "Batch",
     "Catalog",
     "ClassifierRecord",
-    "Contents",
-    "Details",
+    "Diff",
     "EncoderRecord",
     "FailedFile",
+    "FileState",
+    "FileToIngest",
     "IndexRecord",
     "ItemChange",
-    "Matched",
+    "ItemDetails",
+    "ItemTable",
+    "KnownItem",
+    "MatchedItems",
+    "Scope",
+    "check_expression",
     "no_such_encoder",
     "repeated_path",
 ]

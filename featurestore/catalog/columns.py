@@ -1,34 +1,69 @@
-"""The columns that users gave to the items, beside ours."""
+"""Columns that users added to the items, beside ours."""
 
 from collections.abc import Sequence
 
 import pyarrow as pa
 
-from featurestore.catalog.connection import Connection
+from featurestore.catalog.connection import Database
+from featurestore.catalog.engine import Connection
 from featurestore.catalog.schema import ITEMS, OWN
 from featurestore.errors import QueryError
+from featurestore.system.spool import Spool
+
+
+class Columns:
+    """The user's columns of a catalog, and the values of items, labels and splits included."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> dict[str, pa.DataType]:
+        """Read the user's columns with their types, in the order in which they were added."""
+        with self._database.reading() as connection:
+            return user_columns(connection)
+
+    def set_values(self, names: Sequence[str], rows: Spool) -> None:
+        """Set labels, splits or columns of the user; columns that do not exist are added.
+
+        rows: the id of an item and a value for each name; no id occurs twice.
+        """
+        with self._database.transaction() as connection:
+            add_columns(connection, pa.schema(zip(names, rows.schema.types[1:], strict=True)))
+            set_values(connection, names, rows.reader())
+
+    def drop(self, name: str) -> None:
+        """Remove a column of the user with its values. Raises QueryError when there is none of that name."""
+        with self._database.transaction() as connection:
+            columns = user_columns(connection)
+            found = {column.lower(): column for column in columns}.get(name.lower())
+            if found is None:
+                raise QueryError(
+                    f"column {name!r}: expected one that was added by annotate; the store has {', '.join(map(repr, columns)) or 'none'}"
+                )
+            connection.execute(f"ALTER TABLE all_items DROP COLUMN {quoted_name(found)}")
+            connection.execute(ITEMS)
 
 
 def quoted_name(name: str) -> str:
-    """The name of a column as SQL writes it."""
+    """Write the name of a column as SQL does."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def user_columns(connection: Connection) -> dict[str, pa.DataType]:
-    """The user's columns by name, in the order in which they came."""
+    """Read the user's columns with their types, in the order in which they were added."""
     schema = connection.sql("SELECT * FROM all_items LIMIT 0").to_arrow_table().schema
     return {field.name: _in_utc(field.type) for field in schema if field.name not in OWN}
 
 
 def _in_utc(kind: pa.DataType) -> pa.DataType:
-    """A type that does not depend on where the program runs."""
+    """Give a type that does not depend on the time zone of this machine."""
     return pa.timestamp(kind.unit, "UTC") if pa.types.is_timestamp(kind) and kind.tz is not None else kind
 
 
 def add_columns(connection: Connection, columns: pa.Schema) -> None:
-    """Give the items those of some columns that they do not have, without values."""
-    held = {name.lower() for name in [*OWN, *user_columns(connection)]}
-    new = [name for name in columns.names if name.lower() not in held]
+    """Add those columns that the items do not have, without values."""
+    existing = {name.lower() for name in [*OWN, *user_columns(connection)]}
+    new = [name for name in columns.names if name.lower() not in existing]
     if not new:
         return
     connection.register("sample", columns.empty_table())
@@ -38,20 +73,8 @@ def add_columns(connection: Connection, columns: pa.Schema) -> None:
     connection.execute(ITEMS)
 
 
-def drop_column(connection: Connection, name: str) -> None:
-    """Take a column of the user away, with its values. Raises QueryError when there is none of that name."""
-    held = user_columns(connection)
-    found = {one.lower(): one for one in held}.get(name.lower())
-    if found is None:
-        raise QueryError(
-            f"column {name!r}: expected one that was given by annotate; the store has {', '.join(map(repr, held)) or 'none'}"
-        )
-    connection.execute(f"ALTER TABLE all_items DROP COLUMN {quoted_name(found)}")
-    connection.execute(ITEMS)
-
-
 def set_values(connection: Connection, names: Sequence[str], rows: pa.Table | pa.RecordBatchReader) -> None:
-    """Set columns of items, and leave those of others: rows hold the id and a value for each of the names, and no id twice."""
+    """Set columns of some items; other items keep their values. rows: the id and a value for each name; no id occurs twice."""
     fields = rows.schema.names[1:]
     connection.register("given", rows)
     values = ", ".join(

@@ -1,4 +1,4 @@
-"""What the catalog says and is told: plain rows."""
+"""Rows of the catalog as plain values."""
 
 import hashlib
 import json
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from featurestore.errors import EncoderNotInStore, StoreCorrupt
 from featurestore.system.checksums import Block
+from featurestore.system.spool import BATCH_ROWS, Spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,23 +23,23 @@ class EncoderRecord:
     fingerprint: str
     name: str
     dim: int
-    rows: int  # of its vector file that count
-    file: str  # name of that file
+    rows: int  # of its vector file, committed
+    file: str  # name of the vector file
     card: dict[str, Any]
 
     @classmethod
     def read(cls, fingerprint: str, name: str, dim: int, rows: int, file: str, card: str) -> "EncoderRecord":
-        """Take a row of the table; raises StoreCorrupt when it could lead out of the store's folder."""
-        if not _are_of(fingerprint, file):
+        """Read a row of the table. Raises StoreCorrupt when a file name could lead out of the store's folder."""
+        if not _belong_together(fingerprint, file):
             raise StoreCorrupt(
-                f"the catalog names an encoder {fingerprint[:80]!r} with the vector file {file[:80]!r}; expected a SHA-256 and a file called "
+                f"the catalog names an encoder {fingerprint[:80]!r} with the vector file {file[:80]!r}; expected a SHA-256 and a file named "
                 "after it: the catalog was changed by hand; restore it from a backup"
             )
         return cls(fingerprint, name, dim, rows, file, json.loads(card))
 
 
-def _are_of(fingerprint: str, vectors: str) -> bool:
-    """Whether this is a fingerprint, and that a vector file called after it."""
+def _belong_together(fingerprint: str, vectors: str) -> bool:
+    """Whether this is a fingerprint, and the vector file is named after it."""
     return bool(
         re.fullmatch(r"[0-9a-f]{64}", fingerprint) and re.fullmatch(rf"{fingerprint[:16]}(-\d+)?\.f16", vectors)
     )
@@ -46,13 +47,13 @@ def _are_of(fingerprint: str, vectors: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class IndexRecord:
-    """An index that was built of the first rows of an encoder's vector file."""
+    """A search index over the first rows of an encoder's vector file."""
 
     encoder: str  # fingerprint
-    generation: int  # counts up while the vector file is the same
+    generation: int  # goes up with each index of the encoder
     file: str  # its name in the folder indexes
     vectors: str  # name of the vector file that it covers
-    rows: int  # the first so many of that
+    rows: int  # how many of its first rows
     bytes: int
     sha256: str
     card: dict[str, Any]  # kind, settings, measured recall
@@ -61,11 +62,11 @@ class IndexRecord:
     def read(
         cls, encoder: str, generation: int, file: str, vectors: str, rows: int, bytes: int, sha256: str, card: str
     ) -> "IndexRecord":
-        """Take a row of the table; raises StoreCorrupt when it could lead out of the store's folder."""
-        if not _are_of(encoder, vectors) or not re.fullmatch(rf"{encoder[:16]}-\d+\.faiss", file):
+        """Read a row of the table. Raises StoreCorrupt when a file name could lead out of the store's folder."""
+        if not _belong_together(encoder, vectors) or not re.fullmatch(rf"{encoder[:16]}-\d+\.faiss", file):
             raise StoreCorrupt(
                 f"the catalog names an index {file[:80]!r} of {vectors[:80]!r} for the encoder {encoder[:80]!r}; expected a SHA-256 and files "
-                "called after it: the catalog was changed by hand; drop the index by featurestore verify STORE --repair"
+                "named after it: the catalog was changed by hand; drop the index by featurestore verify STORE --repair"
             )
         return cls(encoder, generation, file, vectors, rows, bytes, sha256, json.loads(card))
 
@@ -79,7 +80,7 @@ class ClassifierRecord:
     method: str
     card: dict[str, Any]  # classes, temperature, measured figures
     weights: bytes  # little-endian float32, C order, (D + 1, C)
-    whole: bool = True  # they are what their checksum says; else the card is empty
+    intact: bool = True  # card and weights match their checksum; otherwise the card is empty
     trained_at: datetime | None = None
     applied_at: datetime | None = None  # when its columns were last filled
 
@@ -88,9 +89,9 @@ class ClassifierRecord:
         cls, name: str, encoder: str, method: str, card: str, weights: bytes, sha256: str,
         trained_at: datetime | None, applied_at: datetime | None,
     ) -> "ClassifierRecord":  # fmt: skip
-        """Take a row of the table."""
-        whole = hashlib.sha256(card.encode() + weights).hexdigest() == sha256
-        return cls(name, encoder, method, json.loads(card) if whole else {}, weights, whole, trained_at, applied_at)
+        """Read a row of the table."""
+        intact = hashlib.sha256(card.encode() + weights).hexdigest() == sha256
+        return cls(name, encoder, method, json.loads(card) if intact else {}, weights, intact, trained_at, applied_at)
 
     @property
     def columns(self) -> tuple[str, str]:
@@ -99,13 +100,13 @@ class ClassifierRecord:
 
     @staticmethod
     def columns_of(name: str) -> tuple[str, str]:
-        """The columns of items that a classifier of that name fills: with the class, and with how sure it is."""
+        """Give the columns of items that a classifier of that name fills: the class, and the confidence."""
         return name, f"{name}_confidence"
 
 
 @dataclass(frozen=True, slots=True)
 class ItemChange:
-    """An item as a batch of indexing found it; `row` is None when the vector it has stays right."""
+    """A new or changed item; `row` is None when it keeps its vector."""
 
     id: int
     new: bool
@@ -126,18 +127,18 @@ class FailedFile:
 
     path: str
     reason: str
-    unreadable: bool  # so that its item is removed; else this encoder makes nothing of it, others may
+    unreadable: bool  # then its item is removed; otherwise only this encoder cannot use it
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of a path, seen by one encoder."""
+class KnownItem:
+    """What the catalog knows of a path, for one encoder."""
 
     id: int
     sha256: str | None
     label: str | None
     split: str | None
-    encoded: bool  # and there: not vanished
+    encoded: bool  # the encoder has a vector of its content, and the item is not removed
 
 
 CHANGES: dict[str, pa.DataType] = {
@@ -154,33 +155,43 @@ BLOCKS: dict[str, pa.DataType] = {"first": pa.int64(), "rows": pa.int64(), "sha2
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one transaction of indexing records."""
+    """What one transaction of ingest records."""
 
     changes: Sequence[ItemChange]
     failures: Sequence[FailedFile]
-    blocks: Sequence[Block]  # behind those the vector file had
+    blocks: Sequence[Block]  # of the rows that were appended
     next_item: int
-    rows: int  # of the vector file that count from now on
-    values: pa.Table | None = None  # of some of the items: the id, then columns of the user
+    rows: int  # of the vector file, committed after this batch
+    values: pa.Table | None = None  # columns of the user for some of the items: the id, then the values
 
 
 def table(rows: Iterable[Any], types: dict[str, pa.DataType]) -> pa.Table:
-    """Turn records into columns, by the names of their attributes."""
+    """Turn records into columns, by the names of their fields."""
     columns = list(zip(*map(attrgetter(*types), rows), strict=True)) or [()] * len(types)
     return pa.table({name: pa.array(column, types[name]) for name, column in zip(types, columns, strict=True)})
 
 
-def no_such_encoder(wanted: str | None, held: Sequence[EncoderRecord]) -> EncoderNotInStore:
-    """Say which encoders a store holds vectors of, when the wanted one is missing or none was named."""
-    names = ", ".join(f"{record.name} ({record.rows} vectors)" for record in held) or "none"
-    if wanted is None and not held:
+def spooled(relation: Any, schema: pa.Schema) -> Spool:
+    """Copy the result of a query to a spool, so that the connection can be closed."""
+    spool = Spool(schema)
+    for batch in relation.to_arrow_reader(BATCH_ROWS):
+        spool.add_batch(
+            pa.record_batch([c.cast(f.type) for c, f in zip(batch.columns, schema, strict=True)], schema=schema)
+        )
+    return spool
+
+
+def no_such_encoder(wanted: str | None, records: Sequence[EncoderRecord]) -> EncoderNotInStore:
+    """Make the error that lists the encoders of a store, when the wanted one is missing or none was named."""
+    names = ", ".join(f"{record.name} ({record.rows} vectors)" for record in records) or "none"
+    if wanted is None and not records:
         return EncoderNotInStore(
             "the store holds no vectors yet; index some images first: featurestore index STORE SOURCE --encoder encoder.onnx"
         )
     if wanted is None:
         return EncoderNotInStore(
-            f"the store holds vectors of {len(held)} encoders, which never mix: {names}; name one by --encoder"
+            f"the store holds vectors of {len(records)} encoders, and they are never mixed: {names}; choose one with --encoder"
         )
     return EncoderNotInStore(
-        f"encoder {wanted!r} has made no vectors of this store, which holds: {names}; name one of these, or index with that encoder first"
+        f"encoder {wanted!r} has no vectors in this store, which holds: {names}; choose one of these, or index with that encoder first"
     )

@@ -1,17 +1,19 @@
-"""Finding and mending what is wrong with a catalog: damaged bytes, and rows that contradict each other."""
+"""Damage of a catalog, found and repaired: unreadable bytes, and rows that contradict each other."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from featurestore.catalog.columns import quoted_name
-from featurestore.catalog.connection import Connection, Database
+from featurestore.catalog.connection import Database
+from featurestore.catalog.engine import Connection
+from featurestore.catalog.migrate import publish
 from featurestore.catalog.schema import ITEMS, OWN, SCHEMA, TABLES
 from featurestore.errors import StoreCorrupt
 
-ROW_GROUP = 122_880  # rows whose columns DuckDB keeps together: what one damaged block can take along
+ROW_GROUP = 122_880  # rows whose columns DuckDB stores together: the most that one damaged block can destroy
 ESSENTIAL = {
     "all_items": ("id", "path"),
     "encoders": ("fingerprint", "name", "dim", "rows", "card", "file"),
@@ -20,8 +22,8 @@ ESSENTIAL = {
     "failures": ("path", "reason"),
     "indexes": ("encoder", "generation", "file", "vectors", "rows", "bytes", "sha256", "card"),
     "classifiers": ("name", "encoder", "method", "card", "weights", "sha256"),
-}  # a row without these is lost
-DERIVED = ("indexes",)  # no loss: what is missing is made anew from the vectors
+}  # a row without one of these is lost
+DERIVED = ("indexes",)  # losing them is harmless: they are built again from the vectors
 
 
 USABLE_INDEX = """EXISTS (SELECT 1 FROM encoders e WHERE e.fingerprint = x.encoder AND e.file = x.vectors AND x.rows BETWEEN 1 AND e.rows)
@@ -33,21 +35,21 @@ USABLE_CLASSIFIER = """coalesce(sha256(encode(c.card) || c.weights) = c.sha256, 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Something that must hold between rows: how to count where it does not, and how to make it hold."""
+    """A condition on the rows: how to count violations, and how to repair them."""
 
-    broken: str  # in words, behind a number
+    broken: str  # in words, after the number of violations
     count: str  # SQL
-    mend: str  # SQL
+    repair: str  # SQL
 
 
 RULES = (
     Rule(
-        "items share their path with another; the oldest of each path stays",
+        "items have the path of another item; the oldest of each path stays",
         "SELECT count(*) - count(DISTINCT path) FROM all_items",
         "DELETE FROM all_items a WHERE EXISTS (SELECT 1 FROM all_items b WHERE b.path = a.path AND (b.id, b.rowid) < (a.id, a.rowid))",
     ),
     Rule(
-        "items share their id with another; they get new ids and are encoded again",
+        "items have the id of another item; they get new ids and are encoded again",
         "SELECT count(*) - count(DISTINCT id) FROM all_items",
         """DELETE FROM vectors WHERE item IN (SELECT id FROM all_items GROUP BY id HAVING count(*) > 1);
            UPDATE all_items SET id = renamed.id FROM (
@@ -56,22 +58,22 @@ RULES = (
            WHERE all_items.rowid = renamed.place""",
     ),
     Rule(
-        "catalogs would give an id a second time; the counter is set behind the last",
+        "catalog would use an id twice; the counter is set behind the last id",
         "SELECT count(*) FROM meta WHERE next_item <= (SELECT coalesce(max(id), 0) FROM all_items)",
         "UPDATE meta SET next_item = (SELECT max(id) + 1 FROM all_items)",
     ),
     Rule(
-        "vectors belong to no item; they are forgotten",
+        "vectors belong to no item; their links are deleted",
         "SELECT count(*) FROM vectors WHERE item NOT IN (SELECT id FROM all_items)",
         "DELETE FROM vectors WHERE item NOT IN (SELECT id FROM all_items)",
     ),
     Rule(
-        "vectors belong to no encoder, or to a row that their encoder's file does not have; their items are encoded again",
+        "vectors belong to no encoder, or to a row that the encoder's file does not have; their items are encoded again",
         "SELECT count(*) FROM vectors v LEFT JOIN encoders e ON e.fingerprint = v.encoder WHERE e.rows IS NULL OR v.row NOT BETWEEN 0 AND e.rows - 1",
         "DELETE FROM vectors v WHERE NOT EXISTS (SELECT 1 FROM encoders e WHERE e.fingerprint = v.encoder AND v.row BETWEEN 0 AND e.rows - 1)",
     ),
     Rule(
-        "rows are claimed by several items; those are encoded again",
+        "rows belong to several items; these items are encoded again",
         "SELECT count(*) FROM (SELECT 1 FROM vectors GROUP BY encoder, row HAVING count(*) > 1)",
         "DELETE FROM vectors WHERE (encoder, row) IN (SELECT (encoder, row) FROM vectors GROUP BY encoder, row HAVING count(*) > 1)",
     ),
@@ -81,41 +83,73 @@ RULES = (
         "DELETE FROM vectors WHERE (encoder, item) IN (SELECT (encoder, item) FROM vectors GROUP BY encoder, item HAVING count(*) > 1)",
     ),
     Rule(
-        "indexes are of no encoder, of another vector file, or of more rows than that has; they are dropped, until the next optimize",
+        "indexes belong to no encoder, to another vector file, or to more rows than the file has; they are dropped until the next optimize",
         f"SELECT count(*) FROM indexes x WHERE NOT ({USABLE_INDEX})",
         f"DELETE FROM indexes x WHERE NOT ({USABLE_INDEX})",
     ),
     Rule(
-        "classifiers are not what their checksum says, or have the name of another; they are dropped, train them again",
+        "classifiers do not match their checksum, or have the name of another one; they are dropped, so train them again",
         f"SELECT count(*) FROM classifiers c WHERE NOT ({USABLE_CLASSIFIER})",
         f"DELETE FROM classifiers c WHERE NOT ({USABLE_CLASSIFIER})",
     ),
 )
 
 
-def unreadable(database: Database) -> str | None:
-    """Read the whole catalog: what cannot be read of it in words, None when all can."""
-    if not database.path.exists():
-        return "the file is missing"
-    try:
-        with database.connect(read_only=True) as connection:
-            for table in TABLES:
-                connection.execute(f"SELECT bit_xor(hash(*COLUMNS(*))) FROM {table}").fetchall()  # reads every column
-    except StoreCorrupt as error:
-        return str(error.__cause__).splitlines()[0]
-    return None
+class Repair:
+    """Checks and repairs of a catalog."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def unreadable(self) -> str | None:
+        """Read the whole catalog; give the first problem in words, None when everything can be read."""
+        if not self._database.path.exists():
+            return "the file is missing"
+        try:
+            with self._database.reading() as connection:
+                for table in TABLES:  # a hash over all columns reads every byte of them
+                    connection.execute(f"SELECT bit_xor(hash(*COLUMNS(*))) FROM {table}").fetchall()
+        except StoreCorrupt as error:
+            return str(error.__cause__).splitlines()[0]
+        return None
+
+    def contradictions(self) -> list[str]:
+        """Say in words, with numbers, where rows contradict each other."""
+        with self._database.reading() as connection:
+            return [text for text, _ in _violations(connection)]
+
+    def resolve_contradictions(self) -> None:
+        """Make contradicting rows agree; what cannot be decided is left to be encoded again."""
+        with self._database.transaction() as connection:
+            for _, rule in _violations(connection):
+                connection.execute(rule.repair)
+
+    def salvage(self, move_away: Callable[[], Any]) -> dict[str, int]:
+        """Put a new catalog in the place of a damaged one, with everything that can be read; returns what is lost, with numbers.
+
+        `move_away` is called when the new catalog is complete; it moves the old files somewhere else, above all the log.
+        Raises StoreCorrupt when nothing can be read, DiskError; then nothing has changed.
+        """
+        _columns_of(self._database)
+        lost: dict[str, int] = {}
+
+        def fill(connection: Connection) -> None:
+            lost.update(_salvage(self._database, connection))
+
+        publish(self._database.path, fill, move_away)
+        return lost
 
 
-def contradictions(connection: Connection) -> Iterator[tuple[str, Rule]]:
-    """Say which rules do not hold: in words, and the rule."""
+def _violations(connection: Connection) -> Iterator[tuple[str, Rule]]:
+    """Give the rules that do not hold: in words, and the rule."""
     for rule in RULES:
         (count,) = connection.execute(rule.count).fetchall()[0]
         if count:
             yield f"{count} {rule.broken}", rule
 
 
-def columns_of(old: Database) -> dict[str, dict[str, str]]:
-    """The columns of each table of a catalog, with their types. Raises StoreCorrupt when not even these can be read."""
+def _columns_of(old: Database) -> dict[str, dict[str, str]]:
+    """Read the columns of each table with their types. Raises StoreCorrupt when not even these can be read."""
     columns: dict[str, dict[str, str]] = {}
     described = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
     for table, column, kind in _ask(old, described):
@@ -125,26 +159,26 @@ def columns_of(old: Database) -> dict[str, dict[str, str]]:
     return columns
 
 
-def salvage(old: Database, connection: Connection) -> dict[str, int]:
-    """Fill an empty catalog with whatever can be read of a damaged one; returns what is lost: rows by table, values by column.
+def _salvage(old: Database, connection: Connection) -> dict[str, int]:
+    """Fill an empty catalog with everything that can be read of a damaged one; returns what is lost: rows by table, values by column.
 
-    Columns are read one by one, so that a damaged one takes no others along; without its essential ones a row is lost.
+    Columns are read one by one, so that damage in one does not destroy the others. A row without an essential column is lost.
     """
     connection.execute(SCHEMA)
     lost: dict[str, int] = {}
-    columns = columns_of(old)
+    columns = _columns_of(old)
     for name, kind in columns["all_items"].items():
         if name not in OWN:
             connection.execute(f"ALTER TABLE all_items ADD COLUMN {quoted_name(name)} {kind}")
     connection.execute(ITEMS)
     for table in [name for name in ESSENTIAL if name in columns]:
-        missed: dict[str, int] = {}
+        missing: dict[str, int] = {}
         try:
-            _save(old, connection, table, list(columns[table]), missed)
+            _save(old, connection, table, list(columns[table]), missing)
         except StoreCorrupt:
-            missed = {f"all of {table}": 1}
+            missing = {f"all of {table}": 1}
         if table not in DERIVED:
-            lost |= missed
+            lost |= missing
     connection.execute(
         """UPDATE all_items SET sha256 = v.sha256
            FROM (SELECT item, min(sha256) AS sha256 FROM vectors GROUP BY item HAVING count(DISTINCT sha256) = 1) v
@@ -161,7 +195,9 @@ def salvage(old: Database, connection: Connection) -> dict[str, int]:
 
 
 def _save(old: Database, connection: Connection, table: str, columns: list[str], lost: dict[str, int]) -> None:
-    [(count, last)] = _ask(old, f"SELECT count(*), coalesce(max(rowid), -1) FROM {table}")  # deleted rows leave gaps
+    [(count, last)] = _ask(
+        old, f"SELECT count(*), coalesce(max(rowid), -1) FROM {table}"
+    )  # rowids have gaps where rows were deleted
     kept = 0
     for first in range(0, last + 1, ROW_GROUP):
         part = {column: _column(old, table, column, first) for column in columns}
@@ -181,10 +217,10 @@ def _save(old: Database, connection: Connection, table: str, columns: list[str],
 
 
 def _column(old: Database, table: str, column: str, first: int) -> Any:
-    """One column of one row group, or None when it is damaged. A connection that met damage is not used again."""
+    """Read one column of one row group; None when it is damaged. A connection that met damage is not used again."""
     within = f"rowid >= {first} AND rowid < {first + ROW_GROUP}"
     try:
-        with old.connect(read_only=True) as connection:
+        with old.reading() as connection:
             found = connection.sql(f"SELECT {quoted_name(column)} FROM {table} WHERE {within} ORDER BY rowid")
             return found.to_arrow_table().column(0)
     except StoreCorrupt:
@@ -192,5 +228,5 @@ def _column(old: Database, table: str, column: str, first: int) -> Any:
 
 
 def _ask(old: Database, text: str) -> list[Any]:
-    with old.connect(read_only=True) as connection:
+    with old.reading() as connection:
         return connection.execute(text).fetchall()

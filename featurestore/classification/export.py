@@ -15,7 +15,7 @@ from featurestore.estimators.linear_classifier import LinearClassifier
 from featurestore.imaging.pool import Prepared, prepare
 from featurestore.sources import ImageFile
 from featurestore.sources.filesystem import is_url
-from featurestore.storage.snapshot import View
+from featurestore.storage.snapshot import ItemVectors
 from featurestore.system.disk import written_whole
 from featurestore.system.packages import need
 from featurestore.system.text import first_line
@@ -29,7 +29,9 @@ EXACT, AGREEMENT, ROUNDED = 1e-5, 1e-4, 1e-3
 LEAST = 1e-5  # error of a probability that is always allowed
 
 
-def export_classifier(catalog: Catalog, view: View, encoder: Encoder, record: ClassifierRecord, out: Path) -> int:
+def export_classifier(
+    catalog: Catalog, view: ItemVectors, encoder: Encoder, record: ClassifierRecord, out: Path
+) -> int:
     """Write encoder and classifier as one ONNX file, tried on images of the store before it gets its name; returns on how many.
 
     Raises ConfigError when onnx is missing, StoreCorrupt, ExportError when the file says something else than the store, DiskError.
@@ -94,12 +96,12 @@ def _graph(network: Any, encoder: Encoder, model: LinearClassifier) -> Any:
     return whole
 
 
-def _images(catalog: Catalog, view: View, encoder: Encoder) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def _images(catalog: Catalog, view: ItemVectors, encoder: Encoder) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Some images of the store that are still as they were encoded, (n, size, size, 3), and the vectors kept of them, (n, D)."""
     items = view.items
     places = np.unique(np.linspace(0, len(items.rows) - 1, min(LOOKED_AT, len(items.rows))).astype(int))
     paths = items.paths.take(places).to_pylist()
-    known, _ = catalog.known(encoder.fingerprint, paths)
+    known, _ = catalog.changes.known(encoder.fingerprint, paths)
     size = encoder.preprocess.size
     pixels, rows = [np.empty((0, size, size, 3), np.uint8)], []
     for path, row in zip(paths, items.rows[places], strict=True):

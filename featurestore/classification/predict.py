@@ -12,7 +12,7 @@ from featurestore.catalog import Catalog, ClassifierRecord, EncoderRecord
 from featurestore.errors import EncoderNotInStore, StoreCorrupt
 from featurestore.estimators.linear_classifier import LinearClassifier
 from featurestore.progress import Listener
-from featurestore.storage.snapshot import Moment
+from featurestore.storage.snapshot import Snapshot
 from featurestore.system.spool import Spool
 
 BLOCK = 8_192  # vectors that are classified at a time
@@ -40,20 +40,22 @@ def encoder_of(record: ClassifierRecord, held: Sequence[EncoderRecord]) -> Encod
     )
 
 
-def apply_classifier(catalog: Catalog, moment: Moment, name: str, where: str | None, listener: Listener) -> ApplyReport:
+def apply_classifier(
+    catalog: Catalog, moment: Snapshot, name: str, where: str | None, listener: Listener
+) -> ApplyReport:
     """Write what a classifier takes items for into columns of theirs: all that have a vector, or those for which `where` holds.
 
     Its caller is the store's only writer. Raises QueryError when there is no such classifier or its columns are taken,
     EncoderNotInStore, StoreCorrupt.
     """
-    record = catalog.classifier(name)
+    record = catalog.classifiers.get(name)
     model = LinearClassifier.of(record)
-    catalog.check_columns(record.name)
-    view = moment.view(encoder_of(record, moment.encoders).fingerprint)
+    catalog.classifiers.check_columns(record.name)
+    view = moment.item_vectors(encoder_of(record, moment.encoders).fingerprint)
     ids, rows = view.items.ids, view.items.rows
-    wanted = catalog.counts()["items"]
+    wanted = catalog.items.counts()["items"]
     if where is not None:
-        chosen = catalog.choose(where)
+        chosen = catalog.items.select(where)
         among = np.isin(ids, chosen)
         ids, rows, wanted = ids[among], rows[among], len(chosen)
     predictions, counts = Spool(PREDICTIONS), np.zeros(len(model.classes), np.int64)
@@ -72,7 +74,7 @@ def apply_classifier(catalog: Catalog, moment: Moment, name: str, where: str | N
         predictions.add_batch(pa.record_batch([ids[block], classes.take(pa.array(said)), sure], schema=PREDICTIONS))
         counts += np.bincount(said, minlength=len(counts))
         listener.advance(len(said))
-    catalog.fill(record, predictions, everywhere=where is None)
+    catalog.classifiers.fill(record, predictions, everywhere=where is None)
     order = np.argsort(-counts, kind="stable")
     return ApplyReport(
         record.columns, len(ids), wanted - len(ids), {model.classes[n]: int(counts[n]) for n in order if counts[n]}
@@ -83,7 +85,7 @@ def told(record: ClassifierRecord) -> dict[str, Any]:
     """What there is to say of a classifier that a store keeps."""
     figures = record.card.get("figures", {})
     return {
-        "name": record.name, "encoder": record.encoder, "method": record.method, "damaged": not record.whole,
+        "name": record.name, "encoder": record.encoder, "method": record.method, "damaged": not record.intact,
         "classes": record.card.get("classes", []), "n_train": figures.get("n_train"), "top1": figures.get("top1"),
         "top1_ci95": figures.get("top1_ci95"), "trained_at": record.trained_at, "applied_at": record.applied_at,
     }  # fmt: skip

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.catalog import Catalog, ClassifierRecord
-from featurestore.catalog.connection import check_expression
 from featurestore.catalog.schema import RESERVED
+from featurestore.catalog.user_sql import check_expression
 from featurestore.errors import ConfigError, EvaluationError, QueryError
 from featurestore.estimators import few_shot as fewlabels
 from featurestore.estimators import linear
@@ -19,7 +19,7 @@ from featurestore.metrics.confusion import ClassFigures, class_figures
 from featurestore.metrics.splits import folds
 from featurestore.metrics.statistics import bootstrap
 from featurestore.progress import Listener
-from featurestore.storage.labelled_items import Labelled
+from featurestore.storage.labelled_items import LabelledItems
 from featurestore.system.packages import need
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")  # what SQL takes as a column without quotes
@@ -78,7 +78,7 @@ class ClassifierReport:
 
 
 def train_classifier(
-    labelled: Labelled, name: str, method: str, seed: int, listener: Listener
+    labelled: LabelledItems, name: str, method: str, seed: int, listener: Listener
 ) -> tuple[ClassifierRecord, ClassifierReport]:
     """Train a classifier on labelled items: those of split train when split test has some too, else all.
 
@@ -148,10 +148,10 @@ def check_classifier(catalog: Catalog, name: str, method: str) -> None:
         check_expression(f"{name} = 'x'")
     except QueryError as error:
         raise ConfigError(f"name {name!r}: is a word of SQL; choose another one") from error
-    catalog.check_columns(name)
+    catalog.classifiers.check_columns(name)
 
 
-def _learnt(labelled: Labelled) -> tuple[list[str], Codes]:
+def _learnt(labelled: LabelledItems) -> tuple[list[str], Codes]:
     """The classes to be learnt, and which of them each labelled item of train has."""
     numbers, codes = np.unique(labelled.codes[labelled.train], return_inverse=True)
     classes = [labelled.names[number] for number in numbers]
@@ -194,7 +194,7 @@ def _calibration(probabilities: NDArray[np.float64], truth: Codes) -> Calibratio
     return Calibration(log_loss(probabilities, truth), expected_calibration_error(probabilities, truth))
 
 
-def _test(model: LinearClassifier, labelled: Labelled, seed: int) -> OnTest | None:
+def _test(model: LinearClassifier, labelled: LabelledItems, seed: int) -> OnTest | None:
     if labelled.leave_one_out:
         return None
     said = model.probabilities(labelled.vectors(labelled.test)).argmax(axis=1)

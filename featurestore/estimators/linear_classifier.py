@@ -25,7 +25,7 @@ class LinearClassifier:
         """Take it out of its record. Raises StoreCorrupt when that is damaged."""
         classes = record.card.get("classes", ())
         numbers = np.frombuffer(record.weights, "<f4") if len(record.weights) % 4 == 0 else np.empty(0, np.float32)
-        if not record.whole or not classes or numbers.size % len(classes) or not np.isfinite(numbers).all():
+        if not record.intact or not classes or numbers.size % len(classes) or not np.isfinite(numbers).all():
             raise StoreCorrupt(
                 f"the classifier {record.name!r} is damaged: not what its checksum says; train it again: featurestore classify STORE --train --name {record.name}"
             )

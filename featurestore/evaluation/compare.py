@@ -23,8 +23,8 @@ from featurestore.evaluation.shared_items import Common, Side, sides
 from featurestore.metrics import knn, lowshot, paired
 from featurestore.metrics import label_free as labelfree
 from featurestore.progress import Listener
-from featurestore.storage.labelled_items import Labelled
-from featurestore.storage.snapshot import View
+from featurestore.storage.labelled_items import LabelledItems
+from featurestore.storage.snapshot import ItemVectors
 from featurestore.store import FeatureStore
 
 K, SHOTS = 20, (1, 5)
@@ -110,17 +110,17 @@ def _open(store: FeatureStore | str | Path) -> FeatureStore:
     return store if isinstance(store, FeatureStore) else FeatureStore.open(store)
 
 
-def _labelled(view: View) -> Labelled | None:
-    return None if view.items.labels.null_count == len(view.items.labels) else Labelled.of(view)
+def _labelled(view: ItemVectors) -> LabelledItems | None:
+    return None if view.items.labels.null_count == len(view.items.labels) else LabelledItems.of(view)
 
 
-def _split(labelled: Labelled | None, without_test: str) -> str | None:
+def _split(labelled: LabelledItems | None, without_test: str) -> str | None:
     return None if labelled is None else without_test if labelled.leave_one_out else labelled.split
 
 
 def _plan(
     items: int,
-    labelled: Labelled | None,
+    labelled: LabelledItems | None,
     k: int | None,
     temperature: float,
     shots: Sequence[int] | None,
@@ -140,7 +140,7 @@ def _plan(
     return Plan(k, temperature, drawn, cs, seed)
 
 
-def _ask(side: Side, view: View, plan: Plan, listener: Listener) -> Answers:
+def _ask(side: Side, view: ItemVectors, plan: Plan, listener: Listener) -> Answers:
     listener.start(f"measuring {side.name}", None)
     sampled = labelfree.sample(len(view.vectors), SAMPLED, plan.seed)
     x = floats(view.vectors[sampled])
@@ -155,14 +155,14 @@ def _ask(side: Side, view: View, plan: Plan, listener: Listener) -> Answers:
     return Answers(right, linear_right, c, few, labelfree.rankme(x), labelfree.uniformity(x), neighbours)
 
 
-def _right_by_knn(labelled: Labelled, plan: Plan) -> NDArray[np.bool_]:
+def _right_by_knn(labelled: LabelledItems, plan: Plan) -> NDArray[np.bool_]:
     scores, codes = nearest(labelled, plan.k)
     truth = labelled.codes[labelled.test]
     _, said = knn.evaluate(scores, codes, truth, labelled.names, [plan.k], plan.temperature, plan.seed)
     return np.asarray(said == truth)
 
 
-def _right_by_few(labelled: Labelled, plan: Plan) -> dict[int, NDArray[np.float64]]:
+def _right_by_few(labelled: LabelledItems, plan: Plan) -> dict[int, NDArray[np.float64]]:
     x, codes = labelled.vectors(labelled.train), labelled.codes[labelled.train]
     test = None if labelled.leave_one_out else (labelled.vectors(labelled.test), labelled.codes[labelled.test])
     return {
@@ -171,7 +171,7 @@ def _right_by_few(labelled: Labelled, plan: Plan) -> dict[int, NDArray[np.float6
     }
 
 
-def _right_by_linear(labelled: Labelled, plan: Plan, listener: Listener) -> tuple[NDArray[np.bool_], float]:
+def _right_by_linear(labelled: LabelledItems, plan: Plan, listener: Listener) -> tuple[NDArray[np.bool_], float]:
     _, chosen, said = linear_answers(labelled, plan.cs, plan.seed, listener)
     return np.asarray(said == labelled.codes)[labelled.test], median_low(chosen)
 

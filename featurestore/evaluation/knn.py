@@ -13,7 +13,7 @@ from featurestore.errors import EvaluationError
 from featurestore.metrics import knn
 from featurestore.metrics.confusion import ClassFigures, Confusion, class_figures, confusion
 from featurestore.metrics.knn import KnnResult
-from featurestore.storage.labelled_items import Labelled
+from featurestore.storage.labelled_items import LabelledItems
 
 KS, TEMPERATURE = (10, 20, 100, 200), 0.07  # of DINO (Caron et al. 2021)
 OTHER = (200, 0.1)  # k and T of instance discrimination and MoCo (Wu et al. 2018), for comparison with their figures
@@ -39,7 +39,7 @@ class KnnReport:
         return {"protocol": "knn", **asdict(self)}
 
 
-def measure_knn(labelled: Labelled, ks: Sequence[int] | None, temperature: float, seed: int) -> KnnReport:
+def measure_knn(labelled: LabelledItems, ks: Sequence[int] | None, temperature: float, seed: int) -> KnnReport:
     """Measure k-NN classification by labels: split test against train when both are there, else leave-one-out.
 
     ks: None takes those of KS that there are enough items for, and OTHER beside them. Raises EvaluationError when a k is larger than
@@ -64,7 +64,7 @@ def measure_knn(labelled: Labelled, ks: Sequence[int] | None, temperature: float
     )  # fmt: skip
 
 
-def nearest(labelled: Labelled, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def nearest(labelled: LabelledItems, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Find the k items of train nearest to each of test, itself left out: scores and the codes of their classes, (n_test, k), best first.
 
     Of equal scores the lower row comes first.

@@ -14,7 +14,7 @@ from featurestore.metrics.confusion import ClassFigures, class_figures
 from featurestore.metrics.splits import folds
 from featurestore.metrics.statistics import bootstrap
 from featurestore.progress import Listener
-from featurestore.storage.labelled_items import Labelled
+from featurestore.storage.labelled_items import LabelledItems
 from featurestore.system.packages import need
 
 GRID = 12  # values of C between the same ends as the 45 of DINOv2: one a power of ten
@@ -43,7 +43,7 @@ class LinearReport:
         return {"protocol": "linear", **asdict(self)}
 
 
-def measure_linear(labelled: Labelled, grid: int, seed: int, listener: Listener) -> LinearReport:
+def measure_linear(labelled: LabelledItems, grid: int, seed: int, listener: Listener) -> LinearReport:
     """Measure logistic regression: train against test when both are there, else by cross-validation.
 
     grid: how many values of C are tried. Raises EvaluationError as `evaluation.linear` does, ConfigError without scikit-learn.
@@ -60,7 +60,7 @@ def measure_linear(labelled: Labelled, grid: int, seed: int, listener: Listener)
 
 
 def answers(
-    labelled: Labelled, cs: Sequence[float], seed: int, listener: Listener
+    labelled: LabelledItems, cs: Sequence[float], seed: int, listener: Listener
 ) -> tuple[list[list[LinearResult]], list[float], NDArray[np.int64]]:
     """Learn from train and name test, or each fold by the others: what was tried and the C taken for each part, and codes (n,), of test."""
     need("sklearn", extra="eval")
@@ -78,7 +78,7 @@ def answers(
     return tried, chosen, said
 
 
-def _parts(labelled: Labelled, seed: int) -> list[tuple[Mask, Mask]]:
+def _parts(labelled: LabelledItems, seed: int) -> list[tuple[Mask, Mask]]:
     """What is learnt from and what is asked, (n,) each: of the splits, or of each fold."""
     if not labelled.leave_one_out:
         return [(labelled.train, labelled.test)]

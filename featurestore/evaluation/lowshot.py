@@ -13,7 +13,7 @@ from featurestore.metrics import episodes, lowshot
 from featurestore.metrics.episodes import EpisodesResult
 from featurestore.metrics.lowshot import LowShotResult
 from featurestore.progress import Listener
-from featurestore.storage.labelled_items import Labelled
+from featurestore.storage.labelled_items import LabelledItems
 from featurestore.system.packages import need
 
 SHOTS, FRACTIONS, TRIES = (1, 2, 5, 10), (0.01, 0.1), 10
@@ -54,7 +54,7 @@ class EpisodesReport:
 
 
 def measure_lowshot(
-    labelled: Labelled,
+    labelled: LabelledItems,
     shots: Sequence[int] | None,
     fractions: Sequence[float] | None,
     tries: int,
@@ -105,7 +105,7 @@ def that_fit(shots: Sequence[int], codes: NDArray[np.int64], leave_some: bool) -
 
 
 def measure_episodes(
-    labelled: Labelled, way: int, shots: Sequence[int], queries: int, count: int, seed: int, listener: Listener
+    labelled: LabelledItems, way: int, shots: Sequence[int], queries: int, count: int, seed: int, listener: Listener
 ) -> EpisodesReport:
     """Run `count` episodes of `way` classes for each number of shots; raises EvaluationError when too few classes have labels enough."""
     x, codes = labelled.vectors(labelled.train), labelled.codes[labelled.train]

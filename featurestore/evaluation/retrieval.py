@@ -9,7 +9,7 @@ import numpy as np
 from featurestore.metrics import retrieval
 from featurestore.metrics.retrieval import RetrievalResult
 from featurestore.progress import Listener
-from featurestore.storage.labelled_items import Labelled
+from featurestore.storage.labelled_items import LabelledItems
 
 KS = (1, 5, 10)
 
@@ -36,7 +36,7 @@ class RetrievalReport:
         }  # fmt: skip
 
 
-def measure_retrieval(labelled: Labelled, ks: Sequence[int] | None, listener: Listener) -> RetrievalReport:
+def measure_retrieval(labelled: LabelledItems, ks: Sequence[int] | None, listener: Listener) -> RetrievalReport:
     """Rank train for each query of test when both are there, else all for each, itself left out.
 
     ks: of recall and precision; None takes those of KS that there are enough items for. Raises EvaluationError when a k is larger than that, or

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.catalog import Contents
+from featurestore.catalog import ItemTable
 from featurestore.errors import EncoderNotInStore, EvaluationError
-from featurestore.storage.snapshot import View
+from featurestore.storage.snapshot import ItemVectors
 from featurestore.store import FeatureStore
 
 
@@ -18,7 +18,7 @@ class Side:
     """One encoder of one store."""
 
     store: FeatureStore
-    view: View
+    view: ItemVectors
 
     @property
     def name(self) -> str:
@@ -80,7 +80,7 @@ class Common:
         every = set().union(*known)
         return cls(sides, places, len(every) - len(shared), _told_otherwise(sides, places))
 
-    def view(self, side: int) -> View:
+    def view(self, side: int) -> ItemVectors:
         """The common items and their vectors of one side, as a view whose rows are 0 to N - 1. Raises EvaluationError for damaged vectors."""
         items, places = self.sides[side].view.items, self.places[side]
         vectors = self.sides[side].view.vectors[items.rows[places]]
@@ -93,7 +93,9 @@ class Common:
         told = self.sides[0].view.items
         labels, splits = told.labels.take(self.places[0]), told.splits.take(self.places[0])
         paths = items.paths.take(places)
-        return View(Contents(items.encoder, np.arange(len(places)), items.ids[places], paths, labels, splits), vectors)
+        return ItemVectors(
+            ItemTable(items.encoder, np.arange(len(places)), items.ids[places], paths, labels, splits), vectors
+        )
 
 
 def _paths_and_contents(side: Side) -> list[Hashable]:

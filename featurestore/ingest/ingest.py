@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.ann.normalize import unit_rows
-from featurestore.catalog import Batch, Catalog, FailedFile, ItemChange
-from featurestore.catalog.diff import FOUND, Claim, Plan, Todo
+from featurestore.catalog import EncoderRecord, FailedFile, ItemChange
+from featurestore.catalog.diff import FOUND, Diff, FileToIngest, Scope
 from featurestore.encoders.encoder import Encoder
 from featurestore.errors import Interrupted, SourceError
 from featurestore.imaging import pool as pipeline
@@ -22,7 +22,7 @@ from featurestore.imaging.pool import Prepared, Same
 from featurestore.progress import Listener
 from featurestore.sources import Failure, ImageFile, open_source
 from featurestore.sources.formats import CONTAINER_SUFFIX
-from featurestore.storage.vectors import VectorFile
+from featurestore.storage import Storage
 from featurestore.system.spool import Spool
 
 ENCODE_BATCH = 16  # images; every batch has this shape, the last one is padded
@@ -51,14 +51,14 @@ class Found:
     files: Spool  # rows of FOUND
     several: bool  # sources, which may hold the same file
     unlisted: list[Failure]  # places that could not be looked into
-    claims: list[Claim]
+    claims: list[Scope]
 
 
 def find_files(sources: Sequence[str | Path], listener: Listener) -> Found:
     """Look through all sources; raises SourceError when one is missing or all are without an image."""
     listener.start("looking for images", None)
     opened = [open_source(source) for source in sources]
-    files, unlisted, claims = Spool(FOUND), dict[str, Failure](), list[Claim]()
+    files, unlisted, claims = Spool(FOUND), dict[str, Failure](), list[Scope]()
     for source in opened:
         before = files.rows
         for entry in source:
@@ -67,7 +67,7 @@ def find_files(sources: Sequence[str | Path], listener: Listener) -> Found:
             else:
                 files.add((files.rows, entry.path, entry.label, entry.split, entry.size, entry.mtime_ns))
         if source.prefix is not None and files.rows > before:  # an empty one claims nothing: a drive may be missing
-            claims.append(Claim(source.prefix, source.within_containers))
+            claims.append(Scope(source.prefix, source.within_containers))
     if not files.rows:
         hints = "".join(f"; {source.hint}" for source in opened if source.hint)
         raise SourceError(
@@ -80,8 +80,8 @@ def find_files(sources: Sequence[str | Path], listener: Listener) -> Found:
 class Indexing:
     """One run of `index`: files in, committed batches out. Its caller is the store's only writer."""
 
-    catalog: Catalog
-    folder: Path  # of the vector files
+    store: Storage
+    record: EncoderRecord
     encoder: Encoder
     by_folder: bool
     workers: int | None
@@ -90,8 +90,8 @@ class Indexing:
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("added", "updated", "unchanged", "removed", "failed"), 0)
     )
-    reading: dict[str, Todo] = field(default_factory=dict)  # by path: what was handed to the decoding threads
-    waiting: list[tuple[Todo, Prepared]] = field(default_factory=list)
+    reading: dict[str, FileToIngest] = field(default_factory=dict)  # by path: what was handed to the decoding threads
+    waiting: list[tuple[FileToIngest, Prepared]] = field(default_factory=list)
     vectors: list[NDArray[np.float16]] = field(default_factory=list)
     changes: list[ItemChange] = field(default_factory=list)
     failures: list[FailedFile] = field(default_factory=list)
@@ -101,7 +101,7 @@ class Indexing:
         """Encode, commit, and mark as removed what is gone."""
         began = time.monotonic()
         hidden = [failure.path for failure in found.unlisted]
-        plan = self.catalog.plan(
+        plan = self.store.catalog.changes.diff(
             self.encoder.fingerprint,
             found.files,
             found.several,
@@ -110,9 +110,8 @@ class Indexing:
             hidden,
             CONTAINER_SUFFIX,
         )
-        self.next_item, self.rows = plan.next_item, plan.rows
-        self.file = VectorFile(self.folder / plan.file, self.encoder.dim)
-        self.file.check(self.rows)
+        self.next_item = plan.next_item
+        self.writer = self.store.vector_writer(self.record)
         self.committed_at = time.monotonic()
 
         self.listener.start("indexing", plan.total)
@@ -134,9 +133,9 @@ class Indexing:
                 f"interrupted; {self.encoded} images were encoded and are kept: run the same command again to go on"
             ) from None
         self._commit()
-        if len(plan.vanished) or plan.forgotten:
-            self.catalog.remove(plan.vanished, plan.forgotten)
-        self.counts["removed"] = len(plan.vanished)
+        if len(plan.removed) or plan.gone_failures:
+            self.store.catalog.changes.mark_removed(plan.removed, plan.gone_failures)
+        self.counts["removed"] = len(plan.removed)
         seconds = time.monotonic() - began
         return IndexReport(**self.counts, images_per_second=round(self.encoded / seconds, 1))
 
@@ -148,21 +147,21 @@ class Indexing:
         self.counts["unchanged"] += unchanged
         self.listener.advance(unchanged)
 
-    def _label_anew(self, plan: Plan) -> None:
+    def _label_anew(self, plan: Diff) -> None:
         for todo in plan:
             if todo.unchanged:
                 self._pass_over(1)
                 self.changes.append(self._change(todo))
                 self._commit_when_due()
 
-    def _to_read(self, plan: Plan) -> Iterator[tuple[ImageFile, str | None]]:
+    def _to_read(self, plan: Diff) -> Iterator[tuple[ImageFile, str | None]]:
         for todo in plan:
             if not todo.unchanged:
                 self.reading[todo.path] = todo
                 file = ImageFile(todo.path, todo.label, todo.split, todo.size, todo.mtime_ns)
                 yield file, todo.sha256 if todo.encoded else None
 
-    def _change(self, todo: Todo, prepared: Prepared | None = None, row: int | None = None) -> ItemChange:
+    def _change(self, todo: FileToIngest, prepared: Prepared | None = None, row: int | None = None) -> ItemChange:
         """What the catalog is to record of a file: with the row of its new vector, or that the vector it has stays right."""
         item = todo.id
         if item is None:
@@ -209,7 +208,7 @@ class Indexing:
                 todo.id is None or todo.removed or todo.sha256 == prepared.sha256
             )  # the latter: to this encoder
             self.counts["added" if new_to_store else "updated"] += 1
-            self.changes.append(self._change(todo, prepared, self.rows + len(self.vectors)))
+            self.changes.append(self._change(todo, prepared, self.writer.rows + len(self.vectors)))
             self.vectors.append(vector)
         self.encoded += len(batch)
 
@@ -224,12 +223,8 @@ class Indexing:
         with _whole():
             if self.waiting:
                 self._encode_waiting()
-            blocks = [self.file.append(np.stack(self.vectors), self.rows)] if self.vectors else []
-            if self.changes or self.failures:
-                rows = self.rows + len(self.vectors)
-                batch = Batch(self.changes, self.failures, blocks, self.next_item, rows)
-                self.catalog.commit(self.encoder.fingerprint, batch)
-                self.rows = rows
+            vectors = np.stack(self.vectors) if self.vectors else np.empty((0, self.encoder.dim), np.float16)
+            self.writer.commit(self.changes, vectors, self.next_item, self.failures)
             self.changes, self.vectors, self.failures = [], [], []
 
 

@@ -1,4 +1,4 @@
-"""Vectors to and from a Parquet file: with the items they stand for, and with the encoder's fingerprint and card."""
+"""Vectors to and from a Parquet file, with their items and with the fingerprint and card of the encoder."""
 
 import json
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.catalog import Batch, Catalog, EncoderRecord, ItemChange, repeated_path
+from featurestore.catalog import EncoderRecord, ItemChange, repeated_path
 from featurestore.catalog.records import DETAILS
-from featurestore.errors import SourceError
+from featurestore.errors import EncoderNotInStore, SourceError
 from featurestore.metadata.columns import check_names, settle_types
 from featurestore.progress import Listener
 from featurestore.sources.column_types import as_type
+from featurestore.storage import Storage
 from featurestore.storage.snapshot import with_vectors
-from featurestore.storage.vectors import VectorFile
 from featurestore.system.disk import written_whole
 from featurestore.system.spool import Spool
 from featurestore.system.text import UNPRINTABLE, printable
@@ -32,32 +32,36 @@ LENGTH_TOLERANCE = 2e-3  # of rows that were rounded to float16
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What a run of `import-vectors` did; counts are items."""
+    """The result of `import-vectors`; counts are items."""
 
     added: int
     unchanged: int  # the store had a vector of that path already
     conflicting: int  # the store knows another content under that path
 
 
-def export_vectors(catalog: Catalog, folder: Path, encoder: str, out: Path, listener: Listener) -> int:
-    """Write the items and vectors of an encoder, whole or not at all; returns how many. Raises DiskError.
+def export_vectors(
+    store: Storage, out: str | Path, encoder: str | Path | None = None, listener: Listener | None = None
+) -> int:
+    """Write the items of an encoder with their vectors to a Parquet file, complete or not at all; returns how many. Raises DiskError.
 
-    Columns: those of items, the user's too, and `vector`, float32 of fixed length D (float16 is unknown to many readers; the split into bytes
-    makes the zeros cost nothing).
+    Columns: those of items, the user's too, and `vector`, float32 of fixed length D (many readers do not know float16; splitting the
+    bytes makes the zeros cost nothing).
     """
-    details, vectors = with_vectors(lambda: catalog.details(encoder), folder)
+    import pyarrow.parquet as pq  # slow to import, and most commands do without
+
+    listener = listener or Listener()
+    fingerprint = store.encoder_record(encoder).fingerprint
+    details, vectors = with_vectors(lambda: store.catalog.items.details(fingerprint), store.layout)
     record = details.encoder
     columns = list(details.rows.schema)[1:]
-    import pyarrow.parquet as pq  # takes long, and most commands do without
-
-    said = {
-        "version": VERSION, "fingerprint": encoder, "name": record.name, "dim": record.dim, "card": record.card,
+    metadata = {
+        "version": VERSION, "fingerprint": fingerprint, "name": record.name, "dim": record.dim, "card": record.card,
         "columns": [field.name for field in columns[len(DETAILS) :]],  # the user's
     }  # fmt: skip
-    schema = pa.schema([*columns, ("vector", pa.list_(pa.float32(), record.dim))], metadata={KEY: json.dumps(said)})
+    schema = pa.schema([*columns, ("vector", pa.list_(pa.float32(), record.dim))], metadata={KEY: json.dumps(metadata)})
     listener.start("exporting", details.rows.rows)
     with (
-        written_whole(out, "free some space or choose another place") as part,
+        written_whole(Path(out), "free some space or choose another place") as part,
         pq.ParquetWriter(
             part,
             schema,
@@ -77,7 +81,7 @@ def export_vectors(catalog: Catalog, folder: Path, encoder: str, out: Path, list
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What made the vectors of a file, and what else it tells of items."""
+    """Which encoder made the vectors of a file, and which columns of a user it has."""
 
     fingerprint: str
     name: str
@@ -85,7 +89,7 @@ class Origin:
 
 
 def read_origin(path: Path) -> Origin:
-    """Say which encoder made the vectors of a file of `export_vectors`. Raises SourceError when it is none."""
+    """Read which encoder made the vectors of a file. Raises SourceError when it was not written by `export_vectors`."""
     import pyarrow.parquet as pq
 
     try:
@@ -105,53 +109,64 @@ def read_origin(path: Path) -> Origin:
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """Some rows of a file."""
+    """A batch of rows of a file."""
 
     items: list[dict[str, Any]]  # DETAILS without the id
     vectors: NDArray[np.float32]  # (N, D)
     values: pa.Table  # the user's columns
 
 
-def import_vectors(
-    catalog: Catalog, folder: Path, record: EncoderRecord, path: Path, listener: Listener
-) -> ImportReport:
-    """Add the vectors of a file, where the store has none of that path; what it has stays. Its caller is the only writer.
+def import_vectors(store: Storage, file: str | Path, listener: Listener | None = None) -> ImportReport:
+    """Add the items and vectors of a file of `export_vectors`; paths that have a vector in the store keep theirs.
 
-    folder: of the vector files. Columns of the user come along with items that are new. Raises SourceError on a file that holds
-    anything but unit-length vectors of D numbers, or columns of another type than the store has them.
+    The store must know the encoder that made them, or be opened with it. New items bring their columns of the user along. Raises
+    SourceError for anything but unit-length vectors of D numbers, and for columns of another type than in the store;
+    EncoderNotInStore.
     """
-    file = VectorFile(folder / record.file, record.dim)
-    rows = record.rows
+    path, listener = Path(file), listener or Listener()
+    origin, given = read_origin(path), store.given_encoder
+    if given is not None and given.fingerprint == origin.fingerprint:
+        store.create()
+    elif origin.fingerprint not in {record.fingerprint for record in store.catalog.encoders.all()}:
+        raise EncoderNotInStore(
+            f"{file}: its vectors were made by {origin.name}, which this store does not know; give that encoder: --encoder encoder.onnx"
+        )
+    with store.writing():
+        if given is not None and given.fingerprint == origin.fingerprint:
+            store.add_encoder(given)
+        [record] = [r for r in store.catalog.encoders.all() if r.fingerprint == origin.fingerprint]
+        return _import(store, record, path, listener)
+
+
+def _import(store: Storage, record: EncoderRecord, path: Path, listener: Listener) -> ImportReport:
+    catalog, writer = store.catalog, store.vector_writer(record)
     counts = dict.fromkeys(("added", "unchanged", "conflicting"), 0)
-    for arrived in _batches(path, record, catalog.columns(), listener):
-        known, next_item = catalog.known(record.fingerprint, [item["path"] for item in arrived.items])
+    for arrived in _batches(path, record, catalog.columns.all(), listener):
+        known, next_item = catalog.changes.known(record.fingerprint, [item["path"] for item in arrived.items])
         changes: list[ItemChange] = []
-        kept: list[int] = []
+        accepted: list[int] = []
         for place, item in enumerate(arrived.items):
             old = known.get(item["path"])
             if old is not None and old.encoded:
                 counts["unchanged"] += 1
                 continue
             if old is not None and old.sha256 != item["sha256"]:
-                counts["conflicting"] += 1  # another content lies under that path here
+                counts["conflicting"] += 1  # the store knows another content under that path
                 continue
             counts["added"] += 1
             number = old.id if old is not None else next_item
             next_item += old is None
             if old is not None:
                 item |= {"label": old.label, "split": old.split}
-            changes.append(ItemChange(number, old is None, **item, row=rows + len(kept)))
-            kept.append(place)
-        if changes:
-            block = file.append(arrived.vectors[kept], rows)
-            rows += len(kept)
-            values = _values(changes, arrived.values.take(kept))
-            catalog.commit(record.fingerprint, Batch(changes, [], [block], next_item, rows, values))
+            changes.append(ItemChange(number, old is None, **item, row=writer.rows + len(accepted)))
+            accepted.append(place)
+        values = _values(changes, arrived.values.take(accepted))
+        writer.commit(changes, arrived.vectors[accepted], next_item, values=values)
     return ImportReport(**counts)
 
 
 def _values(changes: list[ItemChange], values: pa.Table) -> pa.Table | None:
-    """What is said of the items that are new, of the values of all."""
+    """Select the values of the new items."""
     if not values.column_names:
         return None
     ids = pa.array([change.id for change in changes], pa.int64())
@@ -175,7 +190,7 @@ def _batches(path: Path, record: EncoderRecord, held: dict[str, pa.DataType], li
                 for item in items:
                     if not item["path"] or not item["sha256"] or UNPRINTABLE.search(item["path"]):
                         raise SourceError(
-                            f"{path}: an item has no path or sha256, or a path with control characters: {item['path']!r}; nothing of its batch was taken"
+                            f"{path}: an item has no path or sha256, or a path with control characters: {item['path']!r}; nothing of its batch was imported"
                         )
                 yield Arrivals(
                     items,
@@ -196,13 +211,13 @@ def _types_of_values(path: Path, schema: pa.Schema, held: dict[str, pa.DataType]
 
 
 def _check_paths(path: Path, source: "ParquetFile") -> None:
-    """Look at all paths first: an item that is there twice is refused before any is taken."""
+    """Read all paths first, so that a file with a repeated path is refused before anything is imported."""
     paths = Spool(pa.schema([DETAILS.field("path")]))
     for batch in source.iter_batches(65_536, columns=["path"]):
         paths.add_batch(batch.cast(paths.schema))
     found = repeated_path(paths)
     if found is not None:
-        raise SourceError(f"{path}: the path of an item is that of another item: {found!r}; nothing was taken")
+        raise SourceError(f"{path}: the path of an item occurs twice: {found!r}; nothing was imported")
 
 
 def _check_columns(path: Path, schema: pa.Schema, names: list[str]) -> None:
@@ -216,11 +231,13 @@ def _check_columns(path: Path, schema: pa.Schema, names: list[str]) -> None:
 
 
 def _unit(path: Path, column: pa.ChunkedArray, dim: int) -> NDArray[np.float32]:
-    """The vectors (N, D), once they are such as an encoder of a store makes."""
+    """Convert the vectors to (N, D), after checking that they are finite and of unit length."""
     flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
     if column.null_count or flat.size != len(column) * dim:
-        raise SourceError(f"{path}: expected vectors of {dim} numbers, found others; nothing of their batch was taken")
+        raise SourceError(
+            f"{path}: expected vectors of {dim} numbers, found others; nothing of their batch was imported"
+        )
     vectors: NDArray[np.float32] = flat.reshape(-1, dim)
     if not np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=LENGTH_TOLERANCE):  # also when one is NaN
-        raise SourceError(f"{path}: expected vectors of length 1, found others; nothing of their batch was taken")
+        raise SourceError(f"{path}: expected vectors of length 1, found others; nothing of their batch was imported")
     return vectors

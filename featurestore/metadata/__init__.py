@@ -1,0 +1,19 @@
+"""What users say about items: labels, splits and columns of their own.
+
+In come CSV and Parquet files whose rows name items by path or id; the values go into the catalog, and a report says how many items
+got some and which rows are about no item. Labels come from files only; ingest may also set them from folders.
+"""
+
+from featurestore.metadata.columns import AnnotateReport, annotate, check_names, drop_column, settle_types
+from featurestore.metadata.labels import LabelReport, apply_labels, label
+
+__all__ = [
+    "AnnotateReport",
+    "LabelReport",
+    "annotate",
+    "apply_labels",
+    "check_names",
+    "drop_column",
+    "label",
+    "settle_types",
+]

@@ -4,34 +4,36 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from featurestore.catalog import Catalog, Matched
+from featurestore.catalog import Catalog, MatchedItems
 from featurestore.errors import SourceError
 from featurestore.sources.keyed_table import KeyedFile
 
 
-def find_items(catalog: Catalog, given: KeyedFile) -> Matched:
-    """Find the items that the rows are about; raises SourceError when there is none.
+def find_items(catalog: Catalog, table: KeyedFile) -> MatchedItems:
+    """Find the items that the rows are about. Raises SourceError when there is none.
 
-    Paths are absolute, URLs, or relative to the folder of the file or else to the current one; links in them may be followed.
+    Paths are absolute, URLs, or relative to the folder of the file or else to the current one; symbolic links are followed if needed.
     """
-    matched = catalog.match(given.rows, given.key == "path", _spellings(given.path.parent))
-    if given.rows.rows and not matched.items.rows:
+    matched = catalog.items.look_up(table.rows, table.key == "path", _spellings(table.path.parent))
+    if table.rows.rows and not matched.items.rows:
         first = matched.unknown[0].as_py()
-        if given.key == "id":
+        if table.key == "id":
             raise SourceError(
-                f"{given.path}: none of its {given.rows.rows} ids is an item of the store, the first: {first}; see which there are: "
+                f"{table.path}: none of its {table.rows.rows} ids belongs to an item of the store, the first: {first}; to see the ids: "
                 "featurestore sql STORE 'SELECT id, path FROM items'"
             )
         raise SourceError(
-            f"{given.path}: none of its {given.rows.rows} paths is an item of the store, the first: {first!r}, taken as "
-            f"{os.path.abspath(given.path.parent / first)}; give absolute paths, or paths relative to the file"
+            f"{table.path}: none of its {table.rows.rows} paths belongs to an item of the store, the first: {first!r}, read as "
+            f"{os.path.abspath(table.path.parent / first)}; give absolute paths, or paths relative to the file"
         )
     return matched
 
 
-def _spellings(beside: Path) -> list[Callable[[str], list[str]]]:
+def _spellings(folder_of_file: Path) -> list[Callable[[str], list[str]]]:
+    """The absolute folders that a folder in the file may mean, most likely first."""
+
     def as_written(folder: str) -> list[str]:
-        return [os.path.join(os.path.abspath(base / folder), "") for base in (beside, Path())]
+        return [os.path.join(os.path.abspath(base / folder), "") for base in (folder_of_file, Path())]
 
     def links_followed(folder: str) -> list[str]:
         return [os.path.join(os.path.realpath(spelled), "") for spelled in as_written(folder)]

@@ -12,8 +12,8 @@ from featurestore.evaluation.knn import KnnReport
 from featurestore.metrics.knn import rank
 from featurestore.metrics.label_free import sample
 from featurestore.report.figures import Classes, ClassExamples, Example, Item, Neighbour, Sheet
-from featurestore.storage.labelled_items import Labelled
-from featurestore.storage.snapshot import View
+from featurestore.storage.labelled_items import LabelledItems
+from featurestore.storage.snapshot import ItemVectors
 
 QUERIES, NEIGHBOURS = 8, 8  # sheets, and neighbours on each
 SHOWN_CLASSES = 3  # at either end
@@ -21,14 +21,14 @@ LOOKED_AT = 500  # items of a class among which examples are sought
 RIGHT, WRONG, VOTERS = 4, 3, 4  # examples of a class, and neighbours of each that was named wrong
 
 
-def items_at(view: View, places: NDArray[np.int64]) -> tuple[Item, ...]:
+def items_at(view: ItemVectors, places: NDArray[np.int64]) -> tuple[Item, ...]:
     """The items that stand at some places of a view, in that order."""
     ids, contents = view.items.ids[places].tolist(), view.items
     paths, labels = contents.paths.take(places).to_pylist(), contents.labels.take(places).to_pylist()
     return tuple(map(Item, ids, paths, labels))
 
 
-def sheets(view: View, seed: int) -> tuple[Sheet, ...]:
+def sheets(view: ItemVectors, seed: int) -> tuple[Sheet, ...]:
     """Draw queries from all items, and find the nearest others of each."""
     rows = view.items.rows
     k = min(NEIGHBOURS, len(rows) - 1)
@@ -43,7 +43,7 @@ def sheets(view: View, seed: int) -> tuple[Sheet, ...]:
     )
 
 
-def best_and_worst(view: View, labelled: Labelled, report: KnnReport, seed: int) -> Classes:
+def best_and_worst(view: ItemVectors, labelled: LabelledItems, report: KnnReport, seed: int) -> Classes:
     """Choose the classes of highest and of lowest recall, and show by some of their items why.
 
     The neighbours of these items vote as they did for the report.
@@ -59,7 +59,7 @@ def best_and_worst(view: View, labelled: Labelled, report: KnnReport, seed: int)
 
     def drawn(places: NDArray[np.int64], most: int) -> tuple[Example, ...]:
         some = places[sample(len(places), most, seed)]
-        items = items_at(view, view.at(rows[some]))
+        items = items_at(view, view.positions(rows[some]))
         return tuple(
             Example(item, labelled.names[said[at]], _neighbours(view, found[at, :VOTERS], scores[at, :VOTERS]))
             for item, at in zip(items, some.tolist(), strict=True)
@@ -77,7 +77,7 @@ def best_and_worst(view: View, labelled: Labelled, report: KnnReport, seed: int)
     return Classes(report.k, report.temperature, tuple(shown[: len(best)]), tuple(shown[len(best) :]))
 
 
-def _asked(labelled: Labelled, label: str, seed: int) -> NDArray[np.int64]:
+def _asked(labelled: LabelledItems, label: str, seed: int) -> NDArray[np.int64]:
     """Rows of items of a class among which examples are sought."""
     own: NDArray[np.int64] = labelled.rows[labelled.test & (labelled.codes == labelled.names.index(label))]
     return np.asarray(own[sample(len(own), LOOKED_AT, seed)])
@@ -92,6 +92,6 @@ def _nearest(
 
 
 def _neighbours(
-    view: View, rows: NDArray[np.int64], scores: Sequence[float] | NDArray[np.float32]
+    view: ItemVectors, rows: NDArray[np.int64], scores: Sequence[float] | NDArray[np.float32]
 ) -> tuple[Neighbour, ...]:
-    return tuple(map(Neighbour, items_at(view, view.at(rows)), [float(s) for s in scores]))
+    return tuple(map(Neighbour, items_at(view, view.positions(rows)), [float(s) for s in scores]))

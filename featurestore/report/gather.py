@@ -22,8 +22,8 @@ from featurestore.report.examples import best_and_worst, items_at, sheets
 from featurestore.report.figures import Collection, Figures, LabelFree, Map, Sizes
 from featurestore.report.projection import check_method, lay_out
 from featurestore.report.training import read_training
-from featurestore.storage.labelled_items import Labelled
-from featurestore.storage.snapshot import View
+from featurestore.storage.labelled_items import LabelledItems
+from featurestore.storage.snapshot import ItemVectors
 from featurestore.system.packages import need
 from featurestore.version import __version__
 
@@ -44,7 +44,7 @@ class Wish:
     map: str  # how to lay it out
 
 
-def gather(store: Path, catalog: Catalog, view: View, wish: Wish, listener: Listener) -> Figures:
+def gather(store: Path, catalog: Catalog, view: ItemVectors, wish: Wish, listener: Listener) -> Figures:
     """Compute all parts of the report of one encoder. A part that cannot be had is None, with the reason in words.
 
     Raises ConfigError when the map cannot be made as wished, or the run is none.
@@ -63,7 +63,7 @@ def gather(store: Path, catalog: Catalog, view: View, wish: Wish, listener: List
             return None
 
     collection = _collection(catalog, view, seed)
-    labelled = part("labels", lambda: Labelled.of(view))
+    labelled = part("labels", lambda: LabelledItems.of(view))
     knn = classes = lowshot = None
     if labelled is not None:
         knn = part("knn", lambda: measure_knn(labelled, None, TEMPERATURE, seed))
@@ -77,7 +77,7 @@ def gather(store: Path, catalog: Catalog, view: View, wish: Wish, listener: List
     )  # fmt: skip
 
 
-def _lowshot(labelled: Labelled, seed: int, listener: Listener) -> LowShotReport:
+def _lowshot(labelled: LabelledItems, seed: int, listener: Listener) -> LowShotReport:
     """Few labels a class, by all methods that can be had without an installation."""
     shots = that_fit(SHOTS, labelled.codes[labelled.train], labelled.leave_one_out)
     if not shots:
@@ -90,7 +90,7 @@ def _lowshot(labelled: Labelled, seed: int, listener: Listener) -> LowShotReport
     return measure_lowshot(labelled, shots, (), TRIES, methods, seed, listener)
 
 
-def _encoder(view: View) -> dict[str, Any]:
+def _encoder(view: ItemVectors) -> dict[str, Any]:
     record = view.items.encoder
     told = {
         key: record.card[key]
@@ -99,9 +99,9 @@ def _encoder(view: View) -> dict[str, Any]:
     return {"name": record.name, "fingerprint": record.fingerprint, "dim": record.dim, **told}
 
 
-def _collection(catalog: Catalog, view: View, seed: int) -> Collection:
-    counts = catalog.counts()
-    reasons = Counter(reason for _, reason, _ in catalog.failures())
+def _collection(catalog: Catalog, view: ItemVectors, seed: int) -> Collection:
+    counts = catalog.items.counts()
+    reasons = Counter(reason for _, reason, _ in catalog.items.failures())
     drawn = np.random.default_rng(seed).permutation(sample(len(view.items.ids), MOSAIC, seed))
     return Collection(
         counts["items"], counts["labelled"], counts["removed"], counts["failures"], dict(reasons.most_common()), counts["splits"],
@@ -111,7 +111,7 @@ def _collection(catalog: Catalog, view: View, seed: int) -> Collection:
 
 def _sizes(catalog: Catalog, encoder: str) -> Sizes | None:
     """How large the images are, as they were when they were encoded; None when that was not written down."""
-    spool = catalog.details(encoder).rows  # gone with the object
+    spool = catalog.items.details(encoder).rows  # gone with the object
     table = spool.reader().read_all().select(["width", "height"]).drop_null()
     width, height = (column.to_numpy().astype(np.int64) for column in table.columns)
     if not len(width):
@@ -125,12 +125,12 @@ def _sizes(catalog: Catalog, encoder: str) -> Sizes | None:
     )  # fmt: skip
 
 
-def _labelfree(view: View, seed: int) -> LabelFree:
+def _labelfree(view: ItemVectors, seed: int) -> LabelFree:
     drawn = floats(view.vectors[view.items.rows[sample(len(view.items.rows), SAMPLED, seed)]])
     return LabelFree(len(drawn), rankme(drawn), uniformity(drawn))
 
 
-def _map(view: View, method: str, seed: int) -> Map:
+def _map(view: ItemVectors, method: str, seed: int) -> Map:
     """Lay some items out, in an order by chance: of marks that lie on one another, no class is always the upper one."""
     n = len(view.items.rows)
     drawn = np.random.default_rng(seed).permutation(sample(n, MAPPED, seed))

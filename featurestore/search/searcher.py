@@ -1,4 +1,4 @@
-"""One search of a store: where its vectors lie, which of them may be found, and which items they stand for."""
+"""One search of a store: candidates from the vectors, with the filter applied, and the items that they belong to."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,16 +15,17 @@ from featurestore.ann.search import Index, search
 from featurestore.ann.tuning import worth
 from featurestore.catalog import EncoderRecord
 from featurestore.errors import QueryError
-from featurestore.storage.snapshot import Moment
+from featurestore.storage import Snapshot
+from featurestore.storage.item_reader import ItemReader
 
-HITS = 10  # of a search that does not say how many
-SPARE = 32  # hits asked for beyond k where some may turn out to have been deleted
-FRESH_TOLD = 0.2  # share of vectors behind the index from which searches say so
+HITS = 10  # when a search does not say how many
+SPARE = 32  # candidates beyond k when some may belong to removed items
+UNINDEXED_SHARE = 0.2  # from this share of vectors on that the index does not hold, searches warn
 
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """What one query found, best first, (K,)."""
+    """The results of one query, best first, (K,)."""
 
     scores: NDArray[np.float32]
     rows: NDArray[np.int64]
@@ -47,128 +48,116 @@ class Hits:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What a search sees of a store."""
+class Searcher:
+    """Searches the vectors of one encoder in one snapshot."""
 
-    moment: Moment
-    record: EncoderRecord
-    at_a_glance: bool  # the catalog is asked for the hits; else all items are in memory
-    vectors: NDArray[np.float16]
-    rows: Rows
+    snapshot: Snapshot
+    items: ItemReader
+    rows: Rows  # that may be found
     index: Index | None
     warnings: tuple[str, ...]
 
     @classmethod
-    def of(cls, moment: Moment, record: EncoderRecord, where: str | None, exact: bool, read: bool = False) -> "Sight":
-        """Look at what an encoder has vectors of. Raises QueryError, StoreCorrupt."""
-        at_a_glance = not read and moment.glance(record)
-        if at_a_glance:
-            vectors, everything = moment.vectors(record), Rows(record.rows)
-        else:
-            view = moment.view(record.fingerprint)
-            record, vectors, everything = view.items.encoder, view.vectors, moment.live(record.fingerprint)
-        rows = everything if where is None else moment.allowed(record, where, at_a_glance)
-        found = None if exact else moment.index(record)
-        reason = None if found is None else slowness(record, found)
-        warnings = () if reason is None else (f"{reason}; to mend that: featurestore optimize STORE",)
-        return cls(moment, record, at_a_glance, vectors, rows, found if isinstance(found, Index) else None, warnings)
+    def of(
+        cls, snapshot: Snapshot, record: EncoderRecord, where: str | None, exact: bool, load: bool = False
+    ) -> "Searcher":
+        """Prepare a search. exact: without the index. load: read all items into memory. Raises QueryError, StoreCorrupt."""
+        items = snapshot.reader(record, load)
+        rows = snapshot.filter(items, where)
+        found = None if exact else snapshot.index(items.record)
+        reason = None if found is None else why_slow(items.record, found)
+        warnings = () if reason is None else (f"{reason}; to make searches fast: featurestore optimize STORE",)
+        return cls(snapshot, items, rows, found if isinstance(found, Index) else None, warnings)
 
     def find(
         self,
         query: NDArray[np.float32],
         k: int | None,
-        left_out: Collection[int] = (),
+        exclude: Collection[int] = (),
         above: float | None = None,
         unique: float | None = None,
     ) -> Hits:
-        """Give the best items for one query (1, D), without those of `left_out`, by id.
+        """Give the best items for one query (1, D), without the ids in `exclude`.
 
-        above: only those with at least this score; then k = None is all, else HITS. unique: no two that have this score with each other.
+        above: only items with at least this score; then k = None means all of them, otherwise HITS. unique: drop an item that has at
+        least this score with a better one.
         """
         if above is not None:
-            hits = self.above(query, above).without(left_out)
-            return (self.fold(hits, unique) if unique is not None else hits).first(len(hits) if k is None else k)
+            hits = self.above(query, above).without(exclude)
+            return (self.drop_duplicates(hits, unique) if unique is not None else hits).first(
+                len(hits) if k is None else k
+            )
         k = HITS if k is None else k
-        wanted = k + len(left_out)
+        wanted = k + len(exclude)
         while True:
             [hits] = self.nearest(query, wanted)
-            kept = hits.without(left_out)
+            left = hits.without(exclude)
             if unique is None:
-                return kept.first(k)
-            kept = self.fold(kept, unique)
-            if len(kept) >= k or len(hits) < wanted:
-                return kept.first(k)
+                return left.first(k)
+            left = self.drop_duplicates(left, unique)
+            if len(left) >= k or len(hits) < wanted:
+                return left.first(k)
             wanted *= 2
 
     def nearest(self, queries: NDArray[np.float32], k: int) -> list[Hits]:
-        """Give the k best items for each query (Q, D), fewer only when there are fewer."""
-        doubtful = self.at_a_glance and self.rows.chosen is None  # then some rows are of items that are gone
-        scores, rows = search(queries, self.vectors, self.rows, k, self.index, SPARE if doubtful else 0)
+        """Give the k best items for each query (Q, D); fewer only when there are fewer."""
+        may_lack = self.items.may_include_removed and self.rows.chosen is None
+        scores, rows = search(queries, self.items.vectors, self.rows, k, self.index, SPARE if may_lack else 0)
         found = self._items(scores, rows)
-        if doubtful and rows.shape[1] < len(self.rows) and any(len(hits) < k for hits in found):
-            return Sight.of(self.moment, self.record, None, self.index is None, read=True).nearest(queries, k)
+        if may_lack and rows.shape[1] < len(self.rows) and any(len(hits) < k for hits in found):
+            again = Searcher.of(self.snapshot, self.items.record, None, self.index is None, load=True)
+            return again.nearest(queries, k)
         return [hits.first(k) for hits in found]
 
     def above(self, query: NDArray[np.float32], score: float) -> Hits:
-        """Give all items with at least a score for a query (1, D), best first; every vector is looked at."""
-        rows = above(query[0], self.vectors, self.rows, score - DOUBT)
-        scores, rows = settle(query, self.vectors, rows[None], len(rows))
+        """Give all items with at least a score for a query (1, D), best first; looks at every vector."""
+        vectors = self.items.vectors
+        rows = above(query[0], vectors, self.rows, score - DOUBT)
+        scores, rows = settle(query, vectors, rows[None], len(rows))
         enough = int((scores >= score).sum())  # the first ones
         return self._items(scores[:, :enough], rows[:, :enough])[0]
 
-    def fold(self, hits: Hits, threshold: float) -> Hits:
-        """Leave out near-duplicates of better hits."""
-        return hits.take(fold(self.vectors[hits.rows], threshold))
+    def drop_duplicates(self, hits: Hits, threshold: float) -> Hits:
+        """Drop near-duplicates of better hits."""
+        return hits.take(fold(self.items.vectors[hits.rows], threshold))
 
     def vectors_of(self, ids: Sequence[int]) -> tuple[NDArray[np.float32], list[str]]:
-        """Vectors (n, D) and paths of items. Raises QueryError when there is no such item with a vector."""
-        if self.at_a_glance:
-            found = self.moment.rows_of(self.record, ids)
-        else:
-            items = self.moment.view(self.record.fingerprint).items
-            chosen = np.flatnonzero(np.isin(items.ids, ids))
-            found = pa.table({"id": items.ids[chosen], "row": items.rows[chosen], "path": items.paths.take(chosen)})
-        known = {
-            item: (row, path)
-            for item, row, path in zip(*(found[n].to_pylist() for n in ("id", "row", "path")), strict=True)
-        }
+        """Give vectors (n, D) and paths of items. Raises QueryError when an item does not exist or has no vector."""
+        found = self.items.by_id(ids)
+        place = {item: n for n, item in enumerate(found.ids.tolist())}
         for item in ids:
-            if item not in known:
+            if item not in place:
                 raise QueryError(
-                    f"item {item}: the store has no such item with a vector of {self.record.name}; `featurestore sql STORE 'SELECT id, path FROM items'` lists them"
+                    f"item {item}: the store has no such item with a vector of {self.items.record.name}; `featurestore sql STORE 'SELECT id, path FROM items'` lists them"
                 )
-        rows = [known[item][0] for item in ids]
-        return self.vectors[rows].astype(np.float32), [known[item][1] for item in ids]
+        places = np.array([place[item] for item in ids], np.int64)
+        return self.items.vectors[found.rows[places]].astype(np.float32), found.paths.take(pa.array(places)).to_pylist()
 
     def _items(self, scores: NDArray[np.float32], rows: NDArray[np.int64]) -> list[Hits]:
-        """The items that rows (Q, K) stand for; those whose items are gone are not among them."""
-        if self.at_a_glance:
-            found = self.moment.hits(self.record, np.unique(rows)).sort_by("row")
-            known, ids = found["row"].to_numpy(), found["id"].to_numpy()
-            paths, labels = found["path"], found["label"]
-        else:
-            items = self.moment.view(self.record.fingerprint).items
-            known, ids, paths, labels = items.rows, items.ids, items.paths, items.labels
-        at = np.searchsorted(known, rows)
-        there = at < len(known)
-        there[there] = known[at[there]] == rows[there]
-        at = at[there]  # of all queries, one after the other
-        places = pa.array(at)  # as Arrow takes them quickest
-        names, groups, ids = paths.take(places).to_pylist(), labels.take(places).to_pylist(), ids[at]
-        ends = np.cumsum(there.sum(axis=1)).tolist()
+        """Give the items of rows (Q, K); rows whose items are gone are left out."""
+        items = self.items.at_rows(np.unique(rows))
+        at = np.searchsorted(items.rows, rows)
+        exists = at < len(items.rows)
+        exists[exists] = items.rows[at[exists]] == rows[exists]
+        at = at[exists]  # of all queries, one after the other
+        places = pa.array(at)  # the form in which Arrow is fastest
+        paths, labels, ids = items.paths.take(places).to_pylist(), items.labels.take(places).to_pylist(), items.ids[at]
+        ends = np.cumsum(exists.sum(axis=1)).tolist()
         return [
-            Hits(line_scores[kept], line[kept], ids[first:end], names[first:end], groups[first:end])
-            for line_scores, line, kept, (first, end) in zip(scores, rows, there, pairwise([0, *ends]), strict=True)
+            Hits(line_scores[there], line[there], ids[first:end], paths[first:end], labels[first:end])
+            for line_scores, line, there, (first, end) in zip(scores, rows, exists, pairwise([0, *ends]), strict=True)
         ]
 
 
-def slowness(record: EncoderRecord, index: Index | str | None) -> str | None:
+def why_slow(record: EncoderRecord, index: Index | str | None) -> str | None:
     """Say why searches look at more vectors than they need to; None when they do not."""
     if isinstance(index, str):
-        return f"the index of {record.name} {index}; all its vectors are looked at"
+        return f"the index of {record.name} {index}; searches look at all its vectors"
     if index is None:
         return f"the {record.rows} vectors of {record.name} have no index" if worth(record.rows, record.dim) else None
-    fresh = 1 - index.covered / record.rows
-    if fresh > FRESH_TOLD:
-        return f"{fresh:.0%} of the vectors of {record.name} are newer than its index, and all of these are looked at"
+    share = 1 - index.covered / record.rows
+    if share > UNINDEXED_SHARE:
+        return (
+            f"{share:.0%} of the vectors of {record.name} are newer than its index, and searches look at all of these"
+        )
     return None

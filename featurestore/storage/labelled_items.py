@@ -1,4 +1,4 @@
-"""The labelled items of a store, split as figures are taken: what every measure and classifier begins with."""
+"""The labelled items of a store, in splits: what every evaluation and every classifier starts from."""
 
 from dataclasses import dataclass, field
 
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from featurestore.ann.faiss_index import floats
 from featurestore.catalog import EncoderRecord
 from featurestore.errors import EvaluationError
-from featurestore.storage.snapshot import View
+from featurestore.storage.snapshot import ItemVectors
 
 TRAIN_TEST, LEAVE_ONE_OUT = "train->test", "leave-one-out"
-CHECKED = 16_384  # vectors looked at together
+CHECKED = 16_384  # vectors checked together
 NOT_FINITE = np.uint16(0x7C00)  # the exponent of a float16 that is infinite or NaN
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledItems:
     """The n labelled items of one encoder, ascending by row.
 
-    Where both splits have some, those of train are what is learnt from and those of test what is asked; else every item is both, and is
-    left out where it is asked itself.
+    With items in both splits, those of train are learned from and those of test are predicted. Otherwise every item is both, and is
+    left out when it is predicted itself (leave-one-out).
     """
 
     encoder: EncoderRecord
@@ -36,18 +36,18 @@ class Labelled:
     stored: NDArray[np.float16] = field(repr=False)  # (rows of the file, D), mapped
 
     @classmethod
-    def of(cls, view: View) -> "Labelled":
-        """Take the labelled items of a view. Raises EvaluationError when none has a label, all have the same, or a vector is damaged."""
+    def of(cls, view: ItemVectors) -> "LabelledItems":
+        """Select the labelled items of an encoder. Raises EvaluationError when none has a label, all have the same, or a vector is damaged."""
         items = view.items
         known = items.labels.is_valid().to_numpy(zero_copy_only=False)
         if not known.any():
             raise EvaluationError(
-                "this needs labels, the store has none: index with --labels folders, or give them by `featurestore label STORE FILE.csv`"
+                "this needs labels, and the store has none: index with --labels folders, or add them with `featurestore label STORE FILE.csv`"
             )
         codes, names = _numbered(items.labels.filter(known))
         if len(names) < 2:
             raise EvaluationError(
-                f"all {len(codes)} labelled images are of one class, {names[0]!r}; expected two classes or more, for there is nothing to tell apart"
+                f"all {len(codes)} labelled images are of one class, {names[0]!r}; expected two classes or more"
             )
         splits = items.splits.filter(known).to_numpy(zero_copy_only=False)
         train, test = splits == "train", splits == "test"
@@ -61,7 +61,7 @@ class Labelled:
 
     @property
     def split(self) -> str:
-        """How figures are taken: "train->test" or "leave-one-out"."""
+        """The protocol: "train->test" or "leave-one-out"."""
         return LEAVE_ONE_OUT if self.leave_one_out else TRAIN_TEST
 
     @property
@@ -74,18 +74,18 @@ class Labelled:
 
     @property
     def unseen(self) -> list[str]:
-        """The classes that are asked for and cannot be named: no item of train has that label, or none but the one that is asked."""
-        learnt = np.bincount(self.codes[self.train], minlength=len(self.names))
-        asked = np.bincount(self.codes[self.test], minlength=len(self.names))
-        return [self.names[code] for code in np.flatnonzero((asked > 0) & (learnt <= self.leave_one_out))]
+        """Classes that can never be predicted: no item to learn from has the label, or only the predicted one itself."""
+        learned = np.bincount(self.codes[self.train], minlength=len(self.names))
+        predicted = np.bincount(self.codes[self.test], minlength=len(self.names))
+        return [self.names[code] for code in np.flatnonzero((predicted > 0) & (learned <= self.leave_one_out))]
 
     def vectors(self, chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """The vectors (m, D) of the items for which a mask (n,) is set, of unit length."""
+        """Give the unit-length vectors (m, D) of the items where a mask (n,) is set."""
         return floats(self.stored[self.rows[chosen]])
 
 
 def _numbered(labels: pa.LargeStringArray) -> tuple[NDArray[np.int64], list[str]]:
-    """Number labels by their names in order: codes (n,) and names."""
+    """Number the labels by sorted name: codes (n,) and names."""
     encoded = labels.dictionary_encode()
     found = encoded.dictionary.to_pylist()
     names = sorted(found)
@@ -94,13 +94,13 @@ def _numbered(labels: pa.LargeStringArray) -> tuple[NDArray[np.int64], list[str]
 
 
 def _check(vectors: NDArray[np.float16], rows: NDArray[np.int64]) -> None:
-    """Raise EvaluationError when a vector holds what is no number: of such a one no score can be told."""
+    """Raise EvaluationError when a vector has a value that is not finite, because its scores would be meaningless."""
     for start in range(0, len(rows), CHECKED):
         part = rows[start : start + CHECKED]
         bits = vectors[part].view(np.uint16) & NOT_FINITE
         damaged = part[(bits == NOT_FINITE).any(axis=1)]
         if len(damaged):
             raise EvaluationError(
-                f"the vector in row {damaged[0]} of the store's vector file has values that are no numbers: it was damaged after it was written; "
+                f"the vector in row {damaged[0]} of the store's vector file has values that are not finite: it was damaged after it was written; "
                 "see: featurestore verify STORE"
             )

@@ -1,217 +1,189 @@
-"""What searches read: items and vectors of an encoder as they were at one moment, kept until the catalog changes."""
+"""Snapshots: a catalog with its vectors and indexes as they were at one time, used again until the catalog changes."""
 
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurestore.ann.index_file import Seal, open_index
 from featurestore.ann.row_filter import Rows
 from featurestore.ann.search import Index
 from featurestore.ann.tuning import Card
-from featurestore.catalog import Catalog, Contents, Details, EncoderRecord, IndexRecord
+from featurestore.catalog import Catalog, EncoderRecord, IndexRecord, ItemDetails, ItemTable
 from featurestore.errors import StoreBusy, StoreCorrupt
+from featurestore.storage.item_reader import CatalogItems, ItemReader, LoadedItems, Stale
+from featurestore.storage.layout import Layout
 from featurestore.storage.vectors import VectorFile
 
-FILTERS_KEPT = 16
-READ_WHOLE = 50_000  # items: so many are read in no time
-GLANCES = 2  # searches that ask the catalog for their hits alone, before all items are read
+CACHED_FILTERS = 16
+SMALL = 50_000  # items: so many are loaded in no time
+FIRST_SEARCHES = 2  # of a large collection that read single items from the catalog, before all items are loaded
 ATTEMPTS = 20
-CHANGING = re.compile(
-    r"now|random|uuid|current|today|transaction|localtime", re.IGNORECASE
-)  # what another answer may come of next time
+# Words of a `where` whose answer may be another one next time.
+VOLATILE = re.compile(r"now|random|uuid|current|today|transaction|localtime", re.IGNORECASE)
 
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Items and their vectors."""
-
-    items: Contents  # N, ascending by row
-    vectors: NDArray[np.float16]  # (rows that count, D), mapped from the file
-
-    def at(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where among the items those of some rows stand."""
-        return np.searchsorted(self.items.rows, rows)
-
-
-T = TypeVar("T", Contents, Details)
+T = TypeVar("T", ItemTable, ItemDetails)
 Answer = TypeVar("Answer")
 
 
-def with_vectors(read: Callable[[], T], folder: Path) -> tuple[T, NDArray[np.float16]]:
-    """Read from the catalog, and map the vectors of the file that it names. Raises StoreCorrupt when that is missing or too short."""
+@dataclass(frozen=True, slots=True)
+class ItemVectors:
+    """The items of one encoder, and its vectors."""
+
+    items: ItemTable  # N, ascending by row
+    vectors: NDArray[np.float16]  # (committed rows, D), mapped from the file
+
+    def positions(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Give the positions among the items of those in some rows."""
+        return np.searchsorted(self.items.rows, rows)
+
+
+def with_vectors(read: Callable[[], T], layout: Layout) -> tuple[T, NDArray[np.float16]]:
+    """Read from the catalog, and map the vector file that it names. Raises StoreCorrupt when the file is missing or too short."""
     found = read()
     try:
-        return found, _mapped(found.encoder, folder)
+        return found, map_vectors(found.encoder, layout)
     except StoreCorrupt:
         again = read()
         if again.encoder == found.encoder:
             raise
-        return again, _mapped(again.encoder, folder)  # `optimize` had put another file in its place
+        return again, map_vectors(again.encoder, layout)  # `optimize` had published another file
 
 
-def _mapped(record: EncoderRecord, folder: Path) -> NDArray[np.float16]:
-    return VectorFile(folder / record.file, record.dim).open(record.rows)
+def map_vectors(record: EncoderRecord, layout: Layout) -> NDArray[np.float16]:
+    """Map the committed rows of an encoder's vector file. Raises StoreCorrupt when the file is missing or too short."""
+    return VectorFile(layout.vector_file(record), record.dim).open(record.rows)
 
 
-class Indexes:
+class OpenIndexes:
     """The index files of a store, each opened and checked once."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
         self._opened: dict[str, tuple[IndexRecord, Index | str]] = {}
 
     def open(self, record: IndexRecord, dim: int) -> Index | str:
-        """The index, or what is wrong with its file."""
+        """Open an index; gives what is wrong with its file, in words, when it cannot be used."""
         known = self._opened.get(record.encoder)
         if known is None or known[0] != record:
             seal = Seal(record.bytes, record.sha256)
-            found = open_index(self._folder / record.file, seal, Card.read(record.card), record.rows, dim)
+            found = open_index(self._layout.index_file(record), seal, Card.read(record.card), record.rows, dim)
             known = self._opened[record.encoder] = (record, found)
         return known[1]
 
 
-class Stale(Exception):
-    """The catalog changed while a moment of it was read."""
+class Snapshot:
+    """A catalog as it was at one time; each part is read when it is first needed."""
 
-
-class Moment:
-    """A catalog as it was, read no further than was asked for.
-
-    Of small collections, and of those that are searched again and again, all items are read into memory. A single search of a
-    large one asks the catalog for its hits alone.
-    """
-
-    def __init__(self, catalog: Catalog, store: Path, indexes: Indexes, state: object) -> None:
+    def __init__(self, catalog: Catalog, layout: Layout, indexes: OpenIndexes, state: object) -> None:
         self.state = state
-        self.encoders, indexes_told = catalog.encoders_and_indexes()
-        self._indexes = {index.encoder: index for index in indexes_told}
-        self._catalog, self._folder, self._opened = catalog, store / "vectors", indexes
+        self.encoders, index_records = catalog.indexes.with_encoders()
+        self._index_records = {index.encoder: index for index in index_records}
+        self._catalog, self._layout, self._open_indexes = catalog, layout, indexes
         self._lock = threading.RLock()
-        self._looks = Counter[str]()
-        self._views: dict[str, View] = {}
-        self._mapped: dict[str, NDArray[np.float16]] = {}
-        self._live: dict[str, Rows] = {}
+        self._searches = Counter[str]()
+        self._item_vectors: dict[str, ItemVectors] = {}
         self._filters: dict[tuple[str, str], Rows] = {}
+        self._readers: dict[tuple[str, bool], ItemReader] = {}
 
-    def view(self, encoder: str) -> View:
-        """Items and vectors of an encoder, all in memory. Raises StoreCorrupt when the vector file is missing or too short."""
+    def item_vectors(self, encoder: str) -> ItemVectors:
+        """Load the items of an encoder into memory, and map its vectors. Raises StoreCorrupt when the vector file is missing or too short."""
         with self._lock:
-            if encoder not in self._views:
-                self._views[encoder] = View(*with_vectors(lambda: self._catalog.contents(encoder), self._folder))
-            return self._views[encoder]
+            if encoder not in self._item_vectors:
+                loaded = with_vectors(lambda: self._catalog.items.of_encoder(encoder), self._layout)
+                self._item_vectors[encoder] = ItemVectors(*loaded)
+            return self._item_vectors[encoder]
 
-    def glance(self, record: EncoderRecord) -> bool:
-        """Whether a search had better not read all items: there are many, and this is one of the first searches."""
+    def reader(self, record: EncoderRecord, load: bool = False) -> ItemReader:
+        """Choose how a search reads items: from memory, or from the catalog for the first searches of a large collection.
+
+        Loading a million items takes longer than one search. load: from memory in any case. Raises StoreCorrupt.
+        """
+        fingerprint = record.fingerprint
         with self._lock:
-            self._looks[record.fingerprint] += 1
-            return (
-                record.rows > READ_WHOLE
-                and self._looks[record.fingerprint] <= GLANCES
-                and record.fingerprint not in self._views
-            )
+            if not load:
+                self._searches[fingerprint] += 1
+                load = (
+                    record.rows <= SMALL
+                    or self._searches[fingerprint] > FIRST_SEARCHES
+                    or fingerprint in self._item_vectors
+                )
+            if (fingerprint, load) not in self._readers:
+                self._readers[fingerprint, load] = self._loaded(record) if load else self._unloaded(record)
+            return self._readers[fingerprint, load]
 
-    def vectors(self, record: EncoderRecord) -> NDArray[np.float16]:
-        """The vectors of an encoder, mapped. Raises StoreCorrupt when the file is missing or too short."""
-        with self._lock:
-            if record.fingerprint not in self._mapped:
-                self._mapped[record.fingerprint] = _mapped(record, self._folder)
-            return self._mapped[record.fingerprint]
+    def _loaded(self, record: EncoderRecord) -> ItemReader:
+        loaded = self.item_vectors(record.fingerprint)
+        return LoadedItems(self._catalog, loaded.items, loaded.vectors)
 
-    def live(self, encoder: str) -> Rows:
-        """The rows of all items, as `view` has them."""
-        with self._lock:
-            if encoder not in self._live:
-                items = self.view(encoder).items
-                whole = len(items.rows) == items.encoder.rows
-                self._live[encoder] = Rows(items.encoder.rows, None if whole else items.rows)
-            return self._live[encoder]
+    def _unloaded(self, record: EncoderRecord) -> ItemReader:
+        return CatalogItems(self._catalog, record, map_vectors(record, self._layout), self._is_current)
 
-    def allowed(self, record: EncoderRecord, where: str, at_a_glance: bool) -> Rows:
-        """Rows of the items for which `where` holds. Raises QueryError; at a glance, Stale."""
-        key = (record.fingerprint, where)
+    def filter(self, reader: ItemReader, where: str | None) -> Rows:
+        """Turn a `where` into the rows that a search may find. Raises QueryError, Stale."""
+        if where is None:
+            return reader.all_rows()
+        key = (reader.record.fingerprint, where)
         found = self._filters.get(key)
         if found is None:
-            if at_a_glance:
-                rows = self._still(self._catalog.allowed(record.fingerprint, where))
-            else:
-                items = self.view(record.fingerprint).items
-                rows = items.rows[_among(items.ids, self._catalog.choose(where))]
-            found = Rows(record.rows, rows)
-            if not CHANGING.search(where):
-                if len(self._filters) >= FILTERS_KEPT:
+            found = Rows(reader.record.rows, reader.rows_where(where))
+            if not VOLATILE.search(where):
+                if len(self._filters) >= CACHED_FILTERS:
                     self._filters.clear()
                 self._filters[key] = found
         return found
 
-    def hits(self, record: EncoderRecord, rows: NDArray[np.int64]) -> pa.Table:
-        """Row, id, path and label of the items that have these rows. Raises Stale."""
-        return self._still(self._catalog.hits(record.fingerprint, rows))
-
-    def rows_of(self, record: EncoderRecord, ids: Sequence[int]) -> pa.Table:
-        """Id, row and path of items. Raises Stale."""
-        return self._still(self._catalog.rows_of(record.fingerprint, np.array(ids, np.int64)))
-
     def index(self, record: EncoderRecord) -> Index | str | None:
-        """The index of an encoder's vectors, what is wrong with it, or None when there is none."""
-        known = self._indexes.get(record.fingerprint)
+        """Give the index of an encoder's vectors, what is wrong with it in words, or None when there is none."""
+        known = self._index_records.get(record.fingerprint)
         if known is None or known.vectors != record.file or known.rows > record.rows:
             return None
         with self._lock:
-            return self._opened.open(known, record.dim)
+            return self._open_indexes.open(known, record.dim)
 
-    def told(self, record: EncoderRecord) -> dict[str, Any] | None:
-        """What there is to say of an encoder's index; None when there is none."""
-        known = self._indexes.get(record.fingerprint)
+    def index_info(self, record: EncoderRecord) -> dict[str, Any] | None:
+        """Describe the index of an encoder; None when there is none."""
+        known = self._index_records.get(record.fingerprint)
         return None if known is None else {"vectors": known.rows, "bytes": known.bytes, **known.card}
 
-    def _still(self, answer: Answer) -> Answer:
-        """What was read belongs to this moment only when the catalog has not changed since."""
-        if self._catalog.state() != self.state:
-            raise Stale
-        return answer
+    def _is_current(self) -> bool:
+        """Whether the catalog has not changed since."""
+        return self._catalog.state() == self.state
 
 
-def _among(ids: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of many ids are among the chosen, by one look each."""
-    mask = np.zeros(max(ids.max(initial=0), chosen.max(initial=0)) + 1, bool)
-    mask[chosen] = True
-    return mask[ids]
+class Snapshots:
+    """Gives the newest snapshot of a store: a search that finds the catalog unchanged opens no connection."""
 
-
-class Views:
-    """The newest moment of a store: a search that finds the catalog as it was opens no connection."""
-
-    def __init__(self, catalog: Catalog, store: Path) -> None:
-        self._catalog, self._store = catalog, store
-        self._indexes = Indexes(store / "indexes")
+    def __init__(self, catalog: Catalog, layout: Layout) -> None:
+        self._catalog, self._layout = catalog, layout
+        self._indexes = OpenIndexes(layout)
         self._lock = threading.Lock()
-        self._newest: Moment | None = None
+        self._newest: Snapshot | None = None
 
-    def now(self) -> Moment:
-        """The catalog as it is now, from memory when it has not changed."""
+    def now(self) -> Snapshot:
+        """Give the catalog as it is now; the last snapshot when nothing has changed."""
         with self._lock:
             state = self._catalog.state()
             if self._newest is None or state != self._newest.state:
-                self._newest = Moment(self._catalog, self._store, self._indexes, state)
+                self._newest = Snapshot(self._catalog, self._layout, self._indexes, state)
             return self._newest
 
-    def ask(self, question: Callable[[Moment], Answer]) -> Answer:
-        """Answer from the newest moment; again when a writer changed the catalog, or put other files in place of those it names, meanwhile."""
+    def answer(self, question: Callable[[Snapshot], Answer]) -> Answer:
+        """Answer from the newest snapshot; again when a writer changed the catalog or replaced files meanwhile. Raises StoreBusy."""
         for _ in range(ATTEMPTS):
-            moment = self.now()
+            snapshot = self.now()
             try:
-                return question(moment)
+                return question(snapshot)
             except Stale:
                 continue
             except StoreCorrupt:
-                if self.now() is moment:
+                if self.now() is snapshot:
                     raise
-        raise StoreBusy("the catalog changed each time that it was asked; search again when less is written to it")
+        raise StoreBusy(
+            "the catalog changed during each of the attempts; search again when less is being written to it"
+        )

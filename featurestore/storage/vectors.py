@@ -13,11 +13,11 @@ from featurestore.errors import DiskError, StoreCorrupt
 from featurestore.system.checksums import Block
 from featurestore.system.disk import sync_folder, written_whole
 
-BLOCK_ROWS = 16_384  # rows under one checksum, where many are written at a time
+BLOCK_ROWS = 16_384  # rows with one checksum, where many are written together
 
 
 class VectorFile:
-    """Little-endian float16, C order, (rows, D). Rows are only ever appended; the catalog says how many count."""
+    """Little-endian float16, C order, (rows, D). Rows are only appended; the catalog says how many are committed."""
 
     def __init__(self, path: Path, dim: int) -> None:
         self.path = path
@@ -25,9 +25,9 @@ class VectorFile:
         self._row_bytes = 2 * dim
 
     def append(self, x: NDArray[np.floating], committed: int) -> Block:
-        """Write rows behind the first `committed` ones and flush them to disk; what a crash left behind those is cut off.
+        """Write rows after the committed ones and flush them to disk; rows that a crash left there are cut off first.
 
-        x: (n, D), unit length. Returns their checksum. Raises DiskError when it cannot be written, StoreCorrupt when rows are missing.
+        x: (n, D), unit length. Returns their checksum. Raises DiskError when the file cannot be written, StoreCorrupt when committed rows are missing.
         """
         self.check(committed)
         data = np.ascontiguousarray(x, dtype="<f2").tobytes()
@@ -42,21 +42,21 @@ class VectorFile:
                 sync_folder(self.path.parent)
         except OSError as error:
             raise DiskError(
-                f"{self.path}: {len(x)} vectors could not be written ({error.strerror}); what was indexed before is kept: free some space and run the same command again"
+                f"{self.path}: {len(x)} vectors could not be written ({error.strerror}); everything committed before is safe: free some space and run the same command again"
             ) from error
         return Block.of(committed, len(x), data)
 
-    def held(self) -> int:
-        """How many whole rows the file holds, whatever the catalog says; 0 when there is no file."""
+    def rows_on_disk(self) -> int:
+        """Count the complete rows in the file, whatever the catalog says; 0 when there is no file."""
         return self.path.stat().st_size // self._row_bytes if self.path.exists() else 0
 
     def check(self, committed: int) -> None:
-        """Raise StoreCorrupt when the file holds fewer rows than the catalog counts."""
-        held = self.held()
-        if held < committed:
+        """Raise StoreCorrupt when the file has fewer rows than are committed."""
+        found = self.rows_on_disk()
+        if found < committed:
             raise StoreCorrupt(
-                f"{self.path}: the catalog counts {committed} rows of {self._row_bytes} bytes, the file holds {held}; "
-                f"see what is left: featurestore verify {self.path.parents[1]}"
+                f"{self.path}: the catalog counts {committed} rows of {self._row_bytes} bytes, the file has {found}; "
+                f"to see what can be saved: featurestore verify {self.path.parents[1]}"
             )
 
     def open(self, committed: int) -> NDArray[np.float16]:
@@ -66,9 +66,9 @@ class VectorFile:
             return np.empty((0, self.dim), np.float16)
         return np.memmap(self.path, dtype="<f2", mode="r", shape=(committed, self.dim))
 
-    def seal(self, end: int) -> list[Block]:
-        """Give the checksums of rows 0 to `end` - 1 as they lie on the disk, of those that are there, in blocks of BLOCK_ROWS."""
-        end = min(end, self.held())
+    def checksums(self, end: int) -> list[Block]:
+        """Compute the checksums of rows 0 to `end` - 1 as they are on disk, as far as they exist, in blocks of BLOCK_ROWS."""
+        end = min(end, self.rows_on_disk())
         if not end:
             return []
         with self.path.open("rb") as file:
@@ -76,23 +76,23 @@ class VectorFile:
             return [Block.of(n * BLOCK_ROWS, rows, file.read(rows * self._row_bytes)) for n, rows in enumerate(lengths)]
 
     def damaged(self, blocks: Iterable[Block], tick: Callable[[int], None] = lambda rows: None) -> list[Block]:
-        """Read all blocks and give those that are not there, cannot be read, or have another checksum; `tick` hears of rows done."""
+        """Read all blocks; give those that are missing, unreadable, or have another checksum. `tick` is called with the rows read."""
         bad = []
         for block in blocks:
             try:
                 with self.path.open("rb") as file:
-                    whole = Block.of(block.first, block.rows, self._read(file, block.first, block.rows)) == block
+                    intact = Block.of(block.first, block.rows, self._read(file, block.first, block.rows)) == block
             except OSError:  # a bad sector, or no file
-                whole = False
-            if not whole:
+                intact = False
+            if not intact:
                 bad.append(block)
             tick(block.rows)
         return bad
 
     def copy(self, rows: NDArray[np.int64], to: Path) -> list[Block]:
-        """Write some of the rows, ascending, into a new file, whole or not at all; returns its checksums.
+        """Copy some rows, ascending, to a new file, complete or not at all; returns its checksums.
 
-        Read in runs and not through a map: what is left out may lie on bad sectors. Raises DiskError.
+        The rows are read in runs and not through a memory map, because the others may lie on bad sectors. Raises DiskError.
         """
         blocks = []
         advice = "nothing was changed: free some space and run the same command again"

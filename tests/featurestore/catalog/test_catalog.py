@@ -13,8 +13,8 @@ import pytest
 
 from featurestore.catalog import Batch, Catalog, FailedFile, IndexRecord, ItemChange
 from featurestore.catalog import repair as upkeep
-from featurestore.catalog.connection import check_expression
-from featurestore.catalog.diff import FOUND, Claim, Plan, Todo
+from featurestore.catalog.diff import FOUND, Diff, FileToIngest, Scope
+from featurestore.catalog.user_sql import check_expression
 from featurestore.errors import QueryError, StoreCorrupt
 from featurestore.sources.formats import CONTAINER_SUFFIX
 from featurestore.system.checksums import Block
@@ -33,9 +33,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("catalog") / "catalog.duckdb"
     made = Catalog(path)
     made.create()
-    made.add_encoder(ENCODER, "name-e", 12, "{}")
+    made.encoders.add(ENCODER, "name-e", 12, "{}")
     items = [item(1, 3, "rose"), item(2, 2, "rose", "test"), item(3, 1, "tulip"), item(4, 0)]
-    made.commit(ENCODER, Batch(items, [], [Block(0, 4, "checksum")], next_item=5, rows=4))
+    made.changes.commit(ENCODER, Batch(items, [], [Block(0, 4, "checksum")], next_item=5, rows=4))
     return path
 
 
@@ -65,7 +65,7 @@ def filled(template: Path, tmp_path: Path) -> Catalog:
     ],
 )
 def test_where_chooses_items(filled: Catalog, where: str, ids: list[int]) -> None:
-    assert filled.choose(where).tolist() == ids
+    assert filled.items.select(where).tolist() == ids
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_what_is_not_one_expression_is_refused(where: str) -> None:
 )
 def test_an_expression_that_does_not_hold_is_a_query_error(filled: Catalog, where: str) -> None:
     with pytest.raises(QueryError, match="where"):
-        filled.choose(where)
+        filled.items.select(where)
 
 
 @pytest.mark.parametrize(
@@ -101,18 +101,18 @@ def test_an_expression_that_does_not_hold_is_a_query_error(filled: Catalog, wher
     ],
 )
 def test_where_allows_rows(filled: Catalog, where: str, rows: list[int]) -> None:
-    found = filled.allowed(ENCODER, where)
+    found = filled.items.select_rows(ENCODER, where)
     assert found.tolist() == rows
     assert found.dtype == np.int64
 
 
 def test_only_rows_that_are_valid_are_allowed(filled: Catalog) -> None:
-    filled.add_encoder(OTHER, "name-f", 12, "{}")
-    filled.remove(np.array([1]), [])
+    filled.encoders.add(OTHER, "name-f", 12, "{}")
+    filled.changes.mark_removed(np.array([1]), [])
     changed = replace(item(2, None, "rose"), new=False, sha256="another")
-    filled.commit(ENCODER, Batch([changed], [], [], 5, 4))
-    assert filled.allowed(ENCODER, "TRUE").tolist() == [0, 1]
-    assert filled.allowed(OTHER, "TRUE").tolist() == []
+    filled.changes.commit(ENCODER, Batch([changed], [], [], 5, 4))
+    assert filled.items.select_rows(ENCODER, "TRUE").tolist() == [0, 1]
+    assert filled.items.select_rows(OTHER, "TRUE").tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -120,15 +120,15 @@ def test_only_rows_that_are_valid_are_allowed(filled: Catalog) -> None:
 )
 def test_rows_are_allowed_by_one_expression_over_items_only(filled: Catalog, where: str) -> None:
     with pytest.raises(QueryError, match="where"):
-        filled.allowed(ENCODER, where)
+        filled.items.select_rows(ENCODER, where)
 
 
 def test_a_where_that_takes_too_long_is_stopped(filled: Catalog) -> None:
     began = time.monotonic()
     with pytest.raises(QueryError, match=r"took more than 0\.2 s"):
-        filled.choose("(SELECT count(*) FROM range(1000000) a, range(1000000) b) > 0", seconds=0.2)
+        filled.items.select("(SELECT count(*) FROM range(1000000) a, range(1000000) b) > 0", seconds=0.2)
     with pytest.raises(QueryError, match=r"took more than 0\.2 s"):
-        filled.allowed(ENCODER, "(SELECT count(*) FROM range(1000000) a, range(1000000) b) > 0", seconds=0.2)
+        filled.items.select_rows(ENCODER, "(SELECT count(*) FROM range(1000000) a, range(1000000) b) > 0", seconds=0.2)
     assert time.monotonic() - began < 5
 
 
@@ -186,7 +186,7 @@ def test_a_refused_query_leaves_the_catalog_usable(filled: Catalog) -> None:
 
 
 def test_contents_come_by_row(filled: Catalog) -> None:
-    found = filled.contents(ENCODER)
+    found = filled.items.of_encoder(ENCODER)
     assert (found.rows.tolist(), found.ids.tolist()) == ([0, 1, 2, 3], [4, 3, 2, 1])
     assert found.paths.to_pylist() == ["/p/4.png", "/p/3.png", "/p/2.png", "/p/1.png"]
     assert found.labels.to_pylist() == [None, "tulip", "rose", "rose"]
@@ -200,29 +200,29 @@ def by_row(table: pa.Table) -> list[dict[str, object]]:
 
 
 def test_hits_are_told_by_row(filled: Catalog) -> None:
-    assert by_row(filled.hits(ENCODER, np.array([3, 1]))) == [
+    assert by_row(filled.items.at_rows(ENCODER, np.array([3, 1]))) == [
         {"row": 1, "id": 3, "path": "/p/3.png", "label": "tulip"},
         {"row": 3, "id": 1, "path": "/p/1.png", "label": "rose"},
     ]
-    assert filled.hits(ENCODER, np.array([], np.int64)).num_rows == 0
-    assert filled.hits(OTHER, np.array([0, 1, 2, 3])).num_rows == 0
+    assert filled.items.at_rows(ENCODER, np.array([], np.int64)).num_rows == 0
+    assert filled.items.at_rows(OTHER, np.array([0, 1, 2, 3])).num_rows == 0
 
 
 def test_rows_are_told_by_id(filled: Catalog) -> None:
-    assert by_row(filled.rows_of(ENCODER, np.array([2, 4, 99]))) == [
-        {"id": 4, "row": 0, "path": "/p/4.png"},
-        {"id": 2, "row": 2, "path": "/p/2.png"},
+    assert by_row(filled.items.by_id(ENCODER, np.array([2, 4, 99]))) == [
+        {"row": 0, "id": 4, "path": "/p/4.png", "label": None},
+        {"row": 2, "id": 2, "path": "/p/2.png", "label": "rose"},
     ]
 
 
 def test_items_that_vanished_changed_or_were_deleted_are_no_hits(filled: Catalog) -> None:
-    filled.remove(np.array([1]), [])
+    filled.changes.mark_removed(np.array([1]), [])
     changed = replace(item(2, None, "rose"), new=False, sha256="another")
-    filled.commit(ENCODER, Batch([changed], [], [], 5, 4))
-    filled.delete(np.array([3]))
+    filled.changes.commit(ENCODER, Batch([changed], [], [], 5, 4))
+    filled.items.delete(np.array([3]))
     every = np.arange(4)
-    assert filled.hits(ENCODER, every)["id"].to_pylist() == [4]
-    assert filled.rows_of(ENCODER, every + 1)["id"].to_pylist() == [4]
+    assert filled.items.at_rows(ENCODER, every)["id"].to_pylist() == [4]
+    assert filled.items.by_id(ENCODER, every + 1)["id"].to_pylist() == [4]
 
 
 # -- indexes
@@ -236,32 +236,34 @@ def an_index(encoder: str = ENCODER, generation: int = 1, rows: int = 4) -> Inde
 
 
 def test_an_index_is_told_as_it_was_published(filled: Catalog) -> None:
-    assert filled.indexes() == []
-    filled.publish_index(an_index())
-    assert filled.indexes() == [an_index()]
-    filled.publish_index(an_index(generation=2))
-    assert filled.indexes() == [an_index(generation=2)]
+    assert filled.indexes.all() == []
+    filled.indexes.publish(an_index())
+    assert filled.indexes.all() == [an_index()]
+    filled.indexes.publish(an_index(generation=2))
+    assert filled.indexes.all() == [an_index(generation=2)]
 
 
 def test_every_encoder_has_an_index_of_its_own(filled: Catalog) -> None:
-    filled.publish_index(an_index())
-    filled.publish_index(an_index(OTHER))
-    filled.drop_index(ENCODER)
-    filled.drop_index(ENCODER)
-    assert filled.indexes() == [an_index(OTHER)]
+    filled.indexes.publish(an_index())
+    filled.indexes.publish(an_index(OTHER))
+    filled.indexes.drop(ENCODER)
+    filled.indexes.drop(ENCODER)
+    assert filled.indexes.all() == [an_index(OTHER)]
 
 
 def test_another_vector_file_takes_the_index_away(filled: Catalog) -> None:
-    filled.publish_index(an_index())
-    filled.publish_index(an_index(OTHER))
-    filled.publish_vectors(ENCODER, f"{ENCODER[:16]}-2.f16", np.array([1]), np.array([3]), [Block(0, 1, "sum")])
-    assert filled.indexes() == [an_index(OTHER)]
+    filled.indexes.publish(an_index())
+    filled.indexes.publish(an_index(OTHER))
+    filled.encoders.publish_vectors(
+        ENCODER, f"{ENCODER[:16]}-2.f16", np.array([1]), np.array([3]), [Block(0, 1, "sum")]
+    )
+    assert filled.indexes.all() == [an_index(OTHER)]
 
 
 def test_an_index_outlives_a_new_catalog(filled: Catalog) -> None:
-    filled.publish_index(an_index())
+    filled.indexes.publish(an_index())
     filled.rewrite()
-    assert filled.indexes() == [an_index()]
+    assert filled.indexes.all() == [an_index()]
 
 
 @pytest.mark.parametrize(
@@ -277,24 +279,24 @@ def test_an_index_outlives_a_new_catalog(filled: Catalog) -> None:
     ],
 )
 def test_an_index_that_cannot_be_right_is_dropped(filled: Catalog, change: str) -> None:
-    filled.publish_index(an_index())
-    assert filled.contradictions() == []
-    with duckdb.connect(str(filled._path)) as opened:
+    filled.indexes.publish(an_index())
+    assert filled.repair.contradictions() == []
+    with duckdb.connect(str(filled.path)) as opened:
         opened.execute(f"UPDATE indexes SET {change}")
-    assert [text.split(";")[0] for text in filled.contradictions()] == [
-        "1 indexes are of no encoder, of another vector file, or of more rows than that has"
+    assert [text.split(";")[0] for text in filled.repair.contradictions()] == [
+        "1 indexes belong to no encoder, to another vector file, or to more rows than the file has"
     ]
-    filled.settle()
-    assert (filled.contradictions(), filled.indexes()) == ([], [])
-    assert filled.counts()["items"] == 4
+    filled.repair.resolve_contradictions()
+    assert (filled.repair.contradictions(), filled.indexes.all()) == ([], [])
+    assert filled.items.counts()["items"] == 4
 
 
 def test_two_indexes_of_one_encoder_are_dropped(filled: Catalog) -> None:
-    filled.publish_index(an_index())
-    with duckdb.connect(str(filled._path)) as opened:
+    filled.indexes.publish(an_index())
+    with duckdb.connect(str(filled.path)) as opened:
         opened.execute("INSERT INTO indexes SELECT * FROM indexes")
-    filled.settle()
-    assert filled.indexes() == []
+    filled.repair.resolve_contradictions()
+    assert filled.indexes.all() == []
 
 
 @pytest.mark.parametrize(
@@ -302,23 +304,23 @@ def test_two_indexes_of_one_encoder_are_dropped(filled: Catalog) -> None:
     ["file = '../../secret.faiss'", "vectors = '/etc/passwd'", "encoder = '../x'", f"file = '{'a' * 16}-1.faiss'"],
 )
 def test_an_index_that_would_lead_out_of_the_store_is_refused(filled: Catalog, change: str) -> None:
-    filled.publish_index(an_index())
-    with duckdb.connect(str(filled._path)) as opened:
+    filled.indexes.publish(an_index())
+    with duckdb.connect(str(filled.path)) as opened:
         opened.execute(f"UPDATE indexes SET {change}")
     with pytest.raises(StoreCorrupt, match=r"names an index .* verify STORE --repair"):
-        filled.indexes()
+        filled.indexes.all()
 
 
 def test_salvage_saves_indexes_and_names_none_as_lost(filled: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    filled.publish_index(an_index())
-    assert filled.salvage(lambda: None) == {}
-    assert filled.indexes() == [an_index()]
+    filled.indexes.publish(an_index())
+    assert filled.repair.salvage(lambda: None) == {}
+    assert filled.indexes.all() == [an_index()]
     read = upkeep._column
     monkeypatch.setattr(
         upkeep, "_column", lambda old, table, *rest: None if table == "indexes" else read(old, table, *rest)
     )
-    assert filled.salvage(lambda: None) == {}
-    assert (filled.indexes(), filled.counts()["items"]) == ([], 4)
+    assert filled.repair.salvage(lambda: None) == {}
+    assert (filled.indexes.all(), filled.items.counts()["items"]) == ([], 4)
 
 
 # -- plans
@@ -326,9 +328,9 @@ def test_salvage_saves_indexes_and_names_none_as_lost(filled: Catalog, monkeypat
 
 def planned(
     catalog: Catalog, found: Spool, encoder: str = ENCODER, several: bool = False, by_folder: bool = False,
-    claims: Sequence[Claim] = (), hidden: Sequence[str] = (),
-) -> Plan:  # fmt: skip
-    return catalog.plan(encoder, found, several, by_folder, claims, hidden, CONTAINER_SUFFIX)
+    claims: Sequence[Scope] = (), hidden: Sequence[str] = (),
+) -> Diff:  # fmt: skip
+    return catalog.changes.diff(encoder, found, several, by_folder, claims, hidden, CONTAINER_SUFFIX)
 
 
 def listed(*files: tuple[str, str | None, int, int]) -> Spool:
@@ -346,18 +348,20 @@ def test_a_plan_holds_what_is_new_or_changed_in_the_order_of_the_files(filled: C
         ("/p/2.png", "rose", 300, 401),
         ("/p/1.png", "rose", 301, 400),
     )
-    plan = planned(filled, found, claims=[Claim("/p/", False)])
+    plan = planned(filled, found, claims=[Scope("/p/", False)])
     assert list(plan) == [
-        Todo("/p/9.png", "new", None, 1, 2, None, None, None, None, removed=False, encoded=False, unchanged=False),
-        Todo(
+        FileToIngest(
+            "/p/9.png", "new", None, 1, 2, None, None, None, None, removed=False, encoded=False, unchanged=False
+        ),
+        FileToIngest(
             "/p/2.png", "rose", None, 300, 401, 2, "sha-2", "rose", "test", removed=False, encoded=True, unchanged=False
         ),
-        Todo(
+        FileToIngest(
             "/p/1.png", "rose", None, 301, 400, 1, "sha-1", "rose", None, removed=False, encoded=True, unchanged=False
         ),
     ]
     assert (plan.total, plan.next_item, plan.rows, plan.file) == (4, 5, 4, "eeeeeeeeeeeeeeee.f16")
-    assert plan.vanished.tolist() == [3]
+    assert plan.removed.tolist() == [3]
 
 
 def test_a_plan_by_folders_holds_unchanged_files_with_another_label(filled: Catalog) -> None:
@@ -366,11 +370,11 @@ def test_a_plan_by_folders_holds_unchanged_files_with_another_label(filled: Cata
     assert [(todo.path, todo.label, todo.known_label, todo.unchanged) for todo in plan] == [
         ("/p/3.png", "lily", "tulip", True)
     ]
-    assert plan.vanished.tolist() == []
+    assert plan.removed.tolist() == []
 
 
 def test_a_plan_for_an_encoder_without_vectors_holds_everything(filled: Catalog) -> None:
-    filled.add_encoder(OTHER, "name-f", 12, "{}")
+    filled.encoders.add(OTHER, "name-f", 12, "{}")
     plan = planned(filled, listed(("/p/1.png", None, 300, 400)), OTHER)
     assert [(todo.id, todo.sha256, todo.encoded) for todo in plan] == [(1, "sha-1", False)]
 
@@ -383,14 +387,14 @@ def test_a_plan_takes_a_file_of_several_sources_once(filled: Catalog) -> None:
 
 
 def test_what_lies_in_a_hidden_place_has_not_vanished(filled: Catalog) -> None:
-    filled.commit(
+    filled.changes.commit(
         ENCODER, Batch([], [FailedFile(path, "cut off", True) for path in ("/p/sub/1.png", "/p/subway.png")], [], 5, 4)
     )
     plan = planned(
-        filled, listed(("/p/1.png", None, 300, 400)), claims=[Claim("/p/", False)], hidden=["/p/sub", "/p/2.png"]
+        filled, listed(("/p/1.png", None, 300, 400)), claims=[Scope("/p/", False)], hidden=["/p/sub", "/p/2.png"]
     )
-    assert plan.vanished.tolist() == [3, 4]
-    assert plan.forgotten == ["/p/subway.png"]
+    assert plan.removed.tolist() == [3, 4]
+    assert plan.gone_failures == ["/p/subway.png"]
 
 
 def test_a_folder_does_not_claim_what_lies_in_its_containers(filled: Catalog) -> None:
@@ -398,34 +402,34 @@ def test_a_folder_does_not_claim_what_lies_in_its_containers(filled: Catalog) ->
         ItemChange(n, True, path, None, None, 1, 1, 1, 1, f"sha-{n}", None)
         for n, path in ((5, "/p/a.tar::1.png"), (6, "/p/b.TAR::2.png"))
     ]
-    filled.commit(ENCODER, Batch(inside, [], [], 7, 4))
+    filled.changes.commit(ENCODER, Batch(inside, [], [], 7, 4))
     for claim, gone in (
-        (Claim("/p/", False), [2, 3, 4]),
-        (Claim("/p/a.tar::", True), [5]),
-        (Claim("/p/", True), [5, 6]),
+        (Scope("/p/", False), [2, 3, 4]),
+        (Scope("/p/a.tar::", True), [5]),
+        (Scope("/p/", True), [5, 6]),
     ):
         plan = planned(filled, listed(("/p/1.png", None, 300, 400)), claims=[claim])
-        assert plan.vanished.tolist() == gone
+        assert plan.removed.tolist() == gone
 
 
 def test_deleted_items_are_forgotten_with_their_vectors(filled: Catalog) -> None:
-    filled.delete(np.array([2, 3]))
-    assert filled.contents(ENCODER).ids.tolist() == [4, 1]
+    filled.items.delete(np.array([2, 3]))
+    assert filled.items.of_encoder(ENCODER).ids.tolist() == [4, 1]
     assert filled.sql("SELECT item FROM vectors ORDER BY item", 5).to_pylist() == [{"item": 1}, {"item": 4}]
 
 
 def test_creating_twice_keeps_what_is_there(filled: Catalog) -> None:
     filled.create()
-    assert filled.counts()["items"] == 4
+    assert filled.items.counts()["items"] == 4
 
 
 def test_adding_an_encoder_twice_keeps_its_rows(filled: Catalog) -> None:
-    filled.add_encoder(ENCODER, "another name", 7, "{}")
-    [record] = filled.encoders()
+    filled.encoders.add(ENCODER, "another name", 7, "{}")
+    [record] = filled.encoders.all()
     assert (record.name, record.dim, record.rows) == ("name-e", 12, 4)
 
 
 def labels(catalog: Catalog) -> dict[int, tuple[str | None, str | None]]:
-    found = catalog.contents(ENCODER)
+    found = catalog.items.of_encoder(ENCODER)
     said = zip(found.labels.to_pylist(), found.splits.to_pylist(), strict=True)
     return dict(zip(found.ids.tolist(), said, strict=True))

@@ -27,20 +27,20 @@ def held(store: Path, seconds: float) -> Iterator[Child]:
 
 
 def test_a_busy_catalog_names_the_process_that_holds_it(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "READER_SECONDS", 0.2)
     monkeypatch.setattr(connection, "WRITER_SECONDS", 0.2)
     opened = Catalog(store_path / "catalog.duckdb")
     with held(store_path, 60) as child:
-        with pytest.raises(StoreBusy, match=rf"is held by process {child.pid} for more than"):
-            opened.counts()
+        with pytest.raises(StoreBusy, match=rf"process {child.pid} has had it open for more than"):
+            opened.items.counts()
         with pytest.raises(StoreBusy, match=rf"process {child.pid}\b"):
-            opened.remove(np.array([1]), [])
-    assert opened.counts()["items"] == 6
+            opened.changes.mark_removed(np.array([1]), [])
+    assert opened.items.counts()["items"] == 6
 
 
 def test_a_busy_catalog_is_waited_for(store_path: Path) -> None:
     with held(store_path, 0.4):
-        assert Catalog(store_path / "catalog.duckdb").counts()["items"] == 6
+        assert Catalog(store_path / "catalog.duckdb").items.counts()["items"] == 6
 
 
 def test_a_log_that_a_crash_left_is_read(store_path: Path) -> None:
@@ -49,8 +49,8 @@ def test_a_log_that_a_crash_left_is_read(store_path: Path) -> None:
     assert (store_path / "catalog.duckdb.wal").exists()
     opened = Catalog(store_path / "catalog.duckdb")
     assert opened.sql("SELECT label FROM items WHERE id = 1", 5).to_pylist() == [{"label": "logged"}]
-    opened.remove(np.array([2]), [])
-    assert opened.counts()["labels"]["logged"] == 1
+    opened.changes.mark_removed(np.array([2]), [])
+    assert opened.items.counts()["labels"]["logged"] == 1
 
 
 # -- files that are something else
@@ -59,7 +59,9 @@ def test_a_log_that_a_crash_left_is_read(store_path: Path) -> None:
 def test_a_newer_schema_is_refused_in_words(store_path: Path) -> None:
     with duckdb.connect(str(store_path / "catalog.duckdb")) as opened:
         opened.execute("UPDATE meta SET schema_version = 99")
-    with pytest.raises(StoreError, match="has schema 99, this featurestore knows up to 4; upgrade featurestore"):
+    with pytest.raises(
+        StoreError, match="has schema 99, this featurestore knows schemas up to 4; upgrade featurestore"
+    ):
         FeatureStore.open(store_path)
 
 
@@ -70,7 +72,7 @@ def test_a_file_that_is_no_database_is_corrupt(tmp_path: Path, folder: str) -> N
     path.write_bytes(b"these are not the bytes of a database" * 1000)
     began = time.monotonic()
     with pytest.raises(StoreCorrupt, match="cannot be read as a catalog"):
-        Catalog(path).check()
+        Catalog(path).schema_version()
     assert time.monotonic() - began < 2
     assert path.read_bytes() == b"these are not the bytes of a database" * 1000
 
@@ -101,6 +103,6 @@ def test_a_catalog_that_was_cut_is_named(store_path: Path) -> None:
 
 def test_a_catalog_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreNotFound, match="expected a store, found nothing there"):
-        Catalog(tmp_path / "catalog.duckdb").counts()
+        Catalog(tmp_path / "catalog.duckdb").items.counts()
     with pytest.raises((DiskError, StoreCorrupt)):
-        Catalog(tmp_path / "absent" / "catalog.duckdb").remove(np.array([1]), [])
+        Catalog(tmp_path / "absent" / "catalog.duckdb").changes.mark_removed(np.array([1]), [])

@@ -11,6 +11,7 @@ import pytest
 
 from featurestore.catalog import connection as module
 from featurestore.catalog.connection import Database
+from featurestore.catalog.engine import Engine
 from featurestore.errors import StoreCorrupt
 
 
@@ -27,7 +28,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """An entry for each engine that was started."""
     engines: list[str] = []
 
-    class Counted(module.Engine):
+    class Counted(Engine):
         def __init__(self, spill: Path) -> None:
             engines.append(spill.name)
             super().__init__(spill)
@@ -87,7 +88,7 @@ def test_a_file_that_was_damaged_and_put_right_is_read_again(database: Database)
 def test_what_is_committed_stays_so_when_the_file_cannot_be_closed(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module.Engine, "detach", lambda engine: False)
+    monkeypatch.setattr(Engine, "detach", lambda engine: False)
     for number in (2, 3):
         insert(database, number)
     assert numbers(database) == [1, 2, 3]
@@ -103,7 +104,7 @@ def test_threads_take_turns(database: Database) -> None:
 
 
 def test_a_connection_within_another_is_a_mistake_that_is_named(database: Database) -> None:
-    with pytest.raises(RuntimeError, match="within another"), database.connect(read_only=True):
+    with pytest.raises(RuntimeError, match="inside another"), database.connect(read_only=True):
         numbers(Database(database.path))
     assert numbers(database) == [1]
 

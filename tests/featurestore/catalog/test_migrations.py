@@ -152,5 +152,7 @@ def test_a_newer_store_is_refused_in_words(old: Path) -> None:
     FeatureStore.open(old)
     with duckdb.connect(str(old / "catalog.duckdb")) as connection:
         connection.execute("UPDATE meta SET schema_version = 99")
-    with pytest.raises(StoreError, match="has schema 99, this featurestore knows up to 4; upgrade featurestore"):
+    with pytest.raises(
+        StoreError, match="has schema 99, this featurestore knows schemas up to 4; upgrade featurestore"
+    ):
         FeatureStore.open(old)

@@ -54,7 +54,7 @@ def trained(tmp_path: Path, trained_once: Path) -> FeatureStore:
 
 
 def model_of(store: FeatureStore, name: str) -> LinearClassifier:
-    return LinearClassifier.of(store.catalog.classifier(name))
+    return LinearClassifier.of(store.catalog.classifiers.get(name))
 
 
 # -- training
@@ -264,7 +264,7 @@ def test_with_where_only_those_items_change(trained: FeatureStore) -> None:
 
 def test_applied_to_all_nothing_of_earlier_answers_is_left(trained: FeatureStore) -> None:
     trained.apply_classifier("kind")
-    trained.catalog.remove(np.array([7]), [])  # as when its file has vanished
+    trained.catalog.changes.mark_removed(np.array([7]), [])  # as when its file has vanished
     trained.apply_classifier("kind")
     with duckdb.connect(str(trained.path / "catalog.duckdb"), read_only=True) as connection:
         rows = connection.execute(
@@ -397,7 +397,7 @@ def test_damage_is_found_by_verify_and_the_classifier_dropped(clear: FeatureStor
 def test_a_damaged_catalog_is_saved_with_its_classifiers(trained: FeatureStore) -> None:
     trained.apply_classifier("kind")
     before = trained.info()["classifiers"]
-    assert trained.catalog.salvage(lambda: None) == {}
+    assert trained.catalog.repair.salvage(lambda: None) == {}
     assert trained.info()["classifiers"] == before
     assert not FeatureStore.verify(trained.path).findings
     assert trained.apply_classifier("kind").items == 12
@@ -466,6 +466,6 @@ def test_words_that_do_not_go_together_are_refused(indexed: Path, run: Run, word
 
 def test_a_card_holds_the_figures(clear: FeatureStore) -> None:
     report = clear.train_classifier("kind")
-    record = clear.catalog.classifier("kind")
+    record = clear.catalog.classifiers.get("kind")
     assert record.card["figures"] == json.loads(json.dumps(report.to_json()))
     assert len(record.weights) == 4 * (12 + 1) * 3

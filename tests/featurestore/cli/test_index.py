@@ -82,7 +82,7 @@ def test_search_says_when_the_index_is_old_or_gone(run: Run, large: Path, encode
     status, out, err = run("search", large, "--id", "1")
     assert (status, len(out.splitlines())) == (0, 11)
     assert (
-        f"the index of {NAME} is missing; all its vectors are looked at; to mend that: featurestore optimize STORE"
+        f"the index of {NAME} is missing; searches look at all its vectors; to make searches fast: featurestore optimize STORE"
         in err
     )
 
@@ -97,7 +97,7 @@ def test_verify_finds_one_flipped_bit_in_an_index(run: Run, large: Path, encoder
     assert FeatureStore.open(large).search(1).ids.tolist() == before  # left aside
     status, out, _ = run("verify", large)
     assert status == 1
-    assert f"indexes/{path.name}: damaged: not what its checksum says" in out
+    assert f"indexes/{path.name}: damaged: it does not match its checksum" in out
     assert run("verify", large, "--repair")[0] == 0
     assert run("verify", large)[0] == 0
     assert not path.exists()

@@ -46,7 +46,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, trained: FeatureStore) ->
 
 
 def expected(store: FeatureStore, encoder: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    model = LinearClassifier.of(store.catalog.classifier("kind"))
+    model = LinearClassifier.of(store.catalog.classifiers.get("kind"))
     return model.probabilities(unit_rows(Encoder(encoder).encode(pixels)))
 
 
@@ -72,7 +72,7 @@ def test_the_card_names_the_classes_and_how_they_were_learnt(
     assert (card.preprocess, card.method, card.trained_on) == (before.preprocess, before.method, before.trained_on)
     facts = card.classifier
     assert (facts["method"], facts["encoder"], facts["n_train"]) == ("ridge", Encoder(encoder).fingerprint, 53)
-    assert facts["temperature"] == trained.catalog.classifier("kind").card["temperature"]
+    assert facts["temperature"] == trained.catalog.classifiers.get("kind").card["temperature"]
 
 
 def test_every_image_of_the_store_gets_the_same_class(trained: FeatureStore, exported: Path) -> None:

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from featurestore import Encoder, FeatureStore, IndexReport
-from featurestore import store as store_module
-from featurestore.catalog import Catalog
+from featurestore.catalog.changes import Changes
 from featurestore.errors import (
     EncoderCardMissing,
     EncoderError,
@@ -27,6 +26,7 @@ from featurestore.errors import (
     StoreNotFound,
 )
 from featurestore.ingest import ingest as indexing
+from featurestore.ingest import run as store_module
 from featurestore.ingest.ingest import find_files
 from featurestore.progress import Listener
 from featurestore.system.lock import only_writer
@@ -230,13 +230,13 @@ def test_vectors_are_on_the_disk_before_the_catalog_speaks_of_them(
     empty: FeatureStore, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    fsync, commit, move = os.fsync, Catalog.commit, Path.replace
+    fsync, commit, move = os.fsync, Changes.commit, Path.replace
 
     def synced(handle: int) -> None:
         fsync(handle)
         done.append(f"fsync {os.path.basename(os.readlink(f'/proc/self/fd/{handle}'))}")
 
-    def committed(self: Catalog, *arguments: Any) -> None:
+    def committed(self: Changes, *arguments: Any) -> None:
         commit(self, *arguments)
         done.append("commit")
 
@@ -245,7 +245,7 @@ def test_vectors_are_on_the_disk_before_the_catalog_speaks_of_them(
         return move(self, target)
 
     monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(Catalog, "commit", committed)
+    monkeypatch.setattr(Changes, "commit", committed)
     monkeypatch.setattr(Path, "replace", moved)
     empty.index(source)
     name = empty.info()["encoders"][0]["fingerprint"][:16]
@@ -409,7 +409,7 @@ def test_label_reports_what_it_does_not_know(store: FeatureStore, colours: Path,
         (b"", "found None"),
         (
             b"path,label\nnowhere.png,x\nnever.png,y\n",
-            "none of its 2 paths is an item of the store, the first: 'nowhere.png'",
+            "none of its 2 paths belongs to an item of the store, the first: 'nowhere.png'",
         ),
         (b"path,label\n\xff\xfe,x\n", "expected a CSV file"),
     ],
@@ -444,7 +444,7 @@ def test_a_second_encoder_adds_its_own_vectors(
     plain = FeatureStore.open(store_path)
     assert plain.sql("SELECT count(*) AS n FROM items").to_pylist() == [{"n": 6}]
     assert [e["vectors"] for e in plain.info()["encoders"]] == [6, 6]
-    with pytest.raises(EncoderNotInStore, match=r"2 encoders, which never mix: quadrants-\w{8} \(6 vectors\), other-\w{8} \(6 vectors\); name one") as error:  # fmt: skip
+    with pytest.raises(EncoderNotInStore, match=r"2 encoders, and they are never mixed: quadrants-\w{8} \(6 vectors\), other-\w{8} \(6 vectors\); choose one") as error:  # fmt: skip
         plain.search(colours / "primary" / "red.png")
     names = [Encoder(encoder).name, Encoder(other_encoder).name]
     assert all(name in str(error.value) for name in names)
@@ -496,7 +496,7 @@ def test_the_store_keeps_the_very_file(store: FeatureStore, encoder: Path) -> No
 def test_unknown_encoders_are_named(store: FeatureStore, other_encoder: Path) -> None:
     for name in ("nothing", str(other_encoder), "abc"):
         with pytest.raises(
-            EncoderNotInStore, match=r"has made no vectors of this store, which holds: quadrants-\w{8} \(6 vectors\)"
+            EncoderNotInStore, match=r"has no vectors in this store, which holds: quadrants-\w{8} \(6 vectors\)"
         ):
             store.search(1, encoder=name)
 
@@ -517,7 +517,7 @@ def test_a_source_without_images_creates_nothing(empty: FeatureStore, tmp_path: 
 def test_a_folder_that_is_no_store_is_left_alone(tmp_path: Path, encoder: Path, source: Path) -> None:
     for path in (source, source / "red.png"):
         before = sorted(tmp_path.rglob("*"))
-        with pytest.raises(StoreError, match="exists and is no store"):
+        with pytest.raises(StoreError, match="exists and is not a store"):
             FeatureStore.open(path, encoder)
         with pytest.raises(StoreNotFound, match="no store at"):
             FeatureStore.open(path)
@@ -569,12 +569,12 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("small_batches")
-@pytest.mark.parametrize("owner", [Catalog, Encoder])
+@pytest.mark.parametrize("owner", [Changes, Encoder])
 @pytest.mark.parametrize("early", [True, False])
 def test_an_interrupt_in_the_midst_of_a_step_waits_for_its_end(
     empty: FeatureStore, source: Path, monkeypatch: pytest.MonkeyPatch, owner: type, early: bool
 ) -> None:
-    name = "commit" if owner is Catalog else "encode"
+    name = "commit" if owner is Changes else "encode"
     original = getattr(owner, name)
     pressed: list[int] = []
 
@@ -643,7 +643,7 @@ def test_vectors_without_their_catalog_are_never_written_over(
     [vectors] = (store.path / "vectors").iterdir()
     before = vectors.read_bytes()
     (store.path / "catalog.duckdb").unlink()
-    with pytest.raises(StoreCorrupt, match=r"catalog\.duckdb is missing, though the store holds vectors"):
+    with pytest.raises(StoreCorrupt, match=r"catalog\.duckdb is missing, but the store has vectors"):
         FeatureStore.open(store.path, encoder).index(colours)
     assert vectors.read_bytes() == before
 

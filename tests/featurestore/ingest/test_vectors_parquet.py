@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from featurestore import FeatureStore
+from featurestore.catalog.items import Items
 from featurestore.errors import DiskError, EncoderNotInStore, SourceError
 from tests.featurestore.fakes import paint
 from tests.featurestore.life import look
@@ -60,7 +61,7 @@ def test_the_file_says_all_that_is_known(store: FeatureStore, exported: Path, co
     assert table["label"].to_pylist() == labels.tolist()
     assert table["path"][0].as_py() == str(colours / "mixed" / "cyan.png")
     said = json.loads(table.schema.metadata[b"featurestore"])
-    [record] = store.catalog.encoders()
+    [record] = store.catalog.encoders.all()
     assert (said["fingerprint"], said["dim"], said["card"]) == (record.fingerprint, 12, record.card)
 
 
@@ -147,7 +148,7 @@ def test_an_item_that_is_there_twice_is_refused_before_anything_is_taken(
     many = [table.set_column(1, "path", pa.array([f"/{n}/{place}" for place in range(6)])) for n in range(1500)]
     pq.write_table(pa.concat_tables([*many, many[3].slice(2, 1)]), tmp_path / "twice.parquet")  # batches apart
     other = FeatureStore.open(tmp_path / "other.store", encoder)
-    with pytest.raises(SourceError, match="that of another item: '/3/2'; nothing was taken"):
+    with pytest.raises(SourceError, match="occurs twice: '/3/2'; nothing was imported"):
         other.import_vectors(tmp_path / "twice.parquet")
     assert other.info()["items"] == 0
 
@@ -212,7 +213,7 @@ def test_the_encoder_must_be_known_or_given(exported: Path, tmp_path: Path, othe
     other = FeatureStore.open(tmp_path / "other.store", other_encoder)
     other.index(colours)
     with pytest.raises(
-        EncoderNotInStore, match=r"made by quadrants-.*, which this store does not know; give that file: --encoder"
+        EncoderNotInStore, match=r"made by quadrants-.*, which this store does not know; give that encoder: --encoder"
     ):
         FeatureStore.open(other.path).import_vectors(exported)
 
@@ -224,7 +225,7 @@ def test_the_encoder_must_be_known_or_given(exported: Path, tmp_path: Path, othe
         ({"vector": [[0.0] * 12] * 6}, "vectors of length 1"),
         ({"vector": [[1.0] * 12] * 6}, "vectors of length 1"),
         ({"vector": [None] * 6}, "vectors of 12 numbers"),
-        ({"path": ["/a"] * 6}, "that of another item"),
+        ({"path": ["/a"] * 6}, "occurs twice"),
         ({"path": ["/a", "", "/c", "/d", "/e", "/f"]}, "no path"),
         ({"path": ["/a", "/b\n", "/c", "/d", "/e", "/f"]}, "control characters"),
         ({"sha256": [None] * 6}, "no path or sha256"),
@@ -266,7 +267,7 @@ def test_a_file_that_was_optimized_away_meanwhile_gives_no_image_the_vector_of_a
     store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = FeatureStore.open(store.path)
-    details = type(store.catalog).details
+    details = Items.details
     first = True
 
     def then_optimized(catalog: Any, encoder: str) -> Any:
@@ -278,7 +279,7 @@ def test_a_file_that_was_optimized_away_meanwhile_gives_no_image_the_vector_of_a
             other.optimize()
         return found
 
-    monkeypatch.setattr(type(store.catalog), "details", then_optimized)
+    monkeypatch.setattr(Items, "details", then_optimized)
     store.export_vectors(tmp_path / "vectors.parquet")
     table = pq.read_table(tmp_path / "vectors.parquet")
     ids, x, _ = other.features()

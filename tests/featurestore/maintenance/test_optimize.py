@@ -132,7 +132,8 @@ def test_a_damaged_file_is_not_copied(grown: tuple[FeatureStore, Path]) -> None:
     data[3] ^= 1
     path.write_bytes(data)
     with pytest.raises(
-        StoreCorrupt, match=r"not what its checksums say; nothing was changed: featurestore verify .* --repair first"
+        StoreCorrupt,
+        match=r"does not match its checksums; nothing was changed; repair it first: featurestore verify .* --repair",
     ):
         store.optimize()
     assert path.read_bytes() == data
@@ -143,7 +144,7 @@ def test_rows_without_checksums_are_not_copied(grown: tuple[FeatureStore, Path])
     store, _ = grown
     with duckdb.connect(str(store.path / "catalog.duckdb")) as connection:
         connection.execute("DELETE FROM blocks")
-    with pytest.raises(StoreCorrupt, match="not what its checksums say"):
+    with pytest.raises(StoreCorrupt, match="does not match its checksums"):
         store.optimize()
 
 
@@ -199,5 +200,5 @@ def test_a_copy_holds_just_the_chosen_rows(tmp_path: Path, monkeypatch: pytest.M
     copied = VectorFile(tmp_path / "b.f16", 4)
     np.testing.assert_array_equal(copied.open(7), x[rows].astype(np.float16))
     assert [(block.first, block.rows) for block in blocks] == [(0, 3), (3, 3), (6, 1)]
-    assert blocks == copied.seal(7)
+    assert blocks == copied.checksums(7)
     assert copied.damaged(blocks) == []

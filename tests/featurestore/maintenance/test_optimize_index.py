@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from featurestore import FeatureStore
 from featurestore.ann.faiss_index import Lists
-from featurestore.catalog import Catalog
+from featurestore.catalog.indexes import Indexes
 from featurestore.errors import ConfigError, DiskError, StoreCorrupt, StoreError
 from featurestore.progress import Listener
 from tests.featurestore.fakes import DIM, paint
@@ -265,7 +265,7 @@ def test_what_is_newer_than_the_index_is_found_and_told_when_it_is_much(
             assert len(proposed) > asked
             name = store.info()["encoders"][0]["name"]
             share = (number + 1) / (COUNT + number + 1)
-            told = f"{share:.0%} of the vectors of {name} are newer than its index, and all of these are looked at"
+            told = f"{share:.0%} of the vectors of {name} are newer than its index, and searches look at all of these"
             assert store.slow() == ([told] if share > 0.2 else [])
     [build] = store.optimize(recall=0.9).indexes
     assert (build.vectors, build.built) == (COUNT + 30, True)
@@ -296,7 +296,7 @@ def test_an_index_of_the_rows_before_is_not_used_for_those_after(
         raise KeyboardInterrupt
 
     store.delete("id % 4 = 1")
-    monkeypatch.setattr("featurestore.maintenance.optimize.index_vectors", dies)
+    monkeypatch.setattr("featurestore.maintenance.optimization.index_vectors", dies)
     with pytest.raises(KeyboardInterrupt):
         store.optimize(recall=0.9)
     found = FeatureStore.open(store.path).search(query(), k=20)
@@ -340,9 +340,9 @@ def test_a_damaged_index_is_told_and_done_without(store: FeatureStore, how: str,
     damage(index_file(store), how)
     found = store.search(query(), k=20)
     problem = "is missing" if how == "missing" else "is not the file that was written"
-    told = f"the index of {store.info()['encoders'][0]['name']} {problem}; all its vectors are looked at"
+    told = f"the index of {store.info()['encoders'][0]['name']} {problem}; searches look at all its vectors"
     assert store.slow() == [told]
-    assert found.warnings == (f"{told}; to mend that: featurestore optimize STORE",)
+    assert found.warnings == (f"{told}; to make searches fast: featurestore optimize STORE",)
     exact = store.search(query(), k=20, exact=True)
     assert (found.to_json(), exact.warnings) == (exact.to_json(), ())
     assert proposed == []
@@ -424,7 +424,7 @@ def test_an_index_that_was_never_taken_is_removed_by_the_next_run(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Catalog, "publish_index", dies)
+        patch.setattr(Indexes, "publish", dies)
         with pytest.raises(KeyboardInterrupt):
             store.optimize(recall=0.5)
     assert index_files(store) == ["-1.faiss", "-2.faiss"]

@@ -134,7 +134,7 @@ def test_rows_behind_the_last_are_harmless(store_path: Path, encoder: Path, colo
         file.write(b"\0" * 30)
     report = FeatureStore.verify(store_path)
     assert [(finding.damage, finding.problem) for finding in report.findings] == [
-        (False, "1 rows behind the last that counts, left by a run that was cut off, or just being written")
+        (False, "1 rows after the last committed one, left by a stopped run, or just being written")
     ]
     assert not report.damaged
 
@@ -143,7 +143,7 @@ def test_checksums_that_are_not_there_are_taken_anew(store_path: Path) -> None:
     with duckdb.connect(str(store_path / "catalog.duckdb")) as opened:
         opened.execute("DELETE FROM blocks")
     [problem] = problems(store_path)
-    assert "its checksums are not those of its rows" in problem
+    assert "its checksums do not cover its rows" in problem
     FeatureStore.verify(store_path, repair=True)
     assert problems(store_path) == []
     flip(vector_file(store_path), 7)
@@ -202,7 +202,7 @@ def test_what_lies_outside_the_damage_is_saved(tmp_path: Path, encoder: Path) ->
     FeatureStore.open(path, encoder).index(source, labels="folders")
     before = look(path)
     catalog_with_damage(path, "unreadablefile")
-    with pytest.raises(StoreCorrupt, match="see what is left: featurestore verify"):
+    with pytest.raises(StoreCorrupt, match="to see what can be saved: featurestore verify"):
         FeatureStore.open(path).failures()
     put_right(path, encoder, source)
     assert look(path) == before
@@ -219,7 +219,7 @@ def test_a_catalog_of_which_nothing_can_be_read_is_moved_aside_with_its_vectors(
     [problem] = problems(store_path)
     assert problem.startswith("catalog.duckdb: ")
     [finding] = FeatureStore.verify(store_path, repair=True).findings
-    assert "nothing could be read of it" in finding.repair
+    assert "nothing of it could be read" in finding.repair
     aside = sorted(path.name.split("-", 3)[3] for path in (store_path / "damaged").iterdir())
     assert aside == [vectors, "catalog.duckdb"]
     assert FeatureStore.open(store_path, encoder).index(colours).added == 6
@@ -237,11 +237,11 @@ def test_a_catalog_that_is_missing_is_named(store_path: Path, encoder: Path, col
     [
         (
             "UPDATE all_items SET path = (SELECT path FROM all_items WHERE id = 1) WHERE id = 2",
-            "1 items share their path",
+            "1 items have the path of another",
             1,
         ),
-        ("UPDATE all_items SET id = 1 WHERE id = 2", "1 items share their id", 2),
-        ("UPDATE meta SET next_item = 3", "1 catalogs would give an id a second time", 0),
+        ("UPDATE all_items SET id = 1 WHERE id = 2", "1 items have the id of another", 2),
+        ("UPDATE meta SET next_item = 3", "1 catalog would use an id twice", 0),
         (
             "INSERT INTO vectors SELECT 99, encoder, row, sha256 FROM vectors WHERE row = 1",
             "1 vectors belong to no item",
@@ -249,7 +249,7 @@ def test_a_catalog_that_is_missing_is_named(store_path: Path, encoder: Path, col
         ),
         ("UPDATE vectors SET row = 600 WHERE row = 1", "1 vectors belong to no encoder, or to a row that", 1),
         ("UPDATE vectors SET encoder = 'x' WHERE row = 1", "1 vectors belong to no encoder, or to a row that", 1),
-        ("UPDATE vectors SET row = 2 WHERE row = 1", "1 rows are claimed by several items", 2),
+        ("UPDATE vectors SET row = 2 WHERE row = 1", "1 rows belong to several items", 2),
         (
             "INSERT INTO vectors SELECT item, encoder, 5, sha256 FROM vectors WHERE row = 0",
             "1 items have several vectors",
@@ -304,7 +304,7 @@ def with_gaps(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def saved(store: Path, to: Path) -> tuple[dict[str, int], list[tuple[object, ...]]]:
     with duckdb.connect(str(to)) as new:
-        lost = upkeep.salvage(connection.Database(store / "catalog.duckdb"), new)
+        lost = upkeep._salvage(connection.Database(store / "catalog.duckdb"), new)
         return lost, new.execute("SELECT id, label, sha256 FROM all_items ORDER BY id").fetchall()
 
 
@@ -403,12 +403,12 @@ def test_a_catalog_that_would_lead_out_of_the_store_is_refused(store_path: Path,
         copy = Path(shutil.copytree(store_path, tmp_path / f"{len(statement)}.store"))
         with duckdb.connect(str(copy / "catalog.duckdb")) as opened:
             opened.execute(statement)
-        with pytest.raises(StoreCorrupt, match="expected a SHA-256 and a file called after it"):
+        with pytest.raises(StoreCorrupt, match="expected a SHA-256 and a file named after it"):
             FeatureStore.open(copy).search(np.ones(12))
 
 
 def test_rules_name_only_what_is_broken(store_path: Path) -> None:
-    from featurestore.catalog.repair import contradictions
+    from featurestore.catalog.repair import _violations
 
     with connection.Database(store_path / "catalog.duckdb").connect(read_only=True) as opened:
-        assert list(contradictions(opened)) == []
+        assert list(_violations(opened)) == []

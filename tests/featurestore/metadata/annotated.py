@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from featurestore import FeatureStore
-from featurestore.metadata.columns import read
+from featurestore.metadata.columns import read_columns
 
 
 def csv(folder: Path, text: str, name: str = "table.csv") -> Path:
@@ -34,7 +34,7 @@ def types(store: FeatureStore) -> dict[str, str]:
 
 def taken(file: Path, key: str | None = None, **held: pa.DataType) -> dict[str, tuple[str, list[Any]]]:
     """The types and values that a file gives to items which have some columns already."""
-    given = read(file, key, held)
+    given = read_columns(file, key, held)
     rows = given.rows.reader().read_all()
     columns = rows.columns[2:]
     return {name: (str(c.type), c.to_pylist()) for name, c in zip(given.names, columns, strict=True)}

@@ -174,7 +174,7 @@ def test_any_printable_name_works(store: FeatureStore, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "reason"),
     [
-        ("path,width", "'width' is one of featurestore's own; leave it out, or rename it"),
+        ("path,width", "'width' is one of featurestore's own columns; leave it out, or rename it"),
         ("path,Removed_At", "'Removed_At' is one of featurestore's own"),
         ("path,ID", "'ID' is one of featurestore's own"),
         ("path,v,path", "'path' occurs twice"),
@@ -187,7 +187,7 @@ def test_any_printable_name_works(store: FeatureStore, tmp_path: Path) -> None:
         ("path,", "expected a name without control characters"),
         ("path,a\x07b", "expected a name without control characters"),
         ("path", "expected columns beside path, found none"),
-        ("name,a", "expected a column path or id, which says what items its rows are about; found 'name', 'a'"),
+        ("name,a", "expected a column path or id, which says which items the rows are about; found 'name', 'a'"),
         ("", "expected a column path or id, .* found none"),
     ],
 )

@@ -17,7 +17,7 @@ from featurestore import FeatureStore
 from featurestore.catalog import columns
 from featurestore.catalog import repair as upkeep
 from featurestore.errors import ConfigError, QueryError, SourceError, StoreBusy
-from featurestore.metadata.columns import read
+from featurestore.metadata.columns import read_columns
 from featurestore.system.lock import only_writer
 from tests.featurestore.children import Child
 from tests.featurestore.commands import Run, answer
@@ -100,12 +100,12 @@ def colours_of(store: FeatureStore) -> Path:
 
 def test_a_file_about_no_item_is_refused_and_changes_nothing(store: FeatureStore, tmp_path: Path) -> None:
     with pytest.raises(
-        SourceError, match=r"none of its 2 ids is an item of the store, the first: 70; .*SELECT id, path"
+        SourceError, match=r"none of its 2 ids belongs to an item of the store, the first: 70; .*SELECT id, path"
     ):
         store.annotate(csv(tmp_path, "id,v\n70,1\n80,2\n"))
     with pytest.raises(
         SourceError,
-        match=rf"none of its 1 paths is an item of the store, the first: 'x.png', taken as {tmp_path}/x.png",
+        match=rf"none of its 1 paths belongs to an item of the store, the first: 'x.png', read as {tmp_path}/x.png",
     ):
         store.annotate(csv(tmp_path, "path,v\nx.png,1\n"))
     report = store.annotate(csv(tmp_path, "path,v"))
@@ -114,25 +114,27 @@ def test_a_file_about_no_item_is_refused_and_changes_nothing(store: FeatureStore
 
 
 def test_items_that_vanished_are_unknown(store: FeatureStore, tmp_path: Path) -> None:
-    store.catalog.remove(np.array([1]), [])
+    store.catalog.changes.mark_removed(np.array([1]), [])
     report = store.annotate(csv(tmp_path, "id,v\n1,1\n2,2\n"))
     assert (report.items, report.first_unknown) == (1, ("1",))
 
 
 def test_the_key_can_be_named(tmp_path: Path) -> None:
     both = csv(tmp_path, "path,id,v\nx,1,5\n")
-    with pytest.raises(SourceError, match="has a column path and a column id; say by --key which one tells the items"):
-        read(both, None, {})
+    with pytest.raises(
+        SourceError, match="has a column path and a column id; choose with --key which one identifies the items"
+    ):
+        read_columns(both, None, {})
     for key, value in (("id", 1), ("path", "x")):
-        given = read(both, key, {})
+        given = read_columns(both, key, {})
         assert (given.key, given.names) == (key, ("v",))  # the other is passed over
         assert given.rows.reader().read_all()["key"].to_pylist() == [value]
     with pytest.raises(
-        SourceError, match="expected a column id, which says what items its rows are about; found 'path', 'v'"
+        SourceError, match="expected a column id, which says which items the rows are about; found 'path', 'v'"
     ):
-        read(csv(tmp_path, "path,v\n1,x\n"), "id", {})
+        read_columns(csv(tmp_path, "path,v\n1,x\n"), "id", {})
     with pytest.raises(ConfigError, match="key 'name': expected path or id"):
-        read(csv(tmp_path, "name,v\n1,x\n"), "name", {})
+        read_columns(csv(tmp_path, "name,v\n1,x\n"), "name", {})
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_paths_that_are_none_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [pa.int8(), pa.uint32(), pa.uint64(), pa.string()])
 def test_ids_come_as_any_whole_number_or_as_text(tmp_path: Path, kind: pa.DataType) -> None:
-    given = read(parquet(tmp_path, id=pa.array(["5", None]).cast(kind), v=[1, 2]), None, {})
+    given = read_columns(parquet(tmp_path, id=pa.array(["5", None]).cast(kind), v=[1, 2]), None, {})
     assert given.rows.reader().read_all()["key"].to_pylist() == [5, None]
 
 
@@ -184,7 +186,7 @@ def test_a_column_is_taken_away(store: FeatureStore, tmp_path: Path) -> None:
     assert list(types(store)) == ["b"]
     assert said(store, "b") == {1: 2}
     for name in ("a", "width", "label", "removed_at", "x; DROP TABLE all_items"):
-        with pytest.raises(QueryError, match="expected one that was given by annotate; the store has 'b'"):
+        with pytest.raises(QueryError, match="expected one that was added by annotate; the store has 'b'"):
             store.drop_column(name)
     with pytest.raises(QueryError):
         store.search(1, where="a = 1")
@@ -216,7 +218,7 @@ def test_salvage_saves_columns_and_names_what_is_lost_of_them(
 ) -> None:
     store.annotate(csv(tmp_path, 'id,"a ""b""",day\n1,1.5,2024-01-01\n2,2.5,2024-01-02\n'))
     before = types(store)
-    assert store.catalog.salvage(lambda: None) == {}
+    assert store.catalog.repair.salvage(lambda: None) == {}
     assert types(store) == before
     assert said(store, "day") == {1: date(2024, 1, 1), 2: date(2024, 1, 2)}
     read = upkeep._column
@@ -225,7 +227,7 @@ def test_salvage_saves_columns_and_names_what_is_lost_of_them(
         "_column",
         lambda old, table, column, first: None if column == "day" else read(old, table, column, first),
     )
-    assert store.catalog.salvage(lambda: None) == {"day in all_items": 6}
+    assert store.catalog.repair.salvage(lambda: None) == {"day in all_items": 6}
     assert (said(store, "day"), said(store, 'a "b"')) == ({}, {1: 1.5, 2: 2.5})
 
 

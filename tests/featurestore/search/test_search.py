@@ -276,6 +276,6 @@ def test_a_vector_file_that_was_shortened_is_named(store: FeatureStore, colours:
         lambda: store.knn(1),
         lambda: store.index(colours),
     ):
-        with pytest.raises(StoreCorrupt, match="counts 6 rows of 24 bytes, the file holds 4"):
+        with pytest.raises(StoreCorrupt, match="counts 6 rows of 24 bytes, the file has 4"):
             call()
     assert path.stat().st_size == 4 * 24

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.storage.labelled_items import Labelled
+from featurestore.storage.labelled_items import LabelledItems
 from tests.featurestore.evaluation.labelled import labelled_store
 from tests.featurestore.fakes import unit
 
 
-def labelled_of(store: FeatureStore) -> Labelled:
-    moment = store.views.now()
-    return Labelled.of(moment.view(moment.encoders[0].fingerprint))
+def labelled_of(store: FeatureStore) -> LabelledItems:
+    moment = store.snapshots.now()
+    return LabelledItems.of(moment.item_vectors(moment.encoders[0].fingerprint))
 
 
 ENTRIES = [

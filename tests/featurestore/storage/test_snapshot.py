@@ -10,6 +10,7 @@ import pytest
 
 from featurestore import FeatureStore
 from featurestore.catalog.connection import Database
+from featurestore.catalog.items import Items
 from tests.featurestore.fakes import paint
 
 
@@ -87,10 +88,10 @@ def test_every_transaction_changes_the_state_whatever_the_clock_says(store: Feat
     path = store.path / "catalog.duckdb"
     seen = set()
     for number in range(8):
-        store.catalog.add_encoder(f"{number:064}", "name", 3, "{}")
+        store.catalog.encoders.add(f"{number:064}", "name", 3, "{}")
         os.utime(path, ns=(5, 5))
         state = store.catalog.state()
-        store.catalog.failures()  # reading changes nothing
+        store.catalog.items.failures()  # reading changes nothing
         assert store.catalog.state() == state
         seen.add(state)
     assert len(seen) == 8
@@ -116,14 +117,14 @@ def test_a_vector_file_that_was_replaced_meanwhile_is_looked_for_again(
 ) -> None:
     """A reader that has read the catalog, but not yet opened the vectors, when another process optimizes."""
     other = FeatureStore.open(store.path)
-    contents = type(store.catalog).contents
+    contents = Items.of_encoder
 
     def then_optimized(catalog: Any, encoder: str) -> Any:
         found = contents(catalog, encoder)
-        if catalog is store.catalog and found.encoder.file == f"{encoder[:16]}.f16":
+        if catalog is store.catalog.items and found.encoder.file == f"{encoder[:16]}.f16":
             other.delete("id = 1")
             other.optimize()
         return found
 
-    monkeypatch.setattr(type(store.catalog), "contents", then_optimized)
+    monkeypatch.setattr(Items, "of_encoder", then_optimized)
     assert sorted(store.search(6, k=10).ids.tolist()) == [2, 3, 4, 5]

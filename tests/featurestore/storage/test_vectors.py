@@ -55,16 +55,16 @@ def test_a_file_that_is_too_short_is_corrupt_with_both_counts(file: VectorFile) 
     file.append(rows(1, 2, 3), committed=0)
     with file.path.open("r+b") as handle:
         handle.truncate(2 * 6 + 1)
-    with pytest.raises(StoreCorrupt, match=r"counts 3 rows of 6 bytes, the file holds 2"):
+    with pytest.raises(StoreCorrupt, match=r"counts 3 rows of 6 bytes, the file has 2"):
         file.open(3)
-    with pytest.raises(StoreCorrupt, match=r"counts 3 rows of 6 bytes, the file holds 2"):
+    with pytest.raises(StoreCorrupt, match=r"counts 3 rows of 6 bytes, the file has 2"):
         file.append(rows(4), committed=3)
     assert file.path.stat().st_size == 13
 
 
 def test_a_missing_file_holds_no_rows(file: VectorFile) -> None:
     assert file.open(0).shape == (0, 3)
-    with pytest.raises(StoreCorrupt, match="counts 1 rows of 6 bytes, the file holds 0"):
+    with pytest.raises(StoreCorrupt, match="counts 1 rows of 6 bytes, the file has 0"):
         file.open(1)
 
 

@@ -1,0 +1,158 @@
+"""Items: which there are, which vectors they have, and which of them an SQL expression selects."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from featurestore.catalog.columns import quoted_name, user_columns
+from featurestore.catalog.connection import Database
+from featurestore.catalog.encoders import encoder_record
+from featurestore.catalog.engine import Connection
+from featurestore.catalog.lookup import MatchedItems, Spellings, match
+from featurestore.catalog.records import DETAILS, EncoderRecord, spooled
+from featurestore.catalog.user_sql import check_expression, run_where
+from featurestore.system.spool import Spool
+
+VALID = "i.id = v.item AND i.sha256 = v.sha256"  # the item's content is still the one that was encoded
+
+
+@dataclass(frozen=True, slots=True)
+class ItemTable:
+    """The N items that one encoder has vectors of, ascending by row, as they were in one transaction."""
+
+    encoder: EncoderRecord
+    rows: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    paths: pa.LargeStringArray
+    labels: pa.LargeStringArray
+    splits: pa.LargeStringArray
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDetails:
+    """All columns of the items of one encoder, as they were in one transaction."""
+
+    encoder: EncoderRecord
+    rows: Spool  # the row, DETAILS, then the user's columns
+
+
+class Items:
+    """The items of a catalog."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of_encoder(self, encoder: str) -> ItemTable:
+        """Read which items an encoder has vectors of, and in which rows."""
+        with self._database.reading() as connection:
+            found = connection.sql(
+                f"""SELECT v.row, v.item, i.path, i.label, i.split FROM vectors v JOIN items i ON {VALID}
+                    WHERE v.encoder = ? ORDER BY v.row""",
+                params=[encoder],
+            ).to_arrow_table()
+            rows, ids = (column.to_numpy() for column in found.columns[:2])
+            # One chunk each, because that is fastest to look up in.
+            texts = [column.cast(pa.large_string()).combine_chunks() for column in found.columns[2:]]
+            return ItemTable(encoder_record(connection, encoder), rows, ids, *texts)
+
+    def details(self, encoder: str) -> ItemDetails:
+        """Read all columns of the items an encoder has vectors of, ascending by row."""
+        with self._database.reading() as connection:
+            schema = pa.schema([("row", pa.int64()), *DETAILS, *user_columns(connection).items()])
+            names = ", ".join(f"i.{quoted_name(name)}" for name in schema.names[1:])
+            found = connection.sql(
+                f"SELECT v.row, {names} FROM vectors v JOIN items i ON {VALID} WHERE v.encoder = ? ORDER BY v.row",
+                params=[encoder],
+            )
+            return ItemDetails(encoder_record(connection, encoder), spooled(found, schema))
+
+    def rows_in_use(self, encoder: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Read the rows of an encoder's vector file that belong to an item, ascending, and the ids of these items."""
+        with self._database.reading() as connection:
+            found = connection.sql(
+                f"SELECT v.row, v.item FROM vectors v JOIN items i ON {VALID} WHERE v.encoder = ? ORDER BY v.row",
+                params=[encoder],
+            ).to_arrow_table()
+            return found["row"].to_numpy(), found["item"].to_numpy()
+
+    def at_rows(self, encoder: str, rows: NDArray[np.int64]) -> pa.Table:
+        """Read row, id, path and label of the items in some rows, in any order; rows without an item are left out."""
+        with self._database.reading() as connection:
+            return _with_vectors(connection, encoder, "row", rows)
+
+    def by_id(self, encoder: str, ids: NDArray[np.int64]) -> pa.Table:
+        """Read row, id, path and label of some items, in any order; items that do not exist or have no vector are left out."""
+        with self._database.reading() as connection:
+            return _with_vectors(connection, encoder, "item", ids)
+
+    def select(self, where: str, seconds: float = 30.0, with_removed: bool = False) -> NDArray[np.int64]:
+        """Give the ids, ascending, of the items for which `where` holds: one SQL expression over the columns of `items`.
+
+        with_removed: look at items that are marked as removed, too. Raises QueryError for anything but one expression, and when it
+        takes longer than `seconds`.
+        """
+        check_expression(where)
+        table = "all_items AS items" if with_removed else "items"
+        with self._database.guarded(seconds) as connection:
+            return run_where(connection, where, f"SELECT id FROM {table} WHERE {where}\nORDER BY id")
+
+    def select_rows(self, encoder: str, where: str, seconds: float = 30.0) -> NDArray[np.int64]:
+        """Give the rows, ascending, of the items for which `where` holds and that an encoder has a valid vector of.
+
+        Raises QueryError as `select` does.
+        """
+        check_expression(where)
+        text = f"""WITH chosen AS (SELECT id, sha256 FROM items WHERE {where}
+            ) SELECT v.row FROM vectors v JOIN chosen i ON {VALID} WHERE v.encoder = '{encoder}' ORDER BY v.row"""
+        with self._database.guarded(seconds) as connection:
+            return run_where(connection, where, text)
+
+    def look_up(self, rows: Spool, by_path: bool, spellings: Sequence[Spellings]) -> MatchedItems:
+        """Find the items that the rows of a user's file are about; see `lookup.match`."""
+        with self._database.reading() as connection:
+            return match(connection, rows, by_path, spellings)
+
+    def counts(self) -> dict[str, Any]:
+        """Count items, labelled and removed items and failures, items by split and label; give the types of the user's columns."""
+        with self._database.reading() as connection:
+
+            def ask(text: str) -> list[tuple[Any, ...]]:
+                return connection.execute(text).fetchall()
+
+            [(items, labelled)] = ask("SELECT count(*), count(label) FROM items")
+            [(removed,)] = ask("SELECT count(*) FROM all_items WHERE removed_at IS NOT NULL")
+            [(failures,)] = ask("SELECT count(*) FROM failures")
+            splits = ask("SELECT coalesce(split, '(none)'), count(*) FROM items GROUP BY 1 ORDER BY 1")
+            labels = ask("SELECT label, count(*) FROM items WHERE label IS NOT NULL GROUP BY 1 ORDER BY 1")
+            columns = {name: str(kind) for name, kind in user_columns(connection).items()}
+        return {
+            "items": items, "labelled": labelled, "removed": removed, "failures": failures, "splits": dict(splits),
+            "labels": dict(labels), "columns": columns,
+        }  # fmt: skip
+
+    def failures(self) -> list[tuple[str, str, Any]]:
+        """Read path, reason and time of every file that could not be used, by path."""
+        with self._database.reading() as connection:
+            return connection.execute("SELECT path, reason, seen_at FROM failures ORDER BY path").fetchall()
+
+    def delete(self, ids: NDArray[np.int64]) -> None:
+        """Delete items, and the links to their vectors."""
+        with self._database.transaction() as connection:
+            connection.register("deleted", pa.table({"id": ids}))
+            connection.execute("DELETE FROM vectors WHERE item IN (SELECT id FROM deleted)")
+            connection.execute("DELETE FROM all_items WHERE id IN (SELECT id FROM deleted)")
+
+
+def _with_vectors(connection: Connection, encoder: str, column: str, keys: NDArray[np.int64]) -> pa.Table:
+    """Read items by a key of `vectors`. Contents are compared last: joining by them too would read the whole tables."""
+    connection.register("wanted", pa.table({"key": keys}))
+    table = connection.sql(
+        f"""SELECT v.row, i.id, i.path, i.label, i.sha256 = v.sha256 AS valid
+            FROM wanted JOIN vectors v ON v.{column} = wanted.key JOIN items i ON i.id = v.item WHERE v.encoder = ?""",
+        params=[encoder],
+    ).to_arrow_table()
+    return table.filter(table["valid"]).drop_columns("valid")

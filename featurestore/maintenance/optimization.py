@@ -1,0 +1,117 @@
+"""Rewriting a store without unused rows, and building search indexes."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore.ann.build import build
+from featurestore.ann.index_file import save
+from featurestore.ann.search import Index
+from featurestore.ann.tuning import worth
+from featurestore.catalog import EncoderRecord, IndexRecord
+from featurestore.errors import ConfigError, StoreCorrupt
+from featurestore.progress import Listener
+from featurestore.storage import Storage
+from featurestore.storage.info import size
+from featurestore.storage.snapshot import OpenIndexes
+from featurestore.system.checksums import covers
+from featurestore.system.disk import create_folder
+
+
+@dataclass(frozen=True, slots=True)
+class IndexBuild:
+    """The index over the vectors of one encoder."""
+
+    encoder: str  # its name
+    vectors: int
+    recall: float  # recall@10, measured on held-out rows
+    bytes: int
+    built: bool  # False: the existing index was good already
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizeReport:
+    """The result of `optimize`; counts are rows of vector files."""
+
+    kept: int
+    dropped: int
+    bytes_before: int  # of the whole store
+    bytes_after: int
+    indexes: tuple[IndexBuild, ...]  # of encoders with enough vectors for an index
+
+
+def optimize(
+    store: Storage, recall: float = 0.99, memory: int = 2 << 30, listener: Listener | None = None
+) -> OptimizeReport:
+    """Rewrite the store without rows of items that changed, were removed or deleted, compact the catalog, and index large collections.
+
+    Files that stopped runs left are removed. recall: the least recall@10 against exact search that searches by the index should have.
+    memory: bytes that building an index may use. Raises StoreCorrupt when a vector file is damaged, StoreError when the memory is too
+    small, DiskError when there is no room; then nothing has changed.
+    """
+    if not 0 < recall <= 1:
+        raise ConfigError(f"recall {recall:g}: expected a number above 0 and up to 1, such as 0.99")
+    listener = listener or Listener()
+    with store.writing():
+        return _optimize(store, recall, memory, listener)
+
+
+def _optimize(store: Storage, recall: float, memory: int, listener: Listener) -> OptimizeReport:
+    catalog, layout, before = store.catalog, store.layout, size(store.path)
+    kept = dropped = 0
+    reports = []
+    for record in catalog.encoders.all():
+        rows, items = catalog.items.rows_in_use(record.fingerprint)
+        kept, dropped = kept + len(rows), dropped + record.rows - len(rows)
+        if len(rows) < record.rows:
+            listener.start(f"checking the vectors of {record.name}", record.rows)
+            _, blocks = catalog.encoders.blocks(record.fingerprint)
+            file = store.vector_file(record)
+            if not covers(blocks, record.rows) or file.damaged(blocks, listener.advance):
+                raise StoreCorrupt(
+                    f"{file.path} does not match its checksums; nothing was changed; repair it first: featurestore verify {store.path} --repair"
+                )
+            record = copy_rows(store, record, rows, items)
+        for path in layout.unused_vector_files(record):
+            path.unlink()
+        if worth(record.rows, record.dim):
+            reports.append(index_vectors(store, record, recall, memory, listener))
+        else:
+            catalog.indexes.drop(record.fingerprint)
+    for path in [*layout.unused_index_files(catalog.indexes.all()), *layout.part_files()]:
+        path.unlink()
+    catalog.rewrite()
+    return OptimizeReport(kept, dropped, before, size(store.path), tuple(reports))
+
+
+def index_vectors(store: Storage, record: EncoderRecord, recall: float, memory: int, listener: Listener) -> IndexBuild:
+    """Build an index over all vectors of an encoder and publish it, unless there is one with that recall."""
+    catalog, layout = store.catalog, store.layout
+    known = catalog.indexes.of_encoder(record.fingerprint)
+    if known is not None and known.vectors == record.file and known.rows == record.rows:
+        found = OpenIndexes(layout).open(known, record.dim)
+        if isinstance(found, Index) and found.card.target == recall:
+            return IndexBuild(record.name, record.rows, found.card.recall, known.bytes, built=False)
+    vectors = store.vector_file(record).open(record.rows)
+    lists, card = build(vectors, recall, memory, listener.start, listener.advance)
+    generation = known.generation + 1 if known is not None else 1
+    create_folder(layout.indexes)
+    path = layout.new_index_file(record.fingerprint, generation)
+    seal = save(lists, path)
+    catalog.indexes.publish(
+        IndexRecord(
+            record.fingerprint, generation, path.name, record.file, record.rows, seal.bytes, seal.sha256, card.to_json()
+        )
+    )
+    return IndexBuild(record.name, record.rows, card.recall, seal.bytes, built=True)
+
+
+def copy_rows(
+    store: Storage, record: EncoderRecord, rows: NDArray[np.int64], items: NDArray[np.int64]
+) -> EncoderRecord:
+    """Publish a new vector file of an encoder with only these rows, ascending, of these items; the old file stays."""
+    path = store.layout.next_vector_file(record)
+    blocks = store.vector_file(record).copy(rows, path)
+    store.catalog.encoders.publish_vectors(record.fingerprint, path.name, rows, items, blocks)
+    return replace(record, rows=len(rows), file=path.name)

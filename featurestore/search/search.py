@@ -1,0 +1,125 @@
+"""Searching a store: by examples, by many queries, and the neighbours of every item."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore.ann.knn_graph import neighbours as nearest_rows
+from featurestore.errors import QueryError
+from featurestore.progress import Listener
+from featurestore.search.query import Example, Means, Query, Question, look, look_each
+from featurestore.search.results import Matches, Neighbours
+from featurestore.search.searcher import HITS, Hits, Searcher, why_slow
+from featurestore.storage import Snapshot, Storage
+
+
+def search(
+    store: Storage,
+    queries: Query | Sequence[Query],
+    k: int | None = None,
+    where: str | None = None,
+    exclude: Query | Sequence[Query] = (),
+    weights: Sequence[float] | None = None,
+    above: float | None = None,
+    unique: float | None = None,
+    exact: bool = False,
+    encoder: str | Path | None = None,
+) -> Matches:
+    """Find the k items (default 10) nearest to a query: an image file or URL, a PIL image, an item id or a vector (D,).
+
+    Several queries are examples of one thing, perhaps with `weights`; `exclude` holds examples of what it is not. Items named as
+    examples are not among the results. where: one SQL expression over the columns of `items`. above: only items with at least this
+    score, and all of them when k is None. unique: drop an item that has this score or more with a better one. exact: look at every
+    vector, without the index. Fewer than k items come back only when fewer match. Raises QueryError, ImageError, EncoderNotInStore.
+    """
+    if k is not None and k < 1:
+        raise QueryError(f"k = {k}: expected at least 1")
+    if above is not None and not -1 <= above <= 1:
+        raise QueryError(f"above = {above}: expected a score, from -1 to 1")
+
+    def answer(snapshot: Snapshot) -> Matches:
+        searcher = Searcher.of(snapshot, store.encoder_record(encoder, snapshot), where, exact)
+        question = look(queries, _means(store, searcher, encoder), exclude, weights)
+        hits = searcher.find(question.vector, k, question.left_out, above, unique)
+        return _matches(searcher, hits, question)
+
+    return store.snapshots.answer(answer)
+
+
+def search_many(
+    store: Storage,
+    queries: Sequence[Query | Example] | NDArray[np.floating],
+    k: int = HITS,
+    where: str | None = None,
+    exact: bool = False,
+    encoder: str | Path | None = None,
+) -> list[Matches]:
+    """Answer many queries, or the rows of an array (Q, D), each by itself, as `search` does."""
+    if k < 1:
+        raise QueryError(f"k = {k}: expected at least 1")
+
+    def answer(snapshot: Snapshot) -> list[Matches]:
+        searcher = Searcher.of(snapshot, store.encoder_record(encoder, snapshot), where, exact)
+        questions = look_each(queries, _means(store, searcher, encoder))
+        if not questions:
+            return []
+        most = max(len(question.left_out) for question in questions)
+        found = searcher.nearest(np.concatenate([question.vector for question in questions]), k + most)
+        return [
+            _matches(searcher, hits.without(question.left_out).first(k), question)
+            for hits, question in zip(found, questions, strict=True)
+        ]
+
+    return store.snapshots.answer(answer)
+
+
+def neighbours(
+    store: Storage,
+    k: int = 20,
+    exact: bool = False,
+    encoder: str | Path | None = None,
+    listener: Listener | None = None,
+) -> Neighbours:
+    """Find the k nearest items of every item, without itself: the k-NN graph of the collection.
+
+    exact: compare all with all, without the index. Raises EvaluationError when there are not more than k items.
+    """
+    snapshot = store.snapshots.now()
+    searcher = Searcher.of(snapshot, store.encoder_record(encoder, snapshot), None, exact, load=True)
+    ids = snapshot.item_vectors(searcher.items.record.fingerprint).items.ids
+    vectors = searcher.items.vectors
+    scores, places = nearest_rows(vectors, searcher.rows, k, searcher.index, listener or Listener())
+    return Neighbours(ids, ids[places], scores)
+
+
+def features(
+    store: Storage, split: str | None = None, encoder: str | Path | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[Any]]:
+    """Give ids (N,), vectors float32 (N, D) and labels (N,) (None where there is none), of one split or of all items."""
+    view = store.view(encoder)
+    splits, labels = (column.to_numpy(zero_copy_only=False) for column in (view.items.splits, view.items.labels))
+    chosen = np.ones(len(splits), bool) if split is None else splits == split
+    vectors = np.asarray(view.vectors[view.items.rows[chosen]], np.float32)
+    return view.items.ids[chosen], vectors, labels[chosen]
+
+
+def slow(store: Storage) -> list[str]:
+    """Say why searches are slower than they need to be, where `optimize` would help."""
+    snapshot = store.snapshots.now()
+    reasons = (why_slow(record, snapshot.index(record)) for record in snapshot.encoders)
+    return [reason for reason in reasons if reason is not None]
+
+
+def _means(store: Storage, searcher: Searcher, named: str | Path | None) -> Means:
+    file = Path(named) if named is not None and Path(named).is_file() else None
+    record = searcher.items.record
+    return Means(record.name, record.dim, lambda: store.encoders.open(record, file), searcher.vectors_of)
+
+
+def _matches(searcher: Searcher, hits: Hits, question: Question) -> Matches:
+    return Matches(
+        hits.ids, hits.scores.clip(-1, 1), hits.paths, hits.labels, query=question.shown, warnings=searcher.warnings
+    )

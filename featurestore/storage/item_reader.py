@@ -1,0 +1,120 @@
+"""How a search reads items: all of them in memory, or only those it needs from the catalog. Both give the same answers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from featurestore.ann.row_filter import Rows
+from featurestore.catalog import Catalog, EncoderRecord, ItemTable
+
+Answer = TypeVar("Answer")
+
+
+class Stale(Exception):
+    """The catalog changed while a snapshot of it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundItems:
+    """Some items: all columns have the same length."""
+
+    rows: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    paths: pa.Array | pa.ChunkedArray
+    labels: pa.Array | pa.ChunkedArray
+
+
+class ItemReader(ABC):
+    """The items of one encoder, as a search needs them."""
+
+    record: EncoderRecord
+    vectors: NDArray[np.float16]  # (committed rows, D), mapped
+    may_include_removed: bool  # `all_rows` may hold rows whose items are gone
+
+    @abstractmethod
+    def all_rows(self) -> Rows:
+        """Give the rows that a search without a filter looks at."""
+
+    @abstractmethod
+    def rows_where(self, where: str) -> NDArray[np.int64]:
+        """Give the rows, ascending, of the items for which an SQL expression holds. Raises QueryError, Stale."""
+
+    @abstractmethod
+    def at_rows(self, rows: NDArray[np.int64]) -> FoundItems:
+        """Give items, ascending by row, among them those in `rows` (unique) that exist. Raises Stale."""
+
+    @abstractmethod
+    def by_id(self, ids: Sequence[int]) -> FoundItems:
+        """Give items by their ids, in any order; those without a vector are left out. Raises Stale."""
+
+
+class LoadedItems(ItemReader):
+    """All items in memory: fast for many searches."""
+
+    may_include_removed = False
+
+    def __init__(self, catalog: Catalog, items: ItemTable, vectors: NDArray[np.float16]) -> None:
+        self.record, self.vectors = items.encoder, vectors
+        self._catalog, self._items = catalog, items
+        self._found = FoundItems(items.rows, items.ids, items.paths, items.labels)
+
+    def all_rows(self) -> Rows:
+        return self._rows
+
+    @cached_property
+    def _rows(self) -> Rows:
+        total = self.record.rows
+        return Rows(total, None if len(self._items.rows) == total else self._items.rows)
+
+    def rows_where(self, where: str) -> NDArray[np.int64]:
+        chosen, ids = self._catalog.items.select(where), self._items.ids
+        mask = np.zeros(
+            max(ids.max(initial=0), chosen.max(initial=0)) + 1, bool
+        )  # a look-up table, faster than sorting
+        mask[chosen] = True
+        return self._items.rows[mask[ids]]
+
+    def at_rows(self, rows: NDArray[np.int64]) -> FoundItems:
+        return self._found
+
+    def by_id(self, ids: Sequence[int]) -> FoundItems:
+        items, places = self._items, np.flatnonzero(np.isin(self._items.ids, ids))
+        return FoundItems(items.rows[places], items.ids[places], items.paths.take(places), items.labels.take(places))
+
+
+class CatalogItems(ItemReader):
+    """Only the items that a search needs: fast for one search of a large collection."""
+
+    may_include_removed = True
+
+    def __init__(
+        self, catalog: Catalog, record: EncoderRecord, vectors: NDArray[np.float16], is_current: Callable[[], bool]
+    ) -> None:
+        self.record, self.vectors = record, vectors
+        self._catalog, self._is_current = catalog, is_current
+
+    def all_rows(self) -> Rows:
+        return Rows(self.record.rows)
+
+    def rows_where(self, where: str) -> NDArray[np.int64]:
+        return self._current(self._catalog.items.select_rows(self.record.fingerprint, where))
+
+    def at_rows(self, rows: NDArray[np.int64]) -> FoundItems:
+        found = self._current(self._catalog.items.at_rows(self.record.fingerprint, rows)).sort_by("row")
+        return FoundItems(found["row"].to_numpy(), found["id"].to_numpy(), found["path"], found["label"])
+
+    def by_id(self, ids: Sequence[int]) -> FoundItems:
+        found = self._current(self._catalog.items.by_id(self.record.fingerprint, np.array(ids, np.int64)))
+        return FoundItems(found["row"].to_numpy(), found["id"].to_numpy(), found["path"], found["label"])
+
+    def _current(self, answer: Answer) -> Answer:
+        """Pass on what was read, unless the catalog changed meanwhile: then it does not belong to the snapshot."""
+        if not self._is_current():
+            raise Stale
+        return answer

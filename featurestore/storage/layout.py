@@ -1,0 +1,83 @@
+"""Where each file of a store lies."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from featurestore.catalog import PART, EncoderRecord, IndexRecord
+
+CATALOG = "catalog.duckdb"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths inside a store's directory."""
+
+    root: Path
+
+    @property
+    def catalog(self) -> Path:
+        return self.root / CATALOG
+
+    @property
+    def catalog_log(self) -> Path:
+        """DuckDB's log, beside the catalog."""
+        return self.root / f"{CATALOG}.wal"
+
+    @property
+    def vectors(self) -> Path:
+        return self.root / "vectors"
+
+    @property
+    def encoders(self) -> Path:
+        return self.root / "encoders"
+
+    @property
+    def indexes(self) -> Path:
+        return self.root / "indexes"
+
+    @property
+    def damaged(self) -> Path:
+        """Where repair moves what it replaces."""
+        return self.root / "damaged"
+
+    def vector_file(self, record: EncoderRecord) -> Path:
+        return self.vectors / record.file
+
+    def next_vector_file(self, record: EncoderRecord) -> Path:
+        """The name for a new vector file of an encoder: <fingerprint16>-<generation>.f16, the first one without a generation."""
+        _, _, generation = Path(record.file).stem.partition("-")
+        return self.vectors / f"{record.fingerprint[:16]}-{int(generation or 1) + 1}.f16"
+
+    def unused_vector_files(self, record: EncoderRecord) -> list[Path]:
+        """Vector files of an encoder that are not in use: older ones, and one that was never published."""
+        found = sorted(self.vectors.glob(f"{record.fingerprint[:16]}*.f16*"))
+        return [path for path in found if path.name != record.file]
+
+    def encoder_file(self, fingerprint: str) -> Path:
+        return self.encoders / f"{fingerprint[:16]}.onnx"
+
+    def index_file(self, record: IndexRecord) -> Path:
+        return self.indexes / record.file
+
+    def new_index_file(self, fingerprint: str, generation: int) -> Path:
+        return self.indexes / f"{fingerprint[:16]}-{generation}.faiss"
+
+    def unused_index_files(self, records: list[IndexRecord]) -> list[Path]:
+        """Index files that the catalog does not name: older ones, and those that were never published."""
+        named = {record.file for record in records}
+        return [path for path in sorted(self.indexes.glob("*.faiss*")) if path.name not in named]
+
+    def part_files(self) -> list[Path]:
+        """Files that a stopped process left half written."""
+        return [path for folder in (self.root, self.encoders) for path in sorted(folder.glob("*.part*"))]
+
+    def is_store(self) -> bool:
+        """Whether there is a catalog."""
+        return self.catalog.exists()
+
+    def may_become_store(self) -> bool:
+        """Whether a store may be created here: nothing is there, or only what a stopped creation left."""
+        if not self.root.exists():
+            return True
+        ours = {"lock", "vectors", "encoders", "indexes", "damaged", PART, f"{PART}.wal"}
+        return self.root.is_dir() and all(path.name in ours for path in self.root.iterdir())
