@@ -160,8 +160,9 @@ def _import(store: Storage, record: EncoderRecord, path: Path, listener: Listene
                 item |= {"label": old.label, "split": old.split}
             changes.append(ItemChange(number, old is None, **item, row=writer.rows + len(accepted)))
             accepted.append(place)
-        values = _values(changes, arrived.values.take(accepted))
-        writer.commit(changes, arrived.vectors[accepted], next_item, values=values)
+        if changes:
+            values = _values(changes, arrived.values.take(accepted))
+            writer.commit(changes, arrived.vectors[accepted], next_item, values=values)
     return ImportReport(**counts)
 
 

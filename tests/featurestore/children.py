@@ -19,6 +19,8 @@ import pyarrow.parquet  # noqa: F401
 
 from featurestore import FeatureStore
 from featurestore.catalog import Catalog
+from featurestore.catalog.changes import Changes
+from featurestore.catalog.encoders import Encoders
 from featurestore.encoders.encoder import Encoder
 from featurestore.errors import StoreBusy
 from featurestore.ingest import ingest as indexing
@@ -115,8 +117,8 @@ def index_until(pipe: Connection, store: Path, encoder: Path, source: Path, mome
             handle.flush()
         die()
 
-    def inside_the_transaction(catalog: Catalog, *args: Any) -> None:
-        with catalog._database.transaction() as connection:
+    def inside_the_transaction(changes: Changes, *args: Any) -> None:
+        with changes._database.transaction() as connection:
             connection.execute(
                 "UPDATE all_items SET label = 'torn'; UPDATE encoders SET rows = 1000; DELETE FROM vectors"
             )
@@ -130,15 +132,15 @@ def index_until(pipe: Connection, store: Path, encoder: Path, source: Path, mome
         case "between vectors and catalog":
             around(VectorFile, "append", None, lambda *a: die())
         case "within the catalog":
-            around(Catalog, "commit", inside_the_transaction, None)
+            around(Changes, "commit", inside_the_transaction, None)
         case "after the catalog":
-            around(Catalog, "commit", None, lambda *a: die())
+            around(Changes, "commit", None, lambda *a: die())
         case "before there is a catalog":
             around(Catalog, "create", lambda *a: die(), None)
         case "before the catalog has its name":
             around(Path, "replace", lambda *a: die(), None)
         case "before the encoder is known":
-            around(Catalog, "add_encoder", lambda *a: die(), None)
+            around(Encoders, "add", lambda *a: die(), None)
         case _:
             raise ValueError(moment)
     index(pipe, store, encoder, source)

@@ -237,16 +237,16 @@ def test_two_writers_and_four_readers_at_once(tmp_path: Path, encoder: Path, man
 STOPPED_AFTER_A_COMMIT = """
 import time
 from tests.featurestore.children import small_batches
-from featurestore.catalog import Catalog
+from featurestore.catalog.changes import Changes
 from featurestore.cli import main
 from featurestore.progress import ProgressBar
 small_batches()
-commit = Catalog.commit
+commit = Changes.commit
 def told(self, *args):
     commit(self, *args)
     print("committed", flush=True)
     ProgressBar.advance = lambda *args: time.sleep(60)
-Catalog.commit = told
+Changes.commit = told
 main()
 """
 
