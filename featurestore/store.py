@@ -34,7 +34,8 @@ from featurestore.evaluation import (
 from featurestore.evaluation.knn import KnnReport
 from featurestore.evaluation.linear import GRID
 from featurestore.evaluation.lowshot import MEASURED, TRIES
-from featurestore.ingest.ingest import Indexing, IndexReport, find_files
+from featurestore.ingest.ingest import IndexReport, Ingest
+from featurestore.ingest.scan import find_files
 from featurestore.ingest.vectors_parquet import ImportReport, export_vectors, import_vectors, read_origin
 from featurestore.maintenance.optimize import IndexWish, OptimizeReport, optimize, size
 from featurestore.maintenance.verify import Verification, VerifyReport
@@ -42,11 +43,11 @@ from featurestore.metadata.columns import AnnotateReport, annotate
 from featurestore.metadata.labels import LabelReport
 from featurestore.metadata.labels import apply as apply_labels
 from featurestore.progress import Listener
-from featurestore.search.query import Example, Means, Query, Question, look, look_each
+from featurestore.search.query import Example, Query, QueryEncoder, QueryVector, embed_queries, embed_query
 from featurestore.search.results import Matches, Neighbours
 from featurestore.search.searcher import HITS, Hits, Sight, slowness
 from featurestore.sources import Failure
-from featurestore.sources.keyed_table import KeyedFile
+from featurestore.sources.keyed_table import KeyedTable
 from featurestore.sources.label_file import read_labels as read_labels
 from featurestore.storage.snapshot import Moment
 from featurestore.storage.storage import Storage
@@ -85,7 +86,7 @@ class FeatureStore(Storage):
             if found is None or self.catalog.encoders():  # only a list made under the lock tells what has vanished
                 found = find_files(sources, listener)
             self.keep_encoder(encoder)
-            report = Indexing(
+            report = Ingest(
                 self.catalog, self.path / "vectors", encoder, labels == "folders", workers, image_seconds, listener
             ).run(found)
         if by_file is not None:
@@ -129,8 +130,8 @@ class FeatureStore(Storage):
 
         def answer(moment: Moment) -> Matches:
             sight = Sight.of(moment, self.encoder_record(encoder, moment), where, exact)
-            question = look(queries, self._means(sight, encoder), exclude, weights)
-            hits = sight.find(question.vector, k, question.left_out, above, unique)
+            question = embed_query(queries, self._query_encoder(sight, encoder), exclude, weights)
+            hits = sight.find(question.vector, k, question.item_ids, above, unique)
             return _matches(sight, hits, question)
 
         return self.views.ask(answer)
@@ -149,21 +150,21 @@ class FeatureStore(Storage):
 
         def answer(moment: Moment) -> list[Matches]:
             sight = Sight.of(moment, self.encoder_record(encoder, moment), where, exact)
-            questions = look_each(queries, self._means(sight, encoder))
+            questions = embed_queries(queries, self._query_encoder(sight, encoder))
             if not questions:
                 return []
-            most = max(len(question.left_out) for question in questions)
+            most = max(len(question.item_ids) for question in questions)
             found = sight.nearest(np.concatenate([question.vector for question in questions]), k + most)
             return [
-                _matches(sight, hits.without(question.left_out).first(k), question)
+                _matches(sight, hits.without(question.item_ids).first(k), question)
                 for hits, question in zip(found, questions, strict=True)
             ]
 
         return self.views.ask(answer)
 
-    def _means(self, sight: Sight, named: str | Path | None) -> Means:
+    def _query_encoder(self, sight: Sight, named: str | Path | None) -> QueryEncoder:
         file = Path(named) if named is not None and Path(named).is_file() else None
-        return Means(
+        return QueryEncoder(
             sight.record.name, sight.record.dim, lambda: self.encoders.open(sight.record, file), sight.vectors_of
         )
 
@@ -339,7 +340,7 @@ class FeatureStore(Storage):
         """
         return self._apply_labels(read_labels(file, key))
 
-    def _apply_labels(self, given: KeyedFile) -> LabelReport:
+    def _apply_labels(self, given: KeyedTable) -> LabelReport:
         with self.writing():
             return apply_labels(self.catalog, given)
 
@@ -447,7 +448,7 @@ class FeatureStore(Storage):
             return import_vectors(self.catalog, self.path / "vectors", record, Path(file), listener or Listener())
 
 
-def _matches(sight: Sight, hits: Hits, question: Question) -> Matches:
+def _matches(sight: Sight, hits: Hits, question: QueryVector) -> Matches:
     return Matches(
         hits.ids, hits.scores.clip(-1, 1), hits.paths, hits.labels, query=question.shown, warnings=sight.warnings
     )

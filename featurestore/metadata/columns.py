@@ -14,7 +14,7 @@ from featurestore.metadata.matching import find_items
 from featurestore.sources.column_types import NATURAL, as_type, holds, reads_as, storable, words
 from featurestore.sources.keyed_table import (
     KEYS,
-    KeyedFile,
+    KeyedTable,
     batches,
     choose_key,
     headings,
@@ -52,7 +52,7 @@ def annotate(catalog: Catalog, file: Path, key: str | None) -> AnnotateReport:
     return AnnotateReport(given.names, matched.items.rows, len(matched.unknown), first, given.key)
 
 
-def read(file: Path, key: str | None, held: Mapping[str, pa.DataType]) -> KeyedFile:
+def read(file: Path, key: str | None, held: Mapping[str, pa.DataType]) -> KeyedTable:
     """Read the rows of a file; a column that the items have keeps its type."""
     with readable(file, "with the column path or id, and others"):
         schema = headings(file)

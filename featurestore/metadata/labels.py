@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from featurestore.catalog import Catalog
 from featurestore.metadata.matching import find_items
-from featurestore.sources.keyed_table import KeyedFile
+from featurestore.sources.keyed_table import KeyedTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class LabelReport:
     key: str  # what they are: "path" or "id"
 
 
-def apply(catalog: Catalog, given: KeyedFile) -> LabelReport:
+def apply(catalog: Catalog, given: KeyedTable) -> LabelReport:
     """Set labels, and splits where the file has them; an empty one takes it away. Raises SourceError when no row is about an item."""
     matched = find_items(catalog, given)
     if matched.items.rows:

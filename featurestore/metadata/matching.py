@@ -6,10 +6,10 @@ from pathlib import Path
 
 from featurestore.catalog import Catalog, Matched
 from featurestore.errors import SourceError
-from featurestore.sources.keyed_table import KeyedFile
+from featurestore.sources.keyed_table import KeyedTable
 
 
-def find_items(catalog: Catalog, given: KeyedFile) -> Matched:
+def find_items(catalog: Catalog, given: KeyedTable) -> Matched:
     """Find the items that the rows are about; raises SourceError when there is none.
 
     Paths are absolute, URLs, or relative to the folder of the file or else to the current one; links in them may be followed.
