@@ -6,7 +6,7 @@ from pathlib import Path
 import onnx
 from onnx import NodeProto, TensorProto, helper
 
-from featurestore.encoders.encoder import CARD_KEY, Card
+from featurestore.encoders.card import CARD_KEY, Card
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.version import __version__
 

@@ -23,7 +23,7 @@ from lightly.transforms.byol_transform import BYOLView1Transform, BYOLView2Trans
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from featurestore.encoders.encoder import Card
+from featurestore.encoders.card import Card
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.version import __version__
 from trainers.export.torch_onnx import export

@@ -15,11 +15,12 @@ from PIL import Image
 
 from featurestore import Encoder, FeatureStore
 from featurestore.catalog import Catalog
-from featurestore.imaging.pool import Prepared, available_cpus, prepare_all
+from featurestore.encoders.encoder import BATCH as ENCODER_BATCH
+from featurestore.imaging import Loaded, load_all
 from featurestore.imaging.preprocess import Preprocess
-from featurestore.ingest.ingest import ENCODE_BATCH
 from featurestore.sources import ImageFile, find
 from featurestore.storage.vectors import VectorFile
+from featurestore.system.cpus import available_cpus
 
 BATCH = 32  # of the loops that are compared
 
@@ -86,13 +87,13 @@ def onnxruntime_alone(encoder: str, count: int) -> float:
     options.intra_op_num_threads = available_cpus()
     session = onnxruntime.InferenceSession(encoder, options, providers=["CPUExecutionProvider"])
     size = Encoder(encoder).preprocess.size
-    pixels = np.random.default_rng(0).integers(0, 256, (ENCODE_BATCH, size, size, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (ENCODER_BATCH, size, size, 3), np.uint8)
     feed = {session.get_inputs()[0].name: pixels}
     session.run(None, feed)
     began = time.perf_counter()
-    for _ in range(count // ENCODE_BATCH):
+    for _ in range(count // ENCODER_BATCH):
         session.run(None, feed)
-    return count // ENCODE_BATCH * ENCODE_BATCH / (time.perf_counter() - began)
+    return count // ENCODER_BATCH * ENCODER_BATCH / (time.perf_counter() - began)
 
 
 def indexing(encoder: str, folder: str) -> float:
@@ -136,7 +137,7 @@ def preparing(folder: str, size: int) -> float:
     """Images a second of our reading, decoding and resizing, in one thread a processor."""
     files = [(found, None) for found in find(folder) if isinstance(found, ImageFile)]
     began = time.perf_counter()
-    ready = sum(isinstance(found, Prepared) for found in prepare_all(files, Preprocess(size, size)))
+    ready = sum(isinstance(found, Loaded) for found in load_all(files, Preprocess(size, size)))
     return ready / (time.perf_counter() - began)
 
 

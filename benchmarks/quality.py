@@ -24,7 +24,7 @@ import click
 from sklearn.linear_model import LogisticRegression
 
 from featurestore import FeatureStore
-from featurestore.imaging.pool import available_cpus
+from featurestore.system.cpus import available_cpus
 from trainers.config.parse import read_toml
 from trainers.config.resolve import resolve
 from trainers.export.pixel_baseline import export_pixels

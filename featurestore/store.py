@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from featurestore.classification.export import export_classifier
-from featurestore.classification.predict import ApplyReport, apply_classifier, encoder_of
+from featurestore.classification.export import export
+from featurestore.classification.predict import ApplyReport, apply_classifier
 from featurestore.classification.train import ClassifierReport, check_classifier, train_classifier
 from featurestore.evaluation import (
     EpisodesReport,
@@ -66,6 +66,7 @@ class FeatureStore(Storage):
     verify = staticmethod(verify_path)
     export_vectors = export_vectors
     import_vectors = import_vectors
+    export_classifier = export
 
     # -- measures
 
@@ -180,17 +181,6 @@ class FeatureStore(Storage):
         """
         with self.writing():
             return apply_classifier(self.catalog, self.snapshots.now(), name, where, listener or Listener())
-
-    def export_classifier(self, name: str, out: str | Path) -> int:
-        """Join a classifier with its encoder into one ONNX file for `Classifier`, tried on images of the store; returns on how many.
-
-        Raises QueryError, EncoderNotInStore, ConfigError when onnx is missing, ExportError, DiskError.
-        """
-        moment, record = self.snapshots.now(), self.catalog.classifiers.get(name)
-        known = encoder_of(record, moment.encoders)
-        return export_classifier(
-            self.catalog, moment.item_vectors(known.fingerprint), self.encoders.open(known), record, Path(out)
-        )
 
     def drop_classifier(self, name: str) -> tuple[str, ...]:
         """Forget a classifier; returns the columns that it filled, which stay. Raises QueryError when there is none of that name."""

@@ -98,7 +98,7 @@ def floor(name: str) -> int:
 
 def test_the_reading_of_imports_is_right() -> None:
     """The other tests would pass on an empty list."""
-    assert {"featurestore.errors", "featurestore.encoders.onnx_check", "json"} <= imports(
+    assert {"featurestore.errors", "featurestore.encoders.session", "hashlib"} <= imports(
         "featurestore.encoders.encoder"
     )
     assert "featurestore.catalog.schema" in imports("featurestore.catalog.migrate")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from lightning_fabric import Fabric
 
-from featurestore.encoders.encoder import Card
+from featurestore.encoders.card import Card
 from featurestore.errors import ConfigError, TrainingError
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile

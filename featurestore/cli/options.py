@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from featurestore.encoders.encoder import PROVIDERS
+from featurestore.encoders.session import PROVIDERS
 
 PATH = click.Path(path_type=Path)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

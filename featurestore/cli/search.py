@@ -10,7 +10,7 @@ import click
 
 from featurestore.ann.near_duplicates import DUPLICATE
 from featurestore.cli.options import PATH, encoder_option, json_option, print_json, provider_option
-from featurestore.search.query_file import from_text, read_queries
+from featurestore.search.query_file import parse_query, read_queries
 from featurestore.search.results import Matches
 from featurestore.search.searcher import HITS
 from featurestore.store import FeatureStore
@@ -114,9 +114,9 @@ def search(
         _print_each(names, answers, as_json)
         return
 
-    examples = [*map(from_text, queries), *items]
+    examples = [*map(parse_query, queries), *items]
     matches = FeatureStore.open(store, provider=provider).search(
-        examples, k, where, exclude=[from_text(text) for text in exclude],
+        examples, k, where, exclude=[parse_query(text) for text in exclude],
         weights=weights or None, above=above, unique=unique, exact=exact, encoder=encoder,
     )  # fmt: skip
     if sheet is not None:

@@ -1,8 +1,6 @@
-"""The encoder file on its way to its name: card in, written beside, proven, renamed. Needs no torch."""
+"""Write an encoder file: card in, proven, then named. Needs the onnx package, but not torch."""
 
-import contextlib
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -12,56 +10,35 @@ import onnx
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurestore.encoders.encoder import CARD_KEY, Card, Encoder
-from featurestore.errors import DiskError, ExportError
-from featurestore.imaging import decode as images
-from featurestore.imaging import preprocess
+from featurestore.encoders.card import Card
+from featurestore.encoders.encoder import Encoder
+from featurestore.encoders.graph_edit import add_card
+from featurestore.errors import ExportError
+from featurestore.imaging import decode, preprocess
 from featurestore.imaging.preprocess import Preprocess
+from featurestore.system.disk import written_whole
 from featurestore.system.text import first_line
 
-AGREEMENT = (
-    1e-4  # least cosine similarity allowed is 1 - this, and the largest difference relative to the vector's length
-)
+AGREEMENT = 1e-4  # largest allowed difference of a vector, relative to its length
 LARGEST = 2**31 - 1  # bytes; protobuf writes no larger message
 
 T = TypeVar("T")
 
 
 def write(model: onnx.ModelProto, card: Card, out: Path, prove: Callable[[Encoder], T]) -> T:
-    """Write a graph with its card as one file, let `prove` try it, and only then name it `out`; returns what `prove` returns.
+    """Write a graph with its card as one file, and name it `out` after `prove` has accepted it; returns what `prove` returns.
 
-    Whatever `prove` raises leaves nothing behind. Raises ExportError for a graph above 2 GB, DiskError when it cannot be written.
+    Nothing is left behind when `prove` raises. Raises ExportError for a graph above 2 GB, DiskError when it cannot be written.
     """
     add_card(model, card)
-    part = out.with_name(out.name + ".part")
-    try:
+    with written_whole(out, "free some space or choose another place") as part:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(serialise(model))
-            file.flush()
-            os.fsync(file.fileno())
-        proven = prove(Encoder(part))
-        part.replace(out)
-    except OSError as error:
-        raise DiskError(
-            f"encoder {out}: cannot be written ({error.strerror}); free some space or choose another place"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
-    return proven
-
-
-def add_card(model: onnx.ModelProto, card: Card) -> None:
-    """Put the card into the metadata, in place of one that is there."""
-    others = [entry for entry in model.metadata_props if entry.key != CARD_KEY]
-    del model.metadata_props[:]
-    model.metadata_props.extend(others)
-    model.metadata_props.add(key=CARD_KEY, value=card.to_json())
+        part.write_bytes(serialise(model))
+        return prove(Encoder(part))
 
 
 def serialise(model: onnx.ModelProto) -> bytes:
-    """The bytes of a model; raises ExportError for one of more than 2 GB, which no protobuf message can hold."""
+    """Return the bytes of a model. Raises ExportError above 2 GB, the largest protobuf message."""
     size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
     if size > LARGEST:
         raise _too_large(f"{size / 1e9:.1f} GB of weights")
@@ -80,7 +57,7 @@ def _too_large(found: str) -> ExportError:
 
 
 def check(encoder: Encoder, expected: NDArray[np.float32], pixels: NDArray[np.uint8]) -> None:
-    """Compare onnxruntime with torch, in one batch and one by one; raises ExportError where they differ.
+    """Compare onnxruntime with torch, in one batch and one by one. Raises ExportError where they differ.
 
     expected: (B, D) from torch; pixels: uint8 (B, size, size, 3).
     """
@@ -97,14 +74,14 @@ def check(encoder: Encoder, expected: NDArray[np.float32], pixels: NDArray[np.ui
 
 
 def check_alone(encoder: Encoder, pixels: NDArray[np.uint8]) -> None:
-    """Compare an encoder with itself, in one batch and one by one; raises ExportError where that differs or is no number.
+    """Compare an encoder with itself, in one batch and one by one. Raises ExportError where the two differ or are not finite.
 
     pixels: uint8 (B, size, size, 3).
     """
     together = encoder.encode(pixels)
     if not np.isfinite(together).all():
         raise ExportError(
-            "the network gives vectors with values that are no numbers; nothing was written; check mean and std"
+            "the network gives vectors with values that are not finite; nothing was written; check mean and std"
         )
     worst = _difference(_one_by_one(encoder, pixels), together)
     if not worst <= AGREEMENT:
@@ -119,7 +96,7 @@ def _one_by_one(encoder: Encoder, pixels: NDArray[np.uint8]) -> NDArray[np.float
 
 
 def _difference(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    """The largest difference of two vectors, relative to the length of the expected one; infinite when their numbers differ."""
+    """Return the largest difference of two vectors, relative to the length of the expected one; infinite for other shapes."""
     if found.shape != expected.shape:
         return float("inf")
     length = np.linalg.norm(expected, axis=1).clip(1e-12)
@@ -127,7 +104,7 @@ def _difference(found: NDArray[np.float32], expected: NDArray[np.float32]) -> fl
 
 
 def check_pixels(record: Preprocess) -> NDArray[np.uint8]:
-    """Draw seven awkward images (tall, wide, 1x1, grey, palette with alpha, EXIF-rotated, plain) and take them the common road."""
+    """Draw seven awkward images (tall, wide, 1x1, grey, palette with alpha, EXIF-rotated, plain), and decode and preprocess them."""
     rng = np.random.default_rng(0)
 
     def noise(width: int, height: int) -> Image.Image:
@@ -143,7 +120,7 @@ def check_pixels(record: Preprocess) -> NDArray[np.uint8]:
         _bytes(noise(64, 64).convert("L"), "PNG"), _bytes(palette, "PNG"),
         _bytes(noise(120, 60), "JPEG", exif=rotated), _bytes(noise(96, 96), "JPEG"),
     ]  # fmt: skip
-    return np.stack([preprocess.apply(images.decode(file, record.shorter_side), record) for file in files])
+    return np.stack([preprocess.apply(decode.decode(file, record.shorter_side), record) for file in files])
 
 
 def _bytes(image: Image.Image, kind: str, **options: object) -> bytes:

@@ -63,7 +63,7 @@ def decode(data: bytes, shorter_side: int | None = None) -> Decoded:
             scale = shorter_side / min(width, height)
             image.draft("RGB", (max(1, round(width * scale)), max(1, round(height * scale))))
         reduced = image.size != (width, height)
-        rgb, turned = _upright(image)
+        rgb, turned = _upright_rgb(image)
     if not reduced:
         return Decoded(rgb, *rgb.size)
     return Decoded(rgb, *((height, width) if turned else (width, height)))
@@ -94,10 +94,10 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         raise ImageError(_damage(error)) from error
 
 
-def take(image: Image.Image) -> Decoded:
+def upright(image: Image.Image) -> Decoded:
     """Turn an image that Pillow has opened, or a program has made, to upright 8-bit RGB; raises ImageError with the reason."""
     try:
-        rgb, _ = _upright(image)
+        rgb, _ = _upright_rgb(image)
     except Exception as error:  # Pillow reads the pixels only now
         raise ImageError(_damage(error)) from error
     return Decoded(rgb, *rgb.size)
@@ -118,7 +118,7 @@ def _damage(error: Exception) -> str:
     return f"damaged, or of a kind without a decoder here: {text}"
 
 
-def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
+def _upright_rgb(image: Image.Image) -> tuple[Image.Image, bool]:
     """An image as upright RGB, and whether width and height have changed places."""
     image.load()  # first: a PNG may say its direction behind its pixels
     turn = TURNS.get(_orientation(image))

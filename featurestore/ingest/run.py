@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Literal
 
 from featurestore.catalog import no_such_encoder
-from featurestore.encoders.encoder import Encoder
-from featurestore.ingest.ingest import Indexing, IndexReport, find_files
+from featurestore.encoders import Encoder
+from featurestore.ingest.ingest import IndexReport, Ingest
+from featurestore.ingest.scan import find_files
 from featurestore.metadata import apply_labels
 from featurestore.progress import Listener
 from featurestore.sources.label_file import read_labels
@@ -37,7 +38,7 @@ def ingest(
         if found is None or store.catalog.encoders.all():  # what is gone is only known from a list made under the lock
             found = find_files(sources, listener)
         record = store.add_encoder(encoder)
-        report = Indexing(store, record, encoder, labels == "folders", workers, image_seconds, listener).run(found)
+        report = Ingest(store, record, encoder, labels == "folders", workers, image_seconds, listener).run(found)
     if table is not None:
         apply_labels(store, table)
     return report

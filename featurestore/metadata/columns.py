@@ -13,7 +13,7 @@ from featurestore.metadata.matching import find_items
 from featurestore.sources.column_types import NATURAL, as_type, holds, reads_as, storable, words
 from featurestore.sources.keyed_table import (
     KEYS,
-    KeyedFile,
+    KeyedTable,
     batches,
     choose_key,
     headings,
@@ -62,7 +62,7 @@ def drop_column(store: Storage, name: str) -> None:
         store.catalog.columns.drop(name)
 
 
-def read_columns(file: Path, key: str | None, held: Mapping[str, pa.DataType]) -> KeyedFile:
+def read_columns(file: Path, key: str | None, held: Mapping[str, pa.DataType]) -> KeyedTable:
     """Read the rows of a file; a column that the items have already keeps its type."""
     with readable(file, "with the column path or id, and others"):
         schema = headings(file)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featurestore.metadata.matching import find_items
-from featurestore.sources.keyed_table import KeyedFile
+from featurestore.sources.keyed_table import KeyedTable
 from featurestore.sources.label_file import read_labels
 from featurestore.storage import Storage
 
@@ -27,7 +27,7 @@ def label(store: Storage, file: str | Path, key: str | None = None) -> LabelRepo
     return apply_labels(store, read_labels(file, key))
 
 
-def apply_labels(store: Storage, table: KeyedFile) -> LabelReport:
+def apply_labels(store: Storage, table: KeyedTable) -> LabelReport:
     """Set the labels, and splits if there are any, of a table that was read before. Raises SourceError, StoreBusy."""
     with store.writing():
         matched = find_items(store.catalog, table)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from featurestore.catalog import Catalog, MatchedItems
 from featurestore.errors import SourceError
-from featurestore.sources.keyed_table import KeyedFile
+from featurestore.sources.keyed_table import KeyedTable
 
 
-def find_items(catalog: Catalog, table: KeyedFile) -> MatchedItems:
+def find_items(catalog: Catalog, table: KeyedTable) -> MatchedItems:
     """Find the items that the rows are about. Raises SourceError when there is none.
 
     Paths are absolute, URLs, or relative to the folder of the file or else to the current one; symbolic links are followed if needed.

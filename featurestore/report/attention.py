@@ -1,4 +1,4 @@
-"""Attention drawn over the picture it belongs to."""
+"""Draw the attention of a ViT over the image it belongs to."""
 
 from pathlib import Path
 
@@ -6,27 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurestore.encoders.encoder import Encoder
+from featurestore.encoders import Encoder
 from featurestore.errors import ImageError
-from featurestore.imaging import decode as images
-from featurestore.imaging import preprocess
 from featurestore.rendering import contact_sheet as sheet
-from featurestore.sources import read
+from featurestore.sources import Failure
 
 SIDE = 320  # pixels of a drawn map
-# Dark to bright, as anchors that are interpolated.
+# From dark to bright; colours between these are interpolated.
 RAMP = np.array([[0, 0, 30], [90, 20, 110], [200, 60, 70], [250, 160, 40], [255, 250, 190]], np.float32)
 
 
 def draw(encoder: Encoder, image: str | Path, out: str | Path) -> Path:
-    """Draw the picture as the encoder sees it, the mean over all heads, and each head; raises ImageError, EncoderError."""
-    try:
-        decoded = images.decode(read(image), shorter_side=encoder.preprocess.shorter_side)
-    except ImageError as error:
-        raise ImageError(f"{str(image)!r}: expected an image file; {error}") from error
-    pixels = preprocess.apply(decoded, encoder.preprocess)
-    (maps,) = encoder.attention(pixels[None])  # (heads, h, w)
-    seen = Image.fromarray(pixels)
+    """Draw the image as the encoder sees it, the mean attention of all heads, and each head. Raises ImageError, EncoderError."""
+    loaded = encoder.load(image)
+    if isinstance(loaded, Failure):
+        raise ImageError(f"{str(image)!r}: expected an image file; {loaded.reason}")
+    (maps,) = encoder.attention(loaded.pixels[None])  # (heads, h, w)
+    seen = Image.fromarray(loaded.pixels)
     tiles: list[tuple[Image.Image | str, str, str]] = [(seen, "image", str(image))]
     tiles.append((overlay(seen, maps.mean(axis=0)), "all heads", "mean"))
     tiles += [
@@ -37,7 +33,7 @@ def draw(encoder: Encoder, image: str | Path, out: str | Path) -> Path:
 
 
 def overlay(image: Image.Image, weights: NDArray[np.float32]) -> Image.Image:
-    """Lay one map, (h, w), over a picture: from its least to its greatest weight, dark to bright."""
+    """Blend one map, (h, w), over an image: its smallest weight is dark, its largest bright."""
     span = float(weights.max() - weights.min()) or 1.0
     level = Image.fromarray(((weights - weights.min()) / span * 255).astype(np.uint8)).resize(
         (SIDE, SIDE), Image.Resampling.BICUBIC

@@ -1,4 +1,4 @@
-"""What users search by, as unit vectors: images, items of the store, vectors, or several of these with negative ones."""
+"""Turn queries into unit vectors: images, items of the store, vectors, or several of these with negative examples."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -12,26 +12,22 @@ from PIL import Image
 
 from featurestore.ann.normalize import unit_rows
 from featurestore.errors import FeatureStoreError, ImageError, QueryError, StoreCorrupt
-from featurestore.imaging import decode as images
-from featurestore.imaging import preprocess
+from featurestore.imaging import Picture
 from featurestore.rendering.shown import Shown
-from featurestore.sources import read
 
 if TYPE_CHECKING:
-    from featurestore.encoders.encoder import Encoder
+    from featurestore.encoders import Encoder
 
-GAMMA = 0.5  # how much the mean of the negative examples counts against that of the others
-CANCELLED = 1e-3  # a sum of unit vectors that is shorter is what rounding to float16 left over
-BATCH = 16  # images that are encoded at a time
-NAMED = 3  # problems that one message spells out
+GAMMA = 0.5  # weight of the mean of the negative examples; the mean of the others has weight 1
+CANCELLED = 1e-3  # a shorter sum of unit vectors is nothing but rounding to float16
+NAMED = 3  # problems that one message lists
 
-Picture: TypeAlias = str | Path | Image.Image
 Query: TypeAlias = Picture | int | np.integer[Any] | NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
-    """What turns queries into vectors of one encoder; neither is called before a query needs it."""
+class QueryEncoder:
+    """What turns queries into vectors of one encoder. Its functions are not called before a query needs them."""
 
     name: str  # of the encoder
     dim: int  # D
@@ -41,73 +37,75 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A query with the place where it was named, such as "queries.txt, line 7", which messages begin with."""
+    """A query and where it stands, such as "queries.txt, line 7", which is put before messages about it."""
 
     query: Query
     place: str = ""
-    written: str = ""  # by the user
+    written: str = ""  # as the user wrote it
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A direction to search in."""
+class QueryVector:
+    """What to search for."""
 
     vector: NDArray[np.float32]  # (1, D), unit length
-    left_out: tuple[int, ...]  # ids of the items that were examples: they are no hits
+    item_ids: tuple[int, ...]  # of the items among the examples, which are not hits
     shown: tuple[Shown, ...]  # the examples, negative ones last
 
 
-def look(
+def embed_query(
     queries: Query | Sequence[Query],
-    means: Means,
+    encoder: QueryEncoder,
     exclude: Query | Sequence[Query] = (),
     weights: Sequence[float] | None = None,
-) -> Question:
-    """Turn a query, or several examples and negative ones, into one direction.
+) -> QueryVector:
+    """Turn a query, or several examples and negative ones, into one vector.
 
     Examples x with weights w and negative examples y become unit(sum(w x) / sum(w) - GAMMA mean(y)). Source: Rocchio 1971, as in
     Manning, Raghavan and Schütze, Introduction to Information Retrieval, 9.1.1, with alpha = 0, beta = 1, gamma = GAMMA.
-    Raises QueryError, ImageError; all images and vectors that cannot be used are named at once.
+    Raises QueryError, ImageError; the message names all images and vectors that cannot be used.
     """
-    wanted, unwanted = _several(queries), _several(exclude)
+    wanted, unwanted = _as_list(queries), _as_list(exclude)
     if not wanted:
         raise QueryError("query: expected at least one example of what to search for, found none")
     w = _checked_weights(weights, len(wanted))
-    alone = len(wanted) == 1 and not unwanted
-    examples = [Example(query, "" if alone else f"example {n}") for n, query in enumerate(wanted, start=1)]
+    single = len(wanted) == 1 and not unwanted
+    examples = [Example(query, "" if single else f"example {n}") for n, query in enumerate(wanted, start=1)]
     examples += [Example(query, f"negative example {n}") for n, query in enumerate(unwanted, start=1)]
-    vectors, shown = _find(examples, means)
-    if alone:
-        return Question(vectors, _items(examples), tuple(shown))
+    vectors, shown = _embed(examples, encoder)
+    if single:
+        return QueryVector(vectors, _item_ids(examples), tuple(shown))
     direction = w @ vectors[: len(wanted)] / w.sum()
     if unwanted:
         direction = direction - GAMMA * vectors[len(wanted) :].mean(axis=0)
     if np.linalg.norm(direction) < CANCELLED:
-        raise QueryError("query: the examples cancel one another, and no direction is left; leave one of them out")
+        raise QueryError("query: the examples cancel one another, so that no direction is left; leave one of them out")
     shown = [replace(one, negative=n >= len(wanted)) for n, one in enumerate(shown)]
-    return Question(unit_rows(direction[None]), _items(examples), tuple(shown))
+    return QueryVector(unit_rows(direction[None]), _item_ids(examples), tuple(shown))
 
 
-def look_each(queries: Sequence[Query | Example] | NDArray[np.floating], means: Means) -> list[Question]:
-    """Turn each of many queries, or of the rows of an array (Q, D), into a direction of its own.
+def embed_queries(
+    queries: Sequence[Query | Example] | NDArray[np.floating], encoder: QueryEncoder
+) -> list[QueryVector]:
+    """Turn each of many queries, or each row of an array (Q, D), into a vector.
 
-    Raises QueryError, ImageError; all images and vectors that cannot be used are named at once, by their place or number from 1 on.
+    Raises QueryError, ImageError; the message names all images and vectors that cannot be used, by their place or their number from 1.
     """
     if isinstance(queries, np.ndarray):
-        units = _unit_array(queries, means)
-        return [Question(units[n : n + 1], (), (Shown(None, "a vector"),)) for n in range(len(units))]
+        units = _unit_array(queries, encoder)
+        return [QueryVector(units[n : n + 1], (), (Shown(None, "a vector"),)) for n in range(len(units))]
     numbered = enumerate(queries, start=1)
     examples = [query if isinstance(query, Example) else Example(query, f"query {n}") for n, query in numbered]
-    vectors, shown = _find(examples, means)
+    vectors, shown = _embed(examples, encoder)
     return [
-        Question(vectors[n : n + 1], _items([example]), (one,))
+        QueryVector(vectors[n : n + 1], _item_ids([example]), (one,))
         for n, (example, one) in enumerate(zip(examples, shown, strict=True))
     ]
 
 
-def _find(examples: Sequence[Example], means: Means) -> tuple[NDArray[np.float32], list[Shown]]:
-    """Find the vector of each query, float32 (n, D), and what it looks like; queries of one kind are answered together."""
-    vectors = np.full((len(examples), means.dim), np.nan, np.float32)
+def _embed(examples: Sequence[Example], encoder: QueryEncoder) -> tuple[NDArray[np.float32], list[Shown]]:
+    """Return the vector of each example, float32 (n, D), and how to show it; examples of one kind are embedded together."""
+    vectors = np.empty((len(examples), encoder.dim), np.float32)
     shown = [Shown(None, "a vector")] * len(examples)
     items: dict[int, int] = {}
     pictures: dict[int, Picture] = {}
@@ -117,32 +115,43 @@ def _find(examples: Sequence[Example], means: Means) -> tuple[NDArray[np.float32
             items[n] = int(query)
         elif isinstance(query, (str, Path, Image.Image)):
             pictures[n] = query
+            shown[n] = Shown(query, "an image") if isinstance(query, Image.Image) else Shown(str(query), str(query))
         else:
             try:
-                vectors[n] = _unit_vector(query, means)
+                vectors[n] = _unit_vector(query, encoder)
             except QueryError as error:
                 problems[n] = error
     if items:
         ids = sorted(set(items.values()))
-        found, paths = _look_up(ids, means)
+        found, paths = _look_up(ids, encoder)
         for n, item in items.items():
             at = bisect_left(ids, item)
             vectors[n], shown[n] = found[at], Shown(paths[at], f"item {item}")
     if pictures:
-        problems |= _encode(pictures, means, vectors)
-        shown = [_as_shown(pictures[n]) if n in pictures else one for n, one in enumerate(shown)]
+        embedded = encoder.open_encoder().embed(pictures.values())
+        places = list(pictures)
+        vectors[[places[image.place] for image in embedded.images]] = embedded.vectors
+        for failure in embedded.failures:
+            name = f" {failure.path!r}" if failure.path else ""
+            problems[places[failure.place]] = (
+                QueryError(
+                    f"query{name}: encoder {encoder.name} gave a vector that is zero or not finite; use another image"
+                )
+                if failure.readable
+                else ImageError(f"query{name}: expected an image file; {failure.reason}")
+            )
     if problems:
-        said = [": ".join(filter(None, (examples[n].place, str(problems[n])))) for n in sorted(problems)]
+        messages = [": ".join(filter(None, (examples[n].place, str(problems[n])))) for n in sorted(problems)]
         first = problems[min(problems)]
-        raise type(first)(_some(said, "; ")) from first
+        raise type(first)(_some(messages, "; ")) from first
     return vectors, shown
 
 
-def _look_up(ids: Sequence[int], means: Means) -> tuple[NDArray[np.float32], list[str]]:
+def _look_up(ids: Sequence[int], encoder: QueryEncoder) -> tuple[NDArray[np.float32], list[str]]:
     for item in ids:
         if not 0 < item < 2**63:
             raise QueryError(f"item {item}: the store has no such item; ids begin at 1")
-    vectors, paths = means.vectors_of(ids)
+    vectors, paths = encoder.vectors_of(ids)
     units = unit_rows(vectors)
     damaged = np.flatnonzero(np.isnan(units).any(axis=1))
     if len(damaged):
@@ -150,49 +159,14 @@ def _look_up(ids: Sequence[int], means: Means) -> tuple[NDArray[np.float32], lis
     return units, paths
 
 
-def _encode(pictures: dict[int, Picture], means: Means, vectors: NDArray[np.float32]) -> dict[int, FeatureStoreError]:
-    """Fill in the vectors of images, by where they are asked for; returns the problems."""
-    encoder = means.open_encoder()
-    problems: dict[int, FeatureStoreError] = {}
-    places = list(pictures)
-    for start in range(0, len(places), BATCH):
-        pixels: dict[int, NDArray[np.uint8]] = {}
-        for n in places[start : start + BATCH]:
-            try:
-                pixels[n] = _pixels(pictures[n], encoder)
-            except ImageError as error:
-                problems[n] = error
-        if problems:
-            continue  # nothing will be answered: only what else cannot be read is still of interest
-        for n, unit in zip(pixels, unit_rows(encoder.encode(np.stack(list(pixels.values())))), strict=True):
-            vectors[n] = unit
-            if np.isnan(unit).any():
-                problems[n] = QueryError(
-                    f"query: encoder {means.name} gave a vector that is zero or not finite; use another image"
-                )
-    return problems
-
-
-def _pixels(picture: Picture, encoder: "Encoder") -> NDArray[np.uint8]:
-    try:
-        if isinstance(picture, Image.Image):
-            return preprocess.apply(images.take(picture), encoder.preprocess)
-        return preprocess.apply(
-            images.decode(read(picture), shorter_side=encoder.preprocess.shorter_side), encoder.preprocess
-        )
-    except ImageError as error:
-        name = "" if isinstance(picture, Image.Image) else f" {str(picture)!r}"
-        raise ImageError(f"query{name}: expected an image file; {error}") from error
-
-
-def _unit_vector(query: object, means: Means) -> NDArray[np.float32]:
+def _unit_vector(query: object, encoder: QueryEncoder) -> NDArray[np.float32]:
     if not isinstance(query, np.ndarray):
         raise QueryError(
             f"query: expected the path of an image, a PIL image, an item id or a vector; found {type(query).__name__}"
         )
-    if query.shape != (means.dim,):
+    if query.shape != (encoder.dim,):
         raise QueryError(
-            f"query vector: expected the shape ({means.dim},) of encoder {means.name}, found {query.shape}"
+            f"query vector: expected the shape ({encoder.dim},) of encoder {encoder.name}, found {query.shape}"
         )
     [unit] = unit_rows(_numbers(query[None]))
     if np.isnan(unit).any():
@@ -200,10 +174,10 @@ def _unit_vector(query: object, means: Means) -> NDArray[np.float32]:
     return np.asarray(unit)
 
 
-def _unit_array(queries: NDArray[Any], means: Means) -> NDArray[np.float32]:
-    if queries.ndim != 2 or queries.shape[1] != means.dim:
+def _unit_array(queries: NDArray[Any], encoder: QueryEncoder) -> NDArray[np.float32]:
+    if queries.ndim != 2 or queries.shape[1] != encoder.dim:
         raise QueryError(
-            f"query vectors: expected the shape (Q, {means.dim}) of encoder {means.name}, found {queries.shape}"
+            f"query vectors: expected the shape (Q, {encoder.dim}) of encoder {encoder.name}, found {queries.shape}"
         )
     units = unit_rows(_numbers(queries))
     bad = [f"row {n}" for n in np.flatnonzero(np.isnan(units).any(axis=1))]
@@ -232,12 +206,12 @@ def _checked_weights(weights: Sequence[float] | None, examples: int) -> NDArray[
     if not (np.isfinite(w).all() and (w > 0).all()):
         listed = _some([f"{x:g}" for x in w], ", ")
         raise QueryError(
-            f"weights: expected finite numbers above 0, found {listed}; what is not wanted is a negative example"
+            f"weights: expected finite numbers above 0, found {listed}; name what you do not want as a negative example"
         )
     return np.asarray(w / w.max())
 
 
-def _several(queries: Any) -> list[Any]:
+def _as_list(queries: Any) -> list[Any]:
     return list(queries) if isinstance(queries, (list, tuple)) else [queries]
 
 
@@ -245,15 +219,11 @@ def _is_item(query: object) -> TypeGuard[int | np.integer[Any]]:
     return isinstance(query, (int, np.integer)) and not isinstance(query, bool)
 
 
-def _items(examples: Sequence[Example]) -> tuple[int, ...]:
+def _item_ids(examples: Sequence[Example]) -> tuple[int, ...]:
     return tuple(sorted({int(example.query) for example in examples if _is_item(example.query)}))
 
 
-def _as_shown(picture: Picture) -> Shown:
-    return Shown(picture, "an image") if isinstance(picture, Image.Image) else Shown(str(picture), str(picture))
-
-
 def _some(texts: Sequence[str], separator: str) -> str:
-    """List texts, but of many only the first."""
+    """Join the first texts, and say how many more there are."""
     more = [f"and {len(texts) - NAMED} more"] if len(texts) > NAMED else []
     return separator.join([*texts[:NAMED], *more])

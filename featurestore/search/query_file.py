@@ -1,6 +1,5 @@
-"""Queries as text: how one is written, and files of many."""
+"""Queries as users write them: as text, and in files of many."""
 
-import os
 import re
 from pathlib import Path
 
@@ -9,14 +8,15 @@ from numpy.typing import NDArray
 
 from featurestore.errors import QueryError
 from featurestore.search.query import Example
-from featurestore.sources.lists import locate, numbered_lines
+from featurestore.sources.lists import numbered_lines
+from featurestore.sources.relative_paths import locate
 from featurestore.system.text import describe
 
 ITEM = re.compile(r"id:([0-9]{1,18})")
 
 
-def from_text(text: str) -> str | int:
-    """Take what a user wrote: "id:17" is an item, all else the path or URL of an image. Raises QueryError for "id:" and no number."""
+def parse_query(text: str) -> str | int:
+    """Read a query: "id:17" is an item, anything else the path or URL of an image. Raises QueryError for "id:" without a number."""
     found = ITEM.fullmatch(text)
     if found is not None:
         return int(found[1])
@@ -26,10 +26,10 @@ def from_text(text: str) -> str | int:
 
 
 def read_queries(file: str | Path) -> list[Example] | NDArray[np.floating]:
-    """Read a file of queries: text with one a line, or a .npy with vectors (Q, D).
+    """Read a file of queries: text with one query per line, or a .npy of vectors (Q, D).
 
-    A line is the path of an image, relative to the file's folder or the current one, a URL or "id:17"; blank lines and those that
-    begin with # are passed over. Raises QueryError.
+    A line is the path of an image, relative to the file or to the current folder, a URL, or "id:17". Blank lines and lines
+    that begin with # are skipped. Raises QueryError.
     """
     return _read_array(Path(file)) if Path(file).suffix.lower() == ".npy" else _read_lines(Path(file))
 
@@ -39,13 +39,13 @@ def _read_lines(file: Path) -> list[Example]:
     for number, written in _lines(file):
         place = f"{file}, line {number}"
         try:
-            query = from_text(written)
+            query = parse_query(written)
         except QueryError as error:
             raise QueryError(f"{place}: {error}") from error
-        path = _locate(query, str(file.parent)) if isinstance(query, str) else query
+        path = locate(query, file.parent) if isinstance(query, str) else query
         examples.append(Example(path, place, written))
     if not examples:
-        raise QueryError(f"{file}: expected queries, one a line; found none")
+        raise QueryError(f"{file}: expected queries, one per line; found none")
     return examples
 
 
@@ -56,15 +56,8 @@ def _lines(file: Path) -> list[tuple[int, str]]:
         raise QueryError(f"{file}: expected a text file of queries, or a .npy; {describe(error)}") from error
     except ValueError as error:
         raise QueryError(
-            f"{file}: expected queries in UTF-8, one a line; {error}; vectors need the suffix .npy"
+            f"{file}: expected queries in UTF-8, one per line; {error}; vectors need the suffix .npy"
         ) from error
-
-
-def _locate(path: str, folder: str) -> str:
-    """Find a path beside the file of queries; of a place within a container the container is looked for."""
-    container, within, place = path.partition("::")
-    whole = locate(path, folder)
-    return whole if os.path.lexists(whole) else locate(container, folder) + within + place
 
 
 def _read_array(file: Path) -> NDArray[np.floating]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from featurestore.ann.knn_graph import neighbours as nearest_rows
 from featurestore.errors import QueryError
 from featurestore.progress import Listener
-from featurestore.search.query import Example, Means, Query, Question, look, look_each
+from featurestore.search.query import Example, Query, QueryEncoder, QueryVector, embed_queries, embed_query
 from featurestore.search.results import Matches, Neighbours
 from featurestore.search.searcher import HITS, Hits, Searcher, why_slow
 from featurestore.storage import Snapshot, Storage
@@ -42,9 +42,9 @@ def search(
 
     def answer(snapshot: Snapshot) -> Matches:
         searcher = Searcher.of(snapshot, store.encoder_record(encoder, snapshot), where, exact)
-        question = look(queries, _means(store, searcher, encoder), exclude, weights)
-        hits = searcher.find(question.vector, k, question.left_out, above, unique)
-        return _matches(searcher, hits, question)
+        query = embed_query(queries, _query_encoder(store, searcher, encoder), exclude, weights)
+        hits = searcher.find(query.vector, k, query.item_ids, above, unique)
+        return _matches(searcher, hits, query)
 
     return store.snapshots.answer(answer)
 
@@ -63,14 +63,14 @@ def search_many(
 
     def answer(snapshot: Snapshot) -> list[Matches]:
         searcher = Searcher.of(snapshot, store.encoder_record(encoder, snapshot), where, exact)
-        questions = look_each(queries, _means(store, searcher, encoder))
-        if not questions:
+        wanted = embed_queries(queries, _query_encoder(store, searcher, encoder))
+        if not wanted:
             return []
-        most = max(len(question.left_out) for question in questions)
-        found = searcher.nearest(np.concatenate([question.vector for question in questions]), k + most)
+        most = max(len(query.item_ids) for query in wanted)
+        found = searcher.nearest(np.concatenate([query.vector for query in wanted]), k + most)
         return [
-            _matches(searcher, hits.without(question.left_out).first(k), question)
-            for hits, question in zip(found, questions, strict=True)
+            _matches(searcher, hits.without(query.item_ids).first(k), query)
+            for hits, query in zip(found, wanted, strict=True)
         ]
 
     return store.snapshots.answer(answer)
@@ -113,13 +113,13 @@ def slow(store: Storage) -> list[str]:
     return [reason for reason in reasons if reason is not None]
 
 
-def _means(store: Storage, searcher: Searcher, named: str | Path | None) -> Means:
+def _query_encoder(store: Storage, searcher: Searcher, named: str | Path | None) -> QueryEncoder:
     file = Path(named) if named is not None and Path(named).is_file() else None
     record = searcher.items.record
-    return Means(record.name, record.dim, lambda: store.encoders.open(record, file), searcher.vectors_of)
+    return QueryEncoder(record.name, record.dim, lambda: store.encoders.open(record, file), searcher.vectors_of)
 
 
-def _matches(searcher: Searcher, hits: Hits, question: Question) -> Matches:
+def _matches(searcher: Searcher, hits: Hits, query: QueryVector) -> Matches:
     return Matches(
-        hits.ids, hits.scores.clip(-1, 1), hits.paths, hits.labels, query=question.shown, warnings=searcher.warnings
+        hits.ids, hits.scores.clip(-1, 1), hits.paths, hits.labels, query=query.shown, warnings=searcher.warnings
     )

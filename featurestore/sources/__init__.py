@@ -1,7 +1,22 @@
-"""Sources: whatever images come from, listed and read by one road."""
+"""Sources: where images come from, on disk, in containers and behind URLs.
+
+`open_source` takes what a user names, a folder, a file, a list, a tar, a table or a URL, and gives a `Source`; iterating
+it gives an `ImageFile` per image, or a `Failure` for a place that cannot be listed. `read` takes the path of any of them
+and gives the bytes. The room also reads the tables in which users write about images: `label_file`, `keyed_table`.
+"""
 
 from featurestore.sources.base import Failure, ImageFile, Source
-from featurestore.sources.open import find, open_source
-from featurestore.sources.reading import read
+from featurestore.sources.open import find, open_source, read
+from featurestore.sources.relative_paths import absolute_paths, locate, resolved_paths
 
-__all__ = ["Failure", "ImageFile", "Source", "find", "open_source", "read"]
+__all__ = [
+    "Failure",
+    "ImageFile",
+    "Source",
+    "absolute_paths",
+    "find",
+    "locate",
+    "open_source",
+    "read",
+    "resolved_paths",
+]

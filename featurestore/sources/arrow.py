@@ -1,4 +1,4 @@
-"""Arrow files of images, and the folders of them that Hugging Face datasets save."""
+"""Arrow files of images, as Hugging Face datasets save them."""
 
 import threading
 from bisect import bisect_right
@@ -9,28 +9,28 @@ from typing import Any
 import pyarrow as pa
 
 from featurestore.errors import ImageError
-from featurestore.sources import filesystem as access
+from featurestore.sources import filesystem
 from featurestore.sources.arrow_stream import Message, messages
-from featurestore.sources.filesystem import State
-from featurestore.sources.lru_cache import Recent
+from featurestore.sources.filesystem import FileState
+from featurestore.sources.lru_cache import LruCache
 from featurestore.sources.table_columns import features_of, parse_features
-from featurestore.sources.tables import KEPT_BYTES, Table, image_bytes
+from featurestore.sources.tables import CACHED_BYTES, Table, image_bytes
 
-MAGIC = b"ARROW1\0\0"  # an IPC file is this, a stream, and a footer that is not needed here
+MAGIC = b"ARROW1\0\0"  # an IPC file begins with this; a stream follows, and a footer that is not needed
 
-_batches: Recent[pa.RecordBatch] = Recent(KEPT_BYTES, least=2)  # by file, state and number
+_batches: LruCache[pa.RecordBatch] = LruCache(CACHED_BYTES, least=2)  # by file, state and number
 
 
 class ArrowTable(Table):
-    """An Arrow IPC stream, as `save_to_disk` of Hugging Face datasets writes it, or an Arrow IPC file."""
+    """An Arrow IPC stream, which `save_to_disk` of Hugging Face datasets writes, or an Arrow IPC file."""
 
-    def __init__(self, path: str, state: State) -> None:
-        with access.open_file(path) as file:
+    def __init__(self, path: str, state: FileState) -> None:
+        with filesystem.open_file(path) as file:
             start = len(MAGIC) if file.read(len(MAGIC)) == MAGIC else 0
             found = list(messages(file, start, state.size))
         if not found or found[0].rows is not None:
             raise ImageError("expected an Arrow stream, found none in the file")
-        self._heads: list[Message] = []  # the schema, and dictionaries, which may change between record batches
+        self._heads: list[Message] = []  # the schema and dictionaries; these may change between record batches
         self._parts: list[tuple[int, Message]] = []  # record batches, each with the number of heads before it
         for message in found:
             if message.rows is None:
@@ -59,22 +59,22 @@ class ArrowTable(Table):
         return None if value is None else bytes(value)
 
     def _batch(self, number: int) -> pa.RecordBatch:
-        """Read one record batch: with the schema and the dictionaries before it, it is a stream by itself."""
+        """Read one record batch; the schema and the dictionaries before it make it a stream."""
         heads, part = self._parts[number]
         data = b"".join(_read(self.path, message) for message in (*self._heads[:heads], part))
         batch = pa.ipc.open_stream(pa.py_buffer(data)).read_next_batch()
-        batch.validate(full=True)  # pyarrow would follow damaged offsets out of its memory
+        batch.validate(full=True)  # pyarrow would follow damaged offsets beyond its memory
         return batch
 
 
 def _read(path: str, message: Message) -> bytes:
-    return access.read_span(path, message.start, message.end - message.start)
+    return filesystem.read_span(path, message.start, message.end - message.start)
 
 
 def _features_beside(path: str) -> Mapping[str, Any]:
-    """Features from the dataset_info.json that `save_to_disk` puts beside its Arrow files."""
+    """Read the features from the dataset_info.json that `save_to_disk` writes beside its Arrow files."""
     try:
-        text = access.read_whole(f"{path.rpartition('/')[0]}/dataset_info.json")
+        text = filesystem.read_whole(f"{path.rpartition('/')[0]}/dataset_info.json")
     except ImageError:
         return {}
-    return parse_features(text, lambda said: said["features"])
+    return parse_features(text, lambda record: record["features"])

@@ -1,17 +1,17 @@
-"""Where the record batches of an Arrow IPC stream begin and end, without reading them.
+"""Find where the record batches of an Arrow IPC stream begin and end, without reading them.
 
-The framing is that of the Arrow columnar format 1.5, "IPC Streaming Format" and "Encapsulated message format"; of the
-metadata, a flatbuffer `Message`, two fields are looked at: the type of the header and the length of the body.
+The framing is that of the Arrow columnar format 1.5, "IPC Streaming Format" and "Encapsulated message format". The
+metadata is a flatbuffer `Message`, of which two fields are read: the type of the header and the length of the body.
 """
 
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-CONTINUES = b"\xff\xff\xff\xff"
+CONTINUATION = b"\xff\xff\xff\xff"
 RECORD_BATCH = 3  # of the union MessageHeader
-HEADER_TYPE, HEADER, BODY_LENGTH = 1, 2, 3  # places in table Message
-ROWS = 0  # place in table RecordBatch
+HEADER_TYPE, HEADER, BODY_LENGTH = 1, 2, 3  # numbers of fields in table Message
+ROWS = 0  # number of a field in table RecordBatch
 
 
 class Message(NamedTuple):
@@ -21,17 +21,17 @@ class Message(NamedTuple):
 
 
 def messages(file: BinaryIO, start: int, size: int) -> Iterator[Message]:
-    """Yield the messages of a stream from `start` on, in a file of `size` bytes; raises ValueError where it is damaged or cut off."""
+    """Yield the messages of a stream that begins at byte `start` of a file of `size` bytes. Raises ValueError where it is damaged or cut off."""
     while start < size:
         file.seek(start)
         prefix = file.read(8)
         if len(prefix) < 8:
             raise ValueError("the stream ends within a message")
         (length,) = struct.unpack("<i", prefix[4:])
-        if prefix[:4] != CONTINUES or length < 0:
+        if prefix[:4] != CONTINUATION or length < 0:
             raise ValueError(f"no message of an Arrow stream at byte {start}")
         if length == 0:
-            return  # the mark of the end
+            return  # the end mark
         if start + 8 + length > size:
             raise ValueError("the stream ends within a message")
         metadata = file.read(length)
@@ -49,23 +49,23 @@ def messages(file: BinaryIO, start: int, size: int) -> Iterator[Message]:
 
 
 def _fields(metadata: bytes) -> tuple[int, int, int]:
-    """Type of the header, length of the body, and the first field of the header: the rows of a record batch."""
+    """Read the type of the header, the length of the body, and the number of rows when it is a record batch."""
     (message,) = struct.unpack_from("<I", metadata)
     kind = _field(metadata, message, HEADER_TYPE, "<B")
     body = _field(metadata, message, BODY_LENGTH, "<q")
     if kind != RECORD_BATCH:
         return kind, body, 0
-    place = _place(metadata, message, HEADER)
-    (offset,) = struct.unpack_from("<I", metadata, place)
-    return kind, body, _field(metadata, place + offset, ROWS, "<q")
+    position = _position(metadata, message, HEADER)
+    (offset,) = struct.unpack_from("<I", metadata, position)
+    return kind, body, _field(metadata, position + offset, ROWS, "<q")
 
 
 def _field(data: bytes, table: int, number: int, form: str) -> int:
-    place = _place(data, table, number)
-    return int(struct.unpack_from(form, data, place)[0]) if place else 0  # a field that is left out has its default
+    position = _position(data, table, number)
+    return int(struct.unpack_from(form, data, position)[0]) if position else 0  # a missing field has its default
 
 
-def _place(data: bytes, table: int, number: int) -> int:
+def _position(data: bytes, table: int, number: int) -> int:
     (back,) = struct.unpack_from("<i", data, table)
     vtable = table - back
     (size,) = struct.unpack_from("<H", data, vtable)

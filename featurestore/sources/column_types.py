@@ -1,17 +1,16 @@
-"""What a column of items can hold, and whether values of a file fit into it."""
+"""Types of the columns of items, and whether the values of a file fit into them."""
 
 import pyarrow as pa
 
-NATURAL = (
+NATURAL = (  # what the text of a CSV file is tried as, in this order
     pa.int64(), pa.float64(), pa.bool_(), pa.date32(), pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.string(),
 )  # fmt: skip
-# what text is tried as, in this order
 PADDED = r"^-?0[0-9xX]"  # 007 is a name, not a number
-LONG = r"^-?[0-9]{16,}$"  # floats would cut it
+LONG = r"^-?[0-9]{16,}$"  # a float would round it
 
 
 def words(kind: pa.DataType) -> str:
-    """A type for people."""
+    """Describe a type in words."""
     if pa.types.is_timestamp(kind):
         return "timestamps with a time zone" if kind.tz else "timestamps"
     for is_one, plural in (
@@ -27,7 +26,7 @@ def words(kind: pa.DataType) -> str:
 
 
 def storable(kind: pa.DataType) -> pa.DataType | None:
-    """The type under which values of a Parquet file are kept; None when they are neither numbers, text, booleans, dates nor timestamps."""
+    """Return the type that stores values of a Parquet file: of numbers, text, booleans, dates and timestamps; None for others."""
     if pa.types.is_dictionary(kind):
         return storable(kind.value_type)
     if pa.types.is_null(kind) or is_text(kind):
@@ -44,18 +43,19 @@ def storable(kind: pa.DataType) -> pa.DataType | None:
 
 
 def is_text(kind: pa.DataType) -> bool:
+    """Return whether a type is one of Arrow's three for text."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def as_type(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Values as another type; those that are no number become null. Raises ArrowInvalid when they do not fit."""
-    safe = not pa.types.is_timestamp(kind)  # nanoseconds go: Python has no time that holds them
+    """Cast values to a type; NaN becomes null. Raises ArrowInvalid when they do not fit."""
+    safe = not pa.types.is_timestamp(kind)  # nanoseconds are dropped: Python's datetime cannot hold them
     return _without_nan(_without_nan(values).cast(kind, safe=safe))
 
 
 def _without_nan(values: pa.Array) -> pa.Array:
-    """Make NaN null: in a `where` it would be larger than anything."""
-    import pyarrow.compute as pc  # takes long, and most commands do without
+    """Turn NaN into null: in SQL, NaN is larger than any number."""
+    import pyarrow.compute as pc  # slow to import, and most commands do without
 
     if not pa.types.is_floating(values.type):
         return values
@@ -63,7 +63,7 @@ def _without_nan(values: pa.Array) -> pa.Array:
 
 
 def reads_as(text: pa.Array, kind: pa.DataType) -> bool:
-    """Whether each text of a CSV file reads as a value of a type."""
+    """Return whether all texts of a CSV file can be read as values of a type."""
     if pa.types.is_string(kind):
         return True
     if _is_number(kind) and _any(text, PADDED):
@@ -78,7 +78,7 @@ def reads_as(text: pa.Array, kind: pa.DataType) -> bool:
 
 
 def holds(kind: pa.DataType, values: pa.Array) -> bool:
-    """Whether a type holds values of a Parquet file exactly: numbers as numbers, dates as timestamps, all others only as what they are."""
+    """Return whether a type holds values of a Parquet file exactly: numbers as numbers, dates as timestamps, others only as their own type."""
     own = storable(values.type)
     if own is None or own == kind:
         return own is not None
@@ -102,7 +102,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _family(kind: pa.DataType) -> str:
-    """Types that may hold values of one another."""
+    """Return the family of a type; types of one family may hold each other's values."""
     if _is_number(kind):
         return "number"
     if pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None):

@@ -1,4 +1,4 @@
-"""Files by path or by URL: how large and how old they are, and their bytes. The only module that imports fsspec."""
+"""Files by path or URL: their size, time and bytes. The only import of fsspec."""
 
 import hashlib
 import io
@@ -13,12 +13,12 @@ from typing import Any, BinaryIO, NamedTuple, cast
 from featurestore.errors import FeatureStoreError, ImageError, SourceError
 from featurestore.system.text import describe
 
-URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: C:// is a drive
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # at least two letters: C:// is a drive
 TIMES = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")  # keys of fsspec's file systems
 
 
-class State(NamedTuple):
-    """What tells one version of a file from the next."""
+class FileState(NamedTuple):
+    """What differs between two versions of a file."""
 
     size: int  # bytes
     mtime_ns: int
@@ -28,12 +28,12 @@ def is_url(path: str) -> bool:
     return URL.match(path) is not None
 
 
-def look(path: str) -> State:
-    """Size and time of a regular file; raises ImageError with the reason."""
-    with reasons():
+def file_state(path: str) -> FileState:
+    """Return size and time of a regular file. Raises ImageError with the reason."""
+    with as_image_errors():
         if is_url(path):
             files, inner = file_system(path)
-            files.invalidate_cache(inner)  # of listings: they would hide what changes
+            files.invalidate_cache(inner)  # cached listings would hide changes
             info = files.info(inner)
             if info["type"] == "directory":
                 raise IsADirectoryError
@@ -43,12 +43,12 @@ def look(path: str) -> State:
             raise IsADirectoryError
         if not stat.S_ISREG(found.st_mode):
             raise ImageError("not a regular file")
-        return State(found.st_size, found.st_mtime_ns)
+        return FileState(found.st_size, found.st_mtime_ns)
 
 
 def open_file(path: str) -> BinaryIO:
-    """Open a file for reading at any place; raises ImageError with the reason."""
-    with reasons():
+    """Open a file for reading with seek. Raises ImageError with the reason."""
+    with as_image_errors():
         if is_url(path):
             files, inner = file_system(path)
             return cast(BinaryIO, files.open(inner, "rb"))
@@ -56,8 +56,8 @@ def open_file(path: str) -> BinaryIO:
 
 
 def read_whole(path: str) -> bytes:
-    """Read a file whole; raises ImageError with the reason."""
-    with reasons():
+    """Read a whole file. Raises ImageError with the reason."""
+    with as_image_errors():
         if is_url(path):
             files, inner = file_system(path)
             return cast(bytes, files.cat_file(inner))
@@ -66,36 +66,36 @@ def read_whole(path: str) -> bytes:
 
 
 def read_span(path: str, start: int, size: int) -> bytes:
-    """Read `size` bytes from `start`; fewer at the end of the file. Raises ImageError with the reason."""
-    with reasons():
+    """Read `size` bytes from `start`, or fewer at the end of the file. Raises ImageError with the reason."""
+    with as_image_errors():
         if is_url(path):
             files, inner = file_system(path)
             return cast(bytes, files.cat_file(inner, start=start, end=start + size)) if size else b""
         with open(path, "rb", buffering=0) as file:
             file.seek(start)
             parts = []
-            while size and (part := file.read(size)):  # one read gives 2 GiB at most
+            while size and (part := file.read(size)):  # one read returns at most 2 GiB
                 parts.append(part)
                 size -= len(part)
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 @contextmanager
-def reasons() -> Iterator[None]:
-    """Turn whatever a file system raises into ImageError; remote ones raise nearly everything."""
+def as_image_errors() -> Iterator[None]:
+    """Turn whatever a file system raises into ImageError: remote ones raise nearly everything."""
     try:
         yield
     except FeatureStoreError:
         raise
     except io.UnsupportedOperation as error:
-        raise ImageError(f"cannot be read at any place: {error}") from error
+        raise ImageError(f"cannot be read from any position: {error}") from error
     except Exception as error:
         raise ImageError(describe(error)) from error
 
 
 def file_system(url: str) -> tuple[Any, str]:
-    """The file system of a URL, and the path within it; raises SourceError when it cannot be had."""
-    import fsspec  # here, since most sources are local and start without it
+    """Return the file system of a URL, and the path within it. Raises SourceError when it is not available."""
+    import fsspec  # slow to import, and most sources are local
 
     scheme = url.partition("://")[0].lower()
     try:
@@ -111,12 +111,12 @@ def file_system(url: str) -> tuple[Any, str]:
         raise
     except ImportError as error:
         raise SourceError(f"{url!r}: a package that reads {scheme}:// is missing: {error}, with pip") from error
-    except Exception as error:  # some connect at once, some need more than a URL says
+    except Exception as error:  # some connect at once, some need more than the URL
         raise SourceError(f"{url!r}: expected a URL that fsspec can open; {describe(error)}; check the URL") from error
 
 
 def find_below(files: Any, root: str) -> dict[str, Any]:
-    """What lies below a folder, by path: what the file system says of a file, or the error of a folder that cannot be listed.
+    """List everything below a folder: by path, the file system's record of a file, or the error of a folder that cannot be listed.
 
     Raises whatever the file system raises for `root`.
     """
@@ -126,7 +126,7 @@ def find_below(files: Any, root: str) -> dict[str, Any]:
     kind = type(files)
     if kind.find is not AbstractFileSystem.find or getattr(kind, "_find", None) not in (None, AsyncFileSystem._find):
         return cast(dict[str, Any], files.find(root, detail=True))  # object stores list a whole tree at once
-    found: dict[str, Any] = {}  # fsspec's own way leaves out what it cannot list, without a word
+    found: dict[str, Any] = {}  # fsspec's own search leaves out silently what it cannot list
     folders = [root]
     while folders:
         folder = folders.pop()
@@ -146,14 +146,14 @@ def find_below(files: Any, root: str) -> dict[str, Any]:
     return found
 
 
-def state_of(files: Any, inner: str, info: dict[str, Any]) -> State:
-    """State from what a file system says of a file."""
+def state_of(files: Any, inner: str, info: dict[str, Any]) -> FileState:
+    """Return size and time from a file system's record of a file; without a time, a number from its ETag or key takes its place."""
     times = (_nanoseconds(info.get(key)) for key in TIMES)
     mtime_ns = next((time for time in times if time is not None), None)
     if mtime_ns is None:
         mark = str(info.get("ETag") or info.get("etag") or files.ukey(inner))
         mtime_ns = int.from_bytes(hashlib.sha256(mark.encode()).digest()[:8]) >> 1
-    return State(int(info.get("size") or 0), mtime_ns)
+    return FileState(int(info.get("size") or 0), mtime_ns)
 
 
 def _nanoseconds(time: object) -> int | None:
@@ -164,4 +164,6 @@ def _nanoseconds(time: object) -> int | None:
             return None
     if isinstance(time, datetime):
         time = time.timestamp()
-    return int(time * 1_000_000) * 1000 if isinstance(time, (int, float)) else None  # a float holds microseconds
+    return (
+        int(time * 1_000_000) * 1000 if isinstance(time, (int, float)) else None
+    )  # a float is exact to microseconds only

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Generator, Iterator
 
 from featurestore.errors import ImageError
-from featurestore.sources import filesystem as access
+from featurestore.sources import filesystem
 from featurestore.sources.base import Failure, ImageFile, Source, folder_labels, unfit_name
 from featurestore.sources.formats import CONTAINERS, HEAD, is_image_name, starts_as_image, suffix
 from featurestore.system.text import describe, printable
@@ -22,17 +22,17 @@ class OneFile(Source):
 
 
 def file_entry(path: str, label: str | None, split: str | None) -> ImageFile | Failure:
-    """The entry of one file or URL that something else names."""
+    """Make the entry of one file or URL that was named."""
     if (failure := unfit_name(path)) is not None:
         return failure
     try:
-        return ImageFile(path, label, split, *access.look(path))
+        return ImageFile(path, label, split, *filesystem.file_state(path))
     except ImageError as error:
         return Failure(path, str(error))
 
 
-class PassedOver:
-    """Containers that lie in a folder: they are no images, and sources only when they are named."""
+class SkippedContainers:
+    """Containers in a folder: they are not images, and become sources only when they are named."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
@@ -43,7 +43,7 @@ class PassedOver:
         self._first.setdefault(kind, folder)
 
     def hint(self) -> str:
-        """What to name instead of the folder; empty when nothing was passed over."""
+        """Say what to name instead of the folder; empty when nothing was skipped."""
         return "; ".join(
             f"it holds {count} {kind} file{'s' * (count > 1)}: name {'them' if count > 1 else 'it'}, {self._first[kind]}/*{kind}"
             for kind, count in self._counts.items()
@@ -51,10 +51,10 @@ class PassedOver:
 
 
 class Folder(Source):
-    """All images of a folder tree, sorted; unreadable places are failures.
+    """All images of a folder tree, sorted; what cannot be read is a failure.
 
-    Hidden files, files with a suffix that no image has or without one that do not begin as images do, and stores are
-    passed over.
+    Skipped are hidden files and folders, stores, files with a suffix that is not of an image, and files without a suffix whose first bytes
+    are not those of an image.
     """
 
     def __init__(self, path: str) -> None:
@@ -62,10 +62,12 @@ class Folder(Source):
         self.prefix: str = path if path.endswith(os.sep) else path + os.sep
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
-        passed_over = PassedOver()
+        skipped = SkippedContainers()
         seen: set[tuple[int, int]] = set()
-        first = yield from _look_into(self.path, seen)
-        levels: list[tuple[list[str], Iterator[os.DirEntry[str]]]] = [([], first)]  # no recursion: a tree may be deeper
+        first = yield from _scan(self.path, seen)
+        levels: list[tuple[list[str], Iterator[os.DirEntry[str]]]] = [
+            ([], first)
+        ]  # no recursion: a tree may be deeper than Python's stack
         while levels:
             above, entries = levels[-1]
             label, split = folder_labels(above)
@@ -74,28 +76,28 @@ class Folder(Source):
                 if name.startswith("."):
                     continue
                 if _is_folder(entry):
-                    if not self._lists_elsewhere(entry):
-                        inner = yield from _look_into(entry.path, seen)
+                    if not self._is_listed_elsewhere(entry):
+                        inner = yield from _scan(entry.path, seen)
                         levels.append(([*above, name], inner))
                         break
                 elif is_image_name(name) or ("." not in name and _starts_as_image(entry)):
                     yield _entry(entry, label, split)
                 elif (kind := suffix(name)) in CONTAINERS:
-                    passed_over.add(os.path.dirname(entry.path), kind)
+                    skipped.add(os.path.dirname(entry.path), kind)
             else:
                 levels.pop()
-        self.hint = passed_over.hint()
+        self.hint = skipped.hint()
 
-    def _lists_elsewhere(self, entry: os.DirEntry[str]) -> bool:
-        """Whether a folder is a link to one that is listed under its own name, which says its label."""
+    def _is_listed_elsewhere(self, entry: os.DirEntry[str]) -> bool:
+        """Return whether a folder is a link to a folder of this source, which is listed under its own name."""
         if not entry.is_symlink():
             return False
         place = os.path.realpath(entry.path) + os.sep
         return place.startswith(self.prefix) and os.sep + "." not in place[len(self.prefix) - 1 :]
 
 
-def _look_into(folder: str, seen: set[tuple[int, int]]) -> Generator[Failure, None, Iterator[os.DirEntry[str]]]:
-    """Yield the failure of a folder that cannot be read; return what lies in it, sorted."""
+def _scan(folder: str, seen: set[tuple[int, int]]) -> Generator[Failure, None, Iterator[os.DirEntry[str]]]:
+    """Return the sorted entries of a folder; yield a failure when it cannot be read."""
     try:
         here = os.stat(folder)
         with os.scandir(folder) as places:
@@ -104,7 +106,7 @@ def _look_into(folder: str, seen: set[tuple[int, int]]) -> Generator[Failure, No
         yield Failure(printable(folder), f"folder not readable: {error.strerror}")
         return iter(())
     if (here.st_dev, here.st_ino) in seen or any(entry.name == "catalog.duckdb" for entry in entries):
-        return iter(())  # a loop of symbolic links, or a store that lies within its own source
+        return iter(())  # a loop of symbolic links, or a store inside its own source
     seen.add((here.st_dev, here.st_ino))
     return iter(entries)
 
@@ -113,17 +115,17 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        return False  # the entry itself will be a failure with its reason
+        return False  # it will be listed as a failure
 
 
 def _starts_as_image(entry: os.DirEntry[str]) -> bool:
     try:
         if not stat.S_ISREG(entry.stat().st_mode):
-            return False  # to open a pipe is to wait for its other end
+            return False  # opening a pipe would wait for a writer
         with open(entry.path, "rb") as file:
             return starts_as_image(file.read(HEAD))
     except OSError:
-        return True  # it will be a failure with its reason
+        return True  # it will be listed as a failure
 
 
 def _entry(entry: os.DirEntry[str], label: str | None, split: str | None) -> ImageFile | Failure:

@@ -1,4 +1,4 @@
-"""What a file is, by its name or its first bytes."""
+"""Tell what a file is by its name or its first bytes."""
 
 import re
 
@@ -7,23 +7,35 @@ IMAGE_SUFFIXES = frozenset([
     ".pnm", ".jp2", ".j2k", ".avif", ".heic", ".heif", ".ico", ".tga", ".dds", ".qoi", ".psd",
 ])  # fmt: skip
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")  # JPEG, PNG, GIF, BMP, TIFF twice
-HEAD = 12  # bytes that `starts_as_image` looks at
-CONTAINERS = (".tar", ".parquet", ".arrow")  # with images within, each at a "::" of its own
-CONTAINER_SUFFIX = f"(?:{'|'.join(map(re.escape, CONTAINERS))})"  # as a pattern, in Python and in SQL
+HEAD = 12  # bytes that `starts_as_image` needs
+CONTAINERS = (".tar", ".parquet", ".arrow")  # an image in one has the path FILE::MEMBER
+CONTAINER_SUFFIX = f"(?:{'|'.join(map(re.escape, CONTAINERS))})"  # a regular expression, for Python and for SQL
 LISTS = (".txt", ".lst")
-PACKED = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".zip", ".7z", ".rar")  # no image can be read alone
+PACKED = (
+    ".gz",
+    ".tgz",
+    ".bz2",
+    ".tbz2",
+    ".xz",
+    ".txz",
+    ".zst",
+    ".zip",
+    ".7z",
+    ".rar",
+)  # single images cannot be read from these
 
 
 def suffix(name: str) -> str:
-    """The suffix of a file name, ".jpg" of "a.b.JPG"; empty when there is none."""
+    """Return the suffix of a file name in lower case, ".jpg" of "a.b.JPG"; empty when there is none."""
     stem, dot, last = name.rpartition(".")
     return dot + last.lower() if stem else ""
 
 
 def is_image_name(name: str) -> bool:
+    """Return whether a file name has the suffix of an image."""
     return suffix(name) in IMAGE_SUFFIXES
 
 
 def starts_as_image(head: bytes) -> bool:
-    """Whether a file without a suffix begins as images do; LICENSE and Makefile do not."""
+    """Return whether the first bytes of a file are those of an image: for files without a suffix, such as LICENSE."""
     return head.startswith(SIGNATURES) or head[4:8] == b"ftyp" or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")

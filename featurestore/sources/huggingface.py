@@ -1,4 +1,4 @@
-"""Folders that Hugging Face datasets leave by `save_to_disk`, read without that library."""
+"""Folders that `save_to_disk` of Hugging Face datasets writes, read without that library."""
 
 import json
 import os
@@ -9,26 +9,26 @@ from typing import Any
 
 from featurestore.errors import SourceError
 from featurestore.sources.base import Failure, ImageFile, Source, as_split, unfit_name
-from featurestore.sources.containers import Members
+from featurestore.sources.containers import ContainerSource
 from featurestore.system.text import describe
 
 DICTIONARY, STATE, INFO = "dataset_dict.json", "state.json", "dataset_info.json"
 
 
 def is_dataset(folder: str) -> bool:
-    """Whether a folder was written by `save_to_disk` of a Dataset or a DatasetDict."""
+    """Return whether `save_to_disk` of a Dataset or a DatasetDict wrote a folder."""
     names = (DICTIONARY,), (STATE, INFO)
     return any(all(os.path.isfile(os.path.join(folder, name)) for name in needed) for needed in names)
 
 
 class SavedDataset(Source):
-    """The rows of a saved Dataset, or of all splits of a DatasetDict; raises SourceError when it does not hold images."""
+    """The rows of a saved Dataset, or of all splits of a DatasetDict. Raises SourceError when these are not images."""
 
     within_containers = True
 
     def __init__(self, folder: str) -> None:
         self.path = folder
-        self._parts = [(split, Members(path)) for split, path in _files(folder)]
+        self._parts = [(split, ContainerSource(path)) for split, path in _files(folder)]
         self.prefix = folder + os.sep
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
@@ -41,21 +41,21 @@ class SavedDataset(Source):
 
 
 def _files(folder: str) -> Iterator[tuple[str | None, str]]:
-    """The Arrow files of a folder in order, each with its split."""
+    """Yield the Arrow files of a folder in order, each with its split."""
     if os.path.isfile(os.path.join(folder, DICTIONARY)):
-        for split in _said(os.path.join(folder, DICTIONARY), lambda said: said["splits"]):
+        for split in _names_in(os.path.join(folder, DICTIONARY), lambda record: record["splits"]):
             yield from ((as_split(split), path) for path in _arrow_files(os.path.join(folder, split)))
     else:
         yield from ((None, path) for path in _arrow_files(folder))
 
 
 def _arrow_files(folder: str) -> Iterator[str]:
-    names = _said(os.path.join(folder, STATE), lambda said: [file["filename"] for file in said["_data_files"]])
+    names = _names_in(os.path.join(folder, STATE), lambda record: [file["filename"] for file in record["_data_files"]])
     return (os.path.join(folder, name) for name in names)
 
 
-def _said(path: str, where: Callable[[Any], Iterable[str]]) -> list[str]:
-    """Names of files in the folder of a JSON file; `where` finds them in it."""
+def _names_in(path: str, where: Callable[[Any], Iterable[str]]) -> list[str]:
+    """Read names from a JSON file, which must be those of files beside it; `where` finds them in its record."""
     try:
         names = list(where(json.loads(Path(path).read_bytes())))
         for name in names:

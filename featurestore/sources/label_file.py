@@ -5,11 +5,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from featurestore.errors import SourceError
-from featurestore.sources.keyed_table import KeyedFile, choose_key, headings, is_parquet, read_rows, readable
+from featurestore.sources.keyed_table import KeyedTable, choose_key, headings, is_parquet, read_rows, readable
 
 
-def read_labels(file: str | Path, key: str | None = None) -> KeyedFile:
-    """Read a CSV or Parquet file with the columns path or id, label and perhaps split; raises SourceError when it is none."""
+def read_labels(file: str | Path, key: str | None = None) -> KeyedTable:
+    """Read a file with the columns path or id, label, and optionally split. Raises SourceError when it is something else."""
     path = Path(file)
     wanted = f"the columns {key or 'path'},label"
     with readable(path, f"of labels with {wanted}"):
@@ -24,9 +24,9 @@ def read_labels(file: str | Path, key: str | None = None) -> KeyedFile:
 
 
 def _as_text(name: str, values: pa.Array) -> pa.Array:
-    import pyarrow.compute as pc  # takes long, and most commands do without
+    import pyarrow.compute as pc  # slow to import, and most commands do without
 
-    if pa.types.is_floating(values.type):  # pandas makes floats of whole numbers when one is missing
+    if pa.types.is_floating(values.type):  # pandas turns whole numbers into floats when one is missing
         values = values.cast(pa.int64())
     text = values.cast(pa.string())
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)

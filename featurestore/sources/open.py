@@ -1,35 +1,39 @@
-"""What a source is, by its name and what lies there."""
+"""The front of the room: what a user names becomes a source, what a source lists can be read."""
 
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from featurestore.errors import FeatureStoreError, SourceError
-from featurestore.sources import filesystem as access
+from featurestore.errors import FeatureStoreError, ImageError, SourceError
+from featurestore.sources import filesystem
 from featurestore.sources.base import Failure, ImageFile, Source
-from featurestore.sources.containers import Members
+from featurestore.sources.containers import ContainerSource, read_member
 from featurestore.sources.folders import Folder, OneFile
-from featurestore.sources.formats import CONTAINERS, LISTS, PACKED, suffix
+from featurestore.sources.formats import CONTAINER_SUFFIX, CONTAINERS, LISTS, PACKED, suffix
 from featurestore.sources.huggingface import SavedDataset, is_dataset
 from featurestore.sources.lists import PathList
 from featurestore.sources.remote import RemoteFolder
 from featurestore.system.text import describe
 
+MEMBER = re.compile(rf"(.+?{CONTAINER_SUFFIX})::(.*)", re.DOTALL | re.IGNORECASE)  # a path within a container
+
 
 def find(source: str | Path) -> Iterator[ImageFile | Failure]:
-    """List the images of a source; raises SourceError as `open_source` does."""
+    """List the images of a source. Raises SourceError as `open_source` does."""
     return iter(open_source(source))
 
 
 def open_source(source: str | Path) -> Source:
-    """Open whatever images come from: see docs/sources.md. Raises SourceError when it is missing or not understood."""
-    if access.is_url(str(source)):
+    """Open a source of any kind; see docs/sources.md. Raises SourceError when it is missing or of an unknown kind."""
+    if filesystem.is_url(str(source)):
         return _open_url(str(source))
     path = Path(source).expanduser()
     try:
-        is_there = path.exists()
+        exists = path.exists()
     except OSError as error:
         raise SourceError(f"source {str(source)!r}: {describe(error)}; check the path") from error
-    if not is_there:
+    if not exists:
         raise SourceError(
             f"source {str(source)!r}: expected a folder of images or an image, found nothing there; check the path"
         )
@@ -39,8 +43,23 @@ def open_source(source: str | Path) -> Source:
     return _open_file(place)
 
 
+def read(path: str | Path, mtime_ns: int | None = None) -> bytes:
+    """Read an image whole, by any path that a source gives; thread-safe. Raises ImageError with the reason.
+
+    A row of a table has no name of its own. Given the `mtime_ns` it was listed with, a row of a table that was written since is refused.
+    """
+    text = os.fspath(path)
+    try:
+        member = MEMBER.fullmatch(text)
+        if member is None or (not filesystem.is_url(text) and os.path.lexists(text)):
+            return filesystem.read_whole(text)
+        return read_member(member[1], member[2], mtime_ns)
+    except SourceError as error:
+        raise ImageError(str(error)) from error
+
+
 def _open_url(url: str) -> Source:
-    files, inner = access.file_system(url)
+    files, inner = filesystem.file_system(url)
     try:
         return RemoteFolder(url) if files.info(inner)["type"] == "directory" else _open_file(url)
     except FileNotFoundError as error:
@@ -55,8 +74,8 @@ def _open_file(path: str) -> Source:
     kind = suffix(path)
     if kind in PACKED:
         raise SourceError(
-            f"source {path!r}: expected images, or an uncompressed .tar; found {kind}, of which no image can be read alone; unpack it first"
+            f"source {path!r}: expected images, or an uncompressed .tar; found {kind}, from which single images cannot be read; unpack it first"
         )
     if kind in CONTAINERS:
-        return Members(path)
+        return ContainerSource(path)
     return PathList(path) if kind in LISTS else OneFile(path)

@@ -8,36 +8,36 @@ from itertools import accumulate
 import pyarrow as pa
 
 from featurestore.errors import ImageError
-from featurestore.sources import filesystem as access
-from featurestore.sources.filesystem import State
-from featurestore.sources.lru_cache import Recent
+from featurestore.sources import filesystem
+from featurestore.sources.filesystem import FileState
+from featurestore.sources.lru_cache import LruCache
 from featurestore.sources.table_columns import features_of
-from featurestore.sources.tables import KEPT_BYTES, Table, image_bytes
+from featurestore.sources.tables import CACHED_BYTES, Table, image_bytes
 
 STEP = 16  # rows that are decoded together
 
-_decoded: Recent[bytes] = Recent(KEPT_BYTES, least=4 * STEP)  # by file, state and row
+_decoded: LruCache[bytes] = LruCache(CACHED_BYTES, least=4 * STEP)  # by file, state and row
 
 
 class ParquetTable(Table):
-    """A parquet file. Rows of a row group can be decoded from its first one on only, so reading in order is the cheap way."""
+    """A parquet file. A row group can only be decoded from its first row on, so reading in order is cheap."""
 
-    def __init__(self, path: str, state: State) -> None:
-        import pyarrow.parquet as pq  # takes long, and most commands do without
+    def __init__(self, path: str, state: FileState) -> None:
+        import pyarrow.parquet as pq  # slow to import, and most commands do without
 
-        source = pa.PythonFile(access.open_file(path), "r") if access.is_url(path) else pa.OSFile(path)
-        self._file = pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20)  # never a whole row group at once
+        source = pa.PythonFile(filesystem.open_file(path), "r") if filesystem.is_url(path) else pa.OSFile(path)
+        self._file = pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20)  # not a whole row group at once
         schema, metadata = self._file.schema_arrow, self._file.metadata
         super().__init__(path, state, schema, metadata.num_rows, features_of(schema.metadata))
         groups = (metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
-        self._starts = list(accumulate(groups, initial=0))  # of the row groups, and the end of the last one
-        self._lock = threading.Lock()  # of the file and of what follows
-        self._following: Iterator[pa.RecordBatch] = iter(())  # gives the rows from `_next` up to `_end`
+        self._starts = list(accumulate(groups, initial=0))  # first row of each row group, and the number of rows
+        self._lock = threading.Lock()  # of the file and of the fields below
+        self._following: Iterator[pa.RecordBatch] = iter(())  # yields the rows from `_next` to `_end`
         self._next = self._end = 0
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         leaves = [self._leaf(name) for name in self.columns.used()]
-        for group in range(len(self._starts) - 1):  # by themselves: damage in one leaves the rows before it whole
+        for group in range(len(self._starts) - 1):  # one by one: damage in one does not affect the rows before it
             batches = self._file.iter_batches(STEP, row_groups=[group], columns=leaves)
             while True:
                 with self._lock:
@@ -48,13 +48,13 @@ class ParquetTable(Table):
 
     def image(self, row: int) -> bytes | None:
         with self._lock:
-            kept = _decoded.get((self.path, self.state, row))
-            return self._decode(row) if kept is None else kept
+            cached = _decoded.get((self.path, self.state, row))
+            return self._decode(row) if cached is None else cached
 
     def _decode(self, row: int) -> bytes | None:
-        """Decode up to a row, keeping what comes on the way: another thread will ask for it soon."""
+        """Decode up to a row, and cache the rows on the way: other threads will need them soon."""
         if not self._next <= row < self._end:
-            self._turn_to(row)
+            self._seek(row)
         while (batch := next(self._following, None)) is not None:
             first, values = self._next, image_bytes(batch.column(0)).to_pylist()
             for number, value in enumerate(values, start=first):
@@ -63,15 +63,15 @@ class ParquetTable(Table):
             self._next += len(values)
             if row < self._next:
                 return None if values[row - first] is None else bytes(values[row - first])
-        self._end = 0  # start anew when asked again
+        self._end = 0  # the next call starts again
         raise ImageError("cut off or damaged: its row group ends before the row")
 
-    def _turn_to(self, row: int) -> None:
+    def _seek(self, row: int) -> None:
         group = bisect_right(self._starts, row) - 1
         assert self.columns.image is not None
         self._following = self._file.iter_batches(STEP, row_groups=[group], columns=[self._leaf(self.columns.image)])
         self._next, self._end = self._starts[group], self._starts[group + 1]
 
     def _leaf(self, column: str) -> str:
-        """Name what is to be decoded of a column: of a struct of image bytes the bytes only."""
+        """Return what to decode of a column: of a struct only the bytes of the image."""
         return f"{column}.bytes" if pa.types.is_struct(self.schema.field(column).type) else column

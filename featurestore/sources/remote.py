@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 
 from featurestore.errors import ImageError, SourceError
-from featurestore.sources import filesystem as access
+from featurestore.sources import filesystem
 from featurestore.sources.base import Failure, ImageFile, Source, folder_labels, unfit_name
-from featurestore.sources.folders import PassedOver
+from featurestore.sources.folders import SkippedContainers
 from featurestore.sources.formats import CONTAINERS, is_image_name, suffix
 from featurestore.system.text import describe, printable
 
 
 class RemoteFolder(Source):
-    """All images below a URL, sorted; hidden files and those without the suffix of an image are passed over.
+    """All images below a URL, sorted; hidden files and those without the suffix of an image are skipped.
 
-    Listing raises SourceError with what the other side says.
+    Iterating raises SourceError with the reason when the folder cannot be listed.
     """
 
     def __init__(self, url: str) -> None:
@@ -22,13 +22,13 @@ class RemoteFolder(Source):
         self.prefix: str = url if is_root else self.url + "/"
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
-        files, root = access.file_system(self.url)
+        files, root = filesystem.file_system(self.url)
         try:
             files.invalidate_cache(root)
-            found = access.find_below(files, root)
+            found = filesystem.find_below(files, root)
         except Exception as error:  # clients of object stores raise nearly everything
             raise SourceError(f"{self.url!r}: expected a folder that can be listed; {describe(error)}") from error
-        passed_over = PassedOver()
+        skipped = SkippedContainers()
         for inner, info in sorted(found.items()):
             within = inner[len(root.rstrip("/")) + 1 :]
             *folders, name = within.split("/")
@@ -40,11 +40,11 @@ class RemoteFolder(Source):
             elif is_image_name(name):
                 label, split = folder_labels(folders)
                 try:
-                    with access.reasons():
-                        state = access.state_of(files, inner, info)
+                    with filesystem.as_image_errors():
+                        state = filesystem.state_of(files, inner, info)
                     yield unfit_name(path) or ImageFile(path, label, split, *state)
                 except ImageError as error:
                     yield Failure(path, str(error))
             elif (kind := suffix(name)) in CONTAINERS:
-                passed_over.add(path.rpartition("/")[0], kind)
-        self.hint = passed_over.hint()
+                skipped.add(path.rpartition("/")[0], kind)
+        self.hint = skipped.hint()

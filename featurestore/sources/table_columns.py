@@ -1,4 +1,4 @@
-"""Which columns of a table hold images or their paths, labels and splits."""
+"""Choose the columns of a table that hold images or their paths, labels and splits."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -17,43 +17,44 @@ SPLIT = "split"
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns of a table that are looked at."""
+    """The columns of a table that are read."""
 
     image: str | None  # binary, or a struct with a binary field "bytes"
-    path: str | None  # of images that lie elsewhere, when no column holds them
+    path: str | None  # of image files, when no column holds images
     label: str | None
     split: str | None
-    label_names: tuple[str, ...]  # of integer labels; empty when they have none
+    label_names: tuple[str, ...]  # names of integer labels; empty when they have none
 
     def used(self) -> list[str]:
+        """Return the names of those that the table has."""
         return [name for name in (self.image, self.path, self.label, self.split) if name is not None]
 
 
-def choose(path: str, schema: pa.Schema, features: Mapping[str, Any]) -> Columns:
-    """Choose by type and name; `features` are those of Hugging Face. Raises SourceError when nothing holds images."""
+def choose_columns(path: str, schema: pa.Schema, features: Mapping[str, Any]) -> Columns:
+    """Choose columns by type and name; `features` are those of Hugging Face. Raises SourceError when no column holds images or paths."""
     holding = [field.name for field in schema if _holds_bytes(field.type)]
     named = [field.name for field in schema if _is_text(field.type)]
     image = _first(BYTES, holding) or (holding[0] if len(holding) == 1 else None)
-    locating = None if image else _first(PATHS, named)
-    if image is None and locating is None:
+    path_column = None if image else _first(PATHS, named)
+    if image is None and path_column is None:
         found = ", ".join(f"{field.name} ({field.type})" for field in schema) or "none"
         raise SourceError(
             f"{path!r}: expected a binary column of images named {', '.join(BYTES[:-1])} or {BYTES[-1]}, or a text column of paths named "
             f"{', '.join(PATHS[:-1])} or {PATHS[-1]}; found the columns {found}; rename one of them"
         )
-    labelling = [f.name for f in schema if _is_label(f.type) and f.name not in (image, locating)]
-    label = _first(LABELS, labelling)
+    label_columns = [f.name for f in schema if _is_label(f.type) and f.name not in (image, path_column)]
+    label = _first(LABELS, label_columns)
     split = SPLIT if SPLIT in named else None
-    return Columns(image, locating, label, split, _label_names(features, label))
+    return Columns(image, path_column, label, split, _label_names(features, label))
 
 
 def features_of(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any]:
-    """Features of Hugging Face as a schema's metadata states them; empty when it does not."""
-    return parse_features((metadata or {}).get(b"huggingface", b""), lambda said: said["info"]["features"])
+    """Read the features of Hugging Face from the metadata of a schema; empty when there are none."""
+    return parse_features((metadata or {}).get(b"huggingface", b""), lambda record: record["info"]["features"])
 
 
 def parse_features(text: bytes, where: Callable[[Any], Any]) -> Mapping[str, Any]:
-    """Features from a JSON text; `where` finds them in it. Empty when they are not there."""
+    """Read features from a JSON text; `where` finds them in its record. Empty when there are none."""
     try:
         features = where(json.loads(text))
     except (ValueError, KeyError, TypeError, RecursionError):

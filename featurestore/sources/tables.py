@@ -1,4 +1,4 @@
-"""Tables of images: what their rows say, and the image of one row."""
+"""Tables of images: their entries, and the image of one row."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -8,38 +8,38 @@ import pyarrow as pa
 
 from featurestore.errors import ImageError
 from featurestore.sources.base import Failure, ImageFile, as_label, as_split
-from featurestore.sources.filesystem import State
-from featurestore.sources.table_columns import choose
+from featurestore.sources.filesystem import FileState
+from featurestore.sources.table_columns import choose_columns
 
-KEPT_BYTES = 128 << 20  # of rows read before, for all parquet files, and as much again for all Arrow files
+CACHED_BYTES = 128 << 20  # of rows that were read, once for all parquet files, once for all Arrow files
 
 
 class Table(ABC):
     """A table with a column of images, or of their paths. Raises SourceError when it has neither."""
 
-    def __init__(self, path: str, state: State, schema: pa.Schema, count: int, features: Mapping[str, Any]) -> None:
+    def __init__(self, path: str, state: FileState, schema: pa.Schema, count: int, features: Mapping[str, Any]) -> None:
         self.path, self.state, self.schema, self.count = path, state, schema, count
-        self.columns = choose(path, schema, features)
+        self.columns = choose_columns(path, schema, features)
 
     @property
-    def names_files(self) -> bool:
+    def lists_files(self) -> bool:
         """Whether the rows hold paths instead of images."""
         return self.columns.image is None
 
     @property
     def weight(self) -> int:
-        return 25_000  # no more than twenty are open at a time
+        return 25_000  # so that at most twenty are open
 
     @abstractmethod
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Give all rows in order, a bounded number at a time, with the columns in use."""
+        """Yield all rows in order, in batches of bounded size, with the columns in use."""
 
     @abstractmethod
     def image(self, row: int) -> bytes | None:
-        """Give the image of one row, None when it is null; for several threads."""
+        """Return the image of one row, None when it is null; thread-safe."""
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
-        import pyarrow.compute as pc  # takes long, and most commands do without
+        import pyarrow.compute as pc  # slow to import, and most commands do without
 
         row = 0
         for batch in self.batches():
@@ -47,23 +47,23 @@ class Table(ABC):
             for size, label, split in zip(sizes, self._labels(batch), self._splits(batch), strict=True):
                 path = f"{self.path}::{row}"
                 yield (
-                    Failure(path, "the row holds no image")
+                    Failure(path, "the row has no image")
                     if size is None
                     else ImageFile(path, label, split, size, self.state.mtime_ns)
                 )
                 row += 1
 
     def read(self, member: str) -> bytes:
-        """Give the image of a row by its number in digits; raises ImageError when there is none."""
+        """Return the image of a row, given its number as text. Raises ImageError when there is none."""
         if not (member.isdecimal() and member.isascii() and int(member) < self.count):
             raise ImageError(f"no such row: the file holds {self.count}, counted from 0")
         data = self.image(int(member))
         if data is None:
-            raise ImageError("the row holds no image")
+            raise ImageError("the row has no image")
         return data
 
-    def places(self) -> Iterator[tuple[str | None, str | None, str | None]]:
-        """Give the path, the label and the split of every row, of a table without images of its own."""
+    def listed_files(self) -> Iterator[tuple[str | None, str | None, str | None]]:
+        """Yield path, label and split of every row of a table of paths."""
         for batch in self.batches():
             yield from zip(
                 batch.column(self.columns.path).to_pylist(), self._labels(batch), self._splits(batch), strict=True
@@ -75,14 +75,14 @@ class Table(ABC):
         return [self._name(value) for value in batch.column(self.columns.label).to_pylist()]
 
     def _name(self, value: object) -> str | None:
-        if isinstance(value, float):  # pandas makes floats of whole numbers when one is missing
+        if isinstance(value, float):  # pandas turns whole numbers into floats when one is missing
             if not value.is_integer():
                 return None
             value = int(value)
         names = self.columns.label_names
         if not names or not isinstance(value, int):
             return as_label(value)
-        return as_label(names[value]) if 0 <= value < len(names) else None  # -1 is how Hugging Face says: no label
+        return as_label(names[value]) if 0 <= value < len(names) else None  # Hugging Face writes -1 for no label
 
     def _splits(self, batch: pa.RecordBatch) -> list[str | None]:
         if self.columns.split is None:
@@ -91,7 +91,7 @@ class Table(ABC):
 
 
 def image_bytes(column: pa.Array) -> pa.Array:
-    """Give the binary values of a column of images."""
+    """Return the binary values of a column of images."""
     import pyarrow.compute as pc
 
     values = pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column

@@ -1,4 +1,4 @@
-"""A tar of images, as webdataset shards are: key.jpg beside key.cls or key.json. Nothing is ever extracted."""
+"""A tar of images, such as a webdataset shard: key.jpg beside key.cls or key.json. Nothing is extracted."""
 
 import json
 import tarfile
@@ -6,26 +6,26 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from featurestore.errors import ImageError
-from featurestore.sources import filesystem as access
+from featurestore.sources import filesystem
 from featurestore.sources.base import Failure, ImageFile, as_label, folder_labels, unfit_name
-from featurestore.sources.filesystem import State
+from featurestore.sources.filesystem import FileState
 from featurestore.sources.formats import HEAD, is_image_name, starts_as_image, suffix
 
-LARGEST_LABEL = 1 << 20  # bytes of a .cls or .json that is looked into
+LARGEST_LABEL = 1 << 20  # bytes of a .cls or .json; larger ones are ignored
 PACKERS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zX": "xz", b"\x28\xb5\x2f\xfd": "zstd"}  # by first bytes
 
 
 class Tar:
-    """The images of an uncompressed tar, by one pass over its headers. Raises ImageError when it is no tar."""
+    """The images of an uncompressed tar, found in one pass over its headers. Raises ImageError when it is not a tar."""
 
-    def __init__(self, path: str, state: State) -> None:
+    def __init__(self, path: str, state: FileState) -> None:
         self.path, self.state = path, state
         self._places: dict[str, tuple[int, int]] = {}  # of the images: first byte and number of bytes
         self._from_cls: dict[str, str | None] = {}  # labels by key
         self._from_json: dict[str, str | None] = {}
         self._failures: list[Failure] = []
-        with access.reasons(), access.open_file(path) as file:
-            self._index(file)
+        with filesystem.as_image_errors(), filesystem.open_file(path) as file:
+            self._scan(file)
 
     @property
     def weight(self) -> int:
@@ -40,43 +40,45 @@ class Tar:
         yield from self._failures
 
     def read(self, member: str) -> bytes:
-        """The bytes of a member; raises ImageError when there is none of that name."""
+        """Return the bytes of a member. Raises ImageError when there is none of that name."""
         if member not in self._places:
             raise ImageError("no such image in the tar, or it has vanished")
         start, size = self._places[member]
-        data = access.read_span(self.path, start, size)
+        data = filesystem.read_span(self.path, start, size)
         if len(data) < size:
             raise ImageError(f"cut off or damaged: the tar ends after {len(data)} of {size} bytes of the image")
         return data
 
-    def _index(self, file: BinaryIO) -> None:
+    def _scan(self, file: BinaryIO) -> None:
         is_tar = False
         try:
             with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
                 for member in tar:
                     is_tar = True
                     self._take(member, file)
-                    tar.members = []  # type: ignore[attr-defined]  # it would keep them all
+                    tar.members = []  # type: ignore[attr-defined]  # it would collect them all
                 self._check_end(file, tar.offset)
         except tarfile.TarError as error:
             if not is_tar:
                 raise ImageError(
-                    _what_it_is(_at(file, 0, 4)) or f"not a tar, or damaged from its start on: {error}"
+                    _compression(_read_at(file, 0, 4)) or f"not a tar, or damaged from its start on: {error}"
                 ) from error
-            self._cut_off(str(error))
+            self._fail_rest(str(error))
 
     def _take(self, member: tarfile.TarInfo, file: BinaryIO) -> None:
         name, size, start = member.name, member.size, member.offset_data
         base = name.rpartition("/")[2]
         if size < 0:
-            raise tarfile.ReadError(f"a member of {size} bytes")  # the next header would be an earlier one, for ever
+            raise tarfile.ReadError(
+                f"a member of {size} bytes"
+            )  # the next header would be an earlier one, in an endless loop
         if not member.isreg() or any(p.startswith(".") and p not in (".", "..") for p in name.split("/")):
             return
         if start + size > self.state.size:
-            return  # cut off: the end of the tar will say so
+            return  # cut off: `_check_end` will report it
         if suffix(base) in (".cls", ".json") and size <= LARGEST_LABEL:
-            self._take_label(name, _at(file, start, size))
-        elif is_image_name(base) or ("." not in base and starts_as_image(_at(file, start, min(size, HEAD)))):
+            self._take_label(name, _read_at(file, start, size))
+        elif is_image_name(base) or ("." not in base and starts_as_image(_read_at(file, start, min(size, HEAD)))):
             self._places.pop(name, None)
             if member.issparse():
                 self._failures.append(Failure(f"{self.path}::{name}", "a sparse member; pack the tar without --sparse"))
@@ -89,38 +91,40 @@ class Tar:
             self._from_cls[key] = as_label(data.decode("utf-8", "replace"))
             return
         try:
-            said = json.loads(data)
+            record = json.loads(data)
         except (ValueError, RecursionError):
-            return  # a description that says nothing; the image is as good as before
-        if isinstance(said, dict):
-            value = said.get("label", said.get("cls"))
+            return  # a damaged description does not make the image unusable
+        if isinstance(record, dict):
+            value = record.get("label", record.get("cls"))
             self._from_json[key] = as_label(value) if isinstance(value, (str, int)) else None
 
     def _label(self, name: str) -> str | None:
-        """What .cls and .json beside an image say; its key ends at the last dot, or as webdataset has it at the first one."""
+        """Return the label that a .cls or .json gives an image; its key ends at the last dot or, as in webdataset, at the first."""
         folder, slash, base = name.rpartition("/")
         keys = (name.rpartition(".")[0], folder + slash + base.partition(".")[0])
-        return next((said[key] for said in (self._from_cls, self._from_json) for key in keys if said.get(key)), None)
+        return next((known[key] for known in (self._from_cls, self._from_json) for key in keys if known.get(key)), None)
 
     def _check_end(self, file: BinaryIO, end: int) -> None:
-        """Tell a tar that ends as it should, in a block of zeros, from one that was cut off or goes on in rubbish."""
-        block = _at(file, end, tarfile.BLOCKSIZE)
+        """Record a failure unless the tar ends in a block of zeros, as it should."""
+        block = _read_at(file, end, tarfile.BLOCKSIZE)
         if len(block) < tarfile.BLOCKSIZE:
-            self._cut_off("it has no end mark")
+            self._fail_rest("it has no end mark")
         elif any(block):
-            self._cut_off(f"no tar header at byte {end}")
+            self._fail_rest(f"no tar header at byte {end}")
 
-    def _cut_off(self, why: str) -> None:
-        self._failures.append(Failure(self.path, f"cut off or damaged: {why}; what is whole was taken"))
+    def _fail_rest(self, why: str) -> None:
+        self._failures.append(Failure(self.path, f"cut off or damaged: {why}; what comes before was used"))
 
 
-def _what_it_is(head: bytes) -> str | None:
+def _compression(head: bytes) -> str | None:
+    """Return what to say about a compressed tar, None when the file begins otherwise."""
     found = (packer for mark, packer in PACKERS.items() if head.startswith(mark))
     return next(
-        (f"expected an uncompressed tar, found one packed by {packer}; unpack it first" for packer in found), None
+        (f"expected an uncompressed tar, found one compressed by {packer}; uncompress it first" for packer in found),
+        None,
     )
 
 
-def _at(file: BinaryIO, start: int, size: int) -> bytes:
+def _read_at(file: BinaryIO, start: int, size: int) -> bytes:
     file.seek(start)
     return file.read(size)

@@ -21,6 +21,7 @@ from featurestore import FeatureStore
 from featurestore.catalog import Catalog
 from featurestore.catalog.changes import Changes
 from featurestore.catalog.encoders import Encoders
+from featurestore.encoders import encoder as running
 from featurestore.encoders.encoder import Encoder
 from featurestore.errors import StoreBusy
 from featurestore.ingest import ingest as indexing
@@ -64,7 +65,7 @@ class Child:
 
 
 def small_batches(images: int = 8) -> None:
-    indexing.ENCODE_BATCH, indexing.COMMIT_IMAGES = 4, images
+    running.BATCH, indexing.COMMIT_IMAGES = 4, images
 
 
 def index(pipe: Connection, store: Path, encoder: Path, source: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from PIL import Image
 
-from featurestore.encoders.encoder import CARD_KEY, Card
+from featurestore.encoders.card import CARD_KEY, Card
 from featurestore.imaging.preprocess import Preprocess
 
 SIZE, DIM = 8, 12

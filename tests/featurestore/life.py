@@ -35,7 +35,7 @@ STEPS = (
 )
 INDEXED_FROM = 35  # rows: more than are left when the store is first optimized, fewer than when it is for an index
 SIZES: dict[str, Any] = {
-    "featurestore.ingest.ingest.ENCODE_BATCH": BATCH,
+    "featurestore.encoders.encoder.BATCH": BATCH,
     "featurestore.ingest.ingest.COMMIT_IMAGES": COMMIT,
     "featurestore.ann.tuning.WORTH_ROWS": INDEXED_FROM,
     "featurestore.ann.tuning.WORTH_NUMBERS": 0,

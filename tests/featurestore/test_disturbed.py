@@ -52,7 +52,7 @@ class Disturber(Listener):
 def test_files_that_vanish_or_change_while_they_are_read(
     tmp_path: Path, encoder: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("featurestore.ingest.ingest.ENCODE_BATCH", 4)
+    monkeypatch.setattr("featurestore.encoders.encoder.BATCH", 4)
     monkeypatch.setattr("featurestore.ingest.ingest.COMMIT_IMAGES", 16)
     store = FeatureStore.open(tmp_path / "my.store", encoder)
     report = store.index(source, workers=1, listener=Disturber(source))

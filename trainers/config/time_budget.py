@@ -14,8 +14,7 @@ import torch
 from featurestore.errors import ConfigError, ImageError, TrainingError
 from featurestore.imaging.decode import size_of
 from featurestore.progress import Listener
-from featurestore.sources import ImageFile
-from featurestore.sources.reading import read
+from featurestore.sources import ImageFile, read
 from trainers.config.recipes import Recipe
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config

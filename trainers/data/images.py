@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from featurestore.errors import SourceError, TrainingError
-from featurestore.imaging import pool as pipeline
-from featurestore.imaging.pool import Prepared
+from featurestore.imaging import Loaded, load_all
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.sources import Failure, ImageFile, open_source
 from trainers.data.cache import decoded, mapped
@@ -91,11 +90,11 @@ def load(
     def decode(pixels: NDArray[np.uint8]) -> tuple[list[int], list[Failure]]:
         good: list[int] = []
         failures: list[Failure] = []
-        for number, result in enumerate(pipeline.prepare_all(((file, None) for file in files), record, workers)):
+        for number, result in enumerate(load_all(((file, None) for file in files), record, workers)):
             tick()
             if isinstance(result, Failure):
                 failures.append(result)
-            elif isinstance(result, Prepared):
+            elif isinstance(result, Loaded):
                 pixels[len(good)] = result.pixels.transpose(2, 0, 1)
                 good.append(number)
         return good, failures

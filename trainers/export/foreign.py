@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from featurestore.encoders import write as encoder_file
-from featurestore.encoders.encoder import CARD_KEY, Card
+from featurestore.encoders.card import CARD_KEY, Card
 from featurestore.errors import ConfigError, EncoderError, ExportError
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.version import __version__

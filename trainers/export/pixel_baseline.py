@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from featurestore.encoders import write as encoder_file
-from featurestore.encoders.encoder import Card
+from featurestore.encoders.card import Card
 from featurestore.errors import ConfigError
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.progress import Listener

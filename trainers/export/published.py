@@ -14,7 +14,7 @@ import torch
 import torchvision
 from torch import nn
 
-from featurestore.encoders.encoder import Card
+from featurestore.encoders.card import Card
 from featurestore.errors import ConfigError, EncoderError, ExportError
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.version import __version__

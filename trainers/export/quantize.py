@@ -17,7 +17,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from featurestore.encoders import write as encoder_file
 from featurestore.encoders.encoder import Encoder
 from featurestore.errors import ConfigError, DiskError, ExportError
-from featurestore.imaging.pool import Prepared, prepare_all
+from featurestore.imaging import Loaded, load_all
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile, find
@@ -101,9 +101,9 @@ def take(source: str | Path, record: Preprocess, listener: Listener) -> NDArray[
     chosen = sorted(rng.permutation(len(files))[:wanted])  # in the source's order, which is the quickest to read
     listener.start("decoding", len(chosen))
     usable = []
-    for prepared in prepare_all(((files[i], None) for i in chosen), record):
+    for prepared in load_all(((files[i], None) for i in chosen), record):
         listener.advance()
-        if isinstance(prepared, Prepared):
+        if isinstance(prepared, Loaded):
             usable.append(prepared.pixels)
     if len(usable) < FEWEST:
         raise _too_few(source, len(usable))

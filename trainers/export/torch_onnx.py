@@ -8,7 +8,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from featurestore.encoders import write as encoder_file
-from featurestore.encoders.encoder import Card, Encoder
+from featurestore.encoders.card import Card
+from featurestore.encoders.encoder import Encoder
 from featurestore.errors import ConfigError, ExportError
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.system.text import first_line

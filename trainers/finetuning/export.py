@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from featurestore.encoders import write as encoder_file
-from featurestore.encoders.encoder import PROBABILITIES, Card, Encoder
+from featurestore.encoders.card import Card
+from featurestore.encoders.encoder import PROBABILITIES, Encoder
 from featurestore.errors import ExportError
 from featurestore.imaging.preprocess import Preprocess
 from trainers.export.torch_onnx import EncoderGraph, to_onnx

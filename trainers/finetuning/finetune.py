@@ -12,7 +12,8 @@ import tomli_w
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
-from featurestore.encoders.encoder import Card, fingerprint
+from featurestore.encoders.card import Card
+from featurestore.encoders.encoder import fingerprint
 from featurestore.errors import ConfigError, Interrupted
 from featurestore.metrics.calibration import expected_calibration_error, softmax
 from featurestore.metrics.confusion import ClassFigures, class_figures

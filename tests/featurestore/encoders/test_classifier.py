@@ -16,8 +16,8 @@ from PIL import Image
 
 from featurestore import Classifier, Encoder, FeatureStore
 from featurestore.ann.normalize import unit_rows
-from featurestore.classification import export as joining
-from featurestore.encoders.encoder import CARD_KEY, Card
+from featurestore.encoders import graph_edit
+from featurestore.encoders.card import CARD_KEY, Card
 from featurestore.errors import ConfigError, EncoderError, ExportError, ImageError, QueryError
 from featurestore.estimators.linear_classifier import LinearClassifier
 from featurestore.sources import Failure
@@ -182,14 +182,15 @@ def test_encoders_of_every_make_can_be_joined(tmp_path: Path, change: Callable[[
 def test_a_file_that_disagrees_is_not_written(
     trained: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    join = joining.join
+    append = graph_edit.append_classifier
 
-    def wrong(encoder: Encoder, model: LinearClassifier, *rest: Any) -> bytes:
-        return join(encoder, replace(model, bias=model.bias + np.array([0, 0.01, 0], np.float32)), *rest)
+    def wrong(network: Any, weights: Any, bias: Any) -> Any:
+        return append(network, weights, bias + np.array([0, 0.01, 0], np.float32))
 
-    monkeypatch.setattr(joining, "join", wrong)
+    monkeypatch.setattr(graph_edit, "append_classifier", wrong)
     with pytest.raises(
-        ExportError, match=r"disagrees with the encoder and the classifier one after the other: .* nothing was written"
+        ExportError,
+        match=r"disagrees with the encoder and the classifier run one after the other: .* nothing was written",
     ):
         trained.export_classifier("kind", tmp_path / "kind.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -201,7 +202,7 @@ def test_vectors_that_the_encoder_does_not_make_are_noticed(tmp_path: Path, enco
     [path] = (store.path / "vectors").iterdir()
     vectors = np.fromfile(path, np.float16).reshape(12, DIM)
     vectors[::-1].tofile(path)
-    with pytest.raises(ExportError, match="disagrees with what the store keeps of its images"):
+    with pytest.raises(ExportError, match="disagrees with the vectors in the store"):
         FeatureStore.open(store.path).export_classifier("kind", tmp_path / "kind.onnx")
     assert not (tmp_path / "kind.onnx").exists()
 
@@ -233,7 +234,7 @@ def test_a_graph_that_cannot_be_joined_is_named(
     def broken(*arguments: Any) -> None:
         raise ValueError("an old graph")
 
-    monkeypatch.setattr(joining, "_graph", broken)
+    monkeypatch.setattr(graph_edit, "append_classifier", broken)
     with pytest.raises(ExportError, match=r"its graph cannot be joined with a classifier \(an old graph\)"):
         trained.export_classifier("kind", tmp_path / "kind.onnx")
 
@@ -259,7 +260,7 @@ def test_the_card_of_an_encoder_says_nothing_of_classes() -> None:
 
 def test_a_card_with_classes_needs_their_output(tmp_path: Path) -> None:
     path = write_encoder(tmp_path / "encoder.onnx", replace(CARD, classes=("a", "b")))
-    with pytest.raises(EncoderError, match="its card names 2 classes, so that an output probabilities"):
+    with pytest.raises(EncoderError, match=r"expected an output probabilities.*its card names 2 classes"):
         Encoder(path)
 
 
@@ -285,14 +286,14 @@ def test_one_bad_file_does_not_stop_the_others(exported: Path, colours: Path, tm
     assert len(reasons) == 3
     assert "not an image" in reasons[0]
     assert "no such file" in reasons[1]
-    assert "nothing can be said of it" in reasons[2]
+    assert "cannot be classified" in reasons[2]
     assert found[str(good)] == Classifier(exported).classify(good)
-    with pytest.raises(ImageError, match=r"black\.png': nothing can be said"):
+    with pytest.raises(ImageError, match=r"black\.png': cannot be classified"):
         Classifier(exported).classify(black)
 
 
 def test_an_encoder_is_no_classifier(encoder: Path, tmp_path: Path) -> None:
-    with pytest.raises(EncoderError, match="is no classifier; make one of the labels of a store"):
+    with pytest.raises(EncoderError, match="is not a classifier; make one from the labels of a store"):
         Classifier(encoder)
     with pytest.raises(EncoderError, match="expected an ONNX file, found"):
         Classifier(tmp_path)

@@ -14,7 +14,7 @@ from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, TensorPro
 
 from featurestore import Encoder
 from featurestore.ann.normalize import unit_rows
-from featurestore.encoders.encoder import CARD_KEY
+from featurestore.encoders.card import CARD_KEY
 from featurestore.encoders.onnx_check import check_whole
 from featurestore.errors import EncoderError
 from tests.featurestore.fakes import CARD, DIM, SIZE

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from featurestore.errors import ImageError
+from featurestore.imaging import Loaded, Preprocess, load_all
 from featurestore.imaging import decode as images
-from featurestore.imaging import pool as pipeline
-from featurestore.imaging.preprocess import Preprocess
+from featurestore.imaging.load import load
 from featurestore.sources import Failure, ImageFile
 from tests.featurestore.imaging.corpus import Expected, corpus, write_corpus
 
@@ -73,13 +73,13 @@ def test_the_pipeline_gives_one_result_for_each_file_in_order(
 ) -> None:
     folder, expected = written
     files = [ImageFile(str(folder / name), None, None, 0, 0) for name in expected]
-    results = list(pipeline.prepare_all(((file, None) for file in files), record, workers=2))
-    assert [r.path if isinstance(r, Failure) else r.file.path for r in results] == [file.path for file in files]
+    results = list(load_all(((file, None) for file in files), record, workers=2))
+    assert [result.path for result in results] == [file.path for file in files]
     for result, wanted in zip(results, expected.values(), strict=True):
         match result:
             case Failure(_, reason):
                 assert re.search(wanted.reason or "no failure", reason)
-            case pipeline.Prepared():
+            case Loaded():
                 assert (result.width, result.height) == wanted.size
                 assert result.pixels.shape == (record.size, record.size, 3)
                 assert result.pixels.dtype == np.uint8
@@ -92,8 +92,8 @@ def test_a_square_of_a_turned_picture_is_upright(written: tuple[Path, dict[str, 
     expected = {name: wanted for name, wanted in everything.items() if name.startswith("direction-")}
     for name, wanted in expected.items():
         file = ImageFile(str(folder / name), None, None, 0, 0)
-        found = pipeline.prepare(file, Preprocess(8, 8, "stretch", "bilinear"))
-        assert isinstance(found, pipeline.Prepared)
+        found = load(file, Preprocess(8, 8, "stretch", "bilinear"))
+        assert isinstance(found, Loaded)
         corners = [found.pixels[y, x] for y in (1, 6) for x in (1, 6)]
         assert np.abs(np.subtract(corners, wanted.colours or ())).max() <= LEVELS, name
     assert len(expected) > 30
@@ -105,11 +105,10 @@ def test_nothing_is_printed_and_no_warning_escapes(written: tuple[Path, dict[str
     code = """
 import sys
 from pathlib import Path
-from featurestore.imaging import pool as pipeline
-from featurestore.imaging.preprocess import Preprocess
+from featurestore.imaging import Preprocess, load_all
 from featurestore.sources import Failure, ImageFile
 files = [(ImageFile(str(path), None, None, 0, 0), None) for path in sorted(Path(sys.argv[1]).iterdir())]
-results = list(pipeline.prepare_all(files, Preprocess(32, 32)))
+results = list(load_all(files, Preprocess(32, 32)))
 assert not [r for r in results if isinstance(r, Failure) and "Warning" in r.reason]
 print(len(results))
 """

@@ -236,7 +236,7 @@ def test_take_gives_what_decode_gives() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encoded(noise(6, 4), exif=exif)
-    taken = images.take(Image.open(io.BytesIO(data)))
+    taken = images.upright(Image.open(io.BytesIO(data)))
     np.testing.assert_array_equal(np.asarray(taken.image), pixels(data))
     assert (taken.width, taken.height) == (4, 6)
 
@@ -244,4 +244,4 @@ def test_take_gives_what_decode_gives() -> None:
 def test_take_names_what_is_damaged() -> None:
     data = encoded(noise())
     with pytest.raises(ImageError, match="cut off or damaged"):
-        images.take(Image.open(io.BytesIO(data[: len(data) // 2])))
+        images.upright(Image.open(io.BytesIO(data[: len(data) // 2])))

@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from featurestore.imaging import pool as pipeline
-from featurestore.imaging import preprocess
-from featurestore.imaging.pool import Prepared, Same
+from featurestore.imaging import Loaded, Unchanged, load_all, pool, preprocess
+from featurestore.imaging.load import load
 from featurestore.sources import Failure, ImageFile
 from tests.featurestore.fakes import RECORD, paint
 
@@ -34,10 +33,6 @@ def numbered(count: int) -> Iterator[tuple[ImageFile, None]]:
     return ((named(str(number)), None) for number in range(count))
 
 
-def name_of(result: Prepared | Same | Failure) -> str:
-    return result.path if isinstance(result, Failure) else result.file.path
-
-
 def decoders() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "decode"]
 
@@ -47,11 +42,11 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[ImageFile], Non
     """Put a function of the file in the place of reading and decoding it."""
 
     def replace(act: Callable[[ImageFile], None]) -> None:
-        def prepare(file: ImageFile, record: Any, known_sha256: str | None = None) -> Same:
+        def fake_load(file: ImageFile, record: Any, known_sha256: str | None = None) -> Unchanged:
             act(file)
-            return Same(file)
+            return Unchanged(file.path)
 
-        monkeypatch.setattr(pipeline, "prepare", prepare)
+        monkeypatch.setattr(pool, "load", fake_load)
 
     return replace
 
@@ -74,12 +69,12 @@ def test_known_bytes_are_not_decoded(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(b"no image")
     file = named(str(path))
-    assert pipeline.prepare(file, RECORD, hashlib.sha256(b"no image").hexdigest()) == Same(file)
-    assert isinstance(pipeline.prepare(file, RECORD, "another"), Failure)
+    assert load(file, RECORD, hashlib.sha256(b"no image").hexdigest()) == Unchanged(str(path))
+    assert isinstance(load(file, RECORD, "another"), Failure)
 
 
 def test_a_file_that_vanished_is_a_failure(tmp_path: Path) -> None:
-    found = pipeline.prepare(named(str(tmp_path / "gone.png")), RECORD)
+    found = load(named(str(tmp_path / "gone.png")), RECORD)
     assert found == Failure(str(tmp_path / "gone.png"), "no such file, or it has vanished")
 
 
@@ -100,7 +95,7 @@ def test_whatever_preprocessing_raises_is_a_failure(
 
     path = paint(tmp_path / "x.png", (1, 2, 3))
     monkeypatch.setattr(preprocess, "apply", broken)
-    assert pipeline.prepare(named(str(path)), RECORD) == Failure(str(path), reason)
+    assert load(named(str(path)), RECORD) == Failure(str(path), reason)
 
 
 # -- order and bounds
@@ -115,13 +110,13 @@ def test_preparing_keeps_the_order_and_hands_on_failures(tmp_path: Path) -> None
         else:
             paint(path, (number, 0, 0))
         files.append(named(str(path)))
-    results = list(pipeline.prepare_all(((f, None) for f in files), RECORD, workers=2))
-    assert [name_of(result) for result in results] == [f.path for f in files]
+    results = list(load_all(((f, None) for f in files), RECORD, workers=2))
+    assert [result.path for result in results] == [f.path for f in files]
     for number, result in enumerate(results):
         if number % 10 == 3:
             assert isinstance(result, Failure)
         else:
-            assert isinstance(result, Prepared)
+            assert isinstance(result, Loaded)
             assert (result.pixels == (number, 0, 0)).all()
 
 
@@ -129,12 +124,12 @@ def test_preparing_keeps_the_order_and_hands_on_failures(tmp_path: Path) -> None
 def test_the_order_holds_whichever_thread_is_first(fake: Any, workers: int) -> None:
     delays = random.Random(0)
     fake(lambda file: time.sleep(delays.random() / 200))
-    results = pipeline.prepare_all(numbered(100), RECORD, workers)
-    assert [name_of(result) for result in results] == [str(number) for number in range(100)]
+    results = load_all(numbered(100), RECORD, workers)
+    assert [result.path for result in results] == [str(number) for number in range(100)]
 
 
 def test_no_files_give_no_results() -> None:
-    assert list(pipeline.prepare_all([], RECORD)) == []
+    assert list(load_all([], RECORD)) == []
     assert decoders() == []
 
 
@@ -143,17 +138,17 @@ def test_what_waits_is_bounded(fake: Any, workers: int) -> None:
     begun = itertools.count()
     fake(lambda file: None)
     endless = ((named(str(number)), None) for number in begun)
-    results = pipeline.prepare_all(endless, RECORD, workers)
+    results = load_all(endless, RECORD, workers)
     for _ in range(5):
         next(results)
-    assert next(begun) <= 5 + (pipeline.AHEAD + 1) * workers
-    results.close()  # type: ignore[attr-defined]
+    assert next(begun) <= 5 + (pool.AHEAD + 1) * workers
+    results.close()
 
 
 def test_all_threads_work_at_once(fake: Any) -> None:
     together = threading.Barrier(3, timeout=10)
     fake(lambda file: together.wait() and None)
-    assert [type(result) for result in pipeline.prepare_all(numbered(3), RECORD, workers=3)] == [Same] * 3
+    assert [type(result) for result in load_all(numbered(3), RECORD, workers=3)] == [Unchanged] * 3
 
 
 # -- images that take too long
@@ -163,44 +158,42 @@ def test_all_threads_work_at_once(fake: Any) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_image_that_stalls_is_a_failure_and_the_run_goes_on(fake: Any, stalled: set[str], workers: int) -> None:
     with stalls(fake, stalled):
-        results = list(pipeline.prepare_all(numbered(10), RECORD, workers, seconds=0.1))
+        results = list(load_all(numbered(10), RECORD, workers, seconds=0.1))
         deadline = time.monotonic() + 20  # a busy machine may let a thread that has nothing to do wait for its end
         while (stuck := len(decoders())) > len(stalled) and time.monotonic() < deadline:
             time.sleep(0.02)
-    assert [name_of(result) for result in results] == [str(number) for number in range(10)]
+    assert [result.path for result in results] == [str(number) for number in range(10)]
     for result in results:
-        assert result == (
-            Failure(name_of(result), LATE) if name_of(result) in stalled else Same(named(name_of(result)))
-        )
+        assert result == (Failure(result.path, LATE) if result.path in stalled else Unchanged(result.path))
     assert stuck == len(stalled)  # each keeps its thread, and no other thread is left
 
 
 def test_time_counts_from_the_moment_a_thread_begins(fake: Any) -> None:
     fake(lambda file: time.sleep(0.06))
-    results = list(pipeline.prepare_all(numbered(8), RECORD, workers=1, seconds=0.3))
-    assert [type(result) for result in results] == [Same] * 8  # the last one waited longer than that
+    results = list(load_all(numbered(8), RECORD, workers=1, seconds=0.3))
+    assert [type(result) for result in results] == [Unchanged] * 8  # the last one waited longer than that
 
 
 def test_a_late_result_is_dropped_and_its_thread_ends(fake: Any) -> None:
     with stalls(fake, {"0"}) as release:
-        results = pipeline.prepare_all(numbered(40), RECORD, workers=1, seconds=0.1)
+        results = load_all(numbered(40), RECORD, workers=1, seconds=0.1)
         assert next(results) == Failure("0", LATE)
         [stuck] = [t for t in decoders() if t.is_alive()][:1]
         release.set()
         rest = list(results)
-    assert [name_of(result) for result in rest] == [str(number) for number in range(1, 40)]
+    assert [result.path for result in rest] == [str(number) for number in range(1, 40)]
     stuck.join(5)
     assert not stuck.is_alive()
 
 
 def test_a_slow_consumer_gives_no_image_up(fake: Any) -> None:
     fake(lambda file: None)
-    results = pipeline.prepare_all(numbered(4), RECORD, workers=1, seconds=0.05)
+    results = load_all(numbered(4), RECORD, workers=1, seconds=0.05)
     found = []
     for result in results:
         time.sleep(0.1)
         found.append(type(result))
-    assert found == [Same] * 4
+    assert found == [Unchanged] * 4
 
 
 # -- decoders with faults
@@ -215,7 +208,7 @@ def test_whatever_a_decoder_raises_is_a_failure(
 
     path = str(paint(tmp_path / "x.png", (1, 2, 3)))
     monkeypatch.setattr(Image, "open", broken)
-    results = list(pipeline.prepare_all([(named(path), None)] * 5, RECORD, workers=1))
+    results = list(load_all([(named(path), None)] * 5, RECORD, workers=1))
     assert [type(result) for result in results] == [Failure] * 5
     assert all(isinstance(result, Failure) and result.reason for result in results)
 
@@ -227,7 +220,7 @@ def test_an_error_of_the_source_reaches_the_consumer(fake: Any) -> None:
 
     fake(lambda file: None)
     with pytest.raises(OSError, match="the disk is gone"):
-        list(pipeline.prepare_all(source(), RECORD, workers=2))
+        list(load_all(source(), RECORD, workers=2))
     assert decoders() == []
 
 
@@ -237,29 +230,28 @@ def test_an_error_of_the_source_reaches_the_consumer(fake: Any) -> None:
 def test_a_consumer_that_stops_leaves_no_thread_behind(fake: Any) -> None:
     fake(lambda file: time.sleep(0.01))
     begun = itertools.count()
-    results = pipeline.prepare_all(((named(str(n)), None) for n in begun), RECORD, workers=3)
+    results = load_all(((named(str(n)), None) for n in begun), RECORD, workers=3)
     next(results)
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert decoders() == []
 
 
 def test_a_stuck_thread_holds_up_no_consumer_that_stops(fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "LAST_WAIT", 0.1)
+    monkeypatch.setattr(pool, "CLOSE_SECONDS", 0.1)
     with stalls(fake, {"1"}):
-        results = pipeline.prepare_all(numbered(9), RECORD, workers=2)
+        results = load_all(numbered(9), RECORD, workers=2)
         next(results)
         began = time.monotonic()
-        results.close()  # type: ignore[attr-defined]
+        results.close()
         assert time.monotonic() - began < 5
 
 
 STUCK = """
 import sys, threading
-from featurestore.imaging import pool as pipeline
-from featurestore.imaging.preprocess import Preprocess
+from featurestore.imaging import Preprocess, pool
 from featurestore.sources import Failure, ImageFile
-pipeline.prepare = lambda *arguments: print("begun", flush=True) or threading.Event().wait()
-for result in pipeline.prepare_all([(ImageFile("x", None, None, 0, 0), None)], Preprocess(8, 8), 1, float(sys.argv[1])):
+pool.load = lambda *arguments: print("begun", flush=True) or threading.Event().wait()
+for result in pool.load_all([(ImageFile("x", None, None, 0, 0), None)], Preprocess(8, 8), 1, float(sys.argv[1])):
     print(result.reason)
 """
 

@@ -14,6 +14,7 @@ import pytest
 
 from featurestore import Encoder, FeatureStore, IndexReport
 from featurestore.catalog.changes import Changes
+from featurestore.encoders import encoder as running
 from featurestore.errors import (
     EncoderCardMissing,
     EncoderError,
@@ -27,7 +28,7 @@ from featurestore.errors import (
 )
 from featurestore.ingest import ingest as indexing
 from featurestore.ingest import run as store_module
-from featurestore.ingest.ingest import find_files
+from featurestore.ingest.scan import find_files
 from featurestore.progress import Listener
 from featurestore.system.lock import only_writer
 from tests.featurestore.fakes import CARD, COLOURS, paint, unit, write_broken_encoder, write_encoder
@@ -293,7 +294,7 @@ def test_one_file_by_two_sources_is_one_item(empty: FeatureStore, source: Path) 
 def test_many_batches_and_commits_give_what_one_gives(
     empty: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "ENCODE_BATCH", 4)
+    monkeypatch.setattr(running, "BATCH", 4)
     monkeypatch.setattr(indexing, "COMMIT_IMAGES", 8)
     for number in range(43):
         paint(tmp_path / "many" / f"{number:02}.png", (255, 5 * number, 0))
@@ -315,7 +316,7 @@ def test_progress_is_heard(empty: FeatureStore, source: Path) -> None:
             heard.append(amount)
 
     empty.index(source, listener=Ear())
-    assert heard == [("looking for images", None), ("indexing", 6), *[1] * 6]
+    assert heard == [("looking for images", None), ("indexing", 6), 6]
 
 
 # -- failures
@@ -561,7 +562,7 @@ def test_a_store_may_move(store_path: Path, tmp_path: Path, colours: Path) -> No
 
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(indexing, "ENCODE_BATCH", 2)
+    monkeypatch.setattr(running, "BATCH", 2)
     monkeypatch.setattr(indexing, "COMMIT_IMAGES", 2)
     before = signal.getsignal(signal.SIGINT)
     yield
@@ -601,19 +602,20 @@ def test_an_interrupt_in_the_midst_of_a_step_waits_for_its_end(
     assert vectors == {name: as_stored(colour) for name, colour in COLOURS.items()}
 
 
+@pytest.mark.usefixtures("small_batches")
 def test_an_interrupt_keeps_what_is_done(empty: FeatureStore, source: Path) -> None:
     class Impatient(Listener):
         seen = 0
 
         def advance(self, amount: int = 1, detail: str = "") -> None:
-            self.seen += 1
-            if self.seen == 3:
+            self.seen += amount
+            if self.seen == 4:
                 raise KeyboardInterrupt
 
-    with pytest.raises(Interrupted, match="3 images were encoded and are kept"):
+    with pytest.raises(Interrupted, match="4 images were encoded and are kept"):
         empty.index(source, listener=Impatient())
-    assert len(by_name(empty)) == 3
-    assert counts(empty.index(source)) == (3, 0, 3, 0, 0)
+    assert len(by_name(empty)) == 4
+    assert counts(empty.index(source)) == (2, 0, 4, 0, 0)
 
 
 def test_labels_by_paths_through_a_linked_folder_are_found(

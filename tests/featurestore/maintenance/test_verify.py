@@ -53,7 +53,7 @@ def put_right(store: Path, encoder: Path, source: Path) -> None:
 @pytest.fixture
 def blocks_of_two(tmp_path: Path, encoder: Path, colours: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The six pictures in three blocks."""
-    monkeypatch.setattr("featurestore.ingest.ingest.ENCODE_BATCH", 2)
+    monkeypatch.setattr("featurestore.encoders.encoder.BATCH", 2)
     monkeypatch.setattr("featurestore.ingest.ingest.COMMIT_IMAGES", 2)
     path = tmp_path / "my.store"
     FeatureStore.open(path, encoder).index(colours, labels="folders", workers=1)

@@ -2,7 +2,7 @@
 
 import io
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,8 @@ from PIL import Image
 
 from featurestore.encoders.encoder import Encoder
 from featurestore.errors import ImageError, QueryError, StoreCorrupt
-from featurestore.search import query as queries
-from featurestore.search.query import GAMMA, Example, Means, look, look_each
-from featurestore.search.query_file import from_text, read_queries
+from featurestore.search.query import GAMMA, Example, QueryEncoder, embed_queries, embed_query
+from featurestore.search.query_file import parse_query, read_queries
 from tests.featurestore.fakes import DIM, paint, unit
 
 ITEMS = np.array([[3, 0, 0, 4], [0, 1, 0, 0], [0, 0, 1, 0], [0, np.nan, 0, 0]], np.float32)  # of the ids 1 to 4
@@ -37,33 +36,33 @@ def no_items(ids: Sequence[int]) -> Any:
     raise AssertionError("items were looked up")
 
 
-BLIND = Means("four", 4, no_encoder, vectors_of)
+BLIND = QueryEncoder("four", 4, no_encoder, vectors_of)
 
 
 @pytest.fixture(scope="session")
-def means(encoder: Path) -> Means:
+def query_encoder(encoder: Path) -> QueryEncoder:
     opened = Encoder(encoder)
-    return Means(opened.name, DIM, lambda: opened, no_items)
+    return QueryEncoder(opened.name, DIM, lambda: opened, no_items)
 
 
 # -- one query
 
 
 def test_an_item_and_a_vector_need_no_encoder() -> None:
-    asked = look(1, BLIND)
+    asked = embed_query(1, BLIND)
     np.testing.assert_allclose(asked.vector, [[0.6, 0, 0, 0.8]], rtol=1e-6)
     assert asked.vector.dtype == np.float32
-    assert asked.left_out == (1,)
+    assert asked.item_ids == (1,)
     assert [(s.picture, s.name, s.negative) for s in asked.shown] == [("/1.png", "item 1", False)]
     for vector in (np.array([0, 2.0, 0, 0]), np.array([0, 7, 0, 0]), np.array([0, 0.5, 0, 0], np.float16)):
-        asked = look(vector, BLIND)
+        asked = embed_query(vector, BLIND)
         np.testing.assert_array_equal(asked.vector, [Y])
-        assert asked.left_out == ()
+        assert asked.item_ids == ()
         assert [(s.picture, s.name) for s in asked.shown] == [(None, "a vector")]
-    np.testing.assert_array_equal(look(np.int32(2), BLIND).vector, [Y])
+    np.testing.assert_array_equal(embed_query(np.int32(2), BLIND).vector, [Y])
 
 
-def test_an_image_is_found_wherever_it_lies(tmp_path: Path, means: Means) -> None:
+def test_an_image_is_found_wherever_it_lies(tmp_path: Path, query_encoder: QueryEncoder) -> None:
     colours = ((255, 40, 0), (200, 0, 90), (3, 220, 7), (90, 90, 0))
     path = paint(tmp_path / "a.png", *colours)
     with tarfile.open(tmp_path / "shard.tar", "w") as tar:
@@ -72,12 +71,12 @@ def test_an_image_is_found_wherever_it_lies(tmp_path: Path, means: Means) -> Non
         file.write(path.read_bytes())
     places = (path, str(path), f"file://{path}", "memory://pictures/a.png", f"{tmp_path}/shard.tar::x/a.png")
     for query in places:
-        asked = look(query, means)
+        asked = embed_query(query, query_encoder)
         np.testing.assert_allclose(asked.vector[0], unit(*colours), atol=1e-6)
         assert [(s.picture, s.name) for s in asked.shown] == [(str(query), str(query))]
-        assert asked.left_out == ()
+        assert asked.item_ids == ()
     with Image.open(path) as picture:
-        asked = look(picture, means)
+        asked = embed_query(picture, query_encoder)
         np.testing.assert_allclose(asked.vector[0], unit(*colours), atol=1e-6)
         assert asked.shown[0].picture is picture
 
@@ -86,42 +85,44 @@ def test_an_image_is_found_wherever_it_lies(tmp_path: Path, means: Means) -> Non
 def test_what_is_no_query_is_refused(query: Any) -> None:
     inner = query[0] if isinstance(query, list) else query
     with pytest.raises(QueryError, match=f"item id or a vector; found {type(inner).__name__}$"):
-        look(query, BLIND)
+        embed_query(query, BLIND)
 
 
 @pytest.mark.parametrize("number", [0, -1, 2**63, -(2**70), 10**30])
 def test_an_id_that_cannot_be_is_refused(number: int) -> None:
     with pytest.raises(QueryError, match=f"item {number}: the store has no such item"):
-        look(number, Means("four", 4, no_encoder, no_items))
+        embed_query(number, QueryEncoder("four", 4, no_encoder, no_items))
 
 
 @pytest.mark.parametrize("values", [np.array(["a"] * 4), np.array([True] * 4), np.ones(4, complex), np.array([X] * 4, object)[0]])  # fmt: skip
 def test_an_array_of_other_things_than_numbers_is_refused(values: Any) -> None:
     with pytest.raises(QueryError, match="expected numbers, found an array of"):
-        look(values, BLIND)
+        embed_query(values, BLIND)
 
 
 def test_a_damaged_vector_of_an_item_is_named() -> None:
     with pytest.raises(StoreCorrupt, match="item 4: its vector is damaged; see: featurestore verify"):
-        look([1, 4], BLIND)
+        embed_query([1, 4], BLIND)
 
 
-def test_a_broken_pil_image_is_refused(means: Means) -> None:
+def test_a_broken_pil_image_is_refused(query_encoder: QueryEncoder) -> None:
     data = io.BytesIO()
     Image.effect_noise((64, 64), 90).save(data, "PNG")
     cut = Image.open(io.BytesIO(data.getvalue()[:1000]))
     with pytest.raises(ImageError, match=r"^query: expected an image file; cut off or damaged"):
-        look(cut, means)
+        embed_query(cut, query_encoder)
 
 
 # -- several examples
 
 
 def test_examples_by_hand() -> None:
-    left = look([X, Y], BLIND, exclude=[Y], weights=[3, 1]).vector  # (3 X + Y) / 4 - Y / 2 = (0.75, -0.25)
+    left = embed_query([X, Y], BLIND, exclude=[Y], weights=[3, 1]).vector  # (3 X + Y) / 4 - Y / 2 = (0.75, -0.25)
     np.testing.assert_allclose(left[0], np.array([3, -1, 0, 0]) / np.sqrt(10), rtol=1e-6)
-    np.testing.assert_allclose(look((X, Y), BLIND).vector[0], (X + Y) / np.sqrt(2), rtol=1e-6)
-    np.testing.assert_allclose(look(X, BLIND, exclude=Y).vector[0], np.array([2, -1, 0, 0]) / np.sqrt(5), rtol=1e-6)
+    np.testing.assert_allclose(embed_query((X, Y), BLIND).vector[0], (X + Y) / np.sqrt(2), rtol=1e-6)
+    np.testing.assert_allclose(
+        embed_query(X, BLIND, exclude=Y).vector[0], np.array([2, -1, 0, 0]) / np.sqrt(5), rtol=1e-6
+    )
 
 
 def test_examples_equal_the_naive_loop() -> None:
@@ -135,20 +136,20 @@ def test_examples_equal_the_naive_loop() -> None:
                 total[d] += w * x[d] / float(x @ x) ** 0.5 / weights.sum()
             for y in unwanted:
                 total[d] -= GAMMA * y[d] / float(y @ y) ** 0.5 / len(unwanted)
-        found = look(list(wanted), BLIND, list(unwanted), list(weights))
+        found = embed_query(list(wanted), BLIND, list(unwanted), list(weights))
         np.testing.assert_allclose(found.vector[0], np.array(total) / np.linalg.norm(total), atol=1e-5)
 
 
 def test_only_the_ratio_of_weights_counts() -> None:
-    expected = look([X, Y, Z], BLIND, weights=[1, 2, 3]).vector
+    expected = embed_query([X, Y, Z], BLIND, weights=[1, 2, 3]).vector
     for scale in (1e-300, 1e-3, 5e307):
-        found = look([X, Y, Z], BLIND, weights=[scale, 2 * scale, 3 * scale]).vector
+        found = embed_query([X, Y, Z], BLIND, weights=[scale, 2 * scale, 3 * scale]).vector
         np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_items_among_the_examples_are_left_out_and_shown() -> None:
-    asked = look([3, W, 1, 3], BLIND, exclude=[2, Y])
-    assert asked.left_out == (1, 2, 3)
+    asked = embed_query([3, W, 1, 3], BLIND, exclude=[2, Y])
+    assert asked.item_ids == (1, 2, 3)
     assert [(s.name, s.negative) for s in asked.shown] == [
         ("item 3", False), ("a vector", False), ("item 1", False), ("item 3", False), ("item 2", True), ("a vector", True),
     ]  # fmt: skip
@@ -159,10 +160,10 @@ def test_items_among_the_examples_are_left_out_and_shown() -> None:
 def test_examples_that_cancel_one_another_are_refused() -> None:
     noise = np.float32(1e-4) * W  # what rounding leaves
     for wanted in ([X, -X], [X, Y, noise - X, -Y]):
-        with pytest.raises(QueryError, match="cancel one another, and no direction is left"):
-            look(wanted, BLIND)
+        with pytest.raises(QueryError, match="cancel one another, so that no direction is left"):
+            embed_query(wanted, BLIND)
     with pytest.raises(QueryError, match="cancel one another"):
-        look([X, X, X, -X], BLIND, exclude=[X])  # X / 2 - X / 2
+        embed_query([X, X, X, -X], BLIND, exclude=[X])  # X / 2 - X / 2
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_examples_that_cancel_one_another_are_refused() -> None:
         ([1, 1, 1], "one for each of the 2 examples, found 3"),
         ([], "found 0"),
         ([[1, 1]], "found 2"),
-        ([1, 0], "expected finite numbers above 0, found 1, 0; what is not wanted"),
+        ([1, 0], "expected finite numbers above 0, found 1, 0; name what you do not want"),
         ([1, -2], "above 0, found 1, -2"),
         ([1, np.nan], "above 0, found 1, nan"),
         ([np.inf, 1], "above 0, found inf, 1"),
@@ -183,24 +184,24 @@ def test_examples_that_cancel_one_another_are_refused() -> None:
 )
 def test_weights_that_make_no_sense_are_refused(weights: Any, reason: str) -> None:
     with pytest.raises(QueryError, match=reason):
-        look([X, Y], BLIND, weights=weights)
+        embed_query([X, Y], BLIND, weights=weights)
 
 
 @pytest.mark.parametrize("nothing", [[], ()])
 def test_negative_examples_alone_are_refused(nothing: Any) -> None:
     with pytest.raises(QueryError, match="expected at least one example"):
-        look(nothing, BLIND, exclude=[1])
+        embed_query(nothing, BLIND, exclude=[1])
 
 
-def test_all_examples_that_cannot_be_used_are_named(tmp_path: Path, means: Means) -> None:
+def test_all_examples_that_cannot_be_used_are_named(tmp_path: Path, query_encoder: QueryEncoder) -> None:
     good = paint(tmp_path / "good.png", (9, 9, 9))
     (tmp_path / "bad.png").write_text("text")
     unwanted: list[Any] = [tmp_path / "gone.png", None]
     with pytest.raises(ImageError) as caught:
-        look([good, tmp_path / "bad.png", np.ones(3)], means, exclude=unwanted)
+        embed_query([good, tmp_path / "bad.png", np.ones(3)], query_encoder, exclude=unwanted)
     assert str(caught.value) == (
         f"example 2: query '{tmp_path}/bad.png': expected an image file; not an image, or of a format without a decoder here; "
-        f"example 3: query vector: expected the shape (12,) of encoder {means.name}, found (3,); "
+        f"example 3: query vector: expected the shape (12,) of encoder {query_encoder.name}, found (3,); "
         f"negative example 1: query '{tmp_path}/gone.png': expected an image file; no such file, or it has vanished; and 1 more"
     )
 
@@ -208,53 +209,48 @@ def test_all_examples_that_cannot_be_used_are_named(tmp_path: Path, means: Means
 # -- many queries
 
 
-def test_each_query_has_a_direction_of_its_own(tmp_path: Path, means: Means, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "BATCH", 3)
-    sizes = []
-
-    class Counted:
-        preprocess = means.open_encoder().preprocess
-
-        def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-            sizes.append(len(pixels))
-            return means.open_encoder().encode(pixels)
-
+def test_each_query_has_a_vector(tmp_path: Path, query_encoder: QueryEncoder) -> None:
     looked_up: list[list[int]] = []
 
     def items(ids: Sequence[int]) -> tuple[NDArray[np.float32], list[str]]:
         looked_up.append(list(ids))
         return np.stack([unit((i, 1, 1)) for i in ids]), [f"/{i}.png" for i in ids]
 
-    encoder: Callable[[], Any] = Counted
-    colours = [(n, 200 - n, 7 * n) for n in range(1, 9)]
+    colours = [(n, 200 - n, 6 * n) for n in range(1, 41)]  # more than two batches
     pictures = [paint(tmp_path / f"{n}.png", colour) for n, colour in enumerate(colours)]
-    asked = look_each([9, *pictures, unit((1, 2, 3)), 4, 9], Means("m", DIM, encoder, items))
-    assert sizes == [3, 3, 2]
+    queries: list[Any] = [9, *pictures, unit((1, 2, 3)), 4, 9]
+    asked = embed_queries(queries, QueryEncoder("m", DIM, query_encoder.open_encoder, items))
     assert looked_up == [[4, 9]]
     expected = [unit((9, 1, 1)), *map(unit, colours), unit((1, 2, 3)), unit((4, 1, 1)), unit((9, 1, 1))]
     np.testing.assert_allclose(np.concatenate([one.vector for one in asked]), expected, atol=1e-6)
-    assert [one.left_out for one in asked] == [(9,), *[()] * 9, (4,), (9,)]
+    assert [one.item_ids for one in asked] == [(9,), *[()] * 41, (4,), (9,)]
     assert [one.shown[0].name for one in asked] == ["item 9", *map(str, pictures), "a vector", "item 4", "item 9"]
 
 
+def test_an_image_without_a_vector_is_named(tmp_path: Path, query_encoder: QueryEncoder) -> None:
+    black = paint(tmp_path / "black.png", (0, 0, 0))
+    with pytest.raises(QueryError, match=rf"^query '{black}': encoder quadrants-\w+ gave a vector that is zero or not"):
+        embed_query(black, query_encoder)
+
+
 def test_rows_of_an_array_are_queries() -> None:
-    asked = look_each(np.array([[0, 5, 0, 0], [0, 0, 0, 2]]), BLIND)
+    asked = embed_queries(np.array([[0, 5, 0, 0], [0, 0, 0, 2]]), BLIND)
     np.testing.assert_array_equal(np.concatenate([one.vector for one in asked]), [Y, W])
-    assert [one.left_out for one in asked] == [(), ()]
-    assert look_each(np.empty((0, 4)), BLIND) == look_each([], BLIND) == []
+    assert [one.item_ids for one in asked] == [(), ()]
+    assert embed_queries(np.empty((0, 4)), BLIND) == embed_queries([], BLIND) == []
 
 
 def test_an_array_of_queries_that_cannot_be_used_is_named() -> None:
     bad = np.ones((7, 4))
     bad[[1, 2, 3, 5]] = np.array([[0] * 4, [np.nan] * 4, [1, np.inf, 0, 0], [0] * 4])
     with pytest.raises(QueryError, match=r"found others in row 1, row 2, row 3, and 1 more$"):
-        look_each(bad, BLIND)
+        embed_queries(bad, BLIND)
     for shape in ((4,), (2, 3), (1, 2, 4)):
         with pytest.raises(QueryError, match=r"expected the shape \(Q, 4\) of encoder four, found"):
-            look_each(np.ones(shape), BLIND)
+            embed_queries(np.ones(shape), BLIND)
 
 
-def test_bad_queries_of_a_batch_are_all_named_by_their_places(tmp_path: Path, means: Means) -> None:
+def test_bad_queries_of_a_batch_are_all_named_by_their_places(tmp_path: Path, query_encoder: QueryEncoder) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.png").write_bytes(b"")
     examples: list[Any] = [
@@ -263,21 +259,21 @@ def test_bad_queries_of_a_batch_are_all_named_by_their_places(tmp_path: Path, me
     with pytest.raises(
         ImageError, match=r"^q\.txt, line 2: query '.*a\.png'.*; q\.txt, line 9: query '.*b\.png'.*; query 4: "
     ):
-        look_each(examples, means)
+        embed_queries(examples, query_encoder)
 
 
 # -- as text
 
 
 def test_what_users_write() -> None:
-    assert from_text("id:17") == 17
+    assert parse_query("id:17") == 17
     for text in ("a.png", "s3://b/a.png", "./id:17", "x.tar::id:3", "17", "ID:17"):
-        assert from_text(text) == text
+        assert parse_query(text) == text
     for text in ("id:", "id:x", "id:-1", "id: 1", "id:1.5", "id:" + "9" * 30, "id:\uff11"):
         with pytest.raises(
             QueryError, match=r"expected the id of an item, such as id:17; a file of that name is \./id:"
         ):
-            from_text(text)
+            parse_query(text)
 
 
 def test_a_text_file_names_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,7 +300,7 @@ def test_a_text_file_names_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "expected queries, one a line; found none"),
+        (b"", "expected queries, one per line; found none"),
         (b"\n# a.png\n  \n", "found none"),
         (b"a.png\nid:x\n", "line 2: query 'id:x': expected the id"),
         (b"a.png\nb.png\n\xff.png\n", "line 3 is not UTF-8"),

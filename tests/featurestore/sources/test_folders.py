@@ -180,14 +180,16 @@ def test_a_name_that_is_not_utf8_is_a_failure(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
     [failure] = failures(tmp_path)
-    assert failure == Failure(f"{tmp_path.resolve()}/caf\\udce9.png", "file name is not valid UTF-8; rename the file")
+    assert failure == Failure(
+        f"{tmp_path.resolve()}/caf\\udce9.png", "the file name is not valid UTF-8; rename the file"
+    )
 
 
 def test_a_name_with_control_characters_is_a_failure(tmp_path: Path) -> None:
     paint(tmp_path / "x.png", RED).rename(tmp_path / "a\nb\x1b[31m.png")
     (tmp_path / "line\nbreak").mkdir()
     paint(tmp_path / "line\nbreak" / "y.png", RED)
-    reason = "file name holds control characters; rename the file"
+    reason = "the file name contains control characters; rename the file"
     assert failures(tmp_path) == [
         Failure(f"{tmp_path.resolve()}/a\\x0ab\\x1b[31m.png", reason),
         Failure(f"{tmp_path.resolve()}/line\\x0abreak/y.png", reason),

@@ -64,7 +64,7 @@ def test_what_is_missing_or_no_file_is_a_failure(tmp_path: Path) -> None:
     assert list(find(write(tmp_path / "l.txt", "gone.png", "folder", "a\x01.png"))) == [
         Failure(str(tmp_path / "gone.png"), "no such file, or it has vanished"),
         Failure(str(tmp_path / "folder"), "not a file but a folder"),
-        Failure(f"{tmp_path}/a\\x01.png", "file name holds control characters; rename the file"),
+        Failure(f"{tmp_path}/a\\x01.png", "the file name contains control characters; rename the file"),
     ]
 
 

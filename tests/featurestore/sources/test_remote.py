@@ -12,8 +12,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from featurestore.errors import ImageError, SourceError
-from featurestore.sources import Failure, ImageFile, containers, find, open_source, read
-from featurestore.sources import filesystem as access
+from featurestore.sources import Failure, ImageFile, containers, filesystem, find, open_source, read
 from featurestore.sources.remote import RemoteFolder
 from tests.featurestore.sources.tables import hugging_face, images, write_arrow, write_parquet
 from tests.featurestore.sources.test_tar import write_tar
@@ -101,7 +100,7 @@ def test_a_remote_file_is_not_asked_after_for_every_read(
 ) -> None:
     memory.pipe_file("/x/t.tar", write_tar(tmp_path / "t.tar", [("a.jpg", b"a")]).read_bytes())
     images("memory://x/t.tar")
-    monkeypatch.setattr(access, "look", lambda path: pytest.fail("asked again"))
+    monkeypatch.setattr(filesystem, "file_state", lambda path: pytest.fail("asked again"))
     assert [read("memory://x/t.tar::a.jpg") for _ in range(9)] == [b"a"] * 9
 
 
@@ -236,7 +235,7 @@ def test_the_mark_of_a_version_stands_for_a_time_that_is_not_told() -> None:
             return path
 
     def mtime(path: str, **info: Any) -> int:
-        return access.state_of(Files(), path, {"size": 1, **info}).mtime_ns
+        return filesystem.state_of(Files(), path, {"size": 1, **info}).mtime_ns
 
     assert mtime("a") == mtime("a") != mtime("b")
     assert mtime("a", ETag="1") == mtime("b", ETag="1") != mtime("a", ETag="2")

@@ -12,7 +12,7 @@ import pytest
 
 from featurestore.errors import ImageError, SourceError
 from featurestore.sources import Failure, ImageFile, find, open_source, parquet, read
-from featurestore.sources.lru_cache import Recent
+from featurestore.sources.lru_cache import LruCache
 from tests.featurestore.fakes import paint
 from tests.featurestore.sources.tables import FORMS, GROUP, Write, hugging_face, images, with_features, write_parquet
 
@@ -42,7 +42,7 @@ def test_rows_are_found_again_with_their_bytes(tmp_path: Path, write: Write, cou
 def test_threads_read_the_right_rows_in_any_order(
     tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parquet, "_decoded", Recent(10_000, least=5))
+    monkeypatch.setattr(parquet, "_decoded", LruCache(10_000, least=5))
     data = values(100)
     path = write(tmp_path, hugging_face(data))
     order = np.random.default_rng(1).permutation(300) % 100
@@ -55,13 +55,13 @@ def test_reading_in_order_decodes_each_row_once(tmp_path: Path, monkeypatch: pyt
     data = values(100)
     path = write_parquet(tmp_path, hugging_face(data))
     turns = []
-    turn_to = parquet.ParquetTable._turn_to
+    turn_to = parquet.ParquetTable._seek
 
     def count(self: parquet.ParquetTable, row: int) -> None:
         turns.append(row)
         turn_to(self, row)
 
-    monkeypatch.setattr(parquet.ParquetTable, "_turn_to", count)
+    monkeypatch.setattr(parquet.ParquetTable, "_seek", count)
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda row: read(f"{path}::{row}"), range(100))) == data
     assert [row // GROUP for row in turns] == [0, 1, 2, 3]
@@ -147,9 +147,9 @@ def test_views_of_bytes_hold_images(tmp_path: Path, nested: bool) -> None:
 def test_a_row_without_an_image_is_a_failure(tmp_path: Path, write: Write) -> None:
     path = write(tmp_path, hugging_face([b"a", None, b""]))
     entries = list(find(path))
-    assert entries[1] == Failure(f"{path}::1", "the row holds no image")
+    assert entries[1] == Failure(f"{path}::1", "the row has no image")
     assert [e.size for e in entries if isinstance(e, ImageFile)] == [1, 0]
-    with pytest.raises(ImageError, match="the row holds no image"):
+    with pytest.raises(ImageError, match="the row has no image"):
         read(f"{path}::1")
 
 
@@ -180,7 +180,7 @@ def test_paths_are_those_of_files_beside_the_table(tmp_path: Path, write: Write,
         ImageFile(str(a), "x", "train", a.stat().st_size, a.stat().st_mtime_ns),
         ImageFile(str(b), None, "test", b.stat().st_size, b.stat().st_mtime_ns),
         Failure(str(tmp_path / "gone.png"), "no such file, or it has vanished"),
-        Failure(f"{path}::4", "the row names no file"),
+        Failure(f"{path}::4", "the row has no path"),
     ]
     assert source.prefix is None  # a file that is no longer named has not vanished
 

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from featurestore.errors import ImageError
-from featurestore.sources import Failure, ImageFile, containers, find, open_source, read
-from featurestore.sources import filesystem as access
-from featurestore.sources.lru_cache import Recent
+from featurestore.sources import Failure, ImageFile, containers, filesystem, find, open_source, read
+from featurestore.sources.lru_cache import LruCache
 from featurestore.sources.tar import Tar
 
 JPEG = b"\xff\xd8\xff"
@@ -113,8 +112,8 @@ def test_names_unfit_for_a_catalog_are_failures(tmp_path: Path) -> None:
         tmp_path / "shard.tar", [("a\nb.jpg", b"1"), ("caf\udce9.jpg", b"2"), ("c.jpg", b"3")], tarfile.GNU_FORMAT
     )
     assert list(find(path))[:2] == [
-        Failure(f"{path}::a\\x0ab.jpg", "file name holds control characters; rename the file"),
-        Failure(f"{path}::caf\\udce9.jpg", "file name is not valid UTF-8; rename the file"),
+        Failure(f"{path}::a\\x0ab.jpg", "the file name contains control characters; rename the file"),
+        Failure(f"{path}::caf\\udce9.jpg", "the file name is not valid UTF-8; rename the file"),
     ]
     assert names(path) == ["c.jpg"]
 
@@ -146,7 +145,10 @@ def test_a_tar_that_goes_on_in_rubbish_is_told(tmp_path: Path) -> None:
     [
         (b"", "empty"),
         (b"no tar " * 200, "not a tar"),
-        (b"\x1f\x8b\x08\0" + b"x" * 600, "expected an uncompressed tar, found one packed by gzip; unpack it first"),
+        (
+            b"\x1f\x8b\x08\0" + b"x" * 600,
+            "expected an uncompressed tar, found one compressed by gzip; uncompress it first",
+        ),
         (b"\x28\xb5\x2f\xfd" + b"x" * 600, "zstd"),
     ],
 )
@@ -201,13 +203,13 @@ def test_a_member_whose_end_is_gone_is_refused(tmp_path: Path) -> None:
 def test_a_tar_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_tar(tmp_path / "shard.tar", [("a.jpg", b"a" * 400)])
     assert read(f"{path}::a.jpg") == b"a" * 400
-    read_span = access.read_span
+    read_span = filesystem.read_span
 
     def overtaken(*arguments: object) -> bytes:
         write_tar(path, [("b.jpg", b"b" * 20_000)])
         return read_span(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(access, "read_span", overtaken)
+    monkeypatch.setattr(filesystem, "read_span", overtaken)
     with pytest.raises(ImageError, match="changed while it was read"):
         read(f"{path}::a.jpg")
 
@@ -215,7 +217,7 @@ def test_a_tar_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypa
 def test_threads_read_the_right_members_of_more_tars_than_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(containers, "_opened", Recent(100))  # five of these tars
+    monkeypatch.setattr(containers, "_opened", LruCache(100))  # five of these tars
     rng = np.random.default_rng(0)
     wanted: dict[str, bytes] = {}
     for shard in range(30):
@@ -247,13 +249,13 @@ def test_a_tar_that_takes_long_to_open_holds_up_no_other(tmp_path: Path, monkeyp
     slow, other = (write_tar(tmp_path / name, [("a.jpg", name.encode())]) for name in ("slow.tar", "other.tar"))
     begun, release = threading.Event(), threading.Event()
 
-    def stall(path: str, state: access.State) -> Tar:
+    def stall(path: str, state: filesystem.FileState) -> Tar:
         if path == str(slow):
             begun.set()
             release.wait(20)
         return Tar(path, state)
 
-    monkeypatch.setitem(containers.KINDS, ".tar", stall)
+    monkeypatch.setitem(containers.READERS, ".tar", stall)
     with ThreadPoolExecutor(2) as pool:
         waiting = pool.submit(read, f"{slow}::a.jpg")
         try:

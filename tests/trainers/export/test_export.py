@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from torch import Tensor, nn
 
 from featurestore.cli import cli
-from featurestore.encoders.encoder import Card, Encoder
+from featurestore.encoders.card import Card
+from featurestore.encoders.encoder import Encoder
 from featurestore.encoders.write import check_pixels
 from featurestore.errors import ConfigError, DiskError, EncoderError, ExportError
 from featurestore.imaging.preprocess import Preprocess

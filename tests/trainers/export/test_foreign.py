@@ -127,7 +127,7 @@ def test_a_network_that_gives_no_numbers_is_refused(tmp_path: Path) -> None:
     model = convolutional()
     model.graph.node[-1].output[0] = "own"
     model.graph.node.append(helper.make_node("Log", ["own"], ["vector"]))
-    with pytest.raises(ExportError, match="no numbers"):
+    with pytest.raises(ExportError, match="not finite"):
         export(model, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other.onnx", "preprocess.toml"]
 

@@ -34,7 +34,7 @@ def picture() -> Image.Image:
 
 
 def normalised(picture: Image.Image, record: Preprocess) -> NDArray[np.floating]:
-    pixels = preprocess.apply(images.take(picture), record)
+    pixels = preprocess.apply(images.upright(picture), record)
     return np.asarray((pixels / 255 - np.array(record.mean)) / np.array(record.std)).transpose(2, 0, 1)
 
 

@@ -1,0 +1,51 @@
+"""Edit an ONNX graph: put a card in, put a classifier behind an encoder. Needs the onnx package."""
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, compose, helper, numpy_helper
+
+from featurestore.encoders.card import CARD_KEY, Card
+from featurestore.encoders.encoder import ATTENTION, PROBABILITIES
+
+PIXELS, VECTOR = "pixels", "vector"
+PREFIX = "encoder/"  # put before the encoder's own names, so that ours are free
+
+
+def add_card(model: ModelProto, card: Card) -> None:
+    """Put a card into the metadata, replacing one that is there."""
+    others = [entry for entry in model.metadata_props if entry.key != CARD_KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(others)
+    model.metadata_props.add(key=CARD_KEY, value=card.to_json())
+
+
+def append_classifier(encoder: ModelProto, weights: NDArray[np.float32], bias: NDArray[np.float32]) -> ModelProto:
+    """Put a linear classifier behind an encoder: softmax(x @ weights + bias) of its unit-length vectors x.
+
+    weights: (D, C); bias: (C,). The outputs are `vector`, of unit length, `probabilities`, and `attention` when the encoder has it.
+    """
+    model = compose.add_prefix(encoder, PREFIX)
+    graph: GraphProto = model.graph
+    former = {output.name.removeprefix(PREFIX): output for output in graph.output}
+    own_input, own_output = graph.input[0].name, graph.output[0].name
+    graph.input[0].name = PIXELS
+    graph.node.insert(0, helper.make_node("Identity", [PIXELS], [own_input]))
+    graph.initializer.extend([
+        numpy_helper.from_array(np.ascontiguousarray(weights), "weights"), numpy_helper.from_array(bias, "bias")
+    ])  # fmt: skip
+    graph.node.extend([
+        helper.make_node("LpNormalization", [own_output], [VECTOR], axis=1, p=2),
+        helper.make_node("Gemm", [VECTOR, "weights", "bias"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], [PROBABILITIES], axis=1),
+    ])  # fmt: skip
+    del graph.output[:]
+    graph.output.extend([_output(VECTOR, weights.shape[0]), _output(PROBABILITIES, weights.shape[1])])
+    if ATTENTION in former:
+        graph.node.append(helper.make_node("Identity", [former[ATTENTION].name], [ATTENTION]))
+        former[ATTENTION].name = ATTENTION
+        graph.output.append(former[ATTENTION])
+    return model
+
+
+def _output(name: str, width: int) -> ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", width])

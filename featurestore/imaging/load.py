@@ -1,0 +1,60 @@
+"""One image on its way to an encoder: read, decode, preprocess. Everything that turns an image into pixels calls `load`."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from featurestore.errors import ImageError
+from featurestore.imaging import decode, preprocess
+from featurestore.imaging.preprocess import Preprocess
+from featurestore.sources import Failure, ImageFile, read
+from featurestore.system.text import describe
+
+Picture: TypeAlias = str | Path | Image.Image  # a path or URL that `sources.read` takes, or an image in memory
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An image that is ready for an encoder."""
+
+    path: str  # empty for an image in memory
+    sha256: str  # of the file's bytes; empty for an image in memory
+    width: int  # in pixels, upright
+    height: int
+    pixels: NDArray[np.uint8]  # (size, size, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """A file whose content has the known hash, although its time or size looked new. It was not decoded."""
+
+    path: str
+
+
+def load(
+    image: Picture | ImageFile, record: Preprocess, known_sha256: str | None = None
+) -> Loaded | Unchanged | Failure:
+    """Read, decode and preprocess one image; a file whose bytes have the hash `known_sha256` is not decoded.
+
+    Raises nothing: whatever goes wrong becomes a Failure with the reason.
+    """
+    path = "" if isinstance(image, Image.Image) else image.path if isinstance(image, ImageFile) else str(image)
+    try:
+        if isinstance(image, Image.Image):
+            sha256, decoded = "", decode.upright(image)
+        else:
+            data = read(path, image.mtime_ns if isinstance(image, ImageFile) else None)
+            sha256 = hashlib.sha256(data).hexdigest()
+            if sha256 == known_sha256:
+                return Unchanged(path)
+            decoded = decode.decode(data, shorter_side=record.shorter_side)
+        return Loaded(path, sha256, decoded.width, decoded.height, preprocess.apply(decoded, record))
+    except ImageError as error:
+        return Failure(path, str(error))
+    except Exception as error:
+        return Failure(path, describe(error))
