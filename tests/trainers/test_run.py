@@ -18,8 +18,9 @@ from trainers import cli as commands
 from trainers import train
 from trainers.config.resolve import resolve
 from trainers.data import images as data
+from trainers.export.training_run import export_run, export_untrained
 from trainers.methods.simclr import SimCLR
-from trainers.run import Run, export_run, export_untrained
+from trainers.run import Run
 from trainers.training import checkpoint
 from trainers.training.setup import build
 

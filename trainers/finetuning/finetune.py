@@ -21,6 +21,7 @@ from featurestore.metrics.statistics import bootstrap
 from featurestore.progress import Listener
 from featurestore.system.disk import written_whole
 from featurestore.version import __version__
+from trainers.config.machine import on_this_machine
 from trainers.config.resolve import resolve
 from trainers.data.labelled import list_labelled, load_labelled
 from trainers.finetuning.export import export_classifier
@@ -29,7 +30,7 @@ from trainers.finetuning.network import HEADS, Head, Start, read_start
 from trainers.finetuning.select import Task, Trained, Trainer
 from trainers.methods import METHODS
 from trainers.models.backbones import feature_dim
-from trainers.training.devices import launch, settle
+from trainers.training.devices import launch
 from trainers.training.setup import preprocess_of
 
 ADVICE = "free some space or choose another --out"
@@ -177,7 +178,7 @@ def draw_labels(codes: NDArray[np.integer], fraction: float, seed: int) -> NDArr
 def fabric_of(start: Start, device: str) -> Fabric:
     """Start Fabric on one device, with the precision that suits it: a run may come from another machine."""
     layer = {"device": device, "precision": "auto", "devices": 1}
-    return launch(settle(resolve(tomllib.loads(start.config.to_toml()), layer)))
+    return launch(on_this_machine(resolve(tomllib.loads(start.config.to_toml()), layer)))
 
 
 def measure(trained: Trained, task: Task, names: tuple[str, ...], seed: int) -> Measured:

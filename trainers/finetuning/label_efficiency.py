@@ -16,9 +16,9 @@ from featurestore.estimators import few_shot as fewlabels
 from featurestore.estimators import linear
 from featurestore.progress import Listener
 from featurestore.system.disk import written_whole
-from trainers.data.labelled import Labelled, LabelledFiles, list_labelled, load_labelled
+from trainers.data.labelled import LabelledFiles, LabelledImages, list_labelled, load_labelled
 from trainers.finetuning.finetune import check_options, draw_labels, fabric_of
-from trainers.finetuning.finished_cells import Cells
+from trainers.finetuning.finished_cells import FinishedCells
 from trainers.finetuning.loop import logits_of
 from trainers.finetuning.network import Head, Start, build_classifier, read_start
 from trainers.finetuning.select import Task, Trainer, top1
@@ -57,7 +57,7 @@ def field(
     listed = list_labelled(source, labels)
     for line in listed.notes:
         listener.note(line)
-    cells = Cells(out.with_name(f"{out.name}.cells.jsonl"))
+    cells = FinishedCells(out.with_name(f"{out.name}.cells.jsonl"))
     rows = []
     try:
         for run in runs:
@@ -83,7 +83,7 @@ class Bench:
         self._listed, self._setting, self._device, self._listener = listed, setting, device, listener
         self._codes = listed.codes(listed.train)
 
-    def row(self, fraction: float, seeds: int, cells: Cells) -> Row:
+    def row(self, fraction: float, seeds: int, cells: FinishedCells) -> Row:
         """Measure one row: every column on the same draws of labels."""
         columns: dict[str, list[float]] = {how: [] for how in TITLES}
         for seed in range(seeds):
@@ -134,7 +134,7 @@ class Bench:
         return hashlib.sha256(repr((files, len(self._listed.train))).encode()).hexdigest()[:16]
 
     @cached_property
-    def _images(self) -> tuple[Labelled, Labelled]:
+    def _images(self) -> tuple[LabelledImages, LabelledImages]:
         """The images to draw from, and those to test on."""
         record = preprocess_of(self._start.config)
         train, test = (

@@ -66,8 +66,8 @@ class Classifier(nn.Module):
         logits: Tensor = self.head(self.projection(vectors))
         return logits
 
-    def learned(self) -> Iterator[nn.Parameter]:
-        """The parameters that a pretrained network brings."""
+    def pretrained(self) -> Iterator[nn.Parameter]:
+        """Yield the parameters of the layers that a run has trained."""
         yield from self.backbone.parameters()
         yield from self.projection.parameters()
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from featurestore.metrics.calibration import fit_temperature, log_loss, softmax
 from featurestore.metrics.splits import held_out
 from featurestore.progress import Listener
-from trainers.data.labelled import Labelled
+from trainers.data.labelled import LabelledImages
 from trainers.finetuning.loop import fit, logits_of
 from trainers.finetuning.network import Classifier, Head, Start, build_classifier
 from trainers.finetuning.recipe import ENOUGH, Recipe, candidates
@@ -25,11 +25,11 @@ WATCHED = 1000  # most test images that are looked at during a training
 class Task:
     """What is to be learned: labelled images, the number of classes, and what is tested on but never chosen by."""
 
-    train: Labelled
-    test: Labelled
+    train: LabelledImages
+    test: LabelledImages
     classes: int
 
-    def watched(self) -> Labelled:
+    def watched(self) -> LabelledImages:
         """An even sample of the test images, for the curve of a training."""
         return self.test[:: max(1, -(-len(self.test) // WATCHED))]
 
@@ -55,7 +55,7 @@ class Trained:
 class _Best:
     """The network at its best moment by the held-out labels."""
 
-    held: Labelled
+    held: LabelledImages
     network: Classifier | None = None
     loss: float = np.inf
     temperature: float = 1.0
@@ -111,7 +111,7 @@ class Trainer:
     def _epochs(self) -> int:
         return int(self.curve[-1]["epoch"])
 
-    def _try(self, name: str, images: Labelled, held: Labelled, recipe: Recipe, any_moment: bool) -> _Best:
+    def _try(self, name: str, images: LabelledImages, held: LabelledImages, recipe: Recipe, any_moment: bool) -> _Best:
         """Train without the held-out labels; they judge every look at it, or its end alone."""
         best = _Best(held)
         network = self._fit(images, recipe, name, best if any_moment else None)
@@ -119,7 +119,7 @@ class Trainer:
             best.judge(network, self._epochs())
         return best
 
-    def _fit(self, images: Labelled, recipe: Recipe, name: str, best: _Best | None = None) -> Classifier:
+    def _fit(self, images: LabelledImages, recipe: Recipe, name: str, best: _Best | None = None) -> Classifier:
         watched = self.task.watched()
         network = build_classifier(self.start, self.head, self.task.classes, self.seed)
 

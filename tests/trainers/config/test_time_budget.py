@@ -15,7 +15,7 @@ from tests.trainers.small import config_of
 from trainers.config import recipes
 from trainers.config import time_budget as budget
 from trainers.config.schema import Config
-from trainers.config.time_budget import LADDER
+from trainers.config.time_budget import CANDIDATES
 from trainers.data import images as data
 from trainers.training.step import TrainingStep
 
@@ -47,8 +47,8 @@ def machine(monkeypatch: pytest.MonkeyPatch, speeds: dict[tuple[str, int], float
     return asked
 
 
-def test_the_highest_rung_that_sees_enough_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = pictures(tmp_path / "images", side=80) * 1000  # 8,000 of them: every rung needs all of its images
+def test_the_highest_candidate_that_sees_enough_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = pictures(tmp_path / "images", side=80) * 1000  # 8,000 of them: every candidate needs all of its images
     said: list[str] = []
     asked = machine(monkeypatch, {("resnet18", 64): 1_400_000 / 600, ("resnet18", 32): 1_600_000 / 600})
     chosen = choose(files, said)
@@ -59,20 +59,20 @@ def test_the_highest_rung_that_sees_enough_is_taken(tmp_path: Path, monkeypatch:
     ]
 
 
-def test_a_slow_machine_takes_the_lowest_rung_untimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_machine_takes_the_lowest_candidate_untimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = machine(monkeypatch, {})
     chosen = choose(pictures(tmp_path / "images", side=300))
     assert (chosen["backbone"], chosen["image_size"], chosen["view_size"]) == ("conv4", 32, 24)
-    assert asked == [(rung.backbone, rung.image_size) for rung in LADDER if rung.images]
+    assert asked == [(candidate.backbone, candidate.image_size) for candidate in CANDIDATES if candidate.images]
 
 
 def test_a_small_collection_needs_fewer_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = pictures(tmp_path / "images", side=32, count=10)
-    machine(monkeypatch, {("resnet18", 32): 10 * budget.EPOCHS / 600})
+    machine(monkeypatch, {("resnet18", 32): 10 * time_budget.EPOCHS / 600})
     assert choose(files)["backbone"] == "resnet18"
 
 
-def test_images_smaller_than_every_rung_take_the_smallest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_smaller_than_every_candidate_take_the_smallest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, {})
     assert choose(pictures(tmp_path / "images", side=8))["image_size"] == 32
 
@@ -173,7 +173,7 @@ def test_a_processor_is_timed_by_plain_steps(settings: dict[str, Any], monkeypat
     assert budget.speed(config, images=100, wanted=1e9) > 0
 
 
-def test_rungs_that_cannot_take_the_crops_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_candidates_that_cannot_take_the_crops_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, {})
     files = pictures(tmp_path / "images", 32)
     said: list[str] = []

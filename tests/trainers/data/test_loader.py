@@ -1,4 +1,4 @@
-"""The loader gives the batches of `data.batches`, to each process its rows, and says how long a step stood waiting."""
+"""The loader gives the draw_batches of `data.batches`, to each process its rows, and says how long a step stood waiting."""
 
 import time
 from collections.abc import Callable
@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainers.data.images import batches
-from trainers.data.loader import Loader
+from trainers.data.loader import Loader, draw_batches
 
 CPU = torch.device("cpu")
 PIXELS = torch.arange(23, dtype=torch.uint8).view(23, 1, 1, 1).expand(23, 3, 2, 2).contiguous()
@@ -20,7 +19,7 @@ def numbers(batch: Tensor) -> list[int]:
 
 @pytest.mark.parametrize("skip", [0, 2, 4])
 def test_batches_are_those_of_the_epoch_but_for_what_is_skipped(skip: int) -> None:
-    expected = [rows.tolist() for rows in batches(23, 5, seed=1, epoch=3)][skip:]
+    expected = [rows.tolist() for rows in draw_batches(23, 5, seed=1, epoch=3)][skip:]
     assert [numbers(batch) for batch in Loader(PIXELS, CPU, 5, seed=1).epoch(3, skip)] == expected
 
 

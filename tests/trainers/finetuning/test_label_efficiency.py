@@ -12,7 +12,7 @@ import trainers.finetuning.label_efficiency
 from featurestore.errors import ConfigError, EvaluationError, Interrupted
 from tests.trainers.finetuning.finetuned import write_colours, write_run
 from trainers import cli as commands
-from trainers.finetuning.finished_cells import Cells
+from trainers.finetuning.finished_cells import FinishedCells
 from trainers.finetuning.label_efficiency import Bench, field
 from trainers.finetuning.table import Field, Row, Setting
 
@@ -90,12 +90,12 @@ def test_other_settings_are_other_figures(source: Path, tmp_path: Path, monkeypa
 
 def test_a_line_that_was_cut_off_is_measured_again_and_harms_no_other(tmp_path: Path) -> None:
     path = tmp_path / "cells.jsonl"
-    Cells(path).get({"a": 1}, lambda: 0.25)
+    FinishedCells(path).get({"a": 1}, lambda: 0.25)
     path.write_text(path.read_text() + '\n{"key": {"a": 2}, "to')
-    cells = Cells(path)
+    cells = FinishedCells(path)
     assert cells.get({"a": 1}, lambda: 9.0) == 0.25
     assert cells.get({"a": 2}, lambda: 0.75) == 0.75
-    assert Cells(path).get({"a": 2}, lambda: 9.0) == 0.75
+    assert FinishedCells(path).get({"a": 2}, lambda: 9.0) == 0.75
 
 
 def test_the_table_says_means_with_half_widths() -> None:

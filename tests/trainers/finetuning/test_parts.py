@@ -13,7 +13,7 @@ from featurestore.errors import ConfigError, EvaluationError, SourceError, Train
 from featurestore.progress import Listener
 from tests.trainers.finetuning.finetuned import write_colours, write_run
 from tests.trainers.small import SMALL, config_of, make
-from trainers.data.labelled import Labelled, LabelledFiles, list_labelled
+from trainers.data.labelled import LabelledFiles, LabelledImages, list_labelled
 from trainers.finetuning import select as training
 from trainers.finetuning.finetune import draw_labels, fabric_of
 from trainers.finetuning.loop import _groups, fit, follow, logits_of, momentum_at
@@ -148,7 +148,7 @@ def test_the_projection_head_starts_from_the_first_layer_of_the_projection(start
     network = build_classifier(start, "projection", 3, seed=0)
     assert start.weights is not None
     torch.testing.assert_close(network.projection.get_parameter("0.weight").data, start.weights["projection.0.weight"])
-    assert {id(p) for p in network.projection.parameters()} < {id(p) for p in network.learned()}
+    assert {id(p) for p in network.projection.parameters()} < {id(p) for p in network.pretrained()}
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))
@@ -201,15 +201,17 @@ def test_views_are_milder_and_what_the_run_never_changed_stays() -> None:
 RECIPE = Recipe(epochs=4, minutes=None, batch_size=4, lr=1e-2, learned=0.1, frozen=0.0, weight_decay=0.0)
 
 
-def colours(each: int) -> Labelled:
+def colours(each: int) -> LabelledImages:
     """Dark and bright pictures with noise, taking turns."""
     rng = torch.Generator().manual_seed(0)
     codes = torch.arange(2 * each) % 2
     pixels = torch.randint(0, 100, (2 * each, 3, 16, 16), generator=rng) + 120 * codes[:, None, None, None]
-    return Labelled(pixels.to(torch.uint8), codes, np.arange(2 * each))
+    return LabelledImages(pixels.to(torch.uint8), codes, np.arange(2 * each))
 
 
-def run_fit(start: Start, recipe: Recipe, images: Labelled, seen: list[dict[str, Any]] | None = None) -> Classifier:
+def run_fit(
+    start: Start, recipe: Recipe, images: LabelledImages, seen: list[dict[str, Any]] | None = None
+) -> Classifier:
     def look(network: Classifier, figures: dict[str, Any]) -> None:
         if seen is not None:
             seen.append(figures)
@@ -295,7 +297,7 @@ class Scripted(Trainer):
     logits: dict[str, float]  # by the name of a training: how much the truth outweighs the other class
     trained_on: list[tuple[str, int]]
 
-    def _fit(self, images: Labelled, recipe: Recipe, name: str, best: Any = None) -> Any:
+    def _fit(self, images: LabelledImages, recipe: Recipe, name: str, best: Any = None) -> Any:
         self.trained_on.append((name, len(images)))
         network: Any = Answers(self.logits.get(name, 1.0))
         self.curve.append({"training": name, "epoch": 1, "seconds": 1.0})
@@ -316,7 +318,7 @@ class Answers(nn.Module):
         return torch.stack([-bright, bright], dim=1) / 2
 
 
-def scripted(start: Start, images: Labelled, logits: dict[str, float]) -> Scripted:
+def scripted(start: Start, images: LabelledImages, logits: dict[str, float]) -> Scripted:
     trainer = Scripted(fabric_of(start, "cpu"), start, "mlp", Task(images, images, 2), 0, Listener())
     trainer.logits, trainer.trained_on = logits, []
     return trainer
