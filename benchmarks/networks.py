@@ -26,6 +26,7 @@ from benchmarks.candidates import NETWORKS
 from benchmarks.tables import table
 from featurestore.imaging.preprocess import Preprocess
 from trainers.augmentations.pipeline import ViewSpec, augment, two_views
+from trainers.config.machine import find_device
 from trainers.config.resolve import resolve
 from trainers.data import images as data
 from trainers.losses import in_float32, nt_xent
@@ -34,7 +35,6 @@ from trainers.models.heads import simclr_projection
 from trainers.optimization.optimizers import OptimizerConfig, make_optimizer
 from trainers.optimization.schedules import learning_rate
 from trainers.runtime import memory
-from trainers.training.devices import found
 from trainers.training.monitor import knn_monitor
 
 SIZE, BATCH, STEPS = 32, 256, 9  # of the timing
@@ -162,7 +162,7 @@ def speed() -> None:
 @click.option("--seed", default=0, show_default=True)
 def accuracy(folder: Path, speeds: Path, seconds: float, names: tuple[str, ...], seed: int) -> None:
     """k-NN top-1 (k = 20, T = 0.07) of each trial, as a table."""
-    device = torch.device(found("auto"))
+    device = torch.device(find_device("auto"))
     files = data.list_training_files(folder)
     record = Preprocess(size=SIZE, shorter_side=SIZE)
     bank, queries = data.load(files.training, record), data.load(files.held_back, record)

@@ -28,8 +28,8 @@ from featurestore.system.cpus import available_cpus
 from trainers.config.parse import read_toml
 from trainers.config.resolve import resolve
 from trainers.export.pixel_baseline import export_pixels
+from trainers.export.training_run import export_untrained
 from trainers.methods import METHODS
-from trainers.run import export_untrained
 from trainers.training import metrics_file as metrics
 
 K = (20, 200)

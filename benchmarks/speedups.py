@@ -13,14 +13,16 @@ from torch import Tensor, nn
 
 from featurestore.imaging.preprocess import Preprocess
 from trainers.augmentations.pipeline import augment
+from trainers.config.machine import on_this_machine
 from trainers.config.resolve import resolve
 from trainers.data import images as data
 from trainers.losses import nt_xent
 from trainers.methods import Progress, Step
 from trainers.methods.simclr import SimCLR
 from trainers.runtime import memory
-from trainers.training.devices import launch, settle
+from trainers.training.devices import launch
 from trainers.training.distributed import gather
+from trainers.training.loop import take_step
 from trainers.training.setup import build
 from trainers.training.step import TrainingStep
 
@@ -126,7 +128,7 @@ def milliseconds(folder: str, case: str, steps: int) -> float:
         "view_size": 24,
     }
     with one.without():
-        config = settle(resolve({**settings, "backbone": "conv4", "device": "cpu"}))
+        config = on_this_machine(resolve({**settings, "backbone": "conv4", "device": "cpu"}))
         step = TrainingStep(launch(config), build(config), config, BATCH)
         pixels = data.load(files, record).pixels
         times = []
@@ -134,6 +136,6 @@ def milliseconds(folder: str, case: str, steps: int) -> float:
             began = time.perf_counter()
             if one.decodes:
                 pixels = data.load(files[:BATCH], record).pixels
-            step.run(pixels[torch.randperm(len(pixels))[:BATCH]], AT._replace(step=number)).losses[-1].item()
+            take_step(step, pixels[torch.randperm(len(pixels))[:BATCH]], AT._replace(step=number)).losses[-1].item()
             times.append(1000 * (time.perf_counter() - began))
     return median(times[WARM_UP:])

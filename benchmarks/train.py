@@ -27,7 +27,7 @@ from benchmarks.turns import Peak, measure, take_turns
 from trainers.config.parse import read_toml
 from trainers.config.resolve import resolve
 from trainers.export.pixel_baseline import export_pixels
-from trainers.run import export_untrained
+from trainers.export.training_run import export_untrained
 from trainers.training import metrics_file as metrics
 
 

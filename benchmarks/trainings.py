@@ -28,15 +28,17 @@ WARM_UP = 2  # steps
 def ours(data: str, method: str, batch_size: int, seconds: float, precision: str) -> float:
     """Images a second of the steps of `featurestore train`."""
     sys.modules["torchmetrics"] = None  # type: ignore[assignment]  # came with lightly; Fabric would load it, with much else
+    from trainers.config.machine import on_this_machine
     from trainers.config.resolve import resolve
     from trainers.data import images
     from trainers.data.loader import Loader
     from trainers.methods import Progress
-    from trainers.training.devices import launch, settle
+    from trainers.training.devices import launch
+    from trainers.training.loop import take_step
     from trainers.training.setup import build, preprocess_of
     from trainers.training.step import TrainingStep
 
-    config = settle(
+    config = on_this_machine(
         resolve(
             {
                 "method": method,
@@ -57,7 +59,7 @@ def ours(data: str, method: str, batch_size: int, seconds: float, precision: str
         done = 0
         for epoch in count():
             for batch in loader.epoch(epoch):
-                step.run(batch, Progress(done, epoch, 0.5))
+                take_step(step, batch, Progress(done, epoch, 0.5))
                 done += 1
                 yield len(batch)
 

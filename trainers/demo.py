@@ -18,7 +18,8 @@ from featurestore.metrics import lowshot
 from featurestore.metrics.lowshot import LowShotResult
 from featurestore.progress import Listener
 from featurestore.system.text_table import columns
-from trainers.run import export_untrained, train
+from trainers.export.training_run import export_untrained
+from trainers.run import train
 
 SHOTS, TRIES = (1, 5, 10), 20
 # A mirrored digit is another thing and ink has no colour: no flip, no hue; small affine views, ink of any strength.

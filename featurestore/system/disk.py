@@ -27,6 +27,12 @@ def written_whole(path: Path, advice: str) -> Iterator[Path]:
             part.unlink()
 
 
+def write_text(path: Path, text: str, advice: str) -> None:
+    """Write a text file whole. Raises DiskError, which ends in `advice`."""
+    with written_whole(path, advice) as part:
+        part.write_text(text, encoding="utf-8")
+
+
 def create_folder(path: Path) -> None:
     """Make a folder that may be there already, so that it survives a power cut. Raises DiskError."""
     try:

@@ -18,8 +18,9 @@ from trainers import cli as commands
 from trainers import train
 from trainers.config.resolve import resolve
 from trainers.data import images as data
+from trainers.export.training_run import export_run, export_untrained
 from trainers.methods.simclr import SimCLR
-from trainers.run import Run, export_run, export_untrained
+from trainers.run import Run
 from trainers.training import checkpoint
 from trainers.training.setup import build
 
@@ -192,14 +193,6 @@ def test_resume_refuses_other_settings_other_images_and_no_run(few_shapes: Path,
     next(few_shapes.glob("train/disc/*.png")).unlink()
     with pytest.raises(TrainingError, match="23 now, 24 then"):
         train(few_shapes, tmp_path / "run", resume=True)
-
-
-def test_batches_cover_an_epoch_and_depend_on_seed_and_epoch_alone() -> None:
-    first = torch.cat(list(data.batches(10, 3, seed=1, epoch=0)))
-    assert len(first) == len(set(first.tolist())) == 9
-    assert torch.equal(first, torch.cat(list(data.batches(10, 3, seed=1, epoch=0))))
-    assert not torch.equal(first, torch.cat(list(data.batches(10, 3, seed=1, epoch=1))))
-    assert not torch.equal(first, torch.cat(list(data.batches(10, 3, seed=2, epoch=0))))
 
 
 def test_learning_beats_the_untrained_network(shapes_folder: Path, tmp_path: Path) -> None:

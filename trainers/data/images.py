@@ -1,9 +1,10 @@
-"""Training data: a source decoded once into uint8 pixels, held in memory or mapped from the disk, and the order in which batches are drawn."""
+"""Training data: a source decoded once into uint8 pixels, in memory or in a mapped file."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import torch
@@ -14,8 +15,7 @@ from featurestore.errors import SourceError, TrainingError
 from featurestore.imaging import Loaded, load_all
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.sources import Failure, ImageFile, open_source
-from trainers.data.cache import decoded, mapped
-from trainers.runtime.seeds import mix
+from trainers.data.cache import decode_to_cache, decode_to_memory
 
 SMALLEST = 8  # images
 LARGEST_BYTES = 16 << 30
@@ -29,7 +29,8 @@ class Images:
     pixels: Tensor  # uint8 (N, 3, size, size)
     files: tuple[ImageFile, ...]  # N
     failures: tuple[Failure, ...]
-    sha256: str  # of all pixels in order: what the encoder's card calls its training data
+    sha256: str  # of all pixels in order; the encoder's card identifies its training data by it
+    held_back: Optional["Images"] = None  # the images of split test, where the monitor wants them
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,12 @@ class TrainingFiles:
     """The files of a source, by what training does with them."""
 
     training: list[ImageFile]
-    held_back: list[ImageFile]  # top folder test
-    unlisted: list[Failure]
+    held_back: list[ImageFile]  # split test
+    unlisted: list[Failure]  # places that could not be listed
 
 
 def list_training_files(source: str | Path) -> TrainingFiles:
-    """List a source; what lies in top folders val and test is not trained on. Raises SourceError when nothing is left."""
+    """List a source; images of the splits val and test are not trained on. Raises SourceError when none is left."""
     opened = open_source(source)
     found = list(opened)
     files = [f for f in found if isinstance(f, ImageFile)]
@@ -52,19 +53,18 @@ def list_training_files(source: str | Path) -> TrainingFiles:
             f"source {str(source)!r}: expected images to train on, found {len(files)} in val/test folders and none elsewhere"
             + (f"; {opened.hint}" if opened.hint else "")
         )
-    return TrainingFiles(
-        training, [f for f in files if f.split == "test"], [f for f in found if isinstance(f, Failure)]
-    )
+    held_back = [f for f in files if f.split == "test"]
+    return TrainingFiles(training, held_back, [f for f in found if isinstance(f, Failure)])
 
 
 def check_enough(count: int, what: str) -> None:
-    """Raise TrainingError unless there are so many images that a batch of them is worth the name."""
+    """Raise TrainingError when there are too few images to train on."""
     if count < SMALLEST:
         raise TrainingError(f"expected at least {SMALLEST} {what} to train on, found {count}")
 
 
 def is_large(files: list[ImageFile], record: Preprocess, processes: int) -> bool:
-    """Whether the decoded files are better mapped from the disk than held in the memory of so many processes."""
+    """Whether the decoded files should be mapped from the disk instead of held in the memory of so many processes."""
     return processes * len(files) * 3 * record.size**2 > IN_MEMORY
 
 
@@ -75,10 +75,10 @@ def load(
     tick: Callable[[], None] = lambda: None,
     cache: Path | None = None,
 ) -> Images:
-    """Decode files to one array; what cannot be decoded becomes a failure. `tick` is called once a decoded file.
+    """Decode files to one array; a file that cannot be decoded becomes a failure. `tick` is called after each decoded file.
 
-    With `cache`, the array is that file, mapped, and what it holds already is not decoded again. Raises SourceError when no file is readable,
-    TrainingError when the pixels would not fit a sensible memory, DiskError when they do not fit the disk.
+    With `cache`, the array is that file, mapped; files that it holds already are not decoded again. Raises SourceError when no file is
+    readable, TrainingError when the pixels are too large for memory, DiskError when they do not fit the disk.
     """
     need = len(files) * 3 * record.size**2
     if cache is None and need > LARGEST_BYTES:
@@ -100,21 +100,13 @@ def load(
         return good, failures
 
     if cache is not None:
-        held = mapped(cache, files, record, decode)
+        decoded = decode_to_cache(cache, files, record, decode)
     else:
-        held = decoded(np.empty((len(files), 3, record.size, record.size), np.uint8), decode)
-    good, failures = held.files, held.failures
+        decoded = decode_to_memory(np.empty((len(files), 3, record.size, record.size), np.uint8), decode)
+    good, failures = decoded.files, decoded.failures
     if not good:
         first = f", the first: {failures[0].path}: {failures[0].reason}" if failures else ""
         raise SourceError(f"none of {len(files)} files could be read as an image{first}")
-    with warnings.catch_warnings(action="ignore"):  # that a mapped array cannot be written to, which nobody does
-        pixels = torch.from_numpy(held.pixels[: len(good)])
-    return Images(pixels, tuple(files[number] for number in good), tuple(failures), held.sha256)
-
-
-def batches(count: int, batch_size: int, seed: int, epoch: int, device: torch.device | str = "cpu") -> Iterator[Tensor]:
-    """Draw the batches of one epoch: a permutation that depends on seed and epoch alone, the short rest left out."""
-    rng = torch.Generator().manual_seed(mix(seed, epoch, -1))
-    order = torch.randperm(count, generator=rng).to(device)
-    for start in range(0, count - batch_size + 1, batch_size):
-        yield order[start : start + batch_size]
+    with warnings.catch_warnings(action="ignore"):  # torch warns that a mapped array is read only; nobody writes to it
+        pixels = torch.from_numpy(decoded.pixels[: len(good)])
+    return Images(pixels, tuple(files[number] for number in good), tuple(failures), decoded.sha256)

@@ -1,4 +1,4 @@
-"""Labelled images of a source: which are learned from, which are tested on, and what they are called."""
+"""Labelled images of a source: those to train a classifier on, those to test it on, and the names of the classes."""
 
 import dataclasses
 import hashlib
@@ -21,51 +21,51 @@ from featurestore.sources.label_file import read_labels
 from trainers.data import images as data
 
 TEST_SHARE = 0.2  # held out where a source has no split test
-TEST_SEED = 0  # the same fifth whatever the seed of a training: figures of several seeds are of one test set
+TEST_SEED = 0  # the same fifth whatever the seed of a training, so that all seeds share one test set
 
 
 @dataclass(frozen=True)
 class LabelledFiles:
-    """The labelled files of a source."""
+    """The labelled files of a source, by what a classifier does with them."""
 
     train: list[ImageFile]
     test: list[ImageFile]
-    names: tuple[str, ...]  # the classes that can be learned, sorted
-    unseen: tuple[str, ...]  # those of the test set alone, which nothing can name
+    names: tuple[str, ...]  # the classes of the training images, sorted
+    unseen: tuple[str, ...]  # classes of the test images alone, which no classifier can name
     split: str  # "train->test", or "held-out fifth" where the source has no split test
     notes: tuple[str, ...] = ()
 
     def codes(self, files: list[ImageFile]) -> NDArray[np.int64]:
-        """The class of each file as its place in `names`, and behind them in `unseen`: (N,)."""
+        """Give the class of each file as its place in `names + unseen`: (N,)."""
         place = {name: i for i, name in enumerate((*self.names, *self.unseen))}
         return np.array([place[str(file.label)] for file in files], np.int64)
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledImages:
     """Decoded images with their classes."""
 
     pixels: Tensor  # uint8 (N, 3, size, size)
     codes: Tensor  # int64 (N,)
-    places: NDArray[np.intp]  # (N,), in the list they were read from
+    places: NDArray[np.intp]  # (N,), in the list of files that they were read from
 
     def sha256(self) -> str:
-        """Hash of all pixels in order."""
+        """Hash all pixels in order."""
         return hashlib.sha256(self.pixels.numpy().tobytes()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.codes)
 
-    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "Labelled":
+    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "LabelledImages":
         chosen = rows if isinstance(rows, slice) else torch.from_numpy(rows)
-        return Labelled(self.pixels[chosen], self.codes[chosen], self.places[rows])
+        return LabelledImages(self.pixels[chosen], self.codes[chosen], self.places[rows])
 
 
 def list_labelled(source: str | Path, labels: str) -> LabelledFiles:
     """List the labelled images of a source; `labels` is "folders", or a CSV or Parquet file with path, label and perhaps split.
 
-    Images of the split val are left alone. Raises SourceError, and EvaluationError when fewer than two classes can be learned
-    or none of them tested.
+    Images of the split val are left out. Raises SourceError, and EvaluationError when there are fewer than two classes to learn
+    or no image to test one of them.
     """
     found = list(open_source(source))
     files = [file for file in found if isinstance(file, ImageFile)]
@@ -74,50 +74,59 @@ def list_labelled(source: str | Path, labels: str) -> LabelledFiles:
         [f"{len(unread)} places could not be read, the first: {unread[0].path}: {unread[0].reason}"] if unread else []
     )
     if labels != "folders":
-        files, unknown = _relabelled(files, Path(labels))
+        files, unknown = _relabel(files, Path(labels))
         if unknown:
-            notes.append(f"{len(unknown)} rows of {labels} are about no image of the source, the first: {unknown[0]}")
+            notes.append(f"{len(unknown)} rows of {labels} match no image of the source, the first: {unknown[0]}")
     labelled = [file for file in files if file.label]
-    train = [file for file in labelled if file.split in (None, "train")]
-    names = tuple(sorted({str(file.label) for file in train}))
     if not labelled:
         raise EvaluationError(
             f"fine-tuning needs labels, found none for {len(files)} images of {source}; sort them into folders train/<class>/, or give "
             "--labels FILE.csv with the columns path,label"
         )
-    if len(names) < 2:
-        raise EvaluationError(
-            f"expected labels of at least two classes to tell apart, found {' and '.join(map(repr, names)) or 'none outside val and test'} "
-            f"in {len(train)} images to learn from; label some of another class"
-        )
+    train = [file for file in labelled if file.split in (None, "train")]
     test = [file for file in labelled if file.split == "test"]
-    split = "train->test"
+    names = _classes(train)
+    split = "train->test" if test else "held-out fifth"
     if not test:
-        split = "held-out fifth"
         held = held_out(np.array([names.index(str(file.label)) for file in train]), TEST_SHARE, TEST_SEED)
         test = [file for file, out in zip(train, held, strict=True) if out]
         train = [file for file, out in zip(train, held, strict=True) if not out]
+    unseen = _unseen(test, names)
+    if unseen:
+        notes.append(f"classes without a training image, whose test images always count as wrong: {', '.join(unseen)}")
+    return LabelledFiles(train, test, names, unseen, split, tuple(notes))
+
+
+def _classes(train: list[ImageFile]) -> tuple[str, ...]:
+    """Give the names of the classes of the training images, sorted. Raises EvaluationError for fewer than two."""
+    names = tuple(sorted({str(file.label) for file in train}))
+    if len(names) < 2:
+        raise EvaluationError(
+            f"expected labels of at least two classes, found {' and '.join(map(repr, names)) or 'none outside val and test'} "
+            f"in {len(train)} training images; label some of another class"
+        )
+    return names
+
+
+def _unseen(test: list[ImageFile], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the classes of the test images that are not in `names`. Raises EvaluationError when there are no others."""
     unseen = tuple(sorted({str(file.label) for file in test} - set(names)))
     if len(unseen) == len({file.label for file in test}):
         raise EvaluationError(
-            f"expected images to test on of the classes {', '.join(names[:5])}{' …' if len(names) > 5 else ''}, found "
+            f"expected test images of the classes {', '.join(names[:5])}{' …' if len(names) > 5 else ''}, found "
             + (
                 f"only others ({', '.join(unseen[:5])}); use the same labels in both splits"
                 if test
                 else "none; label more images"
             )
         )
-    if unseen:
-        notes.append(
-            f"classes without an image to learn from, whose test images always count as wrong: {', '.join(unseen)}"
-        )
-    return LabelledFiles(train, test, names, unseen, split, tuple(notes))
+    return unseen
 
 
-def _relabelled(files: list[ImageFile], table: Path) -> tuple[list[ImageFile], list[str]]:
-    """Give files the labels and splits of a table in place of those of their folders; returns also the paths of no file."""
+def _relabel(files: list[ImageFile], table: Path) -> tuple[list[ImageFile], list[str]]:
+    """Replace labels and splits from folders by those of a table; also returns the table's paths that match no file."""
     by_path = {file.path: file for file in files}
-    given: dict[str, ImageFile] = {}
+    relabelled: dict[str, ImageFile] = {}
     unknown: list[str] = []
     keyed = read_labels(table, "path")
     for batch in keyed.rows.reader():
@@ -126,23 +135,30 @@ def _relabelled(files: list[ImageFile], table: Path) -> tuple[list[ImageFile], l
         for row, (path, label) in enumerate(
             zip(columns["path"].to_pylist(), columns["label"].to_pylist(), strict=True)
         ):
-            spellings = (path, *(os.path.realpath(base / path) for base in (table.parent, Path())))
-            file = next((by_path[spelled] for spelled in spellings if spelled in by_path), None)
+            file = _find(path, by_path, table)
             if file is None:
                 unknown.append(path)
                 continue
             split = as_split(splits[row]) if splits is not None else file.split
-            given[file.path] = dataclasses.replace(file, label=as_label(label), split=split)
-    if not given:
+            relabelled[file.path] = dataclasses.replace(file, label=as_label(label), split=split)
+    if not relabelled:
         raise SourceError(
             f"{table}: none of its {keyed.rows.rows} paths is an image of the source"
             + (f", the first: {unknown[0]!r}" if unknown else "")
             + "; give absolute paths, or paths relative to the file"
         )
-    return [given[file.path] for file in files if file.path in given], unknown
+    return [relabelled[file.path] for file in files if file.path in relabelled], unknown
 
 
-def load_labelled(files: list[ImageFile], listed: LabelledFiles, record: Preprocess, listener: Listener) -> Labelled:
+def _find(path: str, by_path: dict[str, ImageFile], table: Path) -> ImageFile | None:
+    """Find the file of a path as it is written, relative to the table, or relative to the current folder."""
+    spellings = (path, *(os.path.realpath(base / path) for base in (table.parent, Path())))
+    return next((by_path[spelling] for spelling in spellings if spelling in by_path), None)
+
+
+def load_labelled(
+    files: list[ImageFile], listed: LabelledFiles, record: Preprocess, listener: Listener
+) -> LabelledImages:
     """Decode labelled files; what cannot be decoded is left out with a note. Raises SourceError, TrainingError."""
     listener.start("decoding", len(files))
     images = data.load(files, record, tick=listener.advance)
@@ -153,4 +169,4 @@ def load_labelled(files: list[ImageFile], listed: LabelledFiles, record: Preproc
         )
     place = {file.path: i for i, file in enumerate(files)}
     places = np.array([place[file.path] for file in images.files], np.intp)
-    return Labelled(images.pixels, torch.from_numpy(listed.codes(list(images.files))), places)
+    return LabelledImages(images.pixels, torch.from_numpy(listed.codes(list(images.files))), places)

@@ -43,7 +43,7 @@ def export_encoder(
     """
     kind, name = kind_of(what), what.partition(":")[2]
     if kind == "run":
-        from trainers.run import export_run
+        from trainers.export.training_run import export_run
 
         return export_run(what, out, attention)
     if kind == "untrained":
@@ -99,7 +99,7 @@ def _export_untrained(run: Path, out: Path) -> Path:
     """Export the network of a run with the random weights that its seed gives, whatever the run started from."""
     from trainers.config.parse import read_toml
     from trainers.config.resolve import resolve
-    from trainers.run import export_untrained
+    from trainers.export.training_run import export_untrained
 
     if not (run / "config.toml").is_file():
         raise ConfigError(f"untrained:{run}: expected the folder of a training run, found none there; check the path")

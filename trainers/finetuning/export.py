@@ -14,7 +14,7 @@ from featurestore.imaging.preprocess import Preprocess
 from trainers.export.torch_onnx import EncoderGraph, to_onnx
 from trainers.finetuning.network import Classifier
 
-ALLOWED = 1e-3  # largest difference of a probability between onnxruntime and torch
+TOLERANCE = 1e-3  # largest difference of a probability between onnxruntime and torch
 
 
 class ClassifierGraph(EncoderGraph):
@@ -32,7 +32,7 @@ class ClassifierGraph(EncoderGraph):
 def export_classifier(network: Classifier, card: Card, temperature: float, out: Path) -> Path:
     """Write a classifier with its card as one ONNX file, check it against torch, and only then name it `out`.
 
-    Raises ExportError when it has no ONNX form or onnxruntime and torch disagree, DiskError when it cannot be written.
+    Raises ExportError when it cannot be written as ONNX or onnxruntime and torch disagree, DiskError when it cannot be written.
     """
     graph = ClassifierGraph(network, card.preprocess, temperature).cpu().eval()
     pixels = torch.from_numpy(encoder_file.check_pixels(card.preprocess))
@@ -43,9 +43,9 @@ def export_classifier(network: Classifier, card: Card, temperature: float, out: 
     def prove(encoder: Encoder) -> None:
         encoder_file.check(encoder, vectors, pixels.numpy())
         worst = float(np.abs(encoder.probabilities(pixels.numpy()) - probabilities).max())
-        if not worst <= ALLOWED:  # also when it is NaN
+        if not worst <= TOLERANCE:  # also when it is NaN
             raise ExportError(
-                f"the exported classifier disagrees with torch: a probability differs by {worst:.2g}, allowed {ALLOWED}; nothing was written; "
+                f"the exported classifier disagrees with torch: a probability differs by {worst:.2g}, allowed {TOLERANCE}; nothing was written; "
                 "try another backbone, or report this one"
             )
 

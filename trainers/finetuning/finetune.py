@@ -1,11 +1,9 @@
-"""Fine-tuning, from a run and a labelled source to a classifier file and its figures."""
+"""Fine-tuning: from a run and a labelled source to a classifier file and its figures."""
 
 import dataclasses
 import json
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tomli_w
@@ -16,83 +14,23 @@ from featurestore.encoders.card import Card
 from featurestore.encoders.encoder import fingerprint
 from featurestore.errors import ConfigError, Interrupted
 from featurestore.metrics.calibration import expected_calibration_error, softmax
-from featurestore.metrics.confusion import ClassFigures, class_figures
+from featurestore.metrics.confusion import class_figures
 from featurestore.metrics.draws import draw, share_counts
 from featurestore.metrics.statistics import bootstrap
 from featurestore.progress import Listener
-from featurestore.system.disk import written_whole
+from featurestore.system.disk import write_text
 from featurestore.version import __version__
+from trainers.config.machine import on_this_machine
 from trainers.config.resolve import resolve
 from trainers.data.labelled import list_labelled, load_labelled
 from trainers.finetuning.export import export_classifier
 from trainers.finetuning.loop import logits_of
-from trainers.finetuning.network import HEADS, Head, Start, read_start
+from trainers.finetuning.network import HEADS, Head, StartingPoint, read_start
+from trainers.finetuning.result import Finetuned, TestFigures
 from trainers.finetuning.select import Task, Trained, Trainer
-from trainers.methods import METHODS
 from trainers.models.backbones import feature_dim
-from trainers.training.devices import launch, settle
-from trainers.training.setup import preprocess_of
-
-ADVICE = "free some space or choose another --out"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a classifier says of the test images: fractions in [0, 1]."""
-
-    top1: float
-    top1_ci95: tuple[float, float]
-    ece_before: float  # expected calibration error of the plain softmax
-    ece: float  # after temperature scaling
-    classes: list[ClassFigures]
-
-
-@dataclass(frozen=True)
-class Finetuned:
-    """A classifier that was written, and its figures."""
-
-    out: Path
-    card: Card
-    measured: Measured
-    split: str
-    unseen: tuple[str, ...]
-    encoder: str  # the fingerprint of the classifier file
-    seconds: float  # of all trainings
-
-    @property
-    def classifier(self) -> Path:
-        return self.out / "classifier.onnx"
-
-    def __str__(self) -> str:
-        said, low_high = self.card.classifier, " to ".join(f"{bound:.3f}" for bound in self.measured.top1_ci95)
-        start = f"{self.card.method}" if said["pretrained"] else "supervised from scratch"
-        calibration = (
-            f"calibration error {self.measured.ece_before:.3f}, after temperature {said['temperature']:.2f} from {said['calibrated_on']} labels {self.measured.ece:.3f}"
-            if said["calibrated_on"]
-            else f"calibration error {self.measured.ece_before:.3f}, too few labels to calibrate"
-        )
-        return (
-            f"{self.classifier}\n"
-            f"top-1 {self.measured.top1:.3f} (95 %: {low_high})  {start}, {self.card.backbone}, head {said['head']}, {said['n_train']} labels "
-            f"({100 * said['fraction']:g} %) of {len(self.card.classes)} classes, {said['n_test']} test images ({self.split}), seed {said['seed']}\n"
-            f"{calibration}\n"
-            f"{said['epochs']} epochs, {self.seconds:.0f} s with all trials"
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "classifier": str(self.classifier),
-            "encoder": self.encoder,
-            "protocol": "finetune",
-            "method": self.card.method,
-            "backbone": self.card.backbone,
-            "split": self.split,
-            **self.card.classifier,
-            "seconds": self.seconds,
-            "top1_ci95": list(self.measured.top1_ci95),
-            "unseen": list(self.unseen),
-            "classes": [dataclasses.asdict(figures) for figures in self.measured.classes],
-        }
+from trainers.training.devices import launch
+from trainers.training.setup import method_class, preprocess_of
 
 
 def finetune(
@@ -110,11 +48,11 @@ def finetune(
     device: str = "auto",
     listener: Listener | None = None,
 ) -> Finetuned:
-    """Train a classifier on a share of the labels, from the network of `run`, and leave classifier.onnx with its figures in `out`.
+    """Train a classifier on a share of the labels, from the network of `run`, and write classifier.onnx with its figures to `out`.
 
-    Tested on the split test, or without one on a held-out fifth. `epochs` and `minutes` are those of each training: trials that choose recipe
-    and temperature come on top. With `from_scratch` the same network starts from random weights, on the same labels. Raises ConfigError,
-    EvaluationError, SourceError, TrainingError, ExportError; Interrupted on Ctrl-C, with nothing written.
+    The test images are those of the split test, or a held-out fifth where there is none. `epochs` and `minutes` are those of each training:
+    trials that choose recipe and temperature come on top. With `from_scratch` the same network starts from random weights, on the same labels.
+    Raises ConfigError, EvaluationError, SourceError, TrainingError, ExportError, DiskError; Interrupted on Ctrl-C, with nothing written.
     """
     out, listener = Path(out), listener or Listener()
     check_options(fraction, head, epochs, minutes)
@@ -138,19 +76,22 @@ def finetune(
     )
     try:
         trained = Trainer(fabric_of(start, device), start, head, task, seed, listener).train(epochs, minutes)
-        measured = measure(trained, task, (*listed.names, *listed.unseen), seed)
-        card = _card(start, head, task, trained, measured, listed.names, fraction, seed)
+        figures = measure(trained, task, (*listed.names, *listed.unseen), seed)
+        card = _card(start, head, task, trained, figures, listed.names, fraction, seed)
         listener.note("exporting and checking the classifier")
         export_classifier(trained.network, card, trained.temperature, out / "classifier.onnx")
     except KeyboardInterrupt as stop:
         raise Interrupted(f"interrupted; nothing was written to {out}: run the command again") from stop
     seconds = round(trained.seconds, 2)
     finetuned = Finetuned(
-        out, card, measured, listed.split, listed.unseen, fingerprint(out / "classifier.onnx"), seconds
+        out, card, figures, listed.split, listed.unseen, fingerprint(out / "classifier.onnx"), seconds
     )
-    _write(out / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in trained.curve))
-    _write(out / "config.toml", _toml(start, labels, fraction, head, seed, trained))
-    _write(out / "report.json", json.dumps(finetuned.to_json(), indent=2) + "\n")
+    for name, text in (
+        ("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in trained.curve)),
+        ("config.toml", _toml(start, labels, fraction, head, seed, trained)),
+        ("report.json", json.dumps(finetuned.to_json(), indent=2) + "\n"),
+    ):
+        write_text(out / name, text, "free some space or choose another --out")
     return finetuned
 
 
@@ -167,25 +108,25 @@ def check_options(fraction: float, head: str, epochs: int | None, minutes: float
     if minutes is not None and not 0 < minutes < float("inf"):
         raise ConfigError(f"minutes {minutes}: expected more than 0")
     if epochs is not None and minutes is not None:
-        raise ConfigError("epochs and minutes: expected one of the two, for each says how long to train")
+        raise ConfigError("epochs and minutes: expected one of the two, found both; each says how long to train")
 
 
 def draw_labels(codes: NDArray[np.integer], fraction: float, seed: int) -> NDArray[np.intp]:
-    """Draw a share of each class, two at least where it has two: one to learn from and one to be judged by."""
+    """Draw a share of each class, at least two images where it has two: one for training and one for validation. Returns (n,) rows."""
     return draw(codes, share_counts(codes, fraction, least=2), seed)
 
 
-def fabric_of(start: Start, device: str) -> Fabric:
-    """Start Fabric on one device, with the precision that suits it: a run may come from another machine."""
+def fabric_of(start: StartingPoint, device: str) -> Fabric:
+    """Start Fabric on one device, with the precision of this machine: the run may come from another."""
     layer = {"device": device, "precision": "auto", "devices": 1}
-    return launch(settle(resolve(tomllib.loads(start.config.to_toml()), layer)))
+    return launch(on_this_machine(resolve(tomllib.loads(start.config.to_toml()), layer)))
 
 
-def measure(trained: Trained, task: Task, names: tuple[str, ...], seed: int) -> Measured:
-    """Test a classifier; `names` are those of all codes."""
+def measure(trained: Trained, task: Task, names: tuple[str, ...], seed: int) -> TestFigures:
+    """Test a classifier; `names` are the names of all codes."""
     logits, codes = logits_of(trained.network, task.test.pixels), task.test.codes.numpy()
     predicted = logits.argmax(axis=1)
-    return Measured(
+    return TestFigures(
         top1=float((predicted == codes).mean()),
         top1_ci95=bootstrap(predicted == codes, seed),
         ece_before=expected_calibration_error(softmax(logits), codes),
@@ -195,11 +136,11 @@ def measure(trained: Trained, task: Task, names: tuple[str, ...], seed: int) -> 
 
 
 def _card(
-    start: Start,
+    start: StartingPoint,
     head: Head,
     task: Task,
     trained: Trained,
-    measured: Measured,
+    figures: TestFigures,
     names: tuple[str, ...],
     fraction: float,
     seed: int,
@@ -210,7 +151,7 @@ def _card(
         dim=feature_dim(trained.network.backbone),
         method=f"{config.method}-finetuned" if start.pretrained else "supervised",
         backbone=config.backbone,
-        branch=str(METHODS[config.method].method.export_branch) if start.pretrained else "backbone",
+        branch=str(method_class(config.method).export_branch) if start.pretrained else "backbone",
         trained_on=start.trained_on if start.pretrained else {"count": len(task.train), "sha256": task.train.sha256()},
         config_hash=config.hash(),
         featurestore_version=__version__,
@@ -220,19 +161,14 @@ def _card(
             "n_train": len(task.train), "n_test": len(task.test), "epochs": trained.epochs, "lr": trained.recipe.lr,
             "backbone_lr": trained.recipe.lr * trained.recipe.learned,
             "temperature": trained.temperature, "calibrated_on": trained.calibrated_on,
-            "top1": measured.top1, "ece_before": measured.ece_before, "ece": measured.ece,
+            "top1": figures.top1, "ece_before": figures.ece_before, "ece": figures.ece,
         },
     )  # fmt: skip
 
 
-def _toml(start: Start, labels: str, fraction: float, head: Head, seed: int, trained: Trained) -> str:
+def _toml(start: StartingPoint, labels: str, fraction: float, head: Head, seed: int, trained: Trained) -> str:
     recipe = {key: value for key, value in dataclasses.asdict(trained.recipe).items() if value is not None}
     return tomli_w.dumps({
         "labels": labels, "fraction": fraction, "head": head, "seed": seed, "from_scratch": not start.pretrained,
         "recipe": recipe, "run": tomllib.loads(start.config.to_toml()),
     })  # fmt: skip
-
-
-def _write(path: Path, text: str) -> None:
-    with written_whole(path, ADVICE) as part:
-        part.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Finished figures on disk, so that an interruption loses no more than the one it falls into."""
+"""Finished figures on disk, so that an interruption loses no more than the one being measured."""
 
 import json
 import os
@@ -7,34 +7,38 @@ from pathlib import Path
 from typing import Any
 
 from featurestore.errors import DiskError
+from featurestore.system.json_lines import read_json_lines
 
 
-class Cells:
-    """Finished cells on disk, one JSON line each: what an interruption leaves is gone on with."""
+class FinishedCells:
+    """The finished cells of a table, one JSON line each; a run that was interrupted goes on from there."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._known: dict[str, dict[str, Any]] = {}
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-            try:
-                cell = json.loads(line)
-                self._known[json.dumps(cell["key"], sort_keys=True)] = cell
-            except (ValueError, KeyError, TypeError):
-                continue  # cut off by a crash
+        self._known = {
+            _name(cell["key"]): float(cell["top1"])
+            for cell in (read_json_lines(path) if path.exists() else [])
+            if cell.keys() >= {"key", "top1"}
+        }
 
     def get(self, key: dict[str, Any], measure: Callable[[], float]) -> float:
-        """The figure under a key, measured and kept when it is not there. Raises DiskError."""
-        name = json.dumps(key, sort_keys=True)
+        """Return the figure under a key; measure and save it when it is missing. Raises DiskError."""
+        name = _name(key)
         if name not in self._known:
-            cell = {"key": key, "top1": measure()}
+            top1 = measure()
             try:
                 with self.path.open("a", encoding="utf-8") as file:
-                    file.write(f"\n{json.dumps(cell)}")  # the line break first: the last line may have been cut off
+                    # The line break comes first, because the last line may have been cut off.
+                    file.write(f"\n{json.dumps({'key': key, 'top1': top1})}")
                     file.flush()
                     os.fsync(file.fileno())
             except OSError as error:
                 raise DiskError(
                     f"{self.path} could not be written ({error.strerror or error}); free some space or choose another --out"
                 ) from error
-            self._known[name] = cell
-        return float(self._known[name]["top1"])
+            self._known[name] = top1
+        return self._known[name]
+
+
+def _name(key: dict[str, Any]) -> str:
+    return json.dumps(key, sort_keys=True)

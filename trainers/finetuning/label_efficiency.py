@@ -1,4 +1,4 @@
-"""The table of the field: runs by share of the labels, fine-tuned, linear, k-NN, and what the same network learns from those labels alone."""
+"""Label efficiency: runs at shares of the labels, fine-tuned, linear, k-NN, and the same network trained on those labels alone."""
 
 import dataclasses
 import hashlib
@@ -15,14 +15,14 @@ from featurestore.errors import ConfigError, Interrupted
 from featurestore.estimators import few_shot as fewlabels
 from featurestore.estimators import linear
 from featurestore.progress import Listener
-from featurestore.system.disk import written_whole
-from trainers.data.labelled import Labelled, LabelledFiles, list_labelled, load_labelled
+from featurestore.system.disk import write_text
+from trainers.data.labelled import LabelledFiles, LabelledImages, list_labelled, load_labelled
 from trainers.finetuning.finetune import check_options, draw_labels, fabric_of
-from trainers.finetuning.finished_cells import Cells
+from trainers.finetuning.finished_cells import FinishedCells
 from trainers.finetuning.loop import logits_of
-from trainers.finetuning.network import Head, Start, build_classifier, read_start
+from trainers.finetuning.network import Head, StartingPoint, build_classifier, read_start
 from trainers.finetuning.select import Task, Trainer, top1
-from trainers.finetuning.table import GRID, TITLES, Field, Row, Setting
+from trainers.finetuning.table import GRID, TITLES, EfficiencyTable, Row, Setting
 from trainers.finetuning.views import mild_view
 from trainers.training.monitor import features
 from trainers.training.setup import preprocess_of
@@ -41,10 +41,10 @@ def field(
     minutes: float | None = None,
     device: str = "auto",
     listener: Listener | None = None,
-) -> Field:
-    """Measure runs at shares of the labels, each four ways and with several seeds; finished figures are kept beside `out`.
+) -> EfficiencyTable:
+    """Measure runs at shares of the labels, each in four ways and with several seeds; finished figures are saved beside `out`.
 
-    Called again it goes on where it stopped. Raises what `finetune` raises; Interrupted on Ctrl-C, with what is finished kept.
+    Called again, it goes on from these. Raises what `finetune` raises; Interrupted on Ctrl-C, after saving what is finished.
     """
     out, listener = Path(out), listener or Listener()
     if out.suffix not in (".md", ".json"):
@@ -57,34 +57,33 @@ def field(
     listed = list_labelled(source, labels)
     for line in listed.notes:
         listener.note(line)
-    cells = Cells(out.with_name(f"{out.name}.cells.jsonl"))
+    cells = FinishedCells(out.with_name(f"{out.name}.cells.jsonl"))
     rows = []
     try:
         for run in runs:
-            bench = Bench(Path(run), listed, setting, device, listener)
+            measure = RunMeasure(Path(run), listed, setting, device, listener)
             for fraction in sorted(fractions):
-                rows.append(bench.row(fraction, seeds, cells))
+                rows.append(measure.row(fraction, seeds, cells))
     except KeyboardInterrupt as stop:
         raise Interrupted(
             f"interrupted; what is finished is kept in {cells.path}: run the command again to go on"
         ) from stop
-    table = Field(rows, setting, listed.split, len(listed.test), len(listed.names), seeds)
-    with written_whole(out, "free some space or choose another --out") as part:
-        text = json.dumps(table.to_json(), indent=2) + "\n" if out.suffix == ".json" else table.to_markdown()
-        part.write_text(text, encoding="utf-8")
+    table = EfficiencyTable(rows, setting, listed.split, len(listed.test), len(listed.names), seeds)
+    text = json.dumps(table.to_json(), indent=2) + "\n" if out.suffix == ".json" else table.to_markdown()
+    write_text(out, text, "free some space or choose another --out")
     return table
 
 
-class Bench:
-    """One run on the images of the table, which are decoded and encoded once, and only when a figure is missing."""
+class RunMeasure:
+    """Measures one run. Images are decoded and encoded once, and only when a figure is missing."""
 
     def __init__(self, run: Path, listed: LabelledFiles, setting: Setting, device: str, listener: Listener) -> None:
         self._run, self._start = run, read_start(run)
         self._listed, self._setting, self._device, self._listener = listed, setting, device, listener
         self._codes = listed.codes(listed.train)
 
-    def row(self, fraction: float, seeds: int, cells: Cells) -> Row:
-        """Measure one row: every column on the same draws of labels."""
+    def row(self, fraction: float, seeds: int, cells: FinishedCells) -> Row:
+        """Measure one row: all columns on the same draws of labels."""
         columns: dict[str, list[float]] = {how: [] for how in TITLES}
         for seed in range(seeds):
             drawn = draw_labels(self._codes, fraction, seed)
@@ -109,7 +108,7 @@ class Bench:
                 return self._knn(drawn)
 
     def _key(self, how: str) -> dict[str, Any]:
-        """What a figure depends on beside share and seed. From scratch that is the network and not its weights: runs may share it."""
+        """Give what a figure depends on beside share and seed. From scratch that is the network without weights, which runs may share."""
         trains = how in ("finetuned", "scratch")
         return {
             "how": how,
@@ -125,7 +124,7 @@ class Bench:
     @cached_property
     def _network(self) -> str:
         network = build_classifier(self._start.from_scratch(), self._setting.head, len(self._listed.names), 0)
-        pooling = getattr(network.backbone, "global_pool", "")  # which a ViT's description leaves out
+        pooling = getattr(network.backbone, "global_pool", "")  # missing in the description of a ViT
         return hashlib.sha256(f"{network} {pooling} {mild_view(self._start.config)}".encode()).hexdigest()[:16]
 
     @cached_property
@@ -134,8 +133,8 @@ class Bench:
         return hashlib.sha256(repr((files, len(self._listed.train))).encode()).hexdigest()[:16]
 
     @cached_property
-    def _images(self) -> tuple[Labelled, Labelled]:
-        """The images to draw from, and those to test on."""
+    def _images(self) -> tuple[LabelledImages, LabelledImages]:
+        """The images to draw from, and the test images."""
         record = preprocess_of(self._start.config)
         train, test = (
             load_labelled(files, self._listed, record, self._listener)
@@ -145,17 +144,17 @@ class Bench:
 
     @cached_property
     def _vectors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Those of the frozen backbone: (N, D) each, unit length."""
+        """The vectors of the frozen backbone: (N, D) each, unit length."""
         fabric = fabric_of(self._start, self._device)
         network = build_classifier(self._start, "linear", 2, 0).to(fabric.device)
         train, test = (features(network.backbone, images.pixels) for images in self._images)
         return train, test
 
     def _drawn(self, drawn: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Places among the decoded images of what was drawn from the list: what cannot be decoded is not there."""
+        """Give the rows, among the decoded images, of what was drawn from the list; an image that cannot be decoded has none."""
         return np.flatnonzero(np.isin(self._images[0].places, drawn))
 
-    def _trained(self, start: Start, drawn: NDArray[np.intp], seed: int) -> float:
+    def _trained(self, start: StartingPoint, drawn: NDArray[np.intp], seed: int) -> float:
         train, test = self._images
         task = Task(train[self._drawn(drawn)], test, len(self._listed.names))
         trainer = Trainer(fabric_of(start, self._device), start, self._setting.head, task, seed, self._listener)

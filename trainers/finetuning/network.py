@@ -1,4 +1,4 @@
-"""The network that is fine-tuned: a backbone, from a run or with random weights, and a head that names classes."""
+"""The network that is fine-tuned: a backbone, from a run or with random weights, and a head with one logit a class."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -24,35 +24,35 @@ HEADS = get_args(Head)
 
 
 @dataclass(frozen=True)
-class Start:
-    """What a training starts from: the network of a run, with the weights it learned or without."""
+class StartingPoint:
+    """The network of a run, with its weights or without."""
 
     config: Config
-    weights: dict[str, Any] | None  # of the run's method; None: random ones
+    weights: dict[str, Any] | None  # of the run's method; None: random weights
     trained_on: dict[str, Any]  # count and hash of the images behind the weights
 
     @property
     def pretrained(self) -> bool:
         return self.weights is not None
 
-    def from_scratch(self) -> "Start":
-        return Start(self.config, None, {"count": 0, "sha256": ""})
+    def from_scratch(self) -> "StartingPoint":
+        return StartingPoint(self.config, None, {"count": 0, "sha256": ""})
 
 
-def read_start(run: str | Path) -> Start:
+def read_start(run: str | Path) -> StartingPoint:
     """Read the configuration and the weights of a training run. Raises TrainingError when there is none, ConfigError."""
     run = Path(run)
     state = checkpoint.load(run / "checkpoint.pt")
     if "method" not in state:
         raise TrainingError(
-            f"{run}: expected the checkpoint of a training run, found another; give the folder that `featurestore train` wrote"
+            f"{run}: expected the checkpoint of a training run, found another file; give the folder that `featurestore train` wrote"
         )
     config = dataclasses.replace(resolve(read_toml(run / "config.toml")), init=None)
-    return Start(config, state["method"], {"count": state["images"], "sha256": state["sha256"]})
+    return StartingPoint(config, state["method"], {"count": state["images"], "sha256": state["sha256"]})
 
 
 class Classifier(nn.Module):
-    """Images to logits: (B, 3, H, W) to (B, C), over the backbone's vectors (B, D)."""
+    """Images to logits: (B, 3, H, W) to (B, C)."""
 
     def __init__(self, backbone: nn.Module, projection: nn.Module, head: nn.Module) -> None:
         super().__init__()
@@ -66,14 +66,14 @@ class Classifier(nn.Module):
         logits: Tensor = self.head(self.projection(vectors))
         return logits
 
-    def learned(self) -> Iterator[nn.Parameter]:
-        """The parameters that a pretrained network brings."""
+    def pretrained(self) -> Iterator[nn.Parameter]:
+        """Yield the parameters of the layers that a run has trained."""
         yield from self.backbone.parameters()
         yield from self.projection.parameters()
 
 
-def build_classifier(start: Start, head: Head, classes: int, seed: int) -> Classifier:
-    """Build a classifier on what `start` says; new weights are drawn from `seed`.
+def build_classifier(start: StartingPoint, head: Head, classes: int, seed: int) -> Classifier:
+    """Build a classifier on a starting point; new weights are drawn from `seed`.
 
     "linear" standardises the vectors (He et al. 2022 (MAE), appendix A.1) and maps them to classes; "mlp" has one hidden layer with
     BatchNorm; "projection" keeps the first layer of the method's projection (Chen et al. 2020 (SimCLR v2), section 2).
@@ -95,7 +95,7 @@ def build_classifier(start: Start, head: Head, classes: int, seed: int) -> Class
             case "projection":
                 if projection is None:
                     raise ConfigError(
-                        f"--head projection: {start.config.method} has no projection to go on from; choose --head mlp or linear"
+                        f"--head projection: {start.config.method} has no projection to start from; choose --head mlp or linear"
                     )
                 width = next(m.out_features for m in projection.modules() if isinstance(m, nn.Linear))
                 classifier = Classifier(backbone, projection, nn.Linear(width, classes))

@@ -1,4 +1,4 @@
-"""From a start and labelled images to a classifier: which recipe, how sure it may be, and the training itself."""
+"""The choice of recipe, epoch and temperature by held-out labels, and the training of a classifier."""
 
 import copy
 from dataclasses import dataclass, field
@@ -11,58 +11,61 @@ from numpy.typing import NDArray
 from featurestore.metrics.calibration import fit_temperature, log_loss, softmax
 from featurestore.metrics.splits import held_out
 from featurestore.progress import Listener
-from trainers.data.labelled import Labelled
+from trainers.data.labelled import LabelledImages
 from trainers.finetuning.loop import fit, logits_of
-from trainers.finetuning.network import Classifier, Head, Start, build_classifier
+from trainers.finetuning.network import Classifier, Head, StartingPoint, build_classifier
 from trainers.finetuning.recipe import ENOUGH, Recipe, candidates
 from trainers.finetuning.views import mild_view
 
-OF_MANY, OF_FEW = 0.1, 0.2  # of the labels
-WATCHED = 1000  # most test images that are looked at during a training
+HELD_OUT_OF_MANY, HELD_OUT_OF_FEW = 0.1, 0.2  # of the labels
+WATCHED = 1000  # test images, at most, of the curve of a training
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learned: labelled images, the number of classes, and what is tested on but never chosen by."""
+    """Labelled images to train on, the number of classes, and test images, which choose nothing."""
 
-    train: Labelled
-    test: Labelled
+    train: LabelledImages
+    test: LabelledImages
     classes: int
 
-    def watched(self) -> Labelled:
-        """An even sample of the test images, for the curve of a training."""
+    def watched(self) -> LabelledImages:
+        """Take an even sample of the test images, for the curve of a training."""
         return self.test[:: max(1, -(-len(self.test) // WATCHED))]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A classifier, the recipe it was made by, and its calibration."""
+    """A trained classifier, its recipe, and its calibration."""
 
     network: Classifier
     recipe: Recipe
     temperature: float
     calibrated_on: int  # labels held out to choose recipe and temperature
-    epochs: int  # of the training that counts, up to the moment that was kept
-    curve: list[dict[str, Any]]  # a line for each look at each of the trainings
+    epochs: int  # of the final training, up to the chosen one
+    curve: list[dict[str, Any]]  # lines of metrics.jsonl, of all trainings
 
     @property
     def seconds(self) -> float:
-        """How long all trainings took together."""
+        """The time of all trainings together."""
         return sum({line["training"]: float(line["seconds"]) for line in self.curve}.values())
 
 
 @dataclass
-class _Best:
-    """The network at its best moment by the held-out labels."""
+class BestEpoch:
+    """The network at its best epoch, by the calibrated log loss on held-out labels."""
 
-    held: Labelled
+    held: LabelledImages
     network: Classifier | None = None
     loss: float = np.inf
     temperature: float = 1.0
     epochs: int = 0
 
     def judge(self, network: Classifier, epochs: int) -> dict[str, float]:
-        """Keep `network` when it is better than what was; returns its figures. Calibrated, or boldness would decide."""
+        """Keep `network` when it is the best so far; returns its figures.
+
+        Networks are compared after calibration: without it, an overconfident network would lose however many images it gets right.
+        """
         logits, codes = logits_of(network, self.held.pixels), self.held.codes.numpy()
         temperature = fit_temperature(logits, codes)
         loss = log_loss(softmax(logits, temperature), codes)
@@ -74,10 +77,10 @@ class _Best:
 
 @dataclass
 class Trainer:
-    """Trains classifiers for one task; keeps the curve of all its trainings."""
+    """Trains classifiers for one task, and keeps the curve of all trainings."""
 
     fabric: Fabric
-    start: Start
+    start: StartingPoint
     head: Head
     task: Task
     seed: int
@@ -85,41 +88,43 @@ class Trainer:
     curve: list[dict[str, Any]] = field(default_factory=list)
 
     def train(self, epochs: int | None = None, minutes: float | None = None) -> Trained:
-        """Choose among the recipes by labels held out, and train: see docs/finetune.md. Raises TrainingError, ConfigError.
+        """Choose among the recipes by held-out labels, and train; see docs/finetune.md. Raises TrainingError, ConfigError.
 
-        From ENOUGH labels on a tenth is held out of the training that counts, and chooses its best moment; of fewer a fifth is held out of a
-        trial, and the training that counts has all.
+        From ENOUGH labels on, a tenth is held out of both trials and chooses the better one at its best epoch. With fewer, a fifth is held out
+        of the trials, and a final training with the better recipe has all labels.
         """
         images = self.task.train
         recipes = candidates(len(images), self.start.pretrained, epochs, minutes)
         many = len(images) >= ENOUGH
-        held = held_out(images.codes.numpy(), OF_MANY if many else OF_FEW, self.seed)
+        held = held_out(images.codes.numpy(), HELD_OUT_OF_MANY if many else HELD_OUT_OF_FEW, self.seed)
         if not held.any() or len(images) - held.sum() < 2:
-            network = self._fit(images, recipes[0], "final")
-            return Trained(network, recipes[0], 1.0, 0, self._epochs(), self.curve)
+            only = self._fit(images, recipes[0], "final")
+            return Trained(only, recipes[0], 1.0, 0, self._epochs(), self.curve)
         tried = [
             self._try(f"trial {number}", images[~held], images[held], one, many)
             for number, one in enumerate(recipes, 1)
         ]
         best, recipe = min(zip(tried, recipes, strict=True), key=lambda pair: pair[0].loss)
-        kept, epochs = best.network, best.epochs
+        network, epochs = best.network, best.epochs
         if not many:
-            kept, epochs = self._fit(images, recipe, "final"), self._epochs()
-        assert kept is not None
-        return Trained(kept, recipe, best.temperature, int(held.sum()), epochs, self.curve)
+            network, epochs = self._fit(images, recipe, "final"), self._epochs()
+        assert network is not None
+        return Trained(network, recipe, best.temperature, int(held.sum()), epochs, self.curve)
 
     def _epochs(self) -> int:
         return int(self.curve[-1]["epoch"])
 
-    def _try(self, name: str, images: Labelled, held: Labelled, recipe: Recipe, any_moment: bool) -> _Best:
-        """Train without the held-out labels; they judge every look at it, or its end alone."""
-        best = _Best(held)
-        network = self._fit(images, recipe, name, best if any_moment else None)
-        if not any_moment:
+    def _try(
+        self, name: str, images: LabelledImages, held: LabelledImages, recipe: Recipe, any_epoch: bool
+    ) -> BestEpoch:
+        """Train without the held-out labels, and evaluate with them: at every look, or at the end alone."""
+        best = BestEpoch(held)
+        network = self._fit(images, recipe, name, best if any_epoch else None)
+        if not any_epoch:
             best.judge(network, self._epochs())
         return best
 
-    def _fit(self, images: Labelled, recipe: Recipe, name: str, best: _Best | None = None) -> Classifier:
+    def _fit(self, images: LabelledImages, recipe: Recipe, name: str, best: BestEpoch | None = None) -> Classifier:
         watched = self.task.watched()
         network = build_classifier(self.start, self.head, self.task.classes, self.seed)
 
@@ -132,5 +137,5 @@ class Trainer:
 
 
 def top1(logits: NDArray[np.floating], codes: NDArray[np.integer]) -> float:
-    """Share of the rows whose largest logit is that of the truth."""
+    """Share of the rows whose largest logit is that of the true class."""
     return float((logits.argmax(axis=1) == codes).mean())

@@ -1,4 +1,4 @@
-"""The table of the field as a value: it prints and converts."""
+"""The table of label efficiency as a value: it converts to Markdown and JSON."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ GRID = 12  # values of C, of DINOv2's 45
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What all cells of a table have in common."""
+    """The settings that all cells of a table share."""
 
     labels: str
     head: Head
@@ -37,8 +37,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Field:
-    """The table."""
+class EfficiencyTable:
+    """Top-1 of runs at shares of the labels."""
 
     rows: list[Row]
     setting: Setting
@@ -62,7 +62,7 @@ class Field:
         }  # fmt: skip
 
     def to_markdown(self) -> str:
-        """The table as Markdown, with a line that says how it was made."""
+        """Write the table as Markdown, with a paragraph on how it was made."""
         lines = [f"| method | labels | {' | '.join(TITLES.values())} |", "|---|---|" + "---|" * len(TITLES)]
         for row in self.rows:
             cells = " | ".join(_cell(row.columns[how]) for how in TITLES)
@@ -84,7 +84,7 @@ class Field:
 
 
 def _half(top1: list[float]) -> float | None:
-    """Half the 95 % interval of the mean; None for one seed, which says nothing of the spread."""
+    """Half the 95 % interval of the mean; None for one seed, which has no spread."""
     return half_width(top1) if len(top1) > 1 else None
 
 

@@ -1,4 +1,4 @@
-"""What an image looks like while a classifier is trained: less is changed than where there are no labels."""
+"""The augmentation of fine-tuning: milder than that of training without labels."""
 
 import dataclasses
 
@@ -7,11 +7,11 @@ from trainers.config.schema import Config
 
 CROP_MIN = 0.4
 JITTER = 0.5  # of the strengths of the run's own jitter
-GREY = 0.5  # of the run's own share of grey pictures
+GREY = 0.5  # of the run's own share of grey images
 
 
 def mild_view(config: Config) -> ViewSpec:
-    """Soften the run's own augmentation, so that what it never changed (a mirror image of a digit, a hue) stays as it is."""
+    """Soften the run's own augmentation. What the run never changed, such as the hue, or the mirror image of a digit, stays unchanged."""
     own = config.augment
     softened = dataclasses.replace(
         own,

@@ -1,32 +1,52 @@
 """Checkpoints: the whole state of a run in one file, replaced atomically."""
 
-import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from featurestore.errors import TrainingError
+from featurestore.errors import DiskError, TrainingError
+from featurestore.system.disk import written_whole
+
+INTERVAL = 30.0  # seconds between checkpoints: a killed run loses no more than this
+
+
+@dataclass
+class Saver:
+    """Saves the state that `contents` gives at `path`; does nothing where `writes` is False, in all processes but the first."""
+
+    path: Path
+    contents: Callable[[], dict[str, Any]]
+    writes: bool = True
+    _saved_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_due(self) -> bool:
+        return time.monotonic() - self._saved_at > INTERVAL
+
+    def save(self) -> None:
+        if self.writes:
+            save(self.path, self.contents())
+        self._saved_at = time.monotonic()
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` to a neighbouring file, flush it to disk, and only then give it its name."""
-    part = path.with_name(path.name + ".part")
+    """Write a checkpoint. Raises TrainingError when the disk has no room; the checkpoint before it stays."""
     try:
-        with part.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        part.unlink(missing_ok=True)
-        raise TrainingError(
-            f"checkpoint {path} could not be written ({error}); free some space, then go on with --resume"
-        ) from error
+        with written_whole(path, "free some space, then go on with --resume") as part:
+            try:
+                torch.save(state, part)
+            except RuntimeError as error:  # torch reports a full disk so
+                raise OSError(error) from error
+    except DiskError as error:
+        raise TrainingError(f"checkpoint {error}") from error
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint, tensors and plain values only; raises TrainingError when there is none or it is damaged."""
+    """Read a checkpoint, tensors and plain values only; raises TrainingError when it is missing or damaged."""
     if not path.exists():
         raise TrainingError(f"{path}: expected a checkpoint, found none; give the folder of a training run")
     try:

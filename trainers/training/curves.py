@@ -1,4 +1,4 @@
-"""curves.png: what a run's metrics did, epoch by epoch."""
+"""curves.png: the metrics of a run, epoch by epoch."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,12 +10,12 @@ matplotlib.use("Agg")
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from featurestore.report.training import PANELS
+from featurestore.metrics.curve_titles import CURVE_TITLES
 
 
 def draw(metrics: Sequence[Mapping[str, Any]], title: str, path: Path) -> Path:
-    """Draw a panel for each figure that the metrics hold."""
-    shown = [name for name in PANELS if any(name in line for line in metrics)]
+    """Draw a panel for each figure that the metrics hold, and save them at `path`."""
+    shown = [name for name in CURVE_TITLES if any(name in line for line in metrics)]
     rows = -(-len(shown) // 2)
     figure = Figure(figsize=(10, 2.6 * rows + 0.6), layout="constrained")
     figure.suptitle(title, fontsize=11)
@@ -33,7 +33,7 @@ def draw(metrics: Sequence[Mapping[str, Any]], title: str, path: Path) -> Path:
         )
         if name == "feature_std":
             axes.set_ylim(0, 1.25)
-        axes.set_title(PANELS[name], fontsize=9, loc="left")
+        axes.set_title(CURVE_TITLES[name], fontsize=9, loc="left")
         axes.set_xlabel("epoch", fontsize=8)
         axes.tick_params(labelsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,14 +1,19 @@
-"""Tensors of several processes as one; with a single process everything here returns its argument.
+"""Tensors of several processes joined into one; with a single process everything here returns its argument.
 
-A loss of gathered rows is computed whole in every process. `gather` sends gradients back to the rows' owners, summed over processes, and
-DistributedDataParallel averages them: together the gradient of one process with the whole batch.
+Every process computes the loss of the gathered rows of all. `gather` sends gradients back to the process that each row came from,
+summed over processes, and DistributedDataParallel averages them. The result is the gradient of one process with the whole batch.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+T = TypeVar("T")
 
 
 def world_size() -> int:
@@ -19,8 +24,13 @@ def rank() -> int:
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
+def agree(fabric: "Fabric", value: T) -> T:
+    """Give all processes the value that the first one has."""
+    return fabric.broadcast(value) if fabric.world_size > 1 else value
+
+
 def gather(x: Tensor) -> Tensor:
-    """Concatenate the rows of all processes in order of their rank, (N, ...), with gradient. All have equally many."""
+    """Concatenate the rows of all processes in order of their rank, (N, ...), with gradient. Each has the same number of rows."""
     return x if world_size() == 1 else torch.as_tensor(_Gather.apply(x))
 
 
@@ -38,7 +48,7 @@ class _Gather(torch.autograd.Function):
 
 @torch.no_grad()
 def gather_keys(x: Tensor) -> Tensor:
-    """The same without gradient."""
+    """Concatenate the rows of all processes in order of their rank, (N, ...), without gradient."""
     if world_size() == 1:
         return x
     parts = [torch.empty_like(x) for _ in range(world_size())]

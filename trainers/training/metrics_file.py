@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from featurestore.errors import ConfigError
+from featurestore.system.disk import write_text
+from featurestore.system.json_lines import read_json_lines
+
+ADVICE = "free some space, then go on with --resume"
 
 
 class MetricsFile:
-    """Appends lines; a resumed run first drops those written after its checkpoint. With `tensorboard`, the same for TensorBoard."""
+    """Appends lines; a resumed run first drops those written after its checkpoint. With `tensorboard`, also logs for TensorBoard."""
 
     def __init__(self, run: Path, keep_to_step: int, tensorboard: bool = False) -> None:
         self._path = run / "metrics.jsonl"
-        kept = [line for line in read(self._path) if line["step"] <= keep_to_step]
-        self._path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        lines = [line for line in read(self._path) if line["step"] <= keep_to_step]
+        write_text(self._path, "".join(json.dumps(line) + "\n" for line in lines), ADVICE)
         self._board = _tensorboard(run) if tensorboard else None
 
     def append(self, figures: Mapping[str, Any]) -> None:
@@ -26,20 +30,14 @@ class MetricsFile:
             self._board.flush()
 
 
+def read(path: Path) -> list[dict[str, Any]]:
+    """Read the lines of a metrics.jsonl; none where it does not exist."""
+    return read_json_lines(path) if path.exists() else []
+
+
 def _tensorboard(run: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ConfigError("tensorboard = true needs the package tensorboard: pip install tensorboard") from error
     return SummaryWriter(str(run / "tensorboard"))
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """Read all whole lines; a line cut off by a crash is left out."""
-    lines = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return lines

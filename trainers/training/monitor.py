@@ -1,4 +1,4 @@
-"""Monitors: figures that tell, while a network trains and without its loss, whether it learns or collapses."""
+"""Monitors: figures that show, while a network trains, whether it learns or collapses."""
 
 import math
 import time
@@ -16,8 +16,8 @@ from featurestore.sources import ImageFile
 from trainers.augmentations.pipeline import normalise
 from trainers.data.images import Images
 
-ROWS = 4096  # projections at the end of an epoch that the collapse figures look at
-KNN_IMAGES = 2000  # most images the k-NN figure looks at, on each side
+ROWS = 4096  # projections at the end of an epoch that the collapse figures are computed from
+KNN_IMAGES = 2000  # images of the k-NN figure at most, on each side
 KNN_K, KNN_TEMPERATURE = 20, 0.07
 COLLAPSED_STD = 0.1  # of a healthy 1: all projections nearly equal
 COLLAPSED_PERPLEXITY = 1.5  # prototypes that a batch falls on
@@ -93,8 +93,8 @@ def collapse(figures: Mapping[str, float], uniform_loss: float | None, plateau: 
 
 
 @dataclass
-class Sparing:
-    """Gives the figures of `evaluate` only so often that it takes no more than a `share` of the time; nothing in between."""
+class TimeBounded:
+    """Calls `evaluate` only so often that it takes no more than a `share` of the time; gives no figures in between."""
 
     evaluate: Callable[[nn.Module], dict[str, float]]
     share: float
@@ -102,7 +102,7 @@ class Sparing:
     _took: float = 0.0  # seconds
 
     def __call__(self, backbone: nn.Module, must: bool) -> dict[str, float]:
-        """Evaluate a backbone where it is time for it, or where it `must` be."""
+        """Evaluate a backbone when the time allows it, and always when it `must` be."""
         began = time.monotonic()
         if not must and began - self._ended < self._took * (1 / self.share - 1):
             return {}
@@ -114,11 +114,11 @@ class Sparing:
 
 @torch.no_grad()
 def features(backbone: nn.Module, pixels: Tensor, batch_size: int = 512) -> np.ndarray:
-    """Encode uint8 (N, 3, H, W) in evaluation mode to unit-length float32 (N, D); the module's mode is put back."""
+    """Encode uint8 (N, 3, H, W) in evaluation mode to unit-length float32 (N, D); the module's mode is restored."""
     was_training = backbone.training
     backbone.eval()
     device = next(backbone.parameters()).device
-    # A compiled backbone would be compiled anew for evaluation mode and for each batch size.
+    # A compiled backbone would be compiled again for evaluation mode and for each batch size.
     with torch.compiler.set_stance("force_eager"):
         chunks = [
             F.normalize(backbone(normalise(chunk.to(device).float() / 255)).float(), dim=1).cpu()

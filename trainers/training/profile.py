@@ -12,23 +12,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 
 from featurestore.progress import Listener
-from trainers.config.parse import over_file, read_toml
-from trainers.config.planning import plan
+from trainers.config.schema import Config
+from trainers.config.settle import read_given, settle
 from trainers.data import images as data
-from trainers.data.loader import Loader
 from trainers.methods import Progress
-from trainers.training.devices import launch
-from trainers.training.setup import build, preprocess_of
+from trainers.training.loop import loss_and_gradients, take_step
+from trainers.training.setup import preprocess_of, set_up
+from trainers.training.speed import images_per_second
 from trainers.training.step import BatchOutput, TrainingStep
 
 T = TypeVar("T")
 PARTS = ("load", "augment", "forward", "backward", "optimiser", "after step")  # the last: teacher, queue, centre
-BATCHES = 4  # that many are decoded, and drawn again and again
+BATCHES = 4  # decoded, and drawn again and again
 WARM_UP = 3  # steps that are not counted
-ROUNDS = 5  # of whole steps and of the limit, by turns
+ROUNDS = 5  # of whole steps and of the limit, alternating
 AT = Progress(step=1000, epoch=10, fraction=0.5)  # the middle of a training, where all rates are above zero
 
 
@@ -37,11 +38,11 @@ class Profile:
     """A step's time by its parts: medians in milliseconds, each part waiting for the device."""
 
     parts: dict[str, float]
-    step_ms: float  # as the loop runs it: nothing waits between the parts
-    limit_ms: float  # forward and backward alone, on views that are ready
+    step_ms: float  # as the loop runs it, without waiting between the parts
+    limit_ms: float  # forward and backward alone, on views made before
     share: float  # limit / step, median over rounds
     spread: tuple[float, float]  # of `share`, least and largest
-    decode_per_second: float  # images; once at the start of a training
+    decode_per_second: float  # images, decoded once at the start of a training
     memory_mb: float  # peak: of the GPU, else of the process
     batch_size: int
     what: str
@@ -75,40 +76,38 @@ def profile(
 ) -> Profile:
     """Time the steps of the training that `train` would run with the same settings, `steps` at a time; nothing is written.
 
-    On one device, and with random weights: neither changes the time of a step. Raises ConfigError, SourceError, TrainingError.
+    It runs on one device and with random weights, which do not change the time of a step. Raises ConfigError, SourceError, TrainingError.
     """
     listener = listener or Listener()
-    given = config if isinstance(config, Mapping) else read_toml(config) if config is not None else {}
     files = data.list_training_files(source).training
-    planned, chosen = plan(files, over_file(given, settings), listener)
-    for line in chosen:
-        listener.note(line)
-    resolved = replace(planned, devices=1, init=None)
-    fabric = launch(resolved)
-    torch.manual_seed(resolved.seed)
-    method = build(resolved, listener.note)
-    wanted = BATCHES * resolved.batch_size
-    few = files[:: max(1, len(files) // wanted)][:wanted]
-    listener.start("decoding", len(few))
-    began = time.monotonic()
-    pixels = data.load(few, preprocess_of(resolved), resolved.workers, listener.advance).pixels
-    decode = len(few) / (time.monotonic() - began)
+    settled = settle(files, read_given(config, settings), images_per_second, listener)
+    settled = replace(settled, config=replace(settled.config, devices=1, init=None))
+    decoded_per_second = 0.0
 
-    batch_size = min(resolved.batch_size, len(pixels))
-    step = TrainingStep(fabric, method, resolved, batch_size)
-    loader = Loader(pixels, fabric.device, batch_size, resolved.seed)
+    def load(fabric: Fabric, listener: Listener) -> data.Images:
+        nonlocal decoded_per_second
+        wanted = BATCHES * settled.config.batch_size
+        few = files[:: max(1, len(files) // wanted)][:wanted]
+        listener.start("decoding", len(few))
+        began = time.monotonic()
+        images = data.load(few, preprocess_of(settled.config), settled.config.workers, listener.advance)
+        decoded_per_second = len(few) / (time.monotonic() - began)
+        return images
+
+    setup = set_up(settled, load, listener)
+    step, loader, device = setup.step, setup.loader, setup.fabric.device
     batches = chain.from_iterable(loader.epoch(number) for number in count())
-    clock = _Stopwatch(fabric.device)
-    if fabric.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(fabric.device)  # that of networks which a choice by minutes timed before
+    stopwatch = _Stopwatch(device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)  # without the networks that a choice by minutes timed before
 
     def whole() -> None:
-        step.run(next(batches), AT)
+        take_step(step, next(batches), AT)
 
     views = step.views(next(batches), AT)
 
     def limit() -> None:
-        step.forward_backward(views, AT)
+        loss_and_gradients(step, views, AT)
         step.optimizer.zero_grad()
 
     listener.start("timing", WARM_UP + steps + ROUNDS)
@@ -117,11 +116,11 @@ def profile(
         listener.advance()
     parts: dict[str, list[float]] = {name: [] for name in PARTS}
     for _ in range(steps):
-        _by_parts(step, batches, clock, parts)
+        _by_parts(step, batches, stopwatch, parts)
         listener.advance()
     rounds = []
     for _ in range(ROUNDS):
-        rounds.append([clock.time(partial(_repeat, part, steps))[1] / steps for part in (whole, limit)])
+        rounds.append([stopwatch.time(partial(_repeat, part, steps))[1] / steps for part in (whole, limit)])
         listener.advance()
     shares = [alone / together for together, alone in rounds]
     return Profile(
@@ -130,11 +129,18 @@ def profile(
         limit_ms=statistics.median(alone for _, alone in rounds),
         share=statistics.median(shares),
         spread=(min(shares), max(shares)),
-        decode_per_second=decode,
-        memory_mb=_peak_memory(fabric.device),
-        batch_size=batch_size,
-        what=f"{resolved.method}, {resolved.backbone}, {resolved.image_size} px, batch {batch_size}, {resolved.precision}"
-        f"{', compiled' if resolved.compile else ''}, on {_name(fabric.device)}",
+        decode_per_second=decoded_per_second,
+        memory_mb=_peak_memory(device),
+        batch_size=loader.batch_size,
+        what=_describe(setup.config, loader.batch_size, device),
+    )
+
+
+def _describe(config: Config, batch_size: int, device: torch.device) -> str:
+    compiled = ", compiled" if config.compile else ""
+    return (
+        f"{config.method}, {config.backbone}, {config.image_size} px, batch {batch_size}, {config.precision}{compiled}, "
+        f"on {_name(device)}"
     )
 
 
@@ -144,23 +150,23 @@ def _repeat(part: Callable[[], None], times: int) -> None:
 
 
 def _by_parts(
-    step: TrainingStep, batches: Iterator[Tensor], clock: "_Stopwatch", parts: dict[str, list[float]]
+    step: TrainingStep, batches: Iterator[Tensor], stopwatch: "_Stopwatch", parts: dict[str, list[float]]
 ) -> None:
     """Run one step and note the time of each part."""
     times = dict.fromkeys(PARTS, 0.0)
 
-    def timed(name: str, part: Callable[[], T]) -> T:
-        result, ms = clock.time(part)
+    def timed(name: str, call: Callable[[], T]) -> T:
+        result, ms = stopwatch.time(call)
         times[name] += ms
         return result
 
     batch = timed("load", lambda: next(batches))
     views = timed("augment", lambda: step.views(batch, AT))
     output = BatchOutput()
-    for number, part in enumerate(step.parts(views)):
-        said = timed("forward", partial(step.forward, part, AT, number))
-        timed("backward", partial(step.backward, said.loss))
-        output.add(said)
+    for part in step.parts(views):
+        result = timed("forward", partial(step.loss, part, AT))
+        timed("backward", partial(step.backward, part, result))
+        output.add(result)
     timed("optimiser", lambda: step.update(AT))
     timed("after step", lambda: step.after_step(output.carries, AT))
     for name, ms in times.items():
@@ -169,7 +175,7 @@ def _by_parts(
 
 @dataclass(frozen=True)
 class _Stopwatch:
-    """Times a call until the device has done all of it."""
+    """Times calls until the device has finished their work."""
 
     device: torch.device
 

@@ -1,25 +1,96 @@
-"""From a configuration to the method and the preprocessing that it describes."""
+"""Set-up: from settled settings to everything that a training step needs."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
 
 from featurestore.errors import ConfigError
 from featurestore.imaging.preprocess import Preprocess
+from featurestore.progress import Listener
+from trainers.config.parse import read_toml
+from trainers.config.resolve import resolve
 from trainers.config.schema import Config
+from trainers.config.settle import Settled
+from trainers.data.images import Images
+from trainers.data.loader import Loader
 from trainers.methods import METHODS, Method
 from trainers.models.backbones import make_backbone, try_size
+from trainers.training import checkpoint
+from trainers.training.devices import launch
+from trainers.training.step import TrainingStep
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A training that is ready to run."""
+
+    config: Config
+    fabric: Fabric
+    method: Method
+    step: TrainingStep
+    loader: Loader
+    images: Images
+    listener: Listener  # silent in all processes but the first
+
+
+def set_up(
+    settled: Settled,
+    load: Callable[[Fabric, Listener], Images],
+    listener: Listener,
+    state: dict[str, Any] | None = None,
+) -> Setup:
+    """Launch the processes, build the network, load the images, and build step and loader.
+
+    `load` is called once the network is built, so that wrong settings are found before images are decoded. `state` is a checkpoint to go on
+    from. Raises ConfigError, TrainingError, and what `load` raises.
+    """
+    config = settled.config
+    fabric = launch(config)
+    if not fabric.is_global_zero:
+        listener = Listener()
+    for line in settled.lines:
+        listener.note(line)
+    torch.manual_seed(config.seed)
+    method = build(config if state is None else replace(config, init=None), listener.note)
+    if state is None and config.init not in (None, "timm"):
+        _load_backbone(method, Path(config.init))
+    return assemble(config, fabric, method, load(fabric, listener), listener, state)
+
+
+def assemble(
+    config: Config,
+    fabric: Fabric,
+    method: Method,
+    images: Images,
+    listener: Listener,
+    state: dict[str, Any] | None = None,
+) -> Setup:
+    """Build step and loader of a method and images that are there already. Raises TrainingError."""
+    batch_size = min(config.batch_size, len(images.pixels))
+    batch_size -= batch_size % fabric.world_size  # all processes have the same number of images
+    step = TrainingStep(fabric, method, config, batch_size, state)
+    loader = Loader(images.pixels, fabric.device, batch_size, config.seed, fabric.global_rank, fabric.world_size)
+    return Setup(config, fabric, method, step, loader, images, listener)
 
 
 def build(config: Config, note: Callable[[str], None] = lambda text: None) -> Method:
     """Build the method of a configuration; draws its weights from torch's global generator. Raises ConfigError."""
-    entry = METHODS[config.method]
+    cls = method_class(config.method)
     backbone, adapted = make_backbone(
         config.backbone, config.image_size, config.patch_size, config.drop_path, config.init == "timm"
     )
-    for line in [*adapted, entry.warning]:
+    for line in [*adapted, METHODS[config.method].warning]:
         if line:
             note(line)
-    views = entry.method.make_views(config.augment, config.view_size or config.image_size, config.settings)
-    method = entry.method(backbone, config.settings, views)
+    method = cls(
+        backbone,
+        config.settings,
+        cls.make_views(config.augment, config.view_size or config.image_size, config.settings),
+    )
     for size in sorted(method.sizes - {config.image_size}):
         try:
             try_size(backbone, size)
@@ -30,6 +101,26 @@ def build(config: Config, note: Callable[[str], None] = lambda text: None) -> Me
     return method
 
 
+def method_class(name: str) -> type[Method]:
+    """Give the class of a method by its name in the settings."""
+    return METHODS[name].method
+
+
 def preprocess_of(config: Config) -> Preprocess:
-    """The preprocessing of a run's encoder."""
+    """Give the preprocessing of a run's encoder."""
     return Preprocess(size=config.image_size, shorter_side=config.image_size)
+
+
+def _load_backbone(method: Method, run: Path) -> None:
+    """Load the backbone of another run into all copies of the method's own."""
+    theirs = resolve(read_toml(run / "config.toml"))
+    trained = build(replace(theirs, init=None))
+    trained.load_state_dict(checkpoint.load(run / "checkpoint.pt")["method"])
+    weights = trained.export_backbone.state_dict()
+    try:
+        for network in method.backbones:
+            network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"--init {run}: its backbone is {theirs.backbone} at {theirs.image_size} px and does not fit this one; choose the same"
+        ) from error

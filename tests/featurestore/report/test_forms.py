@@ -305,6 +305,15 @@ def test_a_run_with_another_encoder_is_told(labelled: FeatureStore, tmp_path: Pa
     assert "not the very file that made these vectors" in written(labelled, tmp_path / "report.md", run=folder)
 
 
+def test_a_run_whose_last_line_was_cut_off_by_a_crash_has_its_other_epochs(
+    labelled: FeatureStore, tmp_path: Path
+) -> None:
+    folder = run_folder(tmp_path / "run", [{"epoch": 1, "loss": 5.0}, {"epoch": 2, "loss": 2.5}])
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 3, "lo')
+    assert "| 2 | 2.5 |" in written(labelled, tmp_path / "report.md", run=folder)
+
+
 @pytest.mark.parametrize("content", ["", "no json", '{"loss": 1}', "[1]", "\xff"])
 def test_a_folder_that_is_no_run_is_named(labelled: FeatureStore, tmp_path: Path, content: str) -> None:
     (tmp_path / "run").mkdir()

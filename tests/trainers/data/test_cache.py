@@ -99,7 +99,7 @@ def test_a_disk_without_enough_room_is_named_where_none_can_be_reserved(
 
 def test_nothing_can_change_the_file_through_its_pixels(source: Path, tmp_path: Path) -> None:
     files = data.list_training_files(source).training
-    held = cache.mapped(tmp_path / "pixels.cache", files, RECORD, lambda pixels: ([0], []))
+    held = cache.decode_to_cache(tmp_path / "pixels.cache", files, RECORD, lambda pixels: ([0], []))
     assert not held.pixels.flags.writeable
 
 

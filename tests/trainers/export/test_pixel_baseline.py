@@ -127,7 +127,7 @@ def test_what_a_run_started_from_is_not_in_its_untrained_network(
 ) -> None:
     (run_folder / "config.toml").write_text(dataclasses.replace(CONFIG, init=init).to_toml())
     taken = []
-    monkeypatch.setattr("trainers.run.export_untrained", lambda config, out: taken.append(config))
+    monkeypatch.setattr("trainers.export.training_run.export_untrained", lambda config, out: taken.append(config))
     export_encoder(f"untrained:{run_folder}", tmp_path / "untrained.onnx")
     assert taken == [CONFIG]
 

@@ -12,9 +12,9 @@ import trainers.finetuning.label_efficiency
 from featurestore.errors import ConfigError, EvaluationError, Interrupted
 from tests.trainers.finetuning.finetuned import write_colours, write_run
 from trainers import cli as commands
-from trainers.finetuning.finished_cells import Cells
-from trainers.finetuning.label_efficiency import Bench, field
-from trainers.finetuning.table import Field, Row, Setting
+from trainers.finetuning.finished_cells import FinishedCells
+from trainers.finetuning.label_efficiency import RunMeasure, field
+from trainers.finetuning.table import EfficiencyTable, Row, Setting
 
 
 @pytest.fixture
@@ -55,14 +55,14 @@ def test_an_interruption_loses_one_figure_only(source: Path, tmp_path: Path, mon
     run, presses = write_run(tmp_path / "run"), [2]  # Ctrl-C after so many figures
     measured: list[tuple[str, int]] = []
 
-    def measure(self: Bench, how: str, drawn: Any, seed: int) -> float:
+    def measure(self: RunMeasure, how: str, drawn: Any, seed: int) -> float:
         if len(measured) in presses:
             presses.clear()
             raise KeyboardInterrupt
         measured.append((how, seed))
         return 0.5
 
-    monkeypatch.setattr(Bench, "_measure", measure)
+    monkeypatch.setattr(RunMeasure, "_measure", measure)
     with pytest.raises(Interrupted, match=r"kept in .*table\.json\.cells\.jsonl"):
         field(source, [run], tmp_path / "table.json", fractions=[1.0], seeds=1)
     assert not (tmp_path / "table.json").exists()
@@ -75,11 +75,11 @@ def test_other_settings_are_other_figures(source: Path, tmp_path: Path, monkeypa
     run = write_run(tmp_path / "run")
     measured: list[str] = []
 
-    def measure(self: Bench, how: str, drawn: Any, seed: int) -> float:
+    def measure(self: RunMeasure, how: str, drawn: Any, seed: int) -> float:
         measured.append(how)
         return 0.5
 
-    monkeypatch.setattr(Bench, "_measure", measure)
+    monkeypatch.setattr(RunMeasure, "_measure", measure)
     for epochs in (1, 1, 2):
         field(source, [run], tmp_path / "t.md", fractions=[1.0], seeds=1, epochs=epochs)
     assert measured == ["finetuned", "linear", "knn", "scratch", "finetuned", "scratch"]
@@ -90,19 +90,19 @@ def test_other_settings_are_other_figures(source: Path, tmp_path: Path, monkeypa
 
 def test_a_line_that_was_cut_off_is_measured_again_and_harms_no_other(tmp_path: Path) -> None:
     path = tmp_path / "cells.jsonl"
-    Cells(path).get({"a": 1}, lambda: 0.25)
+    FinishedCells(path).get({"a": 1}, lambda: 0.25)
     path.write_text(path.read_text() + '\n{"key": {"a": 2}, "to')
-    cells = Cells(path)
+    cells = FinishedCells(path)
     assert cells.get({"a": 1}, lambda: 9.0) == 0.25
     assert cells.get({"a": 2}, lambda: 0.75) == 0.75
-    assert Cells(path).get({"a": 2}, lambda: 9.0) == 0.75
+    assert FinishedCells(path).get({"a": 2}, lambda: 9.0) == 0.75
 
 
 def test_the_table_says_means_with_half_widths() -> None:
     """Of 0.5 and 0.7: mean 0.6, t of one degree of freedom 12.706, standard error 0.1."""
     columns = {"finetuned": [0.5, 0.7], "linear": [0.5, 0.5], "knn": [0.4, 0.4], "scratch": [0.3, 0.3]}
     row = Row("run", "simclr", "conv4", 0.01, 500, columns)
-    text = Field([row], Setting("folders", "mlp", None, 5.0), "train->test", 10_000, 10, 2).to_markdown()
+    text = EfficiencyTable([row], Setting("folders", "mlp", None, 5.0), "train->test", 10_000, 10, 2).to_markdown()
     assert "| simclr, conv4 | 1 % (500) | 0.600 ± 1.271 | 0.500 ± 0.000 | 0.400 ± 0.000 | 0.300 ± 0.000 |" in text
     for piece in ("mean of 2 seeds", "10,000 test images of 10 classes", "k = 20", "T = 0.07", "5 minutes"):
         assert piece in text
@@ -110,7 +110,7 @@ def test_the_table_says_means_with_half_widths() -> None:
 
 def test_one_seed_has_no_interval() -> None:
     columns: dict[str, list[float]] = {how: [0.5] for how in ("finetuned", "linear", "knn", "scratch")}
-    table = Field(
+    table = EfficiencyTable(
         [Row("run", "simclr", "conv4", 1.0, 9, columns)], Setting("folders", "mlp", 2, None), "train->test", 9, 3, 1
     )
     assert "±" not in table.to_markdown()

@@ -13,11 +13,11 @@ from featurestore.errors import ConfigError, EvaluationError, SourceError, Train
 from featurestore.progress import Listener
 from tests.trainers.finetuning.finetuned import write_colours, write_run
 from tests.trainers.small import SMALL, config_of, make
-from trainers.data.labelled import Labelled, LabelledFiles, list_labelled
+from trainers.data.labelled import LabelledFiles, LabelledImages, list_labelled
 from trainers.finetuning import select as training
 from trainers.finetuning.finetune import draw_labels, fabric_of
 from trainers.finetuning.loop import _groups, fit, follow, logits_of, momentum_at
-from trainers.finetuning.network import Classifier, Start, build_classifier, read_start
+from trainers.finetuning.network import Classifier, StartingPoint, build_classifier, read_start
 from trainers.finetuning.recipe import Recipe, candidates, epochs_of
 from trainers.finetuning.select import Task, Trainer
 from trainers.finetuning.views import mild_view
@@ -130,12 +130,14 @@ def test_a_test_set_of_other_classes_alone_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Start:
+def start(tmp_path: Path) -> StartingPoint:
     return read_start(write_run(tmp_path / "run"))
 
 
 @pytest.mark.parametrize("head", ["linear", "mlp", "projection"])
-def test_every_head_gives_one_logit_a_class_and_starts_from_the_backbone_of_the_run(start: Start, head: Any) -> None:
+def test_every_head_gives_one_logit_a_class_and_starts_from_the_backbone_of_the_run(
+    start: StartingPoint, head: Any
+) -> None:
     network = build_classifier(start, head, 3, seed=0).eval()
     assert network(torch.rand(2, 3, 16, 16)).shape == (2, 3)
     assert start.weights is not None
@@ -144,11 +146,11 @@ def test_every_head_gives_one_logit_a_class_and_starts_from_the_backbone_of_the_
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
-def test_the_projection_head_starts_from_the_first_layer_of_the_projection(start: Start) -> None:
+def test_the_projection_head_starts_from_the_first_layer_of_the_projection(start: StartingPoint) -> None:
     network = build_classifier(start, "projection", 3, seed=0)
     assert start.weights is not None
     torch.testing.assert_close(network.projection.get_parameter("0.weight").data, start.weights["projection.0.weight"])
-    assert {id(p) for p in network.projection.parameters()} < {id(p) for p in network.learned()}
+    assert {id(p) for p in network.projection.parameters()} < {id(p) for p in network.pretrained()}
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))
@@ -173,7 +175,7 @@ def test_a_method_without_projection_has_no_such_head(tmp_path: Path) -> None:
         build_classifier(start, "projection", 2, seed=0)
 
 
-def test_from_scratch_is_the_same_network_with_weights_of_the_seed(start: Start) -> None:
+def test_from_scratch_is_the_same_network_with_weights_of_the_seed(start: StartingPoint) -> None:
     first, again, other = (build_classifier(start.from_scratch(), "mlp", 2, seed) for seed in (1, 1, 2))
     weights = [n.backbone.get_parameter("layers.0.weight") for n in (first, again, other)]
     assert torch.equal(weights[0], weights[1])
@@ -201,15 +203,17 @@ def test_views_are_milder_and_what_the_run_never_changed_stays() -> None:
 RECIPE = Recipe(epochs=4, minutes=None, batch_size=4, lr=1e-2, learned=0.1, frozen=0.0, weight_decay=0.0)
 
 
-def colours(each: int) -> Labelled:
+def colours(each: int) -> LabelledImages:
     """Dark and bright pictures with noise, taking turns."""
     rng = torch.Generator().manual_seed(0)
     codes = torch.arange(2 * each) % 2
     pixels = torch.randint(0, 100, (2 * each, 3, 16, 16), generator=rng) + 120 * codes[:, None, None, None]
-    return Labelled(pixels.to(torch.uint8), codes, np.arange(2 * each))
+    return LabelledImages(pixels.to(torch.uint8), codes, np.arange(2 * each))
 
 
-def run_fit(start: Start, recipe: Recipe, images: Labelled, seen: list[dict[str, Any]] | None = None) -> Classifier:
+def run_fit(
+    start: StartingPoint, recipe: Recipe, images: LabelledImages, seen: list[dict[str, Any]] | None = None
+) -> Classifier:
     def look(network: Classifier, figures: dict[str, Any]) -> None:
         if seen is not None:
             seen.append(figures)
@@ -218,7 +222,7 @@ def run_fit(start: Start, recipe: Recipe, images: Labelled, seen: list[dict[str,
     return fit(fabric_of(start, "cpu"), network, images, recipe, mild_view(start.config), 0, look, Listener())
 
 
-def test_every_parameter_is_in_one_group_and_norms_do_not_decay(start: Start) -> None:
+def test_every_parameter_is_in_one_group_and_norms_do_not_decay(start: StartingPoint) -> None:
     network = build_classifier(start, "mlp", 2, seed=0)
     groups = _groups(network, dataclasses.replace(RECIPE, weight_decay=0.3))
     ids = [id(p) for group in groups for p in group["params"]]
@@ -229,7 +233,7 @@ def test_every_parameter_is_in_one_group_and_norms_do_not_decay(start: Start) ->
     assert {share[id(p)] for p in network.head.parameters()} == {1.0}
 
 
-def test_what_was_learned_before_stands_still_while_it_is_frozen(start: Start) -> None:
+def test_what_was_learned_before_stands_still_while_it_is_frozen(start: StartingPoint) -> None:
     def moved(network: Classifier) -> tuple[bool, bool]:
         before = build_classifier(start, "mlp", 2, seed=0)
         return tuple(
@@ -241,20 +245,20 @@ def test_what_was_learned_before_stands_still_while_it_is_frozen(start: Start) -
     assert moved(run_fit(start, dataclasses.replace(RECIPE, frozen=0.5), colours(4))) == (True, True)
 
 
-def test_a_training_is_looked_at_some_ten_times_and_at_its_end(start: Start) -> None:
+def test_a_training_is_looked_at_some_ten_times_and_at_its_end(start: StartingPoint) -> None:
     seen: list[dict[str, Any]] = []
     run_fit(start, dataclasses.replace(RECIPE, epochs=30), colours(4), seen)
     assert len(seen) == 10
     assert (seen[-1]["epoch"], seen[-1]["step"]) == (30, 60)
 
 
-def test_two_trainings_of_one_seed_are_the_same(start: Start) -> None:
+def test_two_trainings_of_one_seed_are_the_same(start: StartingPoint) -> None:
     first, again = (run_fit(start, RECIPE, colours(4)) for _ in range(2))
     x = torch.rand(3, 3, 16, 16)
     assert torch.equal(first(x), again(x))
 
 
-def test_a_loss_that_is_no_number_is_named(start: Start) -> None:
+def test_a_loss_that_is_no_number_is_named(start: StartingPoint) -> None:
     with pytest.raises(TrainingError, match="loss became"):
         run_fit(start, dataclasses.replace(RECIPE, lr=float("inf")), colours(4))
 
@@ -295,7 +299,7 @@ class Scripted(Trainer):
     logits: dict[str, float]  # by the name of a training: how much the truth outweighs the other class
     trained_on: list[tuple[str, int]]
 
-    def _fit(self, images: Labelled, recipe: Recipe, name: str, best: Any = None) -> Any:
+    def _fit(self, images: LabelledImages, recipe: Recipe, name: str, best: Any = None) -> Any:
         self.trained_on.append((name, len(images)))
         network: Any = Answers(self.logits.get(name, 1.0))
         self.curve.append({"training": name, "epoch": 1, "seconds": 1.0})
@@ -316,13 +320,13 @@ class Answers(nn.Module):
         return torch.stack([-bright, bright], dim=1) / 2
 
 
-def scripted(start: Start, images: Labelled, logits: dict[str, float]) -> Scripted:
+def scripted(start: StartingPoint, images: LabelledImages, logits: dict[str, float]) -> Scripted:
     trainer = Scripted(fabric_of(start, "cpu"), start, "mlp", Task(images, images, 2), 0, Listener())
     trainer.logits, trainer.trained_on = logits, []
     return trainer
 
 
-def test_of_few_labels_a_fifth_judges_a_trial_and_the_last_training_has_all(start: Start) -> None:
+def test_of_few_labels_a_fifth_judges_a_trial_and_the_last_training_has_all(start: StartingPoint) -> None:
     trainer = scripted(start.from_scratch(), colours(10), {"trial 1": -1.0, "trial 2": 1.0})
     trained = trainer.train()
     assert trainer.trained_on == [("trial 1", 16), ("trial 2", 16), ("final", 20)]
@@ -330,7 +334,7 @@ def test_of_few_labels_a_fifth_judges_a_trial_and_the_last_training_has_all(star
 
 
 def test_of_many_labels_a_tenth_is_held_out_and_the_best_moment_is_kept(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    start: StartingPoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "ENOUGH", 20)
     trainer = scripted(start.from_scratch(), colours(10), {"trial 1": 1.0, "trial 2": -1.0})
@@ -339,14 +343,14 @@ def test_of_many_labels_a_tenth_is_held_out_and_the_best_moment_is_kept(
     assert trained.network.margin > 0  # type: ignore[operator]
 
 
-def test_what_can_spare_no_label_is_trained_uncalibrated(start: Start) -> None:
+def test_what_can_spare_no_label_is_trained_uncalibrated(start: StartingPoint) -> None:
     trainer = scripted(start, colours(1), {})
     trained = trainer.train()
     assert (trainer.trained_on, trained.temperature, trained.calibrated_on) == ([("final", 2)], 1.0, 0)
 
 
-def test_the_best_moment_is_one_by_the_held_out_labels(start: Start) -> None:
-    best: Any = training._Best(colours(4))
+def test_the_best_moment_is_one_by_the_held_out_labels(start: StartingPoint) -> None:
+    best: Any = training.BestEpoch(colours(4))
     for epochs, margin in enumerate((-1.0, 3.0, 0.0)):
         best.judge(Answers(margin), epochs)
     assert (best.epochs, best.network.margin.item()) == (1, 3.0)

@@ -21,12 +21,13 @@ from featurestore.progress import Listener
 from tests.trainers.methods import shapes
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
+from trainers.data.images import Images
 from trainers.losses import negative_cosine
 from trainers.methods import METHODS, Method
 from trainers.models import backbones
 from trainers.models.backbones import Conv4, patch_tokens
 from trainers.training import loop, monitor
-from trainers.training.setup import build
+from trainers.training.setup import assemble, build
 
 BATCH = 85
 SEED = 1  # of five the one with the widest margins: another machine's rounding decides nothing
@@ -68,7 +69,8 @@ def train(method: Method, config: Config, folder: Path) -> dict[str, Any]:
     pixels, _ = shapes.patterns(64, seed=0)
     fabric = Fabric(accelerator="cpu", devices=1)
     fabric.launch()
-    loop.fit(fabric, method, pixels, config, folder, lambda backbone: {}, None, {}, Listener())
+    setup = assemble(config, fabric, method, Images(pixels, (), (), ""), Listener())
+    loop.fit(setup, folder, lambda backbone: {}, None, {})
     figures: dict[str, Any] = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
     return figures
 

@@ -12,11 +12,11 @@ from torch import nn
 from featurestore.encoders.encoder import Encoder
 from tests.trainers.small import AT, batch, config_of, make
 from trainers.export.torch_onnx import export
+from trainers.export.training_run import make_card
 from trainers.methods import METHODS, Method, Progress
 from trainers.methods.byol import BYOL
 from trainers.methods.simclr import SimCLR
 from trainers.optimization.optimizers import make_optimizer
-from trainers.run import make_card
 from trainers.training import monitor
 
 MOVED_BESIDE_THE_TEACHER = {"dino": {"centre"}, "moco-v1": {"keys", "pointer"}, "moco-v2": {"keys", "pointer"}}

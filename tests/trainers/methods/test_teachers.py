@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from featurestore.progress import Listener
 from tests.trainers.small import AT, WITH_TEACHER, apart, batch, config_of, fails, make
+from trainers.data.images import Images
 from trainers.methods import METHODS, Method, Progress, Step
 from trainers.methods.byol import BYOL
 from trainers.methods.dino import DINO
 from trainers.models.teacher import update_teacher
 from trainers.training import loop
+from trainers.training.setup import assemble
 
 
 def check_exports(name: str, method: Method) -> None:
@@ -78,7 +80,8 @@ def check_order_within_a_step(name: str, cls: type[Method], folder: Path) -> Non
     fabric = Fabric(accelerator="cpu", devices=1)
     fabric.launch()
     folder.mkdir()
-    loop.fit(fabric, apart(make(name, Watched)), pixels, config, folder, lambda backbone: {}, None, {}, Listener())
+    setup = assemble(config, fabric, apart(make(name, Watched)), Images(pixels, (), (), ""), Listener())
+    loop.fit(setup, folder, lambda backbone: {}, None, {})
     assert events == ["loss", "loss", "loss", "after optimiser"] * 2
 
 

@@ -8,7 +8,7 @@ import torch
 from featurestore.errors import TrainingError
 from tests.trainers.runs import TINY, Notes
 from trainers import train
-from trainers.run import export_run
+from trainers.export.training_run import export_run
 from trainers.training import checkpoint
 
 

@@ -30,10 +30,12 @@ from featurestore.errors import Interrupted
 from featurestore.progress import Listener
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
+from trainers.data.images import Images
 from trainers.methods import METHODS, Method, Progress, Step
 from trainers.training import checkpoint, loop
 from trainers.training.devices import launch
 from trainers.training.distributed import gather_keys, rank
+from trainers.training.setup import assemble
 
 WORLD = 2
 TIMEOUT = 90  # seconds for everything that the two processes do
@@ -129,7 +131,8 @@ def whole_run(
     pixels = torch.randint(0, 256, (images, 3, 8, 8), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
     method = make(config)
     out.mkdir(parents=True, exist_ok=True)
-    loop.fit(fabric, method, pixels, config, out, lambda backbone: {}, None, {}, listener or Listener())
+    setup = assemble(config, fabric, method, Images(pixels, (), (), ""), listener or Listener())
+    loop.fit(setup, out, lambda backbone: {}, None, {})
     lines = (out / "metrics.jsonl").read_text().splitlines() if fabric.is_global_zero else []
     return {"state": method.state_dict(), "lines": [json.loads(line)["step"] for line in lines]}
 

@@ -14,8 +14,8 @@ from trainers import train
 from trainers.config.resolve import resolve
 from trainers.methods.simclr import SimCLR
 from trainers.run import Run
-from trainers.training import checkpoint, loop
-from trainers.training.loop import Clock
+from trainers.training import checkpoint, progress_line
+from trainers.training.clock import Clock
 
 
 def test_a_clock_counts_epochs_or_minutes() -> None:
@@ -28,7 +28,7 @@ def test_a_clock_counts_epochs_or_minutes() -> None:
 
 def test_a_compilation_takes_no_time_from_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([50.0, 53.0])
-    monkeypatch.setattr("trainers.training.loop.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("trainers.training.clock.time.monotonic", lambda: next(now))
     clock = Clock(4, 2, minutes=1, compiles=True, _since=0.0)
     clock.tick()
     clock.tick()
@@ -82,7 +82,7 @@ def test_a_checkpoint_is_written_within_an_epoch(
         genuine(path, state)
 
     monkeypatch.setattr(checkpoint, "save", watched)
-    monkeypatch.setattr(loop, "SAVE_INTERVAL", 0.0)
+    monkeypatch.setattr(checkpoint, "INTERVAL", 0.0)
     train(few_shapes, tmp_path / "run", epochs=2, **TINY)
     assert saved == [1, 2, 3, 4, 5, 6]
 
@@ -175,8 +175,8 @@ def test_weights_that_are_no_numbers_do_not_take_the_place_of_good_ones(
 
     genuine = SimCLR.loss
     monkeypatch.setattr(SimCLR, "loss", breaks)
-    monkeypatch.setattr(loop, "SAVE_INTERVAL", 0.0)
-    monkeypatch.setattr(loop, "READ_INTERVAL", 1e9)
+    monkeypatch.setattr(checkpoint, "INTERVAL", 0.0)
+    monkeypatch.setattr(progress_line, "INTERVAL", 1e9)
     with pytest.raises(TrainingError, match="the loss became nan"):
         train(few_shapes, tmp_path / "run", epochs=1, **TINY)
     assert checkpoint.load(tmp_path / "run" / "checkpoint.pt")["step"] == 1
@@ -188,7 +188,7 @@ def test_the_progress_tells_how_long_steps_wait_for_images(
 ) -> None:
     told: list[str] = []
     monkeypatch.setattr(Notes, "advance", lambda self, amount=1, detail="": told.append(detail))
-    monkeypatch.setattr(loop, "READ_INTERVAL", 0.0)
+    monkeypatch.setattr(progress_line, "INTERVAL", 0.0)
     train(few_shapes, tmp_path / "run", epochs=1, listener=Notes(), **TINY)
     assert "images/s  wait " in told[-1]
     assert told[-1].endswith("%")

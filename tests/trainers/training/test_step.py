@@ -11,6 +11,7 @@ from tests.trainers.small import config_of
 from trainers.augmentations.pipeline import normalise
 from trainers.methods import Progress
 from trainers.training.devices import launch
+from trainers.training.loop import loss_and_gradients, take_step
 from trainers.training.setup import build
 from trainers.training.step import TrainingStep
 
@@ -25,7 +26,7 @@ def test_the_network_runs_in_the_precision_asked_for(precision: str, dtype: torc
     seen: list[torch.dtype] = []
     step.method.get_submodule("projection.0").register_forward_hook(lambda _, __, out: seen.append(out.dtype))
     batch: Tensor = torch.randint(0, 256, (8, 3, 8, 8), dtype=torch.uint8)
-    output = step.forward_backward(step.views(batch, AT), AT)
+    output = loss_and_gradients(step, step.views(batch, AT), AT)
     assert seen == [dtype]
     assert output.losses[0].dtype == torch.float32
 
@@ -77,7 +78,7 @@ def test_what_does_not_fit_the_memory_is_named(
     step = TrainingStep(launch(config), build(config), config, batch_size=8)
     monkeypatch.setattr(where, full)
     with pytest.raises(TrainingError, match=named):
-        step.run(torch.zeros(8, 3, 8, 8, dtype=torch.uint8), AT)
+        take_step(step, torch.zeros(8, 3, 8, 8, dtype=torch.uint8), AT)
 
 
 def test_other_errors_of_a_step_keep_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +89,7 @@ def test_other_errors_of_a_step_keep_their_names(monkeypatch: pytest.MonkeyPatch
     step = TrainingStep(launch(config), build(config), config, batch_size=8)
     monkeypatch.setattr("trainers.methods.simclr.SimCLR.loss", wrong)
     with pytest.raises(RuntimeError, match="shapes differ"):
-        step.run(torch.zeros(8, 3, 8, 8, dtype=torch.uint8), AT)
+        take_step(step, torch.zeros(8, 3, 8, 8, dtype=torch.uint8), AT)
 
 
 def test_a_network_that_does_not_fit_the_memory_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +114,7 @@ def test_a_compilation_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     step = TrainingStep(launch(config), build(config), config, batch_size=8)
     monkeypatch.setattr("trainers.methods.simclr.SimCLR.loss", compiling)
     with pytest.raises(TrainingError, match=r"^--compile: .*No working C\+\+ compiler found; leave it out"):
-        step.run(torch.zeros(8, 3, 8, 8, dtype=torch.uint8), AT)
+        take_step(step, torch.zeros(8, 3, 8, 8, dtype=torch.uint8), AT)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.trainers.small import config_of
-from trainers.training.devices import settle
+from trainers.config.machine import on_this_machine
 
 
 @pytest.mark.parametrize(("native", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
@@ -22,5 +22,5 @@ def test_bfloat16_is_taken_only_where_the_hardware_has_it(
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", has)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
     left_open: dict[str, Any] = {"device": device, "precision": "auto"}
-    assert settle(config_of("simclr", **left_open)).precision == precision
-    assert settle(config_of("simclr", device=device, precision="bf16-mixed")).precision == "bf16-mixed"
+    assert on_this_machine(config_of("simclr", **left_open)).precision == precision
+    assert on_this_machine(config_of("simclr", device=device, precision="bf16-mixed")).precision == "bf16-mixed"

@@ -1,0 +1,152 @@
+"""Commands of training: train, profile."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from featurestore.errors import ConfigError
+from featurestore.progress import ProgressBar
+from featurestore.system.packages import need
+
+F = TypeVar("F", bound=Callable[..., Any])
+PATH = click.Path(path_type=Path)
+SETTINGS = [  # options that `train` and `profile` share
+    click.option(
+        "--method",
+        help="byol, dino, jigsaw, lejepa, mae, moco-v1, -v2, -v3, simclr or simclr-v2.  [default: byol; with --minutes simclr]",
+    ),
+    click.option(
+        "--backbone",
+        help="A timm name such as resnet18, or conv4 for small images.  [default: resnet18; up to 64 px on a processor conv4]",
+    ),
+    click.option(
+        "--image-size",
+        type=int,
+        help="Side of the square that the encoder sees, in pixels.  [default: 32; with --minutes by the images]",
+    ),
+    click.option("--patch-size", type=int, help="Side of a ViT's patches; smaller is better and slower."),
+    click.option("--batch-size", type=int, help="Images a step, over all devices.  [default: by the recipe]"),
+    click.option(
+        "--accumulate", type=int, help="Parts in which a batch goes through the network, to save memory.  [default: 1]"
+    ),
+    click.option(
+        "--recipe",
+        help="auto: what is not given is chosen by the number of images; none: fixed defaults.  [default: auto]",
+    ),
+    click.option("--config", type=PATH, metavar="FILE.toml", help="Settings from a file, such as a run's config.toml."),
+    click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Any setting, such as augment.flip=0 or optimizer.lr=0.1; may be repeated.",
+    ),
+    click.option("--seed", type=int, help="Seed of weights, order and augmentation.  [default: 0]"),
+    click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]"),
+    click.option("--precision", help="auto, 32-true or bf16-mixed.  [default: auto]"),
+    click.option("--compile", is_flag=True, default=None, help="Compile the backbone."),
+]
+
+
+def _with_settings(command: F) -> F:
+    for option in reversed(SETTINGS):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("source")
+@click.option(
+    "--out",
+    type=PATH,
+    required=True,
+    metavar="RUN",
+    help="Folder for encoder.onnx, checkpoint.pt, config.toml, metrics.jsonl, curves.png.",
+)
+@_with_settings
+@click.option(
+    "--init", metavar="RUN|timm", help="Start from the backbone of another run, or from timm's published weights."
+)
+@click.option("--epochs", type=int, help="Passes over the images.  [default: by the recipe]")
+@click.option("--minutes", type=float, help="Train for this long instead, by a method, network and size chosen for it.")
+@click.option("--resume", is_flag=True, help="Go on with the run in RUN.")
+@click.option(
+    "--labels",
+    type=click.Choice(["none", "folders"]),
+    default="none",
+    show_default=True,
+    help="Never trained on; folders: monitor k-NN each epoch, with --minutes less often.",
+)
+@click.option("--devices", type=int, help="Processes to train with, one a device.  [default: 1]")
+@click.option("--tensorboard", is_flag=True, default=None, help="Also write logs for TensorBoard.")
+@click.option("--stop-on-collapse", is_flag=True, default=None, help="End the run when the vectors collapse.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def train(
+    source: str,
+    out: Path,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    resume: bool,
+    labels: Any,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train an encoder on the images of SOURCE, without their labels."""
+    need("torch", "timm", "lightning_fabric", "onnx", extra="train")
+    from trainers.config.parse import parse_assignments
+    from trainers.run import train as run_training
+    from trainers.training import distributed
+
+    with ProgressBar() as bar:
+        run = run_training(
+            source,
+            out,
+            labels=labels,
+            resume=resume,
+            config=config,
+            listener=bar,
+            **_join(options, parse_assignments(assignments)),
+        )
+    if distributed.rank():
+        return  # only the first process prints
+    last = run.metrics[-1]
+    if as_json:
+        click.echo(json.dumps({"encoder": str(run.encoder), **last}))
+        return
+    knn = f", k-NN {last['knn_top1']:.3f}" if "knn_top1" in last else ""
+    click.echo(f"{run.encoder}  ({last['epoch']} epochs in {last['seconds']:.0f} s, loss {last['loss']:.4f}{knn})")
+
+
+@click.command()
+@click.argument("source")
+@_with_settings
+@click.option("--steps", type=click.IntRange(1), default=5, show_default=True, help="Steps that are timed at a time.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def profile(
+    source: str, config: Path | None, assignments: tuple[str, ...], steps: int, as_json: bool, **options: Any
+) -> None:
+    """Show where the time of a training step goes on this machine; nothing is written.
+
+    Settings are those of `train`; what --minutes would choose is timed with --set minutes=10.
+    """
+    need("torch", "timm", "lightning_fabric", extra="train")
+    from trainers.config.parse import parse_assignments
+    from trainers.training.profile import profile as run_profile
+
+    with ProgressBar() as bar:
+        found = run_profile(
+            source, steps=steps, config=config, listener=bar, **_join(options, parse_assignments(assignments))
+        )
+    click.echo(json.dumps(found.to_json()) if as_json else str(found))
+
+
+def _join(options: dict[str, Any], assigned: dict[str, Any]) -> dict[str, Any]:
+    """Merge options and `--set`. Raises ConfigError for a setting given by both."""
+    given = {key: value for key, value in options.items() if value is not None}
+    twice = sorted(given.keys() & assigned.keys())
+    if twice:
+        raise ConfigError(f"{', '.join(twice)}: given both as an option and by --set; give it once")
+    return {**given, **assigned}

@@ -1,0 +1,39 @@
+"""Settings that depend on the machine: device and precision."""
+
+import dataclasses
+
+import torch
+
+from featurestore.errors import ConfigError
+from trainers.config.schema import Config, Device
+
+
+def find_device(device: Device) -> Device:
+    """Give the device that "auto" stands for on this machine; any other stands for itself."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def on_this_machine(config: Config) -> Config:
+    """Replace "auto" as device and precision by what this machine has. Raises ConfigError for a device that it does not have."""
+    device = find_device(config.device)
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if not available[device]:
+        raise ConfigError(
+            f"device {device!r} is not there on this machine; expected one of {', '.join(d for d, ok in available.items() if ok)}"
+        )
+    gpus = torch.cuda.device_count()
+    if device == "cuda" and config.devices > gpus:
+        raise ConfigError(f"--devices {config.devices}: expected at most {gpus}, the number of GPUs here")
+    precision = config.precision
+    if precision == "auto":
+        precision = "bf16-mixed" if _has_bfloat16(device) else "32-true"
+    return dataclasses.replace(config, device=device, precision=precision)
+
+
+def _has_bfloat16(device: Device) -> bool:
+    """Whether the hardware computes in bfloat16; emulated, it is slower than float32."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device == "cpu" and torch.cpu._is_avx512_bf16_supported()

@@ -1,0 +1,56 @@
+"""The one road from what a user gives to settled settings: by the images, by the time, and by the machine."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featurestore.progress import Listener
+from featurestore.sources import ImageFile
+from trainers.config import recipes, time_budget
+from trainers.config.machine import find_device, on_this_machine
+from trainers.config.parse import merge, over_file, read_toml
+from trainers.config.resolve import resolve
+from trainers.config.schema import Config
+from trainers.config.time_budget import Measure
+from trainers.data.images import check_enough
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Settings that leave nothing open, and lines that say what was chosen and why."""
+
+    config: Config
+    lines: tuple[str, ...] = ()
+
+
+def read_given(config: str | Path | Mapping[str, Any] | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay `settings` over `config`, a TOML file or a mapping. Raises ConfigError."""
+    base = config if isinstance(config, Mapping) else {} if config is None else read_toml(config)
+    return over_file(base, settings)
+
+
+def settle(files: Sequence[ImageFile], given: Mapping[str, Any], measure: Measure, listener: Listener) -> Settled:
+    """Settle the settings of a training on `files`: what is not given is chosen.
+
+    A budget of minutes chooses method, network and image size by the speed that `measure` finds; the recipe chooses by the number of images;
+    the machine decides device and precision. Raises ConfigError, and TrainingError when there are too few images.
+    """
+    check_enough(len(files), "images")
+    given = over_file(_network_of(given.get("init")), given)
+    recipe = recipes.choose(len(files), find_device(given.get("device", "auto")))
+    by_time, lines = time_budget.choose(files, given, recipe, measure, listener)
+    config = on_this_machine(resolve(by_time, given, recipe=recipe))
+    if config.recipe == "auto":
+        by_number = recipe(config.method, merge(by_time, given))
+        if chosen := recipes.told(by_number, config.to_table()):
+            lines.append(f"recipe for {len(files):,} images of {config.image_size} px: {', '.join(chosen)}")
+    return Settled(config, tuple(lines))
+
+
+def _network_of(init: Any) -> dict[str, Any]:
+    """Read the network's settings of the run that a training starts from."""
+    if init in (None, "timm"):
+        return {}
+    theirs = read_toml(Path(str(init)) / "config.toml")
+    return {key: theirs[key] for key in time_budget.NETWORK if key in theirs}
