@@ -209,7 +209,7 @@ def _card(
         dim=feature_dim(trained.network.backbone),
         method=f"{config.method}-finetuned" if start.pretrained else "supervised",
         backbone=config.backbone,
-        branch=str(METHODS[config.method].method.export_branch) if start.pretrained else "backbone",
+        branch=str(METHODS[config.method].export_branch) if start.pretrained else "backbone",
         trained_on=start.trained_on if start.pretrained else {"count": len(task.train), "sha256": task.train.sha256()},
         config_hash=config.hash(),
         featurestore_version=__version__,

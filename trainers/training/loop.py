@@ -20,6 +20,7 @@ from trainers.config.schema import Config
 from trainers.data.loader import Loader
 from trainers.methods import Method, Progress
 from trainers.training import checkpoint, monitor
+from trainers.training.collapse import collapse, is_uniform
 from trainers.training.metrics_file import MetricsFile
 from trainers.training.step import TrainingStep
 
@@ -152,8 +153,8 @@ def fit(
                 figures |= watch(method.export_backbone, must=clock.done)
                 metrics.append(figures)
             figures = _agreed(fabric, figures)
-            plateau = plateau + 1 if monitor.is_uniform(figures["loss"], method.uniform_loss) else 0
-            verdict = monitor.collapse(figures, method.uniform_loss, plateau)
+            plateau = plateau + 1 if is_uniform(figures["loss"], method.uniform_loss) else 0
+            verdict = collapse(figures, method.uniform_loss, method.cures, plateau)
             if verdict and verdict.name not in named:
                 named.add(verdict.name)
                 listener.note(f"collapse: {verdict.text}")

@@ -11,15 +11,15 @@ from trainers.models.backbones import make_backbone, try_size
 
 def build(config: Config, note: Callable[[str], None] = lambda text: None) -> Method:
     """Build the method of a configuration; draws its weights from torch's global generator. Raises ConfigError."""
-    entry = METHODS[config.method]
+    cls = METHODS[config.method]
     backbone, adapted = make_backbone(
         config.backbone, config.image_size, config.patch_size, config.drop_path, config.init == "timm"
     )
-    for line in [*adapted, entry.warning]:
+    for line in [*adapted, cls.variants[config.method].warning]:
         if line:
             note(line)
-    views = entry.method.make_views(config.augment, config.view_size or config.image_size, config.settings)
-    method = entry.method(backbone, config.settings, views)
+    views = cls.make_views(config.augment, config.view_size or config.image_size, config.settings)
+    method = cls(backbone, config.settings, views)
     for size in sorted(method.sizes - {config.image_size}):
         try:
             try_size(backbone, size)

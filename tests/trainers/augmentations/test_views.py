@@ -9,8 +9,9 @@ from torch import Generator, Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
+from trainers.augmentations import AugmentConfig, ViewSpec, transform
 from trainers.augmentations import pipeline as views
-from trainers.augmentations.pipeline import AugmentConfig, Draws, ViewSpec, transform
+from trainers.augmentations.draws import Draws
 
 NOTHING = AugmentConfig(crop_min=1, aspect=1, flip=0, jitter=0, grey=0, blur=(0, 0), solarize=(0, 0))
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from featurestore.errors import ConfigError
-from trainers.augmentations.pipeline import AugmentConfig
+from trainers.augmentations import AugmentConfig
 from trainers.config.resolve import resolve
 from trainers.methods import Progress
 from trainers.methods.jigsaw import Jigsaw, JigsawSettings, distant_orders

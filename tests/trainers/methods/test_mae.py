@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from featurestore.errors import ConfigError
-from trainers.augmentations.pipeline import AugmentConfig
+from trainers.augmentations import AugmentConfig
 from trainers.config.resolve import resolve
 from trainers.methods import Progress
 from trainers.methods.mae import MAE, MAESettings

@@ -16,7 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tests.trainers.small import AT, config_of
-from trainers.augmentations.pipeline import DRAWS, Draws, normalise, transform
+from trainers.augmentations import normalise, transform
+from trainers.augmentations.draws import DRAWS, Draws
 from trainers.methods import METHODS
 from trainers.optimization.optimizers import clip_each
 from trainers.training.setup import build
