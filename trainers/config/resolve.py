@@ -29,7 +29,7 @@ def resolve(*layers: Mapping[str, Any], recipe: Recipe | None = None) -> Config:
         raise ConfigError(f"method {name!r} is unknown; expected one of {', '.join(sorted(METHODS))}")
     table = merge(_defaults(name, given, recipe), given)
     table.pop("settings", None)
-    own = build(METHODS[name].Settings, table.pop(name), name)
+    own: Any = build(METHODS[name].Settings, table.pop(name), name)
     config = build(Config, table, "", extra=(name,))
     if wrong := [*out_of_range(config), *out_of_range(own, f"{name}.")]:
         raise ConfigError("; ".join(wrong))

@@ -26,7 +26,7 @@ COPIES = ("aten::_to_copy", "aten::copy_")
 
 
 class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes operations between devices; numbers that a processor hands over with an operation, (), are none."""
+    """Notes operations between devices; scalars () that a processor passes with an operation do not count."""
 
     def __init__(self, names: list[str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
