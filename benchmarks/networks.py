@@ -25,7 +25,7 @@ from torch import Tensor
 from benchmarks.candidates import NETWORKS
 from benchmarks.tables import table
 from featurestore.imaging.preprocess import Preprocess
-from trainers.augmentations.pipeline import ViewSpec, augment, two_views
+from trainers.augmentations import ViewSpec, augment, two_views
 from trainers.config.machine import find_device
 from trainers.config.resolve import resolve
 from trainers.data import images as data

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from featurestore.imaging.preprocess import Preprocess
-from trainers.augmentations.pipeline import augment
+from trainers.augmentations import augment
 from trainers.config.machine import on_this_machine
 from trainers.config.resolve import resolve
 from trainers.data import images as data

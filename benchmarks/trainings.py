@@ -110,7 +110,7 @@ def our_views(folder: str, size: int) -> float:
     """Milliseconds a view, normalised and ready for the network, in a process set up as a training's."""
     import torch
 
-    from trainers.augmentations.pipeline import augment, two_views
+    from trainers.augmentations import augment, two_views
     from trainers.config.resolve import resolve
     from trainers.runtime import memory
 

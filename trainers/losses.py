@@ -15,7 +15,7 @@ P = ParamSpec("P")
 
 
 def in_float32(loss: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """Compute outside autocast, which would round products of float32 tensors to bfloat16: by 0.06 at a temperature of 0.07."""
+    """Compute outside autocast, which would round products to bfloat16: an error of 0.06 in a logit at a temperature of 0.07."""
 
     @wraps(loss)
     def exact(*args: P.args, **kwargs: P.kwargs) -> Tensor:
@@ -28,10 +28,10 @@ def in_float32(loss: Callable[P, Tensor]) -> Callable[P, Tensor]:
 
 @in_float32
 def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
-    """NT-Xent: the mean over all 2N views of the cross-entropy of finding the other view among 2N - 1 candidates.
+    """NT-Xent: the cross-entropy of finding the other view among 2N - 1 candidates, mean over all 2N views.
 
     z1, z2: projections of the two views, (N, D), of any length. Chen et al. 2020 (SimCLR), section 2.1, equation 1. The authors'
-    code adds the means of the two directions, which is twice this.
+    code adds the means of the two directions, which is twice this number.
     """
     z = F.normalize(torch.cat([z1, z2]).float(), dim=1)  # (2N, D)
     n = len(z1)
@@ -43,9 +43,9 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
 
 @in_float32
 def info_nce_queue(queries: Tensor, keys: Tensor, queue: Tensor, temperature: float) -> Tensor:
-    """InfoNCE against a queue: the mean cross-entropy of finding a query's own key among that key and the whole queue.
+    """InfoNCE against a queue: the mean cross-entropy of finding a query's own key among this key and the whole queue.
 
-    queries, keys: (N, D), of any length, keys take no gradient; queue: (Q, D), unit length. He et al. 2020 (MoCo), equation 1.
+    queries, keys: (N, D), of any length; keys get no gradient; queue: (Q, D), unit length. He et al. 2020 (MoCo), equation 1.
     """
     q = F.normalize(queries.float(), dim=1)
     k = F.normalize(keys.detach().float(), dim=1)
@@ -58,8 +58,8 @@ def info_nce_queue(queries: Tensor, keys: Tensor, queue: Tensor, temperature: fl
 def info_nce_batch(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
     """InfoNCE within the batch: the mean cross-entropy of finding a query's own key among all keys, times 2T.
 
-    queries, keys: (N, D), of any length, keys take no gradient. Chen et al. 2021 (MoCo v3), section 3; the factor 2T is that of the
-    authors' code, for which its learning rates hold.
+    queries, keys: (N, D), of any length; keys get no gradient. Chen et al. 2021 (MoCo v3), section 3. The factor 2T is from the
+    authors' code, and their learning rates are for this scale.
     """
     q = F.normalize(queries.float(), dim=1)
     k = F.normalize(keys.detach().float(), dim=1)
@@ -68,7 +68,7 @@ def info_nce_batch(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
 
 @in_float32
 def negative_cosine(prediction: Tensor, target: Tensor) -> Tensor:
-    """BYOL's regression: the squared distance of the unit vectors, 2 - 2 cos, mean over the batch; none of it flows into `target`.
+    """BYOL's regression: the squared difference of the unit vectors, 2 - 2 cos, mean over the batch; `target` gets no gradient.
 
     prediction, target: (N, D). Grill et al. 2020 (BYOL), section 3.1, equation 2.
     """
@@ -81,21 +81,21 @@ def negative_cosine(prediction: Tensor, target: Tensor) -> Tensor:
 def self_distillation(
     student: Tensor, teacher: Tensor, centre: Tensor, student_temperature: float, teacher_temperature: float
 ) -> Tensor:
-    """DINO: the cross-entropy of each student view with each teacher view but itself, mean over these pairs and the batch.
+    """DINO: the cross-entropy of each student view with each teacher view except its own, mean over these pairs and the batch.
 
-    student: logits of all V views, (V, N, P); teacher: logits of the first views of the same order, (G, N, P), take no gradient;
-    centre: (P,). Caron et al. 2021 (DINO), section 3.1, equation 1 and algorithm 1.
+    student: logits of all V views, (V, N, P); teacher: logits of the first G views in the same order, (G, N, P), get no
+    gradient; centre: (P,). Caron et al. 2021 (DINO), section 3.1, equation 1 and algorithm 1.
     """
     targets = F.softmax((teacher.detach().float() - centre) / teacher_temperature, dim=2)  # (G, N, P)
     log_odds = F.log_softmax(student.float() / student_temperature, dim=2)  # (V, N, P)
     entropy = -torch.einsum("gnp,vnp->gv", targets, log_odds) / student.shape[1]
     pairs = entropy.numel() - len(teacher)
-    return (entropy.sum() - entropy.diagonal().sum()) / pairs  # a mask would make the processor wait for the device
+    return (entropy.sum() - entropy.diagonal().sum()) / pairs  # with a mask the processor would wait for the device
 
 
 @in_float32
 def perplexity(logits: Tensor) -> Tensor:
-    """How many answers a batch uses: exp of the entropy of the mean of its softmax, between 1 and P. logits: (N, P)."""
+    """Count the outputs that a batch uses: exp of the entropy of its mean softmax, between 1 and P. logits: (N, P)."""
     share = F.softmax(logits.float(), dim=1).mean(dim=0)
     return torch.exp(torch.special.entr(share).sum())
 
@@ -114,10 +114,10 @@ def masked_mse(prediction: Tensor, patches: Tensor, masked: Tensor) -> Tensor:
 
 @in_float32
 def sigreg(z: Tensor, directions: Tensor, knots: int = 17, reach: float = 3.0) -> Tensor:
-    """SIGReg: how far the rows are from a standard Gaussian, by the Epps-Pulley statistic along random directions, mean over them.
+    """SIGReg: the Epps-Pulley statistic of the rows against a standard Gaussian, mean over random directions.
 
     z: (N, D); directions: (D, S), unit columns. The characteristic function of each projection is compared with that of N(0, 1) at
-    `knots` points of [0, reach], weighted by it and integrated by the trapezoid rule. Balestriero & LeCun 2025 (LeJEPA), section 4.
+    `knots` points of [0, reach]; the squared gap is weighted by the latter and integrated by the trapezoid rule. Balestriero & LeCun 2025 (LeJEPA), section 4.
     """
     t = torch.linspace(0, reach, knots, device=z.device)
     gaussian = torch.exp(-(t**2) / 2)
@@ -130,7 +130,7 @@ def sigreg(z: Tensor, directions: Tensor, knots: int = 17, reach: float = 3.0) -
 
 @in_float32
 def spread_from_centre(z: Tensor, centre_views: int) -> Tensor:
-    """LeJEPA's prediction: the mean squared difference of every view from the mean of its image's first `centre_views` views.
+    """LeJEPA's prediction loss: the mean squared difference of every view from the mean of its image's first `centre_views` views.
 
     z: (V, N, D). Balestriero & LeCun 2025 (LeJEPA), section 5.
     """

@@ -1,4 +1,4 @@
-"""Every method on a network small enough for arithmetic, and what a check and its broken twin need."""
+"""Every method on a tiny network, and helpers for checks and for the broken methods that they must reject."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,15 +37,15 @@ def config_of(name: str, **settings: Any) -> Config:
 
 
 def make(name: str, cls: type[Method] | None = None, seed: int = 0, **own: Any) -> Any:
-    """A method by name, or the same with another class, on a small network with weights of `seed`."""
+    """Make a method by name, or a subclass of it, on a tiny network with weights of `seed`."""
     torch.manual_seed(seed)
     config = config_of(name, **{name: own})
-    entry = METHODS[name]
+    method = METHODS[name]
     backbone: nn.Module = Conv4(width=4)
     if name == "mae":
         backbone, _ = make_backbone("test_vit", 16, patch_size=8)
-    specs = entry.method.make_views(config.augment, 16, config.settings)
-    return (cls or entry.method)(backbone, config.settings, specs).train()
+    specs = method.make_views(config.augment, 16, config.settings)
+    return (cls or method)(backbone, config.settings, specs).train()
 
 
 def batch(method: Method, count: int = 8, seed: int = 1) -> list[Tensor]:
@@ -54,7 +54,7 @@ def batch(method: Method, count: int = 8, seed: int = 1) -> list[Tensor]:
 
 
 def fails(check: Callable[..., None], *arguments: Any) -> None:
-    """The check notices the mistake."""
+    """Expect that the check rejects a broken method."""
     with pytest.raises(AssertionError):
         check(*arguments)
 

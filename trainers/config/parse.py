@@ -1,4 +1,4 @@
-"""Settings as tables: read from TOML and `--set`, merged, and checked by key and type."""
+"""Settings as nested tables: read from TOML and `--set`, merged, and checked by key and type."""
 
 import dataclasses
 import difflib
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one nested table over another."""
+    """Merge two nested tables; where both have a value, that of `over` wins."""
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
@@ -24,17 +24,19 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def over_file(file: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay settings over those of a file or a run: its length gives way to theirs, and its size of views belongs to its image size.
+    """Merge settings over those of a file or a run.
 
-    Of a file's minutes and epochs the minutes count. Raises ConfigError when the settings have both.
+    The file's epochs or minutes are ignored when the settings give a length, and its view_size when they give another image_size,
+    for which it was not meant. A file with both minutes and epochs means the minutes. Raises ConfigError when the settings
+    have both.
     """
     by_epochs, by_minutes = (settings.get(key) is not None for key in ("epochs", "minutes"))
     if by_epochs and by_minutes:
-        raise ConfigError("epochs and minutes: found both; give how often the images are seen, or for how long")
-    gone = {"minutes"} if by_epochs else {"epochs"} if by_minutes or "minutes" in file else set()
+        raise ConfigError("epochs and minutes: found both; give either the number of passes or the time")
+    ignored = {"minutes"} if by_epochs else {"epochs"} if by_minutes or "minutes" in file else set()
     if "image_size" in file and settings.get("image_size", file["image_size"]) != file["image_size"]:
-        gone.add("view_size")
-    return merge({key: value for key, value in file.items() if key not in gone}, settings)
+        ignored.add("view_size")
+    return merge({key: value for key, value in file.items() if key not in ignored}, settings)
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -48,8 +50,8 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
-    """Turn `key=value` and `table.key=value` into a layer; the value is read as TOML, else taken as text."""
-    layer: dict[str, Any] = {}
+    """Turn `key=value` and `table.key=value` into nested tables; a value that is not valid TOML is text. Raises ConfigError."""
+    table: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not key:
@@ -60,12 +62,12 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
             value = text
         for part in reversed(key.strip().split(".")):
             value = {part: value}
-        layer = merge(layer, value)
-    return layer
+        table = merge(table, value)
+    return table
 
 
 def build(cls: type[T], table: Mapping[str, Any], where: str, extra: tuple[str, ...] = ()) -> T:
-    """Fill a dataclass from a table, checking every key and type; raises ConfigError."""
+    """Fill a dataclass from a table and check every key and type; `extra` are keys to suggest as well. Raises ConfigError."""
     if not isinstance(table, Mapping):
         raise ConfigError(f"setting {where!r}: expected a table of keys, found {table!r}")
     hints = typing.get_type_hints(cls)

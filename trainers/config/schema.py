@@ -1,50 +1,54 @@
-"""Configuration: frozen dataclasses, filled from defaults, a TOML file and `--set`; an unknown key fails."""
+"""The schema of the configuration: frozen dataclasses whose fields carry defaults and ranges."""
 
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import tomli_w
 
-from trainers.augmentations.pipeline import AugmentConfig
+from trainers.augmentations import AugmentConfig
 from trainers.optimization.optimizers import OptimizerConfig
+from trainers.settings import setting
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All settings of a training run, resolved: nothing in it is decided later."""
+    """All settings of a training run, resolved: nothing is decided later."""
 
     method: str = "byol"
     backbone: str = "resnet18"
-    patch_size: int | None = None  # pixels, of a ViT; the smaller the better and the slower (DINO, section 5.1)
-    drop_path: float = 0.0  # share of residual branches left out, in the student alone
+    patch_size: int | None = None  # pixels, of a ViT; smaller is better and slower (DINO, section 5.1)
+    drop_path: float = 0.0  # share of residual branches that are dropped, in the student only
     init: str | None = None  # weights to start from: "timm", or the folder of a run
-    image_size: int = 32  # pixels, the side of the square the encoder sees
-    # Pixels, of the views in training; by default image_size. Smaller is quicker, and no worse (FixRes, Touvron et al. 2019).
-    view_size: int | None = None
-    epochs: int = 100  # without effect when minutes is given
-    minutes: float | None = None  # train for this long instead
-    batch_size: int = 256  # images a step, over all devices, each with all its views
-    accumulate: int = 1  # parts in which the batch goes through the network
-    recipe: Literal["auto", "none"] = "auto"  # auto: what is not given is chosen by the number and size of the images
-    seed: int = 0
+    image_size: int = setting(32, least=1)  # pixels, the side of the square that the encoder sees
+    # Pixels, of the views in training; None: image_size. Smaller is faster and as good (FixRes, Touvron et al. 2019).
+    view_size: int | None = setting(None, least=1)
+    epochs: int = setting(100, least=1)  # without effect when minutes is given
+    minutes: float | None = setting(None, above=0, below=math.inf)  # train for this long instead
+    batch_size: int = setting(256, least=2)  # images a step, over all devices
+    accumulate: int = setting(1, least=1)  # parts in which the batch goes through the network
+    recipe: Literal["auto", "none"] = (
+        "auto"  # auto: settings that are not given depend on the number and size of the images
+    )
+    seed: int = setting(0, least=0)
     device: Device = "auto"
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    devices: int = 1  # processes, one a device
-    compile: bool = False  # the backbone, by torch.compile
-    tensorboard: bool = False  # logs for TensorBoard beside metrics.jsonl
+    devices: int = setting(1, least=1)  # processes, one a device
+    compile: bool = False  # compile the backbone with torch.compile
+    tensorboard: bool = False  # write logs for TensorBoard beside metrics.jsonl
     stop_on_collapse: bool = False
-    workers: int | None = None  # decode threads; default one a processor
+    workers: int | None = setting(None, least=0)  # threads that decode; None or 0: one a processor
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     settings: Any = None  # the method's own dataclass; its table carries the method's name
 
     def to_table(self) -> dict[str, Any]:
-        """Give all settings as nested tables, the method's own under its name."""
+        """Give all settings as nested tables; the method's own stand under its name."""
         table = dataclasses.asdict(self)
         table[self.method] = table.pop("settings")
         return table
@@ -54,7 +58,7 @@ class Config:
         return tomli_w.dumps(_without_none(self.to_table()))
 
     def hash(self) -> str:
-        """A short hash of everything that shapes the result."""
+        """Hash all settings: 16 hexadecimal digits."""
         return hashlib.sha256(json.dumps(self.to_table(), sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -43,7 +43,7 @@ def settle(files: Sequence[ImageFile], given: Mapping[str, Any], measure: Measur
     config = on_this_machine(resolve(by_time, given, recipe=recipe))
     if config.recipe == "auto":
         by_number = recipe(config.method, merge(by_time, given))
-        if chosen := recipes.told(by_number, config.to_table()):
+        if chosen := recipes.describe(by_number, config.to_table()):
             lines.append(f"recipe for {len(files):,} images of {config.image_size} px: {', '.join(chosen)}")
     return Settled(config, tuple(lines))
 

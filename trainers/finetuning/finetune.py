@@ -28,9 +28,10 @@ from trainers.finetuning.loop import logits_of
 from trainers.finetuning.network import HEADS, Head, StartingPoint, read_start
 from trainers.finetuning.result import Finetuned, TestFigures
 from trainers.finetuning.select import Task, Trained, Trainer
+from trainers.methods import METHODS
 from trainers.models.backbones import feature_dim
 from trainers.training.devices import launch
-from trainers.training.setup import method_class, preprocess_of
+from trainers.training.setup import preprocess_of
 
 
 def finetune(
@@ -151,7 +152,7 @@ def _card(
         dim=feature_dim(trained.network.backbone),
         method=f"{config.method}-finetuned" if start.pretrained else "supervised",
         backbone=config.backbone,
-        branch=str(method_class(config.method).export_branch) if start.pretrained else "backbone",
+        branch=str(METHODS[config.method].export_branch) if start.pretrained else "backbone",
         trained_on=start.trained_on if start.pretrained else {"count": len(task.train), "sha256": task.train.sha256()},
         config_hash=config.hash(),
         featurestore_version=__version__,

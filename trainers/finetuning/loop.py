@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from featurestore.errors import TrainingError
 from featurestore.progress import Listener
-from trainers.augmentations.pipeline import ViewSpec, augment, normalise
+from trainers.augmentations import ViewSpec, augment, normalise
 from trainers.data.labelled import LabelledImages
 from trainers.data.loader import Loader
 from trainers.finetuning.network import Classifier

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from trainers.augmentations.pipeline import ViewSpec
+from trainers.augmentations import ViewSpec
 from trainers.config.schema import Config
 
 CROP_MIN = 0.4

@@ -1,83 +1,82 @@
-"""The contract between a method and the loop: four things, and nothing else."""
+"""The contract of a training method: what the loop calls, and what the settings and the collapse monitor read."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
-from trainers.augmentations.pipeline import AugmentConfig, ViewSpec, two_views
+from trainers.augmentations import AugmentConfig, ViewSpec, two_views
+from trainers.methods.situation import Situation
 
 
 class Progress(NamedTuple):
-    """Where the training stands, and the seed of whatever a method draws in this step."""
+    """How far the training is, and the seed of the random numbers that a method draws in this step."""
 
     step: int  # optimiser steps done
     epoch: int  # full passes done
-    fraction: float  # share of the whole training that is spent, in [0, 1]
+    fraction: float  # share of the whole training that is done, in [0, 1]
     seed: int = 0
 
 
 class Step(NamedTuple):
-    """What a method says of one batch."""
+    """The result of one batch."""
 
     loss: Tensor  # scalar
     projections: Tensor  # (B, D) detached; the collapse monitor reads them
-    logs: dict[str, Tensor]  # detached scalars worth keeping, read once an epoch
-    carry: Tensor | None = None  # rows for `after_step`; those of accumulated batches are put one after another
+    logs: dict[str, Tensor]  # detached scalars, read once an epoch
+    carry: Tensor | None = None  # rows for `after_step`; the rows of accumulated batches are concatenated
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A method under one of its names: its help line, and the defaults it changes."""
+
+    help: str
+    own: Mapping[str, Any] = field(default_factory=dict)  # of the method's own settings
+    augment: Mapping[str, Any] = field(default_factory=dict)
+    optimizer: Mapping[str, Any] = field(default_factory=dict)
+    top: Mapping[str, Any] = field(default_factory=dict)  # of settings without a table
+    warning: str = ""  # for the log of every training
 
 
 class Method(nn.Module, ABC):
-    """A method: the views it wants, its loss, what moves without gradient, and which network is kept.
+    """A training method: the views it wants, its loss, what moves without gradient, and which network is exported.
 
     All state is in parameters and persistent buffers: `state_dict()` is the whole method.
     """
 
-    Settings: ClassVar[type]  # frozen dataclass of the method's own settings
+    variants: ClassVar[Mapping[str, Variant]]  # by the name that --method takes
+    Settings: ClassVar[type]  # frozen dataclass of the method's own settings, with their ranges
+    cures: ClassVar[Mapping[str, str]] = {}  # by the name of a collapse: what helps beside the general advice
+    vit_optimizer: ClassVar[Mapping[str, Any]] = {"name": "adamw", "lr": 5e-4, "weight_decay": 0.05}  # by the recipe
+    crop_setting: ClassVar[str | None] = None  # own setting: side of the smallest crop as a share of the view's
+    needs_vit: ClassVar[bool] = False
     views: tuple[ViewSpec, ...]
+
+    @classmethod
+    def recipe(cls, situation: Situation) -> dict[str, Any]:
+        """Choose own settings by the number of images, the size of the views and the length of the training."""
+        return {}
+
+    @classmethod
+    def make_views(cls, augment: AugmentConfig, image_size: int, settings: Any) -> tuple[ViewSpec, ...]:
+        """Describe the views that the method wants: two of the full size, unless a method overrides this."""
+        return two_views(augment, image_size)
 
     @abstractmethod
     def __init__(self, backbone: nn.Module, settings: Any, views: tuple[ViewSpec, ...]) -> None:
         super().__init__()
         self.views = views
 
-    @classmethod
-    def make_views(cls, augment: AugmentConfig, image_size: int, settings: Any) -> tuple[ViewSpec, ...]:
-        """Describe the views the method wants: two of the full size unless it says otherwise."""
-        return two_views(augment, image_size)
-
     @abstractmethod
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
-        """Compute the loss of one batch; pure: called twice it gives the same number. views: V times (B, 3, H, W)."""
+        """Compute the loss of one batch; pure: called twice it gives the same number. views: V tensors (B, 3, H, W)."""
 
     def after_step(self, carry: Tensor | None, at: Progress) -> dict[str, float]:
-        """Move what has no gradient, once after each optimiser step; returns what is worth logging."""
+        """Move what has no gradient, once after each optimiser step; returns numbers for the log."""
         return {}
-
-    @property
-    def sizes(self) -> set[int]:
-        """Sides, in pixels, of the pictures that go into the backbone."""
-        return {view.size for view in self.views}
-
-    @property
-    def backbones(self) -> list[nn.Module]:
-        """All copies of the backbone, which start from the same weights."""
-        return [self.export_backbone]
-
-    @property
-    def compiled(self) -> list[nn.Module]:
-        """What --compile compiles: where the time goes."""
-        return self.backbones
-
-    @property
-    def uniform_loss(self) -> float | None:
-        """The loss at which the output is uniform and nothing is learned, where the method has such a plateau."""
-        return None
-
-    @property
-    def first_projection(self) -> nn.Module | None:
-        """The first layer of the projection on `export_backbone`, where the method has one that a classifier can stand on."""
-        return None
 
     @property
     @abstractmethod
@@ -87,4 +86,29 @@ class Method(nn.Module, ABC):
     @property
     @abstractmethod
     def export_branch(self) -> str:
-        """What that network is called in the method's own words, for the encoder's card."""
+        """The paper's name for that network, for the encoder's card."""
+
+    @property
+    def backbones(self) -> list[nn.Module]:
+        """All copies of the backbone; they start from the same weights."""
+        return [self.export_backbone]
+
+    @property
+    def sizes(self) -> set[int]:
+        """Sides, in pixels, of the images that go into the backbone."""
+        return {view.size for view in self.views}
+
+    @property
+    def compiled(self) -> list[nn.Module]:
+        """The modules that --compile compiles: those that take the time."""
+        return self.backbones
+
+    @property
+    def uniform_loss(self) -> float | None:
+        """The loss of a uniform output, at which nothing is learned; None when the method has no such plateau."""
+        return None
+
+    @property
+    def first_projection(self) -> nn.Module | None:
+        """The first layer of the projection on `export_backbone`, for a classifier to build on; None when there is none."""
+        return None

@@ -1,34 +1,48 @@
-"""BYOL (Grill et al. 2020): predict, from one view, what a slowly following teacher says of the other."""
+"""BYOL (Grill et al. 2020): from one view, predict the output of a slowly following teacher for the other view."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from trainers.augmentations.pipeline import ViewSpec
+from trainers.augmentations import ASYMMETRIC, ViewSpec
 from trainers.losses import negative_cosine
-from trainers.methods.base import Method, Progress, Step
+from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.methods.situation import Situation, teacher_momentum
 from trainers.models.backbones import feature_dim
 from trainers.models.heads import byol_mlp
 from trainers.models.teacher import make_teacher, update_teacher
 from trainers.optimization.schedules import cosine
 from trainers.runtime.seeds import seeded
+from trainers.settings import setting
 
 
 @dataclass(frozen=True, slots=True)
 class BYOLSettings:
     """Settings of BYOL (section 3.3; widths for small networks)."""
 
-    hidden: int = 1024
-    dim: int = 256
-    momentum: float = 0.99  # of the teacher at the start; rises to 1 along half a cosine
+    hidden: int = setting(1024, least=1)
+    dim: int = setting(256, least=1)
+    momentum: float = setting(0.99, least=0, most=1)  # of the teacher at the start; rises to 1 along half a cosine
 
 
 class BYOL(Method):
+    variants: ClassVar[Mapping[str, Variant]] = {
+        "byol": Variant(
+            "the default; without negatives, so it does not push similar images apart; wants more epochs than simclr",
+            augment=ASYMMETRIC,
+        )
+    }
     Settings = BYOLSettings
+    cures: ClassVar[Mapping[str, str]] = {"point": "a slower teacher (byol.momentum nearer 1)"}
     export_branch = "online"
+
+    @classmethod
+    def recipe(cls, situation: Situation) -> dict[str, Any]:
+        return {"momentum": teacher_momentum(situation)}
 
     def __init__(self, backbone: nn.Module, settings: BYOLSettings, views: tuple[ViewSpec, ...]) -> None:
         super().__init__(backbone, settings, views)

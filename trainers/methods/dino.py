@@ -1,46 +1,52 @@
-"""DINO (Caron et al. 2021): every crop of the student says what a slow teacher says of the whole picture."""
+"""DINO (Caron et al. 2021): from every crop, the student predicts the output of a slow teacher for the whole image."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from trainers.augmentations.pipeline import AugmentConfig, ViewSpec, two_views
+from trainers.augmentations import ASYMMETRIC, AugmentConfig, ViewSpec, two_views
 from trainers.losses import perplexity, self_distillation
-from trainers.methods.base import Method, Progress, Step
-from trainers.models.backbones import feature_dim
+from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.methods.situation import MEDIUM, Situation, crop_share, teacher_momentum
+from trainers.models.backbones import encode_crops, feature_dim
 from trainers.models.heads import DINOHead
 from trainers.models.teacher import make_teacher, update_teacher
 from trainers.optimization.schedules import cosine
 from trainers.runtime.seeds import seeded
+from trainers.settings import setting
 from trainers.training.distributed import gather_keys
+
+PROTOTYPES = ((20_000, 1024), (MEDIUM, 4096), (1_000_000, 16_384))  # by images: as many as the collection can fill
 
 
 @dataclass(frozen=True, slots=True)
 class DINOSettings:
     """Settings of DINO (section 3 and appendix; prototypes and widths for small collections)."""
 
-    prototypes: int = 1024
-    hidden: int = 1024
-    bottleneck: int = 128
-    momentum: float = 0.99  # of the teacher at the start; rises to 1 along half a cosine
-    student_temperature: float = 0.1
-    teacher_temperature_start: float = 0.04
-    teacher_temperature: float = 0.04  # reached after `teacher_warmup`; above 0.07 training is unstable
-    teacher_warmup: float = 0.3  # share of the training
-    centre_momentum: float = 0.9
-    frozen_epochs: int = 1  # epochs in which the last layer stays as it is, but no more than a tenth of the training
-    local_crops: int = 4
-    local_size: float = 0.5  # side of a local crop as a share of the view's
-    local_max: float = 0.4  # largest share of the area in a local crop; augment.crop_min is the least in a global one
-    local_min: float = 0.1
+    prototypes: int = setting(1024, least=1)
+    hidden: int = setting(1024, least=1)
+    bottleneck: int = setting(128, least=1)
+    momentum: float = setting(0.99, least=0, most=1)  # of the teacher at the start; rises to 1 along half a cosine
+    student_temperature: float = setting(0.1, above=0)
+    teacher_temperature_start: float = setting(0.04, above=0)
+    teacher_temperature: float = setting(0.04, above=0)  # after `teacher_warmup`; above 0.07 training is unstable
+    teacher_warmup: float = setting(0.3, least=0, most=1)  # share of the training
+    centre_momentum: float = setting(0.9, least=0, most=1)
+    # Epochs in which the last layer does not change, but not more than a tenth of the training.
+    frozen_epochs: int = setting(1, least=0)
+    local_crops: int = setting(4, least=0)
+    local_size: float = setting(0.5, above=0, most=1)  # side of a local crop as a share of the view's
+    # Largest and smallest share of the area in a local crop; augment.crop_min is the smallest of a global one.
+    local_max: float = setting(0.4, above=0, most=1)
+    local_min: float = setting(0.1, above=0, most="local_max")
 
 
 class Network(nn.Module):
-    """Backbone and head, which run at different times: the backbone once a crop size, the head once on all of it."""
+    """Backbone and head, which are called separately: the backbone once a crop size, the head once on all features."""
 
     def __init__(self, backbone: nn.Module, head: DINOHead) -> None:
         super().__init__()
@@ -48,9 +54,40 @@ class Network(nn.Module):
 
 
 class DINO(Method):
+    variants: ClassVar[Mapping[str, Variant]] = {
+        "dino": Variant(
+            "for ViTs, with many crops of an image; exports the teacher",
+            augment={**ASYMMETRIC, "crop_min": 0.4},  # without local crops 0.14 (its README)
+            optimizer={
+                "name": "adamw",
+                "lr": 1e-3,
+                "weight_decay": 0.04,
+                "weight_decay_end": 0.4,
+                "warmup": 0.1,
+                "clip": 3.0,
+            },
+            top={"drop_path": 0.1},
+        )
+    }
     Settings = DINOSettings
+    cures: ClassVar[Mapping[str, str]] = {
+        "point": "a slower teacher (dino.momentum nearer 1)",
+        "one prototype": "a centre that moves (dino.centre_momentum 0.9), a higher dino.teacher_temperature",
+        "uniform": "a lower dino.teacher_temperature, fewer dino.prototypes, a faster teacher (dino.momentum 0.99)",
+    }
+    crop_setting = "local_size"
     export_branch = "teacher"
     centre: Tensor
+
+    @classmethod
+    def recipe(cls, situation: Situation) -> dict[str, Any]:
+        images = situation.images
+        return {
+            "momentum": max(0.97, teacher_momentum(situation)),  # a faster teacher and its student agree on nothing
+            "prototypes": next((number for below, number in PROTOTYPES if images < below), 65_536),
+            "teacher_temperature": 0.04 if images < MEDIUM else 0.07,
+            "local_size": crop_share(situation.view_size),
+        }
 
     def __init__(self, backbone: nn.Module, settings: DINOSettings, views: tuple[ViewSpec, ...]) -> None:
         super().__init__(backbone, settings, views)
@@ -74,9 +111,7 @@ class DINO(Method):
             features = self.teacher.backbone(torch.cat(list(views[:2])))
             teacher = self.teacher.head(features)  # (2B, P)
         with seeded(at.seed, views[0].device):  # drop-path
-            student_features = torch.cat(
-                [self.student.backbone(torch.cat(list(same))) for _, same in groupby(views, key=lambda v: v.shape[-1])]
-            )
+            student_features = encode_crops(self.student.backbone, views)
         frozen = at.epoch < self.settings.frozen_epochs and at.fraction < 0.1
         student = self.student.head(student_features, frozen)  # (V B, P)
         loss = self_distillation(

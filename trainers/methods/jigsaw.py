@@ -1,34 +1,51 @@
-"""Jigsaw (Noroozi & Favaro 2016): tell in which order the pieces of a picture were laid."""
+"""Jigsaw (Noroozi & Favaro 2016): predict the order of an image's shuffled pieces."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from trainers.augmentations.pipeline import AugmentConfig, ViewSpec
-from trainers.methods.base import Method, Progress, Step
+from trainers.augmentations import AugmentConfig, ViewSpec
+from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.methods.situation import Situation, crop_share
 from trainers.models.backbones import feature_dim
 from trainers.runtime.seeds import mix, seeded
+from trainers.settings import setting
 
 
 @dataclass(frozen=True, slots=True)
 class JigsawSettings:
     """Settings of Jigsaw (section 3)."""
 
-    grid: int = 2  # pieces on a side; 3 for large images
-    orders: int = 24  # permutations to tell apart; 100 and more for a grid of 3
-    gap: float = 0.25  # share of a cell that a piece leaves free, so that edges do not continue; a piece lies anywhere in its cell
-    piece: float = 0.5  # side of a piece as a share of the view's
-    hidden: int = 512
+    grid: int = setting(2, least=1)  # pieces on a side; 3 for large images
+    orders: int = setting(24, least=1)  # permutations to tell apart; 100 and more for a grid of 3
+    # Share of a cell's side that a piece leaves free, so that edges do not continue; a piece lies anywhere in its cell.
+    gap: float = setting(0.25, least=0, below=1)
+    piece: float = setting(0.5, above=0, most=1)  # side of a piece as a share of the view's
+    hidden: int = setting(512, least=1)
 
 
 class Jigsaw(Method):
+    variants: ClassVar[Mapping[str, Variant]] = {
+        "jigsaw": Variant(
+            "for comparison: the classic pretext task, weak today", augment={"grey": 0.66, "crop_min": 0.6}
+        )
+    }
     Settings = JigsawSettings
+    cures: ClassVar[Mapping[str, str]] = {"uniform": "fewer jigsaw.orders"}
+    crop_setting = "piece"
     export_branch = "trunk"
     orders: Tensor
+
+    @classmethod
+    def recipe(cls, situation: Situation) -> dict[str, Any]:
+        if situation.view_size > 64:
+            return {"grid": 3, "orders": 100, "piece": 0.33}
+        return {"grid": 2, "orders": 24, "piece": crop_share(situation.view_size)}
 
     def __init__(self, backbone: nn.Module, settings: JigsawSettings, views: tuple[ViewSpec, ...]) -> None:
         super().__init__(backbone, settings, views)
@@ -54,21 +71,21 @@ class Jigsaw(Method):
         rng = torch.Generator(x.device).manual_seed(at.seed)
         which = torch.randint(len(self.orders), (len(x),), generator=rng, device=x.device)
         pieces = torch.stack(self._cut(x, at.seed), dim=1)  # (B, pieces, 3, p, p)
-        # Its own mean and spread would betray where a piece comes from.
+        # A piece's own mean and spread would give away where it comes from.
         pieces = (pieces - pieces.mean(dim=(2, 3, 4), keepdim=True)) / (pieces.std(dim=(2, 3, 4), keepdim=True) + 1e-6)
-        laid = pieces.gather(1, self.orders[which][:, :, None, None, None].expand_as(pieces))
+        shuffled = pieces.gather(1, self.orders[which][:, :, None, None, None].expand_as(pieces))
         with seeded(at.seed, x.device):  # drop-path
-            features = self.backbone(laid.flatten(0, 1))  # (B pieces, D)
+            features = self.backbone(shuffled.flatten(0, 1))  # (B pieces, D)
         logits = self.classify(self.narrow(features).view(len(x), -1))
-        right = (logits.argmax(dim=1) == which).float().mean()
+        correct = (logits.argmax(dim=1) == which).float().mean()
         return Step(
             nn.functional.cross_entropy(logits.float(), which),
             features[:: self.grid**2].detach(),
-            {"order_accuracy": right},
+            {"order_accuracy": correct},
         )
 
     def _cut(self, x: Tensor, seed: int) -> list[Tensor]:
-        """Cut one piece out of each cell, at a place drawn for the batch: pieces times (B, 3, p, p)."""
+        """Cut one piece out of each cell, at a position drawn for the whole batch: one tensor (B, 3, p, p) a cell."""
         room = self.cell - self.piece + 1
         rng = torch.Generator().manual_seed(mix(seed, 1))  # the processor must know where to cut
         shifts = torch.randint(room, (self.grid, self.grid, 2), generator=rng).tolist()
@@ -99,7 +116,7 @@ class Jigsaw(Method):
 def distant_orders(pieces: int, count: int) -> Tensor:
     """Pick permutations that differ in many places, greedily by Hamming distance: (orders, pieces). Algorithm 1 of the paper.
 
-    Of large sets a fixed sample is searched.
+    Above six pieces a fixed sample of the permutations is searched.
     """
     rng = torch.Generator().manual_seed(0)
     if pieces <= 6:

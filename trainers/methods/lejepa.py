@@ -1,19 +1,21 @@
-"""LeJEPA (Balestriero & LeCun 2025): views of an image agree, and their vectors are spread as a Gaussian; no teacher, one weight."""
+"""LeJEPA (Balestriero & LeCun 2025): the views of an image agree, and all vectors together form a Gaussian."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainers.augmentations.pipeline import AugmentConfig, ViewSpec, two_views
+from trainers.augmentations import AugmentConfig, ViewSpec, two_views
 from trainers.losses import sigreg, spread_from_centre
-from trainers.methods.base import Method, Progress, Step
-from trainers.models.backbones import feature_dim
+from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.methods.situation import Situation, crop_share
+from trainers.models.backbones import encode_crops, feature_dim
 from trainers.models.heads import mlp
 from trainers.runtime.seeds import seeded
+from trainers.settings import setting
 from trainers.training.distributed import gather
 
 
@@ -21,25 +23,32 @@ from trainers.training.distributed import gather
 class LeJEPASettings:
     """Settings of LeJEPA (sections 4 and 5)."""
 
-    weight: float = 0.05  # of SIGReg; agreement has the rest
-    slices: int = 256  # random directions, new ones in every step
-    hidden: int = 512
-    dim: int = 64
-    local_crops: int = 0
-    local_size: float = 0.5  # side of a local crop as a share of the view's
-    local_max: float = 0.4
-    local_min: float = 0.1
+    weight: float = setting(0.05, least=0, most=1)  # of SIGReg; agreement has the rest
+    slices: int = setting(256, least=1)  # random directions, new ones in every step
+    hidden: int = setting(512, least=1)
+    dim: int = setting(64, least=1)
+    local_crops: int = setting(0, least=0)
+    local_size: float = setting(0.5, above=0, most=1)  # side of a local crop as a share of the view's
+    local_max: float = setting(0.4, above=0, most=1)  # largest and smallest share of the area in a local crop
+    local_min: float = setting(0.1, above=0, most="local_max")
 
 
 class LeJEPA(Method):
+    variants: ClassVar[Mapping[str, Variant]] = {
+        "lejepa": Variant(
+            "no teacher and one weight; a lower loss means better vectors",
+            augment={"solarize": [0.0, 0.2]},
+            optimizer={"name": "adamw", "lr": 1e-3, "weight_decay": 0.05},
+        )
+    }
     Settings = LeJEPASettings
+    cures: ClassVar[Mapping[str, str]] = {"point": "a larger weight of the spread (lejepa.weight)"}
+    crop_setting = "local_size"
     export_branch = "online"
 
-    def __init__(self, backbone: nn.Module, settings: LeJEPASettings, views: tuple[ViewSpec, ...]) -> None:
-        super().__init__(backbone, settings, views)
-        self.settings = settings
-        self.backbone = backbone
-        self.projection = mlp([feature_dim(backbone), settings.hidden, settings.hidden, settings.dim])
+    @classmethod
+    def recipe(cls, situation: Situation) -> dict[str, Any]:
+        return {"local_size": crop_share(situation.view_size)}
 
     @classmethod
     def make_views(cls, augment: AugmentConfig, image_size: int, settings: LeJEPASettings) -> tuple[ViewSpec, ...]:
@@ -47,17 +56,23 @@ class LeJEPA(Method):
         local = ViewSpec(round(image_size * settings.local_size), augment.blur[1], augment.solarize[1], part)
         return (*two_views(augment, image_size), *[local] * settings.local_crops)
 
+    def __init__(self, backbone: nn.Module, settings: LeJEPASettings, views: tuple[ViewSpec, ...]) -> None:
+        super().__init__(backbone, settings, views)
+        self.settings = settings
+        self.backbone = backbone
+        self.projection = mlp([feature_dim(backbone), settings.hidden, settings.hidden, settings.dim])
+
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
-        with seeded(at.seed, views[0].device):
-            features = torch.cat(
-                [self.backbone(torch.cat(list(same))) for _, same in groupby(views, key=lambda v: v.shape[-1])]
-            )
+        with seeded(at.seed, views[0].device):  # drop-path
+            features = encode_crops(self.backbone, views)
         z = self.projection(features).view(len(views), -1, self.settings.dim)  # (V, B, D)
         rng = torch.Generator(z.device).manual_seed(at.seed)
         directions = F.normalize(
             torch.randn(self.settings.dim, self.settings.slices, generator=rng, device=z.device), dim=0
         )
-        spread = torch.stack([sigreg(gather(view), directions) for view in z]).mean()  # every view, global ones too
+        spread = torch.stack(
+            [sigreg(gather(view), directions) for view in z]
+        ).mean()  # over all views, not the local ones alone
         agreement = spread_from_centre(z, centre_views=2)
         loss = self.settings.weight * spread + (1 - self.settings.weight) * agreement
         logs = {"sigreg": spread.detach(), "agreement": agreement.detach(), "width": z[0].detach().std(dim=0).mean()}

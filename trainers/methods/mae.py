@@ -1,44 +1,55 @@
-"""MAE (He et al. 2022): see a quarter of the patches, draw the others. Its features are for fine-tuning; their k-NN is weak."""
+"""MAE (He et al. 2022): from a quarter of the patches, reconstruct the others. Its vectors are for fine-tuning; their k-NN is weak."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from featurestore.errors import ConfigError
-from trainers.augmentations.pipeline import AugmentConfig, ViewSpec
+from trainers.augmentations import AugmentConfig, ViewSpec
 from trainers.losses import masked_mse
-from trainers.methods.base import Method, Progress, Step
+from trainers.methods.base import Method, Progress, Step, Variant
 from trainers.models.backbones import feature_dim, patch_tokens
 from trainers.runtime.seeds import seeded
+from trainers.settings import setting
 
 
 @dataclass(frozen=True, slots=True)
 class MAESettings:
     """Settings of MAE (section 3; a small decoder for small networks)."""
 
-    mask: float = 0.75  # share of the patches that are hidden
-    decoder_dim: int = 128
-    decoder_depth: int = 2
-    decoder_heads: int = 4
+    mask: float = setting(0.75, above=0, below=1)  # share of the patches that are hidden
+    decoder_dim: int = setting(128, least=1, multiple_of="decoder_heads")
+    decoder_depth: int = setting(2, least=1)
+    decoder_heads: int = setting(4, least=1)
 
 
 class MAE(Method):
+    variants: ClassVar[Mapping[str, Variant]] = {
+        "mae": Variant(
+            "for fine-tuning with labels later; needs a ViT; search and k-NN on its vectors are weak",
+            augment={"jitter": 0.0, "grey": 0.0, "blur": [0.0, 0.0]},
+            optimizer={"name": "adamw", "lr": 1e-3, "weight_decay": 0.05, "warmup": 0.1},
+            warning="mae is for fine-tuning: search and k-NN on its vectors are weak, however low the loss is",
+        )
+    }
     Settings = MAESettings
+    needs_vit = True
     export_branch = "encoder"
 
     def __init__(self, backbone: nn.Module, settings: MAESettings, views: tuple[ViewSpec, ...]) -> None:
         super().__init__(backbone, settings, views)
         if not isinstance(backbone, VisionTransformer) or not _is_plain(backbone):
             raise ConfigError(
-                "mae hides patches of a plain ViT: one class token, learned places for all tokens; this backbone is none; choose "
-                "--backbone vit_tiny_patch16_224 or another vit, with --patch-size"
+                "mae needs a plain ViT, with one class token and learned positions for all tokens; this backbone is different; "
+                "choose --backbone vit_tiny_patch16_224 or another vit, with --patch-size"
             )
         if (views[0].size // backbone.patch_embed.patch_size[0]) ** 2 != backbone.patch_embed.num_patches:
             raise ConfigError(
-                "mae learns a place for each patch of an image: leave out view_size, or give that of --image-size"
+                "mae learns a position for each patch of an image: leave out view_size, or make it equal to --image-size"
             )
         self.settings = settings
         self.backbone = backbone
@@ -59,7 +70,7 @@ class MAE(Method):
 
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
         (x,) = views
-        tokens = patch_tokens(self.backbone, x)  # (B, L, D), with their places
+        tokens = patch_tokens(self.backbone, x)  # (B, L, D), with their positions
         count, length, dim = tokens.shape
         keep = max(1, round(length * (1 - self.settings.mask)))
         rng = torch.Generator(x.device).manual_seed(at.seed)
@@ -74,15 +85,15 @@ class MAE(Method):
 
         known = self.enter(code)
         blanks = self.hidden_token.to(known.dtype).expand(count, length - keep, -1)
-        laid_out = torch.cat([known[:, 1:], blanks], dim=1).gather(1, back[:, :, None].expand(-1, -1, known.shape[2]))
-        drawn = self.leave(
-            self.decoder(torch.cat([known[:, :1], laid_out], dim=1) + self.place)[:, 1:]
+        in_place = torch.cat([known[:, 1:], blanks], dim=1).gather(1, back[:, :, None].expand(-1, -1, known.shape[2]))
+        predicted = self.leave(
+            self.decoder(torch.cat([known[:, :1], in_place], dim=1) + self.place)[:, 1:]
         )  # (B, L, 3 p p)
-        loss = masked_mse(drawn, self._patches(x), back >= keep)
+        loss = masked_mse(predicted, self._patches(x), back >= keep)
         return Step(loss, code[:, 1:].mean(dim=1).detach(), {})
 
     def _patches(self, x: Tensor) -> Tensor:
-        """Cut pictures into patches, in the order of the tokens: (B, 3, H, W) to (B, L, 3 p p)."""
+        """Cut images into patches, in the order of the tokens: (B, 3, H, W) to (B, L, 3 p p)."""
         return nn.functional.unfold(x.float(), self.patch, stride=self.patch).transpose(1, 2)
 
     @property
@@ -95,7 +106,7 @@ class MAE(Method):
 
 
 def _is_plain(vit: VisionTransformer) -> bool:
-    """Whether `loss` sees a ViT's tokens as its own forward does."""
+    """Tell whether `loss` can rebuild what a ViT's own forward does with its tokens."""
     return (
         vit.cls_token is not None
         and vit.num_prefix_tokens == 1

@@ -1,21 +1,23 @@
-"""MoCo v1 and v2 (He et al. 2020; Chen et al. 2020): tell an image's key, made by a slow teacher, from a queue of older keys."""
+"""MoCo v1 and v2 (He et al. 2020; Chen et al. 2020): find an image's key, made by a slow teacher, among a queue of older keys."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from trainers.augmentations.pipeline import ViewSpec
+from trainers.augmentations import ViewSpec
 from trainers.losses import info_nce_queue
-from trainers.methods.base import Method, Progress, Step
+from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.methods.situation import MEDIUM, Situation, power_of_two
 from trainers.models.backbones import feature_dim
 from trainers.models.heads import mlp
 from trainers.models.queue import enqueue, new_queue
 from trainers.models.teacher import make_teacher, update_teacher
 from trainers.runtime.seeds import seeded
+from trainers.settings import setting
 from trainers.training.distributed import gather_keys
 
 
@@ -24,19 +26,43 @@ class MoCoSettings:
     """Settings of MoCo."""
 
     head: Literal["linear", "mlp"] = "mlp"  # v1: linear
-    dim: int = 128
-    temperature: float = 0.2  # v1: 0.07
-    momentum: float = 0.99  # of the teacher, constant; 0.999 with a queue of 65,536 and a million images
-    queue: int = 4096  # keys; at most the number of images, or an image meets its own older keys
-    symmetric: bool = True  # both views are queries once; the authors' code for small images has it as an option
-    groups: int = 8  # parts of the batch with BatchNorm statistics of their own, as on so many devices
+    dim: int = setting(128, least=1)
+    temperature: float = setting(0.2, above=0)  # v1: 0.07
+    # Of the teacher, constant; 0.999 with a queue of 65,536 and a million images.
+    momentum: float = setting(0.99, least=0, most=1)
+    # Keys; not more than images, because an image would meet its own older keys as negatives.
+    queue: int = setting(4096, least=1)
+    symmetric: bool = True  # each view is the query once; an option of the authors' code for small images
+    # Parts of the batch, each with its own BatchNorm statistics, as if on that many devices.
+    groups: int = setting(8, least=1)
 
 
 class MoCo(Method):
+    variants: ClassVar[Mapping[str, Variant]] = {
+        "moco-v1": Variant(
+            "for comparison with the paper",
+            own={"head": "linear", "temperature": 0.07, "symmetric": False},
+            # As in the official code: no blur, jitter always, strong hue, a rate that falls in steps.
+            augment={"blur": [0.0, 0.0], "jitter": 1.0, "hue": 0.4},
+            optimizer={"schedule": "steps"},
+        ),
+        "moco-v2": Variant("like simclr, with negatives from a queue"),
+    }
     Settings = MoCoSettings
+    cures: ClassVar[Mapping[str, str]] = {
+        "point": "a slower teacher (momentum nearer 1)",
+        "line": "a lower temperature",
+    }
     export_branch = "online"
     keys: Tensor
     pointer: Tensor
+
+    @classmethod
+    def recipe(cls, situation: Situation) -> dict[str, Any]:
+        large = situation.images >= MEDIUM
+        # Half the collection: an image seldom meets its own older key.
+        queue = max(16, min(65_536 if large else 4096, power_of_two(situation.images // 2)))
+        return {"momentum": 0.999 if large else 0.99, "queue": queue}
 
     def __init__(self, backbone: nn.Module, settings: MoCoSettings, views: tuple[ViewSpec, ...]) -> None:
         super().__init__(backbone, settings, views)
@@ -56,12 +82,12 @@ class MoCo(Method):
         losses = [
             info_nce_queue(q, k, self.keys, self.settings.temperature) for q, k in zip(queries, keys, strict=True)
         ]
-        # All keys join the queue after the step: one that joined between the two losses would be its own image's negative.
+        # All keys enter the queue after the step: between the two losses a key would become its own image's negative.
         return Step(torch.stack(losses).mean(), queries[0].detach(), {}, torch.cat(keys))
 
     @torch.no_grad()
     def _shuffled_keys(self, view: Tensor, seed: int) -> Tensor:
-        """Keys of a view, computed in shuffled groups: a query and its key never share their batch statistics by place."""
+        """Compute the keys of a view in shuffled groups, so that a query and its key do not share their batch statistics."""
         rng = torch.Generator(view.device).manual_seed(seed)
         order = torch.randperm(len(view), generator=rng, device=view.device)
         return self._in_groups(self.teacher, view[order])[order.argsort()]

@@ -1,21 +1,24 @@
 """MoCo v3 (Chen et al. 2021): no queue; keys of the batch, a predictor, and a frozen patch projection for ViTs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any, ClassVar
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from trainers.augmentations.pipeline import ViewSpec
+from trainers.augmentations import ASYMMETRIC, ViewSpec
 from trainers.losses import info_nce_batch
-from trainers.methods.base import Method, Progress, Step
+from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.methods.situation import Situation, teacher_momentum
 from trainers.models.backbones import feature_dim
 from trainers.models.heads import moco_v3_mlp
 from trainers.models.teacher import make_teacher, update_teacher
 from trainers.optimization.schedules import cosine
 from trainers.runtime.seeds import seeded
+from trainers.settings import setting
 from trainers.training.distributed import gather, gather_keys
 
 
@@ -23,15 +26,30 @@ from trainers.training.distributed import gather, gather_keys
 class MoCoV3Settings:
     """Settings of MoCo v3 (section 3; widths for small networks)."""
 
-    temperature: float = 0.2  # 1.0 for ResNet-50
-    hidden: int = 1024
-    dim: int = 256
-    momentum: float = 0.99  # of the teacher at the start; rises to 1 along half a cosine
+    temperature: float = setting(0.2, above=0)  # 1.0 for ResNet-50
+    hidden: int = setting(1024, least=1)
+    dim: int = setting(256, least=1)
+    momentum: float = setting(0.99, least=0, most=1)  # of the teacher at the start; rises to 1 along half a cosine
 
 
 class MoCoV3(Method):
+    variants: ClassVar[Mapping[str, Variant]] = {
+        "moco-v3": Variant(
+            "for ViTs and large batches, without a queue; a ViT's patch projection stays random, as in the paper",
+            augment=ASYMMETRIC,
+        )
+    }
     Settings = MoCoV3Settings
+    cures: ClassVar[Mapping[str, str]] = {
+        "point": "a slower teacher (moco-v3.momentum nearer 1)",
+        "line": "a lower temperature",
+    }
+    vit_optimizer: ClassVar[Mapping[str, Any]] = {"name": "adamw", "lr": 1.5e-4, "weight_decay": 0.1}  # section 5
     export_branch = "online"
+
+    @classmethod
+    def recipe(cls, situation: Situation) -> dict[str, Any]:
+        return {"momentum": teacher_momentum(situation)}
 
     def __init__(self, backbone: nn.Module, settings: MoCoV3Settings, views: tuple[ViewSpec, ...]) -> None:
         super().__init__(backbone, settings, views)

@@ -1,17 +1,20 @@
-"""SimCLR v1 and v2 (Chen et al. 2020a, b): agree on two views of an image, against all other views of the batch."""
+"""SimCLR v1 and v2 (Chen et al. 2020a, b): find the other view of the same image among all views of the batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from trainers.augmentations.pipeline import ViewSpec
+from trainers.augmentations import ViewSpec
 from trainers.losses import nt_xent
-from trainers.methods.base import Method, Progress, Step
+from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.methods.situation import Situation
 from trainers.models.backbones import feature_dim
 from trainers.models.heads import simclr_projection
 from trainers.runtime.seeds import seeded
+from trainers.settings import setting
 from trainers.training.distributed import gather
 
 
@@ -19,15 +22,26 @@ from trainers.training.distributed import gather
 class SimCLRSettings:
     """Settings of SimCLR (section 4.2 and appendix B; temperature 0.5 is its value for small images)."""
 
-    temperature: float = 0.5
-    hidden: int = 512
-    dim: int = 128
-    layers: int = 2  # v2: 3
+    temperature: float = setting(0.5, above=0)
+    hidden: int = setting(512, least=1)
+    dim: int = setting(128, least=1)
+    layers: int = setting(2, least=1)  # v2: 3
 
 
 class SimCLR(Method):
+    variants: ClassVar[Mapping[str, Variant]] = {
+        "simclr": Variant("for short trainings and small batches; the default with --minutes"),
+        "simclr-v2": Variant(
+            "the same with a deeper head, for fine-tuning from the head's first layer", own={"layers": 3}
+        ),
+    }
     Settings = SimCLRSettings
+    cures: ClassVar[Mapping[str, str]] = {"line": "a lower temperature"}
     export_branch = "online"
+
+    @classmethod
+    def recipe(cls, situation: Situation) -> dict[str, Any]:
+        return {"temperature": 0.2} if situation.steps is None else {}  # better in short trainings
 
     def __init__(self, backbone: nn.Module, settings: SimCLRSettings, views: tuple[ViewSpec, ...]) -> None:
         super().__init__(backbone, settings, views)

@@ -1,6 +1,7 @@
-"""Backbones: timm's by name, fitted to the image size, and one small network of our own for small images."""
+"""Backbones: timm's by name, adapted to the image size, and one small network of our own for small images."""
 
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import groupby, pairwise
 from typing import Any
 
 import timm
@@ -15,11 +16,10 @@ CIFAR_STEM_UP_TO = 64  # pixels; He et al. 2016, section 4.2, use a 3x3 stride-1
 
 
 class Conv4(nn.Module):
-    """Four times a 3x3 convolution and a halving of the picture, then the mean over positions: (B, 3, H, W) to (B, 8 * width).
+    """Four blocks of a 3x3 convolution and a pooling by two, then the mean over positions: (B, 3, H, W) to (B, 8 * width).
 
-    The classic small network of few-shot learning (Vinyals et al. 2016, section 4.1), with channels doubling with depth. At
-    16 px its last map is one pixel, so that layout is kept. Nothing cuts off the negative half of the last map: vectors
-    centred at zero use the whole sphere.
+    The classic small network of few-shot learning (Vinyals et al. 2016, section 4.1), but with twice the channels in each block.
+    At 16 px the last map is one pixel, so that the mean loses no layout. The last block has no ReLU, so that the vectors are centred at zero and use the whole sphere.
     """
 
     def __init__(self, width: int = 32) -> None:
@@ -39,16 +39,16 @@ class Conv4(nn.Module):
 
 
 OWN = {"conv4": Conv4}
-CONV4_SMALLEST = 16  # pixels; four halvings must leave one
+CONV4_SMALLEST = 16  # pixels; four poolings by two leave one
 
 
 def make_backbone(
     name: str, image_size: int, patch_size: int | None = None, drop_path: float = 0.0, pretrained: bool = False
 ) -> tuple[nn.Module, list[str]]:
-    """Build a backbone; returns it with what was adapted, in words for the log.
+    """Build a backbone; returns it and what was adapted, as lines for the log.
 
     Its `num_features` is the dimension D of its output (B, D). Raises ConfigError for a name that neither timm nor this file
-    knows, for an image size the backbone cannot take, and for options it does not have.
+    knows, for an image size that does not fit the backbone, and for options it does not have.
     """
     if name in OWN:
         if patch_size is not None or pretrained:
@@ -57,8 +57,8 @@ def make_backbone(
             raise ConfigError(
                 f"image size {image_size}: {name} needs at least {CONV4_SMALLEST} pixels; choose a larger --image-size"
             )
-        left_out = f"{name} has no residual branches: drop_path {drop_path:g} is left out"
-        return OWN[name](), [left_out] if drop_path else []
+        ignored = f"{name} has no residual branches: drop_path {drop_path:g} has no effect"
+        return OWN[name](), [ignored] if drop_path else []
     if not timm.is_model(name):
         near = timm.list_models(f"*{name[:6]}*")[:5]
         raise ConfigError(
@@ -75,12 +75,12 @@ def make_backbone(
     try:
         backbone: Any = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
         notes = _fit_stem(backbone, image_size, pretrained)
-        backbone.num_features = try_size(backbone, image_size)  # some say another width than they give
+        backbone.num_features = try_size(backbone, image_size)  # timm's own number is wrong for some
     except ConfigError:
         raise
     except Exception as error:
         raise ConfigError(
-            f"backbone {name!r} cannot be had for images of {image_size} px: {error}; choose another --image-size or --patch-size, or another backbone"
+            f"backbone {name!r} cannot be built for images of {image_size} px: {error}; choose another --image-size, --patch-size or --backbone"
         ) from error
     return backbone, notes
 
@@ -99,7 +99,7 @@ def _fit_stem(backbone: nn.Module, image_size: int, pretrained: bool) -> list[st
 
 @torch.no_grad()
 def try_size(backbone: nn.Module, size: int) -> int:
-    """Run the backbone once on an empty picture and give D, the width of what comes out; whatever it raises says that it cannot."""
+    """Run the backbone once on a black image and give D, the width of its output; lets through whatever the backbone raises."""
     training = backbone.training
     backbone.eval()
     _, width = backbone(torch.zeros(1, 3, size, size)).shape
@@ -108,18 +108,24 @@ def try_size(backbone: nn.Module, size: int) -> int:
 
 
 def feature_dim(backbone: nn.Module) -> int:
-    """D, the length of a backbone's output."""
+    """Give D, the length of a backbone's output."""
     return int(str(backbone.num_features))
 
 
+def encode_crops(backbone: nn.Module, views: Sequence[Tensor]) -> Tensor:
+    """Encode views of several sizes, one batch for each run of equal sizes: V tensors (B, 3, H, W) to (V B, D)."""
+    runs = groupby(views, key=lambda view: view.shape[-1])
+    return torch.cat([backbone(torch.cat(list(run))) for _, run in runs])
+
+
 def patch_tokens(vit: VisionTransformer, x: Tensor) -> Tensor:
-    """Embed the patches of pictures with their places, without the class token: (B, 3, H, W) to (B, L, D)."""
+    """Embed the patches of images and add their positions, without the class token: (B, 3, H, W) to (B, L, D)."""
     tokens: Tensor = vit.patch_embed(x).flatten(1, 2)  # (B, h, w, D) before
     return tokens + vit.get_parameter("pos_embed")[:, vit.num_prefix_tokens :]
 
 
 def with_attention(vit: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Run a ViT and keep what its class token attends to in the last layer: (B, D) and (B, heads, h, w). x: (B, 3, H, W)."""
+    """Run a ViT and also give the attention of its class token in the last layer: (B, D) and (B, heads, h, w). x: (B, 3, H, W)."""
     assert isinstance(vit, VisionTransformer)
     grid: Tensor = vit.patch_embed(x)  # (B, h, w, D)
     tokens = vit.norm_pre(vit._pos_embed(grid))

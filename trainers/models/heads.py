@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 
 def mlp(widths: Sequence[int], norm: bool = True, bias: bool = True, last_bias: bool = True) -> nn.Sequential:
-    """Build Linear-BatchNorm-ReLU blocks that end in a bare Linear; `widths` runs from input to output.
+    """Build Linear-BatchNorm-ReLU blocks and a last Linear; `widths` runs from input to output, two give one Linear.
 
-    With two widths it is one Linear. `bias` is that of the hidden layers.
+    `bias` is for the hidden layers, `last_bias` for the last one.
     """
     *hidden, last = pairwise(widths)
     layers: list[nn.Module] = []
@@ -25,19 +25,19 @@ def mlp(widths: Sequence[int], norm: bool = True, bias: bool = True, last_bias: 
 
 
 def simclr_projection(dim: int, hidden: int, out: int, layers: int) -> nn.Sequential:
-    """Build SimCLR's projection: no biases, and a last norm without shift (Chen et al. 2020, section 4.2; v2, section 2)."""
+    """Build SimCLR's projection: no biases, and at the end a norm without shift (Chen et al. 2020, section 4.2; v2, section 2)."""
     last = nn.BatchNorm1d(out)
     last.bias.requires_grad_(False)
     return nn.Sequential(*mlp([dim] + [hidden] * (layers - 1) + [out], bias=False, last_bias=False), last)
 
 
 def byol_mlp(dim: int, hidden: int, out: int) -> nn.Sequential:
-    """Build BYOL's projection or prediction: nothing after the last layer, which has no bias (Grill et al. 2020, section 3.3)."""
+    """Build BYOL's projection or prediction: the last layer has no bias, and no norm follows it (Grill et al. 2020, section 3.3)."""
     return mlp([dim, hidden, out], last_bias=False)
 
 
 def moco_v3_mlp(widths: Sequence[int], last_norm: bool) -> nn.Sequential:
-    """Build MoCo v3's projection or prediction: no biases; the last norm, where there is one, is not learned (its official code)."""
+    """Build MoCo v3's projection or prediction: no biases; with `last_norm`, a norm without parameters at the end (its official code)."""
     layers = mlp(widths, bias=False, last_bias=False)
     return nn.Sequential(*layers, nn.BatchNorm1d(widths[-1], affine=False)) if last_norm else layers
 
@@ -45,7 +45,7 @@ def moco_v3_mlp(widths: Sequence[int], last_norm: bool) -> nn.Sequential:
 class DINOHead(nn.Module):
     """Three layers, a unit-length bottleneck, and prototypes of unit length: (N, D) to logits (N, P).
 
-    Caron et al. 2021 (DINO), appendix C. Prototypes keep the length 1, which the paper's code calls a normalised last layer.
+    Caron et al. 2021 (DINO), appendix C. The paper's code calls prototypes of unit length a normalised last layer.
     """
 
     def __init__(self, dim: int, hidden: int, bottleneck: int, prototypes: int) -> None:
@@ -57,11 +57,11 @@ class DINOHead(nn.Module):
             if isinstance(layer, nn.Linear):
                 nn.init.trunc_normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
-        # As a linear layer starts: the rows' length decides how fast a step turns them.
+        # Initialised like a linear layer: the length of a row decides how far a step rotates it.
         self.prototypes = nn.Parameter(torch.empty(prototypes, bottleneck).uniform_(-1, 1) / bottleneck**0.5)
 
     def forward(self, x: Tensor, frozen: bool = False) -> Tensor:
-        """Compute logits; `frozen` prototypes get no gradient at all, so that an optimiser leaves them as they are."""
+        """Compute logits; `frozen` prototypes get no gradient at all, so that weight decay does not change them either."""
         return self.compare(self.layers(x), frozen)
 
     def compare(self, z: Tensor, frozen: bool = False) -> Tensor:

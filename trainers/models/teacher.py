@@ -11,7 +11,7 @@ N = TypeVar("N", bound=nn.Module)
 
 
 def make_teacher(student: N) -> N:
-    """Copy a module; the copy takes no gradient and drops no paths."""
+    """Copy a module; the copy gets no gradient and no drop-path."""
     teacher = copy.deepcopy(student).requires_grad_(False)
     for module in teacher.modules():
         if isinstance(module, DropPath):
@@ -23,6 +23,6 @@ def make_teacher(student: N) -> N:
 def update_teacher(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
     """Move the teacher's parameters: teacher = momentum * teacher + (1 - momentum) * student.
 
-    Parameters only: BatchNorm statistics of the teacher come from its own forward passes (BYOL and MoCo, official code).
+    Only parameters: the teacher's BatchNorm statistics come from its own forward passes (BYOL and MoCo, official code).
     """
     torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - momentum)

@@ -1,4 +1,4 @@
-"""Optimisers: torch's and timm's, with the parameters sorted into those that decay and those that do not."""
+"""Optimisers: torch's and timm's, with one group of parameters that decay and one of parameters that do not."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,9 @@ import torch
 from timm.optim.lars import Lars
 from torch import nn
 
-# Taken where another optimiser is given than a method's own: rates, for a batch of 256, and decays are far from one another's.
+from trainers.settings import setting
+
+# Used when the user gives another optimiser than the method's own: good rates (for a batch of 256) and decays differ widely.
 USUAL: dict[str, dict[str, float | None]] = {
     "sgd": {"lr": 0.12, "weight_decay": 5e-4, "weight_decay_end": None},
     "adamw": {"lr": 1e-3, "weight_decay": 0.05, "weight_decay_end": None},
@@ -21,19 +23,19 @@ class OptimizerConfig:
     """Settings of the optimiser."""
 
     name: Literal["sgd", "adamw", "lars"] = "sgd"
-    lr: float = 0.12  # peak, for a batch of 256; scaled linearly with the batch
+    lr: float = setting(0.12, above=0)  # peak, for a batch of 256; scaled linearly with the batch
     momentum: float = 0.9  # of sgd and lars
-    weight_decay: float = 5e-4  # on matrices and kernels only
-    weight_decay_end: float | None = None  # reached along half a cosine; without it the decay is constant
+    weight_decay: float = setting(5e-4, least=0)  # on matrices and kernels only
+    weight_decay_end: float | None = None  # reached along half a cosine; None: the decay is constant
     schedule: Literal["cosine", "steps"] = "cosine"  # of the learning rate after the warm-up
-    warmup: float = 0.05  # share of the training over which the learning rate rises
-    clip: float = 0.0  # largest length of a single tensor's gradient; 0 does not clip
+    warmup: float = setting(0.05, least=0, below=1)  # share of the training over which the learning rate rises
+    clip: float = 0.0  # largest norm of a single tensor's gradient; 0: no clipping
 
 
 def make_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     """Build the optimiser over all trainable parameters, in two groups.
 
-    Biases and norms (one dimension or none) stand in the second: they never decay, and LARS does not adapt their rate.
+    The second group has the biases and norms (one dimension or none): they never decay, and LARS does not adapt their rate.
     """
     trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
     groups: list[dict[str, Any]] = [
@@ -44,15 +46,15 @@ def make_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.Op
         case "adamw":
             return torch.optim.AdamW(groups, lr=config.lr, fused=True)
         case "lars":
-            groups[0]["always_adapt"] = True  # timm would adapt only what decays
+            groups[0]["always_adapt"] = True  # timm by default adapts only groups that decay
             return Lars(groups, lr=config.lr, momentum=config.momentum)
         case "sgd":
             return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
 
 
 @torch.no_grad()
-def clip_each(parameters: Iterable[nn.Parameter], longest: float) -> None:
-    """Scale every gradient that is longer than `longest` down to it, each tensor by itself (DINO, official code)."""
+def clip_each(parameters: Iterable[nn.Parameter], most: float) -> None:
+    """Scale every gradient with a norm above `most` down to it, each tensor by itself (DINO, official code)."""
     gradients = [p.grad for p in parameters if p.grad is not None]
-    lengths = torch._foreach_norm(gradients)
-    torch._foreach_mul_(gradients, [(longest / (length + 1e-6)).clamp(max=1.0) for length in lengths])
+    norms = torch._foreach_norm(gradients)
+    torch._foreach_mul_(gradients, [(most / (norm + 1e-6)).clamp(max=1.0) for norm in norms])

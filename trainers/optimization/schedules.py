@@ -1,4 +1,4 @@
-"""Schedules: pure functions of the fraction of the training that is spent, in [0, 1]."""
+"""Schedules: pure functions of the share of the training that is done, in [0, 1]."""
 
 import math
 from typing import Literal
@@ -12,7 +12,7 @@ def cosine(fraction: float, start: float, end: float) -> float:
 def learning_rate(fraction: float, peak: float, warmup: float, schedule: Literal["cosine", "steps"]) -> float:
     """Rise linearly to `peak` over the first `warmup` share, then fall along half a cosine to zero, or in steps.
 
-    Steps are those of MoCo v1's official code: to a tenth at epochs 120 and 160 of 200.
+    The steps are those of MoCo v1's official code: to a tenth at epochs 120 and 160 of 200.
     """
     if fraction < warmup:
         return peak * fraction / warmup

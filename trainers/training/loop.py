@@ -62,7 +62,7 @@ def fit(
         clock.step, clock.seconds = state["step"], state["seconds"]
     metrics = MetricsFile(out, clock.step, config.tensorboard) if fabric.is_global_zero else None
     monitor = TimeBounded(evaluate, MONITOR_SHARE if config.minutes else 1.0)
-    collapse_watch = CollapseWatch(method.uniform_loss, setup.listener)
+    collapse_watch = CollapseWatch(method.uniform_loss, method.cures, setup.listener)
     setup.listener.start("training", None if config.minutes else config.epochs * clock.steps_per_epoch)
     setup.listener.advance(clock.step)
     progress, saver = ProgressLine(setup.listener, clock), Saver(out / "checkpoint.pt", lambda: {

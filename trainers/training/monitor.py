@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,17 +13,12 @@ from torch import Tensor, nn
 from featurestore.metrics import knn
 from featurestore.metrics import label_free as labelfree
 from featurestore.sources import ImageFile
-from trainers.augmentations.pipeline import normalise
+from trainers.augmentations import normalise
 from trainers.data.images import Images
 
 ROWS = 4096  # projections at the end of an epoch that the collapse figures are computed from
 KNN_IMAGES = 2000  # images of the k-NN figure at most, on each side
 KNN_K, KNN_TEMPERATURE = 20, 0.07
-COLLAPSED_STD = 0.1  # of a healthy 1: all projections nearly equal
-COLLAPSED_PERPLEXITY = 1.5  # prototypes that a batch falls on
-COLLAPSED_RANK = 1.5  # effective dimensions
-UNIFORM_WITHIN = 0.002  # share of ln(P)
-PATIENCE = 3  # epochs: a training may begin on one prototype, and stay for so long at ln(P)
 
 
 def feature_std(z: Tensor) -> float:
@@ -38,58 +33,6 @@ def feature_std(z: Tensor) -> float:
 def rankme(z: Tensor) -> float:
     """Effective rank of the rows of z, (N, D); see `featurestore.metrics.label_free`."""
     return labelfree.rankme(z.detach().float().cpu().numpy())
-
-
-@dataclass(frozen=True, slots=True)
-class Collapse:
-    """A collapse by name, and in words with its likely cure."""
-
-    name: str
-    text: str
-
-
-def is_uniform(loss: float, uniform_loss: float | None) -> bool:
-    """Whether a loss lies at ln(P), where the output is uniform over P answers; every training starts near it."""
-    return uniform_loss is not None and abs(loss - uniform_loss) < UNIFORM_WITHIN * uniform_loss
-
-
-def collapse(figures: Mapping[str, float], uniform_loss: float | None, plateau: int = 0) -> Collapse | None:
-    """Tell a collapse from the figures of an epoch, or None when there is none.
-
-    `uniform_loss` is the loss of a method whose output is uniform over its prototypes or orders, ln(P), where it has some; `plateau` for
-    how many epochs in a row, this one included, the loss `is_uniform`.
-    """
-    std, rank, loss = figures["feature_std"], figures["rankme"], figures["loss"]
-    if std < COLLAPSED_STD:
-        return Collapse(
-            "point",
-            f"all vectors are nearly equal (std {std:.3f} of a healthy 1); "
-            "likely cures: a lower learning rate, a longer warm-up, a slower teacher (momentum nearer 1)",
-        )
-    if figures.get("width", 1.0) < COLLAPSED_STD:
-        return Collapse(
-            "point",
-            f"all vectors shrink to nothing (width {figures['width']:.3f} of a healthy 1); "
-            "likely cures: a larger weight of the spread (lejepa.weight), a lower learning rate",
-        )
-    if figures["epoch"] > PATIENCE and figures.get("prototypes_used", math.inf) < COLLAPSED_PERPLEXITY:
-        return Collapse(
-            "one prototype",
-            f"all images fall on one prototype ({figures['prototypes_used']:.2f} in use, which makes the loss {loss:.3f} small and worthless); "
-            "likely cures: a centre that moves (dino.centre_momentum 0.9), a higher teacher temperature, a lower learning rate",
-        )
-    if rank < COLLAPSED_RANK:
-        return Collapse(
-            "line",
-            f"the vectors lie on a line (RankMe {rank:.2f}); likely cures: a larger batch, a lower temperature, a lower learning rate",
-        )
-    if plateau > PATIENCE:
-        return Collapse(
-            "uniform",
-            f"the output is uniform and nothing is learned (loss {loss:.3f} at ln(P) = {uniform_loss:.3f} for {plateau} epochs); likely cures: for dino "
-            "a lower teacher temperature, fewer prototypes, a teacher that moves faster (momentum 0.99); for jigsaw fewer orders, another learning rate",
-        )
-    return None
 
 
 @dataclass

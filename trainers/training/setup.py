@@ -79,18 +79,15 @@ def assemble(
 
 def build(config: Config, note: Callable[[str], None] = lambda text: None) -> Method:
     """Build the method of a configuration; draws its weights from torch's global generator. Raises ConfigError."""
-    cls = method_class(config.method)
+    cls = METHODS[config.method]
     backbone, adapted = make_backbone(
         config.backbone, config.image_size, config.patch_size, config.drop_path, config.init == "timm"
     )
-    for line in [*adapted, METHODS[config.method].warning]:
+    for line in [*adapted, cls.variants[config.method].warning]:
         if line:
             note(line)
-    method = cls(
-        backbone,
-        config.settings,
-        cls.make_views(config.augment, config.view_size or config.image_size, config.settings),
-    )
+    views = cls.make_views(config.augment, config.view_size or config.image_size, config.settings)
+    method = cls(backbone, config.settings, views)
     for size in sorted(method.sizes - {config.image_size}):
         try:
             try_size(backbone, size)
@@ -99,11 +96,6 @@ def build(config: Config, note: Callable[[str], None] = lambda text: None) -> Me
                 f"{config.backbone} cannot take the crops of {size} px that {config.method} makes: {error}; choose another --image-size, or view_size"
             ) from error
     return method
-
-
-def method_class(name: str) -> type[Method]:
-    """Give the class of a method by its name in the settings."""
-    return METHODS[name].method
 
 
 def preprocess_of(config: Config) -> Preprocess:

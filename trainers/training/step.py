@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from featurestore.errors import TrainingError
-from trainers.augmentations.pipeline import augment, transform
+from trainers.augmentations import augment, transform
 from trainers.config.schema import Config
 from trainers.methods import Method, Progress, Step
 from trainers.optimization.optimizers import clip_each, make_optimizer

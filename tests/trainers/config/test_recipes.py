@@ -1,41 +1,57 @@
-"""Recipes: the documented numbers, how they grow, and what they give way to."""
+"""Recipes: the documented numbers, how they grow, and that what the user gives wins."""
 
+from typing import Any
+
+import pytest
+
+from featurestore.errors import ConfigError
 from trainers.config import recipes
 from trainers.config.resolve import resolve
+from trainers.methods import METHODS, Situation
+from trainers.methods.situation import crop_share, teacher_momentum
+
+
+def own(name: str, key: str, sizes: list[int], view_size: int = 32, steps: int | None = 100_000) -> list[Any]:
+    """Give what a method's recipe chooses for collections of these sizes."""
+    return [METHODS[name].recipe(Situation(images, view_size, steps))[key] for images in sizes]
 
 
 def test_recipes_give_the_documented_numbers() -> None:
     """docs/recipes.md."""
     assert [recipes.batch_of(n, 32) for n in (10, 64, 500, 1000, 1024, 10**6)] == [16, 16, 64, 128, 256, 256]
     assert [recipes.batch_of(10**6, size) for size in (64, 65, 128, 224)] == [256, 128, 128, 64]
-    assert [recipes.crop_of(size) for size in (8, 16, 24, 32, 224)] == [1.0, 1.0, 0.6667, 0.5, 0.5]
     assert [recipes.epochs_of(n) for n in (50, 1000, 7000, 10_000, 10**6)] == [800, 800, 290, 200, 50]
-    assert [recipes.queue_of(n) for n in (10, 1000, 8192, 100_000, 200_000, 10**6)] == [
-        16,
-        256,
-        4096,
-        4096,
-        65_536,
-        65_536,
-    ]
-    assert [recipes.momentum_of(steps) for steps in (10, 250, 1000, 2500)] == [0.9, 0.9, 0.975, 0.99]
-    assert [recipes.prototypes_of(n) for n in (100, 19_999, 20_000, 199_999, 200_000, 999_999, 10**6)] == [
+    assert [crop_share(size) for size in (8, 16, 24, 32, 224)] == [1.0, 1.0, 0.6667, 0.5, 0.5]
+    sizes = [10, 1000, 8192, 100_000, 200_000, 10**6]
+    assert own("moco-v2", "queue", sizes) == own("moco-v1", "queue", sizes) == [16, 256, 4096, 4096, 65_536, 65_536]
+    assert own("moco-v2", "momentum", [199_999, 200_000]) == [0.99, 0.999]
+    assert own("dino", "prototypes", [100, 19_999, 20_000, 199_999, 200_000, 999_999, 10**6]) == [
         1024, 1024, 4096, 4096, 16_384, 16_384, 65_536,
     ]  # fmt: skip
+    assert own("dino", "teacher_temperature", [199_999, 200_000]) == [0.04, 0.07]
+    lengths = (10, 250, 1000, 2500, 100_000, None)
+    assert [teacher_momentum(Situation(10, 32, steps)) for steps in lengths] == [0.9, 0.9, 0.975, 0.99, 0.99, 0.99]
+    assert [teacher_momentum(Situation(200_000, 32, steps)) for steps in (2500, 100_000, None)] == [0.99, 0.996, 0.996]
+    assert own("dino", "momentum", [10], steps=10) == [0.97]
+    jigsaw = METHODS["jigsaw"].recipe
+    assert jigsaw(Situation(10, 64, None)) == {"grid": 2, "orders": 24, "piece": 0.5}
+    assert jigsaw(Situation(10, 65, None)) == {"grid": 3, "orders": 100, "piece": 0.33}
 
 
 def test_recipes_grow_with_the_collection_and_fewer_images_are_seen_more_often() -> None:
     sizes = [int(1.3**i) + 8 for i in range(60)]
-    for growing in (lambda n: recipes.batch_of(n, 32), recipes.queue_of, recipes.prototypes_of):
-        values = [growing(n) for n in sizes]
+    for values in (
+        [recipes.batch_of(n, 32) for n in sizes],
+        own("moco-v2", "queue", sizes),
+        own("dino", "prototypes", sizes),
+    ):
         assert values == sorted(values)
         assert all(v & (v - 1) == 0 for v in values)
     epochs = [recipes.epochs_of(n) for n in sizes]
     assert epochs == sorted(epochs, reverse=True)
 
 
-def test_a_recipe_gives_way_to_each_setting_and_to_no_other() -> None:
-    """Giving one setting of the optimiser leaves the recipe's choice of another."""
+def test_a_given_setting_wins_and_leaves_the_others_to_the_recipe() -> None:
     recipe = recipes.choose(300_000, "cuda")
     plain = resolve({"method": "dino"}, recipe=recipe)
     assert (plain.batch_size, plain.epochs, plain.optimizer.warmup) == (256, 50, 0.1)
@@ -49,6 +65,39 @@ def test_a_recipe_gives_way_to_each_setting_and_to_no_other() -> None:
     )
     assert (given.epochs, given.optimizer.lr, given.optimizer.warmup) == (400, 0.5, 0.025)
     assert (given.settings.momentum, given.settings.prototypes) == (0.9, 16_384)
-    moco = resolve({"method": "moco-v2"}, recipe=recipes.choose(1000, "cuda"))
-    assert (moco.settings.queue, moco.settings.momentum) == (256, 0.99)
     assert resolve({"recipe": "none"}, recipe=recipe).epochs == 100
+
+
+def test_the_log_lists_what_the_recipe_chose_and_nothing_replaced() -> None:
+    recipe, given = recipes.choose(1000, "cuda"), {"epochs": 3, "byol": {"dim": 8}}
+    lines = recipes.describe(recipe("byol", given), resolve(given, recipe=recipe).to_table())
+    assert sorted(lines) == ["batch_size 128", "byol.momentum 0.9", "optimizer.warmup 0.1"]
+
+
+def test_the_recipe_gives_a_vit_adamw() -> None:
+    recipe = recipes.choose(5000, "cuda")
+    for method, lr in (("moco-v3", 1.5e-4), ("byol", 5e-4), ("dino", 1e-3)):
+        optimizer = resolve({"method": method, "backbone": "vit_tiny_patch16_224"}, recipe=recipe).optimizer
+        assert (optimizer.name, optimizer.lr) == ("adamw", lr)
+    assert resolve({"method": "moco-v3"}, recipe=recipe).optimizer.name == "sgd"
+
+
+def test_a_processor_has_a_network_of_its_own_for_small_images() -> None:
+    def backbone(device: str = "cpu", **given: Any) -> str:
+        return resolve(given, recipe=recipes.choose(5000, device)).backbone
+
+    assert backbone() == backbone(image_size=64) == "conv4"
+    assert backbone(image_size=65) == backbone("cuda") == backbone(init="timm") == backbone(recipe="none") == "resnet18"
+    assert backbone(backbone="resnet34") == "resnet34"
+    # conv4 cannot take less than 16 px, whatever makes the picture so small
+    for small in ({"image_size": 8}, {"view_size": 12}, {"method": "dino", "dino": {"local_size": 0.25}}):
+        assert backbone(**small) == "resnet18"
+    assert backbone(method="dino") == "conv4"
+    with pytest.raises(ConfigError, match="'dino': expected a table"):
+        backbone(method="dino", dino=3)
+
+
+def test_temperatures_of_short_trainings_are_low() -> None:
+    recipe = recipes.choose(5000, "cuda")
+    assert resolve({"method": "simclr", "minutes": 3}, recipe=recipe).settings.temperature == 0.2
+    assert resolve({"method": "simclr"}, recipe=recipe).settings.temperature == 0.5

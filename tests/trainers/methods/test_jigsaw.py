@@ -1,4 +1,4 @@
-"""Jigsaw: its orders and its pieces, against what the paper says of them."""
+"""Jigsaw: its orders and its pieces, as the paper describes them."""
 
 import itertools
 import math
@@ -9,13 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from featurestore.errors import ConfigError
-from trainers.augmentations.pipeline import AugmentConfig
+from tests.trainers.small import AT
+from trainers.augmentations import AugmentConfig
 from trainers.config.resolve import resolve
-from trainers.methods import Progress
 from trainers.methods.jigsaw import Jigsaw, JigsawSettings, distant_orders
 from trainers.training.setup import build
-
-AT = Progress(step=3, epoch=1, fraction=0.25, seed=5)
 
 
 @pytest.mark.parametrize(("pieces", "count"), [(4, 24), (4, 6), (4, 99), (9, 60)])
@@ -83,12 +81,12 @@ def test_pieces_leave_a_gap_and_lie_anywhere_in_their_own_cell(grid: int, size: 
     assert len(starts) > 2 * grid**2
 
 
-def test_pieces_are_normalised_one_by_one_and_laid_in_the_order_that_is_asked_for(
+def test_pieces_are_normalised_one_by_one_and_shuffled_into_the_drawn_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     method = jigsaw().eval()
     x = torch.rand(10, 3, method.views[0].size, method.views[0].size) * 5 + 2
-    x = x * torch.linspace(1, 4, x.shape[3])  # brighter to the right: unnormalised, this betrays the place
+    x = x * torch.linspace(1, 4, x.shape[3])  # brighter to the right: unnormalised, this gives away the position
     cut: list[Tensor] = []
     genuine = method._cut
 
@@ -128,7 +126,7 @@ def test_pieces_are_normalised_one_by_one_and_laid_in_the_order_that_is_asked_fo
     torch.testing.assert_close(seen[0].std(dim=(1, 2, 3)), torch.ones(40), atol=1e-4, rtol=0)
 
 
-def test_the_backbone_must_take_the_pieces_and_not_the_picture_they_are_cut_from() -> None:
+def test_the_backbone_has_to_accept_the_pieces_and_not_the_whole_image() -> None:
     vit = {"backbone": "vit_tiny_patch16_224", "patch_size": 8, "image_size": 32}
     assert isinstance(build(resolve({"method": "jigsaw", **vit})), Jigsaw)  # pieces of 16 px out of 42
     with pytest.raises(ConfigError, match="crops of 8 px"):

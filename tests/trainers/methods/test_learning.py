@@ -1,4 +1,4 @@
-"""Every method learns on drawn patterns, and its broken twin collapses and is told so."""
+"""Every method learns on drawn patterns, and a broken copy of it collapses and is reported."""
 
 import dataclasses
 import json
@@ -27,6 +27,7 @@ from trainers.methods import METHODS, Method
 from trainers.models import backbones
 from trainers.models.backbones import Conv4, patch_tokens
 from trainers.training import loop, monitor
+from trainers.training.collapse import collapse
 from trainers.training.setup import assemble, build
 
 BATCH = 85
@@ -76,26 +77,26 @@ def train(method: Method, config: Config, folder: Path) -> dict[str, Any]:
 
 
 def knn(backbone: nn.Module) -> float:
-    """Share of 240 other patterns that the majority of their 20 nearest neighbours names rightly."""
+    """Classify 240 other patterns by the majority of their 20 nearest neighbours; returns the accuracy."""
     (bank, labels), (queries, truth) = shapes.patterns(64, seed=0), shapes.patterns(60, seed=1)
     x, y = (torch.from_numpy(monitor.features(backbone, pixels)) for pixels in (bank, queries))
     named = labels[(y @ x.T).topk(20).indices].mode(dim=1).values
     return float(np.mean(named.numpy() == truth.numpy()))
 
 
-# These two are others with another head: their settings alone differ.
+# These two differ from another method in their settings only.
 VARIANTS = {"moco-v1", "simclr-v2"}
 EVERY_METHOD = [pytest.param(name, marks=[pytest.mark.slow] * (name in VARIANTS)) for name in sorted(METHODS)]
 
 
 @pytest.mark.parametrize("name", EVERY_METHOD)
-def test_thirty_steps_end_above_the_untrained_network_and_no_collapse_is_told(name: str, tmp_path: Path) -> None:
+def test_thirty_steps_end_above_the_untrained_network_without_a_collapse(name: str, tmp_path: Path) -> None:
     """mae takes four times as many steps, which cost it as much as thirty cost the others."""
     config = config_of(name, 40 if name == "mae" else 10, FAST.get(name, 1e-3))
     method = build(config)
     before = knn(method.export_backbone)
     figures = train(method, config, tmp_path)
-    assert monitor.collapse(figures, method.uniform_loss) is None
+    assert collapse(figures, method.uniform_loss, method.cures) is None
     after = knn(method.export_backbone)
     assert after > before + 0.05, (before, after)
 
@@ -104,7 +105,7 @@ Patch = pytest.MonkeyPatch
 
 
 def contrast_without_negatives(method: Any, patch: Patch) -> None:
-    """Nor with norms at the ends of its heads, which keep up an appearance of spread."""
+    """Also without the norms at the ends of the heads, which would hide the collapse."""
     for place in (trainers.methods.moco, trainers.methods.moco_v3, trainers.methods.simclr):
         for loss in {"nt_xent", "info_nce_queue", "info_nce_batch"} & vars(place).keys():
             patch.setattr(place, loss, lambda queries, keys, *rest: negative_cosine(queries, keys))
@@ -135,7 +136,7 @@ def mae_that_sees_nothing(method: Any, patch: Patch) -> None:
     patch.setattr(trainers.methods.mae, "patch_tokens", lambda vit, x: torch.zeros_like(patch_tokens(vit, x)))
 
 
-BROKEN: dict[str, tuple[Callable[[Any, Patch], None], int, float, str]] = {  # what breaks it, epochs, rate, verdict
+BROKEN: dict[str, tuple[Callable[[Any, Patch], None], int, float, str]] = {  # what breaks it, epochs, rate, collapse
     "byol": (byol_without_predictor_and_teacher, 10, 3e-2, "point"),
     "dino": (dino_without_centre, 10, 1e-2, "one prototype"),
     "jigsaw": (jigsaw_of_blank_pieces, 2, 1e-3, "point"),
@@ -150,11 +151,11 @@ BROKEN: dict[str, tuple[Callable[[Any, Patch], None], int, float, str]] = {  # w
 
 
 @pytest.mark.parametrize("name", EVERY_METHOD)
-def test_the_collapse_of_a_broken_twin_is_told(name: str, tmp_path: Path, monkeypatch: Patch) -> None:
+def test_the_collapse_of_a_broken_copy_is_found(name: str, tmp_path: Path, monkeypatch: Patch) -> None:
     breaks, epochs, lr, expected = BROKEN[name]
     config = config_of(name, epochs, lr)
     method = build(config)
     breaks(method, monkeypatch)
-    verdict = monitor.collapse(train(method, config, tmp_path), method.uniform_loss)
-    assert verdict is not None
-    assert verdict.name == expected
+    found = collapse(train(method, config, tmp_path), method.uniform_loss, method.cures)
+    assert found is not None
+    assert found.name == expected

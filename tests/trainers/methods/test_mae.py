@@ -1,18 +1,17 @@
-"""MAE: patches, places and the networks it takes."""
+"""MAE: patches, their positions, and the networks it accepts."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from featurestore.errors import ConfigError
-from trainers.augmentations.pipeline import AugmentConfig
+from tests.trainers.small import AT
+from trainers.augmentations import AugmentConfig
 from trainers.config.resolve import resolve
-from trainers.methods import Progress
 from trainers.methods.mae import MAE, MAESettings
 from trainers.models.backbones import make_backbone, patch_tokens
 from trainers.training.setup import build
 
-AT = Progress(step=3, epoch=1, fraction=0.25, seed=5)
 VIT_DIM = 192
 
 
@@ -22,7 +21,7 @@ def mae(mask: float = 0.75) -> MAE:
     return MAE(backbone, settings, MAE.make_views(AugmentConfig(), 16, settings)).eval()
 
 
-def test_patches_stand_in_the_order_of_the_tokens() -> None:
+def test_patches_are_in_the_order_of_the_tokens() -> None:
     method, x = mae(), torch.randn(2, 3, 16, 16)
     patches = method._patches(x)
     for number in range(16):
@@ -36,7 +35,7 @@ def test_patches_stand_in_the_order_of_the_tokens() -> None:
 
 
 class Exactly(nn.Module):
-    """Answers with what it was given, whatever it sees, and remembers what it saw."""
+    """Return a fixed answer, or the input, and remember the input."""
 
     def __init__(self, answer: Tensor | None = None) -> None:
         super().__init__()
@@ -47,7 +46,7 @@ class Exactly(nn.Module):
         return x if self.answer is None else self.answer
 
 
-def laid_out(method: MAE) -> Exactly:
+def passing_through(method: MAE) -> Exactly:
     """Make encoder and decoder pass tokens through, and watch what the decoder gets."""
     decoder = Exactly()
     for owner, part in ((method.backbone, "blocks"), (method.backbone, "norm"), (method, "enter")):
@@ -59,9 +58,9 @@ def laid_out(method: MAE) -> Exactly:
 
 
 @pytest.mark.parametrize(("mask", "kept"), [(0.75, 4), (0.5, 8), (0.99, 1)])
-def test_seen_patches_come_back_to_their_places_and_the_others_are_blank(mask: float, kept: int) -> None:
+def test_seen_patches_return_to_their_positions_and_the_others_are_blank(mask: float, kept: int) -> None:
     method, x = mae(mask), torch.randn(6, 3, 16, 16)
-    decoder = laid_out(method)
+    decoder = passing_through(method)
     method.loss([x], AT)
     tokens = patch_tokens(method.backbone, x)
     blank = (decoder.seen[:, 1:] == method.hidden_token).all(dim=2)
@@ -70,9 +69,9 @@ def test_seen_patches_come_back_to_their_places_and_the_others_are_blank(mask: f
     assert len({tuple(row) for row in blank.tolist()}) > 1  # every image has a mask of its own
 
 
-def test_a_decoder_that_draws_the_true_patches_has_no_loss_and_one_that_mixes_them_up_has() -> None:
+def test_the_loss_is_zero_for_the_true_patches_and_large_for_shuffled_ones() -> None:
     method, x = mae(), torch.randn(6, 3, 16, 16)
-    decoder = laid_out(method)
+    decoder = passing_through(method)
     method.loss([x], AT)
     blank = (decoder.seen[:, 1:] == method.hidden_token).all(dim=2)
     patches = method._patches(x)
@@ -89,7 +88,7 @@ def test_a_decoder_that_draws_the_true_patches_has_no_loss_and_one_that_mixes_th
 
 
 @pytest.mark.parametrize("backbone", ["conv4", "vit_base_patch16_gap_224", "deit_tiny_patch16_224"])
-def test_mae_refuses_what_is_no_plain_vit(backbone: str) -> None:
+def test_mae_refuses_all_but_plain_vits(backbone: str) -> None:
     with pytest.raises(ConfigError, match=r"plain ViT.*vit_tiny"):
         build(resolve({"method": "mae", "backbone": backbone, "image_size": 224}))
 

@@ -1,19 +1,15 @@
-"""Queues of keys and shuffled batch statistics."""
+"""MoCo: when keys enter the queue, and in which groups they are computed."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.trainers.small import AT, batch, close, fails, make
-from trainers.losses import (
-    info_nce_queue,
-)
-from trainers.methods import METHODS, Progress, Step
+from trainers.losses import info_nce_queue
+from trainers.methods import Progress, Step
 from trainers.methods.moco import MoCo
-from trainers.models.backbones import Conv4
 from trainers.models.queue import enqueue
 
 
@@ -42,7 +38,7 @@ def check_no_key_meets_its_own_image(method: MoCo) -> None:
         close(method.keys[16:], old[16:])
 
 
-def test_mistake_06_moco_enqueues_between_the_two_losses() -> None:
+def test_keys_enter_the_queue_after_both_losses() -> None:
     class Enqueues(MoCo):
         def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
             losses, keys = [], []
@@ -54,41 +50,6 @@ def test_mistake_06_moco_enqueues_between_the_two_losses() -> None:
 
     check_no_key_meets_its_own_image(without_norm(make("moco-v2")))
     fails(check_no_key_meets_its_own_image, without_norm(make("moco-v2", Enqueues)))
-
-
-def check_queue_is_saved(method: MoCo) -> None:
-    enqueue(method.keys, method.pointer, torch.randn(5, 8))
-    fresh = type(method)(Conv4(width=4), method.settings, method.views)
-    fresh.load_state_dict(method.state_dict())
-    assert torch.equal(fresh.keys, method.keys)
-    assert torch.equal(fresh.pointer, method.pointer)
-
-
-def check_ring(write: Callable[[Tensor, Tensor, Tensor], None]) -> None:
-    """No key of a batch is lost where the queue wraps."""
-    queue, pointer, keys = torch.zeros(5, 3), torch.tensor(3), F.normalize(torch.randn(4, 3), dim=1)
-    write(queue, pointer, keys)
-    close(queue[[3, 4, 0, 1]], keys)
-    assert pointer.item() == 2
-
-
-def test_mistake_07_the_queue_is_not_saved_or_loses_keys_where_it_wraps() -> None:
-    """That it is gathered over processes is in test_distributed.py."""
-
-    class Forgets(MoCo):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
-            self.register_buffer("keys", self.keys.clone(), persistent=False)
-
-    def cut(queue: Tensor, pointer: Tensor, keys: Tensor) -> None:
-        room = len(queue) - int(pointer)
-        queue[int(pointer) :] = keys[:room]
-        pointer.copy_((pointer + len(keys)) % len(queue))
-
-    check_queue_is_saved(make("moco-v2"))
-    fails(check_queue_is_saved, make("moco-v2", Forgets))
-    check_ring(enqueue)
-    fails(check_ring, cut)
 
 
 def influences(compute: Callable[[Tensor], Tensor], view: Tensor) -> list[set[int]]:
@@ -113,13 +74,13 @@ def check_shuffled_groups(method: MoCo) -> None:
     assert sum(a != b for a, b in zip(of_query, of_key, strict=True)) >= 12
 
 
-def test_mistake_08_shuffling_within_one_group_of_batch_statistics_changes_nothing() -> None:
+def test_keys_are_shuffled_between_groups_of_batch_statistics() -> None:
     class DoesNotShuffle(MoCo):
         @torch.no_grad()
         def _shuffled_keys(self, view: Tensor, seed: int) -> Tensor:
             return self._in_groups(self.teacher, view)
 
     check_shuffled_groups(make("moco-v2", groups=8))
-    assert METHODS["moco-v2"].method.Settings().groups == 8
+    assert MoCo.Settings().groups == 8
     fails(check_shuffled_groups, make("moco-v2", groups=1))  # shuffled within the whole batch
     fails(check_shuffled_groups, make("moco-v2", DoesNotShuffle))

@@ -1,4 +1,4 @@
-"""Whose weights follow whose, when, and which are kept."""
+"""The teacher: when it moves, whose batch statistics it has, and what byol does with it."""
 
 import copy
 from collections.abc import Sequence
@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from featurestore.progress import Listener
-from tests.trainers.small import AT, WITH_TEACHER, apart, batch, config_of, fails, make
+from tests.trainers.small import AT, WITH_TEACHER, apart, batch, close, config_of, fails, make
 from trainers.data.images import Images
 from trainers.methods import METHODS, Method, Progress, Step
 from trainers.methods.byol import BYOL
@@ -21,56 +22,26 @@ from trainers.training import loop
 from trainers.training.setup import assemble
 
 
-def check_exports(name: str, method: Method) -> None:
-    """What an optimiser moves is exported; for DINO, what follows it."""
-    exported, optimizer = (
-        method.export_backbone,
-        torch.optim.SGD([p for p in method.parameters() if p.requires_grad], 0.1),
-    )
-    before = copy.deepcopy(exported.state_dict())
-    method.loss(batch(method), AT).loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    moved = any(not torch.equal(p, before[key]) for key, p in exported.named_parameters())
-    assert moved == (name != "dino")
-
-
-def test_mistake_01_the_wrong_one_of_student_and_teacher_is_exported() -> None:
-    class ExportsTeacher(BYOL):
-        @property
-        def export_backbone(self) -> nn.Module:
-            return self.teacher.get_submodule("0")
-
-    class ExportsStudent(DINO):
-        @property
-        def export_backbone(self) -> nn.Module:
-            return self.student.backbone
-
-    for name in WITH_TEACHER:
-        check_exports(name, make(name))
-    fails(check_exports, "byol", make("byol", ExportsTeacher))
-    fails(check_exports, "dino", make("dino", ExportsStudent))
-
-
 def check_order_within_a_step(name: str, cls: type[Method], folder: Path) -> None:
-    """All parts first, then the optimiser, then teacher and centre, once: they follow the student as it is after the step."""
+    """First all parts of the batch, then the optimiser, then teacher and centre, once, following the student after the step."""
     events: list[str] = []
 
     class Watched(cls):  # type: ignore[misc, valid-type]
         def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
-            before = self.still()
+            before = self.without_gradient()
             step: Step = super().loss(views, at)
-            events.append("loss" if all(map(torch.equal, before, self.still())) else "loss moves the teacher")
+            unmoved = all(map(torch.equal, before, self.without_gradient()))
+            events.append("loss" if unmoved else "loss moves the teacher")
             self.student_then = [p.detach().clone() for p in self.parameters() if p.requires_grad]
             return step
 
         def after_step(self, carry: Tensor | None, at: Progress) -> dict[str, float]:
             now = [p.detach() for p in self.parameters() if p.requires_grad]
-            events.append(
-                "after optimiser" if not all(map(torch.equal, now, self.student_then)) else "before optimiser"
-            )
+            same = all(map(torch.equal, now, self.student_then))
+            events.append("before optimiser" if same else "after optimiser")
             return super().after_step(carry, at)  # type: ignore[no-any-return]
 
-        def still(self) -> list[Tensor]:
+        def without_gradient(self) -> list[Tensor]:
             moving = {"centre", "keys", "pointer"}
             frozen = [p.clone() for p in self.parameters() if not p.requires_grad]
             return frozen + [b.clone() for key, b in self.named_buffers() if key in moving]
@@ -85,7 +56,7 @@ def check_order_within_a_step(name: str, cls: type[Method], folder: Path) -> Non
     assert events == ["loss", "loss", "loss", "after optimiser"] * 2
 
 
-def test_mistake_05_teacher_or_centre_move_before_the_step_or_with_every_part(tmp_path: Path) -> None:
+def test_teacher_and_centre_move_once_and_after_the_optimiser(tmp_path: Path) -> None:
     class TeacherMovesWithEveryPart(BYOL):
         def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
             step = super().loss(views, at)
@@ -100,13 +71,15 @@ def test_mistake_05_teacher_or_centre_move_before_the_step_or_with_every_part(tm
             return step
 
     for name in ("byol", "dino", "moco-v2", "moco-v3"):
-        check_order_within_a_step(name, METHODS[name].method, tmp_path / name)
+        check_order_within_a_step(name, METHODS[name], tmp_path / name)
     fails(check_order_within_a_step, "byol", TeacherMovesWithEveryPart, tmp_path / "teacher")
     fails(check_order_within_a_step, "dino", CentreMovesWithEveryPart, tmp_path / "centre")
 
 
-def check_statistics_of_the_teachers_own(method: Any) -> None:
-    apart(method)
+@pytest.mark.parametrize("name", WITH_TEACHER)
+def test_the_teacher_has_batch_statistics_of_its_own(name: str) -> None:
+    """From its own forward passes in training mode, and never averaged with those of the student."""
+    method: Any = apart(make(name))
     student = {id(b) for b in (method.student if isinstance(method, DINO) else method.online).buffers()}
     statistics = {key: b for key, b in method.teacher.named_buffers() if "running" in key}
     assert statistics
@@ -119,21 +92,21 @@ def check_statistics_of_the_teachers_own(method: Any) -> None:
     assert all(torch.equal(b, before[key]) for key, b in statistics.items())
 
 
-@pytest.mark.parametrize("name", WITH_TEACHER)
-def test_mistake_09_the_teacher_averages_batch_statistics(name: str) -> None:
-    class Averages(METHODS[name].method):  # type: ignore[misc]
-        def after_step(self, carry: Tensor | None, at: Progress) -> dict[str, float]:
-            student = self.student if name == "dino" else self.online
-            for mine, other in zip(self.teacher.buffers(), student.buffers(), strict=True):
-                if mine.is_floating_point():
-                    mine.lerp_(other, 0.1)
-            return super().after_step(carry, at)  # type: ignore[no-any-return]
+def test_byol_swaps_the_views_between_student_and_teacher() -> None:
+    method: Any = apart(make("byol"))
+    one, two = batch(method)
+    online, teacher = copy.deepcopy(method.online), copy.deepcopy(method.teacher)
+    expected = torch.zeros(())
+    for student_view, teacher_view in ((one, two), (two, one)):
+        cosines = F.cosine_similarity(method.predictor(online(student_view)), teacher(teacher_view))
+        expected = expected + (2 - 2 * cosines).mean()
+    close(method.loss([one, two], AT).loss, expected)
 
-    class Evaluates(METHODS[name].method):  # type: ignore[misc]
-        def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
-            self.teacher.eval()
-            return super().loss(views, at)  # type: ignore[no-any-return]
 
-    check_statistics_of_the_teachers_own(make(name))
-    fails(check_statistics_of_the_teachers_own, make(name, Averages))
-    fails(check_statistics_of_the_teachers_own, make(name, Evaluates))
+def test_the_momentum_rises_to_one_along_a_cosine_except_mocos() -> None:
+    for name in WITH_TEACHER:
+        method = make(name)
+        carry = torch.zeros(4, 12 if name == "dino" else 8)
+        momenta = [method.after_step(carry, Progress(0, 0, f))["teacher_momentum"] for f in (0.0, 0.5, 1.0)]
+        expected = [0.99] * 3 if name in ("moco-v1", "moco-v2") else [0.99, 0.995, 1.0]
+        assert momenta == pytest.approx(expected)

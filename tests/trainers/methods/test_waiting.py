@@ -16,7 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tests.trainers.small import AT, config_of
-from trainers.augmentations.pipeline import DRAWS, Draws, normalise, transform
+from trainers.augmentations import normalise, transform
+from trainers.augmentations.draws import DRAWS, Draws
 from trainers.methods import METHODS
 from trainers.optimization.optimizers import clip_each
 from trainers.training.setup import build
@@ -25,7 +26,7 @@ COPIES = ("aten::_to_copy", "aten::copy_")
 
 
 class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes operations between devices; numbers that a processor hands over with an operation, (), are none."""
+    """Notes operations between devices; scalars () that a processor passes with an operation do not count."""
 
     def __init__(self, names: list[str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -6,7 +6,7 @@ from featurestore.errors import ConfigError
 from trainers.models.backbones import feature_dim, make_backbone
 
 
-def test_small_images_get_the_cifar_stem_and_are_told_so() -> None:
+def test_small_images_get_the_cifar_stem_with_a_note() -> None:
     backbone, notes = make_backbone("resnet18", 32)
     stem = backbone.get_submodule("conv1")
     assert isinstance(stem, nn.Conv2d)
@@ -23,8 +23,8 @@ def test_larger_images_keep_the_stem() -> None:
     assert notes == []
 
 
-def test_drop_path_that_conv4_cannot_have_is_told() -> None:
-    assert "drop_path 0.1 is left out" in make_backbone("conv4", 32, drop_path=0.1)[1][0]
+def test_a_drop_path_without_effect_is_noted() -> None:
+    assert "drop_path 0.1 has no effect" in make_backbone("conv4", 32, drop_path=0.1)[1][0]
     assert make_backbone("conv4", 32)[1] == []
 
 
@@ -44,7 +44,7 @@ def test_a_backbone_gives_vectors_of_the_dimension_it_says(name: str, size: int)
         ("vit_tiny_patch16_224", 40, ["vit_tiny_patch16_224", "40 px", "--image-size"]),
     ],
 )
-def test_what_cannot_be_is_named(name: str, size: int, words: list[str]) -> None:
+def test_what_is_wrong_is_named(name: str, size: int, words: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
         make_backbone(name, size)
     assert all(word in str(caught.value) for word in words), str(caught.value)

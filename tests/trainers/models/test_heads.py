@@ -1,10 +1,10 @@
-"""DINO's head: prototypes of unit length, and what is frozen of it."""
+"""Heads: their layers, and the prototypes of DINO's."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from trainers.models.heads import DINOHead
+from trainers.models.heads import DINOHead, byol_mlp, simclr_projection
 
 
 def unit(v: Tensor) -> Tensor:
@@ -40,3 +40,22 @@ def test_dinos_head_starts_with_a_spread_of_two_hundredths() -> None:
         if isinstance(layer, nn.Linear):
             assert layer.weight.std().item() == pytest.approx(0.02, rel=0.05)
             assert not layer.bias.any()
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_simclr_projection_ends_in_a_norm_without_shift(layers: int) -> None:
+    head = simclr_projection(8, 16, 4, layers)
+    assert sum(isinstance(m, nn.Linear) for m in head) == layers
+    assert sum(isinstance(m, nn.ReLU) for m in head) == layers - 1
+    last = head[-1]
+    assert isinstance(last, nn.BatchNorm1d)
+    assert not last.bias.requires_grad
+    z = head(torch.randn(32, 8))
+    torch.testing.assert_close(z.mean(dim=0), torch.zeros(4), atol=1e-5, rtol=0)
+
+
+def test_byol_mlp_has_a_bare_last_layer() -> None:
+    head = byol_mlp(8, 16, 4)
+    assert [type(m) for m in head] == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear]
+    assert head[0].bias is not None
+    assert head[-1].bias is None

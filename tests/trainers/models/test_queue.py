@@ -1,13 +1,10 @@
-"""The queue is a ring, saved with the method that has it."""
+"""The queue is a ring buffer."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from trainers.config.resolve import resolve
-from trainers.methods.moco import MoCo
 from trainers.models.queue import enqueue, new_queue
-from trainers.training.setup import build
 
 
 def unit(v: Tensor) -> Tensor:
@@ -29,15 +26,6 @@ def test_the_queue_is_a_ring_at_any_batch_size(rows: int, sizes: list[int]) -> N
             place = (place + 1) % rows
         torch.testing.assert_close(queue, torch.stack(ring))
         assert pointer.item() == place
-
-
-def test_queue_and_pointer_are_saved() -> None:
-    method = build(resolve({"method": "moco-v2", "backbone": "conv4", "image_size": 16, "moco-v2": {"queue": 10}}))
-    assert isinstance(method, MoCo)
-    enqueue(method.keys, method.pointer, torch.randn(3, 128))
-    state = method.state_dict()
-    assert state["pointer"].item() == 3
-    assert torch.equal(state["keys"], method.keys)
 
 
 def test_a_new_queue_has_rows_of_unit_length_that_differ() -> None:

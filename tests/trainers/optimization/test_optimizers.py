@@ -1,10 +1,45 @@
-"""Clipping and LARS by hand."""
+"""Optimisers: groups, decay, clipping, and LARS computed by hand."""
+
+from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.trainers.small import make
 from trainers.optimization.optimizers import OptimizerConfig, clip_each, make_optimizer
+
+
+@pytest.mark.parametrize(("name", "kind"), [("sgd", torch.optim.SGD), ("adamw", torch.optim.AdamW)])
+def test_optimisers_by_name(name: str, kind: type[torch.optim.Optimizer]) -> None:
+    config = OptimizerConfig(name=name, lr=0.5, weight_decay=0.1)  # type: ignore[arg-type]
+    optimizer = make_optimizer(nn.Linear(2, 2), config)
+    assert isinstance(optimizer, kind)
+    assert {group["lr"] for group in optimizer.param_groups} == {0.5}
+    assert [(group["weight_decay"], [p.ndim for p in group["params"]]) for group in optimizer.param_groups] == [
+        (0.1, [2]),
+        (0.0, [1]),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw", "lars"])
+@pytest.mark.parametrize("name", ["byol", "dino", "mae", "moco-v3"])
+def test_matrices_and_kernels_decay_and_biases_and_norms_do_not(
+    name: str, kind: Literal["sgd", "adamw", "lars"]
+) -> None:
+    """With gradients of zero only decay moves weights."""
+    method = make(name)
+    optimizer = make_optimizer(method, OptimizerConfig(name=kind, lr=1.0, weight_decay=0.1))
+    with torch.no_grad():
+        for p in method.parameters():
+            p.add_(1.0)
+    before = {key: p.detach().clone() for key, p in method.named_parameters() if p.requires_grad}
+    for p in method.parameters():
+        p.grad = torch.zeros_like(p) if p.requires_grad else None
+    optimizer.step()
+    for key, p in method.named_parameters():
+        if key in before:
+            assert torch.equal(p, before[key]) == (p.ndim <= 1), key
 
 
 def unit(v: Tensor) -> Tensor:
@@ -40,3 +75,19 @@ def test_lars_adapts_and_decays_matrices_and_does_neither_to_biases_and_norms(de
     optimizer.step()
     for name, p in module.named_parameters():
         torch.testing.assert_close(p.detach(), expected[name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_lars_multiplies_its_momentum_by_the_rate() -> None:
+    """So that a change of the rate works at once; in the classic form it would come late."""
+    p = nn.Parameter(torch.tensor([1.0]))
+    module = nn.Module()
+    module.register_parameter("bias", p)
+    optimizer = make_optimizer(module, OptimizerConfig(name="lars", lr=1.0, momentum=0.5))
+    steps = []
+    for rate in (1.0, 0.1):
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        before, p.grad = p.item(), torch.tensor([1.0])
+        optimizer.step()
+        steps.append(before - p.item())
+    assert steps == pytest.approx([1.0, 0.1 * 1.5])  # classic: [1.0, 0.5 * 1.0 + 0.1]

@@ -73,8 +73,8 @@ def config_of(name: str, **settings: Any) -> Config:
 def make(config: Config) -> Method:
     """A method without BatchNorm whose teacher differs from its student."""
     torch.manual_seed(0)
-    entry = METHODS[config.method]
-    method = entry.method(Plain(), config.settings, entry.method.make_views(config.augment, 8, config.settings))
+    cls = METHODS[config.method]
+    method = cls(Plain(), config.settings, cls.make_views(config.augment, 8, config.settings))
     for module in list(method.modules()):
         for name, child in module.named_children():
             if isinstance(child, (nn.BatchNorm1d, nn.BatchNorm2d)):
@@ -326,7 +326,7 @@ def test_mistake_05_teacher_centre_and_queue_move_once_a_step_however_many_parts
 
         monkeypatch.setattr(owner, attribute, counted)
 
-    cls = METHODS[name].method
+    cls = METHODS[name]
     count(cls, "loss")
     count(cls, "after_step")
     count(getattr(trainers.methods, module), "update_teacher")

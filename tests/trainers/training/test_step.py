@@ -8,7 +8,7 @@ from torch import Tensor
 
 from featurestore.errors import TrainingError
 from tests.trainers.small import config_of
-from trainers.augmentations.pipeline import normalise
+from trainers.augmentations import normalise
 from trainers.methods import Progress
 from trainers.training.devices import launch
 from trainers.training.loop import loss_and_gradients, take_step

@@ -1,88 +1,15 @@
-"""Losses against plain loops, in value and gradient, and where their value is known."""
+"""Losses of dino, mae and lejepa, against plain loops and where their value is known."""
 
 import itertools
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainers.losses import (
-    info_nce_batch,
-    info_nce_queue,
-    masked_mse,
-    self_distillation,
-    sigreg,
-    spread_from_centre,
-)
-from trainers.models.queue import new_queue
-
-
-def agree(ours: Callable[..., Tensor], naive: Callable[..., Tensor], *inputs: Tensor) -> None:
-    """Both give the same number and the same gradient with respect to every input, none counting as zero."""
-    results = []
-    for function in (ours, naive):
-        leaves = [x.clone().requires_grad_() for x in inputs]
-        value = function(*leaves)
-        results.append((value, torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)))
-    (value, gradients), (expected, expected_gradients) = results
-    torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-5)
-    for gradient, other in zip(gradients, expected_gradients, strict=True):
-        torch.testing.assert_close(gradient, other, rtol=1e-3, atol=1e-5)
-
-
-def unit(v: Tensor) -> Tensor:
-    return torch.as_tensor(v / v.norm())
-
-
-def mean(terms: list[Tensor]) -> Tensor:
-    return torch.stack(terms).mean()
-
-
-@pytest.mark.parametrize("temperature", [0.07, 0.2, 1.0])
-@pytest.mark.parametrize(("n", "dim", "rows"), [(1, 3, 1), (2, 2, 7), (6, 5, 4), (9, 16, 20)])
-def test_info_nce_with_a_queue_equals_the_loop(n: int, dim: int, rows: int, temperature: float) -> None:
-    queue = new_queue(rows, dim)
-
-    def naive(queries: Tensor, keys: Tensor) -> Tensor:
-        terms = []
-        for q, k in zip(queries, keys.detach(), strict=True):
-            own = torch.exp(unit(q) @ unit(k) / temperature)
-            others = [torch.exp(unit(q) @ old / temperature) for old in queue]
-            terms.append(-torch.log(own / (own + torch.stack(others).sum())))
-        return mean(terms)
-
-    agree(lambda q, k: info_nce_queue(q, k, queue, temperature), naive, torch.randn(n, dim), torch.randn(n, dim))
-
-
-@pytest.mark.parametrize("temperature", [0.07, 0.2, 1.0])
-@pytest.mark.parametrize(("n", "dim"), [(1, 3), (2, 2), (7, 4), (12, 16)])
-def test_info_nce_of_a_batch_equals_the_loop_times_2t(n: int, dim: int, temperature: float) -> None:
-    def naive(queries: Tensor, keys: Tensor) -> Tensor:
-        terms = []
-        for i, q in enumerate(queries):
-            scores = torch.stack([torch.exp(unit(q) @ unit(k.detach()) / temperature) for k in keys])
-            terms.append(-torch.log(scores[i] / scores.sum()))
-        return 2 * temperature * mean(terms)
-
-    agree(lambda q, k: info_nce_batch(q, k, temperature), naive, torch.randn(n, dim), torch.randn(n, dim))
-
-
-@pytest.mark.parametrize("temperature", [0.07, 1.0])
-@pytest.mark.parametrize("rows", [1, 10])
-def test_info_nce_of_equal_vectors_is_the_log_of_the_candidates(rows: int, temperature: float) -> None:
-    z = torch.ones(5, 4)
-    in_queue = info_nce_queue(z, z, F.normalize(torch.ones(rows, 4), dim=1), temperature)
-    assert in_queue.item() == pytest.approx(math.log(1 + rows), abs=1e-5)
-    assert info_nce_batch(z, z, temperature).item() == pytest.approx(2 * temperature * math.log(5), abs=1e-5)
-
-
-def test_info_nce_with_everything_orthogonal_is_known() -> None:
-    z = torch.eye(6)[:2]
-    expected = math.log(1 + 4 * math.exp(-1 / 0.2))
-    assert info_nce_queue(z, z, torch.eye(6)[2:], 0.2).item() == pytest.approx(expected, rel=1e-4)
+from tests.trainers.test_losses import agree, mean
+from trainers.losses import masked_mse, self_distillation, sigreg, spread_from_centre
 
 
 @pytest.mark.parametrize(("student_t", "teacher_t"), [(0.1, 0.04), (0.1, 0.07), (1.0, 1.0)])
@@ -193,7 +120,7 @@ def test_sigreg_of_gaussian_data_is_its_expectation_whatever_the_number_of_rows(
     assert found.item() == pytest.approx(expected, rel=0.06)
 
 
-def test_sigreg_is_large_for_whatever_is_no_standard_gaussian() -> None:
+def test_sigreg_is_large_for_whatever_is_not_a_standard_gaussian() -> None:
     n, axes = 1000, torch.eye(4)
     healthy = sigreg(torch.randn(n, 4), axes)
     wrong = {

@@ -1,7 +1,8 @@
-"""Augmentation: no-ops change nothing, each operation equals its per-image reference, each image has draws of its own."""
+"""Augmentation: each operation equals its per-image reference, and each image has its own random numbers."""
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -9,9 +10,13 @@ from torch import Generator, Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
-from trainers.augmentations import pipeline as views
-from trainers.augmentations.pipeline import AugmentConfig, Draws, ViewSpec, transform
+from trainers.augmentations import AugmentConfig, ViewSpec, augment, transform, two_views
+from trainers.augmentations.colour import apply_colour, blur, blur_some, colour_matrices
+from trainers.augmentations.colour_space import GREY, HUE
+from trainers.augmentations.draws import DRAWS, Draws, draw
+from trainers.augmentations.geometry import crop_boxes, resample
 
+RECORDED = [[-0.62715, -0.47205, -0.18535], [0.72994, 0.8757, 1.09403]]
 NOTHING = AugmentConfig(crop_min=1, aspect=1, flip=0, jitter=0, grey=0, blur=(0, 0), solarize=(0, 0))
 
 
@@ -27,19 +32,19 @@ def pictures(count: int = 8, side: int = 16) -> Tensor:
 
 def view(config: AugmentConfig, images: Tensor, size: int = 16, seed: int = 0) -> Tensor:
     return transform(
-        images, ViewSpec(size, config.blur[0], config.solarize[0], config), Draws(views.draw(len(images), rng(seed)))
+        images, ViewSpec(size, config.blur[0], config.solarize[0], config), Draws(draw(len(images), rng(seed)))
     )
 
 
 def draws(count: int) -> Draws:
-    return Draws(views.draw(count, rng()))
+    return Draws(draw(count, rng()))
 
 
 class Fixed(Draws):
-    """Numbers that a test chose: `factor` where one around 1 is drawn, the least of all others, and always yes."""
+    """Fixed numbers: `factor` where one around 1 is drawn, else the lowest; every chance comes true."""
 
     def __init__(self, count: int, factor: float) -> None:
-        super().__init__(views.draw(count, rng()))
+        super().__init__(draw(count, rng()))
         self._factor = factor
 
     def uniform(self, low: float, high: float, times: int = 1) -> Tensor:
@@ -53,12 +58,30 @@ def with_only(**changes: object) -> AugmentConfig:
     return dataclasses.replace(NOTHING, **changes)  # type: ignore[arg-type]
 
 
-def test_nothing_asked_nothing_changed() -> None:
+@pytest.mark.parametrize(
+    ("changes", "expected", "within"),
+    [
+        ({}, lambda x: x, 1e-5),
+        ({"flip": 1}, lambda x: x.flip(3), 1e-5),
+        ({"grey": 1}, lambda x: reference.rgb_to_grayscale(x, num_output_channels=3), 2e-3),
+        ({"solarize": (1.0, 0.0)}, lambda x: reference.solarize(x, 0.5), 1e-4),
+    ],
+)
+def test_a_view_with_one_operation_equals_its_reference(
+    changes: dict[str, object], expected: Callable[[Tensor], Tensor], within: float
+) -> None:
     images = pictures()
-    torch.testing.assert_close(view(NOTHING, images), images / 255, atol=1e-5, rtol=0)
+    torch.testing.assert_close(view(with_only(**changes), images), expected(images / 255), atol=within, rtol=0)
 
 
-def test_a_view_is_floats_between_0_and_1_of_the_size_asked_for() -> None:
+def test_random_numbers_and_views_are_those_of_earlier_versions() -> None:
+    """Or a resumed training would see other views."""
+    x = (torch.arange(2 * 3 * 20 * 20).view(2, 3, 20, 20) * 7 % 256).to(torch.uint8)
+    made = augment(x, ViewSpec(16, 1.0, 0.5, AugmentConfig(rotate=20.0)), rng(3))
+    torch.testing.assert_close(made.mean(dim=(2, 3)), torch.tensor(RECORDED), atol=1e-3, rtol=0)
+
+
+def test_a_view_is_floats_between_0_and_1_of_the_given_size() -> None:
     out = view(AugmentConfig(solarize=(0.5, 0), rotate=20), pictures(32, 20), size=12)
     assert out.shape == (32, 3, 12, 12)
     assert out.dtype == torch.float32
@@ -79,21 +102,16 @@ def test_every_image_of_a_batch_has_draws_of_its_own() -> None:
     assert gaps.min() > 1e-3
 
 
-def test_flip_mirrors() -> None:
-    images = pictures()
-    torch.testing.assert_close(view(with_only(flip=1), images), images.flip(3) / 255, atol=1e-5, rtol=0)
-
-
-def test_rotation_turns_by_at_most_the_angle_and_both_ways() -> None:
-    boxes = views.crop_boxes(with_only(rotate=30.0), draws(2000))
+def test_angles_are_uniform_up_to_the_given_one() -> None:
+    boxes = crop_boxes(with_only(rotate=30.0), draws(2000))
     angles = torch.rad2deg(torch.atan2(boxes[:, 1, 0], boxes[:, 0, 0]))
     assert angles.abs().max() <= 30.001
     assert abs(float(angles.mean())) < 1.5
     assert float(angles.std()) == pytest.approx(60 / math.sqrt(12), rel=0.05)
 
 
-def test_crops_lie_inside_with_the_area_and_aspect_asked_for() -> None:
-    boxes = views.crop_boxes(with_only(crop_min=0.2, crop_max=0.6, aspect=4 / 3), draws(4000))
+def test_crops_lie_inside_with_the_given_area_and_aspect() -> None:
+    boxes = crop_boxes(with_only(crop_min=0.2, crop_max=0.6, aspect=4 / 3), draws(4000))
     width, height, x, y = boxes[:, 0, 0], boxes[:, 1, 1], boxes[:, 0, 2], boxes[:, 1, 2]
     area, aspect = width * height, width / height
     assert area.min() >= 0.199
@@ -108,13 +126,13 @@ def test_crops_lie_inside_with_the_area_and_aspect_asked_for() -> None:
 
 def test_crops_have_the_moments_of_torchvisions() -> None:
     side, count = 200, 1500
-    transform = v2.RandomResizedCrop(8, scale=(0.2, 1.0), ratio=(3 / 4, 4 / 3))
+    theirs_of = v2.RandomResizedCrop(8, scale=(0.2, 1.0), ratio=(3 / 4, 4 / 3))
     theirs = []
     for _ in range(count):
-        drawn = transform.make_params([torch.empty(3, side, side)])
+        drawn = theirs_of.make_params([torch.empty(3, side, side)])
         theirs.append([drawn["width"] / side, drawn["height"] / side])
     reference_sides = torch.tensor(theirs)
-    boxes = views.crop_boxes(with_only(crop_min=0.2, aspect=4 / 3), draws(count))
+    boxes = crop_boxes(with_only(crop_min=0.2, aspect=4 / 3), draws(count))
     ours = torch.stack([boxes[:, 0, 0], boxes[:, 1, 1]], dim=1)
     torch.testing.assert_close(ours.mean(dim=0), reference_sides.mean(dim=0), atol=0.03, rtol=0)
     torch.testing.assert_close(ours.std(dim=0), reference_sides.std(dim=0), atol=0.03, rtol=0)
@@ -123,17 +141,17 @@ def test_crops_have_the_moments_of_torchvisions() -> None:
 def test_a_crop_is_the_part_of_the_picture_that_its_box_names() -> None:
     images = pictures(1, 32).float() / 255
     quarter = torch.tensor([[[0.5, 0.0, -0.5], [0.0, 0.5, 0.5]]])  # left, lower
-    torch.testing.assert_close(views.resample(images, quarter, 16), images[:, :, 16:, :16], atol=1e-5, rtol=0)
+    torch.testing.assert_close(resample(images, quarter, 16), images[:, :, 16:, :16], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
 def test_a_colour_operation_equals_torchvisions_with_the_same_factor(name: str) -> None:
-    factor = 0.7  # below one nothing is cut off, so that the order of cutting cannot matter
+    factor = 0.7  # below one nothing is clipped
     config = with_only(jitter=1, brightness=0, contrast=0, saturation=0, hue=0)
     x = pictures() / 255
-    ours = views.apply_colour(
+    ours = apply_colour(
         x,
-        views.colour_matrices(
+        colour_matrices(
             x,
             dataclasses.replace(config, **{name: 0.4}),  # type: ignore[arg-type]
             Fixed(len(x), factor),
@@ -145,14 +163,12 @@ def test_a_colour_operation_equals_torchvisions_with_the_same_factor(name: str) 
 
 def test_colours_have_the_moments_and_ranges_of_torchvisions() -> None:
     count, strength = 2000, 0.4
-    picture = (
-        0.25 + 0.5 * pictures(1, 8)[0] / 255
-    )  # never cut off at 0 or 1, which torchvision does after each operation
-    transform = v2.ColorJitter(strength, strength, strength)
-    theirs = torch.stack([transform(picture) for _ in range(count)])
+    picture = 0.25 + 0.5 * pictures(1, 8)[0] / 255  # never clipped at 0 or 1, as torchvision does after each operation
+    theirs_of = v2.ColorJitter(strength, strength, strength)
+    theirs = torch.stack([theirs_of(picture) for _ in range(count)])
     config = with_only(jitter=1, brightness=strength, contrast=strength, saturation=strength, hue=0)
     many = picture.expand(count, -1, -1, -1)
-    ours = views.apply_colour(many, views.colour_matrices(many, config, draws(count)))
+    ours = apply_colour(many, colour_matrices(many, config, draws(count)))
     for moment in (torch.mean, torch.std):
         torch.testing.assert_close(moment(ours, dim=0), moment(theirs, dim=0), atol=0.015, rtol=0)
     for end in (0.02, 0.98):
@@ -160,16 +176,16 @@ def test_colours_have_the_moments_and_ranges_of_torchvisions() -> None:
 
 
 def test_a_whole_view_has_the_moments_and_ranges_of_torchvisions() -> None:
-    """Hue included, which turns in another plane there, and what is cut off after each operation."""
+    """With hue, which torchvision rotates in another plane, and with values clipped after each operation."""
     down, right = torch.meshgrid(torch.linspace(0, 1, 16), torch.linspace(0, 1, 16), indexing="ij")
     picture = torch.stack([0.3 + 0.4 * right, 0.35 + 0.3 * down, 0.6 - 0.3 * right * down])
     jitter = v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8)
-    transform = v2.Compose([
+    theirs_of = v2.Compose([
         v2.RandomResizedCrop(16, scale=(0.2, 1.0)), v2.RandomHorizontalFlip(), jitter, v2.RandomGrayscale(0.2)
     ])  # fmt: skip
-    theirs = torch.stack([transform(picture) for _ in range(300)])
-    spec = views.ViewSpec(16, 0.0, 0.0, AugmentConfig())
-    ours = views.transform((255 * picture).byte().expand(3000, -1, -1, -1), spec, draws(3000))
+    theirs = torch.stack([theirs_of(picture) for _ in range(300)])
+    spec = ViewSpec(16, 0.0, 0.0, AugmentConfig())
+    ours = transform((255 * picture).byte().expand(3000, -1, -1, -1), spec, draws(3000))
 
     def colourfulness(images: Tensor) -> Tensor:
         return (images.amax(dim=1) - images.amin(dim=1)).mean(dim=(1, 2))
@@ -184,19 +200,13 @@ def test_a_whole_view_has_the_moments_and_ranges_of_torchvisions() -> None:
 
 
 def test_hue_turns_colours_keeps_luma_and_leaves_grey_alone() -> None:
-    fixed, along, across = torch.tensor(views.HUE)[:, :3, :3]
+    fixed, along, across = torch.tensor(HUE)[:, :3, :3]
     turn, back = (fixed + math.cos(angle) * along + math.sin(angle) * across for angle in (1.0, -1.0))
-    red, grey, luma = torch.tensor([0.6, 0.3, 0.3]), torch.full((3,), 0.4), torch.tensor(views.GREY)
+    red, grey, luma = torch.tensor([0.6, 0.3, 0.3]), torch.full((3,), 0.4), torch.tensor(GREY)
     assert (turn @ red - red).abs().max() > 0.1
     torch.testing.assert_close((turn @ red) @ luma, red @ luma, atol=2e-3, rtol=0)
     torch.testing.assert_close(turn @ grey, grey, atol=2e-3, rtol=0)
     torch.testing.assert_close(turn @ back, torch.eye(3), atol=1e-5, rtol=0)
-
-
-def test_grey_has_three_equal_channels_of_the_luma() -> None:
-    images = pictures()
-    out = view(with_only(grey=1), images)
-    torch.testing.assert_close(out, reference.rgb_to_grayscale(images / 255, num_output_channels=3), atol=2e-3, rtol=0)
 
 
 @pytest.mark.parametrize(("field", "probability"), [("flip", 0.3), ("grey", 0.2), ("jitter", 0.8)])
@@ -209,55 +219,47 @@ def test_probabilities_hold(field: str, probability: float) -> None:
 
 def test_the_order_of_colour_operations_differs_between_images() -> None:
     x = pictures(1).expand(600, -1, -1, -1) / 255
-    matrices = views.colour_matrices(
-        x, with_only(jitter=1, brightness=0, contrast=0.9, saturation=0, hue=0), draws(600)
-    )
+    matrices = colour_matrices(x, with_only(jitter=1, brightness=0, contrast=0.9, saturation=0, hue=0), draws(600))
     assert matrices.shape == (600, 3, 4)
     assert matrices.std(dim=0).max() > 0.1
 
 
 def test_blur_equals_a_gaussian_of_the_drawn_width() -> None:
     x = pictures(4, 224)[:, :, :, :] / 255
-    ours = views.blur(x, torch.full((len(x),), 1.3))
+    ours = blur(x, torch.full((len(x),), 1.3))
     theirs = reference.gaussian_blur(x, kernel_size=[9, 9], sigma=[1.3, 1.3])
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
 
 
 def test_only_the_chosen_images_are_blurred() -> None:
     x, sigma = pictures(3, 224) / 255, torch.tensor([0.5, 1.0, 2.0])
-    some = views.blur_some(x.clone(), torch.tensor([False, True, False]), sigma)
+    some = blur_some(x.clone(), torch.tensor([False, True, False]), sigma)
     assert torch.equal(some[[0, 2]], x[[0, 2]])
-    torch.testing.assert_close(some[1], views.blur(x, sigma)[1])
-    assert torch.equal(views.blur_some(x.clone(), torch.zeros(3, dtype=torch.bool), sigma), x)
+    torch.testing.assert_close(some[1], blur(x, sigma)[1])
+    assert torch.equal(blur_some(x.clone(), torch.zeros(3, dtype=torch.bool), sigma), x)
 
 
-def test_a_batch_in_pieces_is_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_in_pieces_is_the_batch() -> None:
     images, spec = pictures(7, 40), ViewSpec(32, 0.5, 0.5, AugmentConfig(rotate=10))
-    whole = views.augment(images, spec, rng())
-    monkeypatch.setattr(views, "PIECE", 3 * 3 * 32**2)
-    torch.testing.assert_close(views.augment(images, spec, rng()), whole, atol=1e-5, rtol=0)
+    whole = augment(images, spec, rng())
+    pieces = augment(images, spec, rng(), cached=3 * 3 * 32**2)
+    torch.testing.assert_close(pieces, whole, atol=1e-5, rtol=0)
     assert whole.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_a_crop_that_is_not_turned_needs_no_mirror() -> None:
-    boxes = views.crop_boxes(with_only(crop_min=0.9), draws(64))
+def test_without_rotation_the_border_needs_no_mirror() -> None:
+    boxes = crop_boxes(with_only(crop_min=0.9), draws(64))
     images = pictures(64) / 255
-    torch.testing.assert_close(views.resample(images, boxes, 16, turned=False), views.resample(images, boxes, 16))
-
-
-def test_solarize_inverts_the_bright_half() -> None:
-    images = pictures()
-    out = view(with_only(solarize=(1.0, 0.0)), images)
-    torch.testing.assert_close(out, reference.solarize(images / 255, 0.5), atol=1e-4, rtol=0)
+    torch.testing.assert_close(resample(images, boxes, 16, rotated=False), resample(images, boxes, 16))
 
 
 def test_a_view_with_everything_uses_every_number() -> None:
     numbers = draws(8)
-    views.transform(pictures(), ViewSpec(16, 0.5, 0.5, AugmentConfig()), numbers)
-    assert numbers._taken == views.DRAWS
+    transform(pictures(), ViewSpec(16, 0.5, 0.5, AugmentConfig()), numbers)
+    assert numbers._used == DRAWS
 
 
 def test_two_views_take_their_own_probabilities() -> None:
-    first, second = views.two_views(AugmentConfig(blur=(1.0, 0.1), solarize=(0.0, 0.2)), 32)
+    first, second = two_views(AugmentConfig(blur=(1.0, 0.1), solarize=(0.0, 0.2)), 32)
     assert (first.blur, first.solarize, second.blur, second.solarize) == (1.0, 0.0, 0.1, 0.2)
     assert first.size == second.size == 32

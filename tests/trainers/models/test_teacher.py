@@ -1,26 +1,30 @@
-"""Drop-path: in the student alone, by the seed of the step."""
+"""The teacher: how it moves, and drop-path, which only the student has, by the seed of the step."""
 
 from typing import Any
 
 import pytest
 import torch
 from timm.layers.drop import DropPath
+from torch import nn
 
-from trainers.config.resolve import resolve
-from trainers.methods import METHODS, Progress
+from tests.trainers.small import AT, config_of
+from trainers.methods import METHODS
 from trainers.models.backbones import make_backbone
-from trainers.models.teacher import make_teacher
+from trainers.models.teacher import make_teacher, update_teacher
 from trainers.training.setup import build
 
-AT = Progress(step=3, epoch=1, fraction=0.25, seed=5)
+
+def test_update_teacher_on_known_numbers() -> None:
+    student, teacher = nn.Linear(2, 1), nn.Linear(2, 1)
+    with torch.no_grad():
+        student.weight.copy_(torch.tensor([[1.0, 2.0]]))
+        teacher.weight.copy_(torch.tensor([[3.0, 4.0]]))
+    update_teacher(teacher, student, 0.75)
+    torch.testing.assert_close(teacher.weight.data, torch.tensor([[2.5, 3.5]]))
 
 
 def with_drop_path(name: str) -> Any:
-    small: dict[str, Any] = {"jigsaw": {"orders": 6, "piece": 1.0}, "dino": {"local_crops": 2, "local_size": 1.0}}
-    return resolve({
-        "method": name, "backbone": "vit_tiny_patch16_224", "image_size": 16, "patch_size": 8,
-        "drop_path": 0.5, name: small.get(name, {}),
-    })  # fmt: skip
+    return config_of(name, backbone="vit_tiny_patch16_224", patch_size=8, drop_path=0.5)
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))

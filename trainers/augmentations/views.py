@@ -1,0 +1,45 @@
+"""What a view of an image should look like: the settings of the augmentation, and one view that a method wants."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trainers.settings import setting
+
+# BYOL's augmentation (appendix B), used by MoCo v3 and DINO as well: the two views differ in blur and solarization.
+ASYMMETRIC: Mapping[str, Any] = {"saturation": 0.2, "blur": [1.0, 0.1], "solarize": [0.0, 0.2]}
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentConfig:
+    """Settings of the augmentation; `blur` and `solarize` have one probability for each view."""
+
+    crop_min: float = setting(0.2, above=0, most="crop_max")  # smallest share of the image's area that a view shows
+    crop_max: float = setting(1.0, above=0, most=1)
+    aspect: float = setting(4 / 3, least=1)  # the crop's aspect ratio lies between 1 / aspect and aspect
+    flip: float = setting(0.5, least=0, most=1)  # probability of a mirror image; 0 where left and right matter
+    rotate: float = 0.0  # degrees, drawn from [-rotate, rotate]
+    jitter: float = setting(0.8, least=0, most=1)  # probability of the colour jitter below
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    hue: float = setting(0.1, least=0, most=0.5)  # share of the full circle
+    grey: float = setting(0.2, least=0, most=1)  # probability of a grey image
+    blur: tuple[float, float] = setting((0.5, 0.5), least=0, most=1)
+    solarize: tuple[float, float] = setting((0.0, 0.0), least=0, most=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSpec:
+    """One view that a method wants."""
+
+    size: int  # pixels
+    blur: float  # probability
+    solarize: float  # probability
+    augment: AugmentConfig
+
+
+def two_views(config: AugmentConfig, size: int) -> tuple[ViewSpec, ViewSpec]:
+    """Describe the two full-size views that joint-embedding methods compare."""
+    first, second = (ViewSpec(size, config.blur[i], config.solarize[i], config) for i in range(2))
+    return first, second

@@ -1,0 +1,66 @@
+"""Settings: fields of frozen dataclasses that carry their own range.
+
+The range is dataclass metadata and not pydantic: the type check of `config.parse` exists anyway, and it saves a dependency.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+# What a limit means in words, and whether a value keeps it.
+LIMITS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    "least": ("at least {}", lambda value, limit: value >= limit),
+    "above": ("more than {}", lambda value, limit: value > limit),
+    "most": ("at most {}", lambda value, limit: value <= limit),
+    "below": ("less than {}", lambda value, limit: value < limit),
+    "multiple_of": ("a multiple of {}", lambda value, limit: limit == 0 or value % limit == 0),
+}
+
+
+def setting(
+    default: Any,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | str | None = None,
+    below: float | None = None,
+    multiple_of: str | None = None,
+) -> Any:
+    """Declare a dataclass field with a default and limits; a limit given as text is the name of another field.
+
+    Each number of a tuple has to keep the limits; None always does.
+    """
+    limits = {"least": least, "above": above, "most": most, "below": below, "multiple_of": multiple_of}
+    return dataclasses.field(default=default, metadata={k: v for k, v in limits.items() if v is not None})
+
+
+def out_of_range(settings: Any, where: str = "") -> list[str]:
+    """List what is out of range in a dataclass of settings, one message a setting; `where` goes before the names."""
+    messages = []
+    values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    for field in dataclasses.fields(settings):
+        value = values[field.name]
+        if dataclasses.is_dataclass(value):
+            messages += out_of_range(value, f"{where}{field.name}.")
+        elif not all(_keeps(number, field.metadata, values) for number in _numbers(value)):
+            limits = [LIMITS[key][0].format(_in_words(limit, values, where)) for key, limit in field.metadata.items()]
+            messages.append(f"{where}{field.name} = {_shown(value)}: expected {' and '.join(limits)}")
+    return messages
+
+
+def _numbers(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else () if value is None else (value,)
+
+
+def _keeps(number: Any, limits: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    return all(
+        LIMITS[key][1](number, values[limit] if isinstance(limit, str) else limit) for key, limit in limits.items()
+    )
+
+
+def _in_words(limit: Any, values: Mapping[str, Any], where: str) -> str:
+    return f"{where}{limit} ({values[limit]})" if isinstance(limit, str) else str(limit)
+
+
+def _shown(value: Any) -> str:
+    return str(list(value)) if isinstance(value, tuple) else str(value)
