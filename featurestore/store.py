@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from featurestore.ann.knn_graph import neighbours
 from featurestore.catalog import no_such_encoder
 from featurestore.classification.export import export_classifier
-from featurestore.classification.predict import ApplyReport, apply_classifier, encoder_of, told
-from featurestore.classification.train import ClassifierReport, check_classifier, train_classifier
+from featurestore.classification.predict import ApplyReport, apply, describe, find_encoder
+from featurestore.classification.train import ClassifierReport, drop, train
 from featurestore.encoders.encoder import Encoder
 from featurestore.errors import (
     EncoderNotInStore,
@@ -295,19 +295,14 @@ class FeatureStore(Storage):
         method: logistic, nearest-mean or ridge. Raises ConfigError, QueryError when the columns it would fill are taken, and
         EvaluationError when there are no labels, all are of one class, or no class has two.
         """
-        check_classifier(self.catalog, name, method)
-        record, report = train_classifier(self.labelled_items(encoder), name, method, seed, listener or Listener())
-        with self.writing():
-            self.catalog.put_classifier(record)
-        return report
+        return train(self, name, method, encoder, seed, listener)
 
     def apply_classifier(self, name: str, where: str | None = None, listener: Listener | None = None) -> ApplyReport:
         """Write what a classifier takes items for, and how sure it is, into columns NAME and NAME_confidence of `items`.
 
         Of all items that have a vector of its encoder, or of those for which `where` holds. Raises QueryError, EncoderNotInStore, StoreCorrupt.
         """
-        with self.writing():
-            return apply_classifier(self.catalog, self.views.now(), name, where, listener or Listener())
+        return apply(self, name, where, listener)
 
     def export_classifier(self, name: str, out: str | Path) -> int:
         """Join a classifier with its encoder into one ONNX file for `Classifier`, tried on images of the store; returns on how many.
@@ -315,15 +310,14 @@ class FeatureStore(Storage):
         Raises QueryError, EncoderNotInStore, ConfigError when onnx is missing, ExportError, DiskError.
         """
         moment, record = self.views.now(), self.catalog.classifier(name)
-        known = encoder_of(record, moment.encoders)
+        known = find_encoder(record, moment.encoders)
         return export_classifier(
             self.catalog, moment.view(known.fingerprint), self.encoders.open(known), record, Path(out)
         )
 
     def drop_classifier(self, name: str) -> tuple[str, ...]:
         """Forget a classifier; returns the columns that it filled, which stay. Raises QueryError when there is none of that name."""
-        with self.writing():
-            return self.catalog.drop_classifier(name)
+        return drop(self, name)
 
     # -- catalog
 
@@ -372,7 +366,7 @@ class FeatureStore(Storage):
             }
             for r in moment.encoders
         ]  # fmt: skip
-        classifiers = [told(record) for record in self.catalog.classifiers()]
+        classifiers = [describe(record) for record in self.catalog.classifiers()]
         return {
             "store": str(self.path), **self.catalog.counts(), "encoders": encoders, "classifiers": classifiers, "bytes": size(self.path),
         }  # fmt: skip

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from featurestore.ann.normalize import unit_rows
 from featurestore.catalog import Catalog, ClassifierRecord
+from featurestore.classification.record import from_record
 from featurestore.encoders.encoder import ATTENTION, CARD_KEY, PROBABILITIES, Encoder
 from featurestore.errors import ExportError
 from featurestore.estimators.linear_classifier import LinearClassifier
@@ -35,7 +36,7 @@ def export_classifier(catalog: Catalog, view: View, encoder: Encoder, record: Cl
     Raises ConfigError when onnx is missing, StoreCorrupt, ExportError when the file says something else than the store, DiskError.
     """
     need("onnx", extra="eval")
-    model = LinearClassifier.of(record)
+    model = from_record(record)
     joined = join(encoder, model, record)
     pixels, kept = _images(catalog, view, encoder)
     with written_whole(out, "free some space or choose another place") as part:

@@ -16,7 +16,7 @@ from featurestore.encoders.encoder import Card, fingerprint
 from featurestore.errors import ConfigError, Interrupted
 from featurestore.metrics.calibration import expected_calibration_error, softmax
 from featurestore.metrics.confusion import ClassFigures, class_figures
-from featurestore.metrics.draws import draw, share_counts
+from featurestore.metrics.splits import draw, share_counts
 from featurestore.metrics.statistics import bootstrap
 from featurestore.progress import Listener
 from featurestore.system.disk import written_whole

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from featurestore.estimators.classifiers import KnnClassifier, NearestMeanClassifier, planes
 from featurestore.estimators.few_shot import ALPHA
+from featurestore.estimators.linear import fit_planes
+from featurestore.estimators.scikit import KnnClassifier, NearestMeanClassifier
 
 
 def clouds(classes: int, n: int = 60, dim: int = 5) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -100,7 +101,7 @@ def test_of_equally_near_neighbours_the_first_vote() -> None:
     assert KnnClassifier(k=2).fit(x, ["c", "b", "a", "a"]).predict_proba([[1.0, 0.0]]).tolist() == [[0.5, 0.5, 0.0]]
 
 
-# -- planes
+# -- fit_planes
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7])
@@ -109,7 +110,7 @@ def test_of_equally_near_neighbours_the_first_vote() -> None:
 )  # the former as far as its steps went
 def test_planes_decide_as_scikit_learn_does(method: str, near: float, classes: int) -> None:
     x, codes = clouds(classes, n=210)
-    weights, bias = planes(method, x, codes, 3.0)
+    weights, bias = fit_planes(method, x, codes, 3.0)
     theirs = (
         LogisticRegression(C=3.0, tol=1e-8, max_iter=5000) if method == "logistic" else RidgeClassifier(alpha=ALPHA)
     )
@@ -123,7 +124,7 @@ def test_planes_decide_as_scikit_learn_does(method: str, near: float, classes: i
 
 def test_planes_of_the_nearest_mean_are_its_means() -> None:
     x, codes = clouds(3)
-    weights, bias = planes("nearest-mean", x, codes, None)
+    weights, bias = fit_planes("nearest-mean", x, codes, None)
     theirs = NearestMeanClassifier().fit(x, codes).predict_proba(x)
     raised = np.exp(x @ weights + bias)
     np.testing.assert_allclose(raised / raised.sum(axis=1, keepdims=True), theirs, atol=1e-12)

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from featurestore import FeatureStore, compare
 from featurestore.errors import ConfigError, EncoderNotInStore, EvaluationError
 from featurestore.evaluation.comparison import Comparison
-from featurestore.metrics.paired import ItemDifference
+from featurestore.metrics.statistics import ItemDifference
 from tests.featurestore.commands import Run, answer
 from tests.featurestore.evaluation.labelled import labelled_store, random_entries
 from tests.featurestore.fakes import CARD, DIM, SIZE, paint, write_encoder

@@ -15,9 +15,9 @@ from featurestore import FeatureStore
 from featurestore.errors import ConfigError, EvaluationError
 from featurestore.estimators import few_shot as fewlabels
 from featurestore.estimators import linear
+from featurestore.evaluation.knn import KnnResult
 from featurestore.metrics import episodes, lowshot, retrieval
 from featurestore.metrics.confusion import Confusion
-from featurestore.metrics.knn import KnnResult
 from featurestore.metrics.splits import folds
 from tests.featurestore.evaluation.labelled import labelled_store, random_entries
 

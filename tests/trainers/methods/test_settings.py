@@ -7,8 +7,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from featurestore.evaluation.knn import KnnReport
-from featurestore.metrics.knn import KnnResult
+from featurestore.evaluation.knn import KnnReport, KnnResult
 from tests.trainers.small import config_of, fails, make
 from trainers.augmentations import pipeline as views
 from trainers.config.resolve import resolve
