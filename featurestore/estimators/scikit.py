@@ -83,7 +83,8 @@ class KnnClassifier(_CosineClassifier):
 
     def predict_proba(self, X: Any) -> Floats:
         """Compute the share of the votes of each class for each row (N, D): (N, C)."""
-        scores, indices = knn.neighbours(self.vectors_, self._check_predict(X), min(self.k, len(self.vectors_)))
+        x = self._check_predict(X)
+        scores, indices = knn.neighbours(self.vectors_, x, min(self.k, len(self.vectors_)))
         votes = knn.votes(scores, self.codes_[indices], len(self.classes_), self.temperature)
         return np.asarray(votes / votes.sum(axis=1, keepdims=True))
 

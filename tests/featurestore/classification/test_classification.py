@@ -11,10 +11,11 @@ import pytest
 
 from featurestore import FeatureStore
 from featurestore.catalog import columns
+from featurestore.classification.record import from_record
 from featurestore.classification.train import STRENGTHS
 from featurestore.classifiers import NearestMeanClassifier
 from featurestore.errors import ConfigError, EncoderNotInStore, EvaluationError, QueryError, StoreCorrupt
-from featurestore.estimators.linear_classifier import LinearClassifier
+from featurestore.estimators import LinearClassifier
 from featurestore.metrics.splits import folds
 from tests.featurestore.commands import Run, answer
 from tests.featurestore.evaluation.labelled import labelled_store, random_entries
@@ -54,7 +55,7 @@ def trained(tmp_path: Path, trained_once: Path) -> FeatureStore:
 
 
 def model_of(store: FeatureStore, name: str) -> LinearClassifier:
-    return LinearClassifier.of(store.catalog.classifier(name))
+    return from_record(store.catalog.classifier(name))
 
 
 # -- training
@@ -166,7 +167,7 @@ def test_an_unlabelled_store_is_refused(tmp_path: Path, encoder: Path, colours: 
     [
         (CLEAR[:4], "of one class, 'red'; expected two"),
         ([("train/red", (250, 9, 9)), ("train/red", (240, 9, 9)), ("test/blue", (9, 9, 250))], "split train are of one class, 'red'"),
-        ([("red", (250, 9, 9)), ("blue", (9, 9, 250))], "each of the 2 classes has one label only: expected two"),
+        ([("red", (250, 9, 9)), ("blue", (9, 9, 250))], "each of the 2 classes has one label only: expected a class with two"),
     ],
 )  # fmt: skip
 def test_too_few_labels_are_refused(tmp_path: Path, encoder: Path, entries: Entries, reason: str) -> None:
@@ -182,9 +183,9 @@ def test_vectors_with_nan_are_refused(trained: FeatureStore) -> None:
     vectors[20] = np.nan
     vectors.tofile(path)
     damaged = FeatureStore.open(trained.path)
-    with pytest.raises(EvaluationError, match=r"row 1 .* no numbers.*featurestore verify"):
+    with pytest.raises(EvaluationError, match=r"row 1 .*featurestore verify"):
         damaged.train_classifier("kind")
-    with pytest.raises(StoreCorrupt, match=r"no numbers.*featurestore verify"):
+    with pytest.raises(StoreCorrupt, match=r"NaN or infinity.*featurestore verify"):
         damaged.apply_classifier("kind")
     assert damaged.info()["columns"] == {}
 
@@ -192,15 +193,15 @@ def test_vectors_with_nan_are_refused(trained: FeatureStore) -> None:
 @pytest.mark.parametrize(
     ("name", "method", "reason"),
     [
-        ("kind", "knn", "one plane a class, which k-NN is not"),
+        ("kind", "knn", "one plane a class, and k-NN would need all labelled vectors"),
         ("kind", "forest", "expected one of logistic, nearest-mean, ridge"),
         ("", "ridge", "expected up to 60 letters"),
         ("a b", "ridge", "expected up to 60 letters"),
         ("1st", "ridge", "expected up to 60 letters"),
         ("x" * 61, "ridge", "expected up to 60 letters"),
-        ("Label", "ridge", "a column of featurestore's own"),
-        ("vector", "ridge", "a column of featurestore's own"),
-        ("order", "ridge", "is a word of SQL"),
+        ("Label", "ridge", "featurestore has a column of this name"),
+        ("vector", "ridge", "featurestore has a column of this name"),
+        ("order", "ridge", "this is a word of SQL"),
     ],
 )
 def test_names_and_methods_that_cannot_be_are_refused(

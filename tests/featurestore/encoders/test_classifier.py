@@ -184,7 +184,7 @@ def test_a_file_that_disagrees_is_not_written(
 ) -> None:
     join = joining.join
 
-    def wrong(encoder: Encoder, model: LinearClassifier, *rest: Any) -> bytes:
+    def wrong(encoder: Encoder, model: Any, *rest: Any) -> bytes:
         return join(encoder, replace(model, bias=model.bias + np.array([0, 0.01, 0], np.float32)), *rest)
 
     monkeypatch.setattr(joining, "join", wrong)

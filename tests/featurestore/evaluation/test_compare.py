@@ -1,7 +1,8 @@
-"""Encoders side by side: one whose vectors are mean colours, a copy of it under another fingerprint, and a blind one."""
+"""Encoders compared: one whose vectors are mean colours, a copy of it under another fingerprint, and a blind one."""
 
 import importlib.util
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def test_a_copy_differs_by_nothing(kind: str, request: pytest.FixtureRequest) ->
         assert (figure.difference.mean, figure.difference.ci95) == (0.0, (0.0, 0.0))
     assert (copy.rankme, copy.uniformity, copy.neighbour_agreement) == (first.rankme, first.uniformity, 1.0)
     assert found.verdicts[0] == (
-        f"k-NN: no difference between {copy.name} and {first.name} can be told from these {found.n_test} items (+0.0 to +0.0 points)"
+        f"k-NN: {copy.name} and {first.name} do not differ significantly on these {found.n_test} items (+0.0 to +0.0 points)"
     )
 
 
@@ -136,7 +137,7 @@ def test_of_few_items_not_even_that_can_be_told(split_comparison: Comparison) ->
     assert (difference.only_first, difference.only_second) == (5, 0)
     assert difference.ci95[1] < 0
     assert split_comparison.verdicts[2].startswith(
-        f"k-NN: no difference between {blind.name} and {first.name} can be told from these 14 items (-"
+        f"k-NN: {blind.name} and {first.name} do not differ significantly on these 14 items (-"
     )
 
 
@@ -188,7 +189,11 @@ def test_several_stores_are_matched_by_path_and_content(tmp_path: Path, encoders
     FeatureStore.open(second, encoders["blind"]).index(source, labels="folders")
     found = compare(store, second, k=5, linear=False)
     assert [row.store for row in found.rows] == [str(store.path), str(second)]
-    assert (found.items, found.left_out, found.otherwise) == (38, 3, 0)  # the changed one counts as two contents
+    assert (found.items, found.left_out, found.labelled_otherwise) == (
+        38,
+        3,
+        0,
+    )  # the changed one counts as two contents
     assert found.names()[1] == f"{second}:{found.rows[1].name}"
     assert f"k-NN: {second}:blind-" in found.verdicts[0]
 
@@ -198,7 +203,7 @@ def test_labels_are_those_of_the_first_store(tmp_path: Path, encoders: dict[str,
     second = tmp_path / "second.store"
     FeatureStore.open(second, encoders["copy"]).index(tmp_path / "source")
     found = compare(store, second, k=5, linear=False)
-    assert (found.items, found.otherwise, found.n_test) == (40, 40, 40)
+    assert (found.items, found.labelled_otherwise, found.n_test) == (40, 40, 40)
     assert found.rows[0].knn is not None
     assert found.rows[1].knn is not None
     assert found.rows[0].knn.top1 == found.rows[1].knn.top1 == store.knn(5).results[0].top1
@@ -206,7 +211,7 @@ def test_labels_are_those_of_the_first_store(tmp_path: Path, encoders: dict[str,
 
 
 def test_a_large_collection_is_sampled_for_the_figures_without_labels(whole_store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    monkeypatch.setattr("featurestore.evaluation.compare.SAMPLED", 10)
+    monkeypatch.setattr(sys.modules["featurestore.evaluation.compare"], "SAMPLED", 10)
     found = compare(whole_store, k=5, linear=False)
     assert (found.sampled, found.items) == (10, 40)
     assert found.rows[1].neighbour_agreement == 1.0
