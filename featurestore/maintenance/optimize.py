@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.ann.build import build
-from featurestore.ann.index_file import save
+from featurestore.ann.build import build_index
+from featurestore.ann.index_file import save_index
 from featurestore.ann.search import Index
-from featurestore.ann.tuning import worth
+from featurestore.ann.tuning import worth_indexing
 from featurestore.catalog import Catalog, EncoderRecord, IndexRecord
 from featurestore.errors import ConfigError, StoreCorrupt
 from featurestore.progress import Listener
@@ -79,7 +79,7 @@ def optimize(catalog: Catalog, store: Path, wish: IndexWish, listener: Listener)
             record = move_rows(catalog, folder, record, rows, items)
         for unneeded in leftovers(folder, record):
             unneeded.unlink()
-        if worth(record.rows, record.dim):
+        if worth_indexing(record.rows, record.dim):
             reports.append(index_vectors(catalog, store, record, wish, listener))
         else:
             catalog.drop_index(record.fingerprint)
@@ -99,11 +99,11 @@ def index_vectors(
         found = Indexes(folder).open(known, record.dim)
         if isinstance(found, Index) and found.card.target == wish.recall:
             return IndexBuild(record.name, record.rows, found.card.recall, known.bytes, built=False)
-    lists, card = build(vectors, wish.recall, wish.memory, listener.start, listener.advance)
+    lists, card = build_index(vectors, wish.recall, wish.memory, listener.start, listener.advance)
     generation = known.generation + 1 if known is not None else 1
     name = f"{record.fingerprint[:16]}-{generation}.faiss"
     create_folder(folder)
-    seal = save(lists, folder / name)
+    seal = save_index(lists, folder / name)
     catalog.publish_index(
         IndexRecord(
             record.fingerprint, generation, name, record.file, record.rows, seal.bytes, seal.sha256, card.to_json()

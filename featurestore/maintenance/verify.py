@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from featurestore.ann.index_file import Seal
 from featurestore.catalog import Catalog, EncoderRecord
 from featurestore.encoders.encoder import fingerprint
 from featurestore.errors import DiskError, EncoderError, StoreCorrupt, StoreNotFound
@@ -19,7 +18,7 @@ from featurestore.maintenance.optimize import leftovers, move_rows, unused_index
 from featurestore.progress import Listener
 from featurestore.storage.encoder_files import KeptEncoders
 from featurestore.storage.vectors import VectorFile
-from featurestore.system.checksums import Block, covers
+from featurestore.system.checksums import Block, FileChecksum, covers
 from featurestore.system.disk import sync_file, sync_folder
 
 
@@ -150,7 +149,9 @@ class Verification:
         try:
             self.listener.start(f"reading the index of {record.name}", None)
             problem = (
-                None if Seal.of(path) == Seal(known.bytes, known.sha256) else "damaged: not what its checksum says"
+                None
+                if FileChecksum.of(path) == FileChecksum(known.bytes, known.sha256)
+                else "damaged: not what its checksum says"
             )
             self.bytes += known.bytes
         except OSError as error:

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.ann.exact import DOUBT, above, settle
-from featurestore.ann.near_duplicates import fold
-from featurestore.ann.row_filter import Rows
-from featurestore.ann.search import Index, search
-from featurestore.ann.tuning import worth
+from featurestore.ann.exact import DOUBT, rerank, rows_above
+from featurestore.ann.near_duplicates import drop_near_duplicates
+from featurestore.ann.row_filter import RowFilter
+from featurestore.ann.search import Index, search_vectors
+from featurestore.ann.tuning import worth_indexing
 from featurestore.catalog import EncoderRecord
 from featurestore.errors import QueryError
 from featurestore.storage.snapshot import Moment
@@ -54,7 +54,7 @@ class Sight:
     record: EncoderRecord
     at_a_glance: bool  # the catalog is asked for the hits; else all items are in memory
     vectors: NDArray[np.float16]
-    rows: Rows
+    rows: RowFilter
     index: Index | None
     warnings: tuple[str, ...]
 
@@ -63,7 +63,7 @@ class Sight:
         """Look at what an encoder has vectors of. Raises QueryError, StoreCorrupt."""
         at_a_glance = not read and moment.glance(record)
         if at_a_glance:
-            vectors, everything = moment.vectors(record), Rows(record.rows)
+            vectors, everything = moment.vectors(record), RowFilter(record.rows)
         else:
             view = moment.view(record.fingerprint)
             record, vectors, everything = view.items.encoder, view.vectors, moment.live(record.fingerprint)
@@ -103,7 +103,7 @@ class Sight:
     def nearest(self, queries: NDArray[np.float32], k: int) -> list[Hits]:
         """Give the k best items for each query (Q, D), fewer only when there are fewer."""
         doubtful = self.at_a_glance and self.rows.chosen is None  # then some rows are of items that are gone
-        scores, rows = search(queries, self.vectors, self.rows, k, self.index, SPARE if doubtful else 0)
+        scores, rows = search_vectors(queries, self.vectors, self.rows, k, self.index, SPARE if doubtful else 0)
         found = self._items(scores, rows)
         if doubtful and rows.shape[1] < len(self.rows) and any(len(hits) < k for hits in found):
             return Sight.of(self.moment, self.record, None, self.index is None, read=True).nearest(queries, k)
@@ -111,14 +111,14 @@ class Sight:
 
     def above(self, query: NDArray[np.float32], score: float) -> Hits:
         """Give all items with at least a score for a query (1, D), best first; every vector is looked at."""
-        rows = above(query[0], self.vectors, self.rows, score - DOUBT)
-        scores, rows = settle(query, self.vectors, rows[None], len(rows))
+        rows = rows_above(query[0], self.vectors, self.rows, score - DOUBT)
+        scores, rows = rerank(query, self.vectors, rows[None], len(rows))
         enough = int((scores >= score).sum())  # the first ones
         return self._items(scores[:, :enough], rows[:, :enough])[0]
 
     def fold(self, hits: Hits, threshold: float) -> Hits:
         """Leave out near-duplicates of better hits."""
-        return hits.take(fold(self.vectors[hits.rows], threshold))
+        return hits.take(drop_near_duplicates(self.vectors[hits.rows], threshold))
 
     def vectors_of(self, ids: Sequence[int]) -> tuple[NDArray[np.float32], list[str]]:
         """Vectors (n, D) and paths of items. Raises QueryError when there is no such item with a vector."""
@@ -167,7 +167,11 @@ def slowness(record: EncoderRecord, index: Index | str | None) -> str | None:
     if isinstance(index, str):
         return f"the index of {record.name} {index}; all its vectors are looked at"
     if index is None:
-        return f"the {record.rows} vectors of {record.name} have no index" if worth(record.rows, record.dim) else None
+        return (
+            f"the {record.rows} vectors of {record.name} have no index"
+            if worth_indexing(record.rows, record.dim)
+            else None
+        )
     fresh = 1 - index.covered / record.rows
     if fresh > FRESH_TOLD:
         return f"{fresh:.0%} of the vectors of {record.name} are newer than its index, and all of these are looked at"

@@ -12,13 +12,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.ann.index_file import Seal, open_index
-from featurestore.ann.row_filter import Rows
+from featurestore.ann.index_file import open_index
+from featurestore.ann.row_filter import RowFilter
 from featurestore.ann.search import Index
-from featurestore.ann.tuning import Card
+from featurestore.ann.tuning import IndexCard
 from featurestore.catalog import Catalog, Contents, Details, EncoderRecord, IndexRecord
 from featurestore.errors import StoreBusy, StoreCorrupt
 from featurestore.storage.vectors import VectorFile
+from featurestore.system.checksums import FileChecksum
 
 FILTERS_KEPT = 16
 READ_WHOLE = 50_000  # items: so many are read in no time
@@ -72,8 +73,8 @@ class Indexes:
         """The index, or what is wrong with its file."""
         known = self._opened.get(record.encoder)
         if known is None or known[0] != record:
-            seal = Seal(record.bytes, record.sha256)
-            found = open_index(self._folder / record.file, seal, Card.read(record.card), record.rows, dim)
+            seal = FileChecksum(record.bytes, record.sha256)
+            found = open_index(self._folder / record.file, seal, IndexCard.from_json(record.card), record.rows, dim)
             known = self._opened[record.encoder] = (record, found)
         return known[1]
 
@@ -98,8 +99,8 @@ class Moment:
         self._looks = Counter[str]()
         self._views: dict[str, View] = {}
         self._mapped: dict[str, NDArray[np.float16]] = {}
-        self._live: dict[str, Rows] = {}
-        self._filters: dict[tuple[str, str], Rows] = {}
+        self._live: dict[str, RowFilter] = {}
+        self._filters: dict[tuple[str, str], RowFilter] = {}
 
     def view(self, encoder: str) -> View:
         """Items and vectors of an encoder, all in memory. Raises StoreCorrupt when the vector file is missing or too short."""
@@ -125,16 +126,16 @@ class Moment:
                 self._mapped[record.fingerprint] = _mapped(record, self._folder)
             return self._mapped[record.fingerprint]
 
-    def live(self, encoder: str) -> Rows:
+    def live(self, encoder: str) -> RowFilter:
         """The rows of all items, as `view` has them."""
         with self._lock:
             if encoder not in self._live:
                 items = self.view(encoder).items
                 whole = len(items.rows) == items.encoder.rows
-                self._live[encoder] = Rows(items.encoder.rows, None if whole else items.rows)
+                self._live[encoder] = RowFilter(items.encoder.rows, None if whole else items.rows)
             return self._live[encoder]
 
-    def allowed(self, record: EncoderRecord, where: str, at_a_glance: bool) -> Rows:
+    def allowed(self, record: EncoderRecord, where: str, at_a_glance: bool) -> RowFilter:
         """Rows of the items for which `where` holds. Raises QueryError; at a glance, Stale."""
         key = (record.fingerprint, where)
         found = self._filters.get(key)
@@ -144,7 +145,7 @@ class Moment:
             else:
                 items = self.view(record.fingerprint).items
                 rows = items.rows[_among(items.ids, self._catalog.choose(where))]
-            found = Rows(record.rows, rows)
+            found = RowFilter(record.rows, rows)
             if not CHANGING.search(where):
                 if len(self._filters) >= FILTERS_KEPT:
                     self._filters.clear()
