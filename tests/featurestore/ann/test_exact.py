@@ -9,7 +9,7 @@ from featurestore.ann.exact import rerank, rows_above, scan, search_exact
 from featurestore.ann.faiss_index import BLAS_FROM
 from featurestore.ann.row_filter import RowFilter
 from featurestore.errors import StoreCorrupt
-from tests.featurestore.ann.naive import Halves, brute_force, clustered, small_numbers, unit
+from tests.featurestore.ann.naive import Halves, assert_same, brute_force, clustered, small_numbers, unit
 
 ALL = None
 CHOICES = {
@@ -57,9 +57,7 @@ def test_many_equal_scores_come_in_the_order_of_their_rows(
     for count in (1, 5):
         queries = small_numbers(rng, count, dim).astype(np.float32)
         for k in sorted({1, min(10, len(rows)), len(rows)}):
-            found, expected = search_exact(queries, vectors, rows, k), brute_force(queries, vectors, rows.rows, k)
-            np.testing.assert_array_equal(found[0], expected[0])
-            np.testing.assert_array_equal(found[1], expected[1])
+            assert_same(search_exact(queries, vectors, rows, k), brute_force(queries, vectors, rows.rows, k))
 
 
 @pytest.mark.parametrize("block", [50, 65_536])
@@ -69,9 +67,7 @@ def test_so_many_queries_that_faiss_multiplies_matrices(block: int, monkeypatch:
     vectors = small_numbers(rng, 90, 512)
     queries = small_numbers(rng, BLAS_FROM // 512, 512).astype(np.float32)
     for rows in (RowFilter(90), RowFilter(90, np.arange(0, 90, 3))):
-        found, expected = search_exact(queries, vectors, rows, 20), brute_force(queries, vectors, rows.rows, 20)
-        np.testing.assert_array_equal(found[0], expected[0])
-        np.testing.assert_array_equal(found[1], expected[1])
+        assert_same(search_exact(queries, vectors, rows, 20), brute_force(queries, vectors, rows.rows, 20))
 
 
 @pytest.mark.parametrize("k", [1, 5, 40])
@@ -95,12 +91,7 @@ def test_scores_that_float32_sums_cannot_tell_apart(dim: int, way: str) -> None:
     bits = vectors.view(np.uint16)
     bits += (rng.random(vectors.shape) < 3 / dim).astype(np.uint16)
     queries = (vectors[:20].astype(np.float64) + rng.normal(0, 1e-2, (20, dim))).astype(np.float32)
-    found, expected = (
-        search_exact(queries, vectors, RowFilter(400), 10),
-        brute_force(queries, vectors, np.arange(400), 10),
-    )
-    np.testing.assert_array_equal(found[0], expected[0])
-    np.testing.assert_array_equal(found[1], expected[1])
+    assert_same(search_exact(queries, vectors, RowFilter(400), 10), brute_force(queries, vectors, np.arange(400), 10))
 
 
 def test_a_score_is_the_same_to_the_last_bit_whatever_it_was_found_by(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,9 +121,7 @@ def test_a_mapped_file_gives_the_same(tmp_path: Path, chosen: np.ndarray | None,
     vectors.tofile(tmp_path / "vectors.f16")
     mapped: Halves = np.memmap(tmp_path / "vectors.f16", "<f2", "r", shape=(100, 24))
     queries, rows = vectors[:3].astype(np.float32), RowFilter(100, chosen)
-    found, expected = search_exact(queries, mapped, rows, 9), brute_force(queries, vectors, rows.rows, 9)
-    np.testing.assert_array_equal(found[0], expected[0])
-    np.testing.assert_array_equal(found[1], expected[1])
+    assert_same(search_exact(queries, mapped, rows, 9), brute_force(queries, vectors, rows.rows, 9))
 
 
 def test_no_rows_give_no_hits(road: str, way: str) -> None:
@@ -169,8 +158,7 @@ def test_vectors_that_are_no_numbers_are_passed_over_and_told_when_they_are_miss
     vectors[[3, 40]] = np.nan
     queries, whole = vectors[10:12].astype(np.float32), np.setdiff1d(np.arange(60), [3, 40])
     for k in (1, 50):
-        found, expected = search_exact(queries, vectors, RowFilter(60), k), brute_force(queries, vectors, whole, k)
-        np.testing.assert_array_equal(found[1], expected[1])
+        assert_same(search_exact(queries, vectors, RowFilter(60), k), brute_force(queries, vectors, whole, k))
     for rows in (RowFilter(60), RowFilter(60, np.array([1, 3, 5]))):
         with pytest.raises(StoreCorrupt, match="not finite"):
             search_exact(queries, vectors, rows, len(rows))
@@ -191,6 +179,4 @@ def test_a_scan_orders_equal_scores_by_row_also_across_the_cut(
         rows = np.flatnonzero(rng.random(40) < n / 40) if n > 1 else np.array([3])
         k = int(rng.integers(1, len(rows) + 1)) if len(rows) else 0
         vectors, queries = small_numbers(rng, 40, 4), small_numbers(rng, count, 4).astype(np.float32)
-        found, expected = scan(queries, vectors, rows, k), brute_force(queries, vectors, rows, k)
-        np.testing.assert_array_equal(found[0], expected[0])
-        np.testing.assert_array_equal(found[1], expected[1])
+        assert_same(scan(queries, vectors, rows, k), brute_force(queries, vectors, rows, k))

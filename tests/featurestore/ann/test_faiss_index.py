@@ -2,7 +2,6 @@
 
 import gc
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import faiss
@@ -168,23 +167,3 @@ def test_nothing_global_of_faiss_is_changed(lists: RabitqIndex, vectors: Halves)
             call()
         assert faiss.omp_get_max_threads() == 3
     assert faiss.cvar.distance_compute_blas_threshold == threshold
-
-
-def test_threads_get_the_answers_that_one_gets(lists: RabitqIndex, vectors: Halves) -> None:
-    queries = floats(clustered(200, 16, seed=1)[0])
-    mask = bits(np.arange(600) % 3 == 0)
-    rows = RowFilter(600, np.arange(0, 600, 7))
-
-    def ask(n: int) -> list[list[int]]:
-        query = queries[n : n + 1]
-        found = [
-            lists.propose(query, 20, 2, mask),
-            FlatIndex(vectors).search(query, 9, mask)[1],
-            search_exact(query, vectors, rows, 9)[1],
-        ]
-        return [line[0].tolist() for line in found]
-
-    expected = [ask(n) for n in range(200)]
-    with ThreadPoolExecutor(4) as pool:
-        for _ in range(3):
-            assert list(pool.map(ask, range(200))) == expected

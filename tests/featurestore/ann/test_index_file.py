@@ -13,7 +13,7 @@ from featurestore.ann.row_filter import RowFilter
 from featurestore.ann.search import Index, search_vectors
 from featurestore.errors import DiskError
 from featurestore.system.checksums import FileChecksum
-from tests.featurestore.ann.naive import clustered
+from tests.featurestore.ann.naive import assert_same, clustered
 from tests.featurestore.ann.small import COUNT, DIM, Built, build_quietly
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -39,9 +39,7 @@ def test_what_was_saved_answers_like_what_was_built(built: Built, path: Path, se
     assert index.covered == COUNT
     queries = floats(clustered(100, DIM, seed=1)[0])
     for rows in (RowFilter(COUNT), RowFilter(COUNT, np.arange(0, COUNT, 3))):
-        found, expected = (search_vectors(queries, built.vectors, rows, 7, one) for one in (index, built.index))
-        np.testing.assert_array_equal(found[0], expected[0])
-        np.testing.assert_array_equal(found[1], expected[1])
+        assert_same(*(search_vectors(queries, built.vectors, rows, 7, one) for one in (index, built.index)))
 
 
 def test_the_seal_is_of_the_file(path: Path, seal: FileChecksum) -> None:
