@@ -43,11 +43,7 @@ def c_grid(count: int = PUBLISHED) -> list[float]:
 
 
 def try_c(
-    x: Floats,
-    labels: Labels,
-    cs: Sequence[float],
-    seed: int = 0,
-    advance: Callable[[], object] = lambda: None,
+    x: Floats, labels: Labels, cs: Sequence[float], seed: int = 0, advance: Callable[[], object] = lambda: None
 ) -> list[LinearResult]:
     """Fit on nine tenths of the rows for each C, and measure on the held-out tenth; `best_c` chooses from the results.
 

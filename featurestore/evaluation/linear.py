@@ -45,11 +45,7 @@ class LinearReport:
 
 
 def linear(
-    store: Storage,
-    grid: int = GRID,
-    encoder: str | Path | None = None,
-    seed: int = 0,
-    listener: Listener | None = None,
+    store: Storage, grid: int = GRID, encoder: str | Path | None = None, seed: int = 0, listener: Listener | None = None
 ) -> LinearReport:
     """Measure logistic regression: trained on split train, tested on split test, or by cross-validation when one of them is missing.
 

@@ -38,10 +38,7 @@ class RetrievalReport:
 
 
 def retrieval(
-    store: Storage,
-    k: Sequence[int] | None = None,
-    encoder: str | Path | None = None,
-    listener: Listener | None = None,
+    store: Storage, k: Sequence[int] | None = None, encoder: str | Path | None = None, listener: Listener | None = None
 ) -> RetrievalReport:
     """Measure whether items with the label of a query come first: mean average precision, recall@k and precision@k.
 

@@ -9,15 +9,7 @@ from featurestore.ann.knn_graph import neighbours, without_self
 from featurestore.ann.row_filter import RowFilter
 from featurestore.errors import EvaluationError
 from featurestore.progress import Listener
-from tests.featurestore.ann.naive import (
-    Floats,
-    Halves,
-    Ints,
-    brute_force,
-    clustered,
-    recall,
-    small_numbers,
-)
+from tests.featurestore.ann.naive import Floats, Halves, Ints, brute_force, clustered, recall, small_numbers
 from tests.featurestore.ann.small import COUNT, DIM, TARGET, Built
 
 QUIET = Listener()

@@ -71,17 +71,14 @@ def test_too_few_classes_are_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"way": 1}, {"shots": 0}, {"queries": 0}, {"episodes": 1}])
-def test_numbers_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+def test_bad_input_is_refused(wrong: dict[str, Any]) -> None:
     x, labels = clouds(40, seed=6)
+    arguments: dict[str, Any] = {"way": 2, "shots": 1, "queries": 1, "episodes": 2}
     with pytest.raises(EvaluationError, match="expected at least 2, 1, 1 and 2"):
-        run_episodes(x, labels, **{"way": 2, "shots": 1, "queries": 1, "episodes": 2, **wrong})
-
-
-def test_nan_is_refused() -> None:
-    x, labels = clouds(40, seed=7)
+        run_episodes(x, labels, **{**arguments, **wrong})
     x[0, 0] = np.nan
     with pytest.raises(EvaluationError, match="NaN or infinity"):
-        run_episodes(x, labels, 2, 1, 1, 2)
+        run_episodes(x, labels, **arguments)
 
 
 def test_episodes_take_shots_of_train_and_queries_of_test(splits: FeatureStore, whole: FeatureStore) -> None:

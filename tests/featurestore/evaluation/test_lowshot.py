@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,14 +20,13 @@ from tests.featurestore.metrics.clouds import clouds
 # -- arrays
 
 
-def test_nearest_neighbour_names_what_lies_nearest() -> None:
+def test_nearest_neighbour_by_hand() -> None:
     train_x, train_y = np.eye(3, dtype=np.float32), np.array([0, 1, 2])
     test = train_x[[0, 1, 2, 2]], np.array([0, 1, 2, 0])
-    drawn = list(shot_draws(train_y, shots=1, tries=3))
-    found = lowshot_accuracies(train_x, train_y, drawn, ["nearest-neighbour"], test)
+    draws = list(shot_draws(train_y, shots=1, tries=3))
+    found = lowshot_accuracies(train_x, train_y, draws, ["nearest-neighbour"], test)
     assert found == {"nearest-neighbour": [0.75] * 3}
-    [result] = summarize(found, labels=3, shots=1)
-    assert result == LowShotResult(1, None, "nearest-neighbour", 0.75, 0.0, 3, 3)
+    assert summarize(found, 3, shots=1) == [LowShotResult(1, None, "nearest-neighbour", 0.75, 0.0, 3, 3)]
 
 
 def test_mean_and_interval_are_those_of_the_tries() -> None:
@@ -132,15 +132,15 @@ def test_lowshot_defaults_to_what_every_class_has(whole: FeatureStore, shared: F
     assert {r.method for r in whole.lowshot(shots=[1], tries=2).results} == {"nearest-mean", "knn", "logistic", "ridge"}
 
 
-def test_more_labels_than_a_class_has_are_refused_by_name(shared: FeatureStore) -> None:
-    with pytest.raises(EvaluationError, match=r"shots = 3: expected between 1 and 1.*\(mixed has 2, plain has 1\)"):
-        shared.lowshot(shots=[3])
-
-
-def test_methods_and_tries_that_cannot_be_are_refused(shared: FeatureStore) -> None:
-    with pytest.raises(EvaluationError, match="method magic: expected some of nearest-mean, knn"):
-        shared.lowshot(methods=["knn", "magic"])
-    with pytest.raises(EvaluationError, match="method none"):
-        shared.lowshot(methods=[])
-    with pytest.raises(EvaluationError, match="tries = 1: expected at least 2"):
-        shared.lowshot(tries=1)
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"shots": [3]}, r"shots = 3: expected between 1 and 1.*\(mixed has 2, plain has 1\)"),
+        ({"methods": ["knn", "magic"]}, "method magic: expected some of nearest-mean, knn"),
+        ({"methods": []}, "method none"),
+        ({"tries": 1}, "tries = 1: expected at least 2"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(shared: FeatureStore, wrong: dict[str, Any], reason: str) -> None:
+    with pytest.raises(EvaluationError, match=reason):
+        shared.lowshot(**wrong)

@@ -1,6 +1,7 @@
 """Linear classification and retrieval of stores whose vectors are colours, and what all measures refuse."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from featurestore import FeatureStore
+from featurestore import FeatureStore, classification, evaluation
 from featurestore.errors import ConfigError, EvaluationError
 from featurestore.estimators.linear import best_c, c_grid, logistic, try_c
 from featurestore.metrics import folds, retrieval
@@ -84,48 +85,40 @@ def test_retrieval_counts_what_has_no_match(shared: FeatureStore) -> None:
 # -- what all refuse
 
 MEASURES: dict[str, Callable[[FeatureStore], Any]] = {
-    "knn": lambda store: store.knn(k=1),
-    "linear": lambda store: store.linear(),
-    "lowshot": lambda store: store.lowshot(),
-    "episodes": lambda store: store.episodes(),
-    "retrieval": lambda store: store.retrieval(),
+    "knn": lambda store: evaluation.knn(store, k=1),
+    "linear": evaluation.linear,
+    "lowshot": evaluation.lowshot,
+    "episodes": evaluation.episodes,
+    "retrieval": evaluation.retrieval,
+    "classifier": lambda store: classification.train(store, "kind"),
 }
 
 
 @pytest.fixture(scope="module")
-def unlabelled(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> FeatureStore:
-    return labelled_store(tmp_path_factory.mktemp("unlabelled"), encoder, [(".", (1, 2, 3)), (".", (3, 2, 1))])
-
-
-@pytest.fixture(scope="module")
-def roses(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> FeatureStore:
-    return labelled_store(tmp_path_factory.mktemp("roses"), encoder, [("rose", (1, 2, 3)), ("rose", (3, 2, 1))])
-
-
-@pytest.mark.parametrize("measure", MEASURES)
-def test_a_store_without_labels_is_refused(unlabelled: FeatureStore, measure: str) -> None:
-    with pytest.raises(EvaluationError, match="this needs labels, the store has none: index with --labels folders"):
-        MEASURES[measure](unlabelled)
-
-
-@pytest.mark.parametrize("measure", MEASURES)
-def test_a_single_class_is_refused(roses: FeatureStore, measure: str) -> None:
-    with pytest.raises(EvaluationError, match="all 2 labelled images are of one class, 'rose'"):
-        MEASURES[measure](roses)
-
-
-@pytest.mark.parametrize("measure", MEASURES)
-def test_a_vector_that_is_no_number_is_refused(store: FeatureStore, measure: str) -> None:
-    [file] = (store.path / "vectors").iterdir()
+def refused(tmp_path_factory: pytest.TempPathFactory, encoder: Path, indexed: Path) -> dict[str, FeatureStore]:
+    """Stores that cannot be measured, by the reason."""
+    folder = tmp_path_factory.mktemp("refused")
+    damaged = FeatureStore.open(shutil.copytree(indexed, folder / "damaged.store"))
+    [file] = (damaged.path / "vectors").iterdir()
     vectors = np.fromfile(file, np.float16).reshape(-1, 12)
     vectors[3, 5] = np.nan
     file.write_bytes(vectors.tobytes())
-    with pytest.raises(EvaluationError, match=r"the vector in row 3 .* featurestore verify STORE"):
-        MEASURES[measure](store)
+    return {
+        "this needs labels, the store has none: index with --labels folders": labelled_store(folder / "none", encoder, [(".", (1, 2, 3)), (".", (3, 2, 1))]),
+        "all 2 labelled images are of one class, 'rose'": labelled_store(folder / "one", encoder, [("rose", (1, 2, 3)), ("rose", (3, 2, 1))]),
+        r"the vector in row 3 .* featurestore verify STORE": damaged,
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("measure", ["linear", "lowshot"])
-def test_scikit_learn_is_asked_for_where_it_is_needed(
+@pytest.mark.parametrize("measure", MEASURES)
+def test_stores_that_cannot_be_measured_are_refused(refused: dict[str, FeatureStore], measure: str) -> None:
+    for reason, store in refused.items():
+        with pytest.raises(EvaluationError, match=reason):
+            MEASURES[measure](store)
+
+
+@pytest.mark.parametrize("measure", ["linear", "lowshot", "classifier"])
+def test_scikit_learn_is_required_only_where_it_is_needed(
     shared: FeatureStore, measure: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
