@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore import FeatureStore
+from featurestore.estimators.knn import rank_classes
 from featurestore.evaluation.knn import nearest
-from featurestore.metrics import knn, retrieval
-from featurestore.storage.labelled_items import LabelledItems
+from featurestore.metrics import retrieval
+from featurestore.storage import LabelledItems
 
 TEMPERATURE = 0.07
 
@@ -75,7 +76,7 @@ def _arrays(
 
 
 def _votes(scores: NDArray[np.float32], codes: NDArray[np.int64], ks: Sequence[int], classes: int) -> NDArray[np.int64]:
-    return np.stack([knn.rank(scores[:, :k], codes[:, :k], classes, TEMPERATURE)[:, 0] for k in ks])
+    return np.stack([rank_classes(scores[:, :k], codes[:, :k], classes, TEMPERATURE)[:, 0] for k in ks])
 
 
 # -- the other measures

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.answers import Answers, K, ask, blocks_of, items_of, recall, vectors_of
 from benchmarks.stores import queries_of
 from featurestore import FeatureStore
-from featurestore.ann.tuning import Card
+from featurestore.ann.tuning import IndexCard
 from featurestore.catalog import Catalog
 
 THREADS = 4
@@ -70,7 +70,7 @@ class RawIndex:
 
     def __init__(self, path: str) -> None:
         [record] = _catalog(path).indexes.all()
-        self.setting = Card.read(record.card).setting(K, 1.0)
+        self.setting = IndexCard.from_json(record.card).setting(K, 1.0)
         self.index = faiss.read_index(str(Path(path) / "indexes" / record.file))
         self.index.nprobe = self.setting.probes
         self.vectors = vectors_of(Path(path))

@@ -1,5 +1,5 @@
-"""Classifiers of vectors for scikit-learn code of users; they live in `featurestore.estimators`. Needs scikit-learn."""
+"""k-NN and nearest mean as scikit-learn classifiers, for users' own scikit-learn code. Needs scikit-learn."""
 
-from featurestore.estimators.classifiers import KnnClassifier, NearestMeanClassifier
+from featurestore.estimators.scikit import KnnClassifier, NearestMeanClassifier
 
 __all__ = ["KnnClassifier", "NearestMeanClassifier"]

@@ -14,8 +14,8 @@ from sklearn.model_selection import train_test_split
 from featurestore import FeatureStore
 from featurestore.ann.normalize import unit_rows
 from featurestore.errors import ConfigError
-from featurestore.metrics import lowshot
-from featurestore.metrics.lowshot import LowShotResult
+from featurestore.evaluation.lowshot import LowShotResult, lowshot_accuracies, summarize
+from featurestore.metrics.splits import shot_draws
 from featurestore.progress import Listener
 from featurestore.system.text_table import columns
 from trainers.export.training_run import export_untrained
@@ -127,9 +127,9 @@ def _few_labels(train_x: Any, train_y: Any, test_x: Any, test_y: Any) -> list[Lo
     """How well the nearest of SHOTS labels a class names the images of test, over TRIES draws."""
     results: list[LowShotResult] = []
     for shots in SHOTS:
-        drawn = list(lowshot.draws(train_y, shots, TRIES))
-        found = lowshot.accuracies(train_x, train_y, drawn, ["nearest-neighbour"], (test_x, test_y))
-        results += lowshot.summary(found, len(drawn[0]), shots)
+        drawn = list(shot_draws(train_y, shots, TRIES))
+        found = lowshot_accuracies(train_x, train_y, drawn, ["nearest-neighbour"], (test_x, test_y))
+        results += summarize(found, len(drawn[0]), shots)
     return results
 
 

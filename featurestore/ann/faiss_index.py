@@ -1,4 +1,4 @@
-"""What FAISS does for us, and nothing else of it. The only import of faiss; nothing global of it is changed."""
+"""FAISS: the flat index, top-k and the RaBitQ index. The only import of faiss; its global settings are not changed."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,50 +11,50 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-BLAS_FROM = 128_000  # queries x dimensions from which FAISS multiplies matrices
+BLAS_FROM = 128_000  # queries x dimensions from which FAISS uses matrix products
 
 
-class Flat:
-    """Float16 vectors (n, D), C order, searched where they lie: nothing is copied, a mapped file stays on the disk."""
+class FlatIndex:
+    """Exact search of float16 vectors (n, D), C order, without a copy: a mapped file stays on the disk."""
 
     def __init__(self, vectors: NDArray[np.float16]) -> None:
-        self._vectors = vectors  # kept alive: FAISS holds no more than its address
+        self._vectors = vectors  # keeps the array alive: FAISS holds only its address
         count, dim = vectors.shape
         empty = _empty(dim)
         reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(empty), empty.size)
-        self._index = faiss.read_index(reader)  # one whose codes belong to somebody else, and may be exchanged
+        self._index = faiss.read_index(reader)  # an index that does not own its codes, so that they can be replaced
         self._index.codes = faiss.MaybeOwnedVectorUInt8.create_view(
             faiss.cast_integer_to_void_ptr(vectors.ctypes.data), vectors.nbytes, self._index.codes.owner
         )
         self._index.ntotal = count
 
     def search(self, queries: Floats, k: int, bits: NDArray[np.uint8] | None = None) -> tuple[Floats, Ints]:
-        """Give scores and places of the k best for each query, (Q, k), best first; k <= n. Each query takes one processor.
+        """Find the k best for each query: scores and indices, (Q, k), best first; k <= n. Each query takes one processor.
 
-        bits: one for each vector, lowest first, set where it may be found; where fewer than k may, places are -1.
+        bits: a mask with one bit for each vector, lowest first, set where it may be found; -1 where there are fewer than k.
         """
         selector = None if bits is None else faiss.IDSelectorBitmap(bits)
         with _threads_for(queries):
-            scores, places = self._index.search(queries, k, params=faiss.SearchParameters(sel=selector))
-        return scores, places
+            scores, indices = self._index.search(queries, k, params=faiss.SearchParameters(sel=selector))
+        return scores, indices
 
-    def above(self, query: Floats, score: float, bits: NDArray[np.uint8] | None = None) -> tuple[Floats, Ints]:
-        """Give scores and places of all with more than a score, for one query (1, D), in no order."""
+    def range_search(self, query: Floats, score: float, bits: NDArray[np.uint8] | None = None) -> tuple[Floats, Ints]:
+        """Find all vectors with more than a score for one query (1, D): scores and indices, in no order."""
         selector = None if bits is None else faiss.IDSelectorBitmap(bits)
         with _threads_for(query):
-            _, scores, places = self._index.range_search(query, score, params=faiss.SearchParameters(sel=selector))
-        return scores, places
+            _, scores, indices = self._index.range_search(query, score, params=faiss.SearchParameters(sel=selector))
+        return scores, indices
 
 
-@cache  # one is made for each search, and its bytes must outlive it
+@cache  # a flat index is made for each search, and these bytes must outlive it
 def _empty(dim: int) -> NDArray[np.uint8]:
-    """A saved index without vectors."""
+    """Serialize an index without vectors."""
     index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     return np.asarray(faiss.serialize_index(index))
 
 
 def floats(vectors: NDArray[np.float16]) -> Floats:
-    """Widen to float32, (n, D): three times as fast as numpy."""
+    """Convert to float32, (n, D), three times as fast as numpy."""
     if not len(vectors):
         return np.empty(vectors.shape, np.float32)
     codec = faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16)
@@ -62,14 +62,14 @@ def floats(vectors: NDArray[np.float16]) -> Floats:
     return wide
 
 
-def best(queries: Floats, block: Floats, k: int) -> tuple[Floats, Ints]:
-    """Give scores and places of the k best of a block for each query, (Q, k), best first; k <= n."""
-    scores, places = faiss.knn(queries, block, k, metric=faiss.METRIC_INNER_PRODUCT)
-    return scores, places
+def top_k(queries: Floats, block: Floats, k: int) -> tuple[Floats, Ints]:
+    """Find the k best of a block for each query: scores and indices, (Q, k), best first; k <= n."""
+    scores, indices = faiss.knn(queries, block, k, metric=faiss.METRIC_INNER_PRODUCT)
+    return scores, indices
 
 
-class Lists:
-    """An inverted file of RaBitQ codes: vectors in lists around centroids, each as one bit a dimension, numbered in order of `add`.
+class RabitqIndex:
+    """An inverted file (IVF) of RaBitQ codes: vectors in lists around centroids, one bit a dimension, numbered in the order of `add`.
 
     Gao and Long, "RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error Bound", SIGMOD 2024.
     """
@@ -80,7 +80,7 @@ class Lists:
         self._index = index
 
     @classmethod
-    def train(cls, sample: Floats, lists: int, iterations: int, seed: int) -> "Lists":
+    def train(cls, sample: Floats, lists: int, iterations: int, seed: int) -> "RabitqIndex":
         """Find `lists` centroids by spherical k-means over a sample (S, D)."""
         dim = sample.shape[1]
         index = faiss.IndexIVFRaBitQ(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
@@ -93,21 +93,22 @@ class Lists:
         self._index.add(vectors)
 
     def save(self, write: Callable[[bytes], int]) -> None:
-        """Hand the bytes of the index to `write`, whose errors come through."""
+        """Pass the bytes of the index to `write`, and raise what that raises."""
         faiss.write_index(self._index, faiss.PyCallbackIOWriter(write))
 
     @classmethod
-    def open(cls, path: Path) -> "Lists":
-        """Map a saved index, read-only. Raises RuntimeError, in FAISS's words, when it is none."""
+    def open(cls, path: Path) -> "RabitqIndex":
+        """Map a saved index, read-only. Raises RuntimeError, with a message by FAISS, when the file is not an index."""
         return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC))
 
     @property
     def count(self) -> int:
-        """How many vectors it holds."""
+        """Number of vectors."""
         return int(self._index.ntotal)
 
     @property
     def lists(self) -> int:
+        """Number of lists."""
         return int(self._index.nlist)
 
     @property
@@ -115,7 +116,7 @@ class Lists:
         return int(self._index.d)
 
     def propose(self, queries: Floats, count: int, probes: int, bits: NDArray[np.uint8] | None = None) -> Ints:
-        """Give the `count` numbers that look best to the codes in the `probes` nearest lists, (Q, count), -1 where there are no more."""
+        """Find the `count` candidates with the best codes in the `probes` nearest lists: (Q, count), -1 where there are no more."""
         selector = None if bits is None else faiss.IDSelectorBitmap(bits)
         settings = faiss.IVFRaBitQSearchParameters(nprobe=probes, sel=selector)
         with _threads_for(queries):
@@ -124,7 +125,7 @@ class Lists:
 
 @contextmanager
 def _threads_for(queries: Floats) -> Iterator[None]:
-    """Keep one query on the thread that asks it: a team would only be waited for. What is set is that thread's own, and put back."""
+    """Search a single query on the calling thread, since more threads would only wait. The setting belongs to this thread, and is restored."""
     if len(queries) > 1:
         yield
         return

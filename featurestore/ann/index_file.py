@@ -1,32 +1,17 @@
-"""Index files: written whole with a checksum, opened when they are what that says."""
+"""Index files: written whole or not at all, and opened only when their checksum matches."""
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
-from featurestore.ann.faiss_index import Lists
+from featurestore.ann.faiss_index import RabitqIndex
 from featurestore.ann.search import Index
-from featurestore.ann.tuning import Card
+from featurestore.ann.tuning import IndexCard
+from featurestore.system.checksums import FileChecksum
 from featurestore.system.disk import written_whole
 
 
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """What a file must be."""
-
-    bytes: int
-    sha256: str
-
-    @classmethod
-    def of(cls, path: Path) -> "Seal":
-        """Read a file. Raises OSError."""
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256")
-            return cls(file.tell(), digest.hexdigest())
-
-
-def save(lists: Lists, path: Path) -> Seal:
-    """Write an index, whole or not at all. Raises DiskError."""
+def save_index(rabitq: RabitqIndex, path: Path) -> FileChecksum:
+    """Write an index, whole or not at all; returns its checksum. Raises DiskError."""
     digest, size = hashlib.sha256(), 0
     with (
         written_whole(path, "searches are as before: free some space and run the same command again") as part,
@@ -39,20 +24,20 @@ def save(lists: Lists, path: Path) -> Seal:
             size += len(data)
             return file.write(data)
 
-        lists.save(write)
-    return Seal(size, digest.hexdigest())
+        rabitq.save(write)
+    return FileChecksum(size, digest.hexdigest())
 
 
-def open_index(path: Path, seal: Seal, card: Card, rows: int, dim: int) -> Index | str:
-    """Open an index over `rows` vectors of `dim`, or say what is wrong with it."""
+def open_index(path: Path, checksum: FileChecksum, card: IndexCard, rows: int, dim: int) -> Index | str:
+    """Open an index over `rows` vectors of `dim`; returns what is wrong as text when it cannot be used."""
     try:
         if not path.exists():
             return "is missing"
-        if path.stat().st_size != seal.bytes or Seal.of(path) != seal:
+        if path.stat().st_size != checksum.bytes or FileChecksum.of(path) != checksum:
             return "is not the file that was written"
-        lists = Lists.open(path)
+        rabitq = RabitqIndex.open(path)
     except (OSError, RuntimeError) as error:
         return f"cannot be read ({error})"
-    if (lists.count, lists.dim, lists.lists) != (rows, dim, card.lists):
+    if (rabitq.count, rabitq.dim, rabitq.lists) != (rows, dim, card.lists):
         return "is of other vectors"
-    return Index(lists, card)
+    return Index(rabitq, card)

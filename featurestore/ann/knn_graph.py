@@ -1,47 +1,51 @@
-"""The k-NN graph of a collection: the nearest rows of every row."""
+"""The k-NN graph of a collection: the nearest neighbours of every row."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.ann.exact import scan
 from featurestore.ann.faiss_index import Floats, Ints, floats
-from featurestore.ann.row_filter import Rows
-from featurestore.ann.search import Index, search
+from featurestore.ann.row_filter import RowFilter
+from featurestore.ann.search import Index, search_vectors
 from featurestore.errors import EvaluationError
 from featurestore.progress import Listener
 
-QUERIES = 16_384  # rows that are compared with all others at a time
-BY_INDEX = 1_024  # the same where an index proposes
+QUERIES = 16_384  # rows compared with all others at a time
+BY_INDEX = 1_024  # the same with an index
 
 
 def neighbours(
-    vectors: NDArray[np.float16], rows: Rows, k: int, index: Index | None, listener: Listener
+    vectors: NDArray[np.float16], rows: RowFilter, k: int, index: Index | None, listener: Listener
 ) -> tuple[Floats, Ints]:
-    """Find the k nearest of `rows` (M of them) for each of them, itself left out: scores and places among them, (M, k), best first.
+    """Find the k nearest neighbours of each of M rows among these, without itself: scores and indices into `rows`, (M, k), best first.
 
-    Raises EvaluationError when there are no more than k.
+    Raises EvaluationError when there are no more than k rows.
     """
     if not 1 <= k < len(rows):
         raise EvaluationError(
             f"k = {k}: expected from 1 to {len(rows) - 1}, one less than the {len(rows)} items there are"
         )
     own = rows.rows
-    scores, places = np.empty((len(own), k), np.float32), np.empty((len(own), k), np.int64)
+    scores, indices = np.empty((len(own), k), np.float32), np.empty((len(own), k), np.int64)
     listener.start("finding neighbours", len(own))
     step = QUERIES if index is None else BY_INDEX
     for start in range(0, len(own), step):
         part = own[start : start + step]
         queries = floats(vectors[part])
-        found = scan(queries, vectors, own, k + 1) if index is None else search(queries, vectors, rows, k + 1, index)
+        found = (
+            scan(queries, vectors, own, k + 1)
+            if index is None
+            else search_vectors(queries, vectors, rows, k + 1, index)
+        )
         end = start + len(part)
         scores[start:end], others = without_self(*found, part)
-        places[start:end] = others if rows.chosen is None else np.searchsorted(own, others)
+        indices[start:end] = others if rows.chosen is None else np.searchsorted(own, others)
         listener.advance(len(part))
-    return scores, places
+    return scores, indices
 
 
 def without_self(scores: Floats, found: Ints, rows: Ints) -> tuple[Floats, Ints]:
-    """Take each query's own row out of its neighbours; where ties pushed it out, the last one goes. (Q, K + 1) to (Q, K)."""
+    """Remove each query's own row from its neighbours, or the last one when ties pushed it out: (Q, K + 1) to (Q, K)."""
     own = found == rows[:, None]
     own[~own.any(axis=1), -1] = True
     keep = ~own

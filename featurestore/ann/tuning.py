@@ -1,4 +1,4 @@
-"""How an index is laid out, and how much of it a search looks through: chosen from sizes, and from measured recall."""
+"""The sizes of an index, and how much of it a search visits: chosen from the collection's size and from measured recall."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,15 +8,15 @@ import numpy as np
 
 from featurestore.errors import StoreError
 
-WORTH_ROWS, WORTH_NUMBERS = 50_000, 20_000_000  # from which an index is quicker than looking at all: both
-LARGE = 1_000_000  # rows from which lists grow in length more than in number: every vector is compared with every list's centroid
-POINTS = 64  # of the sample, a list
+WORTH_ROWS, WORTH_NUMBERS = 50_000, 20_000_000  # an index is faster than exact search above both
+LARGE = 1_000_000  # rows above which the number of lists grows more slowly, since every vector is compared with every centroid
+POINTS = 64  # of the sample, for each list
 LEAST_POINTS = 16
-RERANK = 10.0  # cost of an exact score, in codes looked at
+RERANK = 10.0  # cost of an exact score relative to that of a code
 
 
-def worth(count: int, dim: int) -> bool:
-    """Whether an index over vectors (N, D) makes searches quicker."""
+def worth_indexing(count: int, dim: int) -> bool:
+    """Whether an index over vectors (N, D) makes searches faster."""
     return count >= WORTH_ROWS and count * dim >= WORTH_NUMBERS
 
 
@@ -25,11 +25,11 @@ class Layout:
     """Sizes of an index over N vectors of D numbers."""
 
     lists: int
-    sample: int  # vectors that centroids are learned from
+    sample: int  # vectors that the centroids are learned from
 
     @classmethod
     def choose(cls, count: int, dim: int, memory: int) -> "Layout":
-        """About 4 sqrt(N) lists, fewer when LARGE, and as large a sample as `memory` bytes allow beside the codes. Raises StoreError."""
+        """Choose about 4 sqrt(N) lists, fewer above LARGE, and as large a sample as `memory` bytes allow beside the codes. Raises StoreError."""
         wanted = 4 * min(count, LARGE) ** 0.5 * max(1.0, count / LARGE) ** 0.25
         lists = max(1, min(int(wanted), count // 39))
         left = memory - code_bytes(count, dim) - 8 * lists * dim
@@ -44,51 +44,51 @@ class Layout:
 
 
 def code_bytes(count: int, dim: int) -> int:
-    """What an index holds of N vectors: a bit a dimension, two factors and a number; and room for lists to grow."""
+    """Compute the bytes of the codes of N vectors: a bit a dimension, two factors and a number each, and room for lists to grow."""
     return int(1.5 * count * ((dim + 7) // 8 + 8 + 8))
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How far a search for up to `k` hits looks, when it may find at least `share` of the rows, and what recall that was measured to have."""
+    """How much a search for up to `k` hits visits when at least `share` of the rows pass its filter, and its measured recall."""
 
     k: int
     share: float
-    probes: int  # lists
-    candidates: int  # best of their codes, whose exact scores decide
+    probes: int  # lists visited
+    candidates: int  # with the best codes in them, ranked by exact scores
     recall: float
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """What an index is and does."""
+class IndexCard:
+    """Description of an index: its kind, sizes, settings and measured recall."""
 
     kind: str
     lists: int
     sample: int
-    target: float  # recall that was asked for
-    queries: int  # held-out rows by which recall was measured
+    target: float  # recall wanted
+    queries: int  # held-out rows that recall was measured with
     settings: tuple[Setting, ...]
     curve: tuple[tuple[int, int, float], ...]  # probes, candidates, recall@10 without a filter
 
     @property
     def recall(self) -> float:
-        """Of the 10 nearest without a filter, the share that is found."""
+        """Share of the 10 nearest that is found without a filter."""
         return self.settings[0].recall
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
-    def read(cls, said: dict[str, Any]) -> "Card":
-        settings = tuple(Setting(**setting) for setting in said["settings"])
-        curve = tuple((int(p), int(c), float(r)) for p, c, r in said["curve"])
-        return cls(**{**said, "settings": settings, "curve": curve})
+    def from_json(cls, card: dict[str, Any]) -> "IndexCard":
+        settings = tuple(Setting(**setting) for setting in card["settings"])
+        curve = tuple((int(p), int(c), float(r)) for p, c, r in card["curve"])
+        return cls(**{**card, "settings": settings, "curve": curve})
 
     def setting(self, k: int, share: float) -> Setting:
-        """What a search for k hits among a share of the rows uses: measured for as many hits and about as many rows, or scaled up from that.
+        """Get the setting of a search for k hits among a share of the rows: measured for as many hits and rows, or scaled up from that.
 
-        Fewer rows take more lists, more rows take more candidates: of the two shares measured around this one, the larger of both.
+        Fewer rows need more lists, more rows need more candidates: between two measured shares it takes the larger of both.
         """
         ks = sorted({s.k for s in self.settings})
         measured = next((n for n in ks if n >= k), ks[-1])
@@ -105,23 +105,23 @@ class Card:
         )
 
 
-class Measured(NamedTuple):
-    """What was found with so many lists and candidates."""
+class Measurement(NamedTuple):
+    """Recall measured with a number of lists and candidates."""
 
     probes: int
     candidates: int
     recall: float
-    doubt: float  # how far that may be from the truth
+    margin: float  # of error of the recall
 
     def reaches(self, target: float) -> bool:
-        """Whether the recall is at least the target, beyond doubt."""
-        return self.recall - self.doubt >= target
+        """Whether the recall is at least the target, with confidence."""
+        return self.recall - self.margin >= target
 
 
-def cheapest(k: int, share: float, rows_a_list: float, measured: Sequence[Measured], target: float) -> Setting:
-    """Choose what costs least and reaches the target; when nothing does, the best recall."""
+def cheapest(k: int, share: float, rows_a_list: float, measured: Sequence[Measurement], target: float) -> Setting:
+    """Choose the setting of least cost that reaches the target; when none does, that of the best recall."""
 
-    def cost(one: Measured) -> float:
+    def cost(one: Measurement) -> float:
         return one.probes * rows_a_list + RERANK * one.candidates
 
     enough = [one for one in measured if one.reaches(target)]

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from featurestore.ann.normalize import unit_rows
 from featurestore.catalog import Catalog
-from featurestore.classification.predict import encoder_of
+from featurestore.classification.predict import find_encoder
+from featurestore.classification.record import from_record
 from featurestore.encoders import Encoder
 from featurestore.errors import ExportError
 from featurestore.estimators.linear_classifier import LinearClassifier
@@ -38,9 +39,9 @@ def export(store: Storage, name: str, out: str | Path) -> int:
     from featurestore.encoders.write import check_pixels, write
 
     snapshot, record = store.snapshots.now(), store.catalog.classifiers.get(name)
-    encoder_record = encoder_of(record, snapshot.encoders)
+    encoder_record = find_encoder(record, snapshot.encoders)
     encoder, view = store.encoders.open(encoder_record), snapshot.item_vectors(encoder_record.fingerprint)
-    classifier = LinearClassifier.of(record)
+    classifier = from_record(record)
     facts = {**record.card["figures"], "featurestore_version": __version__}
     card = replace(encoder.card, classes=classifier.classes, classifier=facts)
     sharpness = np.float32(1 / classifier.temperature)

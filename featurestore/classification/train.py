@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,31 +11,32 @@ from numpy.typing import NDArray
 from featurestore.catalog import Catalog, ClassifierRecord
 from featurestore.catalog.schema import RESERVED
 from featurestore.catalog.user_sql import check_expression
+from featurestore.classification.record import to_record
 from featurestore.errors import ConfigError, EvaluationError, QueryError
-from featurestore.estimators import few_shot as fewlabels
-from featurestore.estimators import linear
+from featurestore.estimators.linear import C, best_c, fit_planes, try_c
 from featurestore.estimators.linear_classifier import LinearClassifier
 from featurestore.metrics.calibration import expected_calibration_error, fit_temperature, log_loss, softmax
 from featurestore.metrics.confusion import ClassFigures, class_figures
 from featurestore.metrics.splits import folds
 from featurestore.metrics.statistics import bootstrap
 from featurestore.progress import Listener
-from featurestore.storage.labelled_items import LabelledItems
+from featurestore.storage import LabelledItems
+from featurestore.storage.storage import Storage
 from featurestore.system.packages import need
 
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")  # what SQL takes as a column without quotes
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")  # valid as a column name in SQL without quotes
 METHODS = ("logistic", "nearest-mean", "ridge")
 FOLDS = 5
-FEW = 5  # labels: a class with fewer is named
-STRENGTHS = [0.1, 1.0, 10.0, 100.0]  # of C, on unit vectors
-ENOUGH = 200  # labelled images, to choose C on a tenth of them
+FEW = 5  # labels: classes with fewer are listed
+STRENGTHS = [0.1, 1.0, 10.0, 100.0]  # values of C to choose from
+ENOUGH = 200  # labelled images to choose C on a tenth of them; with fewer it is fixed
 
 Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How far probabilities are to be believed, of images that the classifier was not trained on."""
+    """How well probabilities match reality, on images that the classifier was not trained on."""
 
     log_loss: float
     ece: float  # expected calibration error, 15 bins
@@ -47,29 +49,29 @@ class OnTest:
     n_test: int
     top1: float
     top1_ci95: tuple[float, float]
-    unseen: list[str]  # classes that only test has: never right
+    unseen: list[str]  # classes that only test has, so that they are never predicted
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifierReport:
-    """A classifier as it was trained, with everything needed to repeat it; accuracies are fractions in [0, 1]."""
+    """A trained classifier, with everything needed to repeat it; accuracies are fractions in [0, 1]."""
 
     name: str
     encoder: str  # fingerprint
     method: str
     c: float | None  # of logistic regression
     seed: int
-    labels: str  # "train": those of split train, since split test has some too; else "all"
-    n_train: int  # labelled images learnt from
+    labels: str  # "train": those of split train, since split test has labels too; else "all"
+    n_train: int  # labelled images trained on
     few: dict[str, int]  # classes with fewer than FEW of them
-    split: str  # how the figures were taken: "cross-validation"
+    split: str  # how the figures were measured: "cross-validation"
     folds: int
     n_validated: int  # images that were left out once: those of classes with two or more
     top1: float
     top1_ci95: tuple[float, float]
     temperature: float
     before: Calibration  # at temperature 1
-    after: Calibration  # of each fold at the temperature that the others ask for
+    after: Calibration  # of each fold at the temperature fitted on the others
     classes: list[ClassFigures]
     test: OnTest | None
 
@@ -77,35 +79,57 @@ class ClassifierReport:
         return {"protocol": "classifier", **asdict(self)}
 
 
-def train_classifier(
+def train(
+    store: Storage,
+    name: str,
+    method: str = "logistic",
+    encoder: str | Path | None = None,
+    seed: int = 0,
+    listener: Listener | None = None,
+) -> ClassifierReport:
+    """Train a classifier on labelled items, those of split train when split test has labels too, and store it; it replaces one of that name.
+
+    method: logistic, nearest-mean or ridge. Raises ConfigError for another method, a name that cannot be a column, or without scikit-learn;
+    QueryError when the columns that it would fill are taken; EvaluationError when there are no labels, all are of one class, or no class has two.
+    """
+    check_classifier(store.catalog, name, method)
+    record, report = train_on(store.labelled_items(encoder), name, method, seed, listener or Listener())
+    with store.writing():
+        store.catalog.classifiers.put(record)
+    return report
+
+
+def drop(store: Storage, name: str) -> tuple[str, ...]:
+    """Delete a classifier; returns the columns that it filled, which stay. Raises QueryError when there is none of that name."""
+    with store.writing():
+        return store.catalog.classifiers.drop(name)
+
+
+def train_on(
     labelled: LabelledItems, name: str, method: str, seed: int, listener: Listener
 ) -> tuple[ClassifierRecord, ClassifierReport]:
-    """Train a classifier on labelled items: those of split train when split test has some too, else all.
-
-    Raises ConfigError when scikit-learn is missing; EvaluationError when all are of one class, or no class has two.
-    """
+    """Train a classifier on labelled items, as `train`, without storing it."""
     need("sklearn", extra="eval")
-    from featurestore.estimators.classifiers import planes
-
-    classes, codes = _learnt(labelled)
+    classes, codes = _train_classes(labelled)
     fold = _folds(codes, seed)
     rounds = int(fold.max()) + 1
     listener.start("training", rounds + 1)
     x = labelled.vectors(labelled.train)
-    c = _strength(x, codes, seed) if method == "logistic" else None
+    c = _choose_c(x, codes, seed) if method == "logistic" else None
     logits = np.empty((len(codes), len(classes)))
     for number in range(rounds):
-        asked = fold == number
-        weights, bias = planes(method, x[~asked], codes[~asked], c)
-        logits[asked] = x[asked] @ weights + bias
+        left_out = fold == number
+        weights, bias = fit_planes(method, x[~left_out], codes[~left_out], c)
+        logits[left_out] = x[left_out] @ weights + bias
         listener.advance()
-    weights, bias = planes(method, x, codes, c)
+    weights, bias = fit_planes(method, x, codes, c)
     listener.advance()
-    held = fold >= 0
-    logits, truth = logits[held], codes[held]
+    validated = fold >= 0
+    logits, truth = logits[validated], codes[validated]
     temperature = fit_temperature(logits, truth)
     model = LinearClassifier(tuple(classes), weights.astype(np.float32), bias.astype(np.float32), temperature)
-    said = logits.argmax(axis=1)
+    predicted = logits.argmax(axis=1)
+    right = predicted == truth
     report = ClassifierReport(
         name=name,
         encoder=labelled.encoder.fingerprint,
@@ -118,76 +142,76 @@ def train_classifier(
         split="cross-validation",
         folds=rounds,
         n_validated=len(truth),
-        top1=float((said == truth).mean()),
-        top1_ci95=bootstrap(said == truth, seed),
+        top1=float(right.mean()),
+        top1_ci95=bootstrap(right, seed),
         temperature=temperature,
         before=_calibration(softmax(logits), truth),
-        after=_calibration(_cross_calibrated(logits, truth, fold[held]), truth),
-        classes=class_figures(said, truth, classes),
+        after=_calibration(_cross_calibrated(logits, truth, fold[validated]), truth),
+        classes=class_figures(predicted, truth, classes),
         test=_test(model, labelled, seed),
     )
-    return model.record(name, report.encoder, method, report.to_json()), report
+    return to_record(model, name, report.encoder, method, report.to_json()), report
 
 
 def check_classifier(catalog: Catalog, name: str, method: str) -> None:
-    """Raise ConfigError when a method makes no classifier that can be kept, or one cannot be called so; QueryError when its columns are taken."""
+    """Raise ConfigError for an unknown method or a name that cannot be a column; QueryError when the columns of that name are taken."""
     if method == "knn":
         raise ConfigError(
-            "method 'knn': a classifier that is kept is one plane a class, which k-NN is not, for it needs all labelled vectors; "
-            f"choose one of {', '.join(METHODS)}, and measure k-NN by: featurestore knn STORE"
+            "method 'knn': a stored classifier is one plane a class, and k-NN would need all labelled vectors instead; "
+            f"choose one of {', '.join(METHODS)}, or measure k-NN: featurestore knn STORE"
         )
     if method not in METHODS:
         raise ConfigError(f"method {method!r}: expected one of {', '.join(METHODS)}")
     if not NAME.fullmatch(name):
         raise ConfigError(
-            f"name {name!r}: expected up to 60 letters, digits and _, a letter first: it becomes the name of a column of the items"
+            f"name {name!r}: expected up to 60 letters, digits and _, beginning with a letter, since it becomes a column of the items"
         )
     if name.lower() in RESERVED:
-        raise ConfigError(f"name {name!r}: is that of a column of featurestore's own; choose another one")
+        raise ConfigError(f"name {name!r}: featurestore has a column of this name; choose another one")
     try:
         check_expression(f"{name} = 'x'")
     except QueryError as error:
-        raise ConfigError(f"name {name!r}: is a word of SQL; choose another one") from error
+        raise ConfigError(f"name {name!r}: this is a word of SQL; choose another one") from error
     catalog.classifiers.check_columns(name)
 
 
-def _learnt(labelled: LabelledItems) -> tuple[list[str], Codes]:
-    """The classes to be learnt, and which of them each labelled item of train has."""
+def _train_classes(labelled: LabelledItems) -> tuple[list[str], Codes]:
+    """List the classes of train, and number each of its items by them: (N,)."""
     numbers, codes = np.unique(labelled.codes[labelled.train], return_inverse=True)
     classes = [labelled.names[number] for number in numbers]
     if len(classes) < 2:
         raise EvaluationError(
-            f"all {labelled.n_train} labelled images of split train are of one class, {classes[0]!r}; expected two or more, for there is nothing to tell apart"
+            f"all {labelled.n_train} labelled images of split train are of one class, {classes[0]!r}; expected two or more; label images of another class"
         )
     return classes, codes
 
 
 def _folds(codes: Codes, seed: int) -> Codes:
-    """The fold in which each item is left out, (N,); -1 for the only one of its class, which is always learnt from."""
+    """Assign each item to the fold in which it is left out: (N,); -1 for the only one of its class, which is always trained on."""
     several = np.bincount(codes)[codes] > 1
     if not several.any():
         raise EvaluationError(
-            f"each of the {len(codes)} classes has one label only: expected two in some class, to leave one out and see whether it is recognised; label a few more"
+            f"each of the {len(codes)} classes has one label only: expected a class with two, to leave one out and predict it; label a few more"
         )
     fold = np.full(len(codes), -1)
     fold[several] = folds(codes[several], min(FOLDS, int(several.sum())), seed)
     return fold
 
 
-def _strength(x: NDArray[np.float32], codes: Codes, seed: int) -> float:
-    """Choose C of logistic regression on a tenth of the rows, where there are enough."""
+def _choose_c(x: NDArray[np.float32], codes: Codes, seed: int) -> float:
+    """Choose C of logistic regression on a tenth of the rows, when there are enough."""
     if len(codes) < ENOUGH:
-        return fewlabels.C
-    return linear.best(linear.choose(x - x.mean(axis=0), codes, STRENGTHS, seed))  # centred: the same, in fewer steps
+        return C
+    return best_c(try_c(x - x.mean(axis=0), codes, STRENGTHS, seed))  # centred: the same in fewer iterations
 
 
 def _cross_calibrated(logits: NDArray[np.float64], truth: Codes, fold: Codes) -> NDArray[np.float64]:
-    """Probabilities of each fold at the temperature that the other folds ask for: (N, C)."""
-    found = np.empty_like(logits)
+    """Compute the probabilities of each fold at the temperature fitted on the others: (N, C)."""
+    probabilities = np.empty_like(logits)
     for number in np.unique(fold):
-        asked = fold == number
-        found[asked] = softmax(logits[asked], fit_temperature(logits[~asked], truth[~asked]))
-    return found
+        left_out = fold == number
+        probabilities[left_out] = softmax(logits[left_out], fit_temperature(logits[~left_out], truth[~left_out]))
+    return probabilities
 
 
 def _calibration(probabilities: NDArray[np.float64], truth: Codes) -> Calibration:
@@ -197,7 +221,7 @@ def _calibration(probabilities: NDArray[np.float64], truth: Codes) -> Calibratio
 def _test(model: LinearClassifier, labelled: LabelledItems, seed: int) -> OnTest | None:
     if labelled.leave_one_out:
         return None
-    said = model.probabilities(labelled.vectors(labelled.test)).argmax(axis=1)
+    predicted = model.probabilities(labelled.vectors(labelled.test)).argmax(axis=1)
     truth = [labelled.names[code] for code in labelled.codes[labelled.test]]
-    right = np.array([model.classes[code] == name for code, name in zip(said, truth, strict=True)])
+    right = np.array([model.classes[code] == name for code, name in zip(predicted, truth, strict=True)])
     return OnTest(len(right), float(right.mean()), bootstrap(right, seed), labelled.unseen)

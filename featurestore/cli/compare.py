@@ -88,9 +88,9 @@ def _heading(found: Comparison) -> str:
         lines.append(
             f"never right {', '.join(map(printable, found.unseen))}: of these classes there is nothing to learn from"
         )
-    if found.otherwise:
+    if found.labelled_otherwise:
         lines.append(
-            f"labels      {found.otherwise} items have others in another store; those of {found.rows[0].store} count"
+            f"labels      {found.labelled_otherwise} items have others in another store; those of {found.rows[0].store} count"
         )
     return "\n".join(lines)
 

@@ -1,7 +1,7 @@
-"""Linear classification: how well one plane a class tells labels apart.
+"""Linear classification: logistic regression, with C chosen on held-out rows, and ridge regression. Needs scikit-learn.
 
 Protocol of DINOv2 (Oquab et al. 2023; eval/log_regression.py): logistic regression on unit-length vectors by L-BFGS, its C chosen from a
-grid on a tenth of the training rows, then fitted again on all of them. Needs scikit-learn.
+grid on a tenth of the training rows, then fitted again on all of them. scikit-learn is imported when called: most commands do without.
 """
 
 import warnings
@@ -13,73 +13,108 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.errors import EvaluationError
+from featurestore.estimators import nearest_mean
 from featurestore.metrics.checks import check_classes, check_finite
 from featurestore.metrics.splits import held_out
 
-WEAKEST, STRONGEST, PUBLISHED = -6, 5, 45  # of C, as powers of ten, and how many there are in DINOv2's grid
+WEAKEST, STRONGEST, PUBLISHED = -6, 5, 45  # of C, as powers of ten, and the size of DINOv2's grid
 HELD_OUT = 0.1  # of the training rows, to choose C on
 ITERATIONS = 1000
+C = 10.0  # where there are too few labels to choose it: the best of 0.1 to 1000, by powers of ten, on two collections
+ALPHA = 0.1  # of ridge regression: the best of 0.01 to 10 on the same
+
+Floats = NDArray[np.floating]
+Labels = NDArray[np.integer]
 
 
 @dataclass(frozen=True, slots=True)
 class LinearResult:
-    """Accuracy on the rows held out, at one C: a fraction in [0, 1]."""
+    """Accuracy on held-out rows at one C: a fraction in [0, 1]."""
 
     c: float
     top1: float
 
 
-def grid(count: int = PUBLISHED) -> list[float]:
-    """The values of C that are tried, weakest first, evenly spaced as powers of ten. Raises EvaluationError when count is below 1."""
+def c_grid(count: int = PUBLISHED) -> list[float]:
+    """List `count` values of C from 1e-6 to 1e5, evenly spaced as powers of ten. Raises EvaluationError when count is below 1."""
     if count < 1:
         raise EvaluationError(f"grid = {count}: expected at least 1 value of C")
     return [float(c) for c in np.logspace(WEAKEST, STRONGEST, count)]
 
 
-def choose(
-    x: NDArray[np.floating],
-    labels: NDArray[np.integer],
-    cs: Sequence[float],
-    seed: int = 0,
-    advance: Callable[[], object] = lambda: None,
+def try_c(
+    x: Floats, labels: Labels, cs: Sequence[float], seed: int = 0, advance: Callable[[], object] = lambda: None
 ) -> list[LinearResult]:
-    """Fit on nine tenths of the rows for each C, and measure on the tenth held out; `best` tells which is to be taken.
+    """Fit on nine tenths of the rows for each C, and measure on the held-out tenth; `best_c` chooses from the results.
 
-    x: (N, D), unit length; labels: (N,). Raises EvaluationError when there is one class only, no class has two rows, or a vector holds NaN.
+    x: (N, D), unit length; labels: (N,). Raises EvaluationError when there is only one class, no class has two rows, or a vector holds NaN.
     """
     check_finite(x)
     check_classes(labels)
     tenth = held_out(labels, HELD_OUT, seed)
     if not tenth.any():
-        raise EvaluationError("every class has one label only: expected two in some class, to choose C on one of them")
+        raise EvaluationError(
+            "every class has one label only: expected a class with two, to choose C on one of them; label more items"
+        )
     results = []
-    for c in cs:  # each from the beginning: where the last one ended, L-BFGS finds nothing left to do
-        said = _fit(x[~tenth], labels[~tenth], c).predict(x[tenth])
-        results.append(LinearResult(c, float((said == labels[tenth]).mean())))
+    for c in cs:  # no warm start: it would stop where the previous C stopped
+        predicted = _fit_logistic(x[~tenth], labels[~tenth], c).predict(x[tenth])
+        results.append(LinearResult(c, float((predicted == labels[tenth]).mean())))
         advance()
     return results
 
 
-def best(results: Sequence[LinearResult]) -> float:
-    """The C with the highest accuracy; of several the smallest."""
+def best_c(results: Sequence[LinearResult]) -> float:
+    """Choose the C with the highest accuracy; of equally good ones the smallest."""
     return max(results, key=lambda result: (result.top1, -result.c)).c
 
 
-def classify(
-    train_x: NDArray[np.floating], train_y: NDArray[np.integer], test_x: NDArray[np.floating], c: float
-) -> NDArray[np.int64]:
-    """Fit on all rows (N, D), with labels (N,), at one C: the labels of others (M, D), (M,). Raises EvaluationError as `choose` does."""
+def logistic(train_x: Floats, train_y: Labels, test_x: Floats, c: float = C, iterations: int = ITERATIONS) -> Labels:
+    """Predict by logistic regression at one C: labels of test_x (M,). Raises EvaluationError for a single class, NaN or infinity."""
     check_finite(train_x, test_x)
     check_classes(train_y)
-    predicted: NDArray[np.int64] = _fit(train_x, train_y, c).predict(test_x)
+    predicted: Labels = _fit_logistic(train_x, train_y, c, iterations).predict(test_x)
     return predicted
 
 
-def _fit(x: NDArray[np.floating], labels: NDArray[np.integer], c: float) -> Any:
-    """Fit, ITERATIONS at most: to stop there is part of the protocol, and nothing to warn of."""
-    from sklearn.exceptions import ConvergenceWarning  # takes long, and most commands do without
+def ridge(train_x: Floats, train_y: Labels, test_x: Floats) -> Labels:
+    """Predict by ridge regression to +1 and -1 for each class: labels of test_x (M,)."""
+    predicted: Labels = _fit_ridge(train_x, train_y).predict(test_x)
+    return predicted
+
+
+def fit_planes(
+    method: str, x: Floats, codes: Labels, c: float | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit one plane a class by "nearest-mean", "logistic" or "ridge": weights (D, C) and bias (C,), so that x @ weights + bias are logits.
+
+    x: (N, D), unit length; codes: (N,), each of 0 to C - 1 occurs; c: for logistic regression only.
+    """
+    if method == "nearest-mean":
+        means = nearest_mean.class_means(x.astype(np.float64), codes) / nearest_mean.TEMPERATURE
+        return means.T.astype(np.float64), np.zeros(len(means))
+    centre = x.mean(axis=0, dtype=np.float64)  # the same planes in fewer iterations; the bias takes it back
+    if method == "ridge":
+        model = _fit_ridge(x - centre, codes)
+    else:
+        model = _fit_logistic(x - centre, codes, C if c is None else c)
+    weights = np.atleast_2d(model.coef_)
+    bias = model.intercept_ - weights @ centre
+    if len(weights) == 1:  # for two classes scikit-learn has one plane, of the second class against the first
+        weights, bias = np.concatenate([np.zeros_like(weights), weights]), np.r_[0.0, bias]
+    return np.asarray(weights.T), np.asarray(bias)
+
+
+def _fit_logistic(x: Floats, labels: Labels, c: float, iterations: int = ITERATIONS) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(C=c, max_iter=ITERATIONS).fit(x, labels)
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the limit of iterations is part of the protocol
+        return LogisticRegression(C=c, max_iter=iterations).fit(x, labels)
+
+
+def _fit_ridge(x: Floats, labels: Labels) -> Any:
+    from sklearn.linear_model import RidgeClassifier
+
+    return RidgeClassifier(alpha=ALPHA).fit(x, labels)

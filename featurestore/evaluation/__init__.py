@@ -1,18 +1,33 @@
-"""Figures of a store: its labelled vectors, handed to the functions of `evaluation`, and reported with all that is needed to repeat them."""
+"""Measures of a store: k-NN, linear classification, few labels, episodes, retrieval, and encoders compared.
 
-from featurestore.evaluation.knn import measure_knn
-from featurestore.evaluation.linear import LinearReport, measure_linear
-from featurestore.evaluation.lowshot import EpisodesReport, LowShotReport, measure_episodes, measure_lowshot
-from featurestore.evaluation.retrieval import RetrievalReport, measure_retrieval
+A store with labels goes in, a report with everything needed to repeat the measurement comes out. Each measure is a function that takes a
+store; `measure_knn` and its like take its labelled items.
+"""
+
+from featurestore.evaluation.compare import compare
+from featurestore.evaluation.comparison import Comparison
+from featurestore.evaluation.episodes import EpisodesReport, episodes, measure_episodes
+from featurestore.evaluation.knn import KnnReport, knn, measure_knn
+from featurestore.evaluation.linear import LinearReport, linear, measure_linear
+from featurestore.evaluation.lowshot import LowShotReport, lowshot, measure_lowshot
+from featurestore.evaluation.retrieval import RetrievalReport, measure_retrieval, retrieval
 
 __all__ = [
+    "Comparison",
     "EpisodesReport",
+    "KnnReport",
     "LinearReport",
     "LowShotReport",
     "RetrievalReport",
+    "compare",
+    "episodes",
+    "knn",
+    "linear",
+    "lowshot",
     "measure_episodes",
     "measure_knn",
     "measure_linear",
     "measure_lowshot",
     "measure_retrieval",
+    "retrieval",
 ]

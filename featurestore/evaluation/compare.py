@@ -1,4 +1,4 @@
-"""The same items through several encoders: what each is worth here, beside the first."""
+"""Encoders compared on the same items: the accuracy of each, and its difference from the first."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -13,53 +13,50 @@ from featurestore.ann.exact import scan
 from featurestore.ann.faiss_index import floats
 from featurestore.ann.knn_graph import without_self
 from featurestore.errors import EvaluationError
-from featurestore.estimators.linear import grid as linear_grid
+from featurestore.estimators.linear import c_grid
 from featurestore.evaluation.comparison import ComparedEncoder, Comparison, Figure
-from featurestore.evaluation.knn import TEMPERATURE, nearest
-from featurestore.evaluation.linear import CROSS_VALIDATION, GRID
-from featurestore.evaluation.linear import answers as linear_answers
-from featurestore.evaluation.lowshot import REST, TRIES, that_fit
-from featurestore.evaluation.shared_items import Common, Side, sides
-from featurestore.metrics import knn, lowshot, paired
-from featurestore.metrics import label_free as labelfree
+from featurestore.evaluation.knn import TEMPERATURE, knn_accuracies, nearest
+from featurestore.evaluation.linear import CROSS_VALIDATION, GRID, linear_predictions
+from featurestore.evaluation.lowshot import REST, TRIES, lowshot_accuracies, possible_shots
+from featurestore.evaluation.shared_items import SharedItems, StoreEncoder, find_encoders
+from featurestore.metrics.label_free import neighbour_agreement, rankme, sample, uniformity
+from featurestore.metrics.splits import shot_draws
+from featurestore.metrics.statistics import compare_draws, compare_items
 from featurestore.progress import Listener
-from featurestore.storage.labelled_items import LabelledItems
-from featurestore.storage.snapshot import ItemVectors
-from featurestore.store import FeatureStore
+from featurestore.storage import ItemVectors, LabelledItems
+from featurestore.storage.storage import Storage
 
 K, SHOTS = 20, (1, 5)
-METHOD = "nearest-mean"  # by few labels
-SAMPLED = 4_096  # items at most for the figures without labels, whose cost grows with the square
+METHOD = "nearest-mean"  # for few labels
+SAMPLED = 4_096  # items at most for the figures without labels, whose cost is quadratic
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What every encoder is asked."""
+class Protocol:
+    """How every encoder is measured."""
 
     k: int
     temperature: float
-    shots: dict[
-        int, list[NDArray[np.intp]]
-    ]  # by labels a class: which of the items to learn from are drawn, for each try
+    draws: dict[int, list[NDArray[np.intp]]]  # by labels a class: the items drawn in each try
     cs: list[float]  # values of C that linear classification tries; none: it is not measured
     seed: int
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """What one encoder says of the common items: in all of them one place is the same item, or the same draw."""
+class Measurement:
+    """Results of one encoder. The same index is the same item, or the same draw, for all encoders."""
 
-    knn: NDArray[np.bool_] | None  # (n_test,): whether an item was named rightly
+    knn: NDArray[np.bool_] | None  # (n_test,): whether each item was predicted correctly
     linear: NDArray[np.bool_] | None
     c: float | None
-    shots: dict[int, NDArray[np.float64]]  # by labels a class: the share named rightly, (TRIES,)
+    lowshot: dict[int, NDArray[np.float64]]  # by labels a class: accuracy of each try, (TRIES,)
     rankme: float
     uniformity: float
     neighbours: NDArray[np.int64]  # (sampled, K)
 
 
 def compare(
-    *stores: FeatureStore | str | Path,
+    *stores: Storage | str | Path,
     encoders: Sequence[str | Path] = (),
     k: int | None = None,
     temperature: float = TEMPERATURE,
@@ -69,35 +66,35 @@ def compare(
     seed: int = 0,
     listener: Listener | None = None,
 ) -> Comparison:
-    """Measure the items that all encoders have vectors of by each encoder, and by how much the others differ from the first.
+    """Measure each encoder on the items that all encoders have vectors of, and its differences from the first encoder.
 
-    encoders: which of those in the stores, the first being what the others are compared with; none given are all. k: neighbours; None is 20, or
-    as many as there are. shots: labels a class; None is 1 and 5, as far as every class has them. linear: None measures it where scikit-learn
-    is installed; grid: how many values of C it tries. Without labels only the figures that need none are given. Raises EvaluationError when fewer
-    than two items are common, all labels are the same, or k or shots are more than there are; EncoderNotInStore; ConfigError when `linear` is
-    asked for without scikit-learn.
+    encoders: which of those in the stores, the first being the one to compare with; default all. k: neighbours; None is 20, or as many as
+    there are. shots: labels a class; None is 1 and 5, as far as every class has them. linear: None measures it when scikit-learn is
+    installed; grid: how many values of C it tries. Without labels only the figures that need none are given. Raises EvaluationError when fewer
+    than two items are shared, all labels are the same, or k or shots are more than there are; EncoderNotInStore; ConfigError when `linear` is
+    True without scikit-learn.
     """
     listener = listener or Listener()
-    common = Common.of(sides([_open(store) for store in stores], encoders))
-    view = common.view(0)
+    shared = SharedItems.of(find_encoders([_open(store) for store in stores], encoders))
+    view = shared.view(0)
     labelled = _labelled(view)
     linear = importlib.util.find_spec("sklearn") is not None if linear is None else linear
-    cs = linear_grid(grid) if linear and labelled is not None else []
-    plan = _plan(len(view.items.ids), labelled, k, temperature, shots, cs, seed)
-    answers = [_ask(side, common.view(number), plan, listener) for number, side in enumerate(common.sides)]
+    cs = c_grid(grid) if linear and labelled is not None else []
+    protocol = _protocol(len(view.items.ids), labelled, k, temperature, shots, cs, seed)
+    results = [_measure(encoder.name, shared.view(n), protocol, listener) for n, encoder in enumerate(shared.encoders)]
     return Comparison(
-        rows=[_row(side, theirs, answers[0], seed) for side, theirs in zip(common.sides, answers, strict=True)],
+        rows=[_row(encoder, own, results[0], seed) for encoder, own in zip(shared.encoders, results, strict=True)],
         items=len(view.items.ids),
-        left_out=common.left_out,
-        otherwise=common.otherwise,
+        left_out=shared.left_out,
+        labelled_otherwise=shared.labelled_otherwise,
         split=labelled.split if labelled else None,
-        linear_split=_split(labelled, CROSS_VALIDATION) if plan.cs else None,
-        lowshot_split=_split(labelled, REST) if plan.shots else None,
+        linear_split=_split(labelled, CROSS_VALIDATION) if protocol.cs else None,
+        lowshot_split=_split(labelled, REST) if protocol.draws else None,
         n_train=labelled.n_train if labelled else 0,
         n_test=labelled.n_test if labelled else 0,
         classes=len(labelled.names) if labelled else 0,
         unseen=labelled.unseen if labelled else [],
-        k=plan.k,
+        k=protocol.k,
         temperature=temperature,
         grid=grid,
         tries=TRIES,
@@ -106,8 +103,8 @@ def compare(
     )
 
 
-def _open(store: FeatureStore | str | Path) -> FeatureStore:
-    return store if isinstance(store, FeatureStore) else FeatureStore.open(store)
+def _open(store: Storage | str | Path) -> Storage:
+    return store if isinstance(store, Storage) else Storage.open(store)
 
 
 def _labelled(view: ItemVectors) -> LabelledItems | None:
@@ -118,7 +115,7 @@ def _split(labelled: LabelledItems | None, without_test: str) -> str | None:
     return None if labelled is None else without_test if labelled.leave_one_out else labelled.split
 
 
-def _plan(
+def _protocol(
     items: int,
     labelled: LabelledItems | None,
     k: int | None,
@@ -126,71 +123,72 @@ def _plan(
     shots: Sequence[int] | None,
     cs: list[float],
     seed: int,
-) -> Plan:
-    """Settle what was left open, and draw the few labels once for all encoders."""
+) -> Protocol:
+    """Choose k and shots where they are None, and draw the few labels once for all encoders."""
     most = items - 1 if labelled is None else labelled.n_train - labelled.leave_one_out
     k = min(K, most) if k is None else k
     if not 1 <= k <= most:
-        raise EvaluationError(f"k = {k}: expected from 1 to {most}, as many as there are to compare an item with")
-    drawn = {}
+        raise EvaluationError(f"k = {k}: expected from 1 to {most}, the number of items to compare an item with")
+    draws = {}
     if labelled is not None:
         codes = labelled.codes[labelled.train]
-        for n in that_fit(SHOTS, codes, labelled.leave_one_out) if shots is None else shots:
-            drawn[n] = list(lowshot.draws(codes, n, TRIES, seed, labelled.names))
-    return Plan(k, temperature, drawn, cs, seed)
+        for n in possible_shots(SHOTS, codes, labelled.leave_one_out) if shots is None else shots:
+            draws[n] = list(shot_draws(codes, n, TRIES, seed, labelled.names))
+    return Protocol(k, temperature, draws, cs, seed)
 
 
-def _ask(side: Side, view: ItemVectors, plan: Plan, listener: Listener) -> Answers:
-    listener.start(f"measuring {side.name}", None)
-    sampled = labelfree.sample(len(view.vectors), SAMPLED, plan.seed)
+def _measure(name: str, view: ItemVectors, protocol: Protocol, listener: Listener) -> Measurement:
+    listener.start(f"measuring {name}", None)
+    sampled = sample(len(view.vectors), SAMPLED, protocol.seed)
     x = floats(view.vectors[sampled])
-    _, neighbours = without_self(*scan(x, view.vectors, np.arange(len(view.vectors)), plan.k + 1), sampled)
-    right, linear_right, c, few = None, None, None, {}
+    _, neighbours = without_self(*scan(x, view.vectors, np.arange(len(view.vectors)), protocol.k + 1), sampled)
+    knn, linear, c, few = None, None, None, {}
     labelled = _labelled(view)
     if labelled is not None:
-        right = _right_by_knn(labelled, plan)
-        few = _right_by_few(labelled, plan)
-        if plan.cs:
-            linear_right, c = _right_by_linear(labelled, plan, listener)
-    return Answers(right, linear_right, c, few, labelfree.rankme(x), labelfree.uniformity(x), neighbours)
+        knn = _knn(labelled, protocol)
+        few = _lowshot(labelled, protocol)
+        if protocol.cs:
+            linear, c = _linear(labelled, protocol, listener)
+    return Measurement(knn, linear, c, few, rankme(x), uniformity(x), neighbours)
 
 
-def _right_by_knn(labelled: LabelledItems, plan: Plan) -> NDArray[np.bool_]:
-    scores, codes = nearest(labelled, plan.k)
+def _knn(labelled: LabelledItems, protocol: Protocol) -> NDArray[np.bool_]:
+    scores, codes = nearest(labelled, protocol.k)
     truth = labelled.codes[labelled.test]
-    _, said = knn.evaluate(scores, codes, truth, labelled.names, [plan.k], plan.temperature, plan.seed)
-    return np.asarray(said == truth)
+    k, temperature = [protocol.k], protocol.temperature
+    _, predicted = knn_accuracies(scores, codes, truth, len(labelled.names), k, temperature, protocol.seed)
+    return np.asarray(predicted == truth)
 
 
-def _right_by_few(labelled: LabelledItems, plan: Plan) -> dict[int, NDArray[np.float64]]:
+def _lowshot(labelled: LabelledItems, protocol: Protocol) -> dict[int, NDArray[np.float64]]:
     x, codes = labelled.vectors(labelled.train), labelled.codes[labelled.train]
     test = None if labelled.leave_one_out else (labelled.vectors(labelled.test), labelled.codes[labelled.test])
     return {
-        shots: np.array(lowshot.accuracies(x, codes, drawn, [METHOD], test)[METHOD])
-        for shots, drawn in plan.shots.items()
+        shots: np.array(lowshot_accuracies(x, codes, drawn, [METHOD], test)[METHOD])
+        for shots, drawn in protocol.draws.items()
     }
 
 
-def _right_by_linear(labelled: LabelledItems, plan: Plan, listener: Listener) -> tuple[NDArray[np.bool_], float]:
-    _, chosen, said = linear_answers(labelled, plan.cs, plan.seed, listener)
-    return np.asarray(said == labelled.codes)[labelled.test], median_low(chosen)
+def _linear(labelled: LabelledItems, protocol: Protocol, listener: Listener) -> tuple[NDArray[np.bool_], float]:
+    _, chosen, predicted = linear_predictions(labelled, protocol.cs, protocol.seed, listener)
+    return np.asarray(predicted == labelled.codes)[labelled.test], median_low(chosen)
 
 
-def _row(side: Side, own: Answers, first: Answers, seed: int) -> ComparedEncoder:
-    """The figures of one encoder beside those of the first, which may be itself."""
-    record = side.view.items.encoder
+def _row(encoder: StoreEncoder, own: Measurement, first: Measurement, seed: int) -> ComparedEncoder:
+    """Make the row of one encoder: its figures and their differences from the first encoder, which may be itself."""
+    record = encoder.view.items.encoder
 
-    def by_items(right: NDArray[np.bool_] | None, of_first: NDArray[np.bool_] | None) -> Figure | None:
+    def figure(right: NDArray[np.bool_] | None, of_first: NDArray[np.bool_] | None) -> Figure | None:
         if right is None or of_first is None:
             return None
-        return Figure(float(right.mean()), None if own is first else paired.by_items(of_first, right, seed))
+        return Figure(float(right.mean()), None if own is first else compare_items(of_first, right, seed))
 
     few = {
-        shots: Figure(float(right.mean()), None if own is first else paired.by_draws(first.shots[shots], right))
-        for shots, right in own.shots.items()
+        shots: Figure(float(tries.mean()), None if own is first else compare_draws(first.lowshot[shots], tries))
+        for shots, tries in own.lowshot.items()
     }
     return ComparedEncoder(
-        str(side.store.path), record.name, record.fingerprint, record.dim, record.card["method"], record.card["backbone"],
-        by_items(own.knn, first.knn), by_items(own.linear, first.linear), own.c, few, own.rankme, own.uniformity,
-        labelfree.neighbour_agreement(first.neighbours, own.neighbours),
+        str(encoder.store.path), record.name, record.fingerprint, record.dim, record.card["method"], record.card["backbone"],
+        figure(own.knn, first.knn), figure(own.linear, first.linear), own.c, few, own.rankme, own.uniformity,
+        neighbour_agreement(first.neighbours, own.neighbours),
     )  # fmt: skip

@@ -1,14 +1,14 @@
-"""What a comparison of encoders says: a row for each, differences from the first, and a verdict in words."""
+"""The result of comparing encoders: a row for each, its differences from the first, and verdicts in words."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from featurestore.metrics.paired import Difference, ItemDifference
+from featurestore.metrics.statistics import Difference, ItemDifference
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A share of right answers, and by how much it is above that of the first encoder."""
+    """An accuracy, and its difference from that of the first encoder."""
 
     top1: float
     difference: Difference | None  # None: this is the first encoder
@@ -16,7 +16,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class ComparedEncoder:
-    """The figures of one encoder; those that need labels are None, or missing, without any."""
+    """The figures of one encoder. Without labels, those that need labels are None or missing."""
 
     store: str
     name: str
@@ -25,15 +25,15 @@ class ComparedEncoder:
     method: str
     backbone: str
     knn: Figure | None
-    linear: Figure | None  # None also where it was not measured
-    c: float | None  # that the linear classifier took; of several folds the middle one
+    linear: Figure | None  # None also when it was not measured
+    c: float | None  # the C of the linear classifier; with several folds the median
     lowshot: dict[int, Figure]  # by labels a class: the mean over the draws
     rankme: float
     uniformity: float
     neighbour_agreement: float  # with the first encoder
 
     def figures(self) -> dict[str, Figure]:
-        """Those that need labels, by what they are called."""
+        """The figures that need labels, by name."""
         few = {f"{shots} label{'s' if shots > 1 else ''} a class": figure for shots, figure in self.lowshot.items()}
         found = {"k-NN": self.knn, "linear": self.linear, **few}
         return {name: figure for name, figure in found.items() if figure is not None}
@@ -56,29 +56,31 @@ class ComparedEncoder:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The same items through several encoders, with everything needed to repeat it."""
+    """Several encoders measured on the same items, with everything needed to repeat it."""
 
-    rows: list[ComparedEncoder]  # the first is what the others are compared with
-    items: int  # that all have
+    rows: list[ComparedEncoder]  # the others are compared with the first
+    items: int  # that all encoders have
     left_out: int  # that some have and others lack
-    otherwise: int  # of `items`, those that another store labels or splits otherwise; the first store's labels count
+    labelled_otherwise: (
+        int  # of `items`, those with another label or split in another store; the first store's labels count
+    )
     split: str | None  # "train->test" or "leave-one-out", of k-NN; None: no labels
     linear_split: str | None  # "train->test" or "cross-validation"; None: not measured
     lowshot_split: str | None  # "train->test" or "drawn->rest"
     n_train: int
     n_test: int
     classes: int
-    unseen: list[str]  # classes that are asked for and no item to learn from has
+    unseen: list[str]  # classes of test items that no train item has
     k: int  # neighbours that vote, and whose agreement is measured
     temperature: float
     grid: int  # values of C that the linear classifier tried
     tries: int  # draws of few labels
-    sampled: int  # items that the figures without labels are measured on
+    sampled: int  # items for the figures without labels
     seed: int
 
     @property
     def verdicts(self) -> list[str]:
-        """What can be told, by k-NN and linear classification, of each encoder and the first."""
+        """One sentence for each encoder and measure: whether it differs significantly from the first, by k-NN and linear classification."""
         names = self.names()
         return [
             _verdict(names[0], name, measure, figure.difference, self.n_test)
@@ -88,30 +90,30 @@ class Comparison:
         ]
 
     def names(self) -> list[str]:
-        """What to call each row: the encoder, with its store where there are several."""
+        """The name of each row: the encoder, with its store when there are several stores."""
         several = len({row.store for row in self.rows}) > 1
         return [f"{row.store}:{row.name}" if several else row.name for row in self.rows]
 
     def to_json(self) -> dict[str, Any]:
         return {
             "protocol": "compare", "split": self.split, "linear_split": self.linear_split, "lowshot_split": self.lowshot_split, "items": self.items, "left_out": self.left_out,
-            "labelled_otherwise": self.otherwise, "n_train": self.n_train, "n_test": self.n_test, "classes": self.classes, "unseen": self.unseen,
+            "labelled_otherwise": self.labelled_otherwise, "n_train": self.n_train, "n_test": self.n_test, "classes": self.classes, "unseen": self.unseen,
             "k": self.k, "temperature": self.temperature, "grid": self.grid, "tries": self.tries, "sampled": self.sampled, "seed": self.seed,
             "encoders": [row.to_json() for row in self.rows], "verdicts": self.verdicts,
         }  # fmt: skip
 
 
 def points(difference: Difference) -> str:
-    """A difference and its interval in hundredths: "+3.1 (+2.0 to +4.2)"."""
+    """Format a difference and its interval in percentage points: "+3.1 (+2.0 to +4.2)"."""
     low, high = difference.ci95
     return f"{100 * difference.mean:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
 def _verdict(first: str, other: str, measure: str, difference: ItemDifference, items: int) -> str:
     low, high = sorted(100 * abs(end) for end in difference.ci95)
-    if not difference.told:
+    if not difference.significant:
         span = " to ".join(f"{100 * end:+.1f}" for end in difference.ci95)
-        return f"{measure}: no difference between {other} and {first} can be told from these {items:,} items ({span} points)"
+        return f"{measure}: {other} and {first} do not differ significantly on these {items:,} items ({span} points)"
     word = "better" if difference.mean > 0 else "worse"
     return f"{measure}: {other} is {word} than {first} by {100 * abs(difference.mean):.1f} points ({low:.1f} to {high:.1f})"
 

@@ -1,7 +1,8 @@
-"""k-NN classification of the items of a store."""
+"""k-NN classification of the labelled items of a store."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,22 +11,35 @@ from numpy.typing import NDArray
 from featurestore.ann.exact import scan
 from featurestore.ann.knn_graph import without_self
 from featurestore.errors import EvaluationError
-from featurestore.metrics import knn
+from featurestore.estimators.knn import rank_classes
+from featurestore.metrics.checks import check_finite
 from featurestore.metrics.confusion import ClassFigures, Confusion, class_figures, confusion
-from featurestore.metrics.knn import KnnResult
-from featurestore.storage.labelled_items import LabelledItems
+from featurestore.metrics.statistics import bootstrap
+from featurestore.storage import LabelledItems
+from featurestore.storage.storage import Storage
 
 KS, TEMPERATURE = (10, 20, 100, 200), 0.07  # of DINO (Caron et al. 2021)
-OTHER = (200, 0.1)  # k and T of instance discrimination and MoCo (Wu et al. 2018), for comparison with their figures
+OTHER = (200, 0.1)  # k and T of instance discrimination and MoCo (Wu et al. 2018), to compare with their figures
+
+
+@dataclass(frozen=True, slots=True)
+class KnnResult:
+    """Accuracy at one k and T: fractions in [0, 1]."""
+
+    k: int
+    temperature: float
+    top1: float
+    top1_ci95: tuple[float, float]
+    top5: float
 
 
 @dataclass(frozen=True, slots=True)
 class KnnReport:
-    """k-NN figures of a store, with everything needed to repeat them."""
+    """k-NN accuracy of a store, with everything needed to repeat it."""
 
     encoder: str  # fingerprint
     split: str  # "train->test" or "leave-one-out"
-    temperature: float  # of classes and confusion; each result says its own
+    temperature: float  # of classes and confusion; each result has its own
     k: int  # the same
     n_train: int
     n_test: int
@@ -33,45 +47,87 @@ class KnnReport:
     results: list[KnnResult]
     classes: list[ClassFigures]
     confusion: Confusion
-    unseen: list[str]  # classes that are asked for and no other item has
+    unseen: list[str]  # classes of test items that no other item has
 
     def to_json(self) -> dict[str, Any]:
         return {"protocol": "knn", **asdict(self)}
 
 
-def measure_knn(labelled: LabelledItems, ks: Sequence[int] | None, temperature: float, seed: int) -> KnnReport:
-    """Measure k-NN classification by labels: split test against train when both are there, else leave-one-out.
+def knn(
+    store: Storage,
+    k: int | Sequence[int] | None = None,
+    temperature: float = TEMPERATURE,
+    encoder: str | Path | None = None,
+    seed: int = 0,
+) -> KnnReport:
+    """Measure k-NN classification of the items of split test by those of train, or of all items leave-one-out when one split is missing.
 
-    ks: None takes those of KS that there are enough items for, and OTHER beside them. Raises EvaluationError when a k is larger than
-    the labelled items to compare with.
+    k: how many neighbours vote; None is 10, 20, 100 and 200, as far as there are enough items, and 200 at T = 0.1. Raises EvaluationError
+    when there are no labels of two classes, or k is larger than the labelled items to compare with.
     """
+    return measure_knn(store.labelled_items(encoder), [k] if isinstance(k, int) else k, temperature, seed)
+
+
+def measure_knn(labelled: LabelledItems, ks: Sequence[int] | None, temperature: float, seed: int) -> KnnReport:
+    """Measure k-NN classification of labelled items, as `knn`."""
     available = labelled.n_train - labelled.leave_one_out
-    asked = [k for k in KS if k <= available] or [available] if ks is None else list(ks)
-    if not asked or min(asked) < 1:
-        raise EvaluationError(f"k = {', '.join(map(str, asked)) or 'none'}: expected at least 1")
-    if max(asked) > available:
+    chosen = [k for k in KS if k <= available] or [available] if ks is None else list(ks)
+    if not chosen or min(chosen) < 1:
+        raise EvaluationError(f"k = {', '.join(map(str, chosen)) or 'none'}: expected at least 1")
+    if max(chosen) > available:
         raise EvaluationError(
-            f"k = {max(asked)} is more than the {available} labelled images there are to compare with; choose a smaller --k"
+            f"k = {max(chosen)} is more than the {available} labelled images there are to compare with; choose a smaller --k"
         )
-    scores, codes = nearest(labelled, max(asked))
+    scores, codes = nearest(labelled, max(chosen))
     truth = labelled.codes[labelled.test]
-    results, said = knn.evaluate(scores, codes, truth, labelled.names, asked, temperature, seed)
-    if ks is None and OTHER[0] in asked and temperature == TEMPERATURE:
-        results += knn.evaluate(scores, codes, truth, labelled.names, [OTHER[0]], OTHER[1], seed)[0]
+    results, predicted = knn_accuracies(scores, codes, truth, len(labelled.names), chosen, temperature, seed)
+    if ks is None and OTHER[0] in chosen and temperature == TEMPERATURE:
+        results += knn_accuracies(scores, codes, truth, len(labelled.names), [OTHER[0]], OTHER[1], seed)[0]
     return KnnReport(
-        labelled.encoder.fingerprint, labelled.split, temperature, asked[0], labelled.n_train, labelled.n_test, seed, results,
-        class_figures(said, truth, labelled.names), confusion(said, truth, labelled.names), labelled.unseen,
+        labelled.encoder.fingerprint, labelled.split, temperature, chosen[0], labelled.n_train, labelled.n_test, seed, results,
+        class_figures(predicted, truth, labelled.names), confusion(predicted, truth, labelled.names), labelled.unseen,
     )  # fmt: skip
 
 
+def knn_accuracies(
+    scores: NDArray[np.floating],
+    neighbour_codes: NDArray[np.integer],
+    truth: NDArray[np.integer],
+    classes: int,
+    ks: Sequence[int],
+    temperature: float,
+    seed: int = 0,
+) -> tuple[list[KnnResult], NDArray[np.intp]]:
+    """Compute top-1, its 95 % interval and top-5 for each k; and the class predicted for each query at the first k, (N,).
+
+    scores, neighbour_codes: (N, K), nearest first; truth: (N,); codes are in [0, classes). A class without a vote is not among the top
+    five. Raises EvaluationError when a k is not in [1, K], the temperature is not positive, or a score is NaN.
+    """
+    most = scores.shape[1]
+    if not ks or min(ks) < 1 or max(ks) > most:
+        raise EvaluationError(
+            f"k = {', '.join(map(str, ks)) or 'none'}: expected between 1 and {most}, the number of labelled vectors to compare with"
+        )
+    if not temperature > 0:
+        raise EvaluationError(f"temperature {temperature}: expected more than 0, such as 0.07")
+    check_finite(scores)
+    ranked = [rank_classes(scores[:, :k], neighbour_codes[:, :k], classes, temperature) for k in ks]
+    results = []
+    for k, classes_of_k in zip(ks, ranked, strict=True):
+        hits = classes_of_k == truth[:, None]
+        top1, top5 = float(hits[:, 0].mean()), float(hits.any(axis=1).mean())
+        results.append(KnnResult(k, temperature, top1, bootstrap(hits[:, 0], seed), top5))
+    return results, ranked[0][:, 0]
+
+
 def nearest(labelled: LabelledItems, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Find the k items of train nearest to each of test, itself left out: scores and the codes of their classes, (n_test, k), best first.
+    """Find the k train items nearest to each test item, without itself: scores and class codes, (n_test, k), best first.
 
     Of equal scores the lower row comes first.
     """
     rows = labelled.rows[labelled.train]
-    asked = labelled.vectors(labelled.test)
-    scores, found = scan(asked, labelled.stored, rows, k + labelled.leave_one_out)
+    queries = labelled.vectors(labelled.test)
+    scores, found = scan(queries, labelled.stored, rows, k + labelled.leave_one_out)
     if labelled.leave_one_out:
         scores, found = without_self(scores, found, labelled.rows)
     code_of_row = np.empty(len(labelled.stored), np.int64)

@@ -1,85 +1,97 @@
-"""Linear classification of the items of a store."""
+"""Linear classification of the labelled items of a store."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import fmean, median_low
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.estimators import linear
-from featurestore.estimators.linear import LinearResult
+from featurestore.estimators.linear import LinearResult, best_c, c_grid, logistic, try_c
 from featurestore.metrics.confusion import ClassFigures, class_figures
 from featurestore.metrics.splits import folds
 from featurestore.metrics.statistics import bootstrap
 from featurestore.progress import Listener
-from featurestore.storage.labelled_items import LabelledItems
+from featurestore.storage import LabelledItems
+from featurestore.storage.storage import Storage
 from featurestore.system.packages import need
 
-GRID = 12  # values of C between the same ends as the 45 of DINOv2: one a power of ten
-FOLDS = 5  # where there is no test split
+GRID = 12  # values of C in the range of DINOv2's 45: one a power of ten
+FOLDS = 5  # without a test split
 CROSS_VALIDATION = "cross-validation"
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class LinearReport:
-    """Figures of a linear classifier on the vectors of a store."""
+    """Accuracy of logistic regression on the vectors of a store, with everything needed to repeat it."""
 
     encoder: str  # fingerprint
     split: str  # "train->test" or "cross-validation"
     n_train: int
     n_test: int
-    seed: int  # of what is held out, the folds, and the interval
-    results: list[LinearResult]  # on the rows held out of train; of several folds their means
-    c: float  # that was taken; of several folds the middle one
+    seed: int  # of the held-out rows, the folds and the interval
+    results: list[LinearResult]  # on the held-out rows of train; with several folds their means
+    c: float  # the C chosen; with several folds the median
     top1: float
     top1_ci95: tuple[float, float]
     classes: list[ClassFigures]
-    unseen: list[str]  # classes that are asked for and no other item has
+    unseen: list[str]  # classes of test items that no other item has
 
     def to_json(self) -> dict[str, Any]:
         return {"protocol": "linear", **asdict(self)}
 
 
-def measure_linear(labelled: LabelledItems, grid: int, seed: int, listener: Listener) -> LinearReport:
-    """Measure logistic regression: train against test when both are there, else by cross-validation.
+def linear(
+    store: Storage, grid: int = GRID, encoder: str | Path | None = None, seed: int = 0, listener: Listener | None = None
+) -> LinearReport:
+    """Measure logistic regression: trained on split train, tested on split test, or by cross-validation when one of them is missing.
 
-    grid: how many values of C are tried. Raises EvaluationError as `evaluation.linear` does, ConfigError without scikit-learn.
+    grid: how many values of C are tried; 45 are those of DINOv2. Needs scikit-learn. Raises EvaluationError, ConfigError.
     """
-    cs = linear.grid(grid)
-    tried, chosen, said = answers(labelled, cs, seed, listener)
-    results = [LinearResult(c, fmean(line[i].top1 for line in tried)) for i, c in enumerate(cs)]
-    truth, said = labelled.codes[labelled.test], said[labelled.test]
+    return measure_linear(store.labelled_items(encoder), grid, seed, listener or Listener())
+
+
+def measure_linear(labelled: LabelledItems, grid: int, seed: int, listener: Listener) -> LinearReport:
+    """Measure logistic regression on labelled items, as `linear`."""
+    cs = c_grid(grid)
+    tried, chosen, codes = linear_predictions(labelled, cs, seed, listener)
+    results = [LinearResult(c, fmean(part[i].top1 for part in tried)) for i, c in enumerate(cs)]
+    truth, predicted = labelled.codes[labelled.test], codes[labelled.test]
+    right = predicted == truth
     return LinearReport(
         labelled.encoder.fingerprint, CROSS_VALIDATION if labelled.leave_one_out else labelled.split, labelled.n_train, labelled.n_test, seed,
-        results, median_low(chosen), float((said == truth).mean()), bootstrap(said == truth, seed), class_figures(said, truth, labelled.names),
+        results, median_low(chosen), float(right.mean()), bootstrap(right, seed), class_figures(predicted, truth, labelled.names),
         labelled.unseen,
     )  # fmt: skip
 
 
-def answers(
+def linear_predictions(
     labelled: LabelledItems, cs: Sequence[float], seed: int, listener: Listener
 ) -> tuple[list[list[LinearResult]], list[float], NDArray[np.int64]]:
-    """Learn from train and name test, or each fold by the others: what was tried and the C taken for each part, and codes (n,), of test."""
+    """Train on train and predict test, or predict each fold from the others.
+
+    Returns the results for each C and the C chosen, of each part, and the predicted codes (n,), -1 where an item is not of test.
+    """
     need("sklearn", extra="eval")
     parts = _parts(labelled, seed)
-    said = np.full(len(labelled.codes), -1)
+    predicted = np.full(len(labelled.codes), -1)
     tried: list[list[LinearResult]] = []
     chosen: list[float] = []
     listener.start("fitting", len(parts) * (len(cs) + 1))
     for train, test in parts:
         x, codes = labelled.vectors(train), labelled.codes[train]
-        tried.append(linear.choose(x, codes, cs, seed, listener.advance))
-        chosen.append(linear.best(tried[-1]))
-        said[test] = linear.classify(x, codes, labelled.vectors(test), chosen[-1])
+        tried.append(try_c(x, codes, cs, seed, listener.advance))
+        chosen.append(best_c(tried[-1]))
+        predicted[test] = logistic(x, codes, labelled.vectors(test), chosen[-1])
         listener.advance()
-    return tried, chosen, said
+    return tried, chosen, predicted
 
 
 def _parts(labelled: LabelledItems, seed: int) -> list[tuple[Mask, Mask]]:
-    """What is learnt from and what is asked, (n,) each: of the splits, or of each fold."""
+    """Pairs of train and test masks, (n,) each: one for the splits, or one a fold."""
     if not labelled.leave_one_out:
         return [(labelled.train, labelled.test)]
     fold = folds(labelled.codes, FOLDS, seed)

@@ -1,35 +1,61 @@
-"""Classification of the items of a store by few labels."""
+"""Classification of the items of a store from few labels.
 
-from collections.abc import Sequence
+Labels are drawn several times, and every method sees the same draws; a draw of more labels contains the draw of fewer.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.errors import EvaluationError
-from featurestore.estimators.few_shot import METHODS, OF_SKLEARN, SETTINGS
-from featurestore.metrics import episodes, lowshot
-from featurestore.metrics.episodes import EpisodesResult
-from featurestore.metrics.lowshot import LowShotResult
+from featurestore.estimators.few_shot import METHODS, NEEDS_SKLEARN, SETTINGS
+from featurestore.metrics.checks import check_classes, check_finite
+from featurestore.metrics.splits import fraction_draws, shot_draws
+from featurestore.metrics.statistics import half_width
 from featurestore.progress import Listener
-from featurestore.storage.labelled_items import LabelledItems
+from featurestore.storage import LabelledItems
+from featurestore.storage.storage import Storage
 from featurestore.system.packages import need
 
 SHOTS, FRACTIONS, TRIES = (1, 2, 5, 10), (0.01, 0.1), 10
 MEASURED = ("nearest-mean", "knn", "logistic", "ridge")
-REST = "drawn->rest"  # where there is no test split, what was not drawn is named
+REST = "drawn->rest"  # without a test split, the items that were not drawn are predicted
+
+Floats = NDArray[np.floating]
+Labels = NDArray[np.integer]
+
+
+@dataclass(frozen=True, slots=True)
+class LowShotResult:
+    """Accuracy with few labels: fractions in [0, 1]."""
+
+    shots: int | None  # labels a class
+    fraction: float | None  # share of all labels, instead of shots
+    method: str
+    top1_mean: float
+    top1_ci95: float  # half-width of the 95 % interval of the mean over tries, by Student's t
+    tries: int
+    labels: int  # drawn in each try, of all classes together
+
+    def to_json(self) -> dict[str, Any]:
+        amount = {"shots": self.shots} if self.fraction is None else {"fraction": self.fraction}
+        figures = {"top1_mean": self.top1_mean, "top1_ci95": self.top1_ci95}
+        return {**amount, "method": self.method, **figures, "tries": self.tries, "labels": self.labels}
 
 
 @dataclass(frozen=True, slots=True)
 class LowShotReport:
-    """Figures of few labels, each try with labels drawn anew."""
+    """Accuracy with few labels, with everything needed to repeat it."""
 
     encoder: str  # fingerprint
     split: str  # "train->test" or "drawn->rest"
-    n_train: int  # that labels are drawn from
-    n_test: int  # without a test split those that were not drawn are named: so many less the labels of a result
-    seed: int  # of the first try; the next one's is one higher
+    n_train: int  # labels to draw from
+    n_test: int  # without a test split the drawn ones have to be subtracted: only the others are predicted
+    seed: int  # of the first try; each further try has the next one
     settings: dict[str, dict[str, float]]  # of the methods that have any
     results: list[LowShotResult]
 
@@ -37,20 +63,24 @@ class LowShotReport:
         return {"protocol": "lowshot", **asdict(self), "results": [result.to_json() for result in self.results]}
 
 
-@dataclass(frozen=True, slots=True)
-class EpisodesReport:
-    """Figures of episodes of N ways and K shots, with prototypes."""
+def lowshot(
+    store: Storage,
+    shots: Sequence[int] | None = None,
+    fractions: Sequence[float] | None = None,
+    tries: int = TRIES,
+    methods: Sequence[str] = MEASURED,
+    encoder: str | Path | None = None,
+    seed: int = 0,
+    listener: Listener | None = None,
+) -> LowShotReport:
+    """Measure how well a few labels, drawn `tries` times, predict split test, or the items that were not drawn when there is none.
 
-    encoder: str  # fingerprint
-    split: str  # "train->test": shots of train, queries of test; or "drawn->rest"
-    n_train: int
-    n_test: int
-    seed: int
-    method: str
-    results: list[EpisodesResult]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"protocol": "episodes", **asdict(self)}
+    shots: labels a class; fractions: shares of all labels; with neither, 1, 2, 5 and 10, as far as every class has them, and 1 % and 10 %.
+    methods: some of nearest-mean, knn, logistic, ridge, nearest-neighbour. Raises EvaluationError when a class has fewer labels than
+    shots, or a method is unknown; ConfigError without scikit-learn.
+    """
+    labelled = store.labelled_items(encoder)
+    return measure_lowshot(labelled, shots, fractions, tries, methods, seed, listener or Listener())
 
 
 def measure_lowshot(
@@ -62,25 +92,21 @@ def measure_lowshot(
     seed: int,
     listener: Listener,
 ) -> LowShotReport:
-    """Name test by a few labels of train, or, where there is no test split, the rest by a few of all.
-
-    shots, fractions: labels a class, and shares of all labels; when both are None, those of SHOTS that every class has, and FRACTIONS.
-    Raises EvaluationError when a class has fewer labels than shots, or a method is unknown; ConfigError without scikit-learn.
-    """
+    """Measure labelled items with few labels, as `lowshot`."""
     _check(tries, methods)
     x, codes = labelled.vectors(labelled.train), labelled.codes[labelled.train]
     if shots is None and fractions is None:
-        shots, fractions = that_fit(SHOTS, codes, labelled.leave_one_out), FRACTIONS
+        shots, fractions = possible_shots(SHOTS, codes, labelled.leave_one_out), FRACTIONS
     drawn = [
-        *((n, None, list(lowshot.draws(codes, n, tries, seed, labelled.names))) for n in shots or ()),
-        *((None, share, list(lowshot.fraction_draws(codes, share, tries, seed))) for share in fractions or ()),
+        *((n, None, list(shot_draws(codes, n, tries, seed, labelled.names))) for n in shots or ()),
+        *((None, share, list(fraction_draws(codes, share, tries, seed))) for share in fractions or ()),
     ]
     test = None if labelled.leave_one_out else (labelled.vectors(labelled.test), labelled.codes[labelled.test])
     listener.start("drawing labels", len(drawn) * tries)
     results: list[LowShotResult] = []
     for n, share, rows in drawn:
-        found = lowshot.accuracies(x, codes, rows, methods, test, listener.advance)
-        results += lowshot.summary(found, len(rows[0]), n, share)
+        found = lowshot_accuracies(x, codes, rows, methods, test, listener.advance)
+        results += summarize(found, len(rows[0]), n, share)
     split = REST if labelled.leave_one_out else labelled.split
     settings = {method: SETTINGS[method] for method in methods if method in SETTINGS}
     return LowShotReport(
@@ -88,33 +114,62 @@ def measure_lowshot(
     )
 
 
-def _check(tries: int, methods: Sequence[str]) -> None:
-    if tries < 2:
-        raise EvaluationError(f"tries = {tries}: expected at least 2, since an interval comes of how they differ")
-    unknown = [method for method in methods if method not in METHODS]
-    if unknown or not methods:
-        raise EvaluationError(f"method {', '.join(unknown) or 'none'}: expected some of {', '.join(METHODS)}")
-    if set(methods) & set(OF_SKLEARN):
-        need("sklearn", extra="eval")
+def lowshot_accuracies(
+    x: Floats,
+    labels: Labels,
+    draws: Sequence[NDArray[np.intp]],
+    methods: Sequence[str],
+    test: tuple[Floats, Labels] | None = None,
+    advance: Callable[[], object] = lambda: None,
+) -> dict[str, list[float]]:
+    """Compute the top-1 accuracy after each draw for each method, by name of `few_shot.METHODS`.
+
+    x: (N, D), unit length; labels: (N,); test: vectors (M, D) and labels (M,) to predict, or None for the rows that were not drawn.
+    Raises EvaluationError when no row is left to predict, or a vector holds NaN.
+    """
+    check_finite(x, *(() if test is None else test[:1]))
+    check_classes(labels)
+    found: dict[str, list[float]] = {method: [] for method in methods}
+    for rows in draws:
+        test_x, test_y = _not_drawn(x, labels, rows) if test is None else test
+        for method in methods:
+            predicted = METHODS[method](x[rows], labels[rows], test_x)
+            found[method].append(float((predicted == test_y).mean()))
+        advance()
+    return found
 
 
-def that_fit(shots: Sequence[int], codes: NDArray[np.int64], leave_some: bool) -> list[int]:
-    """Those numbers of labels a class that every class has, and that leave something to be named."""
+def summarize(
+    accuracies: dict[str, list[float]], labels: int, shots: int | None = None, fraction: float | None = None
+) -> list[LowShotResult]:
+    """Compute mean and interval over two tries or more of each method."""
+    return [
+        LowShotResult(shots, fraction, method, float(np.mean(tries)), half_width(tries), len(tries), labels)
+        for method, tries in accuracies.items()
+    ]
+
+
+def possible_shots(shots: Sequence[int], codes: NDArray[np.int64], leave_some: bool) -> list[int]:
+    """Choose the shots that every class has labels for, and, with `leave_some`, that leave items to predict."""
     counts = np.unique(codes, return_counts=True)[1]
     return [n for n in shots if n <= counts.min() and (not leave_some or n * len(counts) < len(codes))]
 
 
-def measure_episodes(
-    labelled: LabelledItems, way: int, shots: Sequence[int], queries: int, count: int, seed: int, listener: Listener
-) -> EpisodesReport:
-    """Run `count` episodes of `way` classes for each number of shots; raises EvaluationError when too few classes have labels enough."""
-    x, codes = labelled.vectors(labelled.train), labelled.codes[labelled.train]
-    test = None if labelled.leave_one_out else (labelled.vectors(labelled.test), labelled.codes[labelled.test])
-    listener.start("episodes", len(shots) * count)
-    results = [
-        episodes.evaluate(x, codes, way, n, queries, count, test, seed, labelled.names, listener.advance) for n in shots
-    ]
-    split = REST if labelled.leave_one_out else labelled.split
-    return EpisodesReport(
-        labelled.encoder.fingerprint, split, labelled.n_train, labelled.n_test, seed, "nearest-mean", results
-    )
+def _check(tries: int, methods: Sequence[str]) -> None:
+    if tries < 2:
+        raise EvaluationError(f"tries = {tries}: expected at least 2, since the interval comes from their spread")
+    unknown = [method for method in methods if method not in METHODS]
+    if unknown or not methods:
+        raise EvaluationError(f"method {', '.join(unknown) or 'none'}: expected some of {', '.join(METHODS)}")
+    if set(methods) & set(NEEDS_SKLEARN):
+        need("sklearn", extra="eval")
+
+
+def _not_drawn(x: Floats, labels: Labels, rows: NDArray[np.intp]) -> tuple[Floats, Labels]:
+    left = np.ones(len(labels), bool)
+    left[rows] = False
+    if not left.any():
+        raise EvaluationError(
+            f"all {len(rows)} labels were drawn and none is left to predict; expected fewer shots or a smaller fraction"
+        )
+    return x[left], labels[left]

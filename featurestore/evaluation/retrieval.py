@@ -1,27 +1,28 @@
-"""Retrieval by label in a store."""
+"""Retrieval by label among the items of a store."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from featurestore.metrics import retrieval
-from featurestore.metrics.retrieval import RetrievalResult
+from featurestore.metrics.retrieval import RetrievalResult, evaluate
 from featurestore.progress import Listener
-from featurestore.storage.labelled_items import LabelledItems
+from featurestore.storage import LabelledItems
+from featurestore.storage.storage import Storage
 
 KS = (1, 5, 10)
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalReport:
-    """Figures of whole rankings: the items of train, or all others, for each query."""
+    """Figures of the full ranking of train items, or of all other items, for each query."""
 
     encoder: str  # fingerprint
-    split: str  # "train->test": test items ask for train items; or "leave-one-out"
+    split: str  # "train->test": test items are the queries, train items the bank; or "leave-one-out"
     n_train: int
-    n_test: int  # queries, those without a match among them
+    n_test: int  # queries, including those without a match
     result: RetrievalResult
 
     def to_json(self) -> dict[str, Any]:
@@ -36,17 +37,24 @@ class RetrievalReport:
         }  # fmt: skip
 
 
-def measure_retrieval(labelled: LabelledItems, ks: Sequence[int] | None, listener: Listener) -> RetrievalReport:
-    """Rank train for each query of test when both are there, else all for each, itself left out.
+def retrieval(
+    store: Storage, k: Sequence[int] | None = None, encoder: str | Path | None = None, listener: Listener | None = None
+) -> RetrievalReport:
+    """Measure whether items with the label of a query come first: mean average precision, recall@k and precision@k.
 
-    ks: of recall and precision; None takes those of KS that there are enough items for. Raises EvaluationError when a k is larger than that, or
-    no query has a match.
+    Items of split test are ranked against those of train, or each item against all others when one split is missing. k: None is 1, 5 and 10,
+    as far as there are enough items. Raises EvaluationError when a k is larger than that, or no query has a match.
     """
+    return measure_retrieval(store.labelled_items(encoder), k, listener or Listener())
+
+
+def measure_retrieval(labelled: LabelledItems, ks: Sequence[int] | None, listener: Listener) -> RetrievalReport:
+    """Measure retrieval among labelled items, as `retrieval`."""
     available = labelled.n_train - labelled.leave_one_out
     ks = [k for k in KS if k <= available] if ks is None else ks
     own = np.arange(labelled.n_test) if labelled.leave_one_out else None
     listener.start("ranking", labelled.n_test)
-    result = retrieval.evaluate(
+    result = evaluate(
         labelled.vectors(labelled.test), labelled.vectors(labelled.train), labelled.codes[labelled.test], labelled.codes[labelled.train],
         own, ks, listener.advance,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The items that several encoders all have vectors of, in one order: what a comparison is about."""
+"""The items that several encoders all have vectors of, in one order: what a comparison is measured on."""
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from featurestore.catalog import ItemTable
 from featurestore.errors import EncoderNotInStore, EvaluationError
-from featurestore.storage.snapshot import ItemVectors
-from featurestore.store import FeatureStore
+from featurestore.storage import ItemVectors
+from featurestore.storage.storage import Storage
 
 
 @dataclass(frozen=True)
-class Side:
-    """One encoder of one store."""
+class StoreEncoder:
+    """One encoder of one store, with its items."""
 
-    store: FeatureStore
+    store: Storage
     view: ItemVectors
 
     @property
@@ -25,17 +25,21 @@ class Side:
         return self.view.items.encoder.name
 
 
-def sides(stores: Sequence[FeatureStore], encoders: Sequence[str | Path]) -> list[Side]:
-    """Find what is to be compared: all encoders of all stores, or those named, each in every store that has it.
+def find_encoders(stores: Sequence[Storage], encoders: Sequence[str | Path]) -> list[StoreEncoder]:
+    """Find the encoders to compare: all of all stores, or those named, each in every store that has it.
 
     Raises EncoderNotInStore when no store has one of the names, EvaluationError when fewer than two are found.
     """
     if encoders:
-        found = [side for name in encoders for side in _having(stores, name)]
+        found = [one for name in encoders for one in _stores_with(stores, name)]
     else:
-        found = [Side(store, store.view(e["fingerprint"])) for store in stores for e in store.info()["encoders"]]
+        found = [
+            StoreEncoder(store, store.view(record.fingerprint))
+            for store in stores
+            for record in store.snapshots.now().encoders
+        ]
     if len(found) < 2:
-        names = " and ".join(side.name for side in found) or "none"
+        names = " and ".join(one.name for one in found) or "none"
         raise EvaluationError(
             f"expected two encoders or more to compare, found {names}; index the same source with another one: "
             "featurestore index STORE SOURCE --encoder OTHER.onnx"
@@ -43,11 +47,11 @@ def sides(stores: Sequence[FeatureStore], encoders: Sequence[str | Path]) -> lis
     return found
 
 
-def _having(stores: Sequence[FeatureStore], name: str | Path) -> Iterator[Side]:
+def _stores_with(stores: Sequence[Storage], name: str | Path) -> Iterator[StoreEncoder]:
     missing: list[EncoderNotInStore] = []
     for store in stores:
         try:
-            yield Side(store, store.view(name))
+            yield StoreEncoder(store, store.view(name))
         except EncoderNotInStore as error:
             missing.append(error)
     if len(missing) == len(stores):
@@ -55,68 +59,68 @@ def _having(stores: Sequence[FeatureStore], name: str | Path) -> Iterator[Side]:
 
 
 @dataclass(frozen=True)
-class Common:
-    """The N items that all sides have, in the order of the first side's rows. Labels and splits are those of the first side's store."""
+class SharedItems:
+    """The N items that all encoders have, in the order of the first one's rows. Labels and splits are those of the first store."""
 
-    sides: list[Side]
-    places: list[NDArray[np.int64]]  # (N,) for each side: where among its items they stand
-    left_out: int  # items that some have and others lack
-    otherwise: int  # of the N, those that another store labels or splits otherwise
+    encoders: list[StoreEncoder]
+    positions: list[NDArray[np.int64]]  # (N,) for each encoder: indices among its items
+    left_out: int  # items that some encoders have and others lack
+    labelled_otherwise: int  # of the N, those with another label or split in another store
 
     @classmethod
-    def of(cls, sides: list[Side]) -> "Common":
-        """Match the items of all sides: of one store by id, of several by path and content. Raises EvaluationError when fewer than two are common."""
-        one_store = all(side.store.path == sides[0].store.path for side in sides)
-        keys = [side.view.items.ids.tolist() if one_store else _paths_and_contents(side) for side in sides]
-        known = [{key: place for place, key in enumerate(found) if key is not None} for found in keys]
-        shared = [key for key in known[0] if all(key in others for others in known[1:])]
+    def of(cls, encoders: list[StoreEncoder]) -> "SharedItems":
+        """Match items by id in one store, by path and content in several. Raises EvaluationError when fewer than two match."""
+        one_store = all(one.store.path == encoders[0].store.path for one in encoders)
+        keys = [one.view.items.ids.tolist() if one_store else _paths_and_contents(one) for one in encoders]
+        position_of = [{key: i for i, key in enumerate(found) if key is not None} for found in keys]
+        shared = [key for key in position_of[0] if all(key in others for others in position_of[1:])]
         if len(shared) < 2:
-            counts = ", ".join(f"{side.name} {len(found)}" for side, found in zip(sides, keys, strict=True))
+            counts = ", ".join(f"{one.name} {len(found)}" for one, found in zip(encoders, keys, strict=True))
             raise EvaluationError(
                 f"expected at least 2 items that all encoders have vectors of, found {len(shared)} ({counts}); index the same source with each"
                 + ("" if one_store else ": in several stores path and content must be the same")
             )
-        places = [np.array([others[key] for key in shared], np.int64) for others in known]
-        every = set().union(*known)
-        return cls(sides, places, len(every) - len(shared), _told_otherwise(sides, places))
+        positions = [np.array([of_key[key] for key in shared], np.int64) for of_key in position_of]
+        every = set().union(*position_of)
+        return cls(encoders, positions, len(every) - len(shared), _labelled_otherwise(encoders, positions))
 
-    def view(self, side: int) -> ItemVectors:
-        """The common items and their vectors of one side, as a view whose rows are 0 to N - 1. Raises EvaluationError for damaged vectors."""
-        items, places = self.sides[side].view.items, self.places[side]
-        vectors = self.sides[side].view.vectors[items.rows[places]]
+    def view(self, number: int) -> ItemVectors:
+        """Get the shared items with the vectors of one encoder, as a view with rows 0 to N - 1. Raises EvaluationError for damaged vectors."""
+        encoder, positions = self.encoders[number], self.positions[number]
+        items = encoder.view.items
+        vectors = encoder.view.vectors[items.rows[positions]]
         damaged = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(damaged):
             raise EvaluationError(
-                f"{len(damaged)} vectors of {self.sides[side].name} have values that are no numbers, the first that of {items.paths[int(places[damaged[0]])].as_py()}: "
-                f"they were damaged after they were written; see: featurestore verify {self.sides[side].store.path}"
+                f"{len(damaged)} vectors of {encoder.name} contain NaN or infinity, the first that of {items.paths[int(positions[damaged[0]])].as_py()}: "
+                f"they were damaged after they were written; see: featurestore verify {encoder.store.path}"
             )
-        told = self.sides[0].view.items
-        labels, splits = told.labels.take(self.places[0]), told.splits.take(self.places[0])
-        paths = items.paths.take(places)
-        return ItemVectors(
-            ItemTable(items.encoder, np.arange(len(places)), items.ids[places], paths, labels, splits), vectors
-        )
+        first = self.encoders[0].view.items
+        labels, splits = first.labels.take(self.positions[0]), first.splits.take(self.positions[0])
+        paths = items.paths.take(positions)
+        rows = np.arange(len(positions))
+        return ItemVectors(ItemTable(items.encoder, rows, items.ids[positions], paths, labels, splits), vectors)
 
 
-def _paths_and_contents(side: Side) -> list[Hashable]:
-    """Path and content hash of each item; None where the content is not known."""
-    items = side.view.items
-    told = side.store.sql("SELECT id, sha256 FROM items")
-    contents = dict(zip(told["id"].to_pylist(), told["sha256"].to_pylist(), strict=True))
+def _paths_and_contents(encoder: StoreEncoder) -> list[Hashable]:
+    """Path and content hash of each item; None where the content is unknown."""
+    items = encoder.view.items
+    table = encoder.store.catalog.sql("SELECT id, sha256 FROM items", 30.0)
+    content_of = dict(zip(table["id"].to_pylist(), table["sha256"].to_pylist(), strict=True))
     return [
-        (path, contents[id]) if contents.get(id) else None
+        (path, content_of[id]) if content_of.get(id) else None
         for path, id in zip(items.paths.to_pylist(), items.ids.tolist(), strict=True)
     ]
 
 
-def _told_otherwise(sides: list[Side], places: list[NDArray[np.int64]]) -> int:
-    """How many of the common items do not have the same label and split in all stores."""
+def _labelled_otherwise(encoders: list[StoreEncoder], positions: list[NDArray[np.int64]]) -> int:
+    """Count the shared items whose label or split is not the same in all stores."""
     labels, splits = (
         [
-            getattr(side.view.items, column).take(where).to_numpy(zero_copy_only=False)
-            for side, where in zip(sides, places, strict=True)
+            getattr(one.view.items, column).take(where).to_numpy(zero_copy_only=False)
+            for one, where in zip(encoders, positions, strict=True)
         ]
         for column in ("labels", "splits")
     )
-    differ = [(one != labels[0]) | (other != splits[0]) for one, other in zip(labels[1:], splits[1:], strict=True)]
+    differ = [(label != labels[0]) | (split != splits[0]) for label, split in zip(labels[1:], splits[1:], strict=True)]
     return int(np.any(differ, axis=0).sum())

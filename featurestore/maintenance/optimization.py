@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.ann.build import build
-from featurestore.ann.index_file import save
+from featurestore.ann.build import build_index
+from featurestore.ann.index_file import save_index
 from featurestore.ann.search import Index
-from featurestore.ann.tuning import worth
+from featurestore.ann.tuning import worth_indexing
 from featurestore.catalog import EncoderRecord, IndexRecord
 from featurestore.errors import ConfigError, StoreCorrupt
 from featurestore.progress import Listener
@@ -75,7 +75,7 @@ def _optimize(store: Storage, recall: float, memory: int, listener: Listener) ->
             record = copy_rows(store, record, rows, items)
         for path in layout.unused_vector_files(record):
             path.unlink()
-        if worth(record.rows, record.dim):
+        if worth_indexing(record.rows, record.dim):
             reports.append(index_vectors(store, record, recall, memory, listener))
         else:
             catalog.indexes.drop(record.fingerprint)
@@ -94,17 +94,24 @@ def index_vectors(store: Storage, record: EncoderRecord, recall: float, memory: 
         if isinstance(found, Index) and found.card.target == recall:
             return IndexBuild(record.name, record.rows, found.card.recall, known.bytes, built=False)
     vectors = store.vector_file(record).open(record.rows)
-    lists, card = build(vectors, recall, memory, listener.start, listener.advance)
+    lists, card = build_index(vectors, recall, memory, listener.start, listener.advance)
     generation = known.generation + 1 if known is not None else 1
     create_folder(layout.indexes)
     path = layout.new_index_file(record.fingerprint, generation)
-    seal = save(lists, path)
+    checksum = save_index(lists, path)
     catalog.indexes.publish(
         IndexRecord(
-            record.fingerprint, generation, path.name, record.file, record.rows, seal.bytes, seal.sha256, card.to_json()
+            record.fingerprint,
+            generation,
+            path.name,
+            record.file,
+            record.rows,
+            checksum.bytes,
+            checksum.sha256,
+            card.to_json(),
         )
     )
-    return IndexBuild(record.name, record.rows, card.recall, seal.bytes, built=True)
+    return IndexBuild(record.name, record.rows, card.recall, checksum.bytes, built=True)
 
 
 def copy_rows(

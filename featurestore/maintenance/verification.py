@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from featurestore.ann.index_file import Seal
 from featurestore.catalog import EncoderRecord
 from featurestore.encoders.encoder import fingerprint
 from featurestore.errors import EncoderError, StoreCorrupt, StoreNotFound
@@ -17,7 +16,7 @@ from featurestore.maintenance.backups import Backups
 from featurestore.maintenance.optimization import copy_rows
 from featurestore.progress import Listener
 from featurestore.storage import Storage
-from featurestore.system.checksums import Block, covers
+from featurestore.system.checksums import Block, FileChecksum, covers
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +164,7 @@ class Verification:
         path = self.layout.index_file(known)
         try:
             self.listener.start(f"reading the index of {record.name}", None)
-            intact = Seal.of(path) == Seal(known.bytes, known.sha256)
+            intact = FileChecksum.of(path) == FileChecksum(known.bytes, known.sha256)
             problem = None if intact else "damaged: it does not match its checksum"
             self.bytes += known.bytes
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What every figure expects of its arrays."""
+"""Checks of arrays that several measures share."""
 
 from collections.abc import Sequence
 
@@ -9,21 +9,21 @@ from featurestore.errors import EvaluationError
 
 
 def check_finite(*arrays: NDArray[np.floating]) -> None:
-    """Raise EvaluationError when a vector or score is NaN or infinite: nothing can be said of it."""
+    """Raise EvaluationError when a vector or score is NaN or infinite."""
     if not all(np.isfinite(x).all() for x in arrays):
         raise EvaluationError(
-            "some vectors hold values that are no finite numbers; take them out, or look where they come from"
+            "expected finite numbers, found vectors with NaN or infinity; remove them, or find out what made them"
         )
 
 
 def check_classes(labels: NDArray[np.integer]) -> None:
-    """Raise EvaluationError when there are not two classes to tell apart."""
+    """Raise EvaluationError when the labels are of fewer than two classes."""
     if len(labels) == 0 or (labels == labels[0]).all():
         raise EvaluationError(
-            f"the {len(labels)} labels to learn from are of one class only; expected two or more, for there is nothing to tell apart"
+            f"expected training labels of two classes or more, found {len(labels)} of one class only; label items of another class"
         )
 
 
 def first_few(texts: Sequence[str], most: int = 5) -> str:
-    """Join texts for a message, and count those that are too many."""
+    """Join texts for a message: the first `most`, and how many more there are."""
     return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")

@@ -1,4 +1,4 @@
-"""How single classes fare: recall, precision, and what is taken for what."""
+"""Figures of single classes: recall, precision and the confusion matrix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,47 +9,49 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
-    """How one class fares. A precision of nothing predicted is None."""
+    """Recall and precision of one class. The precision is None when the class was never predicted."""
 
     label: str
-    n: int  # queries of this class
+    n: int  # test items of this class
     recall: float | None
     precision: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """What items of each class are taken for: counts[i][j] of class labels[i] are said to be of labels[j]."""
+    """The confusion matrix: counts[i][j] items of class labels[i] were predicted as labels[j]."""
 
     labels: list[str]
     counts: list[list[int]]
 
     def pairs(self) -> list[tuple[int, str, str]]:
-        """The mistakes: how often, what it was, and what it was taken for; most frequent first, then by class."""
-        wrong = [
-            (count, truth, said)
+        """List the mistakes as (count, true class, predicted class), most frequent first, then by class."""
+        mistakes = [
+            (count, truth, predicted)
             for truth, line in zip(self.labels, self.counts, strict=True)
-            for said, count in zip(self.labels, line, strict=True)
-            if count and truth != said
+            for predicted, count in zip(self.labels, line, strict=True)
+            if count and truth != predicted
         ]
-        return sorted(wrong, key=lambda pair: -pair[0])
+        return sorted(mistakes, key=lambda mistake: -mistake[0])
 
 
 def class_figures(
     predicted: NDArray[np.integer], labels: NDArray[np.integer], names: Sequence[str]
 ) -> list[ClassFigures]:
-    """Recall and precision of each class that occurs among `labels`; predicted, labels: (N,), places in `names`."""
+    """Compute recall and precision of each class that occurs in `labels`; predicted, labels: (N,), indices into `names`."""
     right = np.bincount(labels[predicted == labels], minlength=len(names))
-    n, said = np.bincount(labels, minlength=len(names)), np.bincount(predicted, minlength=len(names))
+    n, n_predicted = np.bincount(labels, minlength=len(names)), np.bincount(predicted, minlength=len(names))
     return [
-        ClassFigures(name, int(n[i]), float(right[i] / n[i]), float(right[i] / said[i]) if said[i] else None)
+        ClassFigures(
+            name, int(n[i]), float(right[i] / n[i]), float(right[i] / n_predicted[i]) if n_predicted[i] else None
+        )
         for i, name in enumerate(names)
         if n[i]
     ]
 
 
 def confusion(predicted: NDArray[np.integer], labels: NDArray[np.integer], names: Sequence[str]) -> Confusion:
-    """Count what each class is taken for; predicted, labels: (N,), places in `names`. Classes that never occur are left out."""
+    """Count predictions by true class; predicted, labels: (N,), indices into `names`. Classes that occur in neither are left out."""
     counts = np.bincount(labels * len(names) + predicted, minlength=len(names) ** 2).reshape(len(names), -1)
-    there = np.flatnonzero(counts.any(axis=0) | counts.any(axis=1)).tolist()
-    return Confusion([names[i] for i in there], counts[np.ix_(there, there)].tolist())
+    present = np.flatnonzero(counts.any(axis=0) | counts.any(axis=1)).tolist()
+    return Confusion([names[i] for i in present], counts[np.ix_(present, present)].tolist())

@@ -1,6 +1,6 @@
-"""Retrieval by label: whether what lies nearest to a query has its label, and all of it comes before the rest.
+"""Retrieval by label: whether the vectors nearest to a query have its label.
 
-Every vector of the bank is ranked for every query, by score; equal scores by place. Class-based, as in deep metric learning (Oh Song et al.
+The whole bank is ranked for every query by score, equal scores by index. Class-based, as in deep metric learning (Oh Song et al.
 2016; Musgrave et al. 2020); mean average precision as in Manning, Raghavan and Schütze, *Introduction to Information Retrieval*, 8.4.
 """
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from featurestore.errors import EvaluationError
 from featurestore.metrics.checks import check_finite
 
-RANKED = 4_000_000  # scores that are ranked together
-LAST = np.uint64(2**64 - 2)  # the key of what is left out: behind all others, and no match
+RANKED = 4_000_000  # scores ranked in one block
+LAST = np.uint64(2**64 - 2)  # sort key of the query itself: after all others, and not a match
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class RetrievalResult:
     """Means over the queries that have a match in the bank: fractions in [0, 1]."""
 
     map: float
-    recall: dict[int, float]  # by k: the share of queries with a match among the first k
-    precision: dict[int, float]  # by k: the mean share of matches among the first k
-    queries_without_match: int  # left out of the means
+    recall: dict[int, float]  # by k: share of queries with a match among the first k
+    precision: dict[int, float]  # by k: mean share of matches among the first k
+    queries_without_match: int  # not part of the means
 
 
 def evaluate(
@@ -35,19 +35,20 @@ def evaluate(
     own: NDArray[np.integer] | None = None,
     ks: Sequence[int] = (1, 5, 10),
     advance: Callable[[int], object] = lambda count: None,
+    block: int = RANKED,
 ) -> RetrievalResult:
-    """Rank the bank (N, D) for each query (Q, D), all of unit length; a match is what has the query's label.
+    """Rank the bank (N, D) for each query (Q, D), all of unit length; a match has the query's label.
 
-    own: (Q,), the place in the bank of the query itself, which is left out. Memory beside the arrays: some 100 MB, or 30 bytes for each of
-    the bank when that is more. Raises EvaluationError when a k is not in [1, N], no query has a match, or a vector holds NaN.
+    own: (Q,), index in the bank of the query itself, which is left out. block: scores ranked at a time, at 30 bytes each. Raises
+    EvaluationError when a k is not in [1, N], no query has a match, or a vector holds NaN.
     """
     check_finite(queries, bank)
     most = len(bank) - (own is not None)
     if not ks or min(ks) < 1 or max(ks) > most:
         raise EvaluationError(
-            f"k = {', '.join(map(str, ks)) or 'none'}: expected between 1 and {most}, the number of vectors to be found"
+            f"k = {', '.join(map(str, ks)) or 'none'}: expected between 1 and {most}, the number of vectors to find"
         )
-    step = max(1, RANKED // len(bank))
+    step = max(1, block // len(bank))
     figures = []
     for start in range(0, len(queries), step):
         part = slice(start, start + step)
@@ -56,11 +57,11 @@ def evaluate(
         )
         figures.append(_figures(matches, ks))
         advance(len(matches))
-    found = np.concatenate(figures)  # (Q, 1 + 2 x number of ks), NaN in the first column where there is no match
+    found = np.concatenate(figures)  # (Q, 1 + 2 x number of ks); NaN in the first column without a match
     matched = ~np.isnan(found[:, 0])
     if not matched.any():
         raise EvaluationError(
-            "no query has a match: expected some class with two items or more, one to ask and one to be found"
+            "no query has a match: expected a class with at least two items, one as query and one to find; label more items"
         )
     means = found[matched].mean(axis=0).tolist()
     recall, precision = means[1 : 1 + len(ks)], means[1 + len(ks) :]
@@ -72,11 +73,11 @@ def evaluate(
 def _ranked(
     scores: NDArray[np.float32], match: NDArray[np.bool_], own: NDArray[np.integer] | None
 ) -> NDArray[np.bool_]:
-    """Order each line of `match` (B, N) by its scores, best first, equal ones by place; what is a query's own goes last, as no match.
+    """Order each row of `match` (B, N) by its scores, best first, equal scores by index; the query itself goes last, as no match.
 
-    Score, place and match are packed into one whole number, which sorts several times as fast as numpy orders two arrays.
+    Score, index and match are packed into one integer, which sorts several times as fast as an argsort by two arrays.
     """
-    bits = (scores + np.float32(0)).view(np.uint32)  # adding makes -0 to 0
+    bits = (scores + np.float32(0)).view(np.uint32)  # turns -0 into 0
     descending = np.where(bits >> 31, bits, ~bits & np.uint32(0x7FFFFFFF))
     keys = descending.astype(np.uint64)
     keys <<= np.uint64(32)
@@ -89,11 +90,11 @@ def _ranked(
 
 
 def _figures(matches: NDArray[np.bool_], ks: Sequence[int]) -> NDArray[np.float64]:
-    """Average precision (NaN without a match), then whether there is one among the first k, then their share: (B, 1 + 2 x number of ks)."""
-    query, place = np.nonzero(matches)
+    """Compute average precision (NaN without a match), then hit and precision for each k: (B, 1 + 2 x number of ks)."""
+    query, rank = np.nonzero(matches)
     total = np.bincount(query, minlength=len(matches))
-    before = np.arange(len(query)) - np.repeat(np.cumsum(total) - total, total)  # matches that come earlier
+    before = np.arange(len(query)) - np.repeat(np.cumsum(total) - total, total)  # matches at better ranks
     with np.errstate(invalid="ignore"):
-        average = np.bincount(query, (before + 1) / (place + 1), minlength=len(matches)) / total
+        average = np.bincount(query, (before + 1) / (rank + 1), minlength=len(matches)) / total
     first = [matches[:, :k].sum(axis=1) for k in ks]
     return np.stack([average, *(n > 0 for n in first), *(n / k for n, k in zip(first, ks, strict=True))], axis=1)

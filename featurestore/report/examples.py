@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from featurestore.ann.exact import scan
 from featurestore.ann.faiss_index import floats
 from featurestore.ann.knn_graph import without_self
+from featurestore.estimators.knn import rank_classes
 from featurestore.evaluation.knn import KnnReport
-from featurestore.metrics.knn import rank
 from featurestore.metrics.label_free import sample
 from featurestore.report.figures import Classes, ClassExamples, Example, Item, Neighbour, Sheet
 from featurestore.storage.labelled_items import LabelledItems
@@ -55,7 +55,7 @@ def best_and_worst(view: ItemVectors, labelled: LabelledItems, report: KnnReport
     rows = np.concatenate(asked)
     scores, found = _nearest(labelled.stored, rows, labelled.rows[labelled.train], report.k, labelled.leave_one_out)
     codes = labelled.codes[np.searchsorted(labelled.rows, found)]
-    said = rank(scores, codes, len(labelled.names), report.temperature, top=1)[:, 0]
+    said = rank_classes(scores, codes, len(labelled.names), report.temperature, top=1)[:, 0]
 
     def drawn(places: NDArray[np.int64], most: int) -> tuple[Example, ...]:
         some = places[sample(len(places), most, seed)]

@@ -12,10 +12,10 @@ import numpy as np
 from featurestore.ann.faiss_index import floats
 from featurestore.catalog import Catalog
 from featurestore.errors import ConfigError, EvaluationError, StoreCorrupt
-from featurestore.estimators.few_shot import OF_SKLEARN
+from featurestore.estimators.few_shot import NEEDS_SKLEARN
 from featurestore.evaluation import LowShotReport, measure_knn, measure_lowshot
 from featurestore.evaluation.knn import TEMPERATURE
-from featurestore.evaluation.lowshot import MEASURED, SHOTS, TRIES, that_fit
+from featurestore.evaluation.lowshot import MEASURED, SHOTS, TRIES, possible_shots
 from featurestore.metrics.label_free import rankme, sample, uniformity
 from featurestore.progress import Listener
 from featurestore.report.examples import best_and_worst, items_at, sheets
@@ -79,14 +79,14 @@ def gather(store: Path, catalog: Catalog, view: ItemVectors, wish: Wish, listene
 
 def _lowshot(labelled: LabelledItems, seed: int, listener: Listener) -> LowShotReport:
     """Few labels a class, by all methods that can be had without an installation."""
-    shots = that_fit(SHOTS, labelled.codes[labelled.train], labelled.leave_one_out)
+    shots = possible_shots(SHOTS, labelled.codes[labelled.train], labelled.leave_one_out)
     if not shots:
         raise EvaluationError("with one label a class, none of the labelled images is left to be named")
     try:
         need("sklearn", extra="eval")
         methods = list(MEASURED)
     except ConfigError:
-        methods = [method for method in MEASURED if method not in OF_SKLEARN]
+        methods = [method for method in MEASURED if method not in NEEDS_SKLEARN]
     return measure_lowshot(labelled, shots, (), TRIES, methods, seed, listener)
 
 

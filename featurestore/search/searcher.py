@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.ann.exact import DOUBT, above, settle
-from featurestore.ann.near_duplicates import fold
-from featurestore.ann.row_filter import Rows
-from featurestore.ann.search import Index, search
-from featurestore.ann.tuning import worth
+from featurestore.ann.exact import DOUBT, rerank, rows_above
+from featurestore.ann.near_duplicates import drop_near_duplicates
+from featurestore.ann.row_filter import RowFilter
+from featurestore.ann.search import Index, search_vectors
+from featurestore.ann.tuning import worth_indexing
 from featurestore.catalog import EncoderRecord
 from featurestore.errors import QueryError
 from featurestore.storage import Snapshot
@@ -53,7 +53,7 @@ class Searcher:
 
     snapshot: Snapshot
     items: ItemReader
-    rows: Rows  # that may be found
+    rows: RowFilter  # that may be found
     index: Index | None
     warnings: tuple[str, ...]
 
@@ -102,7 +102,7 @@ class Searcher:
     def nearest(self, queries: NDArray[np.float32], k: int) -> list[Hits]:
         """Give the k best items for each query (Q, D); fewer only when there are fewer."""
         may_lack = self.items.may_include_removed and self.rows.chosen is None
-        scores, rows = search(queries, self.items.vectors, self.rows, k, self.index, SPARE if may_lack else 0)
+        scores, rows = search_vectors(queries, self.items.vectors, self.rows, k, self.index, SPARE if may_lack else 0)
         found = self._items(scores, rows)
         if may_lack and rows.shape[1] < len(self.rows) and any(len(hits) < k for hits in found):
             again = Searcher.of(self.snapshot, self.items.record, None, self.index is None, load=True)
@@ -112,14 +112,14 @@ class Searcher:
     def above(self, query: NDArray[np.float32], score: float) -> Hits:
         """Give all items with at least a score for a query (1, D), best first; looks at every vector."""
         vectors = self.items.vectors
-        rows = above(query[0], vectors, self.rows, score - DOUBT)
-        scores, rows = settle(query, vectors, rows[None], len(rows))
+        rows = rows_above(query[0], vectors, self.rows, score - DOUBT)
+        scores, rows = rerank(query, vectors, rows[None], len(rows))
         enough = int((scores >= score).sum())  # the first ones
         return self._items(scores[:, :enough], rows[:, :enough])[0]
 
     def drop_duplicates(self, hits: Hits, threshold: float) -> Hits:
         """Drop near-duplicates of better hits."""
-        return hits.take(fold(self.items.vectors[hits.rows], threshold))
+        return hits.take(drop_near_duplicates(self.items.vectors[hits.rows], threshold))
 
     def vectors_of(self, ids: Sequence[int]) -> tuple[NDArray[np.float32], list[str]]:
         """Give vectors (n, D) and paths of items. Raises QueryError when an item does not exist or has no vector."""
@@ -154,7 +154,11 @@ def why_slow(record: EncoderRecord, index: Index | str | None) -> str | None:
     if isinstance(index, str):
         return f"the index of {record.name} {index}; searches look at all its vectors"
     if index is None:
-        return f"the {record.rows} vectors of {record.name} have no index" if worth(record.rows, record.dim) else None
+        return (
+            f"the {record.rows} vectors of {record.name} have no index"
+            if worth_indexing(record.rows, record.dim)
+            else None
+        )
     share = 1 - index.covered / record.rows
     if share > UNINDEXED_SHARE:
         return (

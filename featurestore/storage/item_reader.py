@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.ann.row_filter import Rows
+from featurestore.ann.row_filter import RowFilter
 from featurestore.catalog import Catalog, EncoderRecord, ItemTable
 
 Answer = TypeVar("Answer")
@@ -38,7 +38,7 @@ class ItemReader(ABC):
     may_include_removed: bool  # `all_rows` may hold rows whose items are gone
 
     @abstractmethod
-    def all_rows(self) -> Rows:
+    def all_rows(self) -> RowFilter:
         """Give the rows that a search without a filter looks at."""
 
     @abstractmethod
@@ -64,13 +64,13 @@ class LoadedItems(ItemReader):
         self._catalog, self._items = catalog, items
         self._found = FoundItems(items.rows, items.ids, items.paths, items.labels)
 
-    def all_rows(self) -> Rows:
+    def all_rows(self) -> RowFilter:
         return self._rows
 
     @cached_property
-    def _rows(self) -> Rows:
+    def _rows(self) -> RowFilter:
         total = self.record.rows
-        return Rows(total, None if len(self._items.rows) == total else self._items.rows)
+        return RowFilter(total, None if len(self._items.rows) == total else self._items.rows)
 
     def rows_where(self, where: str) -> NDArray[np.int64]:
         chosen, ids = self._catalog.items.select(where), self._items.ids
@@ -99,8 +99,8 @@ class CatalogItems(ItemReader):
         self.record, self.vectors = record, vectors
         self._catalog, self._is_current = catalog, is_current
 
-    def all_rows(self) -> Rows:
-        return Rows(self.record.rows)
+    def all_rows(self) -> RowFilter:
+        return RowFilter(self.record.rows)
 
     def rows_where(self, where: str) -> NDArray[np.int64]:
         return self._current(self._catalog.items.select_rows(self.record.fingerprint, where))

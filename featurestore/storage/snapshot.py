@@ -10,15 +10,16 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.ann.index_file import Seal, open_index
-from featurestore.ann.row_filter import Rows
+from featurestore.ann.index_file import open_index
+from featurestore.ann.row_filter import RowFilter
 from featurestore.ann.search import Index
-from featurestore.ann.tuning import Card
+from featurestore.ann.tuning import IndexCard
 from featurestore.catalog import Catalog, EncoderRecord, IndexRecord, ItemDetails, ItemTable
 from featurestore.errors import StoreBusy, StoreCorrupt
 from featurestore.storage.item_reader import CatalogItems, ItemReader, LoadedItems, Stale
 from featurestore.storage.layout import Layout
 from featurestore.storage.vectors import VectorFile
+from featurestore.system.checksums import FileChecksum
 
 CACHED_FILTERS = 16
 SMALL = 50_000  # items: so many are loaded in no time
@@ -71,8 +72,10 @@ class OpenIndexes:
         """Open an index; gives what is wrong with its file, in words, when it cannot be used."""
         known = self._opened.get(record.encoder)
         if known is None or known[0] != record:
-            seal = Seal(record.bytes, record.sha256)
-            found = open_index(self._layout.index_file(record), seal, Card.read(record.card), record.rows, dim)
+            checksum = FileChecksum(record.bytes, record.sha256)
+            found = open_index(
+                self._layout.index_file(record), checksum, IndexCard.from_json(record.card), record.rows, dim
+            )
             known = self._opened[record.encoder] = (record, found)
         return known[1]
 
@@ -88,7 +91,7 @@ class Snapshot:
         self._lock = threading.RLock()
         self._searches = Counter[str]()
         self._item_vectors: dict[str, ItemVectors] = {}
-        self._filters: dict[tuple[str, str], Rows] = {}
+        self._filters: dict[tuple[str, str], RowFilter] = {}
         self._readers: dict[tuple[str, bool], ItemReader] = {}
 
     def item_vectors(self, encoder: str) -> ItemVectors:
@@ -124,14 +127,14 @@ class Snapshot:
     def _unloaded(self, record: EncoderRecord) -> ItemReader:
         return CatalogItems(self._catalog, record, map_vectors(record, self._layout), self._is_current)
 
-    def filter(self, reader: ItemReader, where: str | None) -> Rows:
+    def filter(self, reader: ItemReader, where: str | None) -> RowFilter:
         """Turn a `where` into the rows that a search may find. Raises QueryError, Stale."""
         if where is None:
             return reader.all_rows()
         key = (reader.record.fingerprint, where)
         found = self._filters.get(key)
         if found is None:
-            found = Rows(reader.record.rows, reader.rows_where(where))
+            found = RowFilter(reader.record.rows, reader.rows_where(where))
             if not VOLATILE.search(where):
                 if len(self._filters) >= CACHED_FILTERS:
                     self._filters.clear()

@@ -1,7 +1,23 @@
-"""A block: a run of rows of a vector file with its checksum, what the catalog keeps and the file is checked against."""
+"""Checksums: of a run of rows of a vector file, and of a whole file."""
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class FileChecksum:
+    """Size and SHA-256 of a file."""
+
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> "FileChecksum":
+        """Read a file. Raises OSError."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+            return cls(file.tell(), digest.hexdigest())
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from featurestore.encoders.encoder import fingerprint
 from featurestore.errors import ConfigError, Interrupted
 from featurestore.metrics.calibration import expected_calibration_error, softmax
 from featurestore.metrics.confusion import class_figures
-from featurestore.metrics.draws import draw, share_counts
+from featurestore.metrics.splits import draw, share_counts
 from featurestore.metrics.statistics import bootstrap
 from featurestore.progress import Listener
 from featurestore.system.disk import write_text

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.errors import ConfigError, Interrupted
-from featurestore.estimators import few_shot as fewlabels
-from featurestore.estimators import linear
+from featurestore.estimators import knn
+from featurestore.estimators.linear import best_c, c_grid, logistic, try_c
 from featurestore.progress import Listener
 from featurestore.system.disk import write_text
 from trainers.data.labelled import LabelledFiles, LabelledImages, list_labelled, load_labelled
@@ -164,12 +164,12 @@ class RunMeasure:
     def _linear(self, drawn: NDArray[np.intp], seed: int) -> float:
         rows, (x, test_x) = self._drawn(drawn), self._vectors
         labels = self._images[0].codes.numpy()[rows]
-        c = linear.best(linear.choose(x[rows], labels, linear.grid(GRID), seed))
-        return self._right(linear.classify(x[rows], labels, test_x, c))
+        c = best_c(try_c(x[rows], labels, c_grid(GRID), seed))
+        return self._right(logistic(x[rows], labels, test_x, c))
 
     def _knn(self, drawn: NDArray[np.intp]) -> float:
         rows, (x, test_x) = self._drawn(drawn), self._vectors
-        return self._right(fewlabels.neighbours(x[rows], self._images[0].codes.numpy()[rows], test_x))
+        return self._right(knn.predict(x[rows], self._images[0].codes.numpy()[rows], test_x))
 
     def _right(self, predicted: NDArray[np.integer]) -> float:
         return float((predicted == self._images[1].codes.numpy()).mean())

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from featurestore.estimators import few_shot as fewlabels
+from featurestore.estimators import knn
 from featurestore.metrics.statistics import half_width
 from trainers.finetuning.network import Head
 
@@ -58,7 +58,7 @@ class EfficiencyTable:
         return {
             "protocol": "field", "split": self.split, "n_test": self.n_test, "classes": self.classes,
             "seeds": list(range(self.seeds)), **dataclasses.asdict(self.setting),
-            "k": fewlabels.NEIGHBOURS, "temperature": fewlabels.TEMPERATURE, "results": rows,
+            "k": knn.K, "temperature": knn.TEMPERATURE, "results": rows,
         }  # fmt: skip
 
     def to_markdown(self) -> str:
@@ -79,7 +79,7 @@ class EfficiencyTable:
             *lines, "",
             f"Top-1, {seeds}, on {self.n_test:,} test images of {self.classes} classes ({self.split}); all columns of a row on the same draws of labels. "
             f"Fine-tuned and from scratch: head {self.setting.head}, trainings {times}. Linear: logistic regression, C chosen on a tenth of the labels from {GRID}. "
-            f"k-NN: k = {fewlabels.NEIGHBOURS}, or all labels where there are fewer, T = {fewlabels.TEMPERATURE}.", "",
+            f"k-NN: k = {knn.K}, or all labels where there are fewer, T = {knn.TEMPERATURE}.", "",
         ])  # fmt: skip
 
 

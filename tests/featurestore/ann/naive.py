@@ -1,4 +1,4 @@
-"""Vectors to search, and the answers that sorting all of them gives."""
+"""Vectors to search, and the results by sorting all scores."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,12 @@ def brute_force(queries: Floats, vectors: Halves, rows: Ints, k: int) -> tuple[F
     scores = (queries.astype(np.float64) @ vectors[rows].astype(np.float64).T).astype(np.float32)
     order = np.stack([np.lexsort((rows, -line))[:k] for line in scores])
     return np.take_along_axis(scores, order, axis=1), rows[order]
+
+
+def assert_same(found: tuple[Floats, Ints], expected: tuple[Floats, Ints]) -> None:
+    """Check scores and rows."""
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def clustered(count: int, dim: int, seed: int = 0) -> tuple[Halves, Ints]:

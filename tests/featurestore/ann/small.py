@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from featurestore.ann.build import build
-from featurestore.ann.faiss_index import Lists
+from featurestore.ann.build import build_index
+from featurestore.ann.faiss_index import RabitqIndex
 from featurestore.ann.search import Index
-from featurestore.ann.tuning import Card
+from featurestore.ann.tuning import IndexCard
 from tests.featurestore.ann.naive import Halves, Ints
 
 COUNT, DIM = 1_500, 16
@@ -27,13 +27,13 @@ class Built:
 
     vectors: Halves
     clusters: Ints
-    lists: Lists
-    card: Card
+    rabitq: RabitqIndex
+    card: IndexCard
 
     @property
     def index(self) -> Index:
-        return Index(self.lists, self.card)
+        return Index(self.rabitq, self.card)
 
 
-def build_quietly(vectors: Halves, target: float = TARGET, memory: int = 1 << 30) -> tuple[Lists, Card]:
-    return build(vectors, target, memory, lambda what, total: None, lambda rows: None)
+def build_quietly(vectors: Halves, target: float = TARGET, memory: int = 1 << 30) -> tuple[RabitqIndex, IndexCard]:
+    return build_index(vectors, target, memory, lambda what, total: None, lambda rows: None)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from featurestore.ann import build as building
-from featurestore.ann.build import KS, MOST_CANDIDATES, Trial, build
-from featurestore.ann.faiss_index import BLAS_FROM, Floats, Lists, floats
+from featurestore.ann.build import KS, MOST_CANDIDATES, RecallTrial, build_index
+from featurestore.ann.faiss_index import BLAS_FROM, Floats, RabitqIndex, floats
 from featurestore.ann.tuning import Layout
 from featurestore.errors import StoreCorrupt, StoreError
 from tests.featurestore.ann.naive import Halves, brute_force, clustered, recall
@@ -19,7 +19,7 @@ from tests.featurestore.ann.small import COUNT, DIM, FEW, TARGET, Built, build_q
 pytestmark = pytest.mark.usefixtures("small")
 
 
-def saved(lists: Lists, path: Path) -> bytes:
+def saved(lists: RabitqIndex, path: Path) -> bytes:
     with path.open("wb") as file:
         lists.save(file.write)
     return path.read_bytes()
@@ -28,7 +28,7 @@ def saved(lists: Lists, path: Path) -> bytes:
 def proposed_recall(built: Built, queries: Floats, k: int, probes: int, candidates: int) -> float:
     """How many of the true neighbours the index proposes, measured with other queries than it was tuned by."""
     true = brute_force(queries, built.vectors, np.arange(COUNT), k)[1]
-    return recall(built.lists.propose(queries, candidates, probes), true)
+    return recall(built.rabitq.propose(queries, candidates, probes), true)
 
 
 # -- recall
@@ -45,7 +45,7 @@ def test_the_target_is_reached_by_queries_that_the_build_has_not_seen(built: Bui
 
 def test_no_cheaper_setting_of_the_curve_was_good_enough(built: Built) -> None:
     """The card's setting is not just the largest that there is."""
-    assert built.card.settings[0].probes < built.lists.lists
+    assert built.card.settings[0].probes < built.rabitq.lists
     assert built.card.settings[0].candidates < 100
     queries = floats(clustered(400, DIM, seed=1)[0])
     assert proposed_recall(built, queries, 5, 1, 10) < TARGET - 0.1
@@ -99,31 +99,31 @@ def test_the_same_vectors_give_the_same_file(built: Built, tmp_path: Path, threa
     faiss.omp_set_num_threads(threads)
     lists, card = build_quietly(built.vectors.copy())
     assert card == built.card
-    assert saved(lists, tmp_path / "again") == saved(built.lists, tmp_path / "once")
+    assert saved(lists, tmp_path / "again") == saved(built.rabitq, tmp_path / "once")
 
 
 def test_blocks_only_bound_the_memory(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "BLOCK", 7_000)
     lists, card = build_quietly(built.vectors)
     assert card == built.card
-    assert saved(lists, tmp_path / "again") == saved(built.lists, tmp_path / "once")
+    assert saved(lists, tmp_path / "again") == saved(built.rabitq, tmp_path / "once")
 
 
 def test_queries_are_no_part_of_the_sample(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
     samples: list[Floats] = []
     held_out: list[Any] = []
-    train, of = Lists.train, Trial.of
+    train, of = RabitqIndex.train, RecallTrial.of
 
-    def noted_train(sample: Floats, *settings: Any, **more: Any) -> Lists:
+    def noted_train(sample: Floats, *settings: Any, **more: Any) -> RabitqIndex:
         samples.append(sample)
         return train(sample, *settings, **more)
 
-    def noted_trial(vectors: Halves, rows: Any, rng: Any) -> Trial:
+    def noted_trial(vectors: Halves, rows: Any, rng: Any) -> RecallTrial:
         held_out.append(rows)
         return of(vectors, rows, rng)
 
-    monkeypatch.setattr(Lists, "train", noted_train)
-    monkeypatch.setattr(Trial, "of", noted_trial)
+    monkeypatch.setattr(RabitqIndex, "train", noted_train)
+    monkeypatch.setattr(RecallTrial, "of", noted_trial)
     _, card = build_quietly(built.vectors)
     [sample], [rows] = samples, held_out
     assert (len(sample), len(rows)) == (card.sample, card.queries) == (COUNT - COUNT // 4, COUNT // 4)
@@ -154,7 +154,7 @@ def fits(memory: int) -> bool:
 def test_too_little_memory_is_named_before_any_work(built: Built) -> None:
     told: list[Any] = []
     with pytest.raises(StoreError, match="0 MB are allowed; allow more by --memory"):
-        build(built.vectors, TARGET, 1_000, lambda *said: told.append(said), told.append)
+        build_index(built.vectors, TARGET, 1_000, lambda *said: told.append(said), told.append)
     assert told == []
 
 
@@ -169,7 +169,7 @@ def test_the_work_is_told(built: Built) -> None:
     def advance(amount: int) -> None:
         done[-1] += amount
 
-    build(built.vectors, TARGET, 1 << 30, start, advance)
+    build_index(built.vectors, TARGET, 1 << 30, start, advance)
     assert told == [("training the index", None), ("building the index", COUNT), ("measuring the index", 3)]
     assert done == [0, COUNT, 3]
 
@@ -221,7 +221,7 @@ def test_the_sizes_that_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     faiss.omp_set_num_threads(2)
     assert (KS, MOST_CANDIDATES) == ((10, 100), (1_000, 2_000))
     vectors, _ = clustered(60_000, 64)
-    lists, card = build(vectors, 0.99, 1 << 30, lambda what, total: None, lambda rows: None)
+    lists, card = build_index(vectors, 0.99, 1 << 30, lambda what, total: None, lambda rows: None)
     assert card.queries == min(BLAS_FROM // 64 + 1, 2_000)
     queries = floats(clustered(500, 64, seed=1)[0])
     setting = card.setting(10, 1.0)

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featurestore.ann.exact import above, exact, scan, settle
+from featurestore.ann.exact import rerank, rows_above, scan, search_exact
 from featurestore.ann.faiss_index import BLAS_FROM
-from featurestore.ann.row_filter import Rows
+from featurestore.ann.row_filter import RowFilter
 from featurestore.errors import StoreCorrupt
-from tests.featurestore.ann.naive import Halves, brute_force, clustered, small_numbers, unit
+from tests.featurestore.ann.naive import Halves, assert_same, brute_force, clustered, small_numbers, unit
 
 ALL = None
 CHOICES = {
@@ -38,7 +38,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_a_hand_case() -> None:
     vectors = np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0]], np.float16)
-    scores, rows = exact(np.array([[1, 0]], np.float32), vectors, Rows(4), 3)
+    scores, rows = search_exact(np.array([[1, 0]], np.float32), vectors, RowFilter(4), 3)
     assert rows.tolist() == [[0, 2, 1]]
     np.testing.assert_allclose(scores, [[1, 0.6, 0]], atol=1e-3)
     assert scores.dtype == np.float32
@@ -53,13 +53,11 @@ def test_many_equal_scores_come_in_the_order_of_their_rows(
 ) -> None:
     monkeypatch.setattr("featurestore.ann.exact.BLOCK", block)
     rng = np.random.default_rng(dim)
-    vectors, rows = small_numbers(rng, 60, dim), Rows(60, CHOICES[chosen])
+    vectors, rows = small_numbers(rng, 60, dim), RowFilter(60, CHOICES[chosen])
     for count in (1, 5):
         queries = small_numbers(rng, count, dim).astype(np.float32)
         for k in sorted({1, min(10, len(rows)), len(rows)}):
-            found, expected = exact(queries, vectors, rows, k), brute_force(queries, vectors, rows.rows, k)
-            np.testing.assert_array_equal(found[0], expected[0])
-            np.testing.assert_array_equal(found[1], expected[1])
+            assert_same(search_exact(queries, vectors, rows, k), brute_force(queries, vectors, rows.rows, k))
 
 
 @pytest.mark.parametrize("block", [50, 65_536])
@@ -68,10 +66,8 @@ def test_so_many_queries_that_faiss_multiplies_matrices(block: int, monkeypatch:
     rng = np.random.default_rng(0)
     vectors = small_numbers(rng, 90, 512)
     queries = small_numbers(rng, BLAS_FROM // 512, 512).astype(np.float32)
-    for rows in (Rows(90), Rows(90, np.arange(0, 90, 3))):
-        found, expected = exact(queries, vectors, rows, 20), brute_force(queries, vectors, rows.rows, 20)
-        np.testing.assert_array_equal(found[0], expected[0])
-        np.testing.assert_array_equal(found[1], expected[1])
+    for rows in (RowFilter(90), RowFilter(90, np.arange(0, 90, 3))):
+        assert_same(search_exact(queries, vectors, rows, 20), brute_force(queries, vectors, rows.rows, 20))
 
 
 @pytest.mark.parametrize("k", [1, 5, 40])
@@ -82,7 +78,7 @@ def test_duplicates_of_one_vector_come_in_the_order_of_their_rows(k: int, way: s
     copies = np.sort(rng.choice(500, 60, replace=False))
     vectors[copies] = vectors[7]
     copies = np.union1d(copies, [7])
-    scores, rows = exact(vectors[[7, 7]].astype(np.float32), vectors, Rows(500), k)
+    scores, rows = search_exact(vectors[[7, 7]].astype(np.float32), vectors, RowFilter(500), k)
     np.testing.assert_array_equal(rows, [copies[:k], copies[:k]])
     assert len(np.unique(scores)) == 1
 
@@ -95,15 +91,13 @@ def test_scores_that_float32_sums_cannot_tell_apart(dim: int, way: str) -> None:
     bits = vectors.view(np.uint16)
     bits += (rng.random(vectors.shape) < 3 / dim).astype(np.uint16)
     queries = (vectors[:20].astype(np.float64) + rng.normal(0, 1e-2, (20, dim))).astype(np.float32)
-    found, expected = exact(queries, vectors, Rows(400), 10), brute_force(queries, vectors, np.arange(400), 10)
-    np.testing.assert_array_equal(found[0], expected[0])
-    np.testing.assert_array_equal(found[1], expected[1])
+    assert_same(search_exact(queries, vectors, RowFilter(400), 10), brute_force(queries, vectors, np.arange(400), 10))
 
 
 def test_a_score_is_the_same_to_the_last_bit_whatever_it_was_found_by(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, _ = clustered(700, 100)
     queries = clustered(BLAS_FROM // 100, 100, seed=1)[0].astype(np.float32)
-    scores, rows = exact(queries, vectors, Rows(700), 700)
+    scores, rows = search_exact(queries, vectors, RowFilter(700), 700)
     known = np.empty((len(queries), 700), np.float32)
     np.put_along_axis(known, rows, scores, axis=1)
     turned = np.random.default_rng(0).permutation(700)
@@ -112,12 +106,12 @@ def test_a_score_is_the_same_to_the_last_bit_whatever_it_was_found_by(monkeypatc
         for gathered in (0, 1_000_000):
             monkeypatch.setattr("featurestore.ann.row_filter.GATHERED", gathered)
             for chosen in (None, some):
-                found = exact(queries[q : q + 1], vectors, Rows(700, chosen), 30)
+                found = search_exact(queries[q : q + 1], vectors, RowFilter(700, chosen), 30)
                 np.testing.assert_array_equal(found[0][0], known[q, found[1][0]])
-        moved = exact(queries[q : q + 2], vectors[turned], Rows(700), 30)
+        moved = search_exact(queries[q : q + 2], vectors[turned], RowFilter(700), 30)
         np.testing.assert_array_equal(moved[0][0], known[q, turned[moved[1][0]]])
         np.testing.assert_array_equal(
-            settle(queries[q : q + 1], vectors, turned[None], 700)[0][0], np.sort(known[q])[::-1]
+            rerank(queries[q : q + 1], vectors, turned[None], 700)[0][0], np.sort(known[q])[::-1]
         )
 
 
@@ -126,38 +120,36 @@ def test_a_mapped_file_gives_the_same(tmp_path: Path, chosen: np.ndarray | None,
     vectors, _ = clustered(100, 24)
     vectors.tofile(tmp_path / "vectors.f16")
     mapped: Halves = np.memmap(tmp_path / "vectors.f16", "<f2", "r", shape=(100, 24))
-    queries, rows = vectors[:3].astype(np.float32), Rows(100, chosen)
-    found, expected = exact(queries, mapped, rows, 9), brute_force(queries, vectors, rows.rows, 9)
-    np.testing.assert_array_equal(found[0], expected[0])
-    np.testing.assert_array_equal(found[1], expected[1])
+    queries, rows = vectors[:3].astype(np.float32), RowFilter(100, chosen)
+    assert_same(search_exact(queries, mapped, rows, 9), brute_force(queries, vectors, rows.rows, 9))
 
 
 def test_no_rows_give_no_hits(road: str, way: str) -> None:
-    nothing = Rows(5, np.empty(0, np.int64))
-    scores, rows = exact(np.ones((2, 3), np.float32), np.ones((5, 3), np.float16), nothing, 0)
+    nothing = RowFilter(5, np.empty(0, np.int64))
+    scores, rows = search_exact(np.ones((2, 3), np.float32), np.ones((5, 3), np.float16), nothing, 0)
     assert scores.shape == rows.shape == (2, 0)
-    assert above(np.ones(3, np.float32), np.ones((5, 3), np.float16), nothing, -9).tolist() == []
-    assert above(np.ones(3, np.float32), np.ones((0, 3), np.float16), Rows(0), -9).tolist() == []
+    assert rows_above(np.ones(3, np.float32), np.ones((5, 3), np.float16), nothing, -9).tolist() == []
+    assert rows_above(np.ones(3, np.float32), np.ones((0, 3), np.float16), RowFilter(0), -9).tolist() == []
 
 
 @pytest.mark.parametrize("chosen", CHOICES)
 @pytest.mark.parametrize("score", [-30, -1, 0, 1, 3, 30])
 def test_above_gives_all_rows_with_at_least_the_score(chosen: str, score: int, road: str) -> None:
     rng = np.random.default_rng(4)
-    vectors, rows = small_numbers(rng, 60, 24), Rows(60, CHOICES[chosen])
+    vectors, rows = small_numbers(rng, 60, 24), RowFilter(60, CHOICES[chosen])
     query = small_numbers(rng, 1, 24)[0].astype(np.float32)
     expected = [row for row in rows.rows.tolist() if vectors[row].astype(float) @ query >= score]
-    assert sorted(above(query, vectors, rows, score).tolist()) == expected
+    assert sorted(rows_above(query, vectors, rows, score).tolist()) == expected
 
 
 @pytest.mark.parametrize("widened", [1, 3, 1_000_000])
 def test_settle_orders_by_score_then_row_and_keeps_the_best(widened: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("featurestore.ann.exact.WIDENED", widened)
     vectors, queries = np.array([[0.5], [1], [0.5], [1], [-1]], np.float16), np.array([[1], [-1]], np.float32)
-    scores, rows = settle(queries, vectors, np.array([[4, 3, 2, 0, 1], [4, 3, 2, 0, 1]]), 4)
+    scores, rows = rerank(queries, vectors, np.array([[4, 3, 2, 0, 1], [4, 3, 2, 0, 1]]), 4)
     assert rows.tolist() == [[1, 3, 0, 2], [4, 0, 2, 1]]
     assert scores.tolist() == [[1, 1, 0.5, 0.5], [1, -0.5, -0.5, -1]]
-    assert settle(queries[:1], vectors, np.array([[4, 2]]), 9)[1].tolist() == [[2, 4]]
+    assert rerank(queries[:1], vectors, np.array([[4, 2]]), 9)[1].tolist() == [[2, 4]]
 
 
 def test_vectors_that_are_no_numbers_are_passed_over_and_told_when_they_are_missed(road: str, way: str) -> None:
@@ -166,11 +158,10 @@ def test_vectors_that_are_no_numbers_are_passed_over_and_told_when_they_are_miss
     vectors[[3, 40]] = np.nan
     queries, whole = vectors[10:12].astype(np.float32), np.setdiff1d(np.arange(60), [3, 40])
     for k in (1, 50):
-        found, expected = exact(queries, vectors, Rows(60), k), brute_force(queries, vectors, whole, k)
-        np.testing.assert_array_equal(found[1], expected[1])
-    for rows in (Rows(60), Rows(60, np.array([1, 3, 5]))):
+        assert_same(search_exact(queries, vectors, RowFilter(60), k), brute_force(queries, vectors, whole, k))
+    for rows in (RowFilter(60), RowFilter(60, np.array([1, 3, 5]))):
         with pytest.raises(StoreCorrupt, match="not finite"):
-            exact(queries, vectors, rows, len(rows))
+            search_exact(queries, vectors, rows, len(rows))
 
 
 # -- scan
@@ -188,6 +179,4 @@ def test_a_scan_orders_equal_scores_by_row_also_across_the_cut(
         rows = np.flatnonzero(rng.random(40) < n / 40) if n > 1 else np.array([3])
         k = int(rng.integers(1, len(rows) + 1)) if len(rows) else 0
         vectors, queries = small_numbers(rng, 40, 4), small_numbers(rng, count, 4).astype(np.float32)
-        found, expected = scan(queries, vectors, rows, k), brute_force(queries, vectors, rows, k)
-        np.testing.assert_array_equal(found[0], expected[0])
-        np.testing.assert_array_equal(found[1], expected[1])
+        assert_same(scan(queries, vectors, rows, k), brute_force(queries, vectors, rows, k))

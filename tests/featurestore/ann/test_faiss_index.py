@@ -2,16 +2,15 @@
 
 import gc
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import faiss
 import numpy as np
 import pytest
 
-from featurestore.ann.exact import exact
-from featurestore.ann.faiss_index import BLAS_FROM, Flat, Lists, best, floats
-from featurestore.ann.row_filter import Rows
+from featurestore.ann.exact import search_exact
+from featurestore.ann.faiss_index import BLAS_FROM, FlatIndex, RabitqIndex, floats, top_k
+from featurestore.ann.row_filter import RowFilter
 from tests.featurestore.ann.naive import Halves, brute_force, clustered
 
 
@@ -21,8 +20,8 @@ def vectors() -> Halves:
 
 
 @pytest.fixture(scope="module")
-def lists(vectors: Halves) -> Lists:
-    made = Lists.train(floats(vectors), 9, 5, seed=0)
+def lists(vectors: Halves) -> RabitqIndex:
+    made = RabitqIndex.train(floats(vectors), 9, 5, seed=0)
     made.add(floats(vectors))
     return made
 
@@ -36,7 +35,7 @@ def bits(mask: np.ndarray) -> np.ndarray:
 
 def test_flat_copies_nothing(vectors: Halves) -> None:
     own = vectors.copy()
-    flat = Flat(own)
+    flat = FlatIndex(own)
     query = floats(own[:1])
     assert flat.search(query, 1)[1].tolist() == [[0]]
     own[[0, 99]] = own[[99, 0]]
@@ -46,7 +45,7 @@ def test_flat_copies_nothing(vectors: Halves) -> None:
 def test_flat_keeps_its_array_alive_and_lets_it_go_in_the_end(vectors: Halves) -> None:
     own = vectors.copy()
     alive = weakref.ref(own)
-    flat = Flat(own)
+    flat = FlatIndex(own)
     del own
     gc.collect()
     rubbish = [np.full_like(vectors, 9) for _ in range(20)]
@@ -60,7 +59,7 @@ def test_flat_keeps_its_array_alive_and_lets_it_go_in_the_end(vectors: Halves) -
 @pytest.mark.parametrize("count", [1, 3, 600])
 def test_flat_gives_the_best_first(vectors: Halves, count: int) -> None:
     queries = floats(clustered(count, 16, seed=1)[0])
-    scores, places = Flat(vectors).search(queries, 7)
+    scores, places = FlatIndex(vectors).search(queries, 7)
     expected = brute_force(queries, vectors, np.arange(600), 7)
     np.testing.assert_allclose(scores, expected[0], atol=1e-6)
     np.testing.assert_array_equal(places, expected[1])
@@ -69,17 +68,17 @@ def test_flat_gives_the_best_first(vectors: Halves, count: int) -> None:
 def test_flat_finds_only_what_the_mask_leaves(vectors: Halves) -> None:
     mask = np.zeros(600, bool)
     mask[[3, 64, 599]] = True
-    _, places = Flat(vectors).search(floats(vectors[:2]), 5, bits(mask))
+    _, places = FlatIndex(vectors).search(floats(vectors[:2]), 5, bits(mask))
     assert [sorted(line) for line in places.tolist()] == [[-1, -1, 3, 64, 599]] * 2
 
 
 def test_flat_above_gives_all_with_more_than_the_score() -> None:
-    flat = Flat(np.array([[0.25], [0.5], [0.75], [1]], np.float16))
+    flat = FlatIndex(np.array([[0.25], [0.5], [0.75], [1]], np.float16))
     query = np.ones((1, 1), np.float32)
-    scores, places = flat.above(query, 0.5)
+    scores, places = flat.range_search(query, 0.5)
     assert dict(zip(places.tolist(), scores.tolist(), strict=True)) == {2: 0.75, 3: 1.0}
-    assert flat.above(query, 0.5, bits(np.array([1, 1, 0, 1], bool)))[1].tolist() == [3]
-    assert flat.above(query, 1)[1].tolist() == []
+    assert flat.range_search(query, 0.5, bits(np.array([1, 1, 0, 1], bool)))[1].tolist() == [3]
+    assert flat.range_search(query, 1)[1].tolist() == []
 
 
 # -- floats
@@ -104,36 +103,36 @@ def test_floats_takes_arrays_of_any_kind(vectors: Halves) -> None:
 # -- lists
 
 
-def test_all_lists_with_many_candidates_propose_everything_once(lists: Lists) -> None:
+def test_all_lists_with_many_candidates_propose_everything_once(lists: RabitqIndex) -> None:
     proposed = lists.propose(floats(clustered(2, 16, seed=1)[0]), 650, lists.lists)
     assert [sorted(line) for line in proposed.tolist()] == [[-1] * 50 + list(range(600))] * 2
     assert (lists.count, lists.lists, lists.dim) == (600, 9, 16)
 
 
-def test_the_nearest_lists_propose_what_is_near(lists: Lists, vectors: Halves) -> None:
+def test_the_nearest_lists_propose_what_is_near(lists: RabitqIndex, vectors: Halves) -> None:
     queries = floats(clustered(20, 16, seed=1)[0])
     proposed = lists.propose(queries, 40, 3)
     true = brute_force(queries, vectors, np.arange(600), 5)[1]
     assert np.mean([np.isin(t, p).mean() for t, p in zip(true, proposed, strict=True)]) > 0.9
 
 
-def test_only_what_the_mask_leaves_is_proposed(lists: Lists) -> None:
+def test_only_what_the_mask_leaves_is_proposed(lists: RabitqIndex) -> None:
     mask = np.arange(600) % 50 == 0
     proposed = lists.propose(floats(clustered(3, 16, seed=1)[0]), 15, lists.lists, bits(mask))
     assert [sorted(line) for line in proposed.tolist()] == [[-1] * 3 + list(range(0, 600, 50))] * 3
 
 
-def test_lists_that_were_saved_propose_the_same(lists: Lists, tmp_path: Path) -> None:
+def test_lists_that_were_saved_propose_the_same(lists: RabitqIndex, tmp_path: Path) -> None:
     with (tmp_path / "saved").open("wb") as file:
         lists.save(file.write)
-    opened = Lists.open(tmp_path / "saved")
+    opened = RabitqIndex.open(tmp_path / "saved")
     (tmp_path / "saved").unlink()
     queries = floats(clustered(30, 16, seed=1)[0])
     np.testing.assert_array_equal(opened.propose(queries, 50, 2), lists.propose(queries, 50, 2))
     assert (opened.count, opened.lists, opened.dim) == (600, 9, 16)
 
 
-def test_what_goes_wrong_in_writing_comes_through(lists: Lists) -> None:
+def test_what_goes_wrong_in_writing_comes_through(lists: RabitqIndex) -> None:
     written = 0
 
     def full(data: bytes) -> int:
@@ -151,40 +150,20 @@ def test_what_goes_wrong_in_writing_comes_through(lists: Lists) -> None:
 # -- the host program
 
 
-def test_nothing_global_of_faiss_is_changed(lists: Lists, vectors: Halves) -> None:
+def test_nothing_global_of_faiss_is_changed(lists: RabitqIndex, vectors: Halves) -> None:
     faiss.omp_set_num_threads(3)
     threshold = faiss.cvar.distance_compute_blas_threshold
     for count in (1, 4, BLAS_FROM // 16):
         queries = floats(np.resize(vectors, (count, 16)))
-        flat = Flat(vectors)
+        flat = FlatIndex(vectors)
         flat.search(queries, 3)
-        flat.above(queries[:1], 0.5)
-        best(queries, floats(vectors), 3)
+        flat.range_search(queries[:1], 0.5)
+        top_k(queries, floats(vectors), 3)
         lists.propose(queries, 9, 2)
-        exact(queries, vectors, Rows(600), 3)
+        search_exact(queries, vectors, RowFilter(600), 3)
         assert faiss.omp_get_max_threads() == 3
-    for call in (lambda: Flat(vectors).search(queries[:1, :5], 3), lambda: lists.propose(queries[:1, :5], 9, 2)):
+    for call in (lambda: FlatIndex(vectors).search(queries[:1, :5], 3), lambda: lists.propose(queries[:1, :5], 9, 2)):
         with pytest.raises(AssertionError):
             call()
         assert faiss.omp_get_max_threads() == 3
     assert faiss.cvar.distance_compute_blas_threshold == threshold
-
-
-def test_threads_get_the_answers_that_one_gets(lists: Lists, vectors: Halves) -> None:
-    queries = floats(clustered(200, 16, seed=1)[0])
-    mask = bits(np.arange(600) % 3 == 0)
-    rows = Rows(600, np.arange(0, 600, 7))
-
-    def ask(n: int) -> list[list[int]]:
-        query = queries[n : n + 1]
-        found = [
-            lists.propose(query, 20, 2, mask),
-            Flat(vectors).search(query, 9, mask)[1],
-            exact(query, vectors, rows, 9)[1],
-        ]
-        return [line[0].tolist() for line in found]
-
-    expected = [ask(n) for n in range(200)]
-    with ThreadPoolExecutor(4) as pool:
-        for _ in range(3):
-            assert list(pool.map(ask, range(200))) == expected

@@ -6,7 +6,7 @@ import pytest
 from featurestore.ann import knn_graph as graph
 from featurestore.ann.faiss_index import floats
 from featurestore.ann.knn_graph import neighbours, without_self
-from featurestore.ann.row_filter import Rows
+from featurestore.ann.row_filter import RowFilter
 from featurestore.errors import EvaluationError
 from featurestore.progress import Listener
 from tests.featurestore.ann.naive import Floats, Halves, Ints, brute_force, clustered, recall, small_numbers
@@ -15,7 +15,7 @@ from tests.featurestore.ann.small import COUNT, DIM, TARGET, Built
 QUIET = Listener()
 
 
-def naive(vectors: Halves, rows: Rows, k: int) -> tuple[Floats, Ints]:
+def naive(vectors: Halves, rows: RowFilter, k: int) -> tuple[Floats, Ints]:
     """Scores and places of the k nearest others of each row, by loops; equal ones in the order of their places."""
     own = vectors[rows.rows].astype(np.float64)
     scores = np.empty((len(rows), k), np.float32)
@@ -34,7 +34,7 @@ def test_the_graph_is_that_of_the_naive_loop(
 ) -> None:
     monkeypatch.setattr(graph, "QUERIES", step)
     rng = np.random.default_rng(0)
-    vectors, rows = rng.normal(size=(40, 6)).astype(np.float16), Rows(40, chosen)
+    vectors, rows = rng.normal(size=(40, 6)).astype(np.float16), RowFilter(40, chosen)
     for k in sorted({1, min(5, len(rows) - 1), len(rows) - 1}):
         scores, places = neighbours(vectors, rows, k, None, QUIET)
         expected = naive(vectors, rows, k)
@@ -48,16 +48,16 @@ def test_the_graph_is_that_of_the_naive_loop(
 def test_many_equal_scores_come_in_the_order_of_their_places(k: int) -> None:
     """Rows that score higher with others than with themselves, and copies of themselves, are among them."""
     vectors = small_numbers(np.random.default_rng(5), 30, 3)
-    scores, places = neighbours(vectors, Rows(30), k, None, QUIET)
+    scores, places = neighbours(vectors, RowFilter(30), k, None, QUIET)
     assert not (places == np.arange(30)[:, None]).any()
-    expected = naive(vectors, Rows(30), k)
+    expected = naive(vectors, RowFilter(30), k)
     np.testing.assert_array_equal(scores, expected[0])
     np.testing.assert_array_equal(places, expected[1])
 
 
 def test_copies_find_one_another_and_not_themselves() -> None:
     vectors = np.tile(clustered(1, DIM)[0], (12, 1))
-    scores, places = neighbours(vectors, Rows(12), 3, None, QUIET)
+    scores, places = neighbours(vectors, RowFilter(12), 3, None, QUIET)
     assert len(np.unique(scores)) == 1
     assert [sorted(line) for line in places.tolist()] == [[p for p in range(5) if p != row][:3] for row in range(12)]
 
@@ -69,7 +69,7 @@ def test_with_an_index_nearly_all_are_found(
     built: Built, dead: bool, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(graph, "BY_INDEX", step)
-    rows = Rows(COUNT, np.flatnonzero(np.arange(COUNT) % 3 > 0) if dead else None)
+    rows = RowFilter(COUNT, np.flatnonzero(np.arange(COUNT) % 3 > 0) if dead else None)
     scores, places = neighbours(built.vectors, rows, 5, built.index, QUIET)
     own = floats(built.vectors[rows.rows])
     nearest = without_self(*brute_force(own, built.vectors, rows.rows, 6), rows.rows)[1]
@@ -83,7 +83,7 @@ def test_with_an_index_nearly_all_are_found(
 
 @pytest.mark.parametrize(("count", "k"), [(5, 0), (5, -1), (5, 5), (5, 6), (1, 1), (0, 1)])
 def test_a_k_that_cannot_be_is_refused(count: int, k: int) -> None:
-    rows = Rows(9, np.arange(count))
+    rows = RowFilter(9, np.arange(count))
     with pytest.raises(EvaluationError, match=rf"k = {k}: expected from 1 to .*the {count} items there are"):
         neighbours(np.ones((9, 2), np.float16), rows, k, None, QUIET)
 
@@ -99,7 +99,7 @@ def test_progress_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
             told.append(amount)
 
     monkeypatch.setattr(graph, "QUERIES", 4)
-    neighbours(clustered(10, 4)[0], Rows(10), 2, None, Noting())
+    neighbours(clustered(10, 4)[0], RowFilter(10), 2, None, Noting())
     assert told == [("finding neighbours", 10), 4, 4, 2]
 
 

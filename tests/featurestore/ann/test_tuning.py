@@ -8,13 +8,13 @@ from featurestore.ann.tuning import (
     LEAST_POINTS,
     POINTS,
     RERANK,
-    Card,
+    IndexCard,
     Layout,
-    Measured,
+    Measurement,
     Setting,
     cheapest,
     code_bytes,
-    worth,
+    worth_indexing,
 )
 from featurestore.errors import StoreError
 
@@ -26,7 +26,7 @@ SETTINGS = (
     Setting(10, 0.1, 12, 30, 0.992),
     Setting(100, 0.1, 24, 300, 0.993),
 )
-CARD = Card("IVF,RaBitQ", 100, 6400, 0.99, 2000, SETTINGS, ((1, 20, 0.5), (4, 40, 0.99)))
+CARD = IndexCard("IVF,RaBitQ", 100, 6400, 0.99, 2000, SETTINGS, ((1, 20, 0.5), (4, 40, 0.99)))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ CARD = Card("IVF,RaBitQ", 100, 6400, 0.99, 2000, SETTINGS, ((1, 20, 0.5), (4, 40
     [(50_000, 400, True), (49_999, 4_096, False), (50_000, 399, False), (1_000_000, 19, False), (1_000_000, 20, True)],
 )
 def test_an_index_is_worth_it_for_many_vectors_of_many_numbers(count: int, dim: int, worth_it: bool) -> None:
-    assert worth(count, dim) is worth_it
+    assert worth_indexing(count, dim) is worth_it
 
 
 # -- layout
@@ -100,7 +100,7 @@ def test_a_search_looks_as_far_as_was_measured_or_further(k: int, share: float, 
 
 
 def test_a_card_goes_through_json() -> None:
-    assert Card.read(json.loads(json.dumps(CARD.to_json()))) == CARD
+    assert IndexCard.from_json(json.loads(json.dumps(CARD.to_json()))) == CARD
     assert CARD.recall == 0.99
 
 
@@ -110,11 +110,11 @@ def test_a_card_goes_through_json() -> None:
 def test_the_cheapest_that_is_surely_good_enough_is_taken() -> None:
     rows_a_list = 100.0
     measured = [
-        Measured(1, 20, 0.90, 0.01),
-        Measured(2, 40, 0.97, 0.03),  # perhaps enough, perhaps not
-        Measured(2, 80, 0.97, 0.01),  # costs 2 lists and 80 exact scores
-        Measured(8, 20, 0.96, 0.005),  # 8 lists and 20
-        Measured(8, 80, 0.99, 0.001),
+        Measurement(1, 20, 0.90, 0.01),
+        Measurement(2, 40, 0.97, 0.03),  # perhaps enough, perhaps not
+        Measurement(2, 80, 0.97, 0.01),  # costs 2 lists and 80 exact scores
+        Measurement(8, 20, 0.96, 0.005),  # 8 lists and 20
+        Measurement(8, 80, 0.99, 0.001),
     ]
     costs = {one: one[0] * rows_a_list + RERANK * one[1] for one in measured}
     assert costs[measured[2]] == costs[measured[3]] == 1000
@@ -126,14 +126,14 @@ def test_the_cheapest_that_is_surely_good_enough_is_taken() -> None:
 
 def test_where_nothing_is_good_enough_the_best_is_taken_and_of_equals_the_cheapest() -> None:
     tried = [(1, 20, 0.5), (4, 20, 0.75), (2, 20, 0.75), (8, 80, 0.75)]
-    measured = [Measured(*one, doubt=0.0) for one in tried]
+    measured = [Measurement(*one, margin=0.0) for one in tried]
     assert cheapest(10, 1.0, 10.0, measured, 0.9) == Setting(10, 1.0, 2, 20, 0.75)
 
 
 def test_a_share_between_two_takes_the_more_careful_of_each() -> None:
     """More rows have more that score alike, so that more candidates are needed; fewer rows are further away."""
     settings = (Setting(10, 1.0, 4, 40, 0.99), Setting(10, 0.3, 8, 20, 0.995), Setting(10, 0.1, 16, 10, 0.993))
-    card = Card("IVF,RaBitQ", 100, 6400, 0.99, 2000, settings, ())
+    card = IndexCard("IVF,RaBitQ", 100, 6400, 0.99, 2000, settings, ())
     chosen = {share: card.setting(10, share) for share in (1.0, 0.5, 0.3, 0.2, 0.1, 0.05)}
     assert {share: (s.probes, s.candidates, s.recall) for share, s in chosen.items()} == {
         1.0: (4, 40, 0.99), 0.5: (8, 40, 0.99), 0.3: (8, 20, 0.995), 0.2: (16, 20, 0.993), 0.1: (16, 10, 0.993), 0.05: (32, 10, 0.993),

@@ -16,10 +16,10 @@ from PIL import Image
 
 from featurestore import Classifier, Encoder, FeatureStore
 from featurestore.ann.normalize import unit_rows
+from featurestore.classification.record import from_record
 from featurestore.encoders import graph_edit
 from featurestore.encoders.card import CARD_KEY, Card
 from featurestore.errors import ConfigError, EncoderError, ExportError, ImageError, QueryError
-from featurestore.estimators.linear_classifier import LinearClassifier
 from featurestore.sources import Failure
 from tests.featurestore.commands import Run, answer
 from tests.featurestore.evaluation.labelled import labelled_store, random_entries
@@ -46,7 +46,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, trained: FeatureStore) ->
 
 
 def expected(store: FeatureStore, encoder: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    model = LinearClassifier.of(store.catalog.classifiers.get("kind"))
+    model = from_record(store.catalog.classifiers.get("kind"))
     return model.probabilities(unit_rows(Encoder(encoder).encode(pixels)))
 
 

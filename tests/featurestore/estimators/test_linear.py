@@ -2,20 +2,20 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 
+from featurestore.classifiers import NearestMeanClassifier
 from featurestore.errors import EvaluationError
-from featurestore.estimators import linear
-from featurestore.estimators.linear import LinearResult
+from featurestore.estimators.linear import ALPHA, LinearResult, best_c, c_grid, fit_planes, logistic, try_c
 from featurestore.metrics.splits import held_out
 from tests.featurestore.metrics.clouds import clouds
 
 
 def test_the_grid_is_that_of_dinov2() -> None:
-    cs = linear.grid()
+    cs = c_grid()
     assert (len(cs), cs[0], cs[-1]) == pytest.approx((45, 1e-6, 1e5))
     assert cs == pytest.approx((10 ** np.linspace(-6, 5, 45)).tolist())
-    assert linear.grid(12) == pytest.approx([10.0**e for e in range(-6, 6)])
+    assert c_grid(12) == pytest.approx([10.0**e for e in range(-6, 6)])
 
 
 def test_each_c_is_measured_on_a_tenth_held_out() -> None:
@@ -25,44 +25,64 @@ def test_each_c_is_measured_on_a_tenth_held_out() -> None:
         LogisticRegression(C=c, max_iter=1000).fit(x[~tenth], labels[~tenth]).score(x[tenth], labels[tenth])
         for c in (0.01, 1.0, 100.0)
     ]
-    told: list[int] = []
-    found = linear.choose(x, labels, [0.01, 1.0, 100.0], seed=5, advance=lambda: told.append(1))
+    calls: list[int] = []
+    found = try_c(x, labels, [0.01, 1.0, 100.0], seed=5, advance=lambda: calls.append(1))
     assert [(r.c, r.top1) for r in found] == list(zip([0.01, 1.0, 100.0], expected, strict=True))
-    assert len(told) == 3
+    assert len(calls) == 3
 
 
 def test_of_equally_good_cs_the_smallest_is_taken() -> None:
     results = [LinearResult(0.1, 0.8), LinearResult(1.0, 0.9), LinearResult(10.0, 0.9)]
-    assert linear.best(results) == 1.0
-    assert linear.best(results[::-1]) == 1.0
+    assert best_c(results) == best_c(results[::-1]) == 1.0
 
 
-def test_all_rows_are_learnt_from_in_the_end() -> None:
-    (x, labels), (asked, truth) = clouds(200, seed=1), clouds(100, seed=2)
-    said = linear.classify(x, labels, asked, c=1.0)
-    assert said.tolist() == LogisticRegression(C=1.0, max_iter=1000).fit(x, labels).predict(asked).tolist()
-    assert (said == truth).mean() > 0.6
-
-
-def test_an_unfinished_fit_is_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Warnings are errors in these tests."""
-    monkeypatch.setattr("featurestore.estimators.linear.ITERATIONS", 2)
-    x, labels = clouds(50, seed=3)
-    assert linear.classify(x, labels, x, c=1e5).shape == (50,)
+def test_logistic_regression_takes_its_c_and_warns_of_nothing() -> None:
+    """Warnings are errors in these tests; two iterations are too few to converge."""
+    (x, labels), (test_x, _) = clouds(200, seed=1), clouds(100, seed=2)
+    for c in (1e-3, 1.0):
+        theirs = LogisticRegression(C=c, max_iter=1000).fit(x, labels)
+        assert logistic(x, labels, test_x, c).tolist() == theirs.predict(test_x).tolist()
+    assert logistic(x, labels, test_x, c=1e5, iterations=2).shape == (100,)
 
 
 def test_bad_input_is_refused() -> None:
     x, labels = clouds(20, seed=4)
-    with pytest.raises(EvaluationError, match="one class only"):
-        linear.choose(x, np.zeros(20, int), [1.0])
-    with pytest.raises(EvaluationError, match="one class only"):
-        linear.classify(x, np.zeros(20, int), x, 1.0)
-    with pytest.raises(EvaluationError, match="every class has one label only"):
-        linear.choose(x[:3], np.array([0, 1, 2]), [1.0])
-    with pytest.raises(EvaluationError, match="expected at least 1 value"):
-        linear.grid(0)
     broken = x.copy()
     broken[3, 1] = np.nan
-    for call in (lambda: linear.choose(broken, labels, [1.0]), lambda: linear.classify(x, labels, broken, 1.0)):
-        with pytest.raises(EvaluationError, match="no finite numbers"):
+    one_class = np.zeros(20, int)
+    for call, reason in (
+        (lambda: try_c(x, one_class, [1.0]), "one class only"),
+        (lambda: logistic(x, one_class, x, 1.0), "one class only"),
+        (lambda: try_c(x[:3], np.array([0, 1, 2]), [1.0]), "every class has one label only"),
+        (lambda: c_grid(0), "expected at least 1 value"),
+        (lambda: try_c(broken, labels, [1.0]), "NaN or infinity"),
+        (lambda: logistic(x, labels, broken, 1.0), "NaN or infinity"),
+        (lambda: logistic(broken, labels, x, 1.0), "NaN or infinity"),
+    ):
+        with pytest.raises(EvaluationError, match=reason):
             call()
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize(("method", "near"), [("logistic", 0.1), ("ridge", 1e-9)])  # logistic stops before the optimum
+def test_planes_decide_as_scikit_learn_does(method: str, near: float, classes: int) -> None:
+    x, codes = clouds(210, classes, classes, spread=1.0)
+    x = x.astype(np.float64)
+    weights, bias = fit_planes(method, x, codes, 3.0)
+    theirs = (
+        LogisticRegression(C=3.0, tol=1e-8, max_iter=5000) if method == "logistic" else RidgeClassifier(alpha=ALPHA)
+    )
+    theirs.fit(x, codes)
+    logits = x @ weights + bias
+    assert weights.shape == (8, classes)
+    expected = theirs.decision_function(x)
+    np.testing.assert_allclose(logits[:, 1] if classes == 2 else logits, expected, atol=near)
+    assert classes > 2 or not logits[:, 0].any()
+
+
+def test_planes_of_the_nearest_mean_have_its_probabilities() -> None:
+    x, codes = clouds(60, 5, classes=3)
+    weights, bias = fit_planes("nearest-mean", x, codes, None)
+    powers = np.exp(x @ weights + bias)
+    theirs = NearestMeanClassifier().fit(x, codes).predict_proba(x)
+    np.testing.assert_allclose(powers / powers.sum(axis=1, keepdims=True), theirs, atol=1e-5)

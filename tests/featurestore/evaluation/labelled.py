@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from featurestore import FeatureStore
 from tests.featurestore.fakes import paint
+
+SPLITS, WHOLE = (160, 80), (240, 240)  # items of train and test in stores of 240, with splits and without
 
 
 def labelled_store(folder: Path, encoder: Path, entries: list[tuple[str, tuple[int, int, int]]]) -> FeatureStore:
@@ -27,3 +30,9 @@ def random_entries(splits: bool, count: int = 40) -> list[tuple[str, tuple[int, 
         colour = entries[place // 2][1] if place % 4 == 3 else (r, g, b)
         entries.append((f"{'test' if place % 3 == 0 else 'train'}/class{c}" if splits else f"class{c}", colour))
     return entries
+
+
+def arrays(store: FeatureStore, split: str | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Vectors and class codes of a store."""
+    _, x, labels = store.features(split=split)
+    return x, np.unique(labels.astype(str), return_inverse=True)[1]

@@ -1,7 +1,8 @@
-"""Encoders side by side: one whose vectors are mean colours, a copy of it under another fingerprint, and a blind one."""
+"""Encoders compared: one whose vectors are mean colours, a copy of it under another fingerprint, and a blind one."""
 
 import importlib.util
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from onnx import TensorProto, helper
 
 from featurestore import FeatureStore, compare
 from featurestore.errors import ConfigError, EncoderNotInStore, EvaluationError
-from featurestore.evaluation.comparison import Comparison
-from featurestore.metrics.paired import ItemDifference
+from featurestore.evaluation.comparison import ComparedEncoder, Comparison
+from featurestore.metrics.statistics import ItemDifference
 from tests.featurestore.commands import Run, answer
 from tests.featurestore.evaluation.labelled import labelled_store, random_entries
 from tests.featurestore.fakes import CARD, DIM, SIZE, paint, write_encoder
@@ -62,108 +63,103 @@ def filled(folder: Path, encoders: dict[str, Path], splits: bool) -> FeatureStor
 
 
 @pytest.fixture(scope="module")
-def split_store(tmp_path_factory: pytest.TempPathFactory, encoders: dict[str, Path]) -> FeatureStore:
-    return filled(tmp_path_factory.mktemp("split"), encoders, splits=True)
+def stores(tmp_path_factory: pytest.TempPathFactory, encoders: dict[str, Path]) -> dict[str, FeatureStore]:
+    """A store with splits, and one without."""
+    return {name: filled(tmp_path_factory.mktemp(name), encoders, name == "split") for name in ("split", "whole")}
 
 
 @pytest.fixture(scope="module")
-def whole_store(tmp_path_factory: pytest.TempPathFactory, encoders: dict[str, Path]) -> FeatureStore:
-    return filled(tmp_path_factory.mktemp("whole"), encoders, splits=False)
+def comparisons(stores: dict[str, FeatureStore]) -> dict[str, Comparison]:
+    return {name: compare(store, k=5, linear=True, grid=3) for name, store in stores.items()}
 
 
-@pytest.fixture(scope="module")
-def split_comparison(split_store: FeatureStore) -> Comparison:
-    return compare(split_store, k=5, linear=True, grid=3)
-
-
-@pytest.fixture(scope="module")
-def whole_comparison(whole_store: FeatureStore) -> Comparison:
-    return compare(whole_store, k=5, linear=True, grid=3)
+def difference(row: ComparedEncoder, measure: str) -> ItemDifference:
+    found = row.figures()[measure].difference
+    assert isinstance(found, ItemDifference)
+    return found
 
 
 # -- what it measures
 
 
 @pytest.mark.parametrize("kind", ["split", "whole"])
-def test_every_figure_is_that_of_the_command_for_one_encoder(kind: str, request: pytest.FixtureRequest) -> None:
-    store, found = (request.getfixturevalue(f"{kind}_{what}") for what in ("store", "comparison"))
+def test_every_figure_is_that_of_the_command_for_one_encoder(
+    kind: str, stores: dict[str, FeatureStore], comparisons: dict[str, Comparison]
+) -> None:
+    store, found = stores[kind], comparisons[kind]
     assert [row.method for row in found.rows] == ["quadrants", "copy", "blind"]
     for row in (found.rows[0], found.rows[2]):
-        assert row.knn.top1 == pytest.approx(store.knn(5, encoder=row.encoder).results[0].top1)
-        linear = store.linear(3, encoder=row.encoder)
-        assert (row.linear.top1, row.c) == pytest.approx((linear.top1, linear.c))
-        few = store.lowshot(list(row.lowshot), methods=["nearest-mean"], encoder=row.encoder).results
-        assert [figure.top1 for figure in row.lowshot.values()] == pytest.approx([result.top1_mean for result in few])
-    assert list(found.rows[0].lowshot) == [1, 5]
-    assert found.lowshot_split == store.lowshot([1], methods=["nearest-mean"], encoder=found.rows[0].encoder).split
-    assert (found.split, found.linear_split) == (store.knn(5, encoder=found.rows[0].encoder).split, store.linear(3, encoder=found.rows[0].encoder).split)  # fmt: skip
+        knn, linear = store.knn(5, encoder=row.encoder), store.linear(3, encoder=row.encoder)
+        top1 = [row.figures()[measure].top1 for measure in ("k-NN", "linear")]
+        assert [*top1, row.c] == pytest.approx([knn.results[0].top1, linear.top1, linear.c])
+        assert (found.split, found.linear_split) == (knn.split, linear.split)
+        few = store.lowshot([1, 5], methods=["nearest-mean"], encoder=row.encoder)
+        assert {n: figure.top1 for n, figure in row.lowshot.items()} == pytest.approx({r.shots: r.top1_mean for r in few.results})  # fmt: skip
+        assert found.lowshot_split == few.split
 
 
 @pytest.mark.parametrize("kind", ["split", "whole"])
-def test_a_copy_differs_by_nothing(kind: str, request: pytest.FixtureRequest) -> None:
-    found = request.getfixturevalue(f"{kind}_comparison")
+def test_a_copy_differs_by_nothing(kind: str, comparisons: dict[str, Comparison]) -> None:
+    found = comparisons[kind]
     first, copy, _ = found.rows
     assert copy.encoder != first.encoder
     assert {figure.difference for figure in first.figures().values()} == {None}
     for figure in copy.figures().values():
+        assert figure.difference is not None
         assert (figure.difference.mean, figure.difference.ci95) == (0.0, (0.0, 0.0))
     assert (copy.rankme, copy.uniformity, copy.neighbour_agreement) == (first.rankme, first.uniformity, 1.0)
     assert found.verdicts[0] == (
-        f"k-NN: no difference between {copy.name} and {first.name} can be told from these {found.n_test} items (+0.0 to +0.0 points)"
+        f"k-NN: {copy.name} and {first.name} do not differ significantly on these {found.n_test} items (+0.0 to +0.0 points)"
     )
 
 
-def test_a_blind_encoder_is_told_to_be_worse(whole_comparison: Comparison) -> None:
-    first, _, blind = whole_comparison.rows
-    for measure in ("k-NN", "linear"):
-        difference = blind.figures()[measure].difference
-        assert isinstance(difference, ItemDifference)
-        assert difference.mean == pytest.approx(blind.figures()[measure].top1 - first.figures()[measure].top1)
-        assert difference.mean * 40 == pytest.approx(difference.only_second - difference.only_first)
-        low, high = (-100 * end for end in reversed(difference.ci95))
-        assert whole_comparison.verdicts[2 if measure == "k-NN" else 3] == (
-            f"{measure}: {blind.name} is worse than {first.name} by {-100 * difference.mean:.1f} points ({low:.1f} to {high:.1f})"
-        )
+def test_a_blind_encoder_is_worse(comparisons: dict[str, Comparison]) -> None:
+    first, _, blind = comparisons["whole"].rows
+    for measure, verdict in zip(("k-NN", "linear"), comparisons["whole"].verdicts[2:], strict=True):
+        found = difference(blind, measure)
+        assert found.mean == pytest.approx(blind.figures()[measure].top1 - first.figures()[measure].top1)
+        assert found.mean * 40 == pytest.approx(found.only_second - found.only_first)
+        low, high = (-100 * end for end in reversed(found.ci95))
+        points = f"{-100 * found.mean:.1f} points ({low:.1f} to {high:.1f})"
+        assert verdict == f"{measure}: {blind.name} is worse than {first.name} by {points}"
     assert blind.rankme == pytest.approx(1, abs=1e-3)
     assert blind.uniformity == pytest.approx(0, abs=1e-6)
     assert blind.neighbour_agreement < 0.5
 
 
-def test_of_few_items_not_even_that_can_be_told(split_comparison: Comparison) -> None:
-    first, _, blind = split_comparison.rows
-    difference = blind.figures()["k-NN"].difference
-    assert isinstance(difference, ItemDifference)
-    assert (difference.only_first, difference.only_second) == (5, 0)
-    assert difference.ci95[1] < 0
-    assert split_comparison.verdicts[2].startswith(
-        f"k-NN: no difference between {blind.name} and {first.name} can be told from these 14 items (-"
-    )
+def test_on_few_items_not_even_a_blind_encoder_differs_significantly(comparisons: dict[str, Comparison]) -> None:
+    first, _, blind = comparisons["split"].rows
+    found = difference(blind, "k-NN")
+    assert (found.only_first, found.only_second) == (5, 0)
+    assert found.ci95[1] < 0
+    expected = f"k-NN: {blind.name} and {first.name} do not differ significantly on these 14 items (-"
+    assert comparisons["split"].verdicts[2].startswith(expected)
 
 
-def test_seen_from_the_blind_one_the_other_is_better(whole_store: FeatureStore, whole_comparison: Comparison) -> None:
-    first, _, blind = whole_comparison.rows
-    found = compare(whole_store, encoders=[blind.name, first.encoder[:10]], k=5, linear=False)
+def test_compared_with_the_blind_encoder_the_other_is_better(
+    stores: dict[str, FeatureStore], comparisons: dict[str, Comparison]
+) -> None:
+    first, _, blind = comparisons["whole"].rows
+    found = compare(stores["whole"], encoders=[blind.name, first.encoder[:10]], k=5, linear=False)
     assert [row.encoder for row in found.rows] == [blind.encoder, first.encoder]
-    there, back = whole_comparison.rows[2].knn, found.rows[1].knn
-    assert there is not None
-    assert back is not None
-    assert isinstance(there.difference, ItemDifference)
-    assert isinstance(back.difference, ItemDifference)
-    assert back.difference.mean == -there.difference.mean
-    assert (back.difference.only_first, back.difference.only_second) == (there.difference.only_second, there.difference.only_first)  # fmt: skip
+    there, back = difference(blind, "k-NN"), difference(found.rows[1], "k-NN")
+    assert (back.mean, back.only_first, back.only_second) == (-there.mean, there.only_second, there.only_first)
     assert found.verdicts[0].startswith(f"k-NN: {first.name} is better than {blind.name} by ")
 
 
-def test_agreement_is_that_of_the_nearest_by_hand(whole_store: FeatureStore, whole_comparison: Comparison) -> None:
+def test_agreement_is_that_of_the_nearest_by_hand(
+    stores: dict[str, FeatureStore], comparisons: dict[str, Comparison]
+) -> None:
     """Neighbours by a full sort of float64 scores, equal ones by row, in place of the search's own."""
     nearest = []
-    for row in (whole_comparison.rows[0], whole_comparison.rows[2]):
-        _, x, _ = whole_store.features(encoder=row.encoder)
+    first, _, blind = comparisons["whole"].rows
+    for row in (first, blind):
+        _, x, _ = stores["whole"].features(encoder=row.encoder)
         scores = np.round(x.astype(np.float64) @ x.T.astype(np.float64), 6)
         np.fill_diagonal(scores, -np.inf)
         nearest.append(np.argsort(-scores, axis=1, kind="stable")[:, :5])
     shared = [len(set(a.tolist()) & set(b.tolist())) for a, b in zip(*nearest, strict=True)]
-    assert whole_comparison.rows[2].neighbour_agreement == pytest.approx(sum(shared) / (5 * len(shared)), abs=0.01)
+    assert blind.neighbour_agreement == pytest.approx(sum(shared) / (5 * len(shared)), abs=0.01)
 
 
 # -- which items
@@ -188,7 +184,7 @@ def test_several_stores_are_matched_by_path_and_content(tmp_path: Path, encoders
     FeatureStore.open(second, encoders["blind"]).index(source, labels="folders")
     found = compare(store, second, k=5, linear=False)
     assert [row.store for row in found.rows] == [str(store.path), str(second)]
-    assert (found.items, found.left_out, found.otherwise) == (38, 3, 0)  # the changed one counts as two contents
+    assert (found.items, found.left_out, found.labelled_otherwise) == (38, 3, 0)  # the changed one is two items
     assert found.names()[1] == f"{second}:{found.rows[1].name}"
     assert f"k-NN: {second}:blind-" in found.verdicts[0]
 
@@ -198,16 +194,14 @@ def test_labels_are_those_of_the_first_store(tmp_path: Path, encoders: dict[str,
     second = tmp_path / "second.store"
     FeatureStore.open(second, encoders["copy"]).index(tmp_path / "source")
     found = compare(store, second, k=5, linear=False)
-    assert (found.items, found.otherwise, found.n_test) == (40, 40, 40)
-    assert found.rows[0].knn is not None
-    assert found.rows[1].knn is not None
-    assert found.rows[0].knn.top1 == found.rows[1].knn.top1 == store.knn(5).results[0].top1
+    assert (found.items, found.labelled_otherwise, found.n_test) == (40, 40, 40)
+    assert [row.figures()["k-NN"].top1 for row in found.rows] == [store.knn(5).results[0].top1] * 2
     assert compare(second, store, k=5).split is None
 
 
-def test_a_large_collection_is_sampled_for_the_figures_without_labels(whole_store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    monkeypatch.setattr("featurestore.evaluation.compare.SAMPLED", 10)
-    found = compare(whole_store, k=5, linear=False)
+def test_a_large_collection_is_sampled_for_the_figures_without_labels(stores: dict[str, FeatureStore], monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.setattr(sys.modules["featurestore.evaluation.compare"], "SAMPLED", 10)
+    found = compare(stores["whole"], k=5, linear=False)
     assert (found.sampled, found.items) == (10, 40)
     assert found.rows[1].neighbour_agreement == 1.0
     assert found.rows[0].rankme <= 10
@@ -255,9 +249,9 @@ def test_one_encoder_alone_is_refused(shared: FeatureStore) -> None:
         compare()
 
 
-def test_an_unknown_encoder_is_refused(whole_store: FeatureStore, encoders: dict[str, Path]) -> None:
-    with pytest.raises(EncoderNotInStore, match="'nobody' has made no vectors"):
-        compare(whole_store, encoders=[encoders["blind"], "nobody"])
+def test_an_unknown_encoder_is_refused(stores: dict[str, FeatureStore], encoders: dict[str, Path]) -> None:
+    with pytest.raises(EncoderNotInStore, match="'nobody' has no vectors"):
+        compare(stores["whole"], encoders=[encoders["blind"], "nobody"])
 
 
 def test_stores_without_common_items_are_refused(
@@ -282,9 +276,11 @@ def test_stores_without_common_items_are_refused(
         ({"temperature": 0.0}, "temperature 0.0: expected more than 0"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(whole_store: FeatureStore, asked: dict[str, object], message: str) -> None:
+def test_what_cannot_be_measured_is_refused(
+    stores: dict[str, FeatureStore], asked: dict[str, object], message: str
+) -> None:
     with pytest.raises(EvaluationError, match=message):
-        compare(whole_store, **{"linear": False, **asked})  # type: ignore[arg-type]
+        compare(stores["whole"], **{"linear": False, **asked})  # type: ignore[arg-type]
 
 
 def test_labels_of_one_class_are_refused(tmp_path: Path, encoders: dict[str, Path]) -> None:
@@ -311,24 +307,24 @@ def test_damaged_vectors_are_named(tmp_path: Path, encoders: dict[str, Path], la
         compare(store, linear=False)
 
 
-def test_linear_is_left_out_without_scikit_learn_and_refused_when_asked_for(whole_store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_linear_is_left_out_without_scikit_learn_and_refused_when_asked_for(stores: dict[str, FeatureStore], monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     genuine = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sklearn" else genuine(name))
-    found = compare(whole_store, k=5)
+    found = compare(stores["whole"], k=5)
     assert (found.linear_split, found.rows[1].linear) == (None, None)
     assert found.rows[1].knn is not None
     with pytest.raises(ConfigError, match=r"needs sklearn, which is not installed: pip install 'featurestore\[eval\]'"):
-        compare(whole_store, linear=True)
+        compare(stores["whole"], linear=True)
 
 
 # -- the command
 
 
 def test_json_says_everything_needed_to_repeat_it(
-    split_store: FeatureStore, split_comparison: Comparison, run: Run
+    stores: dict[str, FeatureStore], comparisons: dict[str, Comparison], run: Run
 ) -> None:
-    found = answer(run, "compare", split_store.path, "--k", "5", "--linear", "--grid", "3")
-    assert found == json.loads(json.dumps(split_comparison.to_json()))
+    found = answer(run, "compare", stores["split"].path, "--k", "5", "--linear", "--grid", "3")
+    assert found == json.loads(json.dumps(comparisons["split"].to_json()))
     settings = {key: found[key] for key in ("protocol", "split", "linear_split", "items", "left_out", "n_train", "n_test", "classes", "k", "temperature", "grid", "tries", "sampled", "seed")}  # fmt: skip
     assert settings == {
         "protocol": "compare", "split": "train->test", "linear_split": "train->test", "items": 40, "left_out": 0, "n_train": 26, "n_test": 14,
@@ -344,12 +340,11 @@ def test_json_says_everything_needed_to_repeat_it(
     assert len(blind["encoder"]) == 64
 
 
-def test_the_table_puts_figures_differences_and_verdicts_under_one_another(split_store: FeatureStore, split_comparison: Comparison, run: Run) -> None:  # fmt: skip
-    status, out, err = run("compare", split_store.path, "--k", "5", "--linear", "--grid", "3")
+def test_the_table_puts_figures_differences_and_verdicts_under_one_another(stores: dict[str, FeatureStore], comparisons: dict[str, Comparison], run: Run) -> None:  # fmt: skip
+    status, out, err = run("compare", stores["split"].path, "--k", "5", "--linear", "--grid", "3")
     assert (status, err) == (0, "")
-    first, _, blind = split_comparison.rows
-    assert first.knn is not None
-    assert blind.knn is not None
+    first, _, blind = comparisons["split"].rows
+    top1, of_blind = (row.figures()["k-NN"].top1 for row in (first, blind))
     assert out.startswith(
         "40 items that all have, 0 that some lack are left out; seed 0\n"
         "k-NN        train->test, 26 train, 14 test, 3 classes, k = 5, T = 0.07\n"
@@ -363,10 +358,10 @@ def test_the_table_puts_figures_differences_and_verdicts_under_one_another(split
     for head in ("dim", "k-NN", "linear", "1 label a class", "5 labels a class", "RankMe", "uniformity", "agreement"):
         assert head in heads
     [own] = [line for line in lines if line.startswith(f"{first.name} ")]
-    assert f"{first.knn.top1:.4f}" in own
+    assert f"{top1:.4f}" in own
     [differences] = [line for line in lines if line.startswith(f"{blind.name} ") and " to " in line]
-    assert f"{100 * (blind.knn.top1 - first.knn.top1):+.1f} (" in differences
-    assert lines[-len(split_comparison.verdicts) :] == split_comparison.verdicts
+    assert f"{100 * (of_blind - top1):+.1f} (" in differences
+    assert lines[-len(comparisons["split"].verdicts) :] == comparisons["split"].verdicts
 
 
 def test_a_class_that_cannot_be_learnt_is_named(tmp_path: Path, encoders: dict[str, Path], run: Run) -> None:

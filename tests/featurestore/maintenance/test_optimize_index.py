@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from featurestore import FeatureStore
-from featurestore.ann.faiss_index import Lists
+from featurestore.ann.faiss_index import RabitqIndex
 from featurestore.catalog.indexes import Indexes
 from featurestore.errors import ConfigError, DiskError, StoreCorrupt, StoreError
 from featurestore.progress import Listener
@@ -107,13 +107,13 @@ def query(seed: int = 0) -> NDArray[np.float64]:
 def proposed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of queries that indexes were asked for."""
     asked: list[int] = []
-    propose = Lists.propose
+    propose = RabitqIndex.propose
 
-    def noted(self: Lists, queries: Any, *settings: Any) -> Any:
+    def noted(self: RabitqIndex, queries: Any, *settings: Any) -> Any:
         asked.append(len(queries))
         return propose(self, queries, *settings)
 
-    monkeypatch.setattr(Lists, "propose", noted)
+    monkeypatch.setattr(RabitqIndex, "propose", noted)
     return asked
 
 
@@ -398,15 +398,15 @@ def test_an_index_of_other_vectors_than_there_are_is_not_used(
 
 
 def test_a_full_disk_leaves_the_index_that_there_is(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    save = Lists.save
+    save = RabitqIndex.save
 
-    def full(self: Lists, write: Any) -> None:
+    def full(self: RabitqIndex, write: Any) -> None:
         def refuse(data: bytes) -> int:
             raise OSError(28, "No space left on device")
 
         save(self, refuse)
 
-    monkeypatch.setattr(Lists, "save", full)
+    monkeypatch.setattr(RabitqIndex, "save", full)
     with pytest.raises(
         DiskError, match=r"-2\.faiss could not be written \(No space left on device\); searches are as before"
     ):

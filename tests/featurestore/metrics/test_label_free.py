@@ -1,13 +1,14 @@
-"""Figures without labels, against loops that are too plain to be wrong."""
+"""Measures without labels, against loops that are too plain to be wrong."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from featurestore.errors import EvaluationError
-from featurestore.metrics import label_free as labelfree
+from featurestore.metrics.label_free import neighbour_agreement, rankme, sample, uniformity
 
 
 def vectors(count: int, dim: int, seed: int = 0) -> NDArray[np.float32]:
@@ -21,49 +22,44 @@ def test_rankme_is_exp_of_the_entropy_of_the_singular_values(count: int, dim: in
     covariance = x.astype(np.float64) @ x.T if count < dim else x.T.astype(np.float64) @ x
     singular = [math.sqrt(max(value, 0)) for value in np.linalg.eigvalsh(covariance)]
     shares = [value / sum(singular) + 1e-7 for value in singular]
-    assert labelfree.rankme(x) == pytest.approx(math.exp(-sum(p * math.log(p) for p in shares)), rel=1e-4)
+    assert rankme(x) == pytest.approx(math.exp(-sum(p * math.log(p) for p in shares)), rel=1e-4)
 
 
 def test_rankme_counts_the_dimensions_that_are_used() -> None:
-    assert labelfree.rankme(np.eye(8, dtype=np.float32).repeat(4, axis=0)) == pytest.approx(8, rel=1e-3)
-    assert labelfree.rankme(np.ones((20, 8), np.float32)) == pytest.approx(1, rel=1e-3)
-    assert labelfree.rankme(np.zeros((20, 8), np.float32)) == pytest.approx(1, rel=1e-3)
+    assert rankme(np.eye(8, dtype=np.float32).repeat(4, axis=0)) == pytest.approx(8, rel=1e-3)
+    assert rankme(np.ones((20, 8), np.float32)) == pytest.approx(1, rel=1e-3)
+    assert rankme(np.zeros((20, 8), np.float32)) == pytest.approx(1, rel=1e-3)
 
 
-@pytest.mark.parametrize("count", [2, 3, 30, labelfree.BLOCK, labelfree.BLOCK + 1])
-def test_uniformity_is_the_log_of_the_mean_over_pairs(count: int) -> None:
+@pytest.mark.parametrize("block", [1, 7, 29, 30, 1_024])
+@pytest.mark.parametrize("count", [2, 3, 30])
+def test_uniformity_is_the_log_of_the_mean_over_pairs(count: int, block: int) -> None:
     x = vectors(count, 6)
-    if count <= 30:
-        pairs = [(a, b) for i, a in enumerate(x) for b in x[:i]]
-        naive = math.log(sum(math.exp(-2 * float(((a - b) ** 2).sum())) for a, b in pairs) / len(pairs))
-    else:
-        wide = x.astype(np.float64)
-        squares = ((wide[:, None] - wide[None]) ** 2).sum(axis=2)[np.triu_indices(count, 1)]
-        naive = math.log(np.exp(-2 * squares).mean())
-    assert labelfree.uniformity(x) == pytest.approx(naive, abs=1e-5)
+    pairs = [(a, b) for i, a in enumerate(x) for b in x[:i]]
+    naive = math.log(sum(math.exp(-2 * float(((a - b) ** 2).sum())) for a, b in pairs) / len(pairs))
+    assert uniformity(x, block) == pytest.approx(naive, abs=1e-5)
 
 
 def test_uniformity_by_hand() -> None:
     same = np.array([[0.6, 0.8]] * 4, np.float32)
     opposite = np.array([[1, 0], [-1, 0]], np.float32)
     cross = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]], np.float32)
-    assert labelfree.uniformity(same) == pytest.approx(0, abs=1e-6)
-    assert labelfree.uniformity(opposite) == pytest.approx(-8)  # |a - b|^2 = 4
-    assert labelfree.uniformity(cross) == pytest.approx(math.log((2 * math.exp(-4) + math.exp(-8)) / 3))
+    assert uniformity(same) == pytest.approx(0, abs=1e-6)
+    assert uniformity(opposite) == pytest.approx(-8)  # |a - b|^2 = 4
+    assert uniformity(cross) == pytest.approx(math.log((2 * math.exp(-4) + math.exp(-8)) / 3))
 
 
 def test_uniformity_of_one_vector_is_refused() -> None:
     with pytest.raises(EvaluationError, match="at least 2 vectors"):
-        labelfree.uniformity(vectors(1, 4))
+        uniformity(vectors(1, 4))
 
 
-@pytest.mark.parametrize("figure", [labelfree.rankme, labelfree.uniformity])
+@pytest.mark.parametrize("figure", [rankme, uniformity])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_vectors_that_are_no_numbers_are_refused(figure: object, bad: float) -> None:
+def test_nan_and_infinity_are_refused(figure: Callable[[NDArray[np.float32]], float], bad: float) -> None:
     x = vectors(4, 3)
     x[2, 1] = bad
-    assert callable(figure)
-    with pytest.raises(EvaluationError, match="no finite numbers"):
+    with pytest.raises(EvaluationError, match="NaN or infinity"):
         figure(x)
 
 
@@ -71,14 +67,14 @@ def test_agreement_is_the_mean_share_of_common_neighbours() -> None:
     rng = np.random.default_rng(0)
     first, second = (np.array([rng.permutation(12)[:5] for _ in range(40)]) for _ in range(2))
     naive = sum(len(set(a.tolist()) & set(b.tolist())) for a, b in zip(first, second, strict=True)) / (40 * 5)
-    assert labelfree.neighbour_agreement(first, second) == pytest.approx(naive)
-    assert labelfree.neighbour_agreement(first, first[:, ::-1]) == 1  # order does not count
-    assert labelfree.neighbour_agreement(first, first + 12) == 0
+    assert neighbour_agreement(first, second) == pytest.approx(naive)
+    assert neighbour_agreement(first, first[:, ::-1]) == 1  # order does not count
+    assert neighbour_agreement(first, first + 12) == 0
 
 
 def test_a_sample_is_drawn_by_the_seed_ascending_and_without_repetition() -> None:
-    drawn = labelfree.sample(100, 10, seed=1)
+    drawn = sample(100, 10, seed=1)
     assert len(set(drawn.tolist())) == 10
     assert drawn.tolist() == sorted(drawn.tolist())
-    assert drawn.tolist() == labelfree.sample(100, 10, seed=1).tolist() != labelfree.sample(100, 10, seed=2).tolist()
-    assert labelfree.sample(4, 10, seed=1).tolist() == labelfree.sample(4, 4, seed=2).tolist() == [0, 1, 2, 3]
+    assert drawn.tolist() == sample(100, 10, seed=1).tolist() != sample(100, 10, seed=2).tolist()
+    assert sample(4, 10, seed=1).tolist() == sample(4, 4, seed=2).tolist() == [0, 1, 2, 3]

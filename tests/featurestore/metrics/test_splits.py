@@ -1,9 +1,12 @@
-"""Splits by class."""
+"""Splits and draws by class."""
+
+import math
 
 import numpy as np
 import pytest
 
-from featurestore.metrics.splits import folds, held_out
+from featurestore.errors import EvaluationError
+from featurestore.metrics.splits import folds, fraction_draws, held_out, shot_draws
 
 LABELS = np.random.default_rng(0).permutation(np.repeat([0, 3, 4, 9], [40, 23, 5, 1]))
 
@@ -36,3 +39,60 @@ def test_one_row_at_least_is_held_out_where_some_class_has_two() -> None:
 def test_splits_depend_on_the_seed_alone() -> None:
     for split in (lambda seed: folds(LABELS, 5, seed), lambda seed: held_out(LABELS, 0.1, seed)):
         assert split(1).tolist() == split(1).tolist() != split(2).tolist()
+
+
+# -- draws
+
+
+def test_draws_take_so_many_of_each_class() -> None:
+    labels = np.array([2, 0, 0, 2, 2, 0, 5, 5])
+    for drawn_rows in shot_draws(labels, shots=2, tries=5):
+        assert sorted(labels[drawn_rows].tolist()) == [0, 0, 2, 2, 5, 5]
+        assert len(set(drawn_rows.tolist())) == 6
+
+
+def test_draws_of_a_share_take_at_least_one_of_each_class() -> None:
+    labels = np.repeat([0, 1, 2], [100, 40, 3])
+    for drawn_rows in fraction_draws(labels, 0.1, tries=3):
+        assert np.bincount(labels[drawn_rows]).tolist() == [10, 4, 1]
+        assert len(set(drawn_rows.tolist())) == 15
+    [everything] = fraction_draws(labels, 1.0, tries=1)
+    assert sorted(everything.tolist()) == list(range(143))
+
+
+def test_a_try_depends_on_its_number_alone() -> None:
+    labels = np.repeat([0, 1], 30)
+    several = [rows.tolist() for rows in shot_draws(labels, 3, tries=4, seed=10)]
+    assert [rows.tolist() for rows in shot_draws(labels, 3, tries=2, seed=12)] == several[2:]
+    assert len({tuple(rows) for rows in several}) == 4
+
+
+def test_draws_of_more_labels_hold_those_of_fewer() -> None:
+    labels = np.repeat([0, 1], 30)
+    for few, more, share in zip(
+        shot_draws(labels, 2, 3), shot_draws(labels, 5, 3), fraction_draws(labels, 0.5, 3), strict=True
+    ):
+        assert set(few.tolist()) < set(more.tolist()) < set(share.tolist())
+
+
+@pytest.mark.parametrize("shots", [0, 3])
+def test_more_shots_than_the_smallest_class_has_are_refused(shots: int) -> None:
+    labels = np.array([0, 0, 0, 1, 1])
+    with pytest.raises(
+        EvaluationError, match=r"expected between 1 and 2, the labels of the smallest class \(1 has 2\)"
+    ):
+        shot_draws(labels, shots, tries=1)
+    with pytest.raises(EvaluationError, match=r"\(rose has 2\)"):
+        shot_draws(labels, shots, tries=1, names=["tulip", "rose"])
+
+
+def test_every_class_with_too_few_labels_is_named_but_not_endlessly() -> None:
+    labels = np.repeat(np.arange(9), [8, 1, 2, 3, 4, 5, 6, 7, 9])
+    with pytest.raises(EvaluationError, match=r"\(b has 1, c has 2, d has 3, e has 4, f has 5 and 2 more\)"):
+        shot_draws(labels, 8, tries=1, names="abcdefghi")
+
+
+@pytest.mark.parametrize("fraction", [0.0, -0.1, 1.1, math.nan])
+def test_a_share_out_of_range_is_refused(fraction: float) -> None:
+    with pytest.raises(EvaluationError, match="expected more than 0 and at most 1"):
+        fraction_draws(np.array([0, 1]), fraction, tries=1)

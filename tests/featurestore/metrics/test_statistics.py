@@ -1,28 +1,29 @@
-"""Intervals, against printed tables and against drawing items again one by one."""
+"""Intervals and paired differences, against SciPy and against resampling item by item."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from featurestore.metrics.statistics import bootstrap, half_width, student
-
-
-@pytest.mark.parametrize(
-    ("freedom", "printed"),
-    [
-        (1, 12.7062),
-        (2, 4.30265),
-        (3, 3.18245),
-        (4, 2.77645),
-        (9, 2.26216),
-        (10, 2.22814),
-        (29, 2.04523),
-        (100, 1.98397),
-    ],
+from featurestore.metrics.statistics import (
+    Difference,
+    ItemDifference,
+    bootstrap,
+    compare_draws,
+    compare_items,
+    half_width,
+    sign_test,
+    student,
 )
-def test_students_t_is_that_of_the_tables(freedom: int, printed: float) -> None:
-    assert student(freedom) == pytest.approx(printed, abs=5e-5 if freedom == 1 else 5e-6)
+
+stats = pytest.importorskip("scipy.stats")  # comes with scikit-learn
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 9, 10, 29, 100])
+def test_students_t_is_that_of_scipy(freedom: int) -> None:
+    assert student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-10)
 
 
 def test_half_width_by_hand() -> None:
@@ -45,3 +46,79 @@ def test_the_bootstrap_depends_on_the_seed_alone() -> None:
 @pytest.mark.parametrize("share", [0, 1])
 def test_what_is_always_so_has_no_spread(share: int) -> None:
     assert bootstrap(np.full(10, bool(share))) == (share, share)
+
+
+# -- paired differences
+
+
+def answers(n: int, both: float, first: float, second: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Two lines of right and wrong: shares of items that both, only the first, and only the second got right."""
+    drawn = np.random.default_rng(0).random(n)
+    return drawn < both + first, (drawn < both) | ((drawn >= both + first) & (drawn < both + first + second))
+
+
+def test_the_interval_is_that_of_items_drawn_again_with_both_their_answers() -> None:
+    first, second = answers(400, 0.5, 0.1, 0.2)
+    found = compare_items(first, second)
+    rng = np.random.default_rng(7)
+    difference = second.astype(int) - first.astype(int)
+    naive = [float(difference[rng.integers(0, 400, 400)].mean()) for _ in range(4000)]
+    assert found.mean == pytest.approx(second.mean() - first.mean())
+    assert found.ci95 == pytest.approx(tuple(np.percentile(naive, [2.5, 97.5])), abs=0.006)
+    assert (found.only_first, found.only_second) == (int((first & ~second).sum()), int((second & ~first).sum()))
+    assert found.significant
+
+
+def test_pairing_tells_what_two_separate_intervals_do_not() -> None:
+    first, second = answers(1000, 0.6, 0.005, 0.03)  # 60.5 % and 63 %: each +- 3
+    found = compare_items(first, second)
+    assert found.significant
+    assert found.ci95[0] > 0
+    assert found.ci95[1] - found.ci95[0] < 0.03
+
+
+def test_the_same_answers_differ_by_nothing() -> None:
+    first, _ = answers(50, 0.5, 0.1, 0.2)
+    found = compare_items(first, first)
+    assert found == ItemDifference(0.0, (0.0, 0.0), 0, 0)
+    assert not found.significant
+    draws = np.array([0.5, 0.7, 0.6])
+    assert compare_draws(draws, draws) == Difference(0.0, (0.0, 0.0))
+
+
+def test_what_is_turned_round_changes_its_sign() -> None:
+    first, second = answers(300, 0.4, 0.1, 0.3)
+    there, back = compare_items(first, second), compare_items(second, first)
+    assert back.mean == -there.mean
+    assert back.ci95 == pytest.approx((-there.ci95[1], -there.ci95[0]), abs=0.01)
+    assert (back.only_first, back.only_second) == (there.only_second, there.only_first)
+
+
+def test_of_five_items_nothing_can_be_told_though_all_speak_for_one() -> None:
+    """The bootstrap alone would be sure: whatever is drawn again says the same."""
+    wrong, right = np.zeros(5, bool), np.ones(5, bool)
+    found = compare_items(wrong, right)
+    assert found.ci95 == (1.0, 1.0)
+    assert not found.significant
+    assert compare_items(np.zeros(6, bool), np.ones(6, bool)).significant  # 2 / 2^6 = 0.031
+
+
+@pytest.mark.parametrize(("a", "b"), [(0, 0), (0, 5), (0, 6), (3, 3), (2, 9), (40, 61), (1200, 1300)])
+def test_the_sign_test_is_the_binomial_one(a: int, b: int) -> None:
+    expected = stats.binomtest(a, a + b, 0.5).pvalue if a + b else 1
+    assert float(sign_test(a, b)) == pytest.approx(expected)
+    assert sign_test(a, b) == sign_test(b, a)
+
+
+def test_the_sign_test_by_hand() -> None:
+    assert sign_test(1, 3) == Fraction(2 * (1 + 4), 16)
+
+
+def test_draws_are_compared_by_students_t_of_their_differences() -> None:
+    rng = np.random.default_rng(0)
+    hard = rng.normal(0.6, 0.1, 10)  # what a draw makes of both
+    first, second = hard, hard + rng.normal(0.02, 0.01, 10)
+    found = compare_draws(first, second)
+    expected = stats.ttest_rel(second, first).confidence_interval(0.95)
+    assert found.mean == pytest.approx((second - first).mean())
+    assert found.ci95 == pytest.approx((expected.low, expected.high))

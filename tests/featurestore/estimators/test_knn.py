@@ -1,0 +1,104 @@
+"""The k-NN vote against loops that are too plain to be wrong, the published script, and scikit-learn."""
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.neighbors import KNeighborsClassifier
+
+from featurestore.estimators import knn
+from featurestore.estimators.knn import neighbours, rank_classes, top_classes, votes
+from tests.featurestore.metrics.clouds import clouds
+
+
+def naive_ranking(scores: list[float], labels: list[int], classes: int, temperature: float) -> list[int]:
+    """The five classes with most votes, best first, -1 where no class has votes."""
+    votes = [0.0] * classes
+    for score, label in zip(scores, labels, strict=True):
+        votes[label] += math.exp(score / temperature)
+    ranked = sorted(range(classes), key=lambda c: (-votes[c], c))
+    return ([c for c in ranked if votes[c] > 0] + [-1] * 5)[:5]
+
+
+@pytest.mark.parametrize(("n", "k", "classes", "temperature"), list(product((1, 7, 40), (1, 5, 20), (2, 4, 12), (0.05, 0.07, 1.0, 100.0))))  # fmt: skip
+def test_ranks_are_those_of_the_naive_loop_whatever_the_block(n: int, k: int, classes: int, temperature: float) -> None:
+    rng = np.random.default_rng(n * 100 + k)
+    scores = -np.sort(-rng.uniform(-1, 1, (n, k)).astype(np.float32), axis=1)
+    labels = rng.integers(0, classes, (n, k))
+    expected = [naive_ranking(s, lab, classes, temperature) for s, lab in zip(scores.tolist(), labels.tolist(), strict=True)]  # fmt: skip
+    for block in (7, 4_096):
+        assert rank_classes(scores, labels, classes, temperature, block=block).tolist() == expected
+
+
+def test_a_near_neighbour_outvotes_two_far_ones() -> None:
+    scores, labels = np.array([[0.9, 0.5, 0.5]]), np.array([[1, 0, 0]])
+    assert top_classes(votes(scores, labels, 2, temperature=0.07)).tolist() == [[1]]  # exp(0.4 / 0.07) = 303 > 2
+    assert top_classes(votes(scores, labels, 2, temperature=10.0)).tolist() == [[0]]  # exp(0.04) = 1.04 < 2
+
+
+def test_votes_are_the_weights_up_to_one_factor_a_row() -> None:
+    vote = votes(np.array([[1.0, 0.5, 0.0]]), np.array([[0, 1, 1]]), 3, temperature=0.5)
+    np.testing.assert_allclose(vote, [[1, math.exp(-1) + math.exp(-2), 0]])
+
+
+def test_of_equal_votes_the_class_that_comes_first_wins() -> None:
+    scores = np.array([[0.5, 0.5, 0.5, 0.5]])
+    assert top_classes(votes(scores, np.array([[3, 1, 1, 3]]), 4, 0.07), top=4).tolist() == [[1, 3, -1, -1]]
+
+
+def test_a_small_temperature_does_not_overflow() -> None:
+    assert rank_classes(np.array([[1.0, -1.0]]), np.array([[1, 0]]), 2, 1e-4, top=1).tolist() == [[1]]
+
+
+@pytest.mark.parametrize(("k", "temperature"), [(10, 0.07), (20, 0.07), (200, 0.07), (200, 0.1)])
+def test_every_vote_is_that_of_the_published_script(k: int, temperature: float) -> None:
+    """The steps of dino/eval_knn.py: top-k, one-hot labels times exp(score / T), summed, sorted."""
+    (train_x, train_y), (test_x, _) = clouds(300, 1, classes=7, spread=2.0), clouds(60, 3, classes=7, spread=2.0)
+    similarity = test_x @ train_x.T
+    indices = np.argsort(-similarity, axis=1)[:, :k]
+    scores = np.take_along_axis(similarity, indices, axis=1)
+    one_hot = np.eye(7)[train_y[indices]]  # (60, k, 7)
+    summed = (one_hot * np.exp(scores.astype(np.float64) / temperature)[:, :, None]).sum(axis=1)
+    published = np.argsort(-summed, axis=1)[:, :5]
+    published[np.take_along_axis(summed, published, axis=1) == 0] = -1
+    assert rank_classes(scores, train_y[indices], 7, temperature).tolist() == published.tolist()
+
+
+@pytest.mark.parametrize("k", [1, 10, 150])
+def test_votes_are_those_of_scikit_learn(k: int) -> None:
+    (train_x, train_y), (test_x, _) = clouds(300, 4, classes=6, spread=2.0), clouds(80, 6, spread=2.0)
+    theirs = KNeighborsClassifier(
+        k, weights=lambda distances: np.exp((1 - distances) / 0.07), metric="cosine", algorithm="brute"
+    ).fit(train_x, train_y)
+    distances, indices = theirs.kneighbors(test_x)
+    vote = votes(1 - distances, train_y[indices], 6, 0.07)
+    np.testing.assert_allclose(vote / vote.sum(axis=1, keepdims=True), theirs.predict_proba(test_x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("block", [1, 33, 4_096])
+@pytest.mark.parametrize("compared", [1, 1 << 24])
+def test_neighbours_do_not_depend_on_the_block(block: int, compared: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    (bank, labels), (queries, _) = clouds(50, 9), clouds(40, 10)
+    scores = queries @ bank.T
+    expected = np.argsort(-scores, axis=1, kind="stable")[:, :7]
+    predicted = knn.predict(bank, labels, queries, 7)
+    monkeypatch.setattr(knn, "COMPARED", compared)
+    found, indices = neighbours(bank, queries, 7, block)
+    assert indices.tolist() == expected.tolist()
+    np.testing.assert_allclose(found, np.take_along_axis(scores, expected, axis=1), rtol=1e-6)
+    assert knn.predict(bank, labels, queries, 7, block).tolist() == predicted.tolist()
+    empty: NDArray[np.float32] = queries[:0]
+    assert knn.predict(bank, labels, empty).shape == (0,)
+
+
+def test_of_equal_scores_the_first_places_are_the_nearest() -> None:
+    scores = np.array([[0.1, 0.9, 0.5, 0.5, 0.5, 0.9], [0.0, 0.0, 0.0, 0.0, 0.0, 1.0], [6, 5, 4, 3, 2, 1]])
+    for k in range(1, 7):
+        found, indices = knn.nearest(scores, k)
+        expected = [
+            sorted(range(6), key=[(-s, i) for i, s in enumerate(line)].__getitem__)[:k] for line in scores.tolist()
+        ]
+        assert indices.tolist() == expected
+        assert found.tolist() == np.take_along_axis(scores, np.array(expected), axis=1).tolist()

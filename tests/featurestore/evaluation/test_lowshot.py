@@ -1,0 +1,146 @@
+"""Few labels: means over tries by hand and by loops, and the protocol on stores."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from featurestore import FeatureStore
+from featurestore.errors import EvaluationError
+from featurestore.estimators import METHODS
+from featurestore.estimators.linear import ALPHA
+from featurestore.evaluation.lowshot import LowShotResult, lowshot_accuracies, summarize
+from featurestore.metrics import fraction_draws, shot_draws
+from tests.featurestore.evaluation.labelled import SPLITS, arrays
+from tests.featurestore.metrics.clouds import clouds
+
+# -- arrays
+
+
+def test_nearest_neighbour_by_hand() -> None:
+    train_x, train_y = np.eye(3, dtype=np.float32), np.array([0, 1, 2])
+    test = train_x[[0, 1, 2, 2]], np.array([0, 1, 2, 0])
+    draws = list(shot_draws(train_y, shots=1, tries=3))
+    found = lowshot_accuracies(train_x, train_y, draws, ["nearest-neighbour"], test)
+    assert found == {"nearest-neighbour": [0.75] * 3}
+    assert summarize(found, 3, shots=1) == [LowShotResult(1, None, "nearest-neighbour", 0.75, 0.0, 3, 3)]
+
+
+def test_mean_and_interval_are_those_of_the_tries() -> None:
+    train_x = np.array([[1, 0], [0, 1], [0, 1]], np.float32)
+    train_y = np.array([0, 0, 1])  # the second is like class 1: tries that draw it see no difference, and class 0 wins
+    test = np.array([[1, 0], [0, 1]], np.float32), np.array([0, 1])
+    drawn = list(shot_draws(train_y, 1, 8, seed=3))
+    [result] = summarize(lowshot_accuracies(train_x, train_y, drawn, ["nearest-mean"], test), 2, shots=1)
+    lucky = [0 in rows for rows in drawn]
+    scores = [1.0 if luck else 0.5 for luck in lucky]
+    assert 0 < sum(lucky) < 8
+    mean = sum(scores) / 8
+    spread = math.sqrt(sum((s - mean) ** 2 for s in scores) / 7)
+    assert result.top1_mean == pytest.approx(mean)
+    assert result.top1_ci95 == pytest.approx(2.364624 * spread / math.sqrt(8))  # t of 7 degrees of freedom
+
+
+def test_without_test_rows_those_that_were_not_drawn_are_named() -> None:
+    x, labels = clouds(30, seed=8, spread=0.3)
+    drawn = list(shot_draws(labels, 2, tries=4))
+    found = lowshot_accuracies(x, labels, drawn, ["nearest-mean"])
+    for rows, accuracy in zip(drawn, found["nearest-mean"], strict=True):
+        rest = [i for i in range(30) if i not in rows]
+        assert accuracy == pytest.approx(naive_nearest_mean(x, labels, rows.tolist(), rest))
+
+
+def naive_nearest_mean(x: NDArray[np.float32], labels: NDArray[np.int64], rows: list[int], rest: list[int]) -> float:
+    right = 0
+    for i in rest:
+        scores = {}
+        for c in set(labels[rows].tolist()):
+            mean = sum(x[r].astype(float) for r in rows if labels[r] == c)
+            scores[c] = float(mean @ x[i]) / math.sqrt(float(mean @ mean))
+        right += max(scores, key=lambda c: scores[c]) == labels[i]
+    return right / len(rest)
+
+
+def test_all_methods_see_the_same_draws() -> None:
+    x, labels = clouds(60, seed=9)
+    drawn = list(shot_draws(labels, 3, tries=3))
+    told: list[int] = []
+    together = lowshot_accuracies(x, labels, drawn, list(METHODS), advance=lambda: told.append(1))
+    assert together == {m: lowshot_accuracies(x, labels, drawn, [m])[m] for m in METHODS}
+    assert len(told) == 3
+
+
+def test_a_result_says_shots_or_share() -> None:
+    by_shots, by_share = (
+        summarize({"knn": [0.5, 0.7]}, 10, **amount)[0].to_json() for amount in ({"shots": 5}, {"fraction": 0.01})
+    )
+    assert by_shots == {"shots": 5, "method": "knn", "top1_mean": pytest.approx(0.6), "top1_ci95": pytest.approx(1.27062, abs=1e-5), "tries": 2, "labels": 10}  # fmt: skip
+    assert by_share == {"fraction": 0.01, **{k: v for k, v in by_shots.items() if k != "shots"}}
+
+
+def test_bad_input_is_refused() -> None:
+    x, labels = clouds(20, seed=10)
+    drawn = [np.arange(20)]
+    with pytest.raises(EvaluationError, match="none is left to predict"):
+        lowshot_accuracies(x, labels, drawn, ["knn"])
+    with pytest.raises(EvaluationError, match="one class only"):
+        lowshot_accuracies(x, np.zeros(20, int), drawn, ["knn"])
+    broken = x.copy()
+    broken[3, 1] = np.inf
+    for given in ((broken, labels, drawn, ["knn"], (x, labels)), (x, labels, drawn, ["knn"], (broken, labels))):
+        with pytest.raises(EvaluationError, match="NaN or infinity"):
+            lowshot_accuracies(*given)
+
+
+# -- stores
+
+
+def test_lowshot_by_splits_names_test_by_draws_of_train(splits: FeatureStore) -> None:
+    (x, labels), test = arrays(splits, "train"), arrays(splits, "test")
+    report = splits.lowshot(shots=[2], fractions=[0.1], tries=3, methods=["ridge", "nearest-mean"], seed=7)
+    drawn = list(shot_draws(labels, 2, 3, seed=7))
+    expected = lowshot_accuracies(x, labels, drawn, ["ridge", "nearest-mean"], test)
+    share = list(fraction_draws(labels, 0.1, 3, seed=7))
+    by_share = lowshot_accuracies(x, labels, share, ["ridge", "nearest-mean"], test)
+    assert report.results == [*summarize(expected, 6, 2), *summarize(by_share, len(share[0]), None, 0.1)]
+    assert (report.split, report.n_train, report.n_test, report.seed) == ("train->test", *SPLITS, 7)
+    said = json.loads(json.dumps(report.to_json()))
+    assert said.keys() == {"protocol", "encoder", "split", "n_train", "n_test", "seed", "settings", "results"}
+    assert said["settings"] == {"ridge": {"alpha": ALPHA}}
+    assert [set(r) for r in said["results"]] == [
+        {amount, "method", "top1_mean", "top1_ci95", "tries", "labels"}
+        for amount in ("shots", "shots", "fraction", "fraction")
+    ]
+
+
+def test_lowshot_without_splits_names_what_was_not_drawn(whole: FeatureStore) -> None:
+    x, labels = arrays(whole)
+    report = whole.lowshot(shots=[3], tries=2, methods=["nearest-mean"])
+    [expected] = summarize(lowshot_accuracies(x, labels, list(shot_draws(labels, 3, 2)), ["nearest-mean"]), 9, 3)
+    assert report.results == [expected]
+    assert (report.split, report.n_test) == ("drawn->rest", 240)
+
+
+def test_lowshot_defaults_to_what_every_class_has(whole: FeatureStore, shared: FeatureStore) -> None:
+    report = whole.lowshot(tries=2, methods=["nearest-mean"])
+    assert [r.shots or r.fraction for r in report.results] == [1, 2, 5, 10, 0.01, 0.1]
+    assert [r.labels for r in report.results] == [3, 6, 15, 30, 3, 23]  # of 240, each class rounded
+    assert {r.shots for r in shared.lowshot(tries=2, methods=["knn"]).results} == {1, None}  # one class has one item
+    assert {r.method for r in whole.lowshot(shots=[1], tries=2).results} == {"nearest-mean", "knn", "logistic", "ridge"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"shots": [3]}, r"shots = 3: expected between 1 and 1.*\(mixed has 2, plain has 1\)"),
+        ({"methods": ["knn", "magic"]}, "method magic: expected some of nearest-mean, knn"),
+        ({"methods": []}, "method none"),
+        ({"tries": 1}, "tries = 1: expected at least 2"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(shared: FeatureStore, wrong: dict[str, Any], reason: str) -> None:
+    with pytest.raises(EvaluationError, match=reason):
+        shared.lowshot(**wrong)
