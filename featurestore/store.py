@@ -52,7 +52,7 @@ from featurestore.storage.snapshot import Moment
 from featurestore.storage.storage import Storage
 
 if TYPE_CHECKING:
-    from featurestore.report.writing import Report
+    from featurestore.report.report import Report
 
 
 class FeatureStore(Storage):
@@ -264,11 +264,9 @@ class FeatureStore(Storage):
         run: folder of the training run, for its curves. map: how to lay it out: pca, tsne (needs scikit-learn) or umap (needs umap-learn).
         Raises ConfigError when the run is none or the map cannot be made.
         """
-        from featurestore.report.gather import Wish, gather  # here, since most commands do without
-        from featurestore.report.writing import Report
+        from featurestore.report.build import build  # here, since most commands do without
 
-        wish = Wish(None if run is None else Path(run), seed, map)
-        return Report(gather(self.path, self.catalog, self.view(encoder), wish, listener or Listener()))
+        return build(self, encoder, run, map, seed, listener)
 
     def features(
         self, split: str | None = None, encoder: str | Path | None = None
