@@ -41,7 +41,7 @@ def test_index_points_to_its_failures(run: Run, tmp_path: Path, encoder: Path) -
     status, out, err = run("index", path, tmp_path / "s", "--encoder", encoder)
     assert status == 0
     assert "1 added, 0 updated, 0 unchanged, 0 removed, 1 failed" in out
-    assert err == f"1 files could not be used: featurestore failures {path}\n"
+    assert err == f"1 files could not be used; to list them: featurestore failures {path}\n"
     assert answer(run, "failures", path) == [
         {"path": str(tmp_path.resolve() / "s" / "b.png"), "reason": "empty file (0 bytes)"}
     ]
@@ -241,7 +241,7 @@ def test_label(run: Run, store_path: Path, colours: Path, tmp_path: Path) -> Non
     (tmp_path / "labels.csv").write_text(f"path,label\n{colours}/plain/white.png,pale\nnowhere.png,x\n")
     status, out, err = run("label", store_path, tmp_path / "labels.csv")
     assert (status, out) == (0, "1 labelled\n")
-    assert err == "1 paths are no item of the store, the first: nowhere.png\n"
+    assert err == "1 paths are not items of the store, the first: nowhere.png\n"
     assert answer(run, "label", store_path, tmp_path / "labels.csv") == {
         "labelled": 1,
         "unknown": ["nowhere.png"],
@@ -294,16 +294,16 @@ def test_wrong_usage_is_status_2(run: Run, store_path: Path) -> None:
 
 def test_options_of_a_search_that_contradict_one_another_are_status_2(run: Run, store_path: Path) -> None:
     for words, reason in (
-        (("--not", "a.png"), "name what to search by: a QUERY, --id N, or --batch FILE"),
+        (("--not", "a.png"), "expected a query: a QUERY, --id N, or --batch FILE"),
         (("a.png", "--weight", "1", "--weight", "2"), "--weight: expected one for each of the 1 examples, found 2"),
-        (("a.png", "--paths", "--json"), "--paths and --json are two forms of one answer"),
+        (("a.png", "--paths", "--json"), "--paths and --json exclude each other"),
         (("a.png", "--id", "3", "--batch", "q.txt"), "does not go with QUERY, --id"),
         (("--batch", "q.txt", "--above", "0", "--unique", "--paths"), "does not go with --above, --unique, --paths"),
         (("--batch", "q.txt", "--not", "a", "--weight", "1"), "does not go with --not, --weight"),
         (("--batch", "q.txt", "--sheet", "a.png", "--html", "a.html"), "does not go with --sheet, --html"),
-        (("--unique", "a.png"), "'--unique': 'a.png' is no score; before a QUERY write --unique=0.97"),
-        (("a.png", "--above", "nan"), "'--above': nan is no score: expected a number between -1 and 1"),
-        (("a.png", "--above", "1.5"), "1.5 is no score"),
+        (("--unique", "a.png"), "'--unique': 'a.png' is not a score; before a QUERY write --unique=0.97"),
+        (("a.png", "--above", "nan"), "'--above': nan is not a score: expected a number between -1 and 1"),
+        (("a.png", "--above", "1.5"), "1.5 is not a score"),
         (("--id", "x"), "'x' is not a valid integer"),
     ):
         status, out, err = run("search", store_path, *words)

@@ -22,8 +22,8 @@ def test_knn(run: Run, store_path: Path) -> None:
     assert [line.split()[:2] for line in table[1:3]] == [["1", "0.07"], ["5", "0.07"]]
     assert table[4] == "classes, at k = 1, T = 0.07"
     assert [line.split()[0] for line in table[6:9]] == ["mixed", "plain", "primary"]
-    assert table[10] == "never right, since nothing to learn from has the label: plain"
-    assert table[12] == "taken for"
+    assert table[10] == "never predicted, since no training item has the label: plain"
+    assert table[12] == "confusion matrix: rows are labels, columns are predictions"
     assert table[13].split() == ["label", "mixed", "plain", "primary"]
     assert sum(int(count) for line in table[14:] for count in line.split()[1:]) == 6
 
@@ -40,7 +40,7 @@ def test_knn_of_many_classes_prints_the_most_frequent_mistakes(run: Run, tmp_pat
     assert (status, err) == (0, "")
     heading, heads, *pairs = out.split("\n\n")[-1].splitlines()
     assert heading == "the most frequent mistakes of 13 classes"
-    assert heads.split() == ["times", "label", "taken", "for"]
+    assert heads.split() == ["times", "label", "predicted"]
     assert pairs[0].split() == ["2", "class11", "class03"]
 
 
@@ -92,7 +92,7 @@ def test_lowshot(run: Run, measured: Path) -> None:
     assert heading.startswith("few labels  train->test, 40 train, 20 test, seed 0, encoder ")
     assert heads.split() == ["labels", "drawn", "method", "top-1", "95", "%", "±", "tries"]
     assert [row.split()[:5] for row in rows] == [
-        ["2", "a", "class", "6", "knn"], ["2", "a", "class", "6", "nearest-mean"],
+        ["2", "per", "class", "6", "knn"], ["2", "per", "class", "6", "nearest-mean"],
         ["0.5", "of", "all", "20", "knn"], ["0.5", "of", "all", "20", "nearest-mean"],
     ]  # fmt: skip
     found = answer(run, *asked)
@@ -116,14 +116,14 @@ def test_episodes(run: Run, measured: Path) -> None:
 def test_episodes_know_no_options_of_draws(run: Run, measured: Path, option: tuple[str, str]) -> None:
     status, _, err = run("lowshot", measured, "--way", "2", *option)
     assert status == 2
-    assert "--way runs episodes, which know neither --fraction nor --method" in err
+    assert "--way runs episodes, which have neither --fraction nor --method" in err
 
 
 def test_retrieval(run: Run, measured: Path) -> None:
     status, out, err = run("retrieval", measured, "--k", "1", "--k", "4")
     assert (status, err) == (0, "")
     heading, figure, _, heads, *rows = out.splitlines()
-    assert heading.startswith("retrieval  train->test, 40 to be found, 20 queries, 0 of them without a match, encoder ")
+    assert heading.startswith("retrieval  train->test, 40 candidates, 20 queries, 0 of them without a match, encoder ")
     found = answer(run, "retrieval", measured, "--k", "1", "--k", "4")
     assert figure == f"mAP {found['results']['map']:.4f}"
     assert heads.split() == ["k", "recall@k", "precision@k"]

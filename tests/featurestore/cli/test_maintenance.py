@@ -67,7 +67,7 @@ def test_verify_names_damage_and_repairs_it(run: Run, store_path: Path, colours:
     assert safe == "  safe:   items, labels and the vectors of 0 items"
     assert repair.startswith("  repair: writes the whole vectors into a new file and moves the damaged one to damaged/")
     assert last.startswith("1 damaged; 6 vectors read")
-    assert err == f"to put it right: featurestore verify {store_path} --repair\n"
+    assert err == f"to repair it: featurestore verify {store_path} --repair\n"
     status, out, _ = run("verify", store_path, "--json")
     assert (status, json.loads(out)["damaged"]) == (1, True)
 
