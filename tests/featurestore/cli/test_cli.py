@@ -242,10 +242,7 @@ def test_label(run: Run, store_path: Path, colours: Path, tmp_path: Path) -> Non
     status, out, err = run("label", store_path, tmp_path / "labels.csv")
     assert (status, out) == (0, "1 labelled\n")
     assert err == "1 paths are not items of the store, the first: nowhere.png\n"
-    assert answer(run, "label", store_path, tmp_path / "labels.csv") == {
-        "labelled": 1,
-        "unknown": ["nowhere.png"],
-    }
+    assert answer(run, "label", store_path, tmp_path / "labels.csv") == {"labelled": 1, "unknown": ["nowhere.png"]}
 
 
 # -- exit statuses
