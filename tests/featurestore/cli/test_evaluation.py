@@ -1,4 +1,4 @@
-"""Commands that measure: what they print, and how they refuse."""
+"""`knn`, `linear`, `lowshot` and `retrieval`: what they print, and what they refuse."""
 
 from pathlib import Path
 
@@ -30,12 +30,7 @@ def test_knn(run: Run, store_path: Path) -> None:
 
 def test_knn_of_many_classes_prints_the_most_frequent_mistakes(run: Run, tmp_path: Path, encoder: Path) -> None:
     entries = [(f"class{c:02}", (20 * c, 255 - 20 * c, 0)) for c in range(11)] * 2
-    twins = [
-        ("class11", (60, 195, 0)),
-        ("class11", (60, 195, 0)),
-        ("class12", (255, 255, 255)),
-        ("class12", (254, 255, 255)),
-    ]
+    twins = [*[("class11", (60, 195, 0))] * 2, ("class12", (255, 255, 255)), ("class12", (254, 255, 255))]
     status, out, err = run("knn", labelled_store(tmp_path, encoder, entries + twins).path, "--k", "1")
     assert (status, err) == (0, "")
     heading, heads, *pairs = out.split("\n\n")[-1].splitlines()
@@ -71,21 +66,9 @@ def test_linear(run: Run, measured: Path) -> None:
 
 
 def test_lowshot(run: Run, measured: Path) -> None:
-    asked = (
-        "lowshot",
-        measured,
-        "--shots",
-        "2",
-        "--fraction",
-        "0.5",
-        "--tries",
-        "3",
-        "--method",
-        "knn",
-        "--method",
-        "nearest-mean",
-    )
-    status, out, err = run(*asked)
+    words = ["--shots", "2", "--fraction", "0.5", "--tries", "3", "--method", "knn", "--method", "nearest-mean"]
+    call = ("lowshot", measured, *words)
+    status, out, err = run(*call)
     assert (status, err) == (0, "")
     heading, heads, *rows, settings = out.splitlines()
     assert settings == "knn: k = 20, temperature = 0.07"
@@ -95,21 +78,21 @@ def test_lowshot(run: Run, measured: Path) -> None:
         ["2", "per", "class", "6", "knn"], ["2", "per", "class", "6", "nearest-mean"],
         ["0.5", "of", "all", "20", "knn"], ["0.5", "of", "all", "20", "nearest-mean"],
     ]  # fmt: skip
-    found = answer(run, *asked)
+    found = answer(run, *call)
     assert [(r.get("shots"), r.get("fraction"), r["method"]) for r in found["results"]] == [
         (2, None, "knn"), (2, None, "nearest-mean"), (None, 0.5, "knn"), (None, 0.5, "nearest-mean"),
     ]  # fmt: skip
 
 
 def test_episodes(run: Run, measured: Path) -> None:
-    asked = ("lowshot", measured, "--way", "2", "--shots", "1", "--queries", "3", "--episodes", "4")
-    status, out, err = run(*asked)
+    call = ("lowshot", measured, "--way", "2", "--shots", "1", "--queries", "3", "--episodes", "4")
+    status, out, err = run(*call)
     assert (status, err) == (0, "")
     heading, heads, row = out.splitlines()
     assert heading.startswith("episodes (nearest-mean)  train->test, 40 train, 20 test, seed 0, encoder ")
     assert heads.split() == ["ways", "shots", "queries", "top-1", "95", "%", "±", "episodes", "of", "classes"]
     assert row.split()[:3] == ["2", "1", "3"]
-    assert answer(run, *asked)["results"][0]["episodes"] == 4
+    assert answer(run, *call)["results"][0]["episodes"] == 4
 
 
 @pytest.mark.parametrize("option", [("--fraction", "0.5"), ("--method", "knn")])
