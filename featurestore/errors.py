@@ -1,26 +1,26 @@
-"""Every error that featurestore raises on purpose. A message says what was expected, what was found and what to do.
+"""All errors that featurestore raises on purpose. A message says what was expected, what was found and what to do.
 
 FeatureStoreError
-├── SourceError             a folder or file of images is missing, empty, or holds nothing readable
+├── SourceError             a source or table is missing, empty or unreadable
 ├── ImageError              one image cannot be decoded
-├── EncoderError            an ONNX file cannot serve as an encoder
-│   ├── EncoderCardMissing  it carries no card, so its preprocessing is unknown
-│   └── EncoderNotInStore   the store holds no vectors of that encoder, or of several and none was named
+├── EncoderError            an ONNX file cannot be used as an encoder
+│   ├── EncoderCardMissing  it has no card, so its preprocessing is unknown
+│   └── EncoderNotInStore   the store has no vectors of that encoder, or has several encoders and none was named
 ├── StoreError              the store cannot be used
 │   ├── StoreNotFound
 │   ├── StoreCorrupt        its files contradict each other
-│   ├── StoreBusy           another process holds it
-│   └── DiskError           the disk is full or not writable; what was committed before is kept
+│   ├── StoreBusy           another process is writing it
+│   └── DiskError           the disk is full or not writable; everything committed before is safe
 ├── QueryError              a query, `where` or SQL text cannot be answered
-├── EvaluationError         a figure cannot be computed from what the store holds
+├── EvaluationError         a measure cannot be computed from the items of the store
 ├── ConfigError             a setting is unknown, of the wrong type, or out of range
-├── TrainingError           training cannot start, go on or be resumed
-└── ExportError             the exported file does not say what the network says
+├── TrainingError           training cannot start, continue or be resumed
+└── ExportError             the exported file and the network give different results
 """
 
 
 class FeatureStoreError(Exception):
-    """Root of the tree: the command line turns any of these into one line and exit status 1."""
+    """Root of the tree: the command line turns each into one line and exit code 1."""
 
 
 class SourceError(FeatureStoreError):
@@ -84,4 +84,4 @@ class ExportError(FeatureStoreError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, after what was done so far has been kept; the message says what that is and how to go on."""
+    """Ctrl-C, after finished work was saved; the message says what was saved and how to continue."""

@@ -1,4 +1,4 @@
-"""Progress of long work: what the library tells, and the bar that shows it."""
+"""Progress of long work: the listener that the library reports to, and the bar that shows it."""
 
 import sys
 import time
@@ -8,23 +8,23 @@ QUIET_INTERVAL = 30.0  # seconds between lines where there is no terminal to dra
 
 
 class Listener:
-    """Hears how far long work is. This one keeps silent; `ProgressBar` draws."""
+    """Receives the progress of long work. This one ignores it; `ProgressBar` draws it."""
 
     def start(self, what: str, total: int | None) -> None:
-        """A phase of `total` units begins (None: as yet unknown)."""
+        """Begin a phase of `total` units (None: unknown)."""
 
     def advance(self, amount: int = 1, detail: str = "") -> None:
-        """`amount` units are done; `detail` is the latest figures in words."""
+        """Count `amount` units as done; `detail` holds the latest figures as text."""
 
     def note(self, text: str) -> None:
-        """Something worth a line of its own."""
+        """Print a line of its own."""
 
 
 class ProgressBar(Listener):
-    """A bar on stderr: rich's on a terminal, a line every half minute elsewhere. Use as a context manager."""
+    """A progress bar on stderr: drawn by rich on a terminal, a line every half minute elsewhere. Use it as a context manager."""
 
     def __init__(self) -> None:
-        from rich.console import Console  # takes long, and most commands do without
+        from rich.console import Console  # slow to import, and most commands need no bar
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._console = Console(file=sys.stderr, soft_wrap=True, highlight=False)
@@ -32,7 +32,7 @@ class ProgressBar(Listener):
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[detail]}"),
             console=self._console, disable=not self._console.is_terminal, transient=True,
         )  # fmt: skip
-        self._what, self._done, self._last = "", 0, time.monotonic()
+        self._phase, self._done, self._last = "", 0, time.monotonic()
         self._total: int | None = None
         self._task = self._bar.add_task("", visible=False, detail="")
 
@@ -46,7 +46,7 @@ class ProgressBar(Listener):
         self._bar.stop()
 
     def start(self, what: str, total: int | None) -> None:
-        self._what, self._done, self._total = what, 0, total
+        self._phase, self._done, self._total = what, 0, total
         self._bar.remove_task(self._task)
         self._task = self._bar.add_task(what, total=total, detail="")
 
@@ -55,7 +55,7 @@ class ProgressBar(Listener):
         self._bar.update(self._task, advance=amount, detail=detail)
         if not self._console.is_terminal and time.monotonic() - self._last > QUIET_INTERVAL:
             self._last = time.monotonic()
-            self.note(f"{self._what}: {self._done}{f'/{self._total}' if self._total else ''} {detail}".rstrip())
+            self.note(f"{self._phase}: {self._done}{f'/{self._total}' if self._total else ''} {detail}".rstrip())
 
     def note(self, text: str) -> None:
         self._console.print(text, markup=False)

@@ -17,7 +17,7 @@ from featurestore.storage import Storage
 from featurestore.storage.info import info
 
 if TYPE_CHECKING:
-    from featurestore.report.writing import Report
+    from featurestore.report.report import Report
 
 
 class FeatureStore(Storage):
@@ -67,8 +67,6 @@ class FeatureStore(Storage):
         listener: Listener | None = None,
     ) -> "Report":
         """Build a report, to be written by its `save`; see `featurestore.report.build`."""
-        from featurestore.report.gather import Wish, gather  # slow to import, and most commands do without
-        from featurestore.report.writing import Report
+        from featurestore.report.build import build  # slow to import, and most commands do without
 
-        wish = Wish(None if run is None else Path(run), seed, map)
-        return Report(gather(self.path, self.catalog, self.view(encoder), wish, listener or Listener()))
+        return build(self, encoder, run, map, seed, listener)

@@ -31,7 +31,14 @@ NEIGHBOURS = {("ingest", "metadata")}  # on one floor: the first may import the 
 STILL_TO_MOVE = {  # imports that are to go
     ("evaluation", "store"), ("metrics", "estimators"), ("estimators", "catalog"),
 }  # fmt: skip
-ENGINES = {"duckdb": "catalog", "faiss": "ann", "onnxruntime": "encoders", "fsspec": "sources", "click": "cli"}
+ENGINES = {
+    "duckdb": "catalog",
+    "faiss": "ann",
+    "onnxruntime": "encoders",
+    "fsspec": "sources",
+    "click": "cli",
+    "jinja2": "rendering",
+}
 TRAINERS_UP_TO = 4  # the highest floor that trainers import; the demo goes the whole road
 ALONE = {  # what stands alone imports nothing of ours but errors and what is named here
     "featurestore.metrics": set(),
@@ -221,9 +228,18 @@ print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
     done = python(code)
     assert (done.returncode, done.stderr) == (0, "")
     loaded = json.loads(done.stdout)
-    assert {"torch", "trainers", "timm", "lightning_fabric", "sklearn", "onnx", "pandas", "matplotlib"} & set(
-        loaded
-    ) == set()
+    assert {
+        "torch",
+        "trainers",
+        "timm",
+        "lightning_fabric",
+        "sklearn",
+        "onnx",
+        "pandas",
+        "matplotlib",
+        "jinja2",
+        "rich",
+    } & set(loaded) == set()
     assert "featurestore" in loaded
 
 

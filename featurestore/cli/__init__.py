@@ -1,4 +1,8 @@
-"""The command line. Commands of `trainers` arrive by entry point."""
+"""The command line: a file for each room, a library call for each command, and the one place where errors become exit codes.
+
+In: words of a shell. Out: results on stdout, as text or with --json, and progress and messages on stderr.
+Commands of `trainers` arrive by the entry-point group `featurestore.commands`.
+"""
 
 import os
 import sys
@@ -7,25 +11,18 @@ from typing import Any
 
 import click
 
-from featurestore.cli import classification as classifying
-from featurestore.cli import compare as comparing
-from featurestore.cli import evaluation as measuring
-from featurestore.cli import maintenance as keeping
-from featurestore.cli import metadata as annotating
-from featurestore.cli import report as reporting
-from featurestore.cli import search as searching
-from featurestore.cli import store as using
+from featurestore.cli import classification, evaluation, ingest, maintenance, metadata, report, search, store
 from featurestore.errors import ConfigError, FeatureStoreError, Interrupted
 from featurestore.version import __version__
 
 
 class Commands(click.Group):
-    """Store commands here, those of other packages by the entry-point group `featurestore.commands`, loaded when called."""
+    """The commands of a store, and those of other packages, which are loaded when called."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:  # the reader of a pipe has seen enough
+        except BrokenPipeError:  # the reader of the pipe, such as `head`, has closed it
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
 
@@ -39,13 +36,13 @@ class Commands(click.Group):
             try:
                 command: click.Command = point.load()
             except ModuleNotFoundError as error:
-                return _without(name, error.name)
+                return _unavailable(name, error.name)
             return command
         return None
 
 
-def _without(name: str, module: str | None) -> click.Command:
-    """Stand in for a command whose package is not installed: it is listed, and says what it needs."""
+def _unavailable(name: str, module: str | None) -> click.Command:
+    """Replace a command whose package is not installed by one that says what it needs."""
     needs = f"needs {module}, which is not installed: pip install 'featurestore[train]'"
 
     def refuse() -> None:
@@ -58,32 +55,32 @@ def _without(name: str, module: str | None) -> click.Command:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__)
 def cli() -> None:
-    """Train an image encoder without labels, run it over a collection, and search, measure and label what it sees."""
+    """Train an image encoder without labels, run it over a collection of images, then search, measure and label it."""
 
 
 for command in (
-    using.index, searching.search, using.neighbours, using.info, using.failures, using.sql, using.attention,
-    measuring.knn, measuring.linear, measuring.lowshot, measuring.retrieval, comparing.compare, reporting.report,
-    classifying.classify, annotating.label, annotating.annotate,
-    keeping.delete, keeping.optimize, keeping.verify, keeping.export_vectors, keeping.import_vectors,
+    ingest.index, search.search, search.neighbours, store.info, store.failures, store.sql,
+    evaluation.knn, evaluation.linear, evaluation.lowshot, evaluation.retrieval, evaluation.compare, report.report, report.attention,
+    classification.classify, metadata.label, metadata.annotate,
+    maintenance.delete, maintenance.optimize, maintenance.verify, maintenance.export_vectors, maintenance.import_vectors,
 ):  # fmt: skip
     cli.add_command(command)
 
 
 def main() -> None:
-    """Run the command line; the one place where an error becomes a line and an exit status."""
+    """Run the command line; the one place where an error becomes a line and an exit code."""
     try:
         sys.exit(cli.main(standalone_mode=False))
     except FeatureStoreError as error:
         click.echo(f"featurestore: {error}", err=True)
         sys.exit(1)
-    except OSError as error:  # a disk that fails where nobody expected it
+    except OSError as error:  # a disk error that no room turned into a DiskError
         click.echo(f"featurestore: {error.filename or 'the disk'}: {error.strerror or error}", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.Abort as stop:  # so does click call Ctrl-C
-        kept = stop.__cause__
-        click.echo(f"featurestore: {kept if isinstance(kept, Interrupted) else 'interrupted'}", err=True)
+    except click.Abort as stop:  # click's name for Ctrl-C
+        cause = stop.__cause__
+        click.echo(f"featurestore: {cause if isinstance(cause, Interrupted) else 'interrupted'}", err=True)
         sys.exit(130)

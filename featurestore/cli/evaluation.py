@@ -1,101 +1,84 @@
-"""Commands that measure a store by its labels: each parses, makes one library call and prints."""
+"""Commands that measure encoders by the labels of a store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from featurestore.cli.options import PATH, encoder_option, json_option, print_json
+from featurestore.cli.options import PATH, encoder_option, json_option, print_result, seed_option, store_argument
 from featurestore.estimators.few_shot import METHODS
 from featurestore.evaluation import EpisodesReport, LowShotReport
+from featurestore.evaluation.compare import compare as compare_encoders
+from featurestore.evaluation.comparison import Comparison, points
+from featurestore.evaluation.knn import KnnReport
 from featurestore.evaluation.linear import GRID
 from featurestore.evaluation.lowshot import MEASURED, TRIES
 from featurestore.metrics.confusion import ClassFigures, Confusion
 from featurestore.progress import ProgressBar
 from featurestore.store import FeatureStore
+from featurestore.system.text import printable
 from featurestore.system.text_table import columns
 
-DRAWN = 12  # classes up to which a whole confusion matrix is printed
-CONFUSED = 10  # pairs printed where there are more
+MATRIX = 12  # classes up to which the confusion matrix is printed
+CONFUSED = 10  # pairs of classes printed instead
 
-seed_option = click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is drawn."
+temperature_option = click.option(
+    "--temperature", default=0.07, show_default=True, help="T in the weight exp(score / T) of a vote."
 )
 
 
 @click.command()
-@click.argument("store", type=PATH)
-@click.option(
-    "--k",
-    "ks",
-    type=int,
-    multiple=True,
-    help="Number of neighbours that vote; may be repeated.  [default: 10 20 100 200]",
-)
-@click.option("--temperature", default=0.07, show_default=True, help="T in the weight exp(score / T) of a vote.")
+@store_argument
+@click.option("--k", "ks", type=int, multiple=True, help="Number of neighbours that vote; may be repeated.  [default: 10 20 100 200]")  # fmt: skip
+@temperature_option
 @seed_option
 @encoder_option
 @json_option
 def knn(store: Path, ks: tuple[int, ...], temperature: float, seed: int, encoder: str | None, as_json: bool) -> None:
-    """Measure how well nearest neighbours in STORE share a label (test against train, else leave-one-out)."""
+    """Measure k-NN classification in STORE (test against train, otherwise leave-one-out)."""
     report = FeatureStore.open(store).knn(ks or None, temperature, encoder, seed)
-    if as_json:
-        print_json(report.to_json())
-        return
-    _heading("k-NN", report)
+    print_result(report.to_json(), "\n".join(_knn(report)), as_json)
+
+
+def _knn(report: KnnReport) -> Iterator[str]:
+    yield _heading("k-NN", report)
     rows = [(r.k, f"{r.temperature:g}", r.top1, _interval(r.top1_ci95), r.top5) for r in report.results]
-    click.echo(columns(rows, ("k", "T", "top-1", "95 % interval", "top-5")))
-    click.echo(f"\nclasses, at k = {report.k}, T = {report.temperature:g}")
-    _classes(report.classes, report.unseen)
-    _confusion(report.confusion)
+    yield columns(rows, ("k", "T", "top-1", "95 % interval", "top-5"))
+    yield f"\nclasses, at k = {report.k}, T = {report.temperature:g}"
+    yield from _classes(report.classes, report.unseen)
+    yield from _confusion(report.confusion)
 
 
 @click.command()
-@click.argument("store", type=PATH)
-@click.option("--grid", type=click.IntRange(min=1), default=GRID, show_default=True, help="How many values of C are tried, from 1e-6 to 1e5; 45 as in DINOv2.")  # fmt: skip
+@store_argument
+@click.option("--grid", type=click.IntRange(min=1), default=GRID, show_default=True, help="Number of values of C to try, from 1e-6 to 1e5; 45 as in DINOv2.")  # fmt: skip
 @seed_option
 @encoder_option
 @json_option
 def linear(store: Path, grid: int, seed: int, encoder: str | None, as_json: bool) -> None:
-    """Measure logistic regression on the vectors of STORE (test against train, else cross-validation)."""
+    """Measure logistic regression on the vectors of STORE (test against train, otherwise cross-validation)."""
     with ProgressBar() as bar:
         report = FeatureStore.open(store).linear(grid, encoder, seed, bar)
-    if as_json:
-        print_json(report.to_json())
-        return
-    _heading("linear", report)
-    click.echo(f"top-1 {report.top1:.4f}, 95 % interval {_interval(report.top1_ci95)}, C = {report.c:.3g}\n")
-    click.echo(columns([(f"{r.c:.3g}", r.top1) for r in report.results], ("C", "top-1 on a tenth of train")))
-    click.echo()
-    _classes(report.classes, report.unseen)
+    lines = [
+        _heading("linear", report),
+        f"top-1 {report.top1:.4f}, 95 % interval {_interval(report.top1_ci95)}, C = {report.c:.3g}\n",
+        columns([(f"{r.c:.3g}", r.top1) for r in report.results], ("C", "top-1 on a tenth of train")),
+        "",
+        *_classes(report.classes, report.unseen),
+    ]
+    print_result(report.to_json(), "\n".join(lines), as_json)
 
 
 @click.command()
-@click.argument("store", type=PATH)
-@click.option(
-    "--shots", type=int, multiple=True, help="Labels a class; may be repeated.  [default: 1 2 5 10; of episodes 1 5]"
-)
-@click.option(
-    "--fraction",
-    "fractions",
-    type=float,
-    multiple=True,
-    help="Share of all labels; may be repeated.  [default: 0.01 0.1]",
-)
+@store_argument
+@click.option("--shots", type=int, multiple=True, help="Labels per class; may be repeated.  [default: 1 2 5 10; with --way 1 5]")  # fmt: skip
+@click.option("--fraction", "fractions", type=float, multiple=True, help="Share of all labels; may be repeated.  [default: 0.01 0.1]")  # fmt: skip
 @click.option("--tries", type=int, default=TRIES, show_default=True, help="How often labels are drawn.")
-@click.option(
-    "--method",
-    "methods",
-    type=click.Choice(list(METHODS)),
-    multiple=True,
-    help=f"What learns from them; may be repeated.  [default: {' '.join(MEASURED)}]",
-)
-@click.option("--way", type=int, help="Run episodes instead: so many classes in each, told apart by the nearest mean.")
-@click.option(
-    "--queries", type=int, default=15, show_default=True, help="Of an episode: items of each class to be named."
-)
-@click.option("--episodes", type=int, default=600, show_default=True, help="How many.")
+@click.option("--method", "methods", type=click.Choice(list(METHODS)), multiple=True, help=f"Classifier to train on them; may be repeated.  [default: {' '.join(MEASURED)}]")  # fmt: skip
+@click.option("--way", type=int, help="Run episodes instead, with this many classes each, classified by the nearest mean.")  # fmt: skip
+@click.option("--queries", type=int, default=15, show_default=True, help="Query items per class of an episode.")
+@click.option("--episodes", type=int, default=600, show_default=True, help="Number of episodes.")
 @seed_option
 @encoder_option
 @json_option
@@ -112,9 +95,9 @@ def lowshot(
     encoder: str | None,
     as_json: bool,
 ) -> None:
-    """Measure how well a few labels name the rest of STORE (test by labels of train, else all by some)."""
+    """Measure classification from a few labels of STORE (test by labels of train, otherwise the rest by the labels drawn)."""
     if way is not None and (fractions or methods):
-        raise click.UsageError("--way runs episodes, which know neither --fraction nor --method")
+        raise click.UsageError("--way runs episodes, which have neither --fraction nor --method")
     report: LowShotReport | EpisodesReport
     with ProgressBar() as bar:
         opened = FeatureStore.open(store)
@@ -122,83 +105,137 @@ def lowshot(
             report = opened.lowshot(shots or None, fractions or None, tries, methods or MEASURED, encoder, seed, bar)
         else:
             report = opened.episodes(way, shots or (1, 5), queries, episodes, encoder, seed, bar)
-    if as_json:
-        print_json(report.to_json())
-    elif isinstance(report, LowShotReport):
-        _heading("few labels", report)
-        rows = [
-            (
-                f"{r.shots} a class" if r.fraction is None else f"{r.fraction:.3g} of all",
-                r.labels,
-                r.method,
-                *_mean(r),
-                r.tries,
-            )
-            for r in report.results
-        ]
-        click.echo(columns(rows, ("labels", "drawn", "method", "top-1", "95 % ±", "tries")))
-        for method, settings in report.settings.items():
-            click.echo(f"{method}: {', '.join(f'{name} = {value:g}' for name, value in settings.items())}")
-    else:
-        _heading(f"episodes ({report.method})", report)
-        lines = [(r.way, r.shots, r.queries, *_mean(r), r.episodes, r.classes) for r in report.results]
-        click.echo(columns(lines, ("ways", "shots", "queries", "top-1", "95 % ±", "episodes", "of classes")))
+    lines = _lowshot(report) if isinstance(report, LowShotReport) else _episodes(report)
+    print_result(report.to_json(), "\n".join(lines), as_json)
+
+
+def _lowshot(report: LowShotReport) -> Iterator[str]:
+    yield _heading("few labels", report)
+    rows: list[tuple[Any, ...]] = []
+    for r in report.results:
+        labels = f"{r.shots} per class" if r.fraction is None else f"{r.fraction:.3g} of all"
+        rows.append((labels, r.labels, r.method, r.top1_mean, r.top1_ci95, r.tries))
+    yield columns(rows, ("labels", "drawn", "method", "top-1", "95 % ±", "tries"))
+    for method, settings in report.settings.items():
+        yield f"{method}: {', '.join(f'{name} = {value:g}' for name, value in settings.items())}"
+
+
+def _episodes(report: EpisodesReport) -> Iterator[str]:
+    yield _heading(f"episodes ({report.method})", report)
+    rows = [(r.way, r.shots, r.queries, r.top1_mean, r.top1_ci95, r.episodes, r.classes) for r in report.results]
+    yield columns(rows, ("ways", "shots", "queries", "top-1", "95 % ±", "episodes", "of classes"))
 
 
 @click.command()
-@click.argument("store", type=PATH)
-@click.option(
-    "--k", "ks", type=int, multiple=True, help="Of recall@k and precision@k; may be repeated.  [default: 1 5 10]"
-)
+@store_argument
+@click.option("--k", "ks", type=int, multiple=True, help="k of recall@k and precision@k; may be repeated.  [default: 1 5 10]")  # fmt: skip
 @encoder_option
 @json_option
 def retrieval(store: Path, ks: tuple[int, ...], encoder: str | None, as_json: bool) -> None:
-    """Measure whether what has a query's label comes first in STORE (test asks for train, else each for all others)."""
+    """Measure whether a query's nearest items in STORE share its label (test queries against train, otherwise each against all others)."""
     with ProgressBar() as bar:
         report = FeatureStore.open(store).retrieval(ks or None, encoder, bar)
-    if as_json:
-        print_json(report.to_json())
-        return
     result = report.result
-    click.echo(
-        f"retrieval  {report.split}, {report.n_train} to be found, {report.n_test} queries, {result.queries_without_match} of them without a match, "
-        f"encoder {report.encoder[:16]}"
-    )
-    click.echo(f"mAP {result.map:.4f}\n")
     rows = [(k, result.recall[k], result.precision[k]) for k in result.recall]
-    click.echo(columns(rows, ("k", "recall@k", "precision@k")))
+    lines = [
+        f"retrieval  {report.split}, {report.n_train} candidates, {report.n_test} queries, {result.queries_without_match} of them without a match, encoder {report.encoder[:16]}",
+        f"mAP {result.map:.4f}\n",
+        columns(rows, ("k", "recall@k", "precision@k")),
+    ]
+    print_result(report.to_json(), "\n".join(lines), as_json)
 
 
-# -- what they share
+@click.command()
+@click.argument("stores", metavar="STORE...", nargs=-1, required=True, type=PATH)
+@click.option("--encoder", "encoders", metavar="NAME", multiple=True, help="An encoder to compare: name, fingerprint or ONNX file; may be repeated, the first is the reference.  [default: all]")  # fmt: skip
+@click.option("--k", type=int, help="Number of neighbours that vote, and whose agreement is measured.  [default: 20]")
+@temperature_option
+@click.option("--shots", type=int, multiple=True, help="Labels per class; may be repeated.  [default: 1 and 5]")
+@click.option("--linear/--no-linear", default=None, help="Logistic regression too.  [default: if scikit-learn is installed]")  # fmt: skip
+@click.option("--grid", default=GRID, show_default=True, help="Number of values of C that logistic regression tries.")
+@seed_option
+@json_option
+def compare(
+    stores: tuple[Path, ...],
+    encoders: tuple[str, ...],
+    k: int | None,
+    temperature: float,
+    shots: tuple[int, ...],
+    linear: bool | None,
+    grid: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Compare encoders of one or more STOREs on the same images: figures of each, and differences from the first."""
+    with ProgressBar() as bar:
+        found = compare_encoders(
+            *stores, encoders=encoders, k=k, temperature=temperature, shots=shots or None, linear=linear, grid=grid,
+            seed=seed, listener=bar,
+        )  # fmt: skip
+    parts = ["\n".join(_conditions(found)), _figures(found)]
+    if found.split is not None:
+        parts += [_differences(found), "\n".join(found.verdicts)]
+    print_result(found.to_json(), "\n\n".join(parts), as_json)
 
 
-def _heading(what: str, report: Any) -> None:
-    click.echo(
-        f"{what}  {report.split}, {report.n_train} train, {report.n_test} test, seed {report.seed}, encoder {report.encoder[:16]}"
-    )
+def _conditions(found: Comparison) -> Iterator[str]:
+    """What was measured, and how."""
+    yield f"{found.items} items with vectors of all encoders, {found.left_out} without are left out; seed {found.seed}"
+    if found.split is None:
+        yield "no labels, so only measures without labels; to add some: featurestore label STORE FILE.csv"
+    else:
+        yield f"k-NN        {found.split}, {found.n_train} train, {found.n_test} test, {found.classes} classes, k = {found.k}, T = {found.temperature:g}"
+    if found.linear_split is not None:
+        yield f"linear      {found.linear_split}, logistic regression, {found.grid} values of C"
+    if found.rows[0].lowshot:
+        yield f"few labels  {found.lowshot_split}, nearest mean, {found.tries} draws"
+    yield f"no labels   {found.sampled} items, {found.k} neighbours, agreement with {found.names()[0]}"
+    if found.unseen:
+        yield f"untrained   {', '.join(map(printable, found.unseen))}: no training item has these labels, so they are never predicted"
+    if found.labelled_otherwise:
+        yield f"labels      {found.labelled_otherwise} items have other labels in another store; those of {found.rows[0].store} count"
+
+
+def _figures(found: Comparison) -> str:
+    rows = [
+        (name, row.dim, *(f.top1 for f in row.figures().values()), row.rankme, row.uniformity, row.neighbour_agreement)
+        for name, row in zip(found.names(), found.rows, strict=True)
+    ]
+    return columns(rows, ("encoder", "dim", *found.rows[0].figures(), "RankMe", "uniformity", "agreement"))
+
+
+def _differences(found: Comparison) -> str:
+    """Differences from the first encoder in percentage points, with their intervals."""
+    rows = [
+        (name, *(points(figure.difference) for figure in row.figures().values() if figure.difference is not None))
+        for name, row in list(zip(found.names(), found.rows, strict=True))[1:]
+    ]
+    return columns(rows, (f"points above {found.names()[0]}", *found.rows[0].figures()))
+
+
+# -- shared
+
+
+def _heading(what: str, report: Any) -> str:
+    return f"{what}  {report.split}, {report.n_train} train, {report.n_test} test, seed {report.seed}, encoder {report.encoder[:16]}"
 
 
 def _interval(ends: tuple[float, float]) -> str:
     return f"{ends[0]:.4f} to {ends[1]:.4f}"
 
 
-def _mean(result: Any) -> tuple[float, float]:
-    return result.top1_mean, result.top1_ci95
-
-
-def _classes(classes: Sequence[ClassFigures], unseen: Sequence[str]) -> None:
-    rows = [(c.label, c.n, c.recall, c.precision) for c in classes]
-    click.echo(columns(rows, ("label", "n", "recall", "precision")))
+def _classes(classes: Sequence[ClassFigures], unseen: Sequence[str]) -> Iterator[str]:
+    yield columns([(c.label, c.n, c.recall, c.precision) for c in classes], ("label", "n", "recall", "precision"))
     if unseen:
-        click.echo(f"\nnever right, since nothing to learn from has the label: {', '.join(unseen)}")
+        yield f"\nnever predicted, since no training item has the label: {', '.join(map(printable, unseen))}"
 
 
-def _confusion(confusion: Confusion) -> None:
-    """Print the matrix where it fits on a page, else the most frequent mistakes."""
-    if len(confusion.labels) <= DRAWN:
-        click.echo("\ntaken for")
+def _confusion(confusion: Confusion) -> Iterator[str]:
+    """The matrix where it fits on a screen, otherwise the most frequent mistakes."""
+    if len(confusion.labels) <= MATRIX:
+        yield "\nconfusion matrix: rows are labels, columns are predictions"
         rows = [(label, *line) for label, line in zip(confusion.labels, confusion.counts, strict=True)]
-        click.echo(columns(rows, ("label", *confusion.labels)))
+        yield columns(rows, ("label", *confusion.labels))
     elif pairs := confusion.pairs()[:CONFUSED]:
-        click.echo(f"\nthe most frequent mistakes of {len(confusion.labels)} classes")
-        click.echo(columns(pairs, ("times", "label", "taken for")))
+        yield f"\nthe most frequent mistakes of {len(confusion.labels)} classes"
+        yield columns(pairs, ("times", "label", "predicted"))

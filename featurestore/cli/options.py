@@ -1,4 +1,4 @@
-"""What several commands share."""
+"""Arguments and options that several commands share, and their output as JSON."""
 
 import json
 from pathlib import Path
@@ -9,20 +9,32 @@ import click
 from featurestore.encoders.session import PROVIDERS
 
 PATH = click.Path(path_type=Path)
+store_argument = click.argument("store", type=PATH)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 encoder_option = click.option(
     "--encoder",
     metavar="NAME",
-    help="Which encoder's vectors: name, fingerprint or ONNX file; needed when there are several.",
+    help="Which encoder's vectors to use: its name, fingerprint or ONNX file. Needed when the store has several.",
 )
 provider_option = click.option(
     "--provider",
     type=click.Choice(list(PROVIDERS)),
     default="cpu",
     show_default=True,
-    help="What the encoder runs on; refused when it is not there.",
+    help="Hardware to run the encoder on; an error when it is not available.",
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything drawn at random."
 )
 
 
 def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, default=str))
+
+
+def print_result(value: Any, text: str, as_json: bool) -> None:
+    """Print a result as JSON or as text."""
+    if as_json:
+        print_json(value)
+    else:
+        click.echo(text)

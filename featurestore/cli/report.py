@@ -1,26 +1,27 @@
-"""The command that writes a report."""
+"""Commands that draw: the report of a store, and the attention maps of an encoder."""
 
 from pathlib import Path
 
 import click
 
-from featurestore.cli.options import PATH, encoder_option, json_option, print_json
+from featurestore.cli.options import PATH, encoder_option, json_option, print_result, seed_option, store_argument
+from featurestore.encoders.encoder import Encoder
 from featurestore.progress import ProgressBar
 from featurestore.report import FORMATS, MAPS, Format
 from featurestore.store import FeatureStore
 
 
 @click.command()
-@click.argument("store", type=PATH)
+@store_argument
 @click.option(
     "--out", type=PATH, required=True, metavar="FILE", help="Where to write it: report.html, report.md or report.json."
 )
-@click.option("--format", "format_", type=click.Choice(FORMATS), help="What to write.  [default: what FILE ends in]")
-@click.option("--run", type=PATH, metavar="RUN", help="Folder of the training run of the encoder, for its curves.")
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="Format.  [default: the suffix of FILE]")
+@click.option("--run", type=PATH, metavar="RUN", help="Folder of the encoder's training run, to show its curves.")
 @click.option(
-    "--map", "map_", type=click.Choice(MAPS), default="pca", show_default=True, help="How to lay out the map."
+    "--map", "map_", type=click.Choice(MAPS), default="pca", show_default=True, help="Method that lays out the map."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of everything that is drawn by chance.")
+@seed_option
 @encoder_option
 @json_option
 def report(
@@ -33,18 +34,29 @@ def report(
     encoder: str | None,
     as_json: bool,
 ) -> None:
-    """Write a report of STORE that can be shown around: one HTML file with its figures, images, mistakes and a map.
+    """Write a report of STORE to share: one HTML file with figures, images, mistakes and a map.
 
-    Without labels it holds what needs none.
+    Without labels it contains the parts that need none.
     """
     with ProgressBar() as bar:
         made = FeatureStore.open(store).report(encoder, run, map_, seed, bar)
         made.save(out, format_, bar)
-    for part, reason in made.figures.missing.items():
+    missing = made.figures.missing
+    for part, reason in missing.items():
         click.echo(f"without {part}: {reason}", err=True)
-    if as_json:
-        print_json({"file": str(out), "bytes": out.stat().st_size, "missing": made.figures.missing})
-    else:
-        click.echo(
-            f"report of {made.figures.collection.items:,} images written to {out}, {out.stat().st_size / 1e6:.1f} MB"
-        )
+    size = out.stat().st_size
+    text = f"report of {made.figures.collection.items:,} images written to {out}, {size / 1e6:.1f} MB"
+    print_result({"file": str(out), "bytes": size, "missing": missing}, text, as_json)
+
+
+@click.command()
+@click.argument("encoder", type=PATH)
+@click.argument("image", type=PATH)
+@click.option("--out", type=PATH, required=True, metavar="FILE.png", help="Picture to write.")
+@json_option
+def attention(encoder: Path, image: Path, out: Path, as_json: bool) -> None:
+    """Draw where a ViT ENCODER, exported with --attention, looks in IMAGE."""
+    from featurestore.report.attention import draw  # here, since it loads what draws text
+
+    drawn = draw(Encoder(encoder), image, out)
+    print_result({"picture": str(drawn)}, str(drawn), as_json)

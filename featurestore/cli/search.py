@@ -1,4 +1,4 @@
-"""The command that searches a store."""
+"""Commands that search a store: the nearest items of a query, or of every item."""
 
 import json
 import sys
@@ -9,7 +9,16 @@ from typing import Any
 import click
 
 from featurestore.ann.near_duplicates import DUPLICATE
-from featurestore.cli.options import PATH, encoder_option, json_option, print_json, provider_option
+from featurestore.cli.options import (
+    PATH,
+    encoder_option,
+    json_option,
+    print_json,
+    print_result,
+    provider_option,
+    store_argument,
+)
+from featurestore.progress import ProgressBar
 from featurestore.search.query_file import parse_query, read_queries
 from featurestore.search.results import Matches
 from featurestore.search.searcher import HITS
@@ -21,31 +30,33 @@ HEADS = ("rank", "score", "id", "label", "path")
 
 
 def score(text: str) -> float:
-    """Read a cosine similarity, as click asks types to do."""
+    """Parse a cosine similarity, as a type of a click option."""
     try:
         value = float(text)
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no score; before a QUERY write --unique={DUPLICATE}") from error
+        raise click.BadParameter(f"{text!r} is not a score; before a QUERY write --unique={DUPLICATE}") from error
     if not -1 <= value <= 1:
-        raise click.BadParameter(f"{text} is no score: expected a number between -1 and 1")
+        raise click.BadParameter(f"{text} is not a score: expected a number between -1 and 1")
     return value
 
 
 @click.command()
-@click.argument("store", type=PATH)
+@store_argument
 @click.argument("queries", metavar="[QUERY]...", nargs=-1)
-@click.option("--id", "items", type=int, multiple=True, metavar="N", help="An item of STORE to search by.")
-@click.option("--not", "exclude", multiple=True, metavar="QUERY", help="What hits are not to be like.")
+@click.option("--id", "items", type=int, multiple=True, metavar="N", help="An item of STORE as a query.")
+@click.option(
+    "--not", "exclude", multiple=True, metavar="QUERY", help="A negative example: hits must not be similar to it."
+)
 @click.option(
     "--weight",
     "weights",
     type=float,
     multiple=True,
     metavar="W",
-    help="How much an example counts; one for each, QUERYs before --id.",
+    help="Weight of an example; one for each, QUERYs before --id.",
 )
-@click.option("-k", type=int, metavar="K", help=f"How many hits.  [default: {HITS}; with --above all]")
-@click.option("--where", metavar="SQL", help="Only items for which this holds, such as \"label = 'rose'\".")
+@click.option("-k", type=int, metavar="K", help=f"Number of hits.  [default: {HITS}; with --above all]")
+@click.option("--where", metavar="SQL", help="Only items for which this is true, such as \"label = 'rose'\".")
 @click.option("--above", type=score, metavar="SCORE", help="All hits with at least this score.")
 @click.option(
     "--unique",
@@ -53,15 +64,18 @@ def score(text: str) -> float:
     is_flag=False,
     flag_value=DUPLICATE,
     metavar="[SCORE]",
-    help=f"Leave out what has this score with a better hit.  [{DUPLICATE} when none is named]",
+    help=f"Leave out near duplicates: items with this score to a better hit.  [{DUPLICATE} without SCORE]",
 )
-@click.option("--exact", is_flag=True, help="Look at every vector, without the index.")
+@click.option("--exact", is_flag=True, help="Compare with every vector instead of using the index.")
 @click.option(
-    "--batch", type=PATH, metavar="FILE", help="Answer each QUERY of a text file, one a line, or each vector of a .npy."
+    "--batch",
+    type=PATH,
+    metavar="FILE",
+    help="Search for each QUERY of a text file, one per line, or each vector of a .npy file.",
 )
 @click.option("--sheet", type=PATH, metavar="FILE.png", help="Also draw the hits as a contact sheet.")
-@click.option("--html", type=PATH, metavar="FILE.html", help="Also write a page of the hits, with their pictures.")
-@click.option("--paths", is_flag=True, help="Print only the paths of the hits, one a line.")
+@click.option("--html", type=PATH, metavar="FILE.html", help="Also write an HTML page of the hits with their pictures.")
+@click.option("--paths", is_flag=True, help="Print only the paths of the hits, one per line.")
 @encoder_option
 @provider_option
 @json_option
@@ -84,31 +98,35 @@ def search(
     provider: str,
     as_json: bool,
 ) -> None:
-    """Find the images of STORE that are nearest to QUERY: an image file, its URL, CONTAINER::MEMBER, or an item such as id:17.
+    """Find the images of STORE that are most similar to QUERY: an image file, its URL, CONTAINER::MEMBER, or an item such as id:17.
 
-    Several QUERYs and items are examples of one thing. --id, --not and --weight may be repeated.
+    Several QUERYs and items are examples of one query. --id, --not and --weight may be repeated.
     """
-    for_one_answer = {
+    single = {
         "QUERY": queries, "--id": items, "--not": exclude, "--weight": weights, "--above": above is not None,
         "--unique": unique is not None, "--sheet": sheet, "--html": html, "--paths": paths,
     }  # fmt: skip
-    if batch is not None and any(for_one_answer.values()):
-        given = ", ".join(name for name, value in for_one_answer.items() if value)
-        raise click.UsageError(f"--batch answers each line of its file by itself and does not go with {given}")
+    if batch is not None and any(single.values()):
+        given = ", ".join(name for name, value in single.items() if value)
+        raise click.UsageError(f"--batch searches for each line of its file separately and does not go with {given}")
     if batch is None and not queries and not items:
-        raise click.UsageError("name what to search by: a QUERY, --id N, or --batch FILE")
+        raise click.UsageError("expected a query: a QUERY, --id N, or --batch FILE")
     if weights and len(weights) != len(queries) + len(items):
         raise click.UsageError(
             f"--weight: expected one for each of the {len(queries) + len(items)} examples, found {len(weights)}"
         )
     if paths and as_json:
-        raise click.UsageError("--paths and --json are two forms of one answer: choose one")
+        raise click.UsageError("--paths and --json exclude each other")
 
     if batch is not None:
-        asked = read_queries(batch)
-        names = [example.written for example in asked] if isinstance(asked, list) else range(len(asked))
+        batch_queries = read_queries(batch)
+        names = (
+            [example.written for example in batch_queries]
+            if isinstance(batch_queries, list)
+            else range(len(batch_queries))
+        )
         answers = FeatureStore.open(store, provider=provider).search_many(
-            asked, HITS if k is None else k, where, exact, encoder
+            batch_queries, HITS if k is None else k, where, exact, encoder
         )
         _warn(answers)
         _print_each(names, answers, as_json)
@@ -138,14 +156,14 @@ def _warn(answers: Iterable[Matches]) -> None:
 
 
 def _print_paths(paths: Iterable[str]) -> None:
-    """Print paths as they are; a terminal, which would obey some of what may stand in them, gets that spelt out."""
+    """Print paths unchanged for other programs; for a terminal, spell out control characters."""
     shown = printable if sys.stdout.isatty() else str
     for path in paths:
-        click.echo(shown(path), color=True)  # or it takes out of a path what looks like a colour
+        click.echo(shown(path), color=True)  # otherwise click strips ANSI codes from paths
 
 
 def _print_each(names: Iterable[str | int], answers: Iterable[Matches], as_json: bool) -> None:
-    """Print one answer for each query: a line of JSON, or rows of a table."""
+    """Print the hits of each query: a line of JSON, or rows of a table."""
     answered = list(zip(names, answers, strict=True))
     if as_json:
         for name, matches in answered:
@@ -157,3 +175,19 @@ def _print_each(names: Iterable[str | int], answers: Iterable[Matches], as_json:
 
 def _rows(matches: Matches) -> list[tuple[Any, ...]]:
     return [tuple(hit[head] for head in HEADS) for hit in matches.to_json()]
+
+
+@click.command()
+@store_argument
+@click.option("-k", default=20, show_default=True, help="Number of neighbours of each item.")
+@click.option("--out", type=PATH, required=True, metavar="FILE.parquet", help="File to write.")
+@click.option("--exact", is_flag=True, help="Compare all items with all others instead of using the index.")
+@encoder_option
+@json_option
+def neighbours(store: Path, k: int, out: Path, exact: bool, encoder: str | None, as_json: bool) -> None:
+    """Write the nearest neighbours of every item of STORE: columns id, neighbours, scores."""
+    with ProgressBar() as bar:
+        graph = FeatureStore.open(store).neighbours(k, exact, encoder, bar)
+    graph.save(out)
+    text = f"{k} neighbours of each of {len(graph.ids)} items written to {out}"
+    print_result({"file": str(out), "items": len(graph.ids), "k": k}, text, as_json)

@@ -1,4 +1,4 @@
-"""The contact sheet: what was searched by and its hits as one picture."""
+"""The contact sheet: queries and hits as one picture."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,16 +10,13 @@ from featurestore.rendering.thumbnails import scaled, thumbnail
 
 TILE, TEXT, GAP, COLUMNS = 160, 34, 12, 6  # pixels, and tiles a row
 INK, PALE, PAPER, LINE = "#1c1c1c", "#6b6b6b", "#ffffff", "#dddddd"
-EXAMPLE, NEGATIVE = "#0a5fb4", "#b3261e"  # what was searched by
+EXAMPLE, NEGATIVE = "#0a5fb4", "#b3261e"  # frames of the queries
 
 
 def contact_sheet(
     tiles: Sequence[tuple[Image.Image | str, str, str]], heading: str, examples: int, negatives: int = 0
 ) -> Image.Image:
-    """Draw tiles of (picture or its path, bold line, pale line).
-
-    The first `examples` stand out in blue, the `negatives` behind them in red.
-    """
+    """Draw tiles of (picture or its path, bold line, pale line); the first `examples` have a blue frame, the next `negatives` a red one."""
     accents = [EXAMPLE] * examples + [NEGATIVE] * negatives
     columns = max(1, min(COLUMNS, len(tiles)))
     rows = -(-len(tiles) // columns)
@@ -31,7 +28,7 @@ def contact_sheet(
     for place, (picture, bold, pale) in enumerate(tiles):
         x = GAP + place % columns * (TILE + GAP)
         y = top + place // columns * (TILE + TEXT + GAP)
-        shown = _filling(picture)
+        shown = _tile(picture)
         sheet.paste(shown, (x + (TILE - shown.width) // 2, y + (TILE - shown.height) // 2))
         frame, width, ink = (accents[place], 3, accents[place]) if place < len(accents) else (LINE, 1, INK)
         draw.rectangle((x - 1, y - 1, x + TILE, y + TILE), outline=frame, width=width)
@@ -41,31 +38,31 @@ def contact_sheet(
 
 
 def save(sheet: Image.Image, path: Path) -> None:
-    """Write the sheet; the suffix of `path` says the format. Raises DiskError when it cannot be written."""
+    """Write the sheet in the format of the suffix of `path`. Raises DiskError."""
     part = path.with_name(f".{path.name}.part{path.suffix}")
     try:
         sheet.save(part)
         part.replace(path)
     except (OSError, ValueError) as error:  # ValueError: a suffix that Pillow does not know
         raise DiskError(
-            f"sheet {str(path)!r} could not be written ({error}); expected a name such as hits.png in a folder that is there"
+            f"sheet {str(path)!r} could not be written ({error}); expected a name such as hits.png in an existing folder"
         ) from error
     finally:
         part.unlink(missing_ok=True)
 
 
-def _filling(picture: Image.Image | str) -> Image.Image:
-    """A picture of which the longer side is that of a tile; small ones are blown up, with pixels that can be counted."""
+def _tile(picture: Image.Image | str) -> Image.Image:
+    """Scale a picture to the size of a tile; the pixels of a small one stay sharp."""
     try:
         image = thumbnail(picture, TILE)
     except ImageError:
-        return Image.new("RGB", (TILE, TILE), "#eeeeee")  # the file is gone; its place stays empty
-    countable = 2 * max(image.size) < TILE
-    return scaled(image, TILE, Image.Resampling.NEAREST if countable else Image.Resampling.BICUBIC)
+        return Image.new("RGB", (TILE, TILE), "#eeeeee")  # the file is gone or damaged: a grey tile
+    small = 2 * max(image.size) < TILE
+    return scaled(image, TILE, Image.Resampling.NEAREST if small else Image.Resampling.BICUBIC)
 
 
 def _fit(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
-    """Cut text from the left until it fits; the end of a path says more than its start."""
+    """Shorten text from the left until it fits, since the end of a path says more than its start."""
     if draw.textlength(text, font) <= width:
         return text
     while text and draw.textlength("…" + text, font) > width:

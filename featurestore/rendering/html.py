@@ -1,47 +1,73 @@
-"""Values as HTML: text that a browser shows and never obeys, pictures inside the page, and the colours that all pages share."""
+"""HTML pages from Jinja2 templates. Every value is escaped, and control characters in it are spelled out."""
 
 import base64
+import hashlib
 import io
-from html import escape
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from PIL import Image
 
 from featurestore.system.text import printable
 
 QUALITY = 85  # of a JPEG
-URL_MARKS = "/:@!$&()*+,;=?#%~[]"  # what a URL may hold as it is
+URL_MARKS = "/:@!$&()*+,;=?#%~[]"  # characters that a URL may contain unescaped
 
-PALETTE = """:root {
-  --paper: #f6f6f4; --card: #ffffff; --line: #e2e2de; --well: #efefec; --ink: #1c1c1c; --pale: #63635f;
-  --accent: #0a5fb4; --negative: #b3261e;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --paper: #161617; --card: #1f1f21; --line: #333336; --well: #29292c; --ink: #ececea; --pale: #a2a29e;
-    --accent: #6fb1f5; --negative: #f2877f;
-  }
-}
-* { box-sizing: border-box; }
-"""
-SANS = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", sans-serif'
+
+@cache
+def templates(room: str) -> Environment:
+    """Load the templates of a package such as "featurestore.report", and the shared ones that stand here."""
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(room), PackageLoader("featurestore.rendering")]),
+        autoescape=True, finalize=_finalize, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(link=link, csp_hash=csp_hash)
+    environment.globals["verbatim"] = lambda name: Markup(_source(environment, name))  # a style or script of ours
+    return environment
+
+
+def _finalize(value: object) -> object:
+    """Prepare the value of an expression: jinja escapes it afterwards, unless it is markup of our own templates."""
+    return value if isinstance(value, Markup) else printable(str(value))
+
+
+def _source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
 
 
 def text(value: object) -> str:
-    """Spell a value out so that nothing of it is markup; for attributes in double quotes too."""
-    return escape(printable(str(value)))
+    """Escape a value for markup that is written in Python, as the templates do; safe in double-quoted attributes too."""
+    return str(escape(printable(str(value))))
 
 
-def embedded(image: Image.Image, quality: int = QUALITY) -> str:
-    """Give a picture as an address that holds all of it."""
+def csp_hash(script: str) -> str:
+    """Hash a script for a Content-Security-Policy, so that a browser runs this script and no other."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}"
+
+
+@dataclass(frozen=True, slots=True)
+class InlineImage:
+    """A picture inside a page, or the reason why it cannot be shown."""
+
+    src: str = ""  # a data: URL
+    tiny: bool = False  # so few pixels that they are drawn with sharp edges
+    reason: str = ""
+
+
+def data_url(image: Image.Image, quality: int = QUALITY) -> str:
+    """Encode a picture as a data: URL of a JPEG."""
     data = io.BytesIO()
     image.save(data, "JPEG", quality=quality)
     return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
 
 
-def address(path: str) -> str | None:
-    """What a browser opens an image by; None for places that it does not know, and for those within containers."""
+def link(path: str) -> str | None:
+    """Give the URL by which a browser opens an image; None when it cannot, as for images inside containers."""
     if path.startswith(("http://", "https://")):
         return quote(path, safe=URL_MARKS, errors="replace")
     return Path(path).as_uri() if path.startswith("/") and "::" not in path else None

@@ -1,4 +1,4 @@
-"""What a search was asked, as people see it on a page or a contact sheet."""
+"""The query of a search, as a page or a contact sheet shows it."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A query as people see it."""
+    """One example of a query, with its picture and name."""
 
     picture: Image.Image | str | None  # or its path; None for a vector
     name: str

@@ -1,4 +1,4 @@
-"""Small pictures of images, for sheets and pages."""
+"""Thumbnails of images, for contact sheets and pages."""
 
 from PIL import Image
 
@@ -7,13 +7,13 @@ from featurestore.sources import read
 
 
 def thumbnail(picture: Image.Image | str, side: int) -> Image.Image:
-    """Reduce a picture, or the one at a path, until no side is longer than `side` pixels: upright RGB. Raises ImageError."""
+    """Scale a picture, or the one at a path, down until no side is longer than `side` pixels: upright RGB. Raises ImageError."""
     decoded = images.decode(read(picture), shorter_side=side) if isinstance(picture, str) else images.upright(picture)
     image = decoded.image
     return image if max(image.size) <= side else scaled(image, side, Image.Resampling.BICUBIC)
 
 
 def scaled(image: Image.Image, side: int, filter: Image.Resampling) -> Image.Image:
-    """Give an image of the same shape whose longer side has `side` pixels."""
+    """Scale an image so that its longer side has `side` pixels."""
     scale = side / max(image.size)
     return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), filter)

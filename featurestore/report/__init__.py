@@ -1,10 +1,11 @@
-"""The report of a store: its figures gathered once, and written as a page, as Markdown or as JSON.
+"""The report of a store: what its encoder sees, measured, shown and written as one HTML page, as Markdown or as JSON.
 
-What a command line offers stands here, so that it can be told without loading the rest.
+In: a store, an encoder's name, perhaps the folder of a training run. Out: a `Report`, whose `save` writes the file.
+`build.build` makes one; it stands in its own module so that a command line can offer the formats below without loading the rest.
 """
 
 from typing import Literal
 
 Format = Literal["html", "md", "json"]
 FORMATS: tuple[Format, ...] = ("html", "md", "json")
-MAPS = ("pca", "tsne", "umap")  # ways to lay out the map
+MAPS = ("pca", "tsne", "umap")  # methods that lay out the map

@@ -1,31 +1,30 @@
-"""What sections of a report are made of, so that a page and a text say the same."""
+"""The blocks that sections of a report consist of, so that the HTML page and the Markdown text say the same."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from featurestore.report.pictures import Pictures
-
-DASH, MINUS, TIMES = "\N{EN DASH}", "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
+EN_DASH, MINUS, TIMES = "\N{EN DASH}", "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 
 
 class Number(str):
-    """A number that is written out already, and stands where numbers stand."""
+    """A formatted number, which is aligned like one."""
 
 
 Cell = str | int | float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """A paragraph."""
-
+class Paragraph:
+    kind: ClassVar = "paragraph"
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """How the figures around it were taken: k, T, split, counts, encoder, seed."""
+class Footnote:
+    """How the figures above it were measured: k, T, split, counts, encoder, seed."""
 
+    kind: ClassVar = "footnote"
     parts: Sequence[str]
 
 
@@ -33,64 +32,76 @@ class Origin:
 class Table:
     """Rows of figures."""
 
+    kind: ClassVar = "table"
     heads: Sequence[str]
     rows: Sequence[Sequence[Cell]]
-    behind: str | None = None  # what to call it where it stands behind a chart that shows the same
-    bars: bool = False  # whether the numbers of the last column are drawn as well
+    summary: str | None = None  # the page folds the table away behind this line: a graphic shows the same figures
+    bars: bool = False  # the page draws the numbers of the last column as bars too
+
+    def is_number(self, column: int) -> bool:
+        """Whether a column holds numbers, which are aligned to the right."""
+        return any(isinstance(row[column], (int, float, Number)) for row in self.rows)
+
+    def largest(self) -> float:
+        """The largest number of the last column: the longest bar."""
+        return max(row[-1] for row in self.rows if isinstance(row[-1], (int, float)))
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """What only a page can show: HTML, made of the pictures of the report."""
+class Graphic:
+    """Pictures or a chart, for the page only: a template of this room and its values."""
 
-    draw: Callable[[Pictures], str]
+    kind: ClassVar = "graphic"
+    template: str
+    values: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """Blocks in two columns where there is room for them, one below the other where there is not."""
+class Columns:
+    """Blocks side by side; one below the other on a narrow screen and in Markdown."""
 
+    kind: ClassVar = "columns"
     left: Sequence["Block"]
     right: Sequence["Block"]
 
 
-Block = Words | Origin | Table | Drawn | Beside
+Block = Paragraph | Footnote | Table | Graphic | Columns
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
     """A part of the report under a heading."""
 
-    name: str  # within the page's address
+    name: str  # its anchor in the page
     title: str
     blocks: Sequence[Block]
 
 
-def percent(share: float) -> Number:
-    """A share as a number of percent."""
-    return Number(f"{100 * share:.1f}")
+def percent(share: float | None) -> Number:
+    """Write a share as a number of percent, an unknown one as a dash."""
+    return Number(EN_DASH if share is None else f"{100 * share:.1f}")
 
 
-def span(interval: tuple[float, float]) -> Number:
-    """An interval of shares, in percent."""
-    return Number(f"{percent(interval[0])}{DASH}{percent(interval[1])}")
+def interval(ends: tuple[float, float]) -> Number:
+    """Write an interval of shares in percent."""
+    return Number(f"{percent(ends[0])}{EN_DASH}{percent(ends[1])}")
 
 
-def give_or_take(half: float) -> Number:
-    """Half the width of an interval of shares, in percent."""
+def plus_minus(half: float) -> Number:
+    """Write half the width of an interval of shares in percent."""
     return Number(f"± {percent(half)}")
 
 
 def count(n: int, one: str, more: str | None = None) -> str:
-    """A number of things, in words."""
+    """Write a number with its noun, in the singular or plural."""
     return f"{n:,} {one if n == 1 else more or one + 's'}"
 
 
-def written(cell: Cell) -> str:
-    """A cell of a table as text."""
+def cell_text(cell: Cell) -> str:
+    """Write a cell of a table."""
     match cell:
         case None:
-            return DASH
+            return EN_DASH
         case int():
             return f"{cell:,}"
         case float():

@@ -1,19 +1,21 @@
-"""Charts as SVG that is made by hand: their colours follow the page, light or dark, and their text stays text."""
+"""Charts as SVG: their colours follow the page, light or dark, and their text can be selected and searched."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from featurestore.rendering.html import text
 
 LARGE, SMALL = (520, 300), (340, 200)  # width and height
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 14, 48  # margins around the plot
-COLOURS = 10  # that page.css tells apart, .c0 to .c9
+COLOURS = 10  # .c0 to .c9 in report.css
 SHAPES = 4
-DODGE = 5.0  # units that lines with the same x stand apart, so that no whisker hides another
+DODGE = 5.0  # units between points with the same x, so that no whisker hides another
 TICKS = 5
-MARKED = 24  # points at most of a line that has markers
-SPARE = 24  # units at both ends of an axis of a few values, so that no marker lies on the frame
+MARKED = 24  # a line with more points has no markers
+SPARE = 24  # units at both ends of a logarithmic axis, so that no marker lies on the frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +23,12 @@ class Line:
     """One line of a chart."""
 
     name: str
-    points: Sequence[tuple[float, float, float]]  # x, y, half-width of the interval around y (0: none is known)
+    points: Sequence[tuple[float, float, float]]  # x, y, half the width of the interval around y (0: unknown)
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A direction of a chart: which values it shows, and how they are written."""
+    """An axis of a chart: its range, its ticks and how their values are written."""
 
     name: str
     ticks: Sequence[float]
@@ -36,7 +38,7 @@ class Axis:
     logarithmic: bool = False
 
     def share(self, value: float) -> float:
-        """How far along the axis a value lies, from 0 to 1."""
+        """Give the position of a value along the axis, from 0 to 1."""
         if self.low == self.high:
             return 0.5
         ends = (self.low, value, self.high)
@@ -45,12 +47,12 @@ class Axis:
 
     @classmethod
     def through(cls, name: str, values: Sequence[float], logarithmic: bool = False) -> "Axis":
-        """An axis with a tick at each of a few values."""
+        """Make an axis with a tick at each of a few values."""
         return cls(name, sorted(set(values)), min(values), max(values), lambda v: f"{v:g}", logarithmic)
 
     @classmethod
     def over(cls, name: str, values: Sequence[float], write: Callable[[float], str] = "{:g}".format) -> "Axis":
-        """An axis over the span of values, with ticks at round numbers."""
+        """Make an axis over the range of values, with ticks at round numbers."""
         low, high = min(values), max(values)
         step = _round_step((high - low) or abs(high) or 1.0)
         first, last = math.floor(low / step), math.ceil(high / step)
@@ -60,14 +62,14 @@ class Axis:
 
 
 def _round_step(span: float) -> float:
-    """The round number, 1, 2 or 5 times a power of ten, that divides a span into about TICKS parts."""
+    """Find the step, 1, 2 or 5 times a power of ten, that divides a range into at most TICKS parts."""
     power = 10.0 ** math.floor(math.log10(span / TICKS))
     return next(power * n for n in (1, 2, 5, 10) if span / (power * n) <= TICKS)
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """The plane between two axes."""
+    """The area between two axes."""
 
     x: Axis
     y: Axis
@@ -82,15 +84,15 @@ class Plot:
         return self.size[1] - BOTTOM
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        """Where on the picture a pair of values lies."""
+        """Give the position of a pair of values in the picture."""
         spare = SPARE if self.x.logarithmic else 0
         return (
             LEFT + spare + self.x.share(x) * (self.right - LEFT - 2 * spare),
             self.bottom - self.y.share(y) * (self.bottom - TOP),
         )
 
-    def picture(self, inside: str, alt: str) -> str:
-        """The frame with its ticks, what is drawn in it, and words for those who do not see it."""
+    def picture(self, inside: str, alt: str) -> Markup:
+        """Draw the frame with its ticks around SVG elements; `alt` describes the chart for screen readers."""
         parts = ['<g class="frame">']
         for tick in self.y.ticks:
             _, y = self.at(self.x.low, tick)
@@ -107,11 +109,11 @@ class Plot:
             parts.append(
                 f'<text x="12" y="{half:.0f}" transform="rotate(-90 12 {half:.0f})" text-anchor="middle">{text(self.y.name)}</text>'
             )
-        return svg(*self.size, "".join(parts) + "</g>" + inside, alt)
+        return svg(f"0 0 {self.size[0]} {self.size[1]}", "".join(parts) + "</g>" + inside, "chart", alt)
 
 
-def line_chart(lines: Sequence[Line], plot: Plot, alt: str) -> str:
-    """Draw lines with markers, and whiskers where an interval is known; `alt` says in words what is seen."""
+def line_chart(lines: Sequence[Line], plot: Plot, alt: str) -> Markup:
+    """Draw lines with markers, and whiskers where an interval is known."""
     return plot.picture("".join(_line(line, plot, n, len(lines)) for n, line in enumerate(lines)), alt)
 
 
@@ -135,8 +137,8 @@ def _whisker(x: float, low: float, high: float) -> str:
     return f'<path class="whisker" d="M{x:.1f} {low:.1f}V{high:.1f}{ends}"/>'
 
 
-def histogram(counts: Sequence[int], edges: Sequence[float], plot: Plot, alt: str) -> str:
-    """Draw how many values lie between each two of the edges, which are one more than the counts."""
+def histogram(counts: Sequence[int], edges: Sequence[float], plot: Plot, alt: str) -> Markup:
+    """Draw a bar for each count, between its two edges: one edge more than counts."""
     bars = []
     for n, low, high in zip(counts, edges, edges[1:], strict=False):
         (left, top), (right, bottom) = plot.at(low, n), plot.at(high, 0)
@@ -146,17 +148,8 @@ def histogram(counts: Sequence[int], edges: Sequence[float], plot: Plot, alt: st
     return plot.picture("".join(bars), alt)
 
 
-def legend(names: Sequence[str]) -> str:
-    """Name the lines of a chart, each with its marker."""
-    entries = [
-        f'<li><svg class="swatch c{number % COLOURS}" viewBox="-10 -6 20 12" aria-hidden="true"><line x1="-10" x2="10"/>{mark(number, 0, 0, 4)}</svg>{text(name)}</li>'
-        for number, name in enumerate(names)
-    ]
-    return f'<ul class="legend">{"".join(entries)}</ul>'
-
-
 def mark(shape: int, x: float, y: float, r: float, attributes: str = "", inside: str = "") -> str:
-    """Draw a marker around a place: circle, square, triangle or diamond, by turns."""
+    """Draw a marker around a point: circle, square, triangle or diamond."""
     match shape % SHAPES:
         case 0:
             return f'<circle{attributes} cx="{x:.1f}" cy="{y:.1f}" r="{r:g}">{inside}</circle>'
@@ -170,6 +163,16 @@ def mark(shape: int, x: float, y: float, r: float, attributes: str = "", inside:
     return f'<path{attributes} d="{path}">{inside}</path>'
 
 
-def svg(width: int, height: int, inside: str, alt: str, kind: str = "chart") -> str:
-    """Make a picture of SVG parts that takes the width it is given, with words for those who do not see it."""
-    return f'<svg class="{kind}" viewBox="0 0 {width} {height}" role="img" aria-label="{text(alt)}">{inside}</svg>'
+def swatch(colour: int, shape: int | None = None, r: float = 4) -> Markup:
+    """Draw the mark of a legend: on a piece of its line, or alone with the shape given."""
+    if shape is None:
+        inside, view_box = f'<line x1="-10" x2="10"/>{mark(colour, 0, 0, r)}', "-10 -6 20 12"
+    else:
+        inside, view_box = mark(shape, 0, 0, r), "-6 -6 12 12"
+    return svg(view_box, inside, f"swatch c{colour % COLOURS}")
+
+
+def svg(view_box: str, inside: str, kind: str, alt: str | None = None) -> Markup:
+    """Make an SVG picture, with a description for screen readers unless it is an ornament; the one place where markup is trusted."""
+    words = 'aria-hidden="true"' if alt is None else f'role="img" aria-label="{text(alt)}"'
+    return Markup(f'<svg class="{kind}" viewBox="{view_box}" {words}>{inside}</svg>')

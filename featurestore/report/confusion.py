@@ -1,80 +1,70 @@
-"""What is taken for what: the confusion matrix as a heat map, and the commonest mistakes."""
+"""The section of the confusion matrix: a heat map, the most frequent mistakes, and recall and precision of every class."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from featurestore.evaluation.knn import KnnReport
 from featurestore.metrics.confusion import Confusion
-from featurestore.rendering.html import text
-from featurestore.report.blocks import Beside, Block, Cell, Drawn, Section, Table, Words, percent
-from featurestore.report.figures import Figures
-from featurestore.report.measures import of_classes
+from featurestore.report.blocks import Block, Cell, Columns, Graphic, Paragraph, Section, Table
+from featurestore.report.measures import class_footnote, class_table
+from featurestore.report.values import ReportValues
 
 SHOWN = 20  # classes: more do not fit on a page
 PAIRS = 10
-BRIGHT = 0.55  # from this share on, numbers stand light on dark
+BRIGHT = 0.55  # from this share on, numbers are light on a dark cell
 
 
-def confusion(report: Figures, figures: KnnReport) -> Section:
-    """The heat map, the commonest mistakes, and recall and precision of all classes."""
-    shown = most_confused(figures.confusion, SHOWN)
-    n = len(figures.confusion.labels)
+def confusion(report: ReportValues, figures: KnnReport) -> Section:
+    """Show which classes the neighbours confuse."""
+    whole = figures.confusion
+    shown = most_confused(whole, SHOWN)
     words = (
-        "Each row is what the images of one class are taken for, in percent of that class: the diagonal, in blue, is right; mistakes "
-        "are red, the stronger the more frequent."
+        "Each row shows how the images of one class were classified, in percent of that class. The diagonal, in blue, is correct; "
+        "mistakes are red, and the more frequent they are, the stronger the red."
     )
-    if n > SHOWN:
-        words += f" Shown are the {SHOWN} of {n:,} classes with most mistakes; what they are taken for beside these is left out."
-    pairs: list[list[Cell]] = [[truth, said, times] for times, truth, said in figures.confusion.pairs()[:PAIRS]]
-    classes: list[list[Cell]] = [
-        [
-            c.label,
-            c.n,
-            None if c.recall is None else percent(c.recall),
-            None if c.precision is None else percent(c.precision),
-        ]
-        for c in figures.classes
-    ]
+    if len(whole.labels) > SHOWN:
+        words += f" The matrix shows the {SHOWN} of {len(whole.labels):,} classes with the most mistakes, without confusions with the other classes."
+    pairs: list[list[Cell]] = [[truth, predicted, times] for times, truth, predicted in whole.pairs()[:PAIRS]]
     mistakes: list[Block] = [
-        Words("The commonest mistakes:"),
-        Table(("is", "was taken for", "times"), pairs, bars=True),
+        Paragraph("The most frequent mistakes:"),
+        Table(("label", "predicted", "times"), pairs, bars=True),
+    ]
+    totals = dict(zip(whole.labels, map(sum, whole.counts), strict=True))
+    rows = [
+        (truth, [_cell(n, totals[truth], truth, predicted) for n, predicted in zip(counts, shown.labels, strict=True)])
+        for truth, counts in zip(shown.labels, shown.counts, strict=True)
     ]
     blocks: list[Block] = [
-        Words(words),
-        Beside([Drawn(lambda _: _heat_map(shown, figures.confusion))], mistakes if pairs else []),
-        Table(("class", "images", "recall, %", "precision, %"), classes, behind="Recall and precision of every class"),
-        of_classes(report, figures),
+        Paragraph(words),
+        Columns([Graphic("confusion", {"labels": shown.labels, "rows": rows})], mistakes if pairs else []),
+        class_table(figures.classes, "Recall and precision of every class"),
+        class_footnote(report, figures),
     ]
-    return Section("confusion", "What is taken for what", blocks)
+    return Section("confusion", "Confusion matrix", blocks)
 
 
 def most_confused(matrix: Confusion, most: int) -> Confusion:
-    """The classes with most mistakes, of theirs or for them, in the order they had."""
+    """Choose the classes with the most mistakes, as label or as prediction, in their old order."""
     counts = np.array(matrix.counts)
     wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
     chosen = np.sort(np.argsort(-wrong, kind="stable")[:most])
     return Confusion([matrix.labels[i] for i in chosen], counts[np.ix_(chosen, chosen)].tolist())
 
 
-def _heat_map(shown: Confusion, whole: Confusion) -> str:
-    totals = dict(zip(whole.labels, map(sum, whole.counts), strict=True))
-    heads = "".join(f'<th scope="col"><span>{text(label)}</span></th>' for label in shown.labels)
-    lines = []
-    for row, (truth, line) in enumerate(zip(shown.labels, shown.counts, strict=True)):
-        cells = "".join(
-            _cell(times, totals[truth], truth, said, row == column)
-            for column, (said, times) in enumerate(zip(shown.labels, line, strict=True))
-        )
-        lines.append(f'<tr><th scope="row">{text(truth)}</th>{cells}</tr>')
-    many = " many" if len(shown.labels) > 12 else ""
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="confusion matrix"><table class="heat{many}">'
-        f"<thead><tr><td></td>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
-    )
+@dataclass(frozen=True, slots=True)
+class HeatCell:
+    """A cell of the heat map."""
+
+    kind: str  # CSS classes
+    share: float  # of the row
+    title: str
+    text: str
 
 
-def _cell(times: int, total: int, truth: str, said: str, is_right: bool) -> str:
+def _cell(times: int, total: int, truth: str, predicted: str) -> HeatCell:
     share = times / total if total else 0.0
-    kind = ("right" if is_right else "wrong") + (" bright" if share >= BRIGHT else "")
-    told = f"{times:,} of {total:,} of {truth} {'are named right' if is_right else f'are taken for {said}'}"
-    shown = "" if not times else f"{100 * share:.0f}" if share >= 0.005 else "·"
-    return f'<td class="{kind}" style="--share:{share:.3f}" title="{text(told)}">{shown}</td>'
+    kind = ("right" if truth == predicted else "wrong") + (" bright" if share >= BRIGHT else "")
+    outcome = "are classified correctly" if truth == predicted else f"are classified as {predicted}"
+    text = "" if not times else f"{100 * share:.0f}" if share >= 0.005 else "·"
+    return HeatCell(kind, share, f"{times:,} of {total:,} of {truth} {outcome}", text)

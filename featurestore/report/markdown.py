@@ -1,24 +1,20 @@
-"""The report as Markdown: its words and tables, without pictures."""
+"""The report as Markdown: its text and tables, without pictures."""
 
 import re
 from collections.abc import Iterator
 
-from featurestore.report.blocks import Beside, Block, Cell, Drawn, Number, Origin, Table, Words, written
-from featurestore.report.figures import Figures
+from featurestore.report.blocks import Block, Cell, Columns, Footnote, Graphic, Number, Paragraph, Table, cell_text
 from featurestore.report.sections import headline, key_figures, provenance, sections
+from featurestore.report.values import ReportValues
 from featurestore.system.text import printable
 
-MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")  # what Markdown would take for more than a letter
+MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")  # characters that Markdown would interpret
 
 
-def text_of(report: Figures) -> str:
-    """Write the report of a store as Markdown."""
+def markdown(report: ReportValues) -> str:
+    """Write the report as Markdown."""
     facts: list[list[Cell]] = [[name, Number(value)] for name, value in (*key_figures(report), *provenance(report))]
-    parts = [
-        f"# {_text(report.store.removesuffix('.store'))}",
-        *map(_text, headline(report)),
-        _table(Table(("", ""), facts)),
-    ]
+    parts = [f"# {_text(report.title)}", *map(_text, headline(report)), _table(Table(("", ""), facts))]
     for section in sections(report):
         parts += [f"## {_text(section.title)}", *(part for block in section.blocks for part in _block(block))]
     return "\n\n".join(parts) + "\n"
@@ -26,25 +22,27 @@ def text_of(report: Figures) -> str:
 
 def _block(block: Block) -> Iterator[str]:
     match block:
-        case Words(words):
+        case Paragraph(words):
             yield _text(words)
-        case Origin(parts):
+        case Footnote(parts):
             yield f"*{_text(', '.join(parts))}*"
         case Table():
-            if block.behind is not None:
-                yield f"{_text(block.behind)}:"
+            if block.summary is not None:
+                yield f"{_text(block.summary)}:"
             yield _table(block)
-        case Beside(left, right):
+        case Columns(left, right):
             for part in (*left, *right):
                 yield from _block(part)
-        case Drawn():
+        case Graphic():
             pass
 
 
 def _table(table: Table) -> str:
-    right = [any(isinstance(row[at], (int, float, Number)) for row in table.rows) for at in range(len(table.heads))]
-    lines = [list(map(_text, table.heads)), ["---:" if number else "---" for number in right]]
-    lines += [[_text(written(cell)) for cell in row] for row in table.rows]
+    lines = [
+        list(map(_text, table.heads)),
+        ["---:" if table.is_number(column) else "---" for column in range(len(table.heads))],
+        *([_text(cell_text(cell)) for cell in row] for row in table.rows),
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -1,146 +1,142 @@
-"""Sections of figures: k-NN, few labels, figures without labels, and training."""
+"""Sections of figures: k-NN, few labels, measures without labels, and training curves."""
+
+from collections.abc import Sequence
 
 from featurestore.evaluation import LowShotReport
 from featurestore.evaluation.knn import KnnReport
 from featurestore.evaluation.lowshot import MEASURED
+from featurestore.metrics.confusion import ClassFigures
 from featurestore.report.blocks import (
     MINUS,
     Block,
     Cell,
-    Drawn,
+    Footnote,
+    Graphic,
     Number,
-    Origin,
+    Paragraph,
     Section,
     Table,
-    Words,
     count,
-    give_or_take,
+    interval,
     percent,
-    span,
+    plus_minus,
 )
-from featurestore.report.charts import SMALL, Axis, Line, Plot, legend, line_chart
-from featurestore.report.figures import Figures, LabelFree
+from featurestore.report.charts import SMALL, Axis, Line, Plot, line_chart, swatch
 from featurestore.report.training import WHOLE, Training
+from featurestore.report.values import LabelFree, ReportValues
 
 UNSEEN = 10  # classes named at most
 
 
-def knn(report: Figures, figures: KnnReport) -> Section:
-    """Accuracy of the neighbours' votes, for each k."""
-    asked = "test images" if figures.split == "train->test" else "labelled images, which is itself left out,"
+def knn(report: ReportValues, figures: KnnReport) -> Section:
+    """Show the accuracy of the neighbours' votes, for each k."""
+    which = "test image" if figures.split == "train->test" else "labelled image"
+    among = "training images" if figures.split == "train->test" else "images, itself left out"
     words = (
-        f"Each of {figures.n_test:,} {asked} is named by the labels of its k nearest among {figures.n_train:,}. The vote of a neighbour weighs "
-        "exp(score / T), where the score is the cosine similarity. Top-1 is the share that is named right, top-5 the share whose class is "
-        "among the five with most votes. The interval says how far top-1 may lie from this with other images of the same kind."
+        f"The class of each {which} ({figures.n_test:,}) is predicted from the labels of its k nearest neighbours among {figures.n_train:,} {among}. "
+        "The vote of a neighbour has the weight exp(score / T), where the score is the cosine similarity. Top-1 is the share of correct predictions; "
+        "top-5 the share where the correct class is among the five with the most votes. The interval shows how far top-1 may differ for other images of the same kind."
     )
     rows: list[list[Cell]] = [
-        [r.k, Number(f"{r.temperature:g}"), percent(r.top1), span(r.top1_ci95), percent(r.top5)]
+        [r.k, Number(f"{r.temperature:g}"), percent(r.top1), interval(r.top1_ci95), percent(r.top5)]
         for r in figures.results
     ]
     heads = ("k", "T", "top-1, %", "95 % interval", "top-5, %")
-    blocks: list[Block] = [Words(words), Table(heads, rows), Origin(["k-NN", *_taken(report, figures)])]
+    blocks: list[Block] = [Paragraph(words), Table(heads, rows), Footnote(["k-NN", *_conditions(report, figures)])]
     if figures.unseen:
         names = ", ".join(figures.unseen[:UNSEEN]) + (" and others" if len(figures.unseen) > UNSEEN else "")
         blocks.append(
-            Words(
-                f"No image to learn from has the label of {names}: images of {'that class' if len(figures.unseen) == 1 else 'these classes'} cannot be named right."
-            )
+            Paragraph(f"No training image has the label {names}: test images with it cannot be classified correctly.")
         )
-    return Section("knn", "What the neighbours say", blocks)
+    return Section("knn", "k-NN classification", blocks)
 
 
-def of_classes(report: Figures, figures: KnnReport) -> Origin:
-    """How figures of single classes were taken."""
-    return Origin([f"k-NN, k = {figures.k}, T = {figures.temperature:g}", *_taken(report, figures)])
+def class_table(classes: Sequence[ClassFigures], summary: str) -> Table:
+    """Make a table of recall and precision."""
+    rows: list[list[Cell]] = [[c.label, c.n, percent(c.recall), percent(c.precision)] for c in classes]
+    return Table(("class", "images", "recall, %", "precision, %"), rows, summary)
 
 
-def _taken(report: Figures, figures: KnnReport | LowShotReport) -> list[str]:
-    counts = f"{figures.n_train:,} to learn from, {figures.n_test:,} named"
+def class_footnote(report: ReportValues, figures: KnnReport) -> Footnote:
+    """Say how the figures of single classes were measured."""
+    return Footnote([f"k-NN, k = {figures.k}, T = {figures.temperature:g}", *_conditions(report, figures)])
+
+
+def _conditions(report: ReportValues, figures: KnnReport | LowShotReport) -> list[str]:
+    counts = f"{figures.n_train:,} train, {figures.n_test:,} test"
     return [figures.split.replace("->", " → "), counts, report.encoder["name"], f"seed {figures.seed}"]
 
 
-def lowshot(report: Figures, figures: LowShotReport) -> Section:
-    """Accuracy by the number of labels, a line a method."""
+def lowshot(report: ReportValues, figures: LowShotReport) -> Section:
+    """Show the accuracy by the number of labels, a line for each method."""
     results = [r for r in figures.results if r.shots is not None]
     methods = list(dict.fromkeys(r.method for r in results))
     lines = [
         Line(m, [(float(r.shots or 0), 100 * r.top1_mean, 100 * r.top1_ci95) for r in results if r.method == m])
         for m in methods
     ]
-    x = Axis.through("labels a class", [px for line in lines for px, _, _ in line.points], logarithmic=True)
+    x = Axis.through("labels per class", [px for line in lines for px, _, _ in line.points], logarithmic=True)
     ends = [py + sign * half for line in lines for _, py, half in line.points for sign in (-1, 1)]
     y = Axis.over("top-1, %", [max(0.0, min(ends)), min(100.0, max(ends))])
-    alt = "Accuracy by labels a class: " + "; ".join(
+    alt = "Accuracy by labels per class: " + "; ".join(
         f"{line.name} from {line.points[0][1]:.1f} to {line.points[-1][1]:.1f} %" for line in lines
     )
     tries = results[0].tries
     words = (
-        f"How well the rest is named when only a few images of each class have a label. Each point is the mean of {tries} draws of "
-        "labels, the same for all methods, and the whiskers are the 95 % interval of that mean."
+        f"Accuracy when only a few images of each class have a label. Each point is the mean of {tries} random draws of labels, "
+        "the same for all methods; the whiskers are the 95 % interval of that mean."
     )
     rows: list[list[Cell]] = [
-        [r.shots, r.method, percent(r.top1_mean), give_or_take(r.top1_ci95), r.labels, r.tries] for r in results
+        [r.shots, r.method, percent(r.top1_mean), plus_minus(r.top1_ci95), r.labels, r.tries] for r in results
     ]
+    heads = ("labels per class", "method", "top-1, %", "95 % interval", "labels in total", "draws")
     blocks: list[Block] = [
-        Words(words),
-        Drawn(lambda _: f'<figure class="plot">{line_chart(lines, Plot(x, y), alt)}{legend(methods)}</figure>'),
-        Table(("labels a class", "method", "top-1, %", "95 % interval", "labels in all", "draws"), rows, behind="These figures as a table"),
-        Origin([f"few labels, {tries} draws", *_taken(report, figures)]),
-    ]  # fmt: skip
+        Paragraph(words),
+        Graphic("plot", {"chart": line_chart(lines, Plot(x, y), alt), "legend": methods, "swatch": swatch}),
+        Table(heads, rows, summary="The same as a table"),
+        Footnote([f"few labels, {tries} draws", *_conditions(report, figures)]),
+    ]
     absent = [method for method in MEASURED if method not in methods]
     if absent:
-        blocks.append(
-            Words(
-                f"{' and '.join(absent)} need scikit-learn, which was not installed: pip install 'featurestore[eval]'."
-            )
-        )
+        blocks.append(Paragraph(f"Not measured: {' and '.join(absent)}, which need scikit-learn: pip install 'featurestore[eval]'."))  # fmt: skip
     return Section("few-labels", "With few labels", blocks)
 
 
-def labelfree(report: Figures, figures: LabelFree) -> Section:
-    """Figures of the vectors alone."""
-    dim = report.encoder["dim"]
+def label_free(report: ReportValues, figures: LabelFree) -> Section:
+    """Show measures of the vectors alone."""
     words = (
-        "What the vectors say of themselves. RankMe (Garrido et al. 2023) counts the dimensions that they really use; uniformity (Wang & "
-        f"Isola 2020) is 0 when all vectors are the same and falls as they spread over the sphere, to {MINUS}4 at best. Low use of dimensions tells of a "
-        "collapsed encoder; neither figure says that an encoder is good."
+        "Measures of the vectors alone. RankMe (Garrido et al. 2023) counts the effective dimensions; uniformity (Wang & Isola 2020) is 0 "
+        f"when all vectors are the same and falls towards {MINUS}4 as they spread over the sphere. Few effective dimensions are a sign of a "
+        "collapsed encoder; neither measure proves that an encoder is good."
     )
     rows: list[list[Cell]] = [
-        ["RankMe", Number(f"{figures.rankme:.1f} of {min(dim, figures.n):,}")],
+        ["RankMe", Number(f"{figures.rankme:.1f} of {min(report.encoder['dim'], figures.n):,}")],
         ["uniformity", Number(f"{figures.uniformity:.2f}".replace("-", MINUS))],
     ]
-    origin = Origin(
-        [
-            f"{figures.n:,} of {count(report.collection.vectors, 'vector')}",
-            report.encoder["name"],
-            f"seed {report.seed}",
-        ]
-    )
-    return Section("without-labels", "Without labels", [Words(words), Table(("figure", "value"), rows), origin])
+    vectors = f"{figures.n:,} of {count(report.collection.vectors, 'vector')}"
+    footnote = Footnote([vectors, report.encoder["name"], f"seed {report.seed}"])
+    return Section("without-labels", "Without labels", [Paragraph(words), Table(("measure", "value"), rows), footnote])
 
 
-def training(report: Figures, run: Training) -> Section:
-    """The curves of the run that made the encoder, a small chart each."""
+def training(report: ReportValues, run: Training) -> Section:
+    """Show the curves of the run that made the encoder, a small chart each."""
     curves = run.curves()
-    words = f"What was measured while the run {run.run} trained, epoch by epoch."
+    words = f"What the training run {run.run} measured in each epoch."
     if not run.same_encoder:
-        words += f" Its encoder.onnx is not the very file that made these vectors, {report.encoder['name']}: it was trained on since, or exported anew."
-    epochs = [epoch for points in curves.values() for epoch, _ in points]
+        words += f" Its encoder.onnx is not the file that made these vectors, {report.encoder['name']}: it was trained further or exported again."
+    epochs = sorted({epoch for points in curves.values() for epoch, _ in points})
 
-    def draw(title: str, points: list[tuple[float, float]]) -> str:
-        line = Line(title, [(epoch, value, 0.0) for epoch, value in points])
-        x = Axis.over("epoch", epochs, "{:g}".format)
+    def chart(title: str, points: list[tuple[float, float]]) -> str:
+        x = Axis.over("epoch", epochs)
         y = Axis.over("", [*(value for _, value in points), *WHOLE.get(title, ())])
-        alt = f"{title} from {points[0][1]:.4g} in epoch {points[0][0]:.0f} to {points[-1][1]:.4g} in epoch {points[-1][0]:.0f}"
-        return f"<figure><figcaption>{title}</figcaption>{line_chart([line], Plot(x, y, SMALL), alt)}</figure>"
+        (first, start), (last, end) = points[0], points[-1]
+        alt = f"{title} from {start:.4g} in epoch {first:.0f} to {end:.4g} in epoch {last:.0f}"
+        return line_chart([Line(title, [(epoch, value, 0.0) for epoch, value in points])], Plot(x, y, SMALL), alt)
 
-    every = sorted(set(epochs))
     values = {title: dict(points) for title, points in curves.items()}
-    rows: list[list[Cell]] = [[int(epoch), *[values[title].get(epoch) for title in curves]] for epoch in every]
-    blocks: list[Block] = [
-        Words(words),
-        Drawn(lambda _: f'<div class="panels">{"".join(draw(*curve) for curve in curves.items())}</div>'),
-        Table(("epoch", *curves), rows, behind="These figures as a table"),
-        Origin([f"run {run.run}", count(len(every), "epoch"), report.encoder["name"]]),
-    ]
-    return Section("training", "How the encoder was trained", blocks)
+    rows: list[list[Cell]] = [[int(epoch), *[values[title].get(epoch) for title in curves]] for epoch in epochs]
+    return Section("training", "Training curves", [
+        Paragraph(words), Graphic("panels", {"panels": [(title, chart(title, points)) for title, points in curves.items()]}),
+        Table(("epoch", *curves), rows, summary="The same as a table"),
+        Footnote([f"run {run.run}", count(len(epochs), "epoch"), report.encoder["name"]]),
+    ])  # fmt: skip

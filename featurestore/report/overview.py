@@ -1,24 +1,23 @@
-"""The collection at a glance."""
+"""The section of the collection: counts, some images, labels, image sizes and failures."""
 
-from featurestore.report.blocks import TIMES, Beside, Block, Cell, Drawn, Section, Table, Words, count
+from featurestore.report.blocks import TIMES, Block, Cell, Columns, Graphic, Paragraph, Section, Table, count
 from featurestore.report.charts import Axis, Plot, histogram
-from featurestore.report.figures import Collection, Figures, Sizes
-from featurestore.report.pictures import Pictures
+from featurestore.report.values import Collection, ReportValues, Sizes
 
 LABELS, REASONS = 20, 8  # rows shown at most
 
 
-def collection(report: Figures) -> Section:
-    """Counts, some images, labels, image sizes, and failures."""
+def collection(report: ReportValues) -> Section:
+    """Show the collection at a glance."""
     held = report.collection
     blocks: list[Block] = [
-        Words(_counts(held, report.encoder["name"])),
-        Drawn(lambda pictures: _mosaic(held, pictures)),
-        Beside(_labels(held), _image_sizes(held.sizes)),
+        Paragraph(_counts(held, report.encoder["name"])),
+        Graphic("mosaic", {"items": held.mosaic}),
+        Columns(_labels(held), _image_sizes(held.sizes)),
     ]
     if held.failures:
         reasons: list[list[Cell]] = [[reason, n] for reason, n in held.reasons.items()]
-        blocks.append(Words(f"{count(held.failures, 'file')} could not be used."))
+        blocks.append(Paragraph(f"{count(held.failures, 'file')} could not be read as an image."))
         blocks.append(Table(("reason", "files"), reasons[:REASONS]))
     return Section("collection", "The collection", blocks)
 
@@ -30,30 +29,33 @@ def _labels(held: Collection) -> list[Block]:
     blocks: list[Block] = [Table(("label", "images"), ranked[:LABELS], bars=True)]
     if len(ranked) > LABELS:
         smallest = count(ranked[-1][1], "image")
-        blocks.append(Words(f"The {LABELS} largest of {len(ranked):,} classes; the smallest has {smallest}."))
+        blocks.append(Paragraph(f"The {LABELS} largest of {len(ranked):,} classes; the smallest has {smallest}."))
     return blocks
 
 
 def _image_sizes(sizes: Sizes | None) -> list[Block]:
     if sizes is None:
         return []
-    if sizes.edges[0] == sizes.edges[-1] or len([n for n in sizes.counts if n]) == 1:
-        return [Words(_extent(sizes))]
-    return [Words(_extent(sizes)), Drawn(lambda _: _histogram(sizes))]
+    blocks: list[Block] = [Paragraph(_extent(sizes))]
+    if len([n for n in sizes.counts if n]) > 1:
+        x = Axis.over("longer side, pixels", sizes.edges, "{:,.0f}".format)
+        y = Axis.over("images", [0, max(sizes.counts)], "{:,.0f}".format)
+        alt = f"Histogram of the longer sides of the images, from {sizes.edges[0]:.0f} to {sizes.edges[-1]:.0f} pixels, median {sizes.median}"
+        chart = histogram(sizes.counts, sizes.edges, Plot(x, y), alt)
+        blocks.append(Graphic("plot", {"chart": chart, "legend": ()}))
+    return blocks
 
 
 def _counts(held: Collection, encoder: str) -> str:
     splits = ", ".join(f"{n:,} {name}" for name, n in held.splits.items() if name != "(none)")
     labels = (
-        f"{held.labelled:,} with a label, of {count(len(held.labels), 'class', 'classes')}"
-        if held.labelled
-        else "none with a label"
+        f"{held.labelled:,} labelled, {count(len(held.labels), 'class', 'classes')}" if held.labelled else "no labels"
     )
     parts = [f"{count(held.items, 'image')}, {labels}", f"splits: {splits or 'none'}"]
     if held.vectors != held.items:
-        parts.append(f"{held.vectors:,} have a vector of {encoder}, which all that follows is about")
+        parts.append(f"{held.vectors:,} have a vector of {encoder}, and only these are measured below")
     if held.removed:
-        parts.append(f"{held.removed:,} more have vanished from their source")
+        parts.append(f"{held.removed:,} more are no longer in their source")
     return "; ".join(parts) + "."
 
 
@@ -62,15 +64,3 @@ def _extent(sizes: Sizes) -> str:
     if sizes.smallest == sizes.largest and len(set(sizes.counts) - {0}) == 1:
         return f"All images are {width:,} {TIMES} {height:,} pixels."
     return f"Image sizes: from {width:,} {TIMES} {height:,} to {wide:,} {TIMES} {high:,} pixels; the longer side has a median of {sizes.median:,}."
-
-
-def _histogram(sizes: Sizes) -> str:
-    x = Axis.over("longer side, pixels", sizes.edges, "{:,.0f}".format)
-    alt = f"Histogram of the longer sides of the images, from {sizes.edges[0]:.0f} to {sizes.edges[-1]:.0f} pixels, median {sizes.median}"
-    y = Axis.over("images", [0, max(sizes.counts)], "{:,.0f}".format)
-    return f'<figure class="plot">{histogram(sizes.counts, sizes.edges, Plot(x, y), alt)}</figure>'
-
-
-def _mosaic(held: Collection, pictures: Pictures) -> str:
-    shown = "".join(f"<li>{pictures.show(item, item.label or 'image')}</li>" for item in held.mosaic)
-    return f'<figure><ul class="mosaic">{shown}</ul><figcaption>some images, drawn at random</figcaption></figure>'

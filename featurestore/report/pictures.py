@@ -1,4 +1,4 @@
-"""The images that a report shows: each read and reduced once, by several threads."""
+"""The images that a report shows: each is read and scaled down once, by several threads."""
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,58 +8,60 @@ from PIL import Image
 
 from featurestore.errors import ImageError
 from featurestore.progress import Listener
-from featurestore.rendering.html import embedded, text
+from featurestore.rendering.html import InlineImage, data_url
 from featurestore.rendering.thumbnails import thumbnail
-from featurestore.report.figures import Item
+from featurestore.report.values import Item
 from featurestore.system.cpus import available_cpus
 from featurestore.system.text import describe
 
 SIDE = 144  # pixels of the longer side of a picture
-TILE = 64  # of the tiles of a sheet of many
+TILE = 64  # pixels of a tile in the sheet of the map
 QUALITY = 80
-GREY = "#8a8a86"  # in place of a tile's picture that cannot be opened
+GREY = "#8a8a86"  # of a tile whose picture cannot be opened
 
 
 class Pictures:
     """Thumbnails of items by their id, or the reason why there is none."""
 
-    def __init__(self, found: Mapping[int, Image.Image | str]) -> None:
-        self._found = found
+    def __init__(self, thumbnails: Mapping[int, Image.Image | str]) -> None:
+        self._thumbnails = thumbnails
 
     @classmethod
     def of(cls, large: Iterable[Item], small: Iterable[Item], listener: Listener) -> "Pictures":
-        """Read items, those of `small` to the size of a tile unless they are among the `large`."""
+        """Read items: those of `large` at the size of a picture, the others of `small` at the size of a tile."""
         wanted = {item.id: (item, TILE) for item in small} | {item.id: (item, SIDE) for item in large}
         listener.start("reading pictures", len(wanted))
         lock = threading.Lock()
 
         def load(item: Item, side: int) -> Image.Image | str:
-            found = _load(item.path, side)
+            loaded = _load(item.path, side)
             with lock:
                 listener.advance()
-            return found
+            return loaded
 
         with ThreadPoolExecutor(available_cpus()) as threads:
-            found = threads.map(lambda wish: load(*wish), wanted.values())
-            return cls(dict(zip(wanted, found, strict=True)))
+            return cls(dict(zip(wanted, threads.map(lambda pair: load(*pair), wanted.values()), strict=True)))
 
-    def show(self, item: Item, alt: str) -> str:
-        """The picture of an item inside the page; a tile with the reason where it cannot be opened."""
-        found = self._found[item.id]
-        if isinstance(found, str):
-            return f'<span class="missing" title="{text(found)}">cannot be opened</span>'
-        tiny = ' class="tiny"' if max(found.size) <= SIDE // 3 else ""
-        return f'<img{tiny} alt="{text(alt)}" src="{embedded(found, QUALITY)}">'
+    def image(self, item: Item) -> InlineImage:
+        """Give the picture of an item for the page."""
+        loaded = self._thumbnails[item.id]
+        if isinstance(loaded, str):
+            return InlineImage(reason=loaded)
+        return InlineImage(data_url(loaded, QUALITY), tiny=max(loaded.size) <= SIDE // 3)
 
     def sheet(self, items: Sequence[Item], columns: int) -> Image.Image:
-        """One picture of a tile an item, row by row: what does not fill a square is cut at its longer ends."""
+        """Draw a square tile for each item, row by row; what does not fit into the square is cut off."""
         rows = -(-len(items) // columns)
         sheet = Image.new("RGB", (columns * TILE, rows * TILE), GREY)
         for place, item in enumerate(items):
-            found = self._found[item.id]
-            if not isinstance(found, str):
-                sheet.paste(_square(found), (place % columns * TILE, place // columns * TILE))
+            loaded = self._thumbnails[item.id]
+            if not isinstance(loaded, str):
+                sheet.paste(_square(loaded), (place % columns * TILE, place // columns * TILE))
         return sheet
+
+    def sheet_url(self, items: Sequence[Item], columns: int) -> str:
+        """Give the same sheet as a data: URL."""
+        return data_url(self.sheet(items, columns), QUALITY)
 
 
 def _load(path: str, side: int) -> Image.Image | str:
@@ -74,6 +76,6 @@ def _load(path: str, side: int) -> Image.Image | str:
 def _square(picture: Image.Image) -> Image.Image:
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    countable = side < TILE // 1.5
-    kept = Image.Resampling.NEAREST if countable else Image.Resampling.BICUBIC
-    return picture.resize((TILE, TILE), kept, (left, top, left + side, top + side))
+    few_pixels = side < TILE // 1.5
+    filter = Image.Resampling.NEAREST if few_pixels else Image.Resampling.BICUBIC
+    return picture.resize((TILE, TILE), filter, (left, top, left + side, top + side))

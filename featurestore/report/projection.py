@@ -1,4 +1,4 @@
-"""The map: vectors of many dimensions laid out on a plane."""
+"""Projection of vectors to two dimensions for the map: PCA, t-SNE or UMAP."""
 
 import importlib
 import importlib.util
@@ -12,21 +12,22 @@ from featurestore.metrics.checks import check_finite
 from featurestore.report import MAPS
 from featurestore.system.packages import need
 
-NEIGHBOURS = 30  # t-SNE's perplexity, where there are items enough for it
+PERPLEXITY = 30  # of t-SNE, where there are enough items for it
+UMAP_NEIGHBOURS = 15
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Places of n vectors on a plane."""
+    """The points of n vectors on a plane."""
 
     method: str
     settings: str  # in words
-    places: NDArray[np.float64]  # (n, 2)
-    axes: tuple[str, str] | None  # what they mean, where they mean something
+    points: NDArray[np.float64]  # (n, 2)
+    axes: tuple[str, str] | None  # what they mean, for PCA
 
 
 def check_method(method: str) -> None:
-    """Raises ConfigError when a map cannot be made by a method, for it is unknown or needs what is not installed."""
+    """Raise ConfigError when a method is unknown or needs a package that is not installed."""
     if method not in MAPS:
         raise ConfigError(f"map {method!r}: expected one of {', '.join(MAPS)}")
     if method == "tsne":
@@ -35,11 +36,10 @@ def check_method(method: str) -> None:
         raise ConfigError("map 'umap' needs umap-learn, which is not installed: pip install umap-learn")
 
 
-def lay_out(vectors: NDArray[np.float32], method: str, seed: int) -> Layout:
-    """Lay vectors (n, D) out by PCA, t-SNE (van der Maaten & Hinton 2008) or UMAP (McInnes 2018).
+def project(vectors: NDArray[np.float32], method: str, seed: int) -> Layout:
+    """Project vectors (n, D) by PCA, t-SNE (van der Maaten & Hinton 2008) or UMAP (McInnes 2018); fewer than 8 always by PCA.
 
-    Too few vectors for a method are laid out by PCA. Raises ConfigError like `check_method`, EvaluationError when there are fewer than
-    two vectors, or values of them are no numbers.
+    Raises ConfigError as `check_method`, and EvaluationError for fewer than two vectors or values that are not finite.
     """
     check_method(method)
     check_finite(vectors)
@@ -50,28 +50,28 @@ def lay_out(vectors: NDArray[np.float32], method: str, seed: int) -> Layout:
     if method == "tsne":
         from sklearn.manifold import TSNE
 
-        perplexity = min(NEIGHBOURS, (len(vectors) - 1) / 3)
-        places = TSNE(metric="cosine", init="pca", perplexity=perplexity, random_state=seed).fit_transform(vectors)
+        perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
+        points = TSNE(metric="cosine", init="pca", perplexity=perplexity, random_state=seed).fit_transform(vectors)
         settings = f"cosine, perplexity {perplexity:.3g}"
     else:
-        neighbours = min(15, len(vectors) - 1)
+        neighbours = min(UMAP_NEIGHBOURS, len(vectors) - 1)
         umap = importlib.import_module("umap").UMAP(
             metric="cosine", n_neighbors=neighbours, random_state=seed, n_jobs=1
         )
-        places = umap.fit_transform(vectors)
+        points = umap.fit_transform(vectors)
         settings = f"cosine, {neighbours} neighbours"
-    return Layout(method, settings, np.asarray(places, np.float64), None)
+    return Layout(method, settings, np.asarray(points, np.float64), None)
 
 
 def pca(vectors: NDArray[np.float32]) -> Layout:
-    """Project on the two directions of most variance; each points to where its largest weight is positive."""
+    """Project on the two principal components; the largest weight of each is made positive, so that the signs are defined."""
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
-    _, spread, directions = np.linalg.svd(centred, full_matrices=False)
+    _, singular, components = np.linalg.svd(centred, full_matrices=False)
     first = np.zeros((2, vectors.shape[1]))
-    first[: len(directions[:2])] = directions[:2]
+    first[: len(components[:2])] = components[:2]
     largest = np.take_along_axis(first, np.abs(first).argmax(axis=1)[:, None], axis=1)
     first *= np.where(largest < 0, -1.0, 1.0)
     shares = np.zeros(2)
-    shares[: len(spread[:2])] = spread[:2] ** 2 / ((spread**2).sum() or 1.0)
+    shares[: len(singular[:2])] = singular[:2] ** 2 / ((singular**2).sum() or 1.0)
     names = [f"component {n + 1}, {100 * share:.1f} % of the variance" for n, share in enumerate(shares)]
     return Layout("pca", f"{100 * shares.sum():.1f} % of the variance", centred @ first.T, (names[0], names[1]))

@@ -1,26 +1,26 @@
-"""What a report says and in which order, for any form that it is written in."""
+"""The sections of a report in their order, and its head, for every format."""
 
-from featurestore.report.blocks import Section, Words, count, give_or_take, percent, span
+from featurestore.report.blocks import Paragraph, Section, count, interval, percent, plus_minus
 from featurestore.report.confusion import confusion
-from featurestore.report.figures import Figures
 from featurestore.report.galleries import classes, neighbours
-from featurestore.report.measures import knn, labelfree, lowshot, training
+from featurestore.report.map import map_section
+from featurestore.report.measures import knn, label_free, lowshot, training
 from featurestore.report.overview import collection
-from featurestore.report.scatter import map_of
+from featurestore.report.values import ReportValues
 
-ABSENT = {
-    "labels": "What labels would tell",
-    "knn": "What the neighbours say",
+MISSING_TITLES = {
+    "labels": "Measures that need labels",
+    "knn": "k-NN classification",
     "lowshot": "With few labels",
     "classes": "Best and worst classes",
     "labelfree": "Without labels",
-    "neighbours": "Images and their neighbours",
-    "map": "A map of the collection",
+    "neighbours": "Nearest neighbours",
+    "map": "Map of the collection",
 }
 
 
-def sections(report: Figures) -> list[Section]:
-    """All sections that the report has figures for; for each of the others, why there are none."""
+def sections(report: ReportValues) -> list[Section]:
+    """Make a section of each part that the report has, and of each missing part one with the reason."""
     figures = report.knn
     found = [
         collection(report),
@@ -28,70 +28,71 @@ def sections(report: Figures) -> list[Section]:
         report.lowshot and lowshot(report, report.lowshot),
         figures and confusion(report, figures),
         figures and report.classes and classes(report, figures, report.classes),
-        *(
-            _absent(name, report.missing[name])
-            for name in ("labels", "knn", "lowshot", "classes")
-            if name in report.missing
-        ),
+        *_missing(report, "labels", "knn", "lowshot", "classes"),
         report.sheets and neighbours(report, report.sheets),
-        report.map and map_of(report, report.map),
-        report.labelfree and labelfree(report, report.labelfree),
-        *(_absent(name, report.missing[name]) for name in ("neighbours", "map", "labelfree") if name in report.missing),
+        report.map and map_section(report, report.map),
+        report.labelfree and label_free(report, report.labelfree),
+        *_missing(report, "neighbours", "map", "labelfree"),
         report.training and training(report, report.training),
     ]
     return [section for section in found if section]
 
 
-def _absent(name: str, reason: str) -> Section:
-    return Section(f"no-{name}", ABSENT[name], [Words(f"Not in this report: {reason}.")])
+def _missing(report: ReportValues, *names: str) -> list[Section]:
+    return [
+        Section(f"no-{name}", MISSING_TITLES[name], [Paragraph(f"Not in this report: {report.missing[name]}.")])
+        for name in names
+        if name in report.missing
+    ]
 
 
-def headline(report: Figures) -> list[str]:
-    """What the report comes to, in a few sentences."""
-    if report.knn is None:
+def headline(report: ReportValues) -> list[str]:
+    """Summarise the report in a few sentences."""
+    figures = report.knn
+    if figures is None:
         return [
-            "Without labels of two classes or more nothing tells how good the encoder is here. What can be seen without them is below: images, their neighbours, and a map."
+            "The quality of the encoder is measured by labels, and this collection has none of two or more classes. What needs no labels is below: images, their nearest neighbours, and a map."
         ]
-    first, figures = report.knn.results[0], report.knn
+    best_k = figures.results[0]
     if figures.split == "train->test":
-        asked = f"The {first.k} nearest of {figures.n_train:,} labelled images name the class of {figures.n_test:,} test images"
+        voters = f"{best_k.k} nearest of {figures.n_train:,} training images predict the class of {figures.n_test:,} test images"
     else:
-        asked = f"The {first.k} nearest other images name the class of {figures.n_test:,} labelled images"
-    told = [f"{asked}: {percent(first.top1)} % right (95 % interval {span(first.top1_ci95)})."]
+        voters = f"{best_k.k} nearest other images predict the class of {figures.n_test:,} labelled images"
+    sentences = [f"The {voters}: {percent(best_k.top1)} % correct (95 % interval {interval(best_k.top1_ci95)})."]
     few = [r for r in report.lowshot.results if r.shots is not None] if report.lowshot else []
     if few:
         best = max((r for r in few if r.shots == few[-1].shots), key=lambda r: r.top1_mean)
         labels = count(best.shots or 0, "label")
-        told.append(
-            f"With {labels} a class, {best.method}, the best of the methods tried, has {percent(best.top1_mean)} % right ({give_or_take(best.top1_ci95)})."
+        sentences.append(
+            f"With {labels} per class, {best.method} is the best of the methods tried: {percent(best.top1_mean)} % correct ({plus_minus(best.top1_ci95)})."
         )
-    return told
+    return sentences
 
 
-def key_figures(report: Figures) -> list[tuple[str, str]]:
-    """A few numbers to be seen first."""
+def key_figures(report: ReportValues) -> list[tuple[str, str]]:
+    """Choose a few numbers to be seen first."""
     held = report.collection
     shown = [("images", f"{held.items:,}"), ("classes", f"{len(held.labels):,}") if held.labels else ("labels", "none")]
     if report.knn is not None:
         first = report.knn.results[0]
         shown.append((f"k-NN top-1, k = {first.k}, T = {first.temperature:g}", f"{percent(first.top1)} %"))
     if report.labelfree is not None:
-        shown.append(("dimensions in use", f"{report.labelfree.rankme:.0f} of {report.encoder['dim']:,}"))
+        shown.append(("effective dimensions", f"{report.labelfree.rankme:.0f} of {report.encoder['dim']:,}"))
     return shown
 
 
-def provenance(report: Figures) -> list[tuple[str, str]]:
-    """Which encoder looked at the collection, and when the report was made."""
+def provenance(report: ReportValues) -> list[tuple[str, str]]:
+    """Describe the encoder, and when the report was made."""
     card = report.encoder
     trained_on = card["trained_on"]
-    origin = trained_on.get("weights") or (count(trained_on["count"], "image") if trained_on["count"] else "not said")
+    origin = trained_on.get("weights") or (count(trained_on["count"], "image") if trained_on["count"] else "unknown")
     return [
         ("encoder", card["name"]),
         ("method", card["method"]),
         ("backbone", f"{card['backbone']}, {card['branch']} branch"),
         ("trained on", str(origin)),
         ("input", f"{card['preprocess']['size']} pixels"),
-        ("vectors", f"{report.collection.vectors:,}, of {card['dim']:,} dimensions each"),
+        ("vectors", f"{report.collection.vectors:,} of {card['dim']:,} dimensions"),
         ("fingerprint", card["fingerprint"][:16]),
-        ("made", f"{report.made_at[:16].replace('T', ' ')}, featurestore {report.version}, seed {report.seed}"),
+        ("made", f"{report.made}, featurestore {report.version}, seed {report.seed}"),
     ]

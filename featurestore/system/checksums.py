@@ -22,7 +22,7 @@ class FileChecksum:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows `first` to `first + rows - 1` of a vector file, and the SHA-256 of their bytes."""
+    """The checksum of rows `first` to `first + rows - 1` of a vector file."""
 
     first: int
     rows: int
@@ -30,15 +30,17 @@ class Block:
 
     @classmethod
     def of(cls, first: int, rows: int, data: bytes | memoryview) -> "Block":
+        """Compute the SHA-256 of the bytes of some rows."""
         return cls(first, rows, hashlib.sha256(data).hexdigest())
 
     @property
     def end(self) -> int:
+        """The row after the last one."""
         return self.first + self.rows
 
 
 def covers(blocks: list[Block], rows: int) -> bool:
-    """Whether blocks follow one another without gaps from row 0 to the last of `rows`."""
+    """Whether blocks cover rows 0 to `rows - 1` without gaps or overlaps."""
     end = 0
     for block in blocks:
         if block.first != end or block.rows < 1:

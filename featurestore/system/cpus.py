@@ -1,8 +1,8 @@
-"""How many processors there are to use: one count for the threads that decode and for those that encode."""
+"""The number of processors to use, for threads that decode and for threads that encode."""
 
 import os
 
 
 def available_cpus() -> int:
-    """Count the processors this process may use (the affinity mask, not the machine)."""
+    """Count the processors that this process may use: its affinity mask, which can be smaller than the machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

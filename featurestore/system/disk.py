@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, also after a power cut."""
+"""Atomic and durable writes: after a crash or a power cut a file has its old content or its new one, never a part."""
 
 import os
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from featurestore.errors import DiskError
 
 @contextmanager
 def written_whole(path: Path, advice: str) -> Iterator[Path]:
-    """Give a path to write to; at the end of the block its content is flushed and takes the name `path`.
+    """Give a temporary path to write to; at the end of the block it is flushed to disk and renamed to `path`.
 
-    Nothing is left of it when the block raises. An OSError becomes a DiskError that ends in `advice`.
+    If the block raises, the temporary file is deleted. An OSError becomes a DiskError that ends with `advice`.
     """
     part = path.with_name(f"{path.name}.part")
     try:
@@ -34,7 +34,7 @@ def write_text(path: Path, text: str, advice: str) -> None:
 
 
 def create_folder(path: Path) -> None:
-    """Make a folder that may be there already, so that it survives a power cut. Raises DiskError."""
+    """Create a folder, unless it exists, so that it survives a power cut. Raises DiskError."""
     try:
         path.mkdir(exist_ok=True)
         sync_folder(path.parent)
@@ -51,7 +51,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries, so that a new file's name survives a power cut."""
+    """Flush a folder's entries to the disk, so that a new file's name survives a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""One writer at a time: an advisory lock on a file of the store, which names its holder."""
+"""The writer lock of a store: an advisory lock on a file, which contains the process id of its holder."""
 
 import fcntl
 import os
@@ -15,9 +15,9 @@ WAIT_SECONDS = 5.0  # how long a second writer waits for the first
 
 @contextmanager
 def only_writer(store: Path) -> Iterator[None]:
-    """Hold the writer's lock of a store; readers are not held up. The system frees it when its holder dies.
+    """Hold the writer lock of a store. Readers do not wait for it; the system releases it when the holder dies.
 
-    Raises StoreBusy, naming the holder, after WAIT_SECONDS; DiskError when the store cannot be written.
+    Raises StoreBusy, naming the holder, when it stays taken for WAIT_SECONDS; DiskError when the store cannot be written.
     """
     try:
         file = (store / "lock").open("a+b", buffering=0)
@@ -37,7 +37,7 @@ def only_writer(store: Path) -> Iterator[None]:
 
 
 def _sign(file: FileIO) -> None:
-    """Write down who holds the lock; on a full disk it is held all the same, without a name."""
+    """Write the process id into the file; on a full disk the lock is held without it."""
     with suppress(OSError):
         file.truncate(0)
         file.write(str(os.getpid()).encode())
@@ -49,5 +49,7 @@ def _try(handle: int) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        raise DiskError(f"its file system has no locks ({error.strerror}); keep the store on a local disk") from error
+        raise DiskError(
+            f"the file system of the store does not support locks ({error.strerror}); move the store to a local disk"
+        ) from error
     return True

@@ -1,4 +1,4 @@
-"""What is not installed with featurestore by itself, and is asked for only where it is needed."""
+"""Optional packages, which are checked for where they are needed."""
 
 import importlib.util
 
@@ -6,7 +6,7 @@ from featurestore.errors import ConfigError
 
 
 def need(*modules: str, extra: str) -> None:
-    """Check that modules can be imported. Raises ConfigError, which says how to install them."""
+    """Check that modules can be imported. Raises ConfigError with the command that installs them."""
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(

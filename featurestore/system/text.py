@@ -1,20 +1,20 @@
-"""Text of others made fit for a terminal and a message: paths, and the words of an error."""
+"""Text from files, paths and errors, made safe for terminals and short enough for messages."""
 
 import re
 
-# In a path: control characters, and bytes that are not UTF-8.
+# Control characters, and surrogates, which stand for bytes of a path that are not UTF-8.
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-LONGEST = 200  # characters of another program's error that a message repeats
+LONGEST = 200  # characters of a library's error that a message repeats
 
 
 def printable(text: str) -> str:
-    """Spell out whatever in a text a terminal would obey or cannot show."""
+    """Replace control characters and bytes that are not UTF-8 by their hexadecimal codes."""
     encoded = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", encoded)
 
 
 def describe(error: BaseException) -> str:
-    """Say in a few words why a file could not be read."""
+    """Describe in a few words why a file could not be read."""
     match error:
         case FileNotFoundError():
             return "no such file, or it has vanished"
@@ -30,12 +30,12 @@ def describe(error: BaseException) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """Give an error's message on one line, cut to a length: some libraries repeat what they found in the file."""
+    """Give an error's message on one line, shortened: some libraries repeat the content of the file."""
     text = "".join(letter if letter.isprintable() else "?" for letter in str(error))
     return text[:LONGEST] or type(error).__name__
 
 
 def first_line(error: BaseException) -> str:
-    """Give the first line of an error's message, cut to a length: some libraries write many."""
+    """Give the first line of an error's message, shortened: some libraries write many lines."""
     lines = "".join(letter if letter.isprintable() else "\n" for letter in str(error)).split("\n")
     return next((line for line in lines if line), type(error).__name__)[:LONGEST]

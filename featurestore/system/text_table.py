@@ -1,4 +1,4 @@
-"""Rows as text in aligned columns."""
+"""Tables as text with aligned columns."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,18 +7,18 @@ from featurestore.system.text import printable
 
 
 def columns(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> str:
-    """Lay rows out as text in aligned columns, numbers to the right; what a terminal would obey is spelt out."""
-    cells = [
-        list(heads),
-        *[
-            [f"{c:.4f}" if isinstance(c, float) else "" if c is None else printable(str(c)) for c in row]
-            for row in rows
-        ],
-    ]
-    right = [bool(rows) and isinstance(rows[0][i], (int, float)) for i in range(len(heads))]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(heads))]
+    """Format rows under their headings; columns of numbers are aligned to the right, control characters are spelled out."""
+    cells = [list(map(_text, row)) for row in (heads, *rows)]
+    is_number = [bool(rows) and isinstance(value, (int, float)) for value in (rows[0] if rows else heads)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
-        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)).rstrip()
+        "  ".join(c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, is_number, strict=True))
         for row in cells
     ]
-    return "\n".join(lines)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else printable(str(value))

@@ -401,13 +401,13 @@ def test_the_command_prints_its_figures(tmp_path: Path, encoder: Path, run: Run)
     status, out, _ = run("classify", store.path, "--train", "--name", "kind")
     assert status == 0
     lines = out.splitlines()
-    assert lines[0].startswith("kind  logistic, C = 10, learnt from 12 images (split train), seed 0, encoder ")
+    assert lines[0].startswith("kind  logistic, C = 10, trained on 12 images (split train), seed 0, encoder ")
     assert lines[2].split() == ["measured", "by", "n", "top-1", "95", "%", "interval"]
     assert lines[3].split()[:4] == ["5-fold", "cross-validation", "12", "1.0000"]
     assert lines[4].split()[:4] == ["split", "test", "2", "0.5000"]
     assert "calibrated at T = " in out
-    assert "few labels: blue 4, green 4, red 4; little can be told of these" in out
-    assert "never right on split test, since split train has no such label: white" in out
+    assert "few labels: blue 4, green 4, red 4; figures of these classes are uncertain" in out
+    assert "never predicted on split test, since split train has no such label: white" in out
     status, out, _ = run("classify", store.path, "--apply", "kind")
     assert out.splitlines()[0] == "14 items classified: columns kind and kind_confidence"
     assert "classifier kind  3 classes, logistic of 12 images" in run("info", store.path)[1]

@@ -1,4 +1,4 @@
-"""Commands that measure: what they print, and how they refuse."""
+"""`knn`, `linear`, `lowshot` and `retrieval`: what they print, and what they refuse."""
 
 from pathlib import Path
 
@@ -22,25 +22,20 @@ def test_knn(run: Run, store_path: Path) -> None:
     assert [line.split()[:2] for line in table[1:3]] == [["1", "0.07"], ["5", "0.07"]]
     assert table[4] == "classes, at k = 1, T = 0.07"
     assert [line.split()[0] for line in table[6:9]] == ["mixed", "plain", "primary"]
-    assert table[10] == "never right, since nothing to learn from has the label: plain"
-    assert table[12] == "taken for"
+    assert table[10] == "never predicted, since no training item has the label: plain"
+    assert table[12] == "confusion matrix: rows are labels, columns are predictions"
     assert table[13].split() == ["label", "mixed", "plain", "primary"]
     assert sum(int(count) for line in table[14:] for count in line.split()[1:]) == 6
 
 
 def test_knn_of_many_classes_prints_the_most_frequent_mistakes(run: Run, tmp_path: Path, encoder: Path) -> None:
     entries = [(f"class{c:02}", (20 * c, 255 - 20 * c, 0)) for c in range(11)] * 2
-    twins = [
-        ("class11", (60, 195, 0)),
-        ("class11", (60, 195, 0)),
-        ("class12", (255, 255, 255)),
-        ("class12", (254, 255, 255)),
-    ]
+    twins = [*[("class11", (60, 195, 0))] * 2, ("class12", (255, 255, 255)), ("class12", (254, 255, 255))]
     status, out, err = run("knn", labelled_store(tmp_path, encoder, entries + twins).path, "--k", "1")
     assert (status, err) == (0, "")
     heading, heads, *pairs = out.split("\n\n")[-1].splitlines()
     assert heading == "the most frequent mistakes of 13 classes"
-    assert heads.split() == ["times", "label", "taken", "for"]
+    assert heads.split() == ["times", "label", "predicted"]
     assert pairs[0].split() == ["2", "class11", "class03"]
 
 
@@ -71,59 +66,47 @@ def test_linear(run: Run, measured: Path) -> None:
 
 
 def test_lowshot(run: Run, measured: Path) -> None:
-    asked = (
-        "lowshot",
-        measured,
-        "--shots",
-        "2",
-        "--fraction",
-        "0.5",
-        "--tries",
-        "3",
-        "--method",
-        "knn",
-        "--method",
-        "nearest-mean",
-    )
-    status, out, err = run(*asked)
+    words = ["--shots", "2", "--fraction", "0.5", "--tries", "3", "--method", "knn", "--method", "nearest-mean"]
+    call = ("lowshot", measured, *words)
+    status, out, err = run(*call)
     assert (status, err) == (0, "")
     heading, heads, *rows, settings = out.splitlines()
     assert settings == "knn: k = 20, temperature = 0.07"
     assert heading.startswith("few labels  train->test, 40 train, 20 test, seed 0, encoder ")
     assert heads.split() == ["labels", "drawn", "method", "top-1", "95", "%", "±", "tries"]
     assert [row.split()[:5] for row in rows] == [
-        ["2", "a", "class", "6", "knn"], ["2", "a", "class", "6", "nearest-mean"],
+        ["2", "per", "class", "6", "knn"], ["2", "per", "class", "6", "nearest-mean"],
         ["0.5", "of", "all", "20", "knn"], ["0.5", "of", "all", "20", "nearest-mean"],
     ]  # fmt: skip
-    found = answer(run, *asked)
+    found = answer(run, *call)
     assert [(r.get("shots"), r.get("fraction"), r["method"]) for r in found["results"]] == [
         (2, None, "knn"), (2, None, "nearest-mean"), (None, 0.5, "knn"), (None, 0.5, "nearest-mean"),
     ]  # fmt: skip
 
 
 def test_episodes(run: Run, measured: Path) -> None:
-    asked = ("lowshot", measured, "--way", "2", "--shots", "1", "--queries", "3", "--episodes", "4")
-    status, out, err = run(*asked)
+    call = ("lowshot", measured, "--way", "2", "--shots", "1", "--queries", "3", "--episodes", "4")
+    status, out, err = run(*call)
     assert (status, err) == (0, "")
     heading, heads, row = out.splitlines()
     assert heading.startswith("episodes (nearest-mean)  train->test, 40 train, 20 test, seed 0, encoder ")
     assert heads.split() == ["ways", "shots", "queries", "top-1", "95", "%", "±", "episodes", "of", "classes"]
     assert row.split()[:3] == ["2", "1", "3"]
-    assert answer(run, *asked)["results"][0]["episodes"] == 4
+    assert answer(run, *call)["results"][0]["episodes"] == 4
 
 
 @pytest.mark.parametrize("option", [("--fraction", "0.5"), ("--method", "knn")])
 def test_episodes_know_no_options_of_draws(run: Run, measured: Path, option: tuple[str, str]) -> None:
     status, _, err = run("lowshot", measured, "--way", "2", *option)
     assert status == 2
-    assert "--way runs episodes, which know neither --fraction nor --method" in err
+    assert "--way runs episodes, which have neither --fraction nor --method" in err
 
 
 def test_retrieval(run: Run, measured: Path) -> None:
     status, out, err = run("retrieval", measured, "--k", "1", "--k", "4")
     assert (status, err) == (0, "")
     heading, figure, _, heads, *rows = out.splitlines()
-    assert heading.startswith("retrieval  train->test, 40 to be found, 20 queries, 0 of them without a match, encoder ")
+    assert heading.startswith("retrieval  train->test, 40 candidates, 20 queries, 0 of them without a match, encoder ")
     found = answer(run, "retrieval", measured, "--k", "1", "--k", "4")
     assert figure == f"mAP {found['results']['map']:.4f}"
     assert heads.split() == ["k", "recall@k", "precision@k"]

@@ -231,7 +231,7 @@ def test_without_labels_only_what_needs_none_is_measured(unlabelled: FeatureStor
 def test_that_there_are_no_labels_is_said(unlabelled: FeatureStore, run: Run) -> None:
     status, out, err = run("compare", unlabelled.path)
     assert (status, err) == (0, "")
-    assert "no labels, so only what needs none is measured; to give some: featurestore label STORE FILE.csv" in out
+    assert "no labels, so only measures without labels; to add some: featurestore label STORE FILE.csv" in out
     assert "RankMe" in out
     assert "k-NN" not in out
     assert answer(run, "compare", unlabelled.path)["encoders"][0]["knn"] is None
@@ -346,7 +346,7 @@ def test_the_table_puts_figures_differences_and_verdicts_under_one_another(store
     first, _, blind = comparisons["split"].rows
     top1, of_blind = (row.figures()["k-NN"].top1 for row in (first, blind))
     assert out.startswith(
-        "40 items that all have, 0 that some lack are left out; seed 0\n"
+        "40 items with vectors of all encoders, 0 without are left out; seed 0\n"
         "k-NN        train->test, 26 train, 14 test, 3 classes, k = 5, T = 0.07\n"
         "linear      train->test, logistic regression, 3 values of C\n"
         "few labels  train->test, nearest mean, 10 draws\n"
@@ -369,4 +369,4 @@ def test_a_class_that_cannot_be_learnt_is_named(tmp_path: Path, encoders: dict[s
     store = labelled_store(tmp_path, encoders["quadrants"], entries)
     FeatureStore.open(store.path, encoders["blind"]).index(tmp_path / "source", labels="folders")
     assert compare(store.path, k=5, linear=False).unseen == ["only here"]
-    assert "never right only here: of these classes there is nothing to learn from" in run("compare", store.path, "--k", "5", "--no-linear")[1]  # fmt: skip
+    assert "untrained   only here: no training item has these labels, so they are never predicted" in run("compare", store.path, "--k", "5", "--no-linear")[1]  # fmt: skip

@@ -352,7 +352,7 @@ def test_the_command_says_what_it_did(run: Run, store_path: Path, tmp_path: Path
     assert run("annotate", store_path, table) == (
         0,
         "1 items annotated: v, w\n",
-        "2 ids are no item of the store, the first: 70\n",
+        "2 ids are not items of the store, the first: 70\n",
     )
     assert answer(run, "annotate", store_path, table, "--key", "id") == {
         "columns": ["v", "w"], "items": 1, "unknown": 2, "first_unknown": ["70", "80"], "key": "id",

@@ -128,7 +128,7 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     def full(*arguments: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(page, "_hit", full)
+    monkeypatch.setattr(page, "_load", full)
     with pytest.raises(
         DiskError, match=r"hits\.html could not be written \(No space left on device\); expected a name"
     ):
@@ -140,5 +140,5 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("name", ["absent/hits.html", "folder"])
 def test_a_page_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(DiskError, match=r"expected a name such as hits\.html in a folder that is there"):
+    with pytest.raises(DiskError, match=r"expected a name such as hits\.html in an existing folder"):
         matches([]).html(tmp_path / name)

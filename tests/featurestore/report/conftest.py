@@ -1,31 +1,31 @@
-"""A store whose figures can be told beforehand: pictures of one colour, in three classes and two splits.
+"""A store whose figures are known: pictures of one colour, in three classes and two splits.
 
-Of each class six are to learn from and four are asked. One that is called leaf is blue, so it is taken for cold; one that is called
-warm is green, so it is taken for leaf. The other ten of twelve are named right.
+Each class has six training images and four test images. One labelled leaf is blue, so it is classified as cold; one labelled warm is
+green, so it is classified as leaf. The other ten of twelve are classified correctly.
 """
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.report import gather
-from featurestore.report.writing import Report
+from featurestore.report.build import Limits, build
+from featurestore.report.report import Report
 from tests.featurestore.fakes import Colour, paint
 
 BASES: dict[str, Colour] = {"warm": (250, 40, 20), "leaf": (20, 240, 40), "cold": (30, 20, 245)}
-LEARNT, ASKED, DRAWS = 6, 4, 2
-MISTAKES = {"test/leaf/0.png": "cold", "test/warm/1.png": "leaf"}  # and what they are taken for
+TRAIN, TEST, DRAWS = 6, 4, 2
+MISTAKES = {"test/leaf/0.png": "cold", "test/warm/1.png": "leaf"}  # and their predicted classes
 SIZES = (8, 16, 24, 96)
 
 
 def draw_source(folder: Path) -> Path:
     rng = np.random.default_rng(0)
     for label, base in BASES.items():
-        for split, n in (("train", LEARNT), ("test", ASKED)):
+        for split, n in (("train", TRAIN), ("test", TEST)):
             for number in range(n):
                 name = f"{split}/{label}/{number}.png"
                 near = BASES.get(MISTAKES.get(name, ""), base)
@@ -36,7 +36,7 @@ def draw_source(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The source; not to be changed."""
+    """The source; tests only read it."""
     return draw_source(tmp_path_factory.mktemp("drawn"))
 
 
@@ -53,18 +53,15 @@ def labelled(labelled_path: Path) -> FeatureStore:
     return FeatureStore.open(labelled_path)
 
 
-@pytest.fixture(scope="package", autouse=True)
-def few_draws() -> Iterator[None]:
-    """Curves of few labels by less work."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gather, "TRIES", DRAWS)
-        yield
+def report(store: FeatureStore, **options: Any) -> Report:
+    """Build a report with few draws of labels."""
+    return build(store, **{"limits": Limits(tries=DRAWS)} | options)
 
 
 @pytest.fixture(scope="package")
 def made(labelled: FeatureStore) -> Report:
-    """The report of that store, of seed 0."""
-    return labelled.report()
+    """The report of that store, with seed 0."""
+    return report(labelled)
 
 
 @pytest.fixture

@@ -17,24 +17,24 @@ from PIL import Image
 
 from featurestore import FeatureStore
 from featurestore.errors import ConfigError, DiskError
-from featurestore.report import page as pages
-from featurestore.report.blocks import Drawn, Words
-from featurestore.report.figures import Item, Map
+from featurestore.rendering.html import templates
+from featurestore.report.blocks import Graphic, Paragraph
+from featurestore.report.map import map_section
 from featurestore.report.pictures import GREY, SIDE, TILE, Pictures
 from featurestore.report.projection import pca
-from featurestore.report.scatter import map_of
-from featurestore.report.writing import Report
+from featurestore.report.report import Report
+from featurestore.report.values import Item, Map
 from tests.featurestore.commands import Run, answer
 from tests.featurestore.fakes import COLOURS, paint
 from tests.featurestore.rendering.pages import Reader
-from tests.featurestore.report.conftest import DRAWS, draw_source
+from tests.featurestore.report.conftest import DRAWS, draw_source, report
 
 EVIL = ['<b>bold</b>', '"><img src=x onerror=alert(1)>', "</script><script>alert(1)</script>", "a|b`c*d\x1b[31m", "{}%s\\", "10"]  # fmt: skip
 SECTIONS = ["collection", "knn", "few-labels", "confusion", "classes", "neighbours", "map", "without-labels"]
 
 
 def written(store: FeatureStore, file: Path, **options: Any) -> str:
-    return store.report(**options).save(file).read_text(encoding="utf-8")
+    return report(store, **options).save(file).read_text(encoding="utf-8")
 
 
 def section_names(html: str) -> list[str]:
@@ -52,13 +52,13 @@ def test_a_page_has_all_sections_and_a_way_to_each(html: str) -> None:
 
 
 def test_a_page_says_how_every_figure_was_taken(html: str) -> None:
-    origins = re.findall(r'<p class="origin">(.*?)</p>', html)
+    origins = re.findall(r'<p class="footnote">(.*?)</p>', html)
     encoder = re.search(r"quadrants-[0-9a-f]{8}", html)
     assert encoder is not None
-    taken = f"train → test · 18 to learn from, 12 named · {encoder[0]} · seed 0"
+    taken = f"train → test · 18 train, 12 test · {encoder[0]} · seed 0"
     assert f"k-NN · {taken}" in origins
     assert f"few labels, {DRAWS} draws · {taken}" in origins
-    assert origins.count(f"k-NN, k = 10, T = 0.07 · {taken}") == 2  # what is taken for what, and best and worst classes
+    assert origins.count(f"k-NN, k = 10, T = 0.07 · {taken}") == 2  # the confusion matrix, and best and worst classes
     assert len(origins) == len(SECTIONS) - 1  # all but the collection itself
     assert all(encoder[0] in line and "seed 0" in line for line in origins)
 
@@ -68,8 +68,8 @@ def test_a_page_shows_the_figures(html: str, labelled: FeatureStore) -> None:
     texts = Reader(html).texts
     assert f"{100 * first.top1:.1f} %" in texts
     assert f"{100 * first.top1_ci95[0]:.1f}\u2013{100 * first.top1_ci95[1]:.1f}" in texts
-    assert "1 of 4 of warm are taken for leaf" in html
-    assert "3 of 4 of warm are named right" in html
+    assert "1 of 4 of warm are classified as leaf" in html
+    assert "3 of 4 of warm are classified correctly" in html
 
 
 def test_a_page_needs_nothing_from_elsewhere_and_runs_one_script_only(html: str) -> None:
@@ -113,12 +113,13 @@ def test_of_very_many_classes_the_map_marks_the_most_frequent(made: Report) -> N
     labels = [f"class {n:02}" for n in range(45) for _ in range(2 if n < 44 else 1)] + [None]
     items = tuple(Item(n, f"/a/b/c/{n}.png", label) for n, label in enumerate(labels))
     layout = pca(np.random.default_rng(0).normal(size=(len(items), 3)).astype(np.float32))
-    [words, drawn, *_] = map_of(made.figures, Map(layout, items, 500)).blocks
-    assert isinstance(words, Words)
-    assert isinstance(drawn, Drawn)
+    [words, drawn, *_] = map_section(made.figures, Map(layout, items, 500)).blocks
+    assert isinstance(words, Paragraph)
+    assert isinstance(drawn, Graphic)
     assert "90 images drawn at random from 500" in words.text
     assert "The 40 most frequent of 45 classes" in words.text
-    html = drawn.draw(Pictures(dict.fromkeys(range(90), "gone")))
+    pictures = Pictures(dict.fromkeys(range(90), "gone"))
+    html = templates("featurestore.report").get_template("map.html").render(drawn.values, pictures=pictures)
     assert html.count("<button") == 40
     assert html.count('class="point none"') == 10  # nine of other classes, one without a label
     assert "other classes <small>9</small>" in html
@@ -207,7 +208,7 @@ def test_the_text_holds_the_tables_of_the_page(made: Report, tmp_path: Path) -> 
     assert "| warm | leaf | 1 |" in found.splitlines()
     assert [line for line in found.splitlines() if line.startswith("## ")][:2] == [
         "## The collection",
-        "## What the neighbours say",
+        "## k-NN classification",
     ]
     assert "<" not in found.replace("\\<", "")
     heads = [line for line in found.splitlines() if re.fullmatch(r"\|( ---:? \|)+", line)]
@@ -245,7 +246,7 @@ def test_a_report_is_written_whole_or_not_at_all(made: Report, tmp_path: Path, m
 
 def test_a_name_that_tells_no_form_is_refused(made: Report, tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"report '.*report\.pdf': expected a name that ends in \.html, \.md or \.json"
+        ConfigError, match=r"report '.*report\.pdf': expected a file name that ends in \.html, \.md or \.json"
     ):
         made.save(tmp_path / "report.pdf")
     assert made.save(tmp_path / "report.txt", "md").read_text().startswith("# colours of 2026")
@@ -253,8 +254,9 @@ def test_a_name_that_tells_no_form_is_refused(made: Report, tmp_path: Path) -> N
 
 def test_the_files_beside_the_code_are_installed_with_it() -> None:
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
-    assert {"report/page.css", "report/page.js"} <= set(project["tool"]["setuptools"]["package-data"]["featurestore"])
-    assert pages._file("page.css")
+    assert {"rendering/templates/*", "report/templates/*"} <= set(
+        project["tool"]["setuptools"]["package-data"]["featurestore"]
+    )
 
 
 def test_the_command_writes_and_says_what_is_missing(run: Run, labelled_path: Path, tmp_path: Path) -> None:
@@ -274,7 +276,7 @@ def test_the_command_names_what_is_wrong(run: Run, labelled_path: Path, tmp_path
     assert "expected the folder of a training run" in err
     assert not (tmp_path / "report.html").exists()
     status, _, err = run("report", labelled_path, "--out", tmp_path / "absent" / "report.html")
-    assert (status, "expected a name such as report.html in a folder that is there" in err) == (1, True)
+    assert (status, "expected a name such as report.html in an existing folder" in err) == (1, True)
 
 
 # -- the curves of a run
@@ -294,7 +296,7 @@ def test_the_curves_of_a_run_are_shown(labelled: FeatureStore, tmp_path: Path, e
     assert section_names(found)[-1] == "training"
     assert found.count('<svg class="chart"') == 2 + 3
     assert "run&lt;1&gt;" in found
-    assert "not the very file" not in found
+    assert "not the file that made" not in found
     text = written(labelled, tmp_path / "report.md", run=folder)
     assert "| 2 | 2.5 | 0.1 | 6 |" in text
 
@@ -302,7 +304,7 @@ def test_the_curves_of_a_run_are_shown(labelled: FeatureStore, tmp_path: Path, e
 def test_a_run_with_another_encoder_is_told(labelled: FeatureStore, tmp_path: Path, other_encoder: Path) -> None:
     folder = run_folder(tmp_path / "run", [{"epoch": 1, "loss": 5.0}])
     shutil.copy(other_encoder, folder / "encoder.onnx")
-    assert "not the very file that made these vectors" in written(labelled, tmp_path / "report.md", run=folder)
+    assert "not the file that made these vectors" in written(labelled, tmp_path / "report.md", run=folder)
 
 
 def test_a_run_whose_last_line_was_cut_off_by_a_crash_has_its_other_epochs(
@@ -319,4 +321,4 @@ def test_a_folder_that_is_no_run_is_named(labelled: FeatureStore, tmp_path: Path
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "metrics.jsonl").write_bytes(content.encode("latin-1"))
     with pytest.raises(ConfigError, match=r"expected .*metrics\.jsonl"):
-        labelled.report(run=tmp_path / "run")
+        report(labelled, run=tmp_path / "run")

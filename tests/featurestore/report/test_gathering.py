@@ -9,19 +9,19 @@ import pytest
 from featurestore import FeatureStore
 from featurestore.errors import ConfigError
 from featurestore.metrics.label_free import rankme, uniformity
-from featurestore.report import gather
-from featurestore.report import projection as maps
-from featurestore.report.writing import Report
+from featurestore.report import build, projection
+from featurestore.report.build import Limits
+from featurestore.report.report import Report
 from tests.featurestore.fakes import COLOURS, paint
-from tests.featurestore.report.conftest import ASKED, BASES, DRAWS, LEARNT, MISTAKES
+from tests.featurestore.report.conftest import BASES, DRAWS, MISTAKES, TEST, TRAIN, report
 
 
 def test_counts_are_those_of_the_store(made: Report) -> None:
     held = made.figures.collection
-    n = LEARNT + ASKED
+    n = TRAIN + TEST
     assert (held.items, held.labelled, held.vectors, held.failures, held.removed) == (3 * n, 3 * n, 3 * n, 0, 0)
     assert held.labels == dict.fromkeys(sorted(BASES), n)
-    assert held.splits == {"test": 3 * ASKED, "train": 3 * LEARNT}
+    assert held.splits == {"test": 3 * TEST, "train": 3 * TRAIN}
     assert held.sizes is not None
     assert (held.sizes.smallest, held.sizes.largest, held.sizes.median) == ((8, 8), (96, 96), 16)
     assert sum(held.sizes.counts) == 3 * n
@@ -29,7 +29,7 @@ def test_counts_are_those_of_the_store(made: Report) -> None:
 
 
 def test_figures_are_those_that_the_store_gives_by_itself(labelled: FeatureStore) -> None:
-    found = labelled.report(seed=3).figures
+    found = report(labelled, seed=3).figures
     assert found.knn == labelled.knn(seed=3)
     assert found.lowshot == labelled.lowshot(shots=(1, 2, 5), fractions=(), tries=DRAWS, seed=3)
     assert found.missing == {}
@@ -51,10 +51,10 @@ def test_classes_are_shown_by_what_was_named_right_and_wrong(made: Report, drawn
     [best, second], [worst] = found.best, found.worst  # of three classes
     assert (second.figures.label, second.figures.recall) == ("leaf", 0.75)
     assert (best.figures.label, best.figures.recall, best.wrong) == ("cold", 1.0, ())
-    assert [example.said for example in best.right] == ["cold"] * 4
+    assert [example.predicted for example in best.right] == ["cold"] * 4
     assert (worst.figures.label, worst.figures.recall, len(worst.right)) == ("warm", 0.75, 3)
     [mistake] = worst.wrong
-    assert (mistake.item.path, mistake.said) == (str(drawn / "test/warm/1.png"), "leaf")
+    assert (mistake.item.path, mistake.predicted) == (str(drawn / "test/warm/1.png"), "leaf")
     assert [n.item.label for n in mistake.neighbours] == ["leaf"] * 4
     assert all("/train/" in n.item.path for n in mistake.neighbours)
     scores = [n.score for n in mistake.neighbours]
@@ -71,7 +71,7 @@ def test_without_a_test_split_an_item_is_no_neighbour_of_itself(copied: FeatureS
     ids = copied.sql("SELECT id, label FROM items").to_pylist()
     (tmp_path / "splits.csv").write_text("id,label,split\n" + "".join(f"{i['id']},{i['label']},\n" for i in ids))
     copied.label(tmp_path / "splits.csv")
-    found = copied.report().figures
+    found = report(copied).figures
     assert found.knn is not None
     assert found.classes is not None
     assert found.knn.split == "leave-one-out"
@@ -91,28 +91,24 @@ def test_sheets_show_the_nearest_of_all_items(labelled: FeatureStore, made: Repo
 
 
 def test_what_is_drawn_depends_on_the_seed_alone(labelled: FeatureStore, made: Report) -> None:
-    def drawn(report: Report) -> tuple[list[int], list[int]]:
-        assert report.figures.map is not None
-        return [sheet.query.id for sheet in report.figures.sheets], [item.id for item in report.figures.map.items]
+    def drawn(made: Report) -> tuple[list[int], list[int]]:
+        assert made.figures.map is not None
+        return [sheet.query.id for sheet in made.figures.sheets], [item.id for item in made.figures.map.items]
 
-    assert drawn(labelled.report()) == drawn(made) != drawn(labelled.report(seed=2))
+    assert drawn(report(labelled)) == drawn(made) != drawn(report(labelled, seed=2))
 
 
-def test_of_many_items_the_map_and_the_mosaic_hold_some(
-    labelled: FeatureStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gather, "MAPPED", 7)
-    monkeypatch.setattr(gather, "MOSAIC", 5)
-    found = labelled.report().figures
+def test_of_many_items_the_map_and_the_mosaic_hold_some(labelled: FeatureStore) -> None:
+    found = report(labelled, limits=Limits(mosaic=5, map=7, tries=DRAWS)).figures
     assert found.map is not None
-    assert (len(found.map.items), found.map.layout.places.shape, found.map.of) == (7, (7, 2), 30)
+    assert (len(found.map.items), found.map.layout.points.shape, found.map.of) == (7, (7, 2), 30)
     assert len(found.collection.mosaic) == 5
 
 
 def test_an_unlabelled_store_has_the_parts_that_need_no_labels(tmp_path: Path, encoder: Path, drawn: Path) -> None:
     store = FeatureStore.open(tmp_path / "plain.store", encoder)
     store.index(drawn)
-    found = store.report().figures
+    found = report(store).figures
     assert (found.knn, found.classes, found.lowshot) == (None, None, None)
     assert list(found.missing) == ["labels"]
     assert "featurestore label STORE FILE.csv" in found.missing["labels"]
@@ -126,7 +122,7 @@ def test_one_class_is_told_apart_from_nothing(tmp_path: Path, encoder: Path) -> 
         paint(tmp_path / f"source/same/{number}.png", (250, number * 50, 9))
     store = FeatureStore.open(tmp_path / "one.store", encoder)
     store.index(tmp_path / "source", labels="folders")
-    assert "one class" in store.report().figures.missing["labels"]
+    assert "one class" in report(store).figures.missing["labels"]
 
 
 def test_labels_that_are_numbers_are_text(copied: FeatureStore, tmp_path: Path) -> None:
@@ -136,7 +132,7 @@ def test_labels_that_are_numbers_are_text(copied: FeatureStore, tmp_path: Path) 
         "id,label,split\n" + "".join(f"{r['id']},{code[r['label']]},{r['split']}\n" for r in rows)
     )
     copied.label(tmp_path / "numbers.csv")
-    assert [c.label for c in copied.report().figures.knn.classes] == ["0", "10", "7"]  # type: ignore[union-attr]
+    assert [c.label for c in report(copied).figures.knn.classes] == ["0", "10", "7"]  # type: ignore[union-attr]
 
 
 def test_a_vector_of_nan_takes_away_only_what_it_spoils(copied: FeatureStore) -> None:
@@ -144,7 +140,7 @@ def test_a_vector_of_nan_takes_away_only_what_it_spoils(copied: FeatureStore) ->
     values = np.fromfile(file, "<f2")
     values[:12] = np.nan
     values.tofile(file)
-    found = FeatureStore.open(copied.path).report().figures
+    found = report(FeatureStore.open(copied.path)).figures
     assert set(found.missing) == {"labels", "neighbours", "map", "labelfree"}
     assert "no numbers" in found.missing["labels"]
     assert found.collection.items == 30
@@ -157,7 +153,7 @@ def test_the_smallest_stores_have_a_report(tmp_path: Path, encoder: Path, n: int
         paint(tmp_path / f"source/{label}/{name}.png", colour)
     store = FeatureStore.open(tmp_path / "small.store", encoder)
     store.index(tmp_path / "source", labels="folders")
-    found = store.report()
+    found = report(store)
     for format in ("html", "md", "json"):
         assert found.save(tmp_path / f"report.{format}").stat().st_size > 500
 
@@ -168,7 +164,7 @@ def test_files_that_failed_are_counted_by_their_reason(copied: FeatureStore, tmp
         (tmp_path / "bad" / f"{name}.jpg").write_text("text")
     paint(tmp_path / "bad" / "good.png", COLOURS["red"])
     copied.index(tmp_path / "bad", drawn)
-    held = copied.report().figures.collection
+    held = report(copied).figures.collection
     assert held.failures == 2
     [(reason, n)] = held.reasons.items()
     assert (n, "not an image" in reason) == (2, True)
@@ -179,49 +175,49 @@ def test_files_that_failed_are_counted_by_their_reason(copied: FeatureStore, tmp
 
 def test_pca_is_the_projection_on_the_directions_of_most_variance() -> None:
     x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32) * (1, 5, 1, 3, 1, 1)
-    layout = maps.pca(x.astype(np.float32))
+    layout = projection.pca(x.astype(np.float32))
     values, directions = np.linalg.eigh(np.cov(x.astype(np.float32).astype(np.float64).T))
     for axis in (0, 1):
         naive = directions[:, -1 - axis]
         naive = naive * np.sign(naive[np.abs(naive).argmax()])
         expected = (x.astype(np.float32) - x.astype(np.float32).mean(axis=0, dtype=np.float64)) @ naive
-        np.testing.assert_allclose(layout.places[:, axis], expected, atol=1e-6)
+        np.testing.assert_allclose(layout.points[:, axis], expected, atol=1e-6)
     assert layout.axes is not None
     assert layout.axes[0] == f"component 1, {100 * values[-1] / values.sum():.1f} % of the variance"
 
 
 def test_equal_vectors_lie_on_one_another() -> None:
-    layout = maps.pca(np.ones((3, 4), np.float32))
-    assert np.abs(layout.places).max() < 1e-9
+    layout = projection.pca(np.ones((3, 4), np.float32))
+    assert np.abs(layout.points).max() < 1e-9
 
 
 @pytest.mark.slow
 def test_tsne_keeps_classes_together(labelled: FeatureStore) -> None:
     pytest.importorskip("sklearn")
-    found = labelled.report(map="tsne").figures.map
+    found = report(labelled, map="tsne").figures.map
     assert found is not None
     assert found.layout.method == "tsne"
     assert "perplexity" in found.layout.settings
-    assert np.isfinite(found.layout.places).all()
+    assert np.isfinite(found.layout.points).all()
 
 
 def test_maps_that_cannot_be_made_are_refused_before_anything_is_computed(
     labelled: FeatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr(gather, "measure_knn", None)
+    monkeypatch.setattr(build, "measure_knn", None)
     with pytest.raises(ConfigError, match="umap-learn, which is not installed: pip install umap-learn"):
-        labelled.report(map="umap")
+        report(labelled, map="umap")
     with pytest.raises(ConfigError, match=r"needs sklearn, .*pip install 'featurestore\[eval\]'"):
-        labelled.report(map="tsne")
+        report(labelled, map="tsne")
     with pytest.raises(ConfigError, match="map 'spiral': expected one of pca, tsne, umap"):
-        labelled.report(map="spiral")
+        report(labelled, map="spiral")
 
 
 def test_without_scikit_learn_the_methods_of_our_own_are_left(
     labelled: FeatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    found = labelled.report().figures.lowshot
+    found = report(labelled).figures.lowshot
     assert found is not None
     assert {r.method for r in found.results} == {"nearest-mean", "knn"}

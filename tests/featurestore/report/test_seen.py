@@ -11,6 +11,7 @@ import pytest
 
 from featurestore import FeatureStore
 from featurestore.report.confusion import BRIGHT
+from tests.featurestore.report.conftest import report
 from tests.featurestore.report.test_forms import SECTIONS, run_folder
 
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -66,7 +67,7 @@ for (const kind of ["right", "wrong"]) {
 def page(labelled: FeatureStore, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("seen")
     run = run_folder(folder / "run", [{"epoch": n, "loss": 5 / n, "rankme": 3.0 + n} for n in (1, 2, 3)])
-    return labelled.report(run=run).save(folder / "report.html").as_uri()
+    return report(labelled, run=run).save(folder / "report.html").as_uri()
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +207,6 @@ def test_without_scripts_all_is_there_but_the_picture(started: Any, page: str) -
         tree = started.execute_cdp_cmd("DOMSnapshot.captureSnapshot", {"computedStyles": []})
         texts = tree["strings"]
         assert any("warm\ntest/warm/" in text for text in texts)  # what a browser shows where the pointer rests
-        assert "A map of the collection" in texts
+        assert "Map of the collection" in texts
     finally:
         started.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

@@ -1,16 +1,16 @@
 "use strict";
-// What follows the pointer over a map: the picture, label and name of the nearest item. The page says the rest without it.
+// On a map, the picture, label and name of the item nearest to the pointer. Everything else on the page works without scripts.
 for (const map of document.querySelectorAll(".map")) {
   const plane = map.querySelector("svg");
   const tip = map.querySelector(".tip");
   const sheet = tip.querySelector("img");
   const words = tip.querySelector("p");
   const columns = Number(sheet.dataset.columns);
-  const reach = 24; // pixels within which an item is near
+  const reach = 24; // pixels from the pointer to an item, at most
   const points = [...plane.querySelectorAll(".point")].map((mark, place) => {
     const title = mark.querySelector("title");
     const words = title.textContent;
-    title.remove(); // or the browser would show it as well
+    title.remove(); // otherwise the browser would show it too
     return { mark, place, words, x: Number(mark.dataset.x), y: Number(mark.dataset.y) };
   });
   let shown = null;
@@ -63,7 +63,7 @@ for (const map of document.querySelectorAll(".map")) {
   plane.addEventListener("pointerdown", show);
   plane.addEventListener("pointerleave", hide);
 
-  // A label of the legend, when pressed, leaves only its own items in colour.
+  // Pressing a label of the legend dims the items of all other labels.
   for (const button of map.querySelectorAll("button")) {
     button.disabled = false;
     button.addEventListener("click", () => {

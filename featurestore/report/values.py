@@ -1,4 +1,4 @@
-"""What a report says, as plain values: gathered once, written in any form."""
+"""What a report says, as plain values: computed once, written as HTML, Markdown or JSON."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from featurestore.metrics.confusion import ClassFigures
 from featurestore.report.projection import Layout
 from featurestore.report.training import Training
 
+FOLDERS = 2  # of a path that the page shows before the file's name: whole paths may be private
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -20,6 +22,11 @@ class Item:
     path: str
     label: str | None
 
+    @property
+    def short_path(self) -> str:
+        """The end of the path."""
+        return "/".join(self.path.split("/")[-1 - FOLDERS :])
+
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
@@ -28,10 +35,14 @@ class Neighbour:
     item: Item
     score: float
 
+    def differs_from(self, label: str | None) -> bool:
+        """Whether both have a label, and not the same."""
+        return None not in (label, self.item.label) and label != self.item.label
+
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """An item and its nearest others, best first."""
+    """An item and its nearest neighbours, best first."""
 
     query: Item
     neighbours: tuple[Neighbour, ...]
@@ -39,25 +50,33 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An item whose class was asked for, what its neighbours said, and the nearest of these."""
+    """A classified item: the label that its neighbours predicted, and the nearest of them."""
 
     item: Item
-    said: str
+    predicted: str
     neighbours: tuple[Neighbour, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        parts = asdict(self)
+        return {"item": parts["item"], "said": self.predicted, "neighbours": parts["neighbours"]}
 
 
 @dataclass(frozen=True, slots=True)
 class ClassExamples:
-    """A class by its items: some that were named right, and some that were taken for others."""
+    """A class by its items: some that were classified correctly, and some that were not."""
 
     figures: ClassFigures
     right: tuple[Example, ...]
     wrong: tuple[Example, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        examples = {"right": [e.to_json() for e in self.right], "wrong": [e.to_json() for e in self.wrong]}
+        return {"figures": asdict(self.figures), **examples}
+
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How large the images of a collection are, in pixels; `counts` lie between each two of `edges`, by the longer side."""
+    """The sizes of a collection's images in pixels, with a histogram of the longer side: `counts` between each two `edges`."""
 
     smallest: tuple[int, int]  # width, height
     median: int  # of the longer side
@@ -74,22 +93,26 @@ class Collection:
     labelled: int
     removed: int
     failures: int
-    reasons: dict[str, int]  # why files could not be used, the commonest first
+    reasons: dict[str, int]  # why files could not be used, most frequent first
     splits: dict[str, int]
     labels: dict[str, int]
-    vectors: int  # items that the encoder has seen
+    vectors: int  # items with a vector of the encoder
     sizes: Sizes | None
     mosaic: tuple[Item, ...]  # drawn at random
 
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """The classes that neighbours name best and worst: by recall, votes of k at temperature T."""
+    """The classes with the highest and the lowest recall of k-NN, with k votes at temperature T."""
 
     k: int
     temperature: float
     best: tuple[ClassExamples, ...]
     worst: tuple[ClassExamples, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        shown = {"best": [c.to_json() for c in self.best], "worst": [c.to_json() for c in self.worst]}
+        return {"k": self.k, "temperature": self.temperature, **shown}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +120,18 @@ class Map:
     """Items on a plane, drawn at random where there are many."""
 
     layout: Layout
-    items: tuple[Item, ...]  # n, as the places of the layout
-    of: int  # items it was drawn from
+    items: tuple[Item, ...]  # n, in the order of the layout's points
+    of: int  # items they were drawn from
+
+    def to_json(self) -> dict[str, Any]:
+        layout = {"method": self.layout.method, "settings": self.layout.settings, "axes": self.layout.axes}
+        points = zip(self.items, self.layout.points.tolist(), strict=True)
+        return {**layout, "of": self.of, "points": [{"id": i.id, "label": i.label, "x": x, "y": y} for i, (x, y) in points]}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class LabelFree:
-    """Figures that need no labels, of n items drawn at random."""
+    """Measures that need no labels, of n items drawn at random."""
 
     n: int
     rankme: float  # effective dimensions
@@ -111,8 +139,8 @@ class LabelFree:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """All that a report says of one encoder's view of a store. A part that could not be had is None, and `missing` says why."""
+class ReportValues:
+    """All values of a report on one encoder of a store. A part that cannot be computed is None, and `missing` says why."""
 
     store: str  # name of its folder
     made_at: str  # ISO 8601
@@ -133,27 +161,23 @@ class Figures:
     def title(self) -> str:
         return self.store.removesuffix(".store") or self.store
 
+    @property
+    def made(self) -> str:
+        """The time it was made, to the minute."""
+        return self.made_at[:16].replace("T", " ")
+
     def to_json(self) -> dict[str, Any]:
-        """All figures, with the items they are of; pictures are left out. The keys are told in docs/report.md."""
+        """All figures with their items, without pictures. docs/report.md describes the keys."""
         parts = {
             "store": self.store, "made_at": self.made_at, "version": self.version, "seed": self.seed, "encoder": self.encoder,
             "collection": asdict(self.collection), "neighbours": [asdict(sheet) for sheet in self.sheets],
         }  # fmt: skip
         return parts | {
             "knn": self.knn and self.knn.to_json(),
-            "classes": self.classes and asdict(self.classes),
+            "classes": self.classes and self.classes.to_json(),
             "lowshot": self.lowshot and self.lowshot.to_json(),
             "labelfree": self.labelfree and asdict(self.labelfree),
-            "map": self.map and _map_as_json(self.map),
+            "map": self.map and self.map.to_json(),
             "training": self.training and asdict(self.training),
             "missing": self.missing,
         }
-
-
-def _map_as_json(found: Map) -> dict[str, Any]:
-    places = found.layout.places.tolist()
-    points = [
-        {"id": item.id, "label": item.label, "x": x, "y": y} for item, (x, y) in zip(found.items, places, strict=True)
-    ]
-    layout = {"method": found.layout.method, "settings": found.layout.settings, "axes": found.layout.axes}
-    return {**layout, "of": found.of, "points": points}

@@ -1,0 +1,62 @@
+"""The command that brings a store up to date with its sources."""
+
+from pathlib import Path
+
+import click
+
+from featurestore.cli.options import PATH, json_option, print_result, provider_option, store_argument
+from featurestore.progress import ProgressBar
+from featurestore.store import FeatureStore
+
+
+@click.command()
+@store_argument
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.option("--encoder", type=PATH, help="The encoder.onnx to run; not needed when the store has exactly one.")
+@click.option(
+    "--labels", default="none", show_default=True, metavar="none|folders|FILE", help="Where labels come from."
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: one per processor]")
+@click.option(
+    "--image-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Time limit for reading and decoding one image; an image that takes longer is a failure.",
+)
+@click.option(
+    "--auto-optimize",
+    is_flag=True,
+    help="Run `optimize` afterwards if that makes searches of a large collection faster.",
+)
+@provider_option
+@json_option
+def index(
+    store: Path,
+    sources: tuple[str, ...],
+    encoder: Path | None,
+    labels: str,
+    workers: int | None,
+    image_seconds: float,
+    auto_optimize: bool,
+    provider: str,
+    as_json: bool,
+) -> None:
+    """Bring STORE up to date with its sources: encode new and changed images, remove those that are gone.
+
+    A SOURCE is a folder, an image, a list of paths (.txt), a .tar shard, a .parquet file, a folder of Hugging Face datasets, or the URL of one.
+    """
+    with ProgressBar() as bar:
+        opened = FeatureStore.open(store, encoder=encoder, provider=provider)
+        report = opened.index(*sources, labels=labels, workers=workers, image_seconds=image_seconds, listener=bar)
+        slow = opened.slow()
+        if slow and auto_optimize:
+            opened.optimize(listener=bar)
+            slow = []
+    for reason in slow:
+        click.echo(f"{reason}; for faster searches: featurestore optimize {store}", err=True)
+    r = report
+    text = f"{r.added} added, {r.updated} updated, {r.unchanged} unchanged, {r.removed} removed, {r.failed} failed  ({r.images_per_second:g} images/s)"
+    print_result(report.to_json(), text, as_json)
+    if report.failed and not as_json:
+        click.echo(f"{report.failed} files could not be used; to list them: featurestore failures {store}", err=True)

@@ -1,0 +1,144 @@
+"""Building a report: each part is computed from the vectors, labels and files of a store, or the reason is noted why it cannot be."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from featurestore.ann.faiss_index import floats
+from featurestore.catalog import Catalog
+from featurestore.errors import ConfigError, EvaluationError, StoreCorrupt
+from featurestore.estimators.few_shot import NEEDS_SKLEARN
+from featurestore.evaluation import LowShotReport, measure_knn, measure_lowshot
+from featurestore.evaluation.knn import TEMPERATURE
+from featurestore.evaluation.lowshot import MEASURED, SHOTS, TRIES, possible_shots
+from featurestore.metrics.label_free import rankme, sample, uniformity
+from featurestore.progress import Listener
+from featurestore.report.examples import best_and_worst, items_at, sheets
+from featurestore.report.projection import check_method, project
+from featurestore.report.report import Report
+from featurestore.report.training import read_training
+from featurestore.report.values import Collection, LabelFree, Map, ReportValues, Sizes
+from featurestore.storage import ItemVectors, LabelledItems, Storage
+from featurestore.system.packages import need
+from featurestore.version import __version__
+
+SAMPLED = 4_096  # items that measures without labels are computed from
+BARS = 24  # of the histogram of sizes
+CARD_KEYS = ("method", "backbone", "branch", "trained_on", "preprocess", "featurestore_version")
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a report computes and shows."""
+
+    mosaic: int = 48  # pictures
+    map: int = 2_000  # items, each with a small picture
+    tries: int = TRIES  # draws of few labels
+
+
+def build(
+    store: Storage,
+    encoder: str | Path | None = None,
+    run: str | Path | None = None,
+    map: str = "pca",
+    seed: int = 0,
+    listener: Listener | None = None,
+    limits: Limits = Limits(),
+) -> Report:
+    """Compute the report of one encoder. A part that cannot be computed is None, with the reason.
+
+    run: folder of the training run, for its curves. map: how to lay it out: pca, tsne (needs scikit-learn) or umap (needs umap-learn).
+    Raises ConfigError when the run is not one or the map cannot be made.
+    """
+    check_method(map)
+    listener = listener or Listener()
+    view = store.view(encoder)
+    record = view.items.encoder
+    training = None if run is None else read_training(Path(run), record.fingerprint)
+    missing: dict[str, str] = {}
+
+    def part(name: str, compute: Callable[[], Part]) -> Part | None:
+        listener.start(name, None)
+        try:
+            return compute()
+        except (EvaluationError, StoreCorrupt) as error:  # damaged vectors spoil some parts, not all
+            missing[name] = str(error)
+            return None
+
+    collection = _collection(store.catalog, view, seed, limits)
+    labelled = part("labels", lambda: LabelledItems.of(view))
+    knn = classes = lowshot = None
+    if labelled is not None:
+        knn = part("knn", lambda: measure_knn(labelled, None, TEMPERATURE, seed))
+        lowshot = part("lowshot", lambda: _lowshot(labelled, seed, limits.tries, listener))
+    if labelled is not None and knn is not None:
+        classes = part("classes", lambda: best_and_worst(view, labelled, knn, seed))
+    return Report(ReportValues(
+        store.path.resolve().name, datetime.now().astimezone().isoformat(timespec="seconds"), __version__, seed, _encoder(view), collection,
+        part("neighbours", lambda: sheets(view, seed)) or (), knn, classes, lowshot, part("labelfree", lambda: _label_free(view, seed)),
+        part("map", lambda: _map(view, map, seed, limits.map)), training, missing,
+    ))  # fmt: skip
+
+
+def _lowshot(labelled: LabelledItems, seed: int, tries: int, listener: Listener) -> LowShotReport:
+    """Measure few labels per class, with all methods whose packages are installed."""
+    shots = possible_shots(SHOTS, labelled.codes[labelled.train], labelled.leave_one_out)
+    if not shots:
+        raise EvaluationError("every class has one label, so no labelled image is left to be classified")
+    try:
+        need("sklearn", extra="eval")
+        methods = list(MEASURED)
+    except ConfigError:
+        methods = [method for method in MEASURED if method not in NEEDS_SKLEARN]
+    return measure_lowshot(labelled, shots, (), tries, methods, seed, listener)
+
+
+def _encoder(view: ItemVectors) -> dict[str, Any]:
+    record = view.items.encoder
+    card = {key: record.card[key] for key in CARD_KEYS}
+    return {"name": record.name, "fingerprint": record.fingerprint, "dim": record.dim, **card}
+
+
+def _collection(catalog: Catalog, view: ItemVectors, seed: int, limits: Limits) -> Collection:
+    counts = catalog.items.counts()
+    reasons = Counter(reason for _, reason, _ in catalog.items.failures())
+    drawn = np.random.default_rng(seed).permutation(sample(len(view.items.ids), limits.mosaic, seed))
+    return Collection(
+        counts["items"], counts["labelled"], counts["removed"], counts["failures"], dict(reasons.most_common()), counts["splits"],
+        counts["labels"], len(view.items.ids), _sizes(catalog, view.items.encoder.fingerprint), items_at(view, drawn),
+    )  # fmt: skip
+
+
+def _sizes(catalog: Catalog, encoder: str) -> Sizes | None:
+    """Summarise the sizes that images had when they were encoded; None when the catalog does not know them."""
+    spool = catalog.items.details(encoder).rows  # its file is deleted with the object
+    table = spool.reader().read_all().select(["width", "height"]).drop_null()
+    width, height = (column.to_numpy().astype(np.int64) for column in table.columns)
+    if not len(width):
+        return None
+    longer, area = np.maximum(width, height), width * height
+    smallest, largest = int(area.argmin()), int(area.argmax())
+    counts, edges = np.histogram(longer, bins=BARS)
+    return Sizes(
+        (int(width[smallest]), int(height[smallest])), int(np.median(longer)), (int(width[largest]), int(height[largest])),
+        tuple(edges.tolist()), tuple(counts.tolist()),
+    )  # fmt: skip
+
+
+def _label_free(view: ItemVectors, seed: int) -> LabelFree:
+    drawn = floats(view.vectors[view.items.rows[sample(len(view.items.rows), SAMPLED, seed)]])
+    return LabelFree(len(drawn), rankme(drawn), uniformity(drawn))
+
+
+def _map(view: ItemVectors, method: str, seed: int, most: int) -> Map:
+    """Project some items, in random order, so that where marks overlap no class is always on top."""
+    n = len(view.items.rows)
+    drawn = np.random.default_rng(seed).permutation(sample(n, most, seed))
+    return Map(project(floats(view.vectors[view.items.rows[drawn]]), method, seed), items_at(view, drawn), n)

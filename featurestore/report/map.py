@@ -1,0 +1,87 @@
+"""The section of the map: a mark for each item, and its picture where the pointer is."""
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore.rendering.html import text
+from featurestore.report.blocks import MINUS, Block, Cell, Footnote, Graphic, Number, Paragraph, Section, Table, count
+from featurestore.report.charts import COLOURS, SHAPES, mark, svg, swatch
+from featurestore.report.values import Item, Map, ReportValues
+
+SIDE, MARGIN = 720, 18  # of the plane
+COLUMNS = 40  # of the sheet of pictures
+RADIUS = 3.6
+FLATTEST = 0.45  # height over width
+DESCRIBED = 12  # classes that the description for screen readers names
+MARKED = COLOURS * SHAPES  # classes with a mark of their own; the others share a grey one
+TITLES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
+
+
+def map_section(report: ReportValues, found: Map) -> Section:
+    """Show items on a plane, coloured by label."""
+    layout, title = found.layout, TITLES[found.layout.method]
+    sizes = _sizes(found)
+    drawn = "" if len(found.items) == found.of else f" drawn at random from {found.of:,}"
+    words = f"{count(len(found.items), 'image')}{drawn}, placed by {title} of their vectors: images that look alike to the encoder lie close together."
+    if layout.method == "pca":
+        words += f" The two directions shown hold {layout.settings}; images that lie together here may lie apart in the others."
+    else:
+        words += " Distances between groups that lie far apart mean little."
+    if len(sizes) > MARKED:
+        words += f" The {MARKED} most frequent of {len(sizes):,} classes have a mark of their own."
+    blocks: list[Block] = [
+        Paragraph(words),
+        Graphic("map", _values(found, sizes)),
+        Table(("class", "images", "mean of x", "mean of y"), [_row(found, label, n) for label, n in sizes.items()],
+              summary="The mean of each class as a table"),
+        Footnote([f"{title}, {layout.settings}", f"{len(found.items):,} of {found.of:,}", report.encoder["name"], f"seed {report.seed}"]),
+    ]  # fmt: skip
+    return Section("map", "Map of the collection", blocks)
+
+
+def _sizes(found: Map) -> dict[str, int]:
+    """Count the items of each label on the map, most frequent first."""
+    counts = Counter(item.label for item in found.items if item.label is not None)
+    return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
+
+
+def _row(found: Map, label: str, n: int) -> list[Cell]:
+    own = [at for at, item in enumerate(found.items) if item.label == label]
+    x, y = found.layout.points[own].mean(axis=0).tolist()
+    return [label, n, *(Number(f"{value:.3g}".replace("-", MINUS)) for value in (x, y))]
+
+
+def _values(found: Map, sizes: dict[str, int]) -> dict[str, object]:
+    numbers = {label: number for number, label in enumerate(sorted(list(sizes)[:MARKED]))}
+    points, height = _fit(found.layout.points)
+    marks = "".join(
+        _mark(item, x, y, numbers.get(item.label or "")) for item, (x, y) in zip(found.items, points.tolist(), strict=True)
+    )  # fmt: skip
+    alt = f"Map of {len(found.items)} images" + "".join(f", {n} of {label}" for label, n in list(sizes.items())[:DESCRIBED])  # fmt: skip
+    others = sum(sizes.values()) - sum(sizes[label] for label in numbers)
+    return {
+        "plane": svg(f"0 0 {SIDE} {height}", marks, "scatter", alt), "axes": found.layout.axes or (), "items": found.items,
+        "columns": COLUMNS, "rows": -(-len(found.items) // COLUMNS), "others": f"{others:,}" if others else "",
+        "legend": [(number, label, f"{sizes[label]:,}") for label, number in numbers.items()],
+        "key": lambda number: swatch(number, number // COLOURS, RADIUS),
+    }  # fmt: skip
+
+
+def _fit(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """Scale points to the drawing, the same in both directions and y downwards; returns them and the height of the drawing."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    span = np.maximum(high - low, 1e-12)
+    scale = (SIDE - 2 * MARGIN) / max(span[0], span[1])
+    height = int(max(span[1] * scale + 2 * MARGIN, SIDE * FLATTEST))
+    centred = (points - (low + high) / 2) * scale * np.array([1, -1])
+    return centred + np.array([SIDE / 2, height / 2]), height
+
+
+def _mark(item: Item, x: float, y: float, number: int | None) -> str:
+    colour = "none" if number is None else f"c{number % COLOURS}"
+    label = "" if number is None else f' data-label="{number}"'
+    title = f"<title>{text(item.label or 'no label')}\n{text(item.short_path)}</title>"
+    attributes = f' class="point {colour}" data-x="{x:.1f}" data-y="{y:.1f}"{label}'
+    return mark((number or 0) // COLOURS, x, y, RADIUS, attributes, title)

@@ -1,0 +1,51 @@
+"""`info`, `failures` and `sql`."""
+
+from pathlib import Path
+
+from tests.featurestore.commands import Run, answer
+
+
+def test_info(run: Run, store_path: Path) -> None:
+    status, out, err = run("info", store_path)
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith(f"{store_path}: 6 items, 6 labelled, 0 removed, 0 failures, ")
+    assert lines[1:3] == ["splits    (none) 6", "labels    mixed 2, plain 1, primary 3"]
+    assert "6 vectors of 12, quadrants none at 8 px, trained on 0 images" in lines[3]
+    assert answer(run, "info", store_path)["items"] == 6
+
+
+def test_no_failures(run: Run, store_path: Path) -> None:
+    assert run("failures", store_path) == (0, "no failures\n", "")
+    assert answer(run, "failures", store_path) == []
+
+
+def test_sql(run: Run, store_path: Path) -> None:
+    statement = "SELECT label, count(*) AS n FROM items GROUP BY label ORDER BY label"
+    status, out, err = run("sql", store_path, statement)
+    assert (status, err) == (0, "")
+    assert out.split() == ["label", "n", "mixed", "2", "plain", "1", "primary", "3"]
+    assert answer(run, "sql", store_path, statement) == [{"label": "mixed", "n": 2}, {"label": "plain", "n": 1}, {"label": "primary", "n": 3}]  # fmt: skip
+
+
+def test_sql_with_times_nulls_and_columns_of_one_name(run: Run, store_path: Path) -> None:
+    status, out, _ = run("sql", store_path, "SELECT id, id, split FROM items WHERE id = 3")
+    assert (status, [line.split() for line in out.splitlines()]) == (0, [["id", "id", "split"], ["3", "3"]])
+    assert run("sql", store_path, "SELECT id FROM items WHERE FALSE") == (0, "id\n", "")
+    [row] = answer(run, "sql", store_path, "SELECT added_at, split FROM items LIMIT 1")
+    assert row["added_at"].startswith("20")
+    assert row["split"] is None
+
+
+def test_sql_stops_in_time(run: Run, store_path: Path) -> None:
+    status, _, err = run(
+        "sql", store_path, "SELECT count(*) FROM range(1000000) a, range(1000000) b", "--seconds", "0.2"
+    )
+    assert (status, "took more than 0.2 s" in err) == (1, True)
+
+
+def test_control_characters_are_spelled_out(run: Run, store_path: Path, colours: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(f"path,label\n{colours}/mixed/cyan.png,\x1b[31mred\x07\n")
+    run("label", store_path, tmp_path / "labels.csv")
+    assert run("sql", store_path, "SELECT label FROM items WHERE id = 1")[1].splitlines()[1] == r"\x1b[31mred\x07"
+    assert "\x1b" not in run("knn", store_path, "--k", "1")[1]  # labels are headings of the confusion matrix too
