@@ -10,7 +10,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from featurestore.errors import ImageError, SourceError
-from featurestore.sources import Failure, ImageFile, filesystem, find, open_source, read
+from featurestore.sources import Failure, ImageFile, containers, filesystem, find, open_source, read
 from featurestore.sources.remote import RemoteFolder
 from tests.featurestore.sources.tables import images
 from tests.featurestore.sources.tars import write_tar
