@@ -42,7 +42,7 @@ class Embedded:
 
     @classmethod
     def concatenate(cls, parts: Sequence["Embedded"], dim: int) -> "Embedded":
-        """Join the batches of a stream into one; `dim` is D, which no part tells when there is none."""
+        """Join the batches of a stream into one; `dim` is D, needed when there are no batches."""
         return cls(
             [image for part in parts for image in part.images],
             np.concatenate([np.empty((0, dim), np.float32), *(part.vectors for part in parts)]),

@@ -1,10 +1,10 @@
-"""What an ONNX file refers to, read without the onnx package: no fingerprint covers what lies outside the file."""
+"""Check, without the onnx package, that an ONNX file is whole and refers to no other file, which its fingerprint would not cover."""
 
 from collections.abc import Iterator
 
 from featurestore.errors import EncoderError
 
-# Fields that hold messages, by message, and the message that each holds (onnx.proto3 of the ONNX project).
+# By message: the fields that hold messages, and which message (onnx.proto3 of the ONNX project).
 MESSAGES = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -17,13 +17,13 @@ MESSAGES = {
 }
 OP_TYPE = 4  # of a node
 EXTERNAL_DATA, DATA_LOCATION = 13, 14  # of a tensor
-DAMAGED = "no ONNX, or a file that was cut off or damaged"
+DAMAGED = "not ONNX, or a file that was cut off or damaged"
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # kinds of fields on the wire
-DEEPEST = 100  # messages within messages: protobuf reads no more
+DEEPEST = 100  # nested messages; protobuf reads no more
 
 
 def check_whole(data: bytes) -> None:
-    """Raise EncoderError when an ONNX file is cut off, or names a second file: weights, or a graph compiled elsewhere."""
+    """Raise EncoderError when an ONNX file is cut off, or refers to a second file with weights or a compiled graph."""
     _check(data, "model", 0, len(data), 0)
 
 
@@ -34,17 +34,17 @@ def _check(data: bytes, message: str, start: int, end: int, depth: int) -> None:
         if message == "tensor" and (number == EXTERNAL_DATA or (number == DATA_LOCATION and value != 0)):
             raise EncoderError("weights in a second file, which the fingerprint would not cover")
         if message == "node" and number == OP_TYPE and data[value:stop] == b"EPContext":
-            raise EncoderError("a graph compiled for one machine, which may lie in a second file")
+            raise EncoderError("a graph compiled for one machine, which may be in a second file")
         if kind == BYTES and number in MESSAGES[message]:
             _check(data, MESSAGES[message][number], value, stop, depth + 1)
 
 
 def _fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield number, kind, and value or first place, and end of each field between two places of a file."""
+    """Yield for each field between two positions: number, kind, value or start, and end."""
     while start < end:
         tag, start = _varint(data, start, end)
         if tag >> 32:
-            raise EncoderError(DAMAGED)  # protobuf would drop these bits, and read a field that we had not seen
+            raise EncoderError(DAMAGED)  # protobuf would drop these bits, and read a field that was not checked
         number, kind, value = tag >> 3, tag & 7, start
         if kind == VARINT:
             value, start = _varint(data, start, end)
@@ -61,7 +61,7 @@ def _fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, 
 
 
 def _varint(data: bytes, start: int, end: int) -> tuple[int, int]:
-    """Read a number of seven bits a byte; returns it and the place behind it."""
+    """Read a number of seven bits per byte; returns it and the position behind it."""
     if start < end and data[start] < 0x80:
         return data[start], start + 1  # nearly all of them
     value = 0

@@ -1,4 +1,4 @@
-"""Images: how their bytes become RGB pixels. The only decoder of the project."""
+"""Decode the bytes of an image to upright RGB pixels. The only decoder of the project."""
 
 import io
 import logging
@@ -15,13 +15,13 @@ from featurestore.system.text import describe, message_of
 
 MAX_PIXELS = 178_956_970  # above this Pillow itself refuses; a 108-megapixel phone photo passes
 
-# Formats that are tried, the common ones first; TGA comes last since it has no signature. All else that Pillow knows stays
-# shut: EPS, for one, would start Ghostscript on a stranger's program, whatever the file is called.
+# Formats that are tried, the common ones first; TGA comes last since it has no signature. Pillow's other formats are not
+# used: EPS, for one, would run the file as a program in Ghostscript, whatever its name.
 FORMATS = (
     "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF", "ICO", "DDS", "QOI", "PSD", "DIB", "TGA",
 )  # fmt: skip
 
-# What turns an image upright, by its EXIF orientation (CIPA DC-008, 4.6.5).
+# The operation that turns an image upright, by its EXIF orientation (CIPA DC-008, 4.6.5).
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -33,17 +33,17 @@ TURNS = {
 }
 QUARTER_TURNS = (TURNS[5], TURNS[6], TURNS[7], TURNS[8])
 
-# Pillow warns between half its limit and the limit; ours is the limit, and the refusal is a reason, not a warning.
+# Pillow warns from half of its limit on; an image up to the limit is decoded, a larger one is refused with a reason.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-# It also warns of every broken EXIF block; the picture is decoded all the same.
+# Pillow also warns about each broken EXIF block; the image is decoded all the same.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-# What it would log of a damaged file is in the reason; without a handler, logging prints it.
+# What Pillow logs about a damaged file is in the reason; without a handler, logging would print it.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """An RGB image, upright, perhaps already reduced; `width` and `height` are those of the full picture, upright."""
+    """An upright RGB image, which may be reduced; `width` and `height` are those of the full image, upright."""
 
     image: Image.Image
     width: int
@@ -70,14 +70,14 @@ def decode(data: bytes, shorter_side: int | None = None) -> Decoded:
 
 
 def size_of(data: bytes) -> tuple[int, int]:
-    """Read width and height, in pixels and as stored, without decoding; raises ImageError with the reason."""
+    """Read width and height in pixels, as stored, without decoding. Raises ImageError with the reason."""
     with _opened(data) as image:
         return image.size
 
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
-    """Open the bytes of an image; whatever is raised until it is closed becomes an ImageError with the reason."""
+    """Open the bytes of an image; any error until it is closed becomes an ImageError with the reason."""
     if not data:
         raise ImageError("empty file (0 bytes)")
     try:
@@ -95,16 +95,16 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
 
 
 def upright(image: Image.Image) -> Decoded:
-    """Turn an image that Pillow has opened, or a program has made, to upright 8-bit RGB; raises ImageError with the reason."""
+    """Turn a PIL image to upright 8-bit RGB. Raises ImageError with the reason."""
     try:
         rgb, _ = _upright_rgb(image)
-    except Exception as error:  # Pillow reads the pixels only now
+    except Exception as error:  # Pillow reads the pixels of an opened file only now
         raise ImageError(_damage(error)) from error
     return Decoded(rgb, *rgb.size)
 
 
 def _damage(error: Exception) -> str:
-    """Say in a few words why bytes could not be decoded; plugins of Pillow raise nearly everything on damaged ones."""
+    """Say in a few words why bytes could not be decoded: plugins of Pillow raise nearly everything for damaged ones."""
     text = message_of(error)
     match error:
         case UnidentifiedImageError():
@@ -119,17 +119,18 @@ def _damage(error: Exception) -> str:
 
 
 def _upright_rgb(image: Image.Image) -> tuple[Image.Image, bool]:
-    """An image as upright RGB, and whether width and height have changed places."""
-    image.load()  # first: a PNG may say its direction behind its pixels
+    """Return an image as upright RGB, and whether width and height were swapped."""
+    image.load()  # first: a PNG may store its orientation behind its pixels
     turn = TURNS.get(_orientation(image))
     rgb = to_rgb(image)
     return (rgb, False) if turn is None else (rgb.transpose(turn), turn in QUARTER_TURNS)
 
 
 def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 when there is none."""
     try:
         return int(image.getexif().get(0x0112, 1))
-    except Exception:  # broken EXIF says nothing about the direction
+    except Exception:  # of a broken EXIF block
         return 1
 
 
@@ -140,7 +141,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "I":
         return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image)).astype(np.float64)  # the span of float32 may not fit into float32
+        values = np.nan_to_num(np.asarray(image)).astype(
+            np.float64
+        )  # a difference of two float32 may not fit into float32
         values -= values.min()
         values *= 255 / (float(values.max()) or 1.0)
         return Image.fromarray(values.astype(np.uint8)).convert("RGB")

@@ -1,4 +1,4 @@
-"""From a decoded image to the pixels a network sees: one record, one function, kept inside the encoder file."""
+"""From a decoded image to the pixels that a network sees, as the record in an encoder's card says."""
 
 import math
 from dataclasses import asdict, dataclass, fields
@@ -11,7 +11,7 @@ from PIL import Image
 from featurestore.errors import EncoderError
 from featurestore.imaging.decode import Decoded
 
-# The only place where these numbers stand (Deng et al. 2009; statistics as published with torchvision).
+# The only place with these numbers (ImageNet, Deng et al. 2009; statistics as published with torchvision).
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -22,11 +22,11 @@ MAX_SIDE = 8192  # pixels; one image of this size is 200 MB
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """How an image becomes model input: uint8 pixels (size, size, 3); the graph applies `mean` and `std` to pixels / 255."""
+    """How an image becomes uint8 pixels (size, size, 3), and the `mean` and `std` that the graph applies to pixels / 255."""
 
-    size: int  # side of the square that the model sees
-    shorter_side: int  # length the shorter side is resized to before the square is cut from the centre
-    resize: str = "shorter"  # "shorter" keeps the aspect and crops the centre; "stretch" ignores the aspect
+    size: int  # side of the square that the network sees
+    shorter_side: int  # length that the shorter side is resized to before the square is cut from the centre
+    resize: str = "shorter"  # "shorter" keeps the aspect ratio and crops the centre; "stretch" does neither
     interpolation: str = "bicubic"  # antialiased, as Pillow does it
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
@@ -53,7 +53,7 @@ class Preprocess:
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> "Preprocess":
-        """Read a record back; raises EncoderError on missing or unknown fields."""
+        """Read a record. Raises EncoderError for missing or unknown fields."""
         try:
             values: dict[str, Any] = {
                 key: tuple(value) if isinstance(value, list) else value for key, value in record.items()
@@ -67,7 +67,7 @@ class Preprocess:
 
 
 def apply(decoded: Decoded, record: Preprocess) -> NDArray[np.uint8]:
-    """Resize and crop in one antialiased pass over just the pixels that count: uint8 (size, size, 3)."""
+    """Resize and crop in one antialiased pass over the pixels that are used: uint8 (size, size, 3)."""
     image = decoded.image
     width, height = image.size
     if record.resize == "stretch":

@@ -37,7 +37,7 @@ class QueryEncoder:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A query and where it stands, such as "queries.txt, line 7", which is put before messages about it."""
+    """A query and its place in a file, such as "queries.txt, line 7", which is put before messages about it."""
 
     query: Query
     place: str = ""

@@ -78,7 +78,7 @@ def test_lowshot(run: Run, measured: Path) -> None:
         ["2", "per", "class", "6", "knn"], ["2", "per", "class", "6", "nearest-mean"],
         ["0.5", "of", "all", "20", "knn"], ["0.5", "of", "all", "20", "nearest-mean"],
     ]  # fmt: skip
-    found = answer(run, *call)
+    found = answer(run, *map(str, call))
     assert [(r.get("shots"), r.get("fraction"), r["method"]) for r in found["results"]] == [
         (2, None, "knn"), (2, None, "nearest-mean"), (None, 0.5, "knn"), (None, 0.5, "nearest-mean"),
     ]  # fmt: skip

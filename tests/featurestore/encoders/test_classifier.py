@@ -11,7 +11,6 @@ import onnx
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from featurestore import Classifier, Encoder, FeatureStore
@@ -22,6 +21,7 @@ from featurestore.encoders.card import CARD_KEY, Card
 from featurestore.errors import ConfigError, EncoderError, ExportError, ImageError, QueryError
 from featurestore.sources import Failure
 from tests.featurestore.commands import Run, answer
+from tests.featurestore.encoders.graphs import CHANGES, with_attention
 from tests.featurestore.evaluation.labelled import labelled_store, random_entries
 from tests.featurestore.fakes import CARD, DIM, SIZE, paint, write_encoder
 from tests.featurestore.metadata.annotated import said
@@ -99,68 +99,7 @@ def test_it_can_make_the_vectors_of_a_store(tmp_path: Path, exported: Path, enco
     assert again.probabilities(NOISE).shape == (7, 3)
 
 
-def quantised(path: Path) -> None:
-    """Values become int8 and back on their way."""
-    model = onnx.load(path)
-    [scale] = [node for node in model.graph.node if node.op_type == "Mul"]
-    model.graph.initializer.extend([
-        numpy_helper.from_array(np.array(2.0, np.float32), "weights"), numpy_helper.from_array(np.array(-128, np.int8), "bias")
-    ])  # fmt: skip
-    model.graph.node.insert(
-        len(model.graph.node) - 1, helper.make_node("QuantizeLinear", ["flat", "weights", "bias"], ["logits"])
-    )
-    model.graph.node.insert(
-        len(model.graph.node) - 1,
-        helper.make_node("DequantizeLinear", ["logits", "weights", "bias"], ["probabilities"]),
-    )
-    scale.input[0] = "probabilities"
-    onnx.save(model, path)
-
-
-def branching(path: Path) -> None:
-    """A branch that takes its value from around it, as exported control flow does."""
-    model = onnx.load(path)
-    [scale] = [node for node in model.graph.node if node.op_type == "Mul"]
-    branches = {
-        f"{name}_branch": helper.make_graph(
-            [helper.make_node("Identity", ["flat"], [f"{name}_out"])], name, [],
-            [helper.make_tensor_value_info(f"{name}_out", TensorProto.FLOAT, None)],
-        )
-        for name in ("then", "else")
-    }  # fmt: skip
-    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "weights"))
-    model.graph.node.insert(len(model.graph.node) - 1, helper.make_node("If", ["weights"], ["chosen"], **branches))
-    scale.input[0] = "chosen"
-    onnx.save(model, path)
-
-
-def with_attention(path: Path) -> None:
-    """A second output, and one that nobody asked for."""
-    model = onnx.load(path)
-    model.graph.output.append(helper.make_tensor_value_info("attention", TensorProto.FLOAT, ["batch", 3, 2, 2]))
-    model.graph.output.append(helper.make_tensor_value_info("flat", TensorProto.FLOAT, ["batch", DIM]))
-    [means] = [node for node in model.graph.node if node.output[0] == "means"]
-    model.graph.node.insert(3, helper.make_node("Identity", [means.output[0]], ["attention"]))
-    onnx.save(model, path)
-
-
-def renamed(path: Path) -> None:
-    """An input and an output that are called as nobody expects."""
-    model = onnx.load(path)
-    model.graph.input[0].name = model.graph.node[0].input[0] = "vector"
-    model.graph.output[0].name = model.graph.node[-1].output[0] = "probabilities"
-    onnx.save(model, path)
-
-
-def newest(path: Path) -> None:
-    """Operators of another set."""
-    model = onnx.load(path)
-    model.opset_import[0].version = 22
-    model.ir_version = 10
-    onnx.save(model, path)
-
-
-@pytest.mark.parametrize("change", [quantised, branching, with_attention, renamed, newest])
+@pytest.mark.parametrize("change", CHANGES)
 def test_encoders_of_every_make_can_be_joined(tmp_path: Path, change: Callable[[Path], None]) -> None:
     path = write_encoder(tmp_path / "encoder.onnx")
     change(path)

@@ -21,31 +21,17 @@ from tests.featurestore.fakes import CARD, COLOURS, DIM, SIZE, write_broken_enco
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
-def test_an_encoder_says_what_its_card_says(encoder: Path) -> None:
-    opened = Encoder(encoder)
-    assert opened.card == CARD
-    assert (opened.dim, opened.preprocess) == (DIM, CARD.preprocess)
-    assert opened.fingerprint == hashlib.sha256(encoder.read_bytes()).hexdigest()
-    assert opened.name == f"quadrants-{opened.fingerprint[:8]}"
-
-
 def test_encoding_gives_the_mean_colour_of_each_quadrant(encoder: Path) -> None:
     pixels = np.zeros((1, 8, 8, 3), np.uint8)
     pixels[0, :4, :4] = COLOURS["red"]
     pixels[0, :4, 4:] = COLOURS["cyan"]
     pixels[0, 4:, 4:, 2] = 51
     pixels[0, 4, 4, 2] = 51 + 160  # one of sixteen: the mean is 61
-    found = Encoder(encoder).encode(pixels)
+    opened = Encoder(encoder)
+    assert (opened.card, opened.dim, opened.preprocess) == (CARD, DIM, CARD.preprocess)
+    found = opened.encode(pixels)
     np.testing.assert_allclose(found, [[1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 61 / 255]], atol=1e-6)
     assert found.dtype == np.float32
-
-
-@pytest.mark.parametrize("count", [1, 2, 7, 32])
-def test_a_batch_gives_what_its_images_give_alone(encoder: Path, count: int) -> None:
-    opened = Encoder(encoder, threads=1)
-    pixels = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8)
-    alone = np.concatenate([opened.encode(image[None]) for image in pixels])
-    np.testing.assert_allclose(opened.encode(pixels), alone, atol=1e-6)
 
 
 def test_the_card_survives_json(tmp_path: Path) -> None:
@@ -207,10 +193,6 @@ def test_threads_are_those_this_process_may_use(encoder: Path, monkeypatch: pyte
 def test_pixels_of_another_size_are_refused(encoder: Path) -> None:
     with pytest.raises(EncoderError, match="expected an ONNX file that onnxruntime can run; found: "):
         Encoder(encoder).encode(np.zeros((1, 9, 9, 3), np.uint8))
-
-
-def test_no_images_give_no_vectors(encoder: Path) -> None:
-    assert Encoder(encoder).encode(np.zeros((0, SIZE, SIZE, 3), np.uint8)).shape == (0, DIM)
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")

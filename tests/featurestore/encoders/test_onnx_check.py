@@ -13,11 +13,10 @@ import pytest
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from featurestore import Encoder
-from featurestore.ann.normalize import unit_rows
 from featurestore.encoders.card import CARD_KEY
 from featurestore.encoders.onnx_check import check_whole
 from featurestore.errors import EncoderError
-from tests.featurestore.fakes import CARD, DIM, SIZE
+from tests.featurestore.fakes import CARD, DIM, SIZE, paint
 
 ROOT = Path(__file__).parents[3]
 SECOND_FILE = "weights in a second file, which the fingerprint would not cover"
@@ -322,8 +321,11 @@ def test_vectors_of_another_shape_than_promised_are_refused(tmp_path: Path, shap
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
-def test_vectors_that_are_no_numbers_are_handed_on_and_told_by_unit_rows(tmp_path: Path, value: float) -> None:
-    """One image may bring them about; indexing makes it a failure of that image."""
+def test_vectors_that_are_not_finite_or_zero_are_failures(tmp_path: Path, value: float) -> None:
+    """One image may cause them, so that the others of its batch are embedded."""
     odd = numpy_helper.from_array(np.full(DIM, value, np.float32), "weights")
-    vectors = opened(model(weights=[odd]), tmp_path).encode(PIXELS)
-    assert np.isnan(unit_rows(vectors)).all()
+    found = opened(model(weights=[odd]), tmp_path).embed([paint(tmp_path / "a.png", (0, 0, 0))])
+    assert found.vectors.shape == (0, DIM)
+    assert [(one.readable, one.reason) for one in found.failures] == [
+        (True, "the encoder gave a vector that is zero or not finite")
+    ]

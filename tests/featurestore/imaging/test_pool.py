@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from featurestore.imaging import Loaded, Unchanged, load_all, pool, preprocess
+from featurestore.imaging import Unchanged, load_all, pool, preprocess
 from featurestore.imaging.load import load
 from featurestore.sources import Failure, ImageFile
 from tests.featurestore.fakes import RECORD, paint
@@ -73,11 +73,6 @@ def test_known_bytes_are_not_decoded(tmp_path: Path) -> None:
     assert isinstance(load(file, RECORD, "another"), Failure)
 
 
-def test_a_file_that_vanished_is_a_failure(tmp_path: Path) -> None:
-    found = load(named(str(tmp_path / "gone.png")), RECORD)
-    assert found == Failure(str(tmp_path / "gone.png"), "no such file, or it has vanished")
-
-
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -101,36 +96,12 @@ def test_whatever_preprocessing_raises_is_a_failure(
 # -- order and bounds
 
 
-def test_preparing_keeps_the_order_and_hands_on_failures(tmp_path: Path) -> None:
-    files = []
-    for number in range(150):
-        path = tmp_path / f"{number:03}.png"
-        if number % 10 == 3:
-            path.write_bytes(b"no image")
-        else:
-            paint(path, (number, 0, 0))
-        files.append(named(str(path)))
-    results = list(load_all(((f, None) for f in files), RECORD, workers=2))
-    assert [result.path for result in results] == [f.path for f in files]
-    for number, result in enumerate(results):
-        if number % 10 == 3:
-            assert isinstance(result, Failure)
-        else:
-            assert isinstance(result, Loaded)
-            assert (result.pixels == (number, 0, 0)).all()
-
-
 @pytest.mark.parametrize("workers", [1, 2, 7])
 def test_the_order_holds_whichever_thread_is_first(fake: Any, workers: int) -> None:
     delays = random.Random(0)
     fake(lambda file: time.sleep(delays.random() / 200))
     results = load_all(numbered(100), RECORD, workers)
     assert [result.path for result in results] == [str(number) for number in range(100)]
-
-
-def test_no_files_give_no_results() -> None:
-    assert list(load_all([], RECORD)) == []
-    assert decoders() == []
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -45,14 +45,6 @@ def test_a_listing_is_sorted_and_takes_images_only(tmp_path: Path) -> None:
     assert failures(tmp_path) == []
 
 
-def test_a_listing_says_size_and_time(tmp_path: Path) -> None:
-    path = paint(tmp_path / "a.png", RED)
-    os.utime(path, ns=(5, 7_000_000_001))
-    [file] = find(tmp_path)
-    assert isinstance(file, ImageFile)
-    assert (file.size, file.mtime_ns, file.path) == (path.stat().st_size, 7_000_000_001, str(path.resolve()))
-
-
 @pytest.mark.parametrize(
     ("name", "label", "split"),
     [
@@ -79,11 +71,6 @@ def test_one_file_as_source(tmp_path: Path) -> None:
     [file] = find(path)
     assert isinstance(file, ImageFile)
     assert (file.path, file.label, file.split) == (str(path.resolve()), None, None)
-
-
-def test_a_source_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="found nothing there"):
-        list(find(tmp_path / "absent"))
 
 
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:
@@ -197,12 +184,6 @@ def test_a_name_with_control_characters_is_a_failure(tmp_path: Path) -> None:
     assert paths(tmp_path) == []
 
 
-def test_a_folder_claims_what_lies_below_it_and_a_file_nothing(tmp_path: Path) -> None:
-    path = paint(tmp_path / "x.png", RED)
-    assert open_source(tmp_path).prefix == f"{tmp_path.resolve()}{os.sep}"
-    assert open_source(path).prefix is None
-
-
 def test_containers_in_a_folder_are_named_in_a_hint(tmp_path: Path) -> None:
     (tmp_path / "shards").mkdir()
     for name in ("shards/1.tar", "shards/2.TAR", "part.parquet"):
@@ -213,13 +194,6 @@ def test_containers_in_a_folder_are_named_in_a_hint(tmp_path: Path) -> None:
     assert source.hint == (
         f"it holds 1 .parquet file: name it, {folder}/*.parquet; it holds 2 .tar files: name them, {folder}/shards/*.tar"
     )
-
-
-def test_a_folder_of_images_gives_no_hint(tmp_path: Path) -> None:
-    paint(tmp_path / "x.png", RED)
-    source = open_source(tmp_path)
-    assert len(list(source)) == 1
-    assert source.hint == ""
 
 
 @pytest.mark.parametrize("name", ["photos.zip", "shard.tar.gz", "shard.tgz", "shard.tar.zst"])

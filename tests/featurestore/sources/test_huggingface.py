@@ -8,36 +8,12 @@ import pytest
 
 from featurestore.errors import SourceError
 from featurestore.sources import Failure, find, open_source, read
-from tests.featurestore.sources.tables import hugging_face, images, write_arrow
-
-NAMES = {"names": ["rose", "tulip"], "_type": "ClassLabel"}
-
-
-def save(folder: Path, *tables: pa.Table) -> Path:
-    folder.mkdir(parents=True)
-    files = [f"data-{n:05d}-of-{len(tables):05d}.arrow" for n in range(len(tables))]
-    for name, table in zip(files, tables, strict=True):
-        write_arrow(folder, table).rename(folder / name)
-    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": name} for name in files]}))
-    (folder / "dataset_info.json").write_text(json.dumps({"features": {"image": {"_type": "Image"}, "label": NAMES}}))
-    return folder
-
-
-def test_rows_of_a_dataset_are_found_again_with_the_names_of_their_labels(tmp_path: Path) -> None:
-    folder = save(tmp_path / "set", hugging_face([b"a", b"bc"], label=[1, 0]), hugging_face([b"def"], label=[-1]))
-    found = images(folder)
-    assert [(i.path, i.label, i.split, i.size) for i in found] == [
-        (f"{folder}/data-00000-of-00002.arrow::0", "tulip", None, 1),
-        (f"{folder}/data-00000-of-00002.arrow::1", "rose", None, 2),
-        (f"{folder}/data-00001-of-00002.arrow::0", None, None, 3),
-    ]
-    assert [read(i.path) for i in found] == [b"a", b"bc", b"def"]
-    assert open_source(folder).prefix == f"{folder}/"
+from tests.featurestore.sources.tables import hugging_face, images, save_dataset
 
 
 def test_the_folders_of_a_dataset_dict_are_its_splits(tmp_path: Path) -> None:
     for split in ("train", "validation", "extra"):
-        save(tmp_path / "sets" / split, hugging_face([split.encode()], label=[0]))
+        save_dataset(tmp_path / "sets" / split, hugging_face([split.encode()], label=[0]))
     (tmp_path / "sets" / "dataset_dict.json").write_text('{"splits": ["train", "validation", "extra"]}')
     found = images(tmp_path / "sets")
     assert [(i.split, read(i.path)) for i in found] == [
@@ -48,13 +24,13 @@ def test_the_folders_of_a_dataset_dict_are_its_splits(tmp_path: Path) -> None:
 
 
 def test_one_arrow_file_of_a_dataset_is_a_source_by_itself(tmp_path: Path) -> None:
-    folder = save(tmp_path / "set", hugging_face([b"a"], label=[1]), hugging_face([b"b"], label=[0]))
+    folder = save_dataset(tmp_path / "set", hugging_face([b"a"], label=[1]), hugging_face([b"b"], label=[0]))
     [found] = images(folder / "data-00001-of-00002.arrow")
     assert (found.label, read(found.path)) == ("rose", b"b")
 
 
 def test_a_missing_file_of_a_dataset_is_a_failure_and_nothing_has_vanished(tmp_path: Path) -> None:
-    folder = save(tmp_path / "set", hugging_face([b"a"], label=[1]), hugging_face([b"b"], label=[0]))
+    folder = save_dataset(tmp_path / "set", hugging_face([b"a"], label=[1]), hugging_face([b"b"], label=[0]))
     gone = folder / "data-00000-of-00002.arrow"
     gone.unlink()
     source = open_source(folder)
@@ -66,7 +42,7 @@ def test_a_missing_file_of_a_dataset_is_a_failure_and_nothing_has_vanished(tmp_p
 
 def test_a_dataset_without_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="found the columns text"):
-        open_source(save(tmp_path / "set", pa.table({"text": ["a"]})))
+        open_source(save_dataset(tmp_path / "set", pa.table({"text": ["a"]})))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +54,7 @@ def test_a_dataset_without_images_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_state_is_refused(tmp_path: Path, state: str) -> None:
-    folder = save(tmp_path / "set", hugging_face([b"a"], label=[0]))
+    folder = save_dataset(tmp_path / "set", hugging_face([b"a"], label=[0]))
     (folder / "state.json").write_text(state)
     with pytest.raises(SourceError, match=r"state\.json.*save_to_disk"):
         list(find(folder))
@@ -94,6 +70,6 @@ def test_splits_that_are_no_folders_of_a_dataset_are_refused(tmp_path: Path, spl
 
 
 def test_features_nested_without_end_name_no_labels(tmp_path: Path) -> None:
-    folder = save(tmp_path / "set", hugging_face([b"a"], label=[1]))
+    folder = save_dataset(tmp_path / "set", hugging_face([b"a"], label=[1]))
     (folder / "dataset_info.json").write_text("[" * 100_000)
     assert [i.label for i in images(folder)] == ["1"]

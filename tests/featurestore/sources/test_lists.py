@@ -68,10 +68,6 @@ def test_what_is_missing_or_no_file_is_a_failure(tmp_path: Path) -> None:
     ]
 
 
-def test_a_list_claims_nothing(tmp_path: Path) -> None:
-    assert open_source(write(tmp_path / "l.txt", "a.png")).prefix is None
-
-
 def test_a_list_that_is_no_utf8_is_refused_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "l.txt").write_bytes(b"a.png\ncaf\xe9.png\n")
     with pytest.raises(SourceError, match=r"line 2 is not UTF-8"):

@@ -2,20 +2,18 @@
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import fsspec
-import numpy as np
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from featurestore.errors import ImageError, SourceError
 from featurestore.sources import Failure, ImageFile, containers, filesystem, find, open_source, read
 from featurestore.sources.remote import RemoteFolder
-from tests.featurestore.sources.tables import hugging_face, images, write_arrow, write_parquet
-from tests.featurestore.sources.test_tar import write_tar
+from tests.featurestore.sources.tables import images
+from tests.featurestore.sources.tars import write_tar
 
 
 @pytest.fixture
@@ -54,19 +52,6 @@ def test_containers_in_a_folder_are_named_in_a_hint(memory: Any) -> None:
     source = open_source("memory://x")
     assert list(source) == []
     assert source.hint == "it holds 1 .tar file: name it, memory://x/shards/*.tar"
-
-
-@pytest.mark.parametrize("write", [write_parquet, write_arrow])
-def test_tables_are_read_in_any_order(memory: Any, tmp_path: Path, write: Any) -> None:
-    data = [bytes([n]) * (n + 1) for n in range(100)]
-    path = write(tmp_path, hugging_face(data, label=["x"] * 100))
-    memory.pipe_file(f"/x/{path.name}", path.read_bytes())
-    found = images(f"memory://x/{path.name}")
-    assert [i.path for i in found] == [f"memory://x/{path.name}::{row}" for row in range(100)]
-    assert {i.label for i in found} == {"x"}
-    order = np.random.default_rng(0).permutation(100)
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda row: read(found[row].path), order)) == [data[row] for row in order]
 
 
 def test_tars_are_read_by_member(memory: Any, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Parquet and Arrow files of images as sources."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,20 +21,6 @@ every_form = pytest.mark.parametrize("write", FORMS.values(), ids=FORMS)
 def values(count: int) -> list[bytes]:
     rng = np.random.default_rng(count)
     return [rng.bytes(int(rng.integers(1, 2000))) for _ in range(count)]
-
-
-@every_form
-@pytest.mark.parametrize("count", [1, 100])
-def test_rows_are_found_again_with_their_bytes(tmp_path: Path, write: Write, count: int) -> None:
-    data = values(count)
-    path = write(tmp_path, hugging_face(data))
-    os.utime(path, ns=(5, 7_000_000_001))
-    found = images(path)
-    assert [(i.path, i.size, i.mtime_ns, i.label, i.split) for i in found] == [
-        (f"{path}::{row}", len(value), 7_000_000_001, None, None) for row, value in enumerate(data)
-    ]
-    assert [read(image.path) for image in found] == data
-    assert open_source(path).prefix == f"{path}::"
 
 
 @every_form
@@ -199,20 +184,6 @@ def test_a_table_without_images_names_what_was_found_and_expected(tmp_path: Path
 
 
 # -- damage and change
-
-
-@every_form
-@pytest.mark.parametrize("tenths", [0, 1, 5, 9])
-def test_a_table_that_is_cut_off_is_a_failure(tmp_path: Path, write: Write, tenths: int) -> None:
-    path = write(tmp_path, hugging_face(values(100)))
-    os.truncate(path, path.stat().st_size * tenths // 10)
-    source = open_source(path)
-    entries = list(source)
-    assert isinstance(entries[-1], Failure)
-    assert entries[-1].path == str(path)
-    assert source.prefix is None
-    with pytest.raises(ImageError):
-        read(f"{path}::99")
 
 
 @every_form

@@ -1,10 +1,8 @@
 """Tars of images as sources."""
 
-import io
 import os
 import tarfile
 import threading
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,37 +14,14 @@ from featurestore.errors import ImageError
 from featurestore.sources import Failure, ImageFile, containers, filesystem, find, open_source, read
 from featurestore.sources.lru_cache import LruCache
 from featurestore.sources.tar import Tar
+from tests.featurestore.sources.tables import images
+from tests.featurestore.sources.tars import write_tar
 
 JPEG = b"\xff\xd8\xff"
 
 
-def write_tar(path: Path, members: Iterable[tuple[str, bytes]], form: int = tarfile.PAX_FORMAT) -> Path:
-    with tarfile.open(path, "w", format=form) as tar:
-        for name, data in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return path
-
-
-def images(source: Path) -> list[ImageFile]:
-    return [entry for entry in find(source) if isinstance(entry, ImageFile)]
-
-
 def names(source: Path) -> list[str]:
     return [image.path.partition("::")[2] for image in images(source)]
-
-
-def test_members_are_found_again_with_their_bytes(tmp_path: Path) -> None:
-    members = {"a.jpg": b"first", "deep/er/b.PNG": b"second" * 1000, "c.webp": b""}
-    path = write_tar(tmp_path / "shard.tar", members.items())
-    os.utime(path, ns=(5, 7_000_000_001))
-    found = images(path)
-    assert [(i.path, i.size, i.mtime_ns) for i in found] == [
-        (f"{path}::{name}", len(data), 7_000_000_001) for name, data in members.items()
-    ]
-    assert [read(image.path) for image in found] == list(members.values())
-    assert open_source(path).prefix == f"{path}::"
 
 
 @pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])

@@ -1,0 +1,96 @@
+"""What every encoder file promises, whoever wrote it and whatever its graph looks like."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from featurestore import Encoder
+from featurestore.ann.normalize import unit_rows
+from featurestore.encoders import Card, fingerprint
+from featurestore.encoders.graph_edit import add_card, append_classifier
+from featurestore.encoders.write import check_alone, check_pixels, write
+from tests.featurestore.encoders.graphs import CHANGES
+from tests.featurestore.fakes import CARD, DIM, write_encoder
+from trainers.export.pixel_baseline import export_pixels
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+Make = Callable[[Path], Path]
+
+
+def changed(change: Callable[[Path], None]) -> Make:
+    def make(path: Path) -> Path:
+        change(write_encoder(path))
+        return path
+
+    return make
+
+
+def classifier(path: Path) -> Path:
+    weights = np.random.default_rng(0).normal(size=(DIM, 3)).astype(np.float32)
+    model = append_classifier(onnx.load(write_encoder(path)), weights, np.zeros(3, np.float32))
+    card = Card(**{name: getattr(CARD, name) for name in CARD.__slots__} | {"classes": ("a", "b", "c")})
+    write(model, card, path, lambda encoder: None)
+    return path
+
+
+def rewritten(path: Path) -> Path:
+    """Written by a person with the onnx package: the card comes last."""
+    model = onnx.load(write_encoder(path, card=None))
+    model.metadata_props.add(key="author", value="somebody")
+    add_card(model, CARD)
+    onnx.save(model, path)
+    return path
+
+
+MEMBERS: dict[str, Make] = {
+    "quadrants": write_encoder,
+    "golden": lambda path: Path(shutil.copy(GOLDEN / "encoder.onnx", path)),
+    "pixels": lambda path: export_pixels(8, path),
+    "classifier": classifier,
+    "rewritten": rewritten,
+    **{change.__name__: changed(change) for change in CHANGES},
+}
+every_member = pytest.mark.parametrize("make", MEMBERS.values(), ids=MEMBERS)
+
+
+@every_member
+def test_its_card_and_fingerprint_are_those_of_the_file(tmp_path: Path, make: Make) -> None:
+    path = make(tmp_path / "encoder.onnx")
+    encoder = Encoder(path)
+    assert encoder.fingerprint == fingerprint(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert encoder.name == f"{encoder.card.method}-{encoder.fingerprint[:8]}"
+    assert (encoder.dim, encoder.preprocess) == (encoder.card.dim, encoder.card.preprocess)
+    assert Card.from_json(encoder.card.to_json(), path) == encoder.card
+
+
+@every_member
+@pytest.mark.parametrize("count", [1, 2, 7, 32])
+def test_an_image_has_one_vector_in_every_batch(tmp_path: Path, make: Make, count: int) -> None:
+    encoder = Encoder(make(tmp_path / "encoder.onnx"), threads=1)
+    size = encoder.preprocess.size
+    pixels: NDArray[np.uint8] = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8)
+    vectors = encoder.encode(pixels)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (count, encoder.dim)
+    alone = np.concatenate([encoder.encode(image[None]) for image in pixels])
+    np.testing.assert_allclose(vectors, alone, atol=1e-5)
+    assert encoder.encode(pixels[:0]).shape == (0, encoder.dim)
+    check_alone(encoder, check_pixels(encoder.preprocess))
+
+
+@every_member
+def test_vectors_of_files_are_finite_and_of_unit_length(tmp_path: Path, make: Make, colours: Path) -> None:
+    encoder = Encoder(make(tmp_path / "encoder.onnx"))
+    files = sorted(colours.rglob("*.png"))
+    found = encoder.embed([*files, tmp_path / "gone.png"])
+    assert [image.path for image in found.images] == list(map(str, files))
+    np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, atol=1e-6)
+    pixels = np.stack([loaded.pixels for file in files if hasattr(loaded := encoder.load(file), "pixels")])
+    np.testing.assert_allclose(found.vectors, unit_rows(encoder.encode(pixels)), atol=1e-6)
+    assert [failure.place for failure in found.failures] == [len(files)]

@@ -1,0 +1,36 @@
+"""A source to change, an empty store, and a count of what is encoded."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featurestore import Encoder, FeatureStore
+from tests.featurestore.fakes import COLOURS, paint
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Six pictures that a test may change, all directly in the source."""
+    for name, colour in COLOURS.items():
+        paint(tmp_path / "source" / f"{name}.png", colour)
+    return tmp_path / "source"
+
+
+@pytest.fixture
+def empty(tmp_path: Path, encoder: Path) -> FeatureStore:
+    return FeatureStore.open(tmp_path / "my.store", encoder)
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images each batch held that went through an encoder, without what fills it up."""
+    batches: list[int] = []
+    encode = Encoder.encode
+
+    def counting(self: Encoder, pixels: Any) -> Any:
+        batches.append(int(pixels.any(axis=(1, 2, 3)).sum()))
+        return encode(self, pixels)
+
+    monkeypatch.setattr(Encoder, "encode", counting)
+    return batches
