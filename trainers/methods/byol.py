@@ -1,6 +1,6 @@
 """BYOL (Grill et al. 2020): from one view, predict the output of a slowly following teacher for the other view."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, ClassVar
@@ -30,14 +30,14 @@ class BYOLSettings:
 
 
 class BYOL(Method):
-    variants: ClassVar[Mapping[str, Variant]] = {
+    variants: ClassVar = {
         "byol": Variant(
             "the default; without negatives, so it does not push similar images apart; wants more epochs than simclr",
             augment=ASYMMETRIC,
         )
     }
     Settings = BYOLSettings
-    cures: ClassVar[Mapping[str, str]] = {"point": "a slower teacher (byol.momentum nearer 1)"}
+    cures: ClassVar = {"point": "a slower teacher (byol.momentum nearer 1)"}
     export_branch = "online"
 
     @classmethod

@@ -1,7 +1,7 @@
 """DINO (Caron et al. 2021): from every crop, the student predicts the output of a slow teacher for the whole image."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -54,7 +54,7 @@ class Network(nn.Module):
 
 
 class DINO(Method):
-    variants: ClassVar[Mapping[str, Variant]] = {
+    variants: ClassVar = {
         "dino": Variant(
             "for ViTs, with many crops of an image; exports the teacher",
             augment={**ASYMMETRIC, "crop_min": 0.4},  # without local crops 0.14 (its README)
@@ -70,7 +70,7 @@ class DINO(Method):
         )
     }
     Settings = DINOSettings
-    cures: ClassVar[Mapping[str, str]] = {
+    cures: ClassVar = {
         "point": "a slower teacher (dino.momentum nearer 1)",
         "one prototype": "a centre that moves (dino.centre_momentum 0.9), a higher dino.teacher_temperature",
         "uniform": "a lower dino.teacher_temperature, fewer dino.prototypes, a faster teacher (dino.momentum 0.99)",

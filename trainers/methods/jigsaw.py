@@ -1,7 +1,7 @@
 """Jigsaw (Noroozi & Favaro 2016): predict the order of an image's shuffled pieces."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any, ClassVar
@@ -30,13 +30,13 @@ class JigsawSettings:
 
 
 class Jigsaw(Method):
-    variants: ClassVar[Mapping[str, Variant]] = {
+    variants: ClassVar = {
         "jigsaw": Variant(
             "for comparison: the classic pretext task, weak today", augment={"grey": 0.66, "crop_min": 0.6}
         )
     }
     Settings = JigsawSettings
-    cures: ClassVar[Mapping[str, str]] = {"uniform": "fewer jigsaw.orders"}
+    cures: ClassVar = {"uniform": "fewer jigsaw.orders"}
     crop_setting = "piece"
     export_branch = "trunk"
     orders: Tensor

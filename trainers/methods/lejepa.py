@@ -1,6 +1,6 @@
 """LeJEPA (Balestriero & LeCun 2025): the views of an image agree, and all vectors together form a Gaussian."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -34,7 +34,7 @@ class LeJEPASettings:
 
 
 class LeJEPA(Method):
-    variants: ClassVar[Mapping[str, Variant]] = {
+    variants: ClassVar = {
         "lejepa": Variant(
             "no teacher and one weight; a lower loss means better vectors",
             augment={"solarize": [0.0, 0.2]},
@@ -42,7 +42,7 @@ class LeJEPA(Method):
         )
     }
     Settings = LeJEPASettings
-    cures: ClassVar[Mapping[str, str]] = {"point": "a larger weight of the spread (lejepa.weight)"}
+    cures: ClassVar = {"point": "a larger weight of the spread (lejepa.weight)"}
     crop_setting = "local_size"
     export_branch = "online"
 

@@ -1,6 +1,6 @@
 """MAE (He et al. 2022): from a quarter of the patches, reconstruct the others. Its vectors are for fine-tuning; their k-NN is weak."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,7 +28,7 @@ class MAESettings:
 
 
 class MAE(Method):
-    variants: ClassVar[Mapping[str, Variant]] = {
+    variants: ClassVar = {
         "mae": Variant(
             "for fine-tuning with labels later; needs a ViT; search and k-NN on its vectors are weak",
             augment={"jitter": 0.0, "grey": 0.0, "blur": [0.0, 0.0]},

@@ -1,6 +1,6 @@
 """MoCo v1 and v2 (He et al. 2020; Chen et al. 2020): find an image's key, made by a slow teacher, among a queue of older keys."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, ClassVar, Literal
@@ -28,17 +28,19 @@ class MoCoSettings:
     head: Literal["linear", "mlp"] = "mlp"  # v1: linear
     dim: int = setting(128, least=1)
     temperature: float = setting(0.2, above=0)  # v1: 0.07
-    # Of the teacher, constant; 0.999 with a queue of 65,536 and a million images.
-    momentum: float = setting(0.99, least=0, most=1)
+    momentum: float = setting(
+        0.99, least=0, most=1
+    )  # of the teacher, constant; the paper: 0.999 with a queue of 65,536
     # Keys; not more than images, because an image would meet its own older keys as negatives.
     queue: int = setting(4096, least=1)
     symmetric: bool = True  # each view is the query once; an option of the authors' code for small images
-    # Parts of the batch, each with its own BatchNorm statistics, as if on that many devices.
-    groups: int = setting(8, least=1)
+    groups: int = setting(
+        8, least=1
+    )  # parts of the batch with their own BatchNorm statistics, as if on that many devices
 
 
 class MoCo(Method):
-    variants: ClassVar[Mapping[str, Variant]] = {
+    variants: ClassVar = {
         "moco-v1": Variant(
             "for comparison with the paper",
             own={"head": "linear", "temperature": 0.07, "symmetric": False},
@@ -49,7 +51,7 @@ class MoCo(Method):
         "moco-v2": Variant("like simclr, with negatives from a queue"),
     }
     Settings = MoCoSettings
-    cures: ClassVar[Mapping[str, str]] = {
+    cures: ClassVar = {
         "point": "a slower teacher (momentum nearer 1)",
         "line": "a lower temperature",
     }
@@ -108,11 +110,9 @@ class MoCo(Method):
 
     @property
     def first_projection(self) -> nn.Module | None:
-        return (
-            None
-            if self.settings.head == "linear"
-            else nn.Sequential(*islice(self.online.get_submodule("1").children(), 2))
-        )
+        if self.settings.head == "linear":
+            return None
+        return nn.Sequential(*islice(self.online.get_submodule("1").children(), 2))
 
     @property
     def export_backbone(self) -> nn.Module:

@@ -1,6 +1,6 @@
 """MoCo v3 (Chen et al. 2021): no queue; keys of the batch, a predictor, and a frozen patch projection for ViTs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, ClassVar
@@ -33,18 +33,18 @@ class MoCoV3Settings:
 
 
 class MoCoV3(Method):
-    variants: ClassVar[Mapping[str, Variant]] = {
+    variants: ClassVar = {
         "moco-v3": Variant(
             "for ViTs and large batches, without a queue; a ViT's patch projection stays random, as in the paper",
             augment=ASYMMETRIC,
         )
     }
     Settings = MoCoV3Settings
-    cures: ClassVar[Mapping[str, str]] = {
+    cures: ClassVar = {
         "point": "a slower teacher (moco-v3.momentum nearer 1)",
         "line": "a lower temperature",
     }
-    vit_optimizer: ClassVar[Mapping[str, Any]] = {"name": "adamw", "lr": 1.5e-4, "weight_decay": 0.1}  # section 5
+    vit_optimizer: ClassVar = {"name": "adamw", "lr": 1.5e-4, "weight_decay": 0.1}  # section 5
     export_branch = "online"
 
     @classmethod

@@ -1,6 +1,6 @@
 """SimCLR v1 and v2 (Chen et al. 2020a, b): find the other view of the same image among all views of the batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,14 +29,14 @@ class SimCLRSettings:
 
 
 class SimCLR(Method):
-    variants: ClassVar[Mapping[str, Variant]] = {
+    variants: ClassVar = {
         "simclr": Variant("for short trainings and small batches; the default with --minutes"),
         "simclr-v2": Variant(
             "the same with a deeper head, for fine-tuning from the head's first layer", own={"layers": 3}
         ),
     }
     Settings = SimCLRSettings
-    cures: ClassVar[Mapping[str, str]] = {"line": "a lower temperature"}
+    cures: ClassVar = {"line": "a lower temperature"}
     export_branch = "online"
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -34,6 +35,12 @@ def test_frozen_prototypes_do_not_decay_either() -> None:
         method.loss(batch(method), FIRST_EPOCH).loss.backward()
         optimizer.step()
     assert torch.equal(method.student.head.prototypes, before)
+
+
+def test_the_teachers_temperature_rises_over_its_warmup() -> None:
+    method = make("dino", teacher_temperature=0.07, teacher_warmup=0.3)
+    rises = [method.after_step(torch.zeros(2, 12), Progress(0, 0, f))["teacher_temperature"] for f in (0, 0.15, 0.3, 1)]
+    assert rises == pytest.approx([0.04, 0.055, 0.07, 0.07])
 
 
 def check_centre(method: DINO) -> None:
