@@ -1,4 +1,4 @@
-"""The demo: the whole road on scikit-learn's handwritten digits, with the commands it stands for."""
+"""The demo: train, export, index, measure and search scikit-learn's handwritten digits, and show the commands for it."""
 
 import json
 import shlex
@@ -22,7 +22,7 @@ from trainers.export.training_run import export_untrained
 from trainers.run import train
 
 SHOTS, TRIES = (1, 5, 10), 20
-# A mirrored digit is another thing and ink has no colour: no flip, no hue; small affine views, ink of any strength.
+# A mirrored digit is a different sign and ink has no colour: no flip and no hue, but small affine changes and ink of any strength.
 SETTINGS: dict[str, Any] = {
     "method": "simclr",
     "backbone": "conv4",
@@ -45,7 +45,7 @@ SETTINGS: dict[str, Any] = {
 def run_demo(out: Path, minutes: float, listener: Listener, say: Callable[[str], None]) -> dict[str, Any]:
     """Write the digits as PNG files, train, export, index, measure and search them; returns all figures.
 
-    Raises ConfigError when `out` holds something already.
+    Raises ConfigError when `out` is not empty.
     """
     if out.exists() and any(out.iterdir()):
         raise ConfigError(f"{out} is not empty; remove it, or choose another --out")
@@ -103,14 +103,14 @@ def write_digits(folder: Path) -> int:
 
 
 def _split(store: FeatureStore) -> tuple[Any, Any, Any, Any]:
-    """Vectors and labels of train and test as four arrays."""
+    """Give vectors and labels of train and test as four arrays."""
     _, train_x, train_y = store.features(split="train")
     _, test_x, test_y = store.features(split="test")
     return train_x, train_y.astype(int), test_x, test_y.astype(int)
 
 
 def _pixels(digits: Path) -> tuple[Any, Any, Any, Any]:
-    """The same for the pixels themselves, centred by the mean of train and scaled to unit length: the stronger way to use them."""
+    """Give the same for raw pixels, centred by the mean of train and scaled to unit length, which makes them a stronger baseline."""
     arrays: dict[str, Any] = {}
     for split in ("train", "test"):
         paths = sorted((digits / split).glob("*/*.png"))
@@ -124,7 +124,7 @@ def _pixels(digits: Path) -> tuple[Any, Any, Any, Any]:
 
 
 def _few_labels(train_x: Any, train_y: Any, test_x: Any, test_y: Any) -> list[LowShotResult]:
-    """How well the nearest of SHOTS labels a class names the images of test, over TRIES draws."""
+    """Measure the nearest neighbour among SHOTS labels a class on the images of test, over TRIES draws."""
     results: list[LowShotResult] = []
     for shots in SHOTS:
         drawn = list(shot_draws(train_y, shots, TRIES))

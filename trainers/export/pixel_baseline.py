@@ -1,4 +1,4 @@
-"""Raw pixels as an encoder file: the plainest thing that an encoder of yours must beat. Needs no torch."""
+"""Raw pixels as an encoder file: the baseline that a trained encoder must beat. Needs no torch."""
 
 import hashlib
 import re
@@ -15,14 +15,15 @@ from featurestore.errors import ConfigError
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.progress import Listener
 from featurestore.version import __version__
+from trainers.export.sample import take_sample
 
 LARGEST = 64  # pixels a side; its vectors have 12,288 dimensions
-GREY = 0.5  # of pixels / 255, subtracted from all where no mean image is known
+GREY = 0.5  # subtracted from pixels / 255 where there is no mean image
 OPSET, IR = 17, 8
 
 
 def read_size(text: str) -> int:
-    """Read the SIZE of "pixels:SIZE"; raises ConfigError when it is no whole number from 1 to 64."""
+    """Read the SIZE of "pixels:SIZE"; raises ConfigError when it is not a whole number from 1 to 64."""
     size = int(text) if re.fullmatch(r"[0-9]{1,4}", text) else 0
     if not 1 <= size <= LARGEST:
         raise ConfigError(
@@ -32,18 +33,16 @@ def read_size(text: str) -> int:
 
 
 def export_pixels(size: int, out: Path, source: str | Path | None = None, listener: Listener | None = None) -> Path:
-    """Write the encoder whose vector is the image at `size` x `size` pixels / 255, less the mean image of `source`, or less 0.5.
+    """Write an encoder whose vector is the image at `size` x `size` pixels / 255, minus the mean image of `source`, or minus 0.5.
 
-    The mean is that of up to 1,300 images, drawn at random, the same each time. Raises SourceError, ConfigError for fewer than 50
+    The mean is that of up to 1,300 random images, the same each time. Raises SourceError, ConfigError for fewer than 50
     readable images, ExportError, DiskError.
     """
     record = Preprocess(size, size, mean=(GREY,) * 3, std=(1.0,) * 3)
     trained_on = {"count": 0, "sha256": ""}
     mean = np.full((size, size, 3), GREY)
     if source is not None:
-        from trainers.export.quantize import take  # what else it brings is needed by int8 only
-
-        pixels = take(source, record, listener or Listener())
+        pixels = take_sample(source, record, listener or Listener())
         mean = pixels.mean(axis=0, dtype=np.float64) / 255
         trained_on = {"count": len(pixels), "sha256": hashlib.sha256(pixels.tobytes()).hexdigest()}
     card = Card(
@@ -63,7 +62,7 @@ def export_pixels(size: int, out: Path, source: str | Path | None = None, listen
 
 
 def graph(mean: NDArray[np.float64]) -> onnx.ModelProto:
-    """The network: uint8 (B, size, size, 3) in, pixels / 255 - mean as one row each, (B, 3 size size), out; mean: (size, size, 3)."""
+    """Build the network: uint8 (B, size, size, 3) to pixels / 255 - mean, (B, 3 * size * size); mean: (size, size, 3)."""
     size = len(mean)
     nodes = [
         helper.make_node("Cast", ["pixels"], ["whole"], to=TensorProto.FLOAT),

@@ -1,4 +1,4 @@
-"""Encoders that others trained and published: a model of timm or torchvision, with its own preprocessing and without its classifier."""
+"""Published encoders: a model of timm or torchvision, with its own preprocessing and without its classifier."""
 
 import difflib
 import logging
@@ -21,7 +21,7 @@ from featurestore.version import __version__
 from trainers.export.torch_onnx import export
 from trainers.models.backbones import try_size
 
-RESIZES = {"center": "shorter", "squash": "stretch"}  # timm's crop modes in our words
+RESIZES = {"center": "shorter", "squash": "stretch"}  # timm's crop modes, and our names
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,17 @@ class Published:
 
     backbone: nn.Module
     record: Preprocess
-    weights: str  # which of the published ones, or "random"
+    weights: str  # the name of the published weights, or "random"
 
 
 def export_published(library: str, name: str, out: Path, pretrained: bool = True, attention: bool = False) -> Path:
-    """Export the model `name` of "timm" or "torchvision" with its own preprocessing; its weights are fetched where they are not yet.
+    """Export the model `name` of "timm" or "torchvision" with its own preprocessing; downloads its weights where they are missing.
 
-    Raises ConfigError for an unknown name and for a model that a square RGB image does not suit, ExportError when the weights
-    cannot be had or the export fails its check.
+    Raises ConfigError for an unknown name and for a model that does not take square RGB images, ExportError when the weights
+    cannot be downloaded or the export fails its check.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # both libraries warn of their own renamed settings
+        warnings.simplefilter("ignore")  # both libraries warn about their own renamed settings
         model = LIBRARIES[library](name, pretrained)
     try:
         dim = try_size(model.backbone, model.record.size)
@@ -62,14 +62,14 @@ def export_published(library: str, name: str, out: Path, pretrained: bool = True
 
 
 def from_timm(name: str, pretrained: bool) -> Published:
-    """A model of timm; the mean over places or the class token is what timm's own pooling gives."""
+    """Build a model of timm. Its vector is what timm's own pooling gives: the mean over positions, or the class token."""
     if not timm.is_model(name):
         raise _unknown("timm", name, timm.list_models())
     if pretrained and not timm.models.is_model_pretrained(name):
         raise ConfigError(f"timm:{name}: has no published weights; choose one of timm.list_models(pretrained=True)")
     options: dict[str, Any] = {}
     if timm.models.is_model_in_modules(name, {"vision_transformer"}):
-        options["dynamic_img_size"] = True  # the form of the network that shows its attention
+        options["dynamic_img_size"] = True  # this form of the network gives access to its attention
     backbone = _build(
         f"timm:{name}", pretrained, lambda: timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
     )
@@ -79,7 +79,7 @@ def from_timm(name: str, pretrained: bool) -> Published:
 
 
 def read_timm(name: str, config: dict[str, Any]) -> Preprocess:
-    """Take the preprocessing out of what `timm.data.resolve_model_data_config` gives, as timm's own evaluation does it."""
+    """Read the preprocessing of timm's own evaluation from the result of `timm.data.resolve_model_data_config`."""
     channels, height, width = config["input_size"]
     mode, part = config["crop_mode"], config["crop_pct"]
     if mode not in RESIZES or (mode == "squash" and part != 1):
@@ -93,7 +93,7 @@ def read_timm(name: str, config: dict[str, Any]) -> Preprocess:
 
 
 def from_torchvision(name: str, pretrained: bool) -> Published:
-    """A classification model of torchvision without its last linear layer."""
+    """Build a classification model of torchvision without its last linear layer."""
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
         raise _unknown("torchvision", name, known)
@@ -127,7 +127,7 @@ def _record(
         return Preprocess(height, shorter_side, resize, interpolation, tuple(mean), tuple(std))
     except EncoderError as error:
         raise ConfigError(
-            f"{who}: its preprocessing is none that featurestore knows ({error}); choose another model"
+            f"{who}: featurestore does not support its preprocessing ({error}); choose another model"
         ) from error
 
 
@@ -143,18 +143,18 @@ def _remove_classifier(model: nn.Module, name: str, classes: int) -> None:
 def _build(who: str, pretrained: bool, make: Callable[[], Any]) -> nn.Module:
     hub = logging.getLogger("huggingface_hub")
     level = hub.level
-    hub.setLevel(logging.ERROR)  # it tells of every attempt
+    hub.setLevel(logging.ERROR)  # it warns about every attempt
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # random weights are the same each time
             model: nn.Module = make()
-    except Exception as error:  # of the hub, of its cache, of the network, and of a file that was cut off
+    except Exception as error:  # from the hub, its cache, the network, or a truncated file
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         if not pretrained:
             raise ConfigError(f"{who}: cannot be built ({reason}); choose another model") from error
         raise ExportError(
-            f"{who}: its published weights cannot be fetched ({reason}); run the command once where the network can be "
-            "reached, or copy the cache of such a machine; --no-pretrained gives random weights, good for a trial only"
+            f"{who}: its published weights cannot be fetched ({reason}); run the command once with access to the "
+            "network, or copy the cache of such a machine; --no-pretrained gives random weights, good for a trial only"
         ) from error
     finally:
         hub.setLevel(level)

@@ -1,9 +1,7 @@
-"""int8: an encoder file made smaller and faster, calibrated on images, and measured against the one it was made from."""
+"""int8: a smaller and faster version of an encoder file, calibrated on images and measured against the original. Needs no torch."""
 
 import dataclasses
-import itertools
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,29 +15,31 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from featurestore.encoders import write as encoder_file
 from featurestore.encoders.encoder import Encoder
 from featurestore.errors import ConfigError, DiskError, ExportError
-from featurestore.imaging import Loaded, load_all
-from featurestore.imaging.preprocess import Preprocess
 from featurestore.progress import Listener
-from featurestore.sources import ImageFile, find
 from featurestore.system.text import describe
+from trainers.export.sample import take_sample
 from trainers.runtime.quiet import quiet
 
-CALIBRATING, MEASURED = 300, 1000  # images at most
-FEWEST = 50  # images; of fewer no agreement can be told
-MOST_BYTES = 512 << 20  # of the sample's pixels; they are held twice while they are put together
+CALIBRATING = 300  # images of the sample; the others are measured
 LEAST_AGREEMENT = 0.95
-TIE = 1e-6  # scores nearer than this are one score: copies of an image
+TIE = 1e-6  # scores that differ by less are equal: copies of an image
 BATCH = 8
-INT8 = ", int8"  # ends the branch on the card
+INT8 = ", int8"  # at the end of the branch on the card
 
 LINEAR = ("MatMul", "Gemm")
-EARLY = 5  # layers of a ViT that stay float32: patches and the first block, whose errors go through all others
-BETWEEN = ("Add", "Relu", "Clip", "MaxPool", "Concat")  # of convolutions, where a way through float would be slow
+EARLY = 5  # layers of a ViT that stay float32: patches and the first block, whose errors pass through all others
+BETWEEN = (
+    "Add",
+    "Relu",
+    "Clip",
+    "MaxPool",
+    "Concat",
+)  # between convolutions, where a conversion to float and back would be slow
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """An int8 encoder and how far it agrees with the float32 one."""
+    """An int8 encoder and how well it agrees with the float32 one."""
 
     encoder: Path
     agreement: float  # share of images whose nearest other image is the same
@@ -55,14 +55,14 @@ def quantize(
 ) -> Quantized:
     """Write the int8 version of an encoder file to `out`, calibrated on up to 300 images of `source` and measured on up to 1,000.
 
-    They are other images where the source has 600 or more. Raises ExportError when the two encoders agree on the nearest image
+    From 600 images on, these are different images. Raises ExportError when the two encoders agree on the nearest image
     less often than 0.95 and `force` is not given, or when the network cannot be quantised; ConfigError for fewer than 50 images.
     """
     listener = listener or Listener()
     full = Encoder(encoder)
     if full.card.branch.endswith(INT8):
-        raise ConfigError(f"{encoder}: is int8 already; expected the float32 encoder that it was made from")
-    pixels = take(source, full.preprocess, listener)
+        raise ConfigError(f"{encoder}: is int8 already; give the float32 encoder that it was made from")
+    pixels = take_sample(source, full.preprocess, listener)
     calibrating = pixels[:CALIBRATING]
     measured = pixels[CALIBRATING:] if len(pixels) >= 2 * CALIBRATING else pixels
     listener.note(f"int8: calibrating on {len(calibrating)} images, measuring on {len(measured)}")
@@ -73,7 +73,9 @@ def quantize(
         theirs, ours = encode(full, measured, listener), encode(small, measured, listener)
         awkward = small.encode(encoder_file.check_pixels(small.preprocess))
         if not np.isfinite(ours).all() or not np.isfinite(awkward).all():
-            raise ExportError("the int8 encoder gives vectors with values that are no numbers; nothing was written")
+            raise ExportError(
+                "the int8 encoder gives vectors with values that are not finite numbers; nothing was written"
+            )
         found = Quantized(out, agreement(theirs, ours), mean_cosine(theirs, ours), len(measured))
         if found.agreement < LEAST_AGREEMENT and not force:
             raise ExportError(
@@ -86,43 +88,8 @@ def quantize(
     return encoder_file.write(model, card, out, prove)
 
 
-def check_source(source: str | Path) -> None:
-    """Raise SourceError when there is no such source, ConfigError when it lists fewer than 50 images."""
-    listed = sum(1 for _ in itertools.islice(_images(source), FEWEST))
-    if listed < FEWEST:
-        raise _too_few(source, listed)
-
-
-def take(source: str | Path, record: Preprocess, listener: Listener) -> NDArray[np.uint8]:
-    """Take a random sample of a source the common road: (N, size, size, 3), shuffled, the same each time."""
-    files = list(_images(source))
-    wanted = min(CALIBRATING + MEASURED, max(FEWEST, MOST_BYTES // (3 * record.size**2)))
-    rng = np.random.default_rng(0)
-    chosen = sorted(rng.permutation(len(files))[:wanted])  # in the source's order, which is the quickest to read
-    listener.start("decoding", len(chosen))
-    usable = []
-    for prepared in load_all(((files[i], None) for i in chosen), record):
-        listener.advance()
-        if isinstance(prepared, Loaded):
-            usable.append(prepared.pixels)
-    if len(usable) < FEWEST:
-        raise _too_few(source, len(usable))
-    return np.stack([usable[i] for i in rng.permutation(len(usable))])
-
-
-def _images(source: str | Path) -> Iterator[ImageFile]:
-    return (found for found in find(source) if isinstance(found, ImageFile))
-
-
-def _too_few(source: str | Path, found: int) -> ConfigError:
-    return ConfigError(
-        f"--calibrate {source}: expected at least {FEWEST} images that can be read, found {found}; give a larger source, "
-        "best a part of the collection that the encoder is for"
-    )
-
-
 def encode(encoder: Encoder, pixels: NDArray[np.uint8], listener: Listener) -> NDArray[np.float32]:
-    """Vectors of many images: (N, size, size, 3) to (N, D)."""
+    """Encode many images: (N, size, size, 3) to (N, D)."""
     listener.start("encoding", len(pixels))
     parts = []
     for start in range(0, len(pixels), BATCH):
@@ -132,9 +99,9 @@ def encode(encoder: Encoder, pixels: NDArray[np.uint8], listener: Listener) -> N
 
 
 def agreement(full: NDArray[np.float32], small: NDArray[np.float32]) -> float:
-    """The share of images whose nearest other image is the same by two encoders; both (N, D).
+    """Compute the share of images whose nearest other image is the same by two encoders; both (N, D).
 
-    Where several are equally near by `full`, each of them will do.
+    Where several are equally near by `full`, each of them counts as the same.
     """
     truth, found = _scores(full), _scores(small)
     nearest = found.argmax(axis=1)
@@ -142,20 +109,20 @@ def agreement(full: NDArray[np.float32], small: NDArray[np.float32]) -> float:
 
 
 def mean_cosine(full: NDArray[np.float32], small: NDArray[np.float32]) -> float:
-    """The mean score of each image's two vectors; both (N, D)."""
+    """Compute the mean cosine of each image's two vectors; both (N, D)."""
     return float((_unit(full) * _unit(small)).sum(axis=1).mean())
 
 
 def to_int8(encoder: Path, pixels: NDArray[np.uint8]) -> onnx.ModelProto:
-    """Quantise a graph with the ranges that its values have on calibration images, (N, size, size, 3).
+    """Quantise a graph by the ranges of its activations on calibration images, (N, size, size, 3). Raises ExportError, DiskError.
 
-    Weights become int8 with one scale for each channel, values uint8 with one scale for each place of the graph. The scales are
-    constants: an image's vector does not depend on the others in its batch, as it would with onnxruntime's dynamic int8.
+    Weights become int8 with one scale for each channel, activations uint8 with one scale for each tensor. The scales are constants: the
+    vector of an image does not depend on the others in its batch, as it would with onnxruntime's dynamic int8.
     """
     with tempfile.TemporaryDirectory() as folder, quiet(None):
         prepared, small = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
         try:
-            # It folds BatchNorm into convolutions; sympy, which the step that is skipped needs, comes with torch only.
+            # It merges BatchNorm into convolutions. The skipped step needs sympy, which comes with torch only.
             quant_pre_process(str(encoder), str(prepared), skip_symbolic_shape=True)
             model = onnx.load(prepared)
             convolutional = is_convolutional(model.graph)
@@ -165,7 +132,7 @@ def to_int8(encoder: Path, pixels: NDArray[np.uint8]) -> onnx.ModelProto:
                 op_types_to_quantize=["Conv", *LINEAR, *(BETWEEN if convolutional else ())],
                 nodes_to_exclude=[] if convolutional else [node.name for node in layers(model.graph)[:EARLY]],
                 extra_options={
-                    "CalibMovingAverage": True,  # of the batches' ranges: one odd image does not widen them
+                    "CalibMovingAverage": True,  # averages the ranges of batches, so that one odd image does not widen them
                     "MatMulConstBOnly": True, "OpTypesToExcludeOutputQuantization": list(LINEAR),
                 },
             )  # fmt: skip
@@ -174,12 +141,12 @@ def to_int8(encoder: Path, pixels: NDArray[np.uint8]) -> onnx.ModelProto:
             raise DiskError(f"int8: {describe(error)}; free some space in {tempfile.gettempdir()}") from error
         except Exception as error:  # onnxruntime raises its own classes, and plain ones
             raise ExportError(
-                f"the network cannot be turned to int8: {error}; nothing was written; keep float32"
+                f"the network cannot be quantised to int8: {error}; nothing was written; keep float32"
             ) from error
 
 
 def layers(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """The layers with weights, in the order of the graph, each with a name."""
+    """List the layers with weights in the order of the graph, and name those without a name."""
     weights = {tensor.name for tensor in graph.initializer}
     found = [node for node in graph.node if node.op_type in ("Conv", *LINEAR) and weights & set(node.input[1:2])]
     for place, node in enumerate(found):
@@ -194,7 +161,7 @@ def is_convolutional(graph: onnx.GraphProto) -> bool:
 
 
 class _Batches(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
-    """Calibration images as onnxruntime asks for them."""
+    """Calibration images in the form that onnxruntime reads."""
 
     def __init__(self, name: str, pixels: NDArray[np.uint8]) -> None:
         self._batches = iter([{name: pixels[start : start + BATCH]} for start in range(0, len(pixels), BATCH)])

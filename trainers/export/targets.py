@@ -1,6 +1,6 @@
-"""From whatever names a network to an encoder file: a run, a published model, a network from elsewhere, what to compare them with; float32 or int8.
+"""From the name of a network to an encoder file, float32 or int8: a run, a published model, an ONNX network, or a baseline.
 
-Each road imports what it needs when it is taken: a network from elsewhere does without torch.
+Each kind imports what it needs when it is exported: an ONNX network needs no torch.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from featurestore.errors import ConfigError, DiskError
 from featurestore.progress import Listener
 
 if TYPE_CHECKING:
-    from trainers.export.foreign import Reading
+    from trainers.export.preprocess_file import ForeignPreprocess
     from trainers.export.quantize import Quantized
 
 Kind = Literal["run", "untrained", "pixels", "timm", "torchvision", "file"]
@@ -20,7 +20,7 @@ PREFIXES: tuple[Kind, ...] = ("untrained", "pixels", "timm", "torchvision")
 
 
 def kind_of(what: str) -> Kind:
-    """Tell a run, "untrained:RUN", "pixels:SIZE", "timm:NAME", "torchvision:NAME" and an ONNX file apart, by the name alone."""
+    """Distinguish a run, "untrained:RUN", "pixels:SIZE", "timm:NAME", "torchvision:NAME" and an ONNX file by the name alone."""
     for kind in PREFIXES:
         if what.startswith(f"{kind}:"):
             return kind
@@ -37,9 +37,9 @@ def export_encoder(
     calibrate: str | Path | None = None,
     listener: Listener | None = None,
 ) -> Path:
-    """Export a run, a published model, an ONNX network (with its preprocess file), or what to compare them with, as a float32 encoder file.
+    """Export a run, a published model, an ONNX network (with its preprocess file), or a baseline, as a float32 encoder file.
 
-    calibrate: of "pixels:SIZE", images whose mean is subtracted. Raises ConfigError, SourceError, EncoderError, ExportError, DiskError, TrainingError.
+    calibrate: for "pixels:SIZE", images whose mean is subtracted. Raises ConfigError, SourceError, EncoderError, ExportError, DiskError, TrainingError.
     """
     kind, name = kind_of(what), what.partition(":")[2]
     if kind == "run":
@@ -49,13 +49,13 @@ def export_encoder(
     if kind == "untrained":
         return _export_untrained(Path(name), out)
     if kind == "pixels":
-        from trainers.export import pixel_baseline as pixels
+        from trainers.export.pixel_baseline import export_pixels, read_size
 
-        return pixels.export_pixels(pixels.read_size(name), out, calibrate, listener)
+        return export_pixels(read_size(name), out, calibrate, listener)
     if kind == "file":
         from trainers.export import foreign
 
-        return foreign.export_foreign(what, _reading(what, preprocess), out)
+        return foreign.export_foreign(what, _preprocess_of(what, preprocess), out)
     from trainers.export.published import export_published
 
     return export_published(kind, name, out, pretrained, attention)
@@ -72,13 +72,14 @@ def export_int8(
     attention: bool = False,
     listener: Listener | None = None,
 ) -> "Quantized":
-    """Export as `export_encoder` does, then turn that to int8 and measure it; an ONNX file with a card is taken as it is.
+    """Export as `export_encoder` does, quantise the result to int8 and measure it; an ONNX file with a card is used as it is.
 
     Raises what `export_encoder` and `quantize` raise.
     """
     from trainers.export import foreign, quantize
+    from trainers.export.sample import check_source
 
-    quantize.check_source(calibrate)  # before weights are fetched and a network is exported
+    check_source(calibrate)  # before weights are fetched and a network is exported
     if kind_of(what) == "file" and preprocess is None and foreign.has_card(Path(what)):
         return quantize.quantize(what, calibrate, out, force, listener)
     try:
@@ -96,7 +97,7 @@ def export_int8(
 
 
 def _export_untrained(run: Path, out: Path) -> Path:
-    """Export the network of a run with the random weights that its seed gives, whatever the run started from."""
+    """Export the network of a run with the random weights that its seed gives, whatever weights the run started from."""
     from trainers.config.parse import read_toml
     from trainers.config.resolve import resolve
     from trainers.export.training_run import export_untrained
@@ -106,13 +107,14 @@ def _export_untrained(run: Path, out: Path) -> Path:
     return export_untrained(dataclasses.replace(resolve(read_toml(run / "config.toml")), init=None), out)
 
 
-def _reading(what: str, preprocess: Path | None) -> "Reading":
+def _preprocess_of(what: str, preprocess: Path | None) -> "ForeignPreprocess":
     from trainers.export import foreign
+    from trainers.export.preprocess_file import read_preprocess
 
     if preprocess is not None:
-        return foreign.read_preprocess(preprocess)
+        return read_preprocess(preprocess)
     if foreign.has_card(Path(what)):
-        raise ConfigError(f"{what}: carries a card already; use it as it is: featurestore index --encoder {what}")
+        raise ConfigError(f"{what}: has a card already; use it as it is: featurestore index --encoder {what}")
     raise ConfigError(
         f"{what}: expected --preprocess FILE, which says how its images are resized and normalised; see docs/encoders.md for an example"
     )

@@ -1,4 +1,4 @@
-"""Export: a backbone becomes `encoder.onnx`, which proves itself against the network before it gets its name."""
+"""Export of a backbone from torch to `encoder.onnx`, which is checked against torch before it gets its name."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ OPSET = 20
 
 
 class EncoderGraph(nn.Module):
-    """What is exported: uint8 pixels (B, size, size, 3) in, normalisation and backbone inside, (B, D) out."""
+    """The exported network, normalisation and backbone: uint8 pixels (B, size, size, 3) to vectors (B, D)."""
 
     def __init__(self, backbone: nn.Module, record: Preprocess) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class EncoderGraph(nn.Module):
 
 
 class AttentionGraph(EncoderGraph):
-    """The same with a second output: the attention of the class token in a ViT's last layer, (B, heads, h, w)."""
+    """The same with a second output: the attention of the class token in the last layer of a ViT, (B, heads, h, w)."""
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         return with_attention(self.backbone, self.normalise(pixels))
@@ -46,8 +46,8 @@ class AttentionGraph(EncoderGraph):
 def export(backbone: nn.Module, card: Card, out: Path, attention: bool = False) -> Path:
     """Write the backbone with its card as one ONNX file, check it, and only then name it `out`.
 
-    Raises ExportError when the network has no ONNX form, or onnxruntime and torch disagree on the check images, DiskError when it cannot be written, ConfigError when
-    `attention` is asked of a backbone that is no ViT with a class token.
+    Raises ExportError when the network cannot be written as ONNX, or onnxruntime and torch disagree on the check images; DiskError when the
+    file cannot be written; ConfigError for `attention` of a backbone other than a ViT with a class token.
     """
     if attention and not (isinstance(backbone, VisionTransformer) and backbone.cls_token is not None):
         raise ConfigError(
@@ -59,7 +59,7 @@ def export(backbone: nn.Module, card: Card, out: Path, attention: bool = False) 
     model = to_onnx(whole, pixels[:2], ["vector", "attention"][: 1 + attention])
 
     def prove(encoder: Encoder) -> None:
-        # A backbone compiled for the device it was trained on would be compiled anew here, for a machine that may lack a compiler.
+        # A compiled backbone would be compiled again here, for the processor of a machine that may have no compiler.
         with torch.no_grad(), torch.compiler.set_stance("force_eager"):
             encoder_file.check(encoder, graph(pixels).numpy(), pixels.numpy())
 
@@ -68,14 +68,14 @@ def export(backbone: nn.Module, card: Card, out: Path, attention: bool = False) 
 
 
 def to_onnx(graph: EncoderGraph, pixels: Tensor, outputs: list[str]) -> onnx.ModelProto:
-    """Trace a graph with pixels of two images, and name what it gives. Raises ExportError when the network has no ONNX form."""
+    """Trace a graph with the pixels of two images, and name its outputs. Raises ExportError when it cannot be written as ONNX."""
     try:
         with quiet("torch.onnx"):
             program = torch.onnx.export(
                 graph, (pixels,), dynamo=True, opset_version=OPSET, external_data=False, verbose=False,
                 input_names=["pixels"], output_names=outputs, dynamic_shapes=({0: torch.export.Dim("batch")},),
             )  # fmt: skip
-    except Exception as error:  # of the tracer, of the exporter, and of the network itself
+    except Exception as error:  # from the tracer, the exporter, or the network itself
         raise ExportError(
             f"the network cannot be written as ONNX: {first_line(error)}; nothing was written; choose another backbone"
         ) from error

@@ -1,4 +1,4 @@
-"""Libraries that talk while they work."""
+"""Libraries that print and warn while they work."""
 
 import contextlib
 import io
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet(logger_name: str | None) -> Iterator[None]:
-    """Keep warnings, prints and the advice of a logger (None: the root) away from the user; errors still come through."""
+    """Hide warnings, prints and the messages of a logger (None: the root) from the user; errors still come through."""
     logger = logging.getLogger(logger_name)
     level = logger.level
     logger.setLevel(logging.ERROR)

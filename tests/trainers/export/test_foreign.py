@@ -18,7 +18,7 @@ from featurestore.errors import ConfigError, EncoderError, ExportError
 from featurestore.imaging.preprocess import Preprocess
 from tests.featurestore import fakes
 from tests.trainers.export.onnx_networks import SIZE, convolutional, linear, make, preprocess_file, save
-from trainers.export.foreign import Reading, read_preprocess
+from trainers.export.preprocess_file import ForeignPreprocess, read_preprocess
 from trainers.export.targets import export_encoder
 
 MEAN, STD = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.25, 0.3])
@@ -187,7 +187,7 @@ def test_another_preprocessing_is_another_encoder(tmp_path: Path) -> None:
 def test_an_encoder_file_is_told_that_it_needs_none(tmp_path: Path) -> None:
     own = fakes.write_encoder(tmp_path / "own.onnx")
     for given in (None, preprocess_file(tmp_path / "p.toml")):
-        with pytest.raises(ConfigError, match="carries a card already; use it as it is"):
+        with pytest.raises(ConfigError, match="has a card already; use it as it is"):
             export_encoder(str(own), tmp_path / "encoder.onnx", preprocess=given)
 
 
@@ -200,7 +200,7 @@ def test_a_network_without_its_preprocessing_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"size": 8}, r"by its preprocess file its input is float \(B, 3, 8, 8\)"),
+        ({"size": 8}, r"expected an input of float \(B, 3, 8, 8\), as its preprocess file says"),
         ({"layout": "nhwc"}, r"correct size or layout"),
         ({"pool": "cls"}, r"has the shape \[0, 24\].*set pool or output"),
         ({"output": "nothing"}, r"such as \['vector'\]; found 'nothing'"),
@@ -215,7 +215,7 @@ def test_a_preprocess_file_that_does_not_fit_is_named(more: dict[str, Any], mess
 def test_of_several_outputs_one_must_be_named(tmp_path: Path) -> None:
     model = convolutional()
     model.graph.output.append(helper.make_tensor_value_info("map", TensorProto.FLOAT, ["N", 24, 5, 5]))
-    with pytest.raises(ConfigError, match=r"has the outputs \['vector', 'map'\]; say which"):
+    with pytest.raises(ConfigError, match=r"has the outputs \['vector', 'map'\]; name one"):
         export(model, tmp_path)
 
 
@@ -242,7 +242,7 @@ def test_toml_and_json_say_the_same(tmp_path: Path) -> None:
     toml = preprocess_file(tmp_path / "p.toml", layout="nhwc", pool="mean", output="x")
     values = {"size": 16, "shorter_side": 20, "resize": "shorter", "interpolation": "bilinear", "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.25, 0.3]}  # fmt: skip
     (tmp_path / "p.json").write_text(json.dumps({**values, "layout": "nhwc", "pool": "mean", "output": "x"}))
-    expected = Reading(
+    expected = ForeignPreprocess(
         Preprocess(16, 20, "shorter", "bilinear", (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)), "nhwc", "x", "mean"
     )
     assert read_preprocess(toml) == read_preprocess(tmp_path / "p.json") == expected

@@ -15,7 +15,8 @@ from featurestore.progress import Listener
 from tests.trainers.export.onnx_networks import convolutional, linear, pictures, preprocess_file, save
 from trainers.export import quantize as quantizing
 from trainers.export import targets as exporting
-from trainers.export.quantize import agreement, mean_cosine, quantize, take, to_int8
+from trainers.export.quantize import agreement, mean_cosine, quantize, to_int8
+from trainers.export.sample import take_sample
 from trainers.export.targets import export_encoder, export_int8
 
 
@@ -95,7 +96,7 @@ def test_the_int8_encoder_is_another_encoder_that_says_nearly_the_same(
     assert after.fingerprint != before.fingerprint
     assert after.card.branch == "vector, int8"
     assert after.card.to_json() == before.card.to_json().replace('"vector"', '"vector, int8"')
-    pixels = take(source, before.preprocess, Listener())
+    pixels = take_sample(source, before.preprocess, Listener())
     theirs, ours = before.encode(pixels), after.encode(pixels)
     assert result.mean_cosine == pytest.approx(mean_cosine(theirs, ours), abs=1e-5)
     assert result.agreement == pytest.approx(agreement(theirs, ours), abs=0.02)
@@ -107,7 +108,7 @@ def test_the_int8_encoder_is_another_encoder_that_says_nearly_the_same(
 
 
 def test_weights_are_int8_with_a_scale_for_each_channel(full: Path, source: Path) -> None:
-    graph = to_int8(full, take(source, Encoder(full).preprocess, Listener())).graph
+    graph = to_int8(full, take_sample(source, Encoder(full).preprocess, Listener())).graph
     shapes = {t.name: (t.data_type, tuple(t.dims)) for t in graph.initializer}
     assert {shape for kind, shape in shapes.values() if kind == onnx.TensorProto.INT8 and len(shape) == 4} == {(16, 3, 3, 3), (24, 16, 3, 3)}  # fmt: skip
     assert not [shape for kind, shape in shapes.values() if kind == onnx.TensorProto.FLOAT and len(shape) == 4]
@@ -122,7 +123,7 @@ def linear_encoder(folder: Path) -> Path:
 def test_between_linear_layers_values_stay_float(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantizing, "EARLY", 0)
     encoder = linear_encoder(tmp_path)
-    graph = to_int8(encoder, take(source, Encoder(encoder).preprocess, Listener())).graph
+    graph = to_int8(encoder, take_sample(source, Encoder(encoder).preprocess, Listener())).graph
     made = {name: node for node in graph.node for name in node.output}
     for node in graph.node:
         if node.op_type == "MatMul":
@@ -138,7 +139,7 @@ def test_the_first_layers_of_a_network_of_linear_layers_stay_float(
 ) -> None:
     monkeypatch.setattr(quantizing, "EARLY", 2)  # of three; none of them has a name
     encoder = linear_encoder(tmp_path)
-    graph = to_int8(encoder, take(source, Encoder(encoder).preprocess, Listener())).graph
+    graph = to_int8(encoder, take_sample(source, Encoder(encoder).preprocess, Listener())).graph
     kinds = {tuple(t.dims): t.data_type for t in graph.initializer if len(t.dims) > 1}
     int8, floating = onnx.TensorProto.INT8, onnx.TensorProto.FLOAT
     assert {shape: kinds[shape] for shape in ((32, 3, 8, 8), (32, 64), (64, 32))} == {(32, 3, 8, 8): floating, (32, 64): floating, (64, 32): int8}  # fmt: skip
@@ -214,7 +215,7 @@ def test_a_network_that_cannot_be_quantised_is_named(
         raise ValueError("unknown shape")
 
     monkeypatch.setattr(quantizing, "quantize_static", refuse)
-    with pytest.raises(ExportError, match="cannot be turned to int8: unknown shape"):
+    with pytest.raises(ExportError, match="cannot be quantised to int8: unknown shape"):
         quantize(full, source, tmp_path / "int8.onnx")
 
 

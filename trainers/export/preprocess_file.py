@@ -1,0 +1,66 @@
+"""The preprocess file of a network from elsewhere, which `export FILE.onnx --preprocess` reads. Needs no torch."""
+
+import json
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from featurestore.errors import ConfigError, EncoderError
+from featurestore.imaging.preprocess import Preprocess
+
+LAYOUTS = ("nchw", "nhwc")
+POOLS = ("none", "cls", "mean")
+REQUIRED = [field.name for field in fields(Preprocess)]  # none of them is guessed
+
+
+@dataclass(frozen=True)
+class ForeignPreprocess:
+    """The contents of a preprocess file: how to feed a network from elsewhere, and how to read its output."""
+
+    record: Preprocess
+    layout: str = "nchw"  # of the network's input
+    output: str | None = None  # any value of the graph, by name; None: its only output
+    pool: str = "none"  # of an output (B, T, D): "cls" is the first of T, "mean" all; of a map (B, D, h, w): "mean"
+
+
+def read_preprocess(path: str | Path) -> ForeignPreprocess:
+    """Read a preprocess file, TOML or (by its suffix) JSON; raises ConfigError when a key is missing or unknown, or a value wrong."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"--preprocess {path}: expected a TOML or JSON file; {error}; see docs/encoders.md for an example"
+        ) from error
+    optional = [field.name for field in fields(ForeignPreprocess)][1:]
+    keys = set(table) if isinstance(table, dict) else set()
+    if keys - {*REQUIRED, *optional} or set(REQUIRED) - keys:
+        raise ConfigError(
+            f"--preprocess {path}: expected {', '.join(REQUIRED)}, and where needed {', '.join(optional)}; found {', '.join(sorted(keys)) or 'none of them'}; "
+            "see docs/encoders.md for an example"
+        )
+    if not _well_typed({"layout": LAYOUTS[0], "output": None, "pool": POOLS[0], **table}):
+        raise ConfigError(
+            f"--preprocess {path}: expected whole numbers as size and shorter_side, lists of numbers as mean and std, texts as resize, interpolation and output, "
+            f"a layout of {LAYOUTS} and a pool of {POOLS}; found {table}"
+        )
+    try:
+        record = Preprocess.from_json({key: table[key] for key in REQUIRED})
+    except EncoderError as error:
+        raise ConfigError(f"--preprocess {path}: {error}") from error
+    return ForeignPreprocess(record, **{key: table[key] for key in optional if key in table})
+
+
+def _well_typed(table: dict[str, Any]) -> bool:
+    return (
+        all(type(table[key]) is int for key in ("size", "shorter_side"))
+        and all(
+            isinstance(table[key], list) and {type(x) for x in table[key]} <= {int, float} for key in ("mean", "std")
+        )
+        and all(isinstance(table[key], str) for key in ("resize", "interpolation"))
+        and isinstance(table["output"], str | None)
+        and table["layout"] in LAYOUTS
+        and table["pool"] in POOLS
+    )
