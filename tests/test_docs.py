@@ -105,3 +105,16 @@ def test_commands_and_options_on_the_pages_exist(page: Path) -> None:
             used = {name for name in re.findall(r"(?<![\w-])--[a-z][\w-]*", found[2].partition("#")[0])}
             unknown += [f"{found[1]} {option}" for option in used - options - {"--help"}] if command else [found[1]]
     assert unknown == []
+
+
+def test_every_command_and_every_option_has_help() -> None:
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        assert command.help, name
+        assert [p.name for p in command.params if isinstance(p, click.Option) and not p.help] == [], name
+
+
+def test_pictures_of_the_pages_are_small() -> None:
+    assert [path.name for path in (ROOT / "docs").rglob("*.png") if path.stat().st_size > 200_000] == []
