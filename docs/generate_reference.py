@@ -6,6 +6,7 @@ written by hand.
 
 import dataclasses
 import inspect
+import math
 import re
 import typing
 from collections.abc import Callable, Iterable
@@ -65,6 +66,55 @@ def _option(option: click.Option, context: click.Context) -> tuple[str, str, str
 
 
 # -- settings of a training
+
+LIMITS = {
+    "least": "at least {}",
+    "above": "more than {}",
+    "most": "at most {}",
+    "below": "less than {}",
+    "multiple_of": "a multiple of {}",
+}
+MEANINGS = {  # of settings whose field has no comment, by the last part of their name
+    "method": "training method",
+    "backbone": "network: a timm name, or conv4",
+    "recipe": "auto: what is not given is chosen by the number and size of the images",
+    "seed": "of weights, order and augmentation",
+    "device": "where the training runs",
+    "precision": "auto: bfloat16 where the hardware has it",
+    "compile": "compile the backbone with torch.compile",
+    "stop_on_collapse": "end the run when the vectors collapse",
+    "name": "the optimizer",
+    "crop_max": "largest share of the picture's area that a view shows",
+    "brightness": "strength in the colour jitter",
+    "contrast": "strength in the colour jitter",
+    "saturation": "strength in the colour jitter",
+    "blur": "probability of blur, for each of the two views",
+    "solarize": "probability of inverted bright pixels, for each of the two views",
+    "hidden": "width of the hidden layers of the head",
+    "dim": "length of the projection that the loss sees",
+    "temperature": "of the softmax over scores; lower is stricter",
+    "student_temperature": "of the student's softmax",
+    "teacher_temperature": "of the teacher's softmax",
+    "teacher_temperature_start": "of the teacher's softmax at the start",
+    "centre_momentum": "of the running mean that is subtracted from the teacher's output",
+    "prototypes": "number of outputs of the head, which the softmax compares",
+    "bottleneck": "width of the layer before the prototypes",
+    "local_crops": "number of small crops besides the two large views",
+    "local_size": "side of a local crop as a share of the view's",
+    "local_max": "largest share of the picture's area in a local crop",
+    "local_min": "smallest share of the picture's area in a local crop",
+    "decoder_dim": "width of the decoder",
+    "decoder_depth": "blocks of the decoder",
+    "decoder_heads": "attention heads of the decoder",
+    "layers": "layers of the head",
+    "head": "layers of the head: one, or two",
+    "momentum": "of the teacher: the share that it keeps in a step",
+    "queue": "number of keys",
+    "groups": "parts of the batch with BatchNorm statistics of their own",
+    "slices": "number of random directions",
+    "weight": "of SIGReg",
+    "mask": "share of the patches that are hidden",
+}
 
 
 def settings() -> str:
@@ -144,7 +194,7 @@ def _settings(cls: Any, prefix: str, skip: Iterable[str] = ()) -> str:
     rows = []
     for f in dataclasses.fields(cls):
         if f.name not in skip:
-            meaning = f.metadata.get("help") or comments.get(f.name, "")
+            meaning = f.metadata.get("help") or comments.get(f.name) or MEANINGS.get(f.name, "")
             default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
             rows.append(
                 (f"`{prefix}{f.name}`", _type(hints[f.name]), f"`{_shown(default)}`", _range(f), _escape(meaning))
@@ -153,8 +203,13 @@ def _settings(cls: Any, prefix: str, skip: Iterable[str] = ()) -> str:
 
 
 def _range(f: "dataclasses.Field[Any]") -> str:
-    """What the field's metadata says of its range, in whatever words they are."""
-    return _escape(", ".join(str(value) for key, value in f.metadata.items() if key != "help"))
+    """The limits in the field's metadata, in words."""
+    limits = {key: value for key, value in f.metadata.items() if key != "help" and value not in (math.inf, -math.inf)}
+    return _escape(", ".join(LIMITS.get(key, f"{key} {{}}").format(_limit(value)) for key, value in limits.items()))
+
+
+def _limit(value: Any) -> str:
+    return f"`{value}`" if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _type(hint: Any) -> str:
@@ -209,7 +264,7 @@ COLUMNS = {
             "bytes": "size of the file",
             "mtime_ns": "time of the last change of the file, in nanoseconds; of an image in a container, that of the container",
             "sha256": "of the file's bytes",
-            "added_at": "when the item was first indexed (UTC)",
+            "added_at": "when the item was first indexed",
             "removed_at": "when the file was found missing or unreadable; empty while it is there",
         },
     ),
@@ -221,7 +276,7 @@ COLUMNS = {
             "dim": "length of a vector",
             "rows": "rows of its vector file that count",
             "card": "JSON: the card of the encoder file",
-            "added_at": "when it was first used in this store (UTC)",
+            "added_at": "when it was first used in this store",
             "file": "name of its vector file in `vectors/`",
         },
     ),
@@ -245,7 +300,7 @@ COLUMNS = {
     ),
     "failures": (
         "One row for each file that could not be used.",
-        {"path": "as in `all_items`", "reason": "one line", "seen_at": "when it failed last (UTC)"},
+        {"path": "as in `all_items`", "reason": "one line", "seen_at": "when it failed last"},
     ),
     "indexes": (
         "One row for each search index.",
@@ -258,7 +313,7 @@ COLUMNS = {
             "bytes": "size of the index file",
             "sha256": "of the index file",
             "card": "JSON: kind, settings, measured recall",
-            "built_at": "when `optimize` built it (UTC)",
+            "built_at": "when `optimize` built it",
         },
     ),
     "classifiers": (
@@ -270,7 +325,7 @@ COLUMNS = {
             "card": "JSON: classes, temperature, measured figures",
             "weights": "little-endian float32, C order, shape (D + 1, C): the factors of the vector, then the offsets",
             "sha256": "of card and weights",
-            "trained_at": "when it was trained (UTC)",
+            "trained_at": "when it was trained",
             "applied_at": "when its columns were last filled; empty: the columns of this name are not its own",
         },
     ),
@@ -319,7 +374,9 @@ def python() -> str:
     for name, member in inspect.getmembers(store):
         if not name.startswith("_") and callable(member) and name not in inner:
             signature = re.sub(r"^\((self|cls)(, )?", "(", str(inspect.signature(member)))
-            parts.append(f"**`{name}`**\n\n```python\n{name}{_plain(signature)}\n```\n\n{_paragraphs(inspect.getdoc(member) or '')}")
+            parts.append(
+                f"**`{name}`**\n\n```python\n{name}{_plain(signature)}\n```\n\n{_paragraphs(inspect.getdoc(member) or '')}"
+            )
     return "\n\n".join(parts)
 
 

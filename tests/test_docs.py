@@ -13,7 +13,9 @@ from featurestore.cli import cli
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").rglob("*.md")])
 REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
-CODE = [path for folder in ("featurestore", "trainers", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.py")]
+CODE = [
+    path for folder in ("featurestore", "trainers", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.py")
+]
 
 
 def named(path: Path) -> str:
@@ -90,6 +92,13 @@ def test_the_generated_text_says_what_the_code_says() -> None:
     assert "**`search`**" in generate_reference.python()
 
 
+def test_every_setting_has_a_meaning() -> None:
+    """It is a comment beside the field."""
+    rows = re.findall(r"^\| `([\w.-]+)` \|.*\| (.*) \|$", generate_reference.settings(), re.MULTILINE)
+    assert len(rows) > 60
+    assert [key for key, meaning in rows if not meaning.strip()] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_commands_and_options_on_the_pages_exist(page: Path) -> None:
     """Of every command line in a block of code: the command, and the long options."""
@@ -102,7 +111,7 @@ def test_commands_and_options_on_the_pages_exist(page: Path) -> None:
                 continue
             command = cli.get_command(context, found[1])
             options = {name for p in command.params for name in (*p.opts, *p.secondary_opts)} if command else set()
-            used = {name for name in re.findall(r"(?<![\w-])--[a-z][\w-]*", found[2].partition("#")[0])}
+            used = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", found[2].partition("#")[0]))
             unknown += [f"{found[1]} {option}" for option in used - options - {"--help"}] if command else [found[1]]
     assert unknown == []
 
