@@ -103,7 +103,7 @@ def test_every_setting_has_a_meaning() -> None:
 def test_commands_and_options_on_the_pages_exist(page: Path) -> None:
     """Of every command line in a block of code: the command, and the long options."""
     context = click.Context(cli)
-    unknown = []
+    unknown: list[str] = []
     for block in re.findall(r"^```(?:sh)?\n(.*?)^```", text(page), re.DOTALL | re.MULTILINE):
         for line in block.splitlines():
             found = re.match(r"(?:\$ )?featurestore ([a-z-]+)(.*)", line.strip())
