@@ -134,7 +134,7 @@ class Figures:
         return self.store.removesuffix(".store") or self.store
 
     def to_json(self) -> dict[str, Any]:
-        """All figures, with the items they are of; pictures are left out. The keys are told in docs/report.md."""
+        """All figures, with the items they are of; pictures are left out. The keys are told in docs/reference/json.md."""
         parts = {
             "store": self.store, "made_at": self.made_at, "version": self.version, "seed": self.seed, "encoder": self.encoder,
             "collection": asdict(self.collection), "neighbours": [asdict(sheet) for sheet in self.sheets],

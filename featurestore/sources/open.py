@@ -21,7 +21,7 @@ def find(source: str | Path) -> Iterator[ImageFile | Failure]:
 
 
 def open_source(source: str | Path) -> Source:
-    """Open whatever images come from: see docs/sources.md. Raises SourceError when it is missing or not understood."""
+    """Open whatever images come from: see docs/reference/sources.md. Raises SourceError when it is missing or not understood."""
     if access.is_url(str(source)):
         return _open_url(str(source))
     path = Path(source).expanduser()

@@ -1,4 +1,4 @@
-"""Recipes: settings chosen by the number and the size of the images. docs/recipes.md explains each; whatever the user gives wins."""
+"""Recipes: settings chosen by the number and the size of the images. docs/guides/recipes.md explains each; whatever the user gives wins."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -114,5 +114,5 @@ def _reading(what: str, preprocess: Path | None) -> "Reading":
     if foreign.has_card(Path(what)):
         raise ConfigError(f"{what}: carries a card already; use it as it is: featurestore index --encoder {what}")
     raise ConfigError(
-        f"{what}: expected --preprocess FILE, which says how its images are resized and normalised; see docs/encoders.md for an example"
+        f"{what}: expected --preprocess FILE, which says how its images are resized and normalised; see docs/guides/own-onnx.md for an example"
     )

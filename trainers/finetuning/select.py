@@ -85,7 +85,7 @@ class Trainer:
     curve: list[dict[str, Any]] = field(default_factory=list)
 
     def train(self, epochs: int | None = None, minutes: float | None = None) -> Trained:
-        """Choose among the recipes by labels held out, and train: see docs/finetune.md. Raises TrainingError, ConfigError.
+        """Choose among the recipes by labels held out, and train: see docs/guides/finetune.md. Raises TrainingError, ConfigError.
 
         From ENOUGH labels on a tenth is held out of the training that counts, and chooses its best moment; of fewer a fifth is held out of a
         trial, and the training that counts has all.

@@ -5,7 +5,7 @@ from trainers.config.resolve import resolve
 
 
 def test_recipes_give_the_documented_numbers() -> None:
-    """docs/recipes.md."""
+    """docs/guides/recipes.md."""
     assert [recipes.batch_of(n, 32) for n in (10, 64, 500, 1000, 1024, 10**6)] == [16, 16, 64, 128, 256, 256]
     assert [recipes.batch_of(10**6, size) for size in (64, 65, 128, 224)] == [256, 128, 128, 64]
     assert [recipes.crop_of(size) for size in (8, 16, 24, 32, 224)] == [1.0, 1.0, 0.6667, 0.5, 0.5]

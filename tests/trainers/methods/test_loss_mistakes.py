@@ -104,7 +104,7 @@ def at_equal_vectors() -> dict[str, float]:
 
 
 def test_mistake_15_the_scale_of_a_loss_is_not_the_one_its_learning_rate_is_for() -> None:
-    """docs/recipes.md states them."""
+    """docs/guides/recipes.md states them."""
     losses = at_equal_vectors()
     check_scales(losses)
     for name, factor in (
