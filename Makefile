@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test test-all test-browser lint fix demo bench clean
+.PHONY: help test test-all test-browser lint fix docs demo bench clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -25,6 +25,9 @@ lint: $(VENV)/.dev ## Style and types
 fix: $(VENV)/.dev ## Put style right where that can be done by rule
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev ## Write the generated parts of docs/reference anew
+	$(BIN)/python -m docs.generate_reference
 
 demo: $(VENV)/.demo ## Train, export, index, measure and search handwritten digits
 	$(BIN)/featurestore demo --out demo

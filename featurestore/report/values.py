@@ -167,7 +167,7 @@ class ReportValues:
         return self.made_at[:16].replace("T", " ")
 
     def to_json(self) -> dict[str, Any]:
-        """All figures with their items, without pictures. docs/report.md describes the keys."""
+        """All figures with their items, without pictures. docs/reference/json.md describes the keys."""
         parts = {
             "store": self.store, "made_at": self.made_at, "version": self.version, "seed": self.seed, "encoder": self.encoder,
             "collection": asdict(self.collection), "neighbours": [asdict(sheet) for sheet in self.sheets],

@@ -25,7 +25,7 @@ def find(source: str | Path) -> Iterator[ImageFile | Failure]:
 
 
 def open_source(source: str | Path) -> Source:
-    """Open a source of any kind; see docs/sources.md. Raises SourceError when it is missing or of an unknown kind."""
+    """Open a source of any kind; see docs/reference/sources.md. Raises SourceError when it is missing or of an unknown kind."""
     if filesystem.is_url(str(source)):
         return _open_url(str(source))
     path = Path(source).expanduser()

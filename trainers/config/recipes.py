@@ -1,4 +1,4 @@
-"""Recipes: settings chosen by the number and the size of the images; what the user gives wins. docs/recipes.md gives the reasons.
+"""Recipes: settings chosen by the number and the size of the images; what the user gives wins. docs/guides/recipes.md gives the reasons.
 
 Here stands what holds for every method; its own part is in `Method.recipe`.
 """

@@ -32,14 +32,14 @@ def read_preprocess(path: str | Path) -> ForeignPreprocess:
         table = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"--preprocess {path}: expected a TOML or JSON file; {error}; see docs/encoders.md for an example"
+            f"--preprocess {path}: expected a TOML or JSON file; {error}; see docs/guides/own-onnx.md for an example"
         ) from error
     optional = [field.name for field in fields(ForeignPreprocess)][1:]
     keys = set(table) if isinstance(table, dict) else set()
     if keys - {*REQUIRED, *optional} or set(REQUIRED) - keys:
         raise ConfigError(
             f"--preprocess {path}: expected {', '.join(REQUIRED)}, and where needed {', '.join(optional)}; found {', '.join(sorted(keys)) or 'none of them'}; "
-            "see docs/encoders.md for an example"
+            "see docs/guides/own-onnx.md for an example"
         )
     if not _well_typed({"layout": LAYOUTS[0], "output": None, "pool": POOLS[0], **table}):
         raise ConfigError(

@@ -116,5 +116,5 @@ def _preprocess_of(what: str, preprocess: Path | None) -> "ForeignPreprocess":
     if foreign.has_card(Path(what)):
         raise ConfigError(f"{what}: has a card already; use it as it is: featurestore index --encoder {what}")
     raise ConfigError(
-        f"{what}: expected --preprocess FILE, which says how its images are resized and normalised; see docs/encoders.md for an example"
+        f"{what}: expected --preprocess FILE, which says how its images are resized and normalised; see docs/guides/own-onnx.md for an example"
     )

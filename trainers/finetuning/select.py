@@ -88,7 +88,7 @@ class Trainer:
     curve: list[dict[str, Any]] = field(default_factory=list)
 
     def train(self, epochs: int | None = None, minutes: float | None = None) -> Trained:
-        """Choose among the recipes by held-out labels, and train; see docs/finetune.md. Raises TrainingError, ConfigError.
+        """Choose among the recipes by held-out labels, and train; see docs/guides/finetune.md. Raises TrainingError, ConfigError.
 
         From ENOUGH labels on, a tenth is held out of both trials and chooses the better one at its best epoch. With fewer, a fifth is held out
         of the trials, and a final training with the better recipe has all labels.

@@ -17,7 +17,7 @@ def own(name: str, key: str, sizes: list[int], view_size: int = 32, steps: int |
 
 
 def test_recipes_give_the_documented_numbers() -> None:
-    """docs/recipes.md."""
+    """docs/guides/recipes.md."""
     assert [recipes.batch_of(n, 32) for n in (10, 64, 500, 1000, 1024, 10**6)] == [16, 16, 64, 128, 256, 256]
     assert [recipes.batch_of(10**6, size) for size in (64, 65, 128, 224)] == [256, 128, 128, 64]
     assert [recipes.epochs_of(n) for n in (50, 1000, 7000, 10_000, 10**6)] == [800, 800, 290, 200, 50]
