@@ -46,7 +46,7 @@ BELONGS_TO = {  # each option, and the actions it goes with
 @click.option("--drop", metavar="NAME", help="Delete a classifier.")
 @click.option("--name", metavar="NAME", help="Name of the classifier to train or export.")
 @click.option("--method", default=METHODS[0], show_default=True, metavar="|".join(METHODS), help="Kind of classifier to train.")  # fmt: skip
-@click.option("--where", metavar="SQL", help="With --apply: only items for which this holds; the others keep their values.")  # fmt: skip
+@click.option("--where", metavar="SQL", help="With --apply: only items for which this is true; the others keep their values.")  # fmt: skip
 @click.option("-k", default=PRINTED, show_default=True, help="Number of classes to print for each IMAGE.")
 @seed_option
 @encoder_option

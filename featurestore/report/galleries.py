@@ -13,7 +13,7 @@ def classes(report: ReportValues, figures: KnnReport, chosen: Classes) -> Sectio
     """Show the best and the worst classes, with correctly classified and misclassified images."""
     words = (
         "The classes with the highest and the lowest recall, with images drawn at random from those classified correctly and those "
-        "misclassified. Beside each misclassified image are its nearest neighbours, which voted; a cross marks another label than its own."
+        "misclassified. Beside each misclassified image are its nearest neighbours, which voted; a cross marks a label that differs from the image's own."
     )
     blocks = [
         Paragraph(words), *_ranked("Best", chosen.best), *_ranked("Worst", chosen.worst), class_footnote(report, figures),
@@ -37,7 +37,7 @@ def neighbours(report: ReportValues, sheets: Sequence[Sheet]) -> Section:
     labelled = any(sheet.query.label is not None for sheet in sheets)
     words = f"{count(len(sheets), 'image')} drawn at random, each followed by its nearest neighbours with their scores (cosine similarity)."
     if labelled:
-        words += " A cross marks another label than that of the first image."
+        words += " A cross marks a label that differs from the first image's."
     rows: list[list[Cell]] = [
         [sheet.query.short_path, sheet.query.label, f"{_same_label(sheet)} of {len(sheet.neighbours)}"]
         for sheet in sheets

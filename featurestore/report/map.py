@@ -26,7 +26,7 @@ def map_section(report: ReportValues, found: Map) -> Section:
     drawn = "" if len(found.items) == found.of else f" drawn at random from {found.of:,}"
     words = f"{count(len(found.items), 'image')}{drawn}, placed by {title} of their vectors: images that look alike to the encoder lie close together."
     if layout.method == "pca":
-        words += f" The two directions shown hold {layout.settings}; images that lie together here may lie apart in the others."
+        words += f" The two directions shown cover {layout.settings}; images that lie together here may lie apart in the others."
     else:
         words += " Distances between groups that lie far apart mean little."
     if len(sizes) > MARKED:

@@ -121,7 +121,7 @@ def label_free(report: ReportValues, figures: LabelFree) -> Section:
 def training(report: ReportValues, run: Training) -> Section:
     """Show the curves of the run that made the encoder, a small chart each."""
     curves = run.curves()
-    words = f"What the training run {run.run} measured in each epoch."
+    words = f"The measurements of the training run “{run.run}” in each epoch."
     if not run.same_encoder:
         words += f" Its encoder.onnx is not the file that made these vectors, {report.encoder['name']}: it was trained further or exported again."
     epochs = sorted({epoch for points in curves.values() for epoch, _ in points})

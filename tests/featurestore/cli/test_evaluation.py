@@ -67,7 +67,7 @@ def test_linear(run: Run, measured: Path) -> None:
 
 def test_lowshot(run: Run, measured: Path) -> None:
     words = ["--shots", "2", "--fraction", "0.5", "--tries", "3", "--method", "knn", "--method", "nearest-mean"]
-    call = ("lowshot", measured, *words)
+    call: tuple[str | Path, ...] = ("lowshot", measured, *words)
     status, out, err = run(*call)
     assert (status, err) == (0, "")
     heading, heads, *rows, settings = out.splitlines()

@@ -1,5 +1,6 @@
 """The page of matches, read as a browser would."""
 
+import re
 import tarfile
 from pathlib import Path
 
@@ -41,14 +42,7 @@ def test_a_page_shows_examples_and_hits(tmp_path: Path) -> None:
         Shown(None, "a vector"), Shown(paths["green"], "item 3", negative=True),
     )  # fmt: skip
     found = read(matches([paths["blue"], member], ["sea", None], shown), tmp_path / "hits.html")
-    white = (255, 255, 255)
-    assert [colour(p) for p in found.pictures] == [
-        COLOURS["red"],
-        white,
-        COLOURS["green"],
-        COLOURS["blue"],
-        COLOURS["cyan"],
-    ]
+    assert [colour(p) for p in found.pictures] == [COLOURS[name] for name in ("red", "white", "green", "blue", "cyan")]
     assert found.texts[found.texts.index("2 nearest images", 1) :] == [
         "2 nearest images", "by cosine similarity",
         "query", f"{tmp_path}/", "red.png", "query", "an image", "no picture", "query", "a vector",
@@ -61,15 +55,14 @@ def test_a_page_shows_examples_and_hits(tmp_path: Path) -> None:
     assert found.alts == [paths["red"], "an image", "item 3", paths["blue"], member]
 
 
-def test_a_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
+def test_a_page_loads_nothing(tmp_path: Path) -> None:
     found = matches([str(paint(tmp_path / "a.png", (1, 2, 3)))]).html(tmp_path / "hits.html").read_text()
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in found
     assert not {"script", "link", "iframe", "object"} & set(Reader(found).tags)
-    assert "url(" not in found
-    assert "@import" not in found
+    assert not re.search(r"url\(|@import", found)
 
 
-def test_what_names_hold_is_shown_and_not_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_markup_in_names_is_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*arguments: object) -> Image.Image:
         raise ImageError("<b>gone</b>")
 
@@ -82,21 +75,14 @@ def test_what_names_hold_is_shown_and_not_obeyed(tmp_path: Path, monkeypatch: py
     found = read(matches(evil, labels, (Shown("<i>.png", "<i>.png"), Shown(None, "<u>"))), tmp_path / "hits.html")
     assert not {"script", "i", "u"} & set(found.tags)
     assert found.pictures == []
-    assert {
-        "<b>bold</b>",
-        '"><img src=x>',
-        "/<script>alert(1)</script>/",
-        "<i>.png",
-        "<u>",
-        "a\\x0ab\\x1b[31m.png",
-        "&lt;.png",
-        "<b>gone</b>",
-    } <= set(found.texts)
+    assert set(found.texts) >= {
+        "<b>bold</b>", '"><img src=x>', "/<script>alert(1)</script>/", "<i>.png", "<u>", "a\\x0ab\\x1b[31m.png", "&lt;.png", "<b>gone</b>",
+    }  # fmt: skip
     assert all(link.startswith(("file:///", "https://x/")) for link in found.links)
     assert {"https://x/%22%3E%3Cscript%3E.png", "https://x/a?b&lt;c"} <= set(found.links)
 
 
-def test_a_file_that_cannot_be_shown_leaves_its_reason(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_shown_leaves_a_reason(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("text")
     found = read(matches([str(tmp_path / "gone.jpg"), str(tmp_path / "text.jpg")]), tmp_path / "hits.html")
     assert found.pictures == []
@@ -120,7 +106,7 @@ def test_a_page_of_no_hits_says_so(tmp_path: Path) -> None:
     assert "1 nearest image" in read(matches(["/a.png"]), tmp_path / "one.html").texts
 
 
-def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_written_completely_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = str(paint(tmp_path / "a.png", (1, 2, 3)))
     file = tmp_path / "hits.html"
     file.write_text("yesterday's")
@@ -129,9 +115,7 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(page, "_load", full)
-    with pytest.raises(
-        DiskError, match=r"hits\.html could not be written \(No space left on device\); expected a name"
-    ):
+    with pytest.raises(DiskError, match=r"hits\.html could not be written \(No space left on device\); expected a"):
         matches([path]).html(file)
     assert file.read_text() == "yesterday's"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "hits.html"]

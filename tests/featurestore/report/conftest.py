@@ -43,8 +43,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def labelled_path(tmp_path_factory: pytest.TempPathFactory, encoder: Path, drawn: Path) -> Path:
     path = tmp_path_factory.mktemp("labelled") / "colours of 2026.store"
-    FeatureStore.open(path, encoder).index(drawn, labels="folders")
-    return path
+    return new_store(path, encoder, drawn).path
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +55,18 @@ def labelled(labelled_path: Path) -> FeatureStore:
 def report(store: FeatureStore, **options: Any) -> Report:
     """Build a report with few draws of labels."""
     return build(store, **{"limits": Limits(tries=DRAWS)} | options)
+
+
+def written(store: FeatureStore, file: Path, **options: Any) -> str:
+    """Build a report, write it to a file, and read that."""
+    return report(store, **options).save(file).read_text(encoding="utf-8")
+
+
+def new_store(path: Path, encoder: Path, source: Path) -> FeatureStore:
+    """Index a source with labels from its folders."""
+    store = FeatureStore.open(path, encoder)
+    store.index(source, labels="folders")
+    return store
 
 
 @pytest.fixture(scope="package")

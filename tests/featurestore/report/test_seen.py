@@ -12,7 +12,8 @@ import pytest
 from featurestore import FeatureStore
 from featurestore.report.confusion import BRIGHT
 from tests.featurestore.report.conftest import report
-from tests.featurestore.report.test_forms import SECTIONS, run_folder
+from tests.featurestore.report.test_page import SECTIONS
+from tests.featurestore.report.test_report import run_folder
 
 webdriver = pytest.importorskip("selenium.webdriver")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

@@ -1,4 +1,4 @@
-"""What a store answers: matches as values, as a sheet, and rows as text."""
+"""What a store answers: matches as values and as a sheet."""
 
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from featurestore.rendering.contact_sheet import EXAMPLE, GAP, LINE, NEGATIVE, T
 from featurestore.rendering.shown import Shown
 from featurestore.search import results
 from featurestore.search.results import Matches
-from featurestore.system.text_table import columns
 from tests.featurestore.fakes import COLOURS, paint
 
 
@@ -56,13 +55,3 @@ def test_a_sheet_and_a_page_show_no_more_than_can_be_looked_at(tmp_path: Path, m
     assert text.count("<img ") == 2
     assert "3 nearest images <small>by cosine similarity; the best 2 are shown</small>" in text
     assert matches(["/a", "/b"]).html(tmp_path / "hits.html").read_text().count("are shown") == 0
-
-
-def test_columns_line_up_and_spell_out_what_a_terminal_would_obey() -> None:
-    text = columns([(1, 0.5, "a\x1b[2J\n", None), (10, 12.25, "\udcff\x9b", "x")], ("n", "score", "path", "label"))
-    assert text.splitlines() == [
-        " n    score  path          label",
-        " 1   0.5000  a\\x1b[2J\\x0a",
-        "10  12.2500  \\udcff\\x9b    x",
-    ]
-    assert columns([], ("a", "b")) == "a  b"

@@ -1,19 +1,18 @@
-"""What a report is made of: figures of a store that can be told beforehand, and reasons for those that cannot be had."""
+"""The values of a report: figures that are known, and the reasons for missing parts."""
 
 import json
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.errors import ConfigError
 from featurestore.metrics.label_free import rankme, uniformity
-from featurestore.report import build, projection
 from featurestore.report.build import Limits
 from featurestore.report.report import Report
 from tests.featurestore.fakes import COLOURS, paint
-from tests.featurestore.report.conftest import BASES, DRAWS, MISTAKES, TEST, TRAIN, report
+from tests.featurestore.report.conftest import BASES, DRAWS, MISTAKES, TEST, TRAIN, new_store, report
 
 
 def test_counts_are_those_of_the_store(made: Report) -> None:
@@ -28,7 +27,7 @@ def test_counts_are_those_of_the_store(made: Report) -> None:
     assert len(held.mosaic) == len({item.id for item in held.mosaic}) == 3 * n  # fewer than there is room for
 
 
-def test_figures_are_those_that_the_store_gives_by_itself(labelled: FeatureStore) -> None:
+def test_figures_are_those_that_the_store_measures(labelled: FeatureStore) -> None:
     found = report(labelled, seed=3).figures
     assert found.knn == labelled.knn(seed=3)
     assert found.lowshot == labelled.lowshot(shots=(1, 2, 5), fractions=(), tries=DRAWS, seed=3)
@@ -36,16 +35,14 @@ def test_figures_are_those_that_the_store_gives_by_itself(labelled: FeatureStore
     assert found.encoder["fingerprint"] == labelled.knn().encoder
 
 
-def test_label_free_figures_are_of_all_vectors_where_they_are_few(labelled: FeatureStore, made: Report) -> None:
+def test_label_free_measures_of_a_small_store_use_all_vectors(labelled: FeatureStore, made: Report) -> None:
     figures = made.figures.labelfree
     _, x, _ = labelled.features()
     assert figures is not None
-    assert figures.n == len(x)
-    assert figures.rankme == pytest.approx(rankme(x))
-    assert figures.uniformity == pytest.approx(uniformity(x))
+    assert astuple(figures) == pytest.approx((len(x), rankme(x), uniformity(x)))
 
 
-def test_classes_are_shown_by_what_was_named_right_and_wrong(made: Report, drawn: Path) -> None:
+def test_classes_are_shown_with_correct_and_wrong_predictions(made: Report, drawn: Path) -> None:
     found = made.figures.classes
     assert found is not None
     [best, second], [worst] = found.best, found.worst  # of three classes
@@ -63,11 +60,11 @@ def test_classes_are_shown_by_what_was_named_right_and_wrong(made: Report, drawn
 
 def test_examples_agree_with_the_confusion_matrix(made: Report) -> None:
     assert made.figures.knn is not None
-    said = {path.split("/")[1]: taken for path, taken in MISTAKES.items()}
-    assert {(truth, taken) for _, truth, taken in made.figures.knn.confusion.pairs()} == set(said.items())
+    mistakes = {path.split("/")[1]: predicted for path, predicted in MISTAKES.items()}
+    assert {(truth, predicted) for _, truth, predicted in made.figures.knn.confusion.pairs()} == set(mistakes.items())
 
 
-def test_without_a_test_split_an_item_is_no_neighbour_of_itself(copied: FeatureStore, tmp_path: Path) -> None:
+def test_without_a_test_split_an_item_is_not_its_own_neighbour(copied: FeatureStore, tmp_path: Path) -> None:
     ids = copied.sql("SELECT id, label FROM items").to_pylist()
     (tmp_path / "splits.csv").write_text("id,label,split\n" + "".join(f"{i['id']},{i['label']},\n" for i in ids))
     copied.label(tmp_path / "splits.csv")
@@ -80,17 +77,16 @@ def test_without_a_test_split_an_item_is_no_neighbour_of_itself(copied: FeatureS
     assert all(e.item.id not in {n.item.id for n in e.neighbours} for e in examples)
 
 
-def test_sheets_show_the_nearest_of_all_items(labelled: FeatureStore, made: Report) -> None:
+def test_sheets_show_the_nearest_neighbours(labelled: FeatureStore, made: Report) -> None:
     assert len(made.figures.sheets) == 8
     for sheet in made.figures.sheets:
         hits = labelled.search(sheet.query.id, k=8)
-        assert [n.score for n in sheet.neighbours] == pytest.approx(
-            hits.scores.tolist(), abs=2e-4
-        )  # a search asks with the vector scaled anew
+        expected = pytest.approx(hits.scores.tolist(), abs=2e-4)  # a search normalises the query again
+        assert [n.score for n in sheet.neighbours] == expected
         assert sheet.query.id not in {n.item.id for n in sheet.neighbours}
 
 
-def test_what_is_drawn_depends_on_the_seed_alone(labelled: FeatureStore, made: Report) -> None:
+def test_random_draws_depend_only_on_the_seed(labelled: FeatureStore, made: Report) -> None:
     def drawn(made: Report) -> tuple[list[int], list[int]]:
         assert made.figures.map is not None
         return [sheet.query.id for sheet in made.figures.sheets], [item.id for item in made.figures.map.items]
@@ -98,7 +94,7 @@ def test_what_is_drawn_depends_on_the_seed_alone(labelled: FeatureStore, made: R
     assert drawn(report(labelled)) == drawn(made) != drawn(report(labelled, seed=2))
 
 
-def test_of_many_items_the_map_and_the_mosaic_hold_some(labelled: FeatureStore) -> None:
+def test_the_map_and_the_mosaic_of_many_items_show_some(labelled: FeatureStore) -> None:
     found = report(labelled, limits=Limits(mosaic=5, map=7, tries=DRAWS)).figures
     assert found.map is not None
     assert (len(found.map.items), found.map.layout.points.shape, found.map.of) == (7, (7, 2), 30)
@@ -112,20 +108,18 @@ def test_an_unlabelled_store_has_the_parts_that_need_no_labels(tmp_path: Path, e
     assert (found.knn, found.classes, found.lowshot) == (None, None, None)
     assert list(found.missing) == ["labels"]
     assert "featurestore label STORE FILE.csv" in found.missing["labels"]
-    assert found.labelfree is not None
-    assert found.map is not None
+    assert None not in (found.labelfree, found.map)
     assert len(found.sheets) == 8
 
 
-def test_one_class_is_told_apart_from_nothing(tmp_path: Path, encoder: Path) -> None:
+def test_one_class_cannot_be_measured(tmp_path: Path, encoder: Path) -> None:
     for number in range(3):
         paint(tmp_path / f"source/same/{number}.png", (250, number * 50, 9))
-    store = FeatureStore.open(tmp_path / "one.store", encoder)
-    store.index(tmp_path / "source", labels="folders")
+    store = new_store(tmp_path / "one.store", encoder, tmp_path / "source")
     assert "one class" in report(store).figures.missing["labels"]
 
 
-def test_labels_that_are_numbers_are_text(copied: FeatureStore, tmp_path: Path) -> None:
+def test_labels_that_look_like_numbers_are_text(copied: FeatureStore, tmp_path: Path) -> None:
     rows = copied.sql("SELECT id, label, split FROM items").to_pylist()
     code = {"cold": "0", "leaf": "10", "warm": "7"}
     (tmp_path / "numbers.csv").write_text(
@@ -135,7 +129,7 @@ def test_labels_that_are_numbers_are_text(copied: FeatureStore, tmp_path: Path) 
     assert [c.label for c in report(copied).figures.knn.classes] == ["0", "10", "7"]  # type: ignore[union-attr]
 
 
-def test_a_vector_of_nan_takes_away_only_what_it_spoils(copied: FeatureStore) -> None:
+def test_a_vector_of_nan_removes_only_the_parts_it_spoils(copied: FeatureStore) -> None:
     [file] = (copied.path / "vectors").glob("*.f16")
     values = np.fromfile(file, "<f2")
     values[:12] = np.nan
@@ -151,70 +145,22 @@ def test_a_vector_of_nan_takes_away_only_what_it_spoils(copied: FeatureStore) ->
 def test_the_smallest_stores_have_a_report(tmp_path: Path, encoder: Path, n: int) -> None:
     for (name, colour), label in zip(list(COLOURS.items())[:n], ("a", "b", "a"), strict=False):
         paint(tmp_path / f"source/{label}/{name}.png", colour)
-    store = FeatureStore.open(tmp_path / "small.store", encoder)
-    store.index(tmp_path / "source", labels="folders")
-    found = report(store)
+    found = report(new_store(tmp_path / "small.store", encoder, tmp_path / "source"))
     for format in ("html", "md", "json"):
         assert found.save(tmp_path / f"report.{format}").stat().st_size > 500
 
 
-def test_files_that_failed_are_counted_by_their_reason(copied: FeatureStore, tmp_path: Path, drawn: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / "bad" / f"{name}.jpg").parent.mkdir(exist_ok=True)
-        (tmp_path / "bad" / f"{name}.jpg").write_text("text")
+def test_failures_are_counted_by_their_reason(copied: FeatureStore, tmp_path: Path, drawn: Path) -> None:
     paint(tmp_path / "bad" / "good.png", COLOURS["red"])
+    for name in ("a", "b"):
+        (tmp_path / "bad" / f"{name}.jpg").write_text("text")
     copied.index(tmp_path / "bad", drawn)
     held = report(copied).figures.collection
-    assert held.failures == 2
     [(reason, n)] = held.reasons.items()
-    assert (n, "not an image" in reason) == (2, True)
+    assert (held.failures, n, "not an image" in reason) == (2, 2, True)
 
 
-# -- the map
-
-
-def test_pca_is_the_projection_on_the_directions_of_most_variance() -> None:
-    x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32) * (1, 5, 1, 3, 1, 1)
-    layout = projection.pca(x.astype(np.float32))
-    values, directions = np.linalg.eigh(np.cov(x.astype(np.float32).astype(np.float64).T))
-    for axis in (0, 1):
-        naive = directions[:, -1 - axis]
-        naive = naive * np.sign(naive[np.abs(naive).argmax()])
-        expected = (x.astype(np.float32) - x.astype(np.float32).mean(axis=0, dtype=np.float64)) @ naive
-        np.testing.assert_allclose(layout.points[:, axis], expected, atol=1e-6)
-    assert layout.axes is not None
-    assert layout.axes[0] == f"component 1, {100 * values[-1] / values.sum():.1f} % of the variance"
-
-
-def test_equal_vectors_lie_on_one_another() -> None:
-    layout = projection.pca(np.ones((3, 4), np.float32))
-    assert np.abs(layout.points).max() < 1e-9
-
-
-@pytest.mark.slow
-def test_tsne_keeps_classes_together(labelled: FeatureStore) -> None:
-    pytest.importorskip("sklearn")
-    found = report(labelled, map="tsne").figures.map
-    assert found is not None
-    assert found.layout.method == "tsne"
-    assert "perplexity" in found.layout.settings
-    assert np.isfinite(found.layout.points).all()
-
-
-def test_maps_that_cannot_be_made_are_refused_before_anything_is_computed(
-    labelled: FeatureStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr(build, "measure_knn", None)
-    with pytest.raises(ConfigError, match="umap-learn, which is not installed: pip install umap-learn"):
-        report(labelled, map="umap")
-    with pytest.raises(ConfigError, match=r"needs sklearn, .*pip install 'featurestore\[eval\]'"):
-        report(labelled, map="tsne")
-    with pytest.raises(ConfigError, match="map 'spiral': expected one of pca, tsne, umap"):
-        report(labelled, map="spiral")
-
-
-def test_without_scikit_learn_the_methods_of_our_own_are_left(
+def test_without_scikit_learn_only_our_own_methods_are_measured(
     labelled: FeatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

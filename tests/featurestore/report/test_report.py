@@ -1,0 +1,130 @@
+"""The report as Markdown and JSON, the files it is written to, the command, and the curves of a run."""
+
+import json
+import re
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featurestore import FeatureStore
+from featurestore.errors import ConfigError, DiskError
+from featurestore.report.report import Report
+from tests.featurestore.commands import Run, answer
+from tests.featurestore.report.conftest import report, written
+
+
+def test_markdown_has_the_tables_of_the_page(made: Report, tmp_path: Path) -> None:
+    found = made.save(tmp_path / "report.md").read_text(encoding="utf-8")
+    assert made.figures.knn is not None
+    [first, *_] = made.figures.knn.results
+    interval = f"{100 * first.top1_ci95[0]:.1f}\u2013{100 * first.top1_ci95[1]:.1f}"
+    assert f"| 10 | 0.07 | {100 * first.top1:.1f} | {interval} | 100.0 |" in found.splitlines()
+    assert "| warm | leaf | 1 |" in found.splitlines()
+    assert [line for line in found.splitlines() if line.startswith("## ")][:2] == [
+        "## The collection",
+        "## k-NN classification",
+    ]
+    assert "<" not in found.replace("\\<", "")
+    heads = [line for line in found.splitlines() if re.fullmatch(r"\|( ---:? \|)+", line)]
+    assert len(heads) >= 8
+
+
+def test_json_has_all_figures_under_the_documented_keys(labelled: FeatureStore, tmp_path: Path) -> None:
+    found = json.loads(written(labelled, tmp_path / "report.json", seed=4))
+    documented = re.findall(
+        r"^\| `(\w+)` \|", (Path(__file__).parents[3] / "docs" / "report.md").read_text(), re.MULTILINE
+    )
+    assert list(found) == documented
+    assert found["knn"] == json.loads(json.dumps(labelled.knn(seed=4).to_json()))
+    assert found["seed"] == 4
+    assert len(found["map"]["points"]) == 30
+    assert set(found["map"]["points"][0]) == {"id", "label", "x", "y"}
+    assert set(found["neighbours"][0]) == {"query", "neighbours"}
+    assert found["training"] is None
+
+
+def test_a_report_is_written_completely_or_not_at_all(
+    made: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "report.html"
+    file.write_text("yesterday's")
+
+    def full(self: Path, *arguments: object, **options: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(DiskError, match=r"report\.html could not be written \(No space left on device\)"):
+        made.save(file)
+    assert file.read_text() == "yesterday's"
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_suffix_without_a_format_is_refused(made: Report, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"report '.*report\.pdf': expected a file name that ends in \.html, \.md or \.json"
+    ):
+        made.save(tmp_path / "report.pdf")
+    assert made.save(tmp_path / "report.txt", "md").read_text().startswith("# colours of 2026")
+
+
+def test_templates_are_installed_with_the_code() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    assert {"rendering/templates/*", "report/templates/*"} <= set(
+        project["tool"]["setuptools"]["package-data"]["featurestore"]
+    )
+
+
+def test_the_command_writes_and_reports_what_is_missing(run: Run, labelled_path: Path, tmp_path: Path) -> None:
+    status, out, err = run("report", labelled_path, "--out", tmp_path / "report.md")
+    assert (status, err) == (0, "")
+    assert re.fullmatch(r"report of 30 images written to .*report\.md, 0\.0 MB\n", out)
+    found = answer(run, "report", labelled_path, "--out", tmp_path / "report.html", "--format", "json", "--seed", "2")
+    assert json.loads((tmp_path / "report.html").read_text())["seed"] == 2
+    assert found == {
+        "file": str(tmp_path / "report.html"), "bytes": (tmp_path / "report.html").stat().st_size, "missing": {},
+    }  # fmt: skip
+
+
+def test_the_command_names_what_is_wrong(run: Run, labelled_path: Path, tmp_path: Path) -> None:
+    status, _, err = run("report", labelled_path, "--out", tmp_path / "report.html", "--run", tmp_path)
+    assert status == 1
+    assert "expected the folder of a training run" in err
+    assert not (tmp_path / "report.html").exists()
+    status, _, err = run("report", labelled_path, "--out", tmp_path / "absent" / "report.html")
+    assert (status, "expected a name such as report.html in an existing folder" in err) == (1, True)
+
+
+def run_folder(folder: Path, lines: list[dict[str, Any]]) -> Path:
+    folder.mkdir()
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def test_the_curves_of_a_run_are_shown(labelled: FeatureStore, tmp_path: Path, encoder: Path) -> None:
+    lines = [{"epoch": n, "loss": 5 / n, "lr": 0.1, "rankme": None if n == 1 else 3.0 * n} for n in (1, 2, 3)]
+    folder = run_folder(tmp_path / "run<1>", lines)
+    shutil.copy(encoder, folder / "encoder.onnx")
+    found = written(labelled, tmp_path / "report.html", run=folder)
+    assert re.findall(r'<section id="([^"]*)"', found)[-1] == "training"
+    assert found.count('<svg class="chart"') == 2 + 3
+    assert "run&lt;1&gt;" in found
+    assert "not the file that made" not in found
+    text = written(labelled, tmp_path / "report.md", run=folder)
+    assert "| 2 | 2.5 | 0.1 | 6 |" in text
+
+
+def test_a_run_with_another_encoder_is_reported(labelled: FeatureStore, tmp_path: Path, other_encoder: Path) -> None:
+    folder = run_folder(tmp_path / "run", [{"epoch": 1, "loss": 5.0}])
+    shutil.copy(other_encoder, folder / "encoder.onnx")
+    assert "not the file that made these vectors" in written(labelled, tmp_path / "report.md", run=folder)
+
+
+@pytest.mark.parametrize("content", ["", "no json", '{"loss": 1}', "[1]", "\xff"])
+def test_a_folder_that_is_not_a_run_is_named(labelled: FeatureStore, tmp_path: Path, content: str) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.jsonl").write_bytes(content.encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"expected .*metrics\.jsonl"):
+        report(labelled, run=tmp_path / "run")
