@@ -88,7 +88,7 @@ def test_cross_validation_equals_a_plain_loop(tmp_path: Path, encoder: Path, spl
 
 
 @pytest.mark.parametrize("method", ["logistic", "nearest-mean", "ridge"])
-def test_every_method_learns_and_says_how_far_it_is_to_be_believed(tmp_path: Path, encoder: Path, method: str) -> None:
+def test_every_method_learns_and_is_calibrated(tmp_path: Path, encoder: Path, method: str) -> None:
     store = labelled_store(tmp_path, encoder, random_entries(True, 306))
     report = store.train_classifier("kind", method)
     assert report.method == method
@@ -129,7 +129,7 @@ def test_labels_that_are_numbers_are_text(tmp_path: Path, encoder: Path) -> None
     assert store.sql("SELECT count(*) AS n FROM items WHERE kind = '10' AND label = '10'")["n"].to_pylist() == [4]
 
 
-def test_a_class_with_one_label_is_learnt_and_named_but_not_measured(tmp_path: Path, encoder: Path) -> None:
+def test_a_class_with_one_label_is_learnt_but_not_measured(tmp_path: Path, encoder: Path) -> None:
     store = labelled_store(tmp_path, encoder, [*CLEAR, ("white", (250, 250, 250))])
     report = store.train_classifier("kind", "nearest-mean")
     assert (report.n_train, report.n_validated) == (13, 12)
@@ -145,7 +145,7 @@ def test_folds_are_no_more_than_the_labels(tmp_path: Path, encoder: Path) -> Non
     assert (report.folds, report.n_validated, report.top1) == (2, 2, 1.0)
 
 
-def test_a_class_that_only_test_has_is_said_to_be_never_right(tmp_path: Path, encoder: Path) -> None:
+def test_a_class_that_only_test_has_is_listed_as_unseen(tmp_path: Path, encoder: Path) -> None:
     entries = [(f"train/{name}", colour) for name, colour in CLEAR]
     store = labelled_store(tmp_path, encoder, [*entries, ("test/red", (240, 21, 20)), ("test/white", (250, 250, 250))])
     report = store.train_classifier("kind")
@@ -195,9 +195,7 @@ def test_vectors_with_nan_are_not_classified(trained: FeatureStore) -> None:
         ("order", "ridge", "this is a word of SQL"),
     ],
 )
-def test_names_and_methods_that_cannot_be_are_refused(
-    shared: FeatureStore, name: str, method: str, reason: str
-) -> None:
+def test_bad_names_and_methods_are_refused(shared: FeatureStore, name: str, method: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         shared.train_classifier(name, method)
 
@@ -224,7 +222,7 @@ def test_every_item_gets_its_most_probable_class(
     assert list(report.counts.values()) == sorted(report.counts.values(), reverse=True)
 
 
-def test_a_search_can_ask_for_what_was_said(trained: FeatureStore) -> None:
+def test_a_search_can_filter_by_predictions(trained: FeatureStore) -> None:
     trained.apply_classifier("kind")
     hits = trained.search(5, k=20, where="kind = 'blue' AND kind_confidence > 0.5")
     assert hits.labels == ["blue"] * 4
@@ -242,7 +240,7 @@ def test_with_where_only_those_items_change(trained: FeatureStore) -> None:
         trained.apply_classifier("kind", "colour = 1")
 
 
-def test_applied_to_all_nothing_of_earlier_answers_is_left(trained: FeatureStore) -> None:
+def test_applied_to_all_no_earlier_prediction_is_left(trained: FeatureStore) -> None:
     trained.apply_classifier("kind")
     trained.catalog.remove(np.array([7]), [])  # as when its file has vanished
     trained.apply_classifier("kind")
@@ -278,7 +276,7 @@ def test_a_classifier_of_an_encoder_that_is_gone_is_refused(trained: FeatureStor
             call()
 
 
-def test_what_is_cut_off_leaves_the_columns_as_they_were(
+def test_an_interruption_leaves_the_columns_as_they_were(
     trained: FeatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained.apply_classifier("kind", "label = 'red'")
@@ -427,7 +425,7 @@ def test_the_command_prints_its_figures(tmp_path: Path, encoder: Path, run: Run)
         (["photo.jpg", "--train", "--name", "kind"], "found IMAGE and --train"),
     ],
 )
-def test_words_that_do_not_go_together_are_refused(indexed: Path, run: Run, words: list[str], reason: str) -> None:
+def test_options_that_do_not_go_together_are_refused(indexed: Path, run: Run, words: list[str], reason: str) -> None:
     status, _, err = run("classify", indexed, *words)
     assert status == 2
     assert reason in " ".join(err.split())
