@@ -17,7 +17,7 @@ from featurestore.classification.train import STRENGTHS
 from featurestore.classifiers import NearestMeanClassifier
 from featurestore.errors import ConfigError, EncoderNotInStore, EvaluationError, QueryError, StoreCorrupt
 from featurestore.estimators import LinearClassifier
-from featurestore.metrics.splits import folds
+from featurestore.metrics import fit_temperature, folds, log_loss, softmax
 from tests.featurestore.commands import Run, answer
 from tests.featurestore.evaluation.labelled import labelled_store, random_entries
 from tests.featurestore.fakes import paint
@@ -67,12 +67,19 @@ def test_cross_validation_equals_a_plain_loop(tmp_path: Path, encoder: Path, spl
     store = labelled_store(tmp_path, encoder, random_entries(splits, 80))
     report = store.train_classifier("kind", "nearest-mean", seed=3)
     _, x, y = store.features("train" if splits else None)
-    fold = folds(np.unique(y, return_inverse=True)[1], 5, seed=3)
-    right = []
+    names, codes = np.unique(y, return_inverse=True)
+    fold = folds(codes, 5, seed=3)
+    logits, calibrated = np.empty((2, len(y), len(names)))
     for number in range(5):
         model = NearestMeanClassifier().fit(x[fold != number], y[fold != number])
-        right += (model.predict(x[fold == number]) == y[fold == number]).tolist()
-    assert report.top1 == pytest.approx(np.mean(right))
+        logits[fold == number] = np.log(model.predict_proba(x[fold == number]))
+    for number in range(5):
+        others = fit_temperature(logits[fold != number], codes[fold != number])
+        calibrated[fold == number] = softmax(logits[fold == number], others)
+    assert report.top1 == pytest.approx(np.mean(logits.argmax(axis=1) == codes))
+    assert report.temperature == pytest.approx(fit_temperature(logits, codes), rel=1e-3)
+    assert report.before.log_loss == pytest.approx(log_loss(softmax(logits), codes), rel=1e-3)
+    assert report.after.log_loss == pytest.approx(log_loss(calibrated, codes), rel=1e-4)
     assert (report.n_train, report.n_validated, report.folds, report.seed) == (len(y), len(y), 5, 3)
     assert report.labels == ("train" if splits else "all")
     assert report.top1_ci95[0] < report.top1 < report.top1_ci95[1]
@@ -353,8 +360,9 @@ def test_damage_is_found_by_verify_and_the_classifier_dropped(clear: FeatureStor
     with duckdb.connect(str(clear.path / "catalog.duckdb")) as connection:
         connection.execute("UPDATE classifiers SET weights = weights || '\\x00'::BLOB WHERE name = 'bad'")
         connection.execute("UPDATE classifiers SET card = replace(card, 'red', 'rot') WHERE name = 'worse'")
-    with pytest.raises(StoreCorrupt, match=r"classifier 'bad' is damaged: .* train it again"):
-        clear.apply_classifier("bad")
+    for name in ("bad", "worse"):
+        with pytest.raises(StoreCorrupt, match=rf"classifier '{name}' is damaged: .* train it again"):
+            clear.apply_classifier(name)
     damaged = {known["name"] for known in clear.info()["classifiers"] if known["damaged"]}
     assert damaged == {"bad", "worse"}
     [finding] = FeatureStore.verify(clear.path).findings
