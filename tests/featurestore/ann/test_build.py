@@ -53,8 +53,8 @@ def test_no_cheaper_setting_of_the_curve_was_good_enough(built: Built) -> None:
 
 def test_the_curve_is_what_is_measured_without_the_build(built: Built) -> None:
     queries = floats(clustered(800, DIM, seed=2)[0])
-    for probes, candidates, said in built.card.curve[::4]:
-        assert proposed_recall(built, queries, 5, probes, candidates) == pytest.approx(said, abs=0.04)
+    for probes, candidates, measured in built.card.curve[::4]:
+        assert proposed_recall(built, queries, 5, probes, candidates) == pytest.approx(measured, abs=0.04)
 
 
 def test_more_candidates_never_find_less(built: Built) -> None:
@@ -74,7 +74,7 @@ def test_a_setting_is_measured_for_each_k_and_each_share_that_is_not_searched_di
     assert all(s.recall >= TARGET for s in built.card.settings)
 
 
-def test_a_target_that_cannot_be_reached_is_told_with_the_recall_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_target_out_of_reach_gives_the_best_recall(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "MOST_CANDIDATES", (10, 40))
     _, card = build_quietly(clustered(500, DIM)[0], target=1.0)
     assert card.target == 1.0
@@ -109,7 +109,7 @@ def test_blocks_only_bound_the_memory(built: Built, tmp_path: Path, monkeypatch:
     assert saved(lists, tmp_path / "again") == saved(built.rabitq, tmp_path / "once")
 
 
-def test_queries_are_no_part_of_the_sample(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queries_are_not_in_the_sample(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
     samples: list[Floats] = []
     held_out: list[Any] = []
     train, of = RabitqIndex.train, RecallTrial.of
@@ -151,26 +151,26 @@ def fits(memory: int) -> bool:
     return True
 
 
-def test_too_little_memory_is_named_before_any_work(built: Built) -> None:
-    told: list[Any] = []
+def test_too_little_memory_is_refused_before_any_work(built: Built) -> None:
+    calls: list[Any] = []
     with pytest.raises(StoreError, match="0 MB are allowed; allow more by --memory"):
-        build_index(built.vectors, TARGET, 1_000, lambda *said: told.append(said), told.append)
-    assert told == []
+        build_index(built.vectors, TARGET, 1_000, lambda *phase: calls.append(phase), calls.append)
+    assert calls == []
 
 
-def test_the_work_is_told(built: Built) -> None:
-    told: list[tuple[str, int | None]] = []
+def test_progress_is_reported(built: Built) -> None:
+    calls: list[tuple[str, int | None]] = []
     done: list[int] = []
 
     def start(what: str, total: int | None) -> None:
-        told.append((what, total))
+        calls.append((what, total))
         done.append(0)
 
     def advance(amount: int) -> None:
         done[-1] += amount
 
     build_index(built.vectors, TARGET, 1 << 30, start, advance)
-    assert told == [("training the index", None), ("building the index", COUNT), ("measuring the index", 3)]
+    assert calls == [("training the index", None), ("building the index", COUNT), ("measuring the index", 3)]
     assert done == [0, COUNT, 3]
 
 

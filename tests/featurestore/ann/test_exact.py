@@ -134,7 +134,7 @@ def test_no_rows_give_no_hits(road: str, way: str) -> None:
 
 @pytest.mark.parametrize("chosen", CHOICES)
 @pytest.mark.parametrize("score", [-30, -1, 0, 1, 3, 30])
-def test_above_gives_all_rows_with_at_least_the_score(chosen: str, score: int, road: str) -> None:
+def test_rows_above_gives_all_rows_with_at_least_the_score(chosen: str, score: int, road: str) -> None:
     rng = np.random.default_rng(4)
     vectors, rows = small_numbers(rng, 60, 24), RowFilter(60, CHOICES[chosen])
     query = small_numbers(rng, 1, 24)[0].astype(np.float32)
@@ -143,7 +143,7 @@ def test_above_gives_all_rows_with_at_least_the_score(chosen: str, score: int, r
 
 
 @pytest.mark.parametrize("widened", [1, 3, 1_000_000])
-def test_settle_orders_by_score_then_row_and_keeps_the_best(widened: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rerank_orders_by_score_then_row_and_gives_the_best(widened: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("featurestore.ann.exact.WIDENED", widened)
     vectors, queries = np.array([[0.5], [1], [0.5], [1], [-1]], np.float16), np.array([[1], [-1]], np.float32)
     scores, rows = rerank(queries, vectors, np.array([[4, 3, 2, 0, 1], [4, 3, 2, 0, 1]]), 4)
@@ -152,7 +152,7 @@ def test_settle_orders_by_score_then_row_and_keeps_the_best(widened: int, monkey
     assert rerank(queries[:1], vectors, np.array([[4, 2]]), 9)[1].tolist() == [[2, 4]]
 
 
-def test_vectors_that_are_no_numbers_are_passed_over_and_told_when_they_are_missed(road: str, way: str) -> None:
+def test_nan_vectors_are_skipped_and_reported_when_hits_are_missing(road: str, way: str) -> None:
     """As a damaged file may have them."""
     vectors, _ = clustered(60, 24)
     vectors[[3, 40]] = np.nan

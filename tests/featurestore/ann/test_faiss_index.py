@@ -132,7 +132,7 @@ def test_lists_that_were_saved_propose_the_same(lists: RabitqIndex, tmp_path: Pa
     assert (opened.count, opened.lists, opened.dim) == (600, 9, 16)
 
 
-def test_what_goes_wrong_in_writing_comes_through(lists: RabitqIndex) -> None:
+def test_errors_in_writing_come_through(lists: RabitqIndex) -> None:
     written = 0
 
     def full(data: bytes) -> int:

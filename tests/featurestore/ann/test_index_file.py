@@ -42,13 +42,13 @@ def test_what_was_saved_answers_like_what_was_built(built: Built, path: Path, se
         assert_same(*(search_vectors(queries, built.vectors, rows, 7, one) for one in (index, built.index)))
 
 
-def test_the_seal_is_of_the_file(path: Path, seal: FileChecksum) -> None:
+def test_the_checksum_is_of_the_file(path: Path, seal: FileChecksum) -> None:
     assert seal == FileChecksum.of(path)
     assert seal.bytes == path.stat().st_size
     assert [p.name for p in path.parent.iterdir()] == ["made.faiss"]
 
 
-def test_a_missing_file_is_told(built: Built, path: Path, seal: FileChecksum) -> None:
+def test_a_missing_file_is_reported(built: Built, path: Path, seal: FileChecksum) -> None:
     path.unlink()
     assert opened(built, path, seal) == "is missing"
 
@@ -92,7 +92,7 @@ def test_an_index_of_other_vectors_than_the_catalog_says_is_refused(
 
 
 @pytest.mark.parametrize("content", [b"", b"rose", bytes(5_000), b"IwRQ" + bytes(200), b"\xff" * 300])
-def test_a_file_that_is_no_index_is_told_in_one_line(built: Built, path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_an_index_is_reported_in_one_line(built: Built, path: Path, content: bytes) -> None:
     path.write_bytes(content)
     problem = opened(built, path, FileChecksum.of(path))
     assert isinstance(problem, str)
@@ -101,7 +101,7 @@ def test_a_file_that_is_no_index_is_told_in_one_line(built: Built, path: Path, c
     assert len(problem) < 300
 
 
-def test_a_file_that_cannot_be_read_is_told(
+def test_a_file_that_cannot_be_read_is_reported(
     built: Built, path: Path, seal: FileChecksum, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(self: Path, *mode: Any) -> Any:

@@ -82,28 +82,28 @@ def test_with_an_index_nearly_all_are_found(
 
 
 @pytest.mark.parametrize(("count", "k"), [(5, 0), (5, -1), (5, 5), (5, 6), (1, 1), (0, 1)])
-def test_a_k_that_cannot_be_is_refused(count: int, k: int) -> None:
+def test_a_k_out_of_range_is_refused(count: int, k: int) -> None:
     rows = RowFilter(9, np.arange(count))
     with pytest.raises(EvaluationError, match=rf"k = {k}: expected from 1 to .*the {count} items there are"):
         neighbours(np.ones((9, 2), np.float16), rows, k, None, QUIET)
 
 
-def test_progress_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[str, int | None] | int] = []
+def test_progress_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, int | None] | int] = []
 
     class Noting(Listener):
         def start(self, what: str, total: int | None) -> None:
-            told.append((what, total))
+            calls.append((what, total))
 
         def advance(self, amount: int = 1, detail: str = "") -> None:
-            told.append(amount)
+            calls.append(amount)
 
     monkeypatch.setattr(graph, "QUERIES", 4)
     neighbours(clustered(10, 4)[0], RowFilter(10), 2, None, Noting())
-    assert told == [("finding neighbours", 10), 4, 4, 2]
+    assert calls == [("finding neighbours", 10), 4, 4, 2]
 
 
-def test_itself_is_left_out_or_else_the_last() -> None:
+def test_the_row_itself_is_removed_or_else_the_last() -> None:
     scores = np.array([[0.9, 0.8, 0.7], [0.9, 0.9, 0.9], [0.6, 0.5, 0.4]], np.float32)
     found = np.array([[4, 7, 2], [0, 1, 2], [1, 3, 6]])
     kept = without_self(scores, found, np.array([7, 5, 6]))

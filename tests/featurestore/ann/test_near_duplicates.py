@@ -14,7 +14,7 @@ def at(*degrees: float) -> NDArray[np.float32]:
     return np.stack([np.cos(turned), np.sin(turned)], axis=1).astype(np.float32)
 
 
-def test_a_hit_goes_when_a_better_one_that_stays_is_nearly_the_same() -> None:
+def test_a_hit_is_dropped_when_a_better_one_that_stays_is_nearly_the_same() -> None:
     hits = at(0, 10, 20, 30, 5, 90)  # 0.97 is the cosine of 14 degrees
     assert drop_near_duplicates(hits).tolist() == [0, 2, 5]  # 10 goes with 0, so 20 stays; 30 goes with 20
     assert drop_near_duplicates(hits, np.cos(np.radians(25))).tolist() == [0, 3, 5]
@@ -36,20 +36,20 @@ def test_the_hits_that_stay_are_those_of_the_naive_loop() -> None:
             assert threshold == 1 or 1 < len(kept) < 150
 
 
-def test_a_threshold_of_one_folds_what_is_equal() -> None:
+def test_a_threshold_of_one_drops_equal_vectors() -> None:
     rng = np.random.default_rng(2)
     once = rng.normal(size=(40, 384)).astype(np.float16)  # rounded, as in a store, so no longer of length 1
     twice = np.concatenate([once, once[::-1]])
     assert drop_near_duplicates(twice, 1.0).tolist() == list(range(40))
 
 
-def test_nothing_and_one_are_folded() -> None:
+def test_no_hits_and_one_hit() -> None:
     assert drop_near_duplicates(np.empty((0, 4), np.float32)).tolist() == []
     assert drop_near_duplicates(np.empty((0, 4), np.float32)).dtype == np.int64
     assert drop_near_duplicates(at(3)).tolist() == [0]
 
 
 @pytest.mark.parametrize("threshold", [0, -0.5, 1.01, float("nan"), 97])
-def test_a_threshold_that_is_no_score_is_refused(threshold: float) -> None:
+def test_a_threshold_out_of_range_is_refused(threshold: float) -> None:
     with pytest.raises(QueryError, match="expected a score above 0 and at most 1"):
         drop_near_duplicates(at(0, 1), threshold)

@@ -41,7 +41,9 @@ def test_before_and_behind_a_row(chosen: list[int] | None, place: int) -> None:
 
 
 @pytest.mark.parametrize(("count", "dim", "few"), [(4, 5, True), (4, 6, False), (5, 5, False), (0, 99, True)])
-def test_few_are_those_that_fit_into_a_copy(count: int, dim: int, few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_filter_is_small_when_its_vectors_fit_into_a_copy(
+    count: int, dim: int, few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("featurestore.ann.row_filter.GATHERED", 20)
     assert RowFilter(TOTAL, np.arange(count)).is_small(dim) is few
     assert not any(

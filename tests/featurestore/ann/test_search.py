@@ -146,7 +146,7 @@ def test_spare_hits_come_behind_the_others(built: Built, queries: Floats, spare:
         assert recall(found[:, :wanted], expected) >= TARGET - 0.01
 
 
-def test_without_an_index_all_are_looked_at(built: Built, queries: Floats) -> None:
+def test_without_an_index_search_is_exact(built: Built, queries: Floats) -> None:
     for rows in (RowFilter(COUNT), some(0.5)):
         found = check(queries, built.vectors, rows, 9, None)[1]
         np.testing.assert_array_equal(found, brute_force(queries, built.vectors, rows.rows, 9)[1])
@@ -208,7 +208,7 @@ def test_more_hits_than_there_are_rows_behind_the_index(built: Built, grown: Hal
     check(floats(grown[:20]), vectors, RowFilter(len(vectors), np.arange(0, len(vectors), 2)), 10, built.index)
 
 
-def test_rows_that_are_dead_are_never_found(built: Built, queries: Floats) -> None:
+def test_rows_of_deleted_items_are_never_found(built: Built, queries: Floats) -> None:
     """The best hits of every query die, and then those that were next."""
     alive = np.ones(COUNT, bool)
     for _ in range(4):

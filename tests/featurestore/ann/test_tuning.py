@@ -61,7 +61,7 @@ def test_the_sample_takes_the_memory_that_is_left() -> None:
     assert Layout.choose(count, dim, free + 4 * dim * 4_000 * LEAST_POINTS).sample == 4_000 * LEAST_POINTS
 
 
-def test_too_little_memory_is_named_with_what_is_needed() -> None:
+def test_too_little_memory_is_refused_with_what_is_needed() -> None:
     count, dim = 1_000_000, 384
     needed = code_bytes(count, dim) + (8 + 4 * LEAST_POINTS) * 4_000 * dim
     with pytest.raises(StoreError) as caught:
@@ -94,7 +94,7 @@ def test_too_little_memory_is_named_with_what_is_needed() -> None:
         (400, 0.05, 100, 1200),
     ],
 )
-def test_a_search_looks_as_far_as_was_measured_or_further(k: int, share: float, probes: int, candidates: int) -> None:
+def test_a_search_visits_as_much_as_was_measured_or_more(k: int, share: float, probes: int, candidates: int) -> None:
     found = CARD.setting(k, share)
     assert (found.probes, found.candidates) == (probes, candidates)
 
@@ -107,7 +107,7 @@ def test_a_card_goes_through_json() -> None:
 # -- choosing by measurements
 
 
-def test_the_cheapest_that_is_surely_good_enough_is_taken() -> None:
+def test_the_cheapest_setting_that_reaches_the_target_is_chosen() -> None:
     rows_a_list = 100.0
     measured = [
         Measurement(1, 20, 0.90, 0.01),
@@ -124,7 +124,7 @@ def test_the_cheapest_that_is_surely_good_enough_is_taken() -> None:
     assert cheapest(10, 0.1, rows_a_list, measured, 0.98) == Setting(10, 0.1, 8, 80, 0.99)
 
 
-def test_where_nothing_is_good_enough_the_best_is_taken_and_of_equals_the_cheapest() -> None:
+def test_when_no_setting_reaches_the_target_the_best_is_chosen_and_of_equals_the_cheapest() -> None:
     tried = [(1, 20, 0.5), (4, 20, 0.75), (2, 20, 0.75), (8, 80, 0.75)]
     measured = [Measurement(*one, margin=0.0) for one in tried]
     assert cheapest(10, 1.0, 10.0, measured, 0.9) == Setting(10, 1.0, 2, 20, 0.75)

@@ -17,7 +17,7 @@ from featurestore.classification.train import STRENGTHS
 from featurestore.classifiers import NearestMeanClassifier
 from featurestore.errors import ConfigError, EncoderNotInStore, EvaluationError, QueryError, StoreCorrupt
 from featurestore.estimators import LinearClassifier
-from featurestore.metrics.splits import folds
+from featurestore.metrics import fit_temperature, folds, log_loss, softmax
 from tests.featurestore.commands import Run, answer
 from tests.featurestore.evaluation.labelled import labelled_store, random_entries
 from tests.featurestore.fakes import paint
@@ -67,12 +67,19 @@ def test_cross_validation_equals_a_plain_loop(tmp_path: Path, encoder: Path, spl
     store = labelled_store(tmp_path, encoder, random_entries(splits, 80))
     report = store.train_classifier("kind", "nearest-mean", seed=3)
     _, x, y = store.features("train" if splits else None)
-    fold = folds(np.unique(y, return_inverse=True)[1], 5, seed=3)
-    right = []
+    names, codes = np.unique(y, return_inverse=True)
+    fold = folds(codes, 5, seed=3)
+    logits, calibrated = np.empty((2, len(y), len(names)))
     for number in range(5):
         model = NearestMeanClassifier().fit(x[fold != number], y[fold != number])
-        right += (model.predict(x[fold == number]) == y[fold == number]).tolist()
-    assert report.top1 == pytest.approx(np.mean(right))
+        logits[fold == number] = np.log(model.predict_proba(x[fold == number]))
+    for number in range(5):
+        others = fit_temperature(logits[fold != number], codes[fold != number])
+        calibrated[fold == number] = softmax(logits[fold == number], others)
+    assert report.top1 == pytest.approx(np.mean(logits.argmax(axis=1) == codes))
+    assert report.temperature == pytest.approx(fit_temperature(logits, codes), rel=1e-3)
+    assert report.before.log_loss == pytest.approx(log_loss(softmax(logits), codes), rel=1e-3)
+    assert report.after.log_loss == pytest.approx(log_loss(calibrated, codes), rel=1e-4)
     assert (report.n_train, report.n_validated, report.folds, report.seed) == (len(y), len(y), 5, 3)
     assert report.labels == ("train" if splits else "all")
     assert report.top1_ci95[0] < report.top1 < report.top1_ci95[1]
@@ -88,7 +95,7 @@ def test_cross_validation_equals_a_plain_loop(tmp_path: Path, encoder: Path, spl
 
 
 @pytest.mark.parametrize("method", ["logistic", "nearest-mean", "ridge"])
-def test_every_method_learns_and_says_how_far_it_is_to_be_believed(tmp_path: Path, encoder: Path, method: str) -> None:
+def test_every_method_learns_and_is_calibrated(tmp_path: Path, encoder: Path, method: str) -> None:
     store = labelled_store(tmp_path, encoder, random_entries(True, 306))
     report = store.train_classifier("kind", method)
     assert report.method == method
@@ -129,7 +136,7 @@ def test_labels_that_are_numbers_are_text(tmp_path: Path, encoder: Path) -> None
     assert store.sql("SELECT count(*) AS n FROM items WHERE kind = '10' AND label = '10'")["n"].to_pylist() == [4]
 
 
-def test_a_class_with_one_label_is_learnt_and_named_but_not_measured(tmp_path: Path, encoder: Path) -> None:
+def test_a_class_with_one_label_is_learnt_but_not_measured(tmp_path: Path, encoder: Path) -> None:
     store = labelled_store(tmp_path, encoder, [*CLEAR, ("white", (250, 250, 250))])
     report = store.train_classifier("kind", "nearest-mean")
     assert (report.n_train, report.n_validated) == (13, 12)
@@ -145,7 +152,7 @@ def test_folds_are_no_more_than_the_labels(tmp_path: Path, encoder: Path) -> Non
     assert (report.folds, report.n_validated, report.top1) == (2, 2, 1.0)
 
 
-def test_a_class_that_only_test_has_is_said_to_be_never_right(tmp_path: Path, encoder: Path) -> None:
+def test_a_class_that_only_test_has_is_listed_as_unseen(tmp_path: Path, encoder: Path) -> None:
     entries = [(f"train/{name}", colour) for name, colour in CLEAR]
     store = labelled_store(tmp_path, encoder, [*entries, ("test/red", (240, 21, 20)), ("test/white", (250, 250, 250))])
     report = store.train_classifier("kind")
@@ -195,9 +202,7 @@ def test_vectors_with_nan_are_not_classified(trained: FeatureStore) -> None:
         ("order", "ridge", "this is a word of SQL"),
     ],
 )
-def test_names_and_methods_that_cannot_be_are_refused(
-    shared: FeatureStore, name: str, method: str, reason: str
-) -> None:
+def test_bad_names_and_methods_are_refused(shared: FeatureStore, name: str, method: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         shared.train_classifier(name, method)
 
@@ -224,7 +229,7 @@ def test_every_item_gets_its_most_probable_class(
     assert list(report.counts.values()) == sorted(report.counts.values(), reverse=True)
 
 
-def test_a_search_can_ask_for_what_was_said(trained: FeatureStore) -> None:
+def test_a_search_can_filter_by_predictions(trained: FeatureStore) -> None:
     trained.apply_classifier("kind")
     hits = trained.search(5, k=20, where="kind = 'blue' AND kind_confidence > 0.5")
     assert hits.labels == ["blue"] * 4
@@ -242,7 +247,7 @@ def test_with_where_only_those_items_change(trained: FeatureStore) -> None:
         trained.apply_classifier("kind", "colour = 1")
 
 
-def test_applied_to_all_nothing_of_earlier_answers_is_left(trained: FeatureStore) -> None:
+def test_applied_to_all_no_earlier_prediction_is_left(trained: FeatureStore) -> None:
     trained.apply_classifier("kind")
     trained.catalog.changes.mark_removed(np.array([7]), [])  # as when its file has vanished
     trained.apply_classifier("kind")
@@ -278,7 +283,7 @@ def test_a_classifier_of_an_encoder_that_is_gone_is_refused(trained: FeatureStor
             call()
 
 
-def test_what_is_cut_off_leaves_the_columns_as_they_were(
+def test_an_interruption_leaves_the_columns_as_they_were(
     trained: FeatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained.apply_classifier("kind", "label = 'red'")
@@ -355,8 +360,9 @@ def test_damage_is_found_by_verify_and_the_classifier_dropped(clear: FeatureStor
     with duckdb.connect(str(clear.path / "catalog.duckdb")) as connection:
         connection.execute("UPDATE classifiers SET weights = weights || '\\x00'::BLOB WHERE name = 'bad'")
         connection.execute("UPDATE classifiers SET card = replace(card, 'red', 'rot') WHERE name = 'worse'")
-    with pytest.raises(StoreCorrupt, match=r"classifier 'bad' is damaged: .* train it again"):
-        clear.apply_classifier("bad")
+    for name in ("bad", "worse"):
+        with pytest.raises(StoreCorrupt, match=rf"classifier '{name}' is damaged: .* train it again"):
+            clear.apply_classifier(name)
     damaged = {known["name"] for known in clear.info()["classifiers"] if known["damaged"]}
     assert damaged == {"bad", "worse"}
     [finding] = FeatureStore.verify(clear.path).findings
@@ -427,7 +433,7 @@ def test_the_command_prints_its_figures(tmp_path: Path, encoder: Path, run: Run)
         (["photo.jpg", "--train", "--name", "kind"], "found IMAGE and --train"),
     ],
 )
-def test_words_that_do_not_go_together_are_refused(indexed: Path, run: Run, words: list[str], reason: str) -> None:
+def test_options_that_do_not_go_together_are_refused(indexed: Path, run: Run, words: list[str], reason: str) -> None:
     status, _, err = run("classify", indexed, *words)
     assert status == 2
     assert reason in " ".join(err.split())

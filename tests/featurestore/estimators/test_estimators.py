@@ -46,7 +46,7 @@ ESTIMATORS: dict[str, Method] = {
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 @pytest.mark.parametrize("classes", [2, 4])
-def test_clouds_are_told_apart_whatever_their_labels(name: str, classes: int) -> None:
+def test_clouds_are_separated_whatever_their_labels(name: str, classes: int) -> None:
     (x, labels), (test_x, truth) = (clouds(10 * n, n, classes, spread=0.15) for n in (4, 10))
     assert (ESTIMATORS[name](x, labels + 7, test_x) == truth + 7).mean() > 0.95
 

@@ -219,7 +219,7 @@ def unlabelled(tmp_path: Path, encoders: dict[str, Path]) -> FeatureStore:
     return FeatureStore.open(tmp_path / "my.store")
 
 
-def test_without_labels_only_what_needs_none_is_measured(unlabelled: FeatureStore) -> None:
+def test_without_labels_only_the_figures_that_need_none_are_measured(unlabelled: FeatureStore) -> None:
     found = compare(unlabelled)
     assert (found.split, found.linear_split, found.n_test, found.classes, found.verdicts) == (None, None, 0, 0, [])
     assert (found.items, found.k) == (8, 7)
@@ -228,7 +228,7 @@ def test_without_labels_only_what_needs_none_is_measured(unlabelled: FeatureStor
     assert found.rows[0].rankme > found.rows[1].rankme
 
 
-def test_that_there_are_no_labels_is_said(unlabelled: FeatureStore, run: Run) -> None:
+def test_the_command_works_without_labels(unlabelled: FeatureStore, run: Run) -> None:
     status, out, err = run("compare", unlabelled.path)
     assert (status, err) == (0, "")
     assert "no labels, so only measures without labels; to add some: featurestore label STORE FILE.csv" in out
@@ -320,7 +320,7 @@ def test_linear_is_left_out_without_scikit_learn_and_refused_when_asked_for(stor
 # -- the command
 
 
-def test_json_says_everything_needed_to_repeat_it(
+def test_the_json_has_everything_needed_to_repeat_it(
     stores: dict[str, FeatureStore], comparisons: dict[str, Comparison], run: Run
 ) -> None:
     found = answer(run, "compare", stores["split"].path, "--k", "5", "--linear", "--grid", "3")

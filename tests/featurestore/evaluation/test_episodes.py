@@ -12,14 +12,14 @@ from tests.featurestore.evaluation.labelled import SPLITS, arrays
 from tests.featurestore.metrics.clouds import clouds
 
 
-def test_classes_that_lie_apart_are_always_told_apart() -> None:
+def test_classes_far_apart_are_always_predicted() -> None:
     x, labels = clouds(200, seed=0, classes=8, spread=0.01)
     result = run_episodes(x, labels, way=5, shots=1, queries=4, episodes=30)
     assert (result.top1_mean, result.top1_ci95) == (1.0, 0.0)
     assert (result.way, result.shots, result.queries, result.episodes, result.classes) == (5, 1, 4, 30, 8)
 
 
-def test_vectors_that_say_nothing_give_chance() -> None:
+def test_random_vectors_give_chance() -> None:
     x, _ = clouds(600, seed=1, classes=1, spread=100)
     labels = np.arange(600) % 6
     result = run_episodes(x, labels, way=4, shots=5, queries=15, episodes=200)
@@ -27,7 +27,7 @@ def test_vectors_that_say_nothing_give_chance() -> None:
     assert 0 < result.top1_ci95 < 0.02
 
 
-def test_no_row_is_both_shown_and_asked() -> None:
+def test_no_row_is_both_shot_and_query() -> None:
     """Two classes of two rows, each row unlike all others: had a shown row been asked, it would be named right for certain."""
     x = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0.9, 0.4359, 0], [0.9, 0, 0, 0.4359]], np.float32)
     labels = np.array([0, 0, 1, 1])  # each row's likeness is of the other class
@@ -35,7 +35,7 @@ def test_no_row_is_both_shown_and_asked() -> None:
     assert result.top1_mean < 0.6
 
 
-def test_queries_come_of_the_test_rows_where_there_are_any() -> None:
+def test_queries_come_from_the_test_rows_when_there_are_any() -> None:
     x, labels = clouds(40, seed=2, spread=0.01)
     test_x, test_labels = x, (labels + 1) % 4  # every row has another class there: all wrong
     result = run_episodes(x, labels, 3, 2, 5, 20, test=(test_x, test_labels))
@@ -52,13 +52,13 @@ def test_an_episode_depends_on_seed_and_number_alone() -> None:
 def test_classes_with_too_few_labels_are_not_drawn() -> None:
     x, labels = clouds(100, seed=4)
     labels = np.r_[labels[:-1], 4]
-    told: list[int] = []
-    result = run_episodes(x, labels, 2, 1, 5, 10, advance=lambda: told.append(1))
+    calls: list[int] = []
+    result = run_episodes(x, labels, 2, 1, 5, 10, advance=lambda: calls.append(1))
     assert result.classes == 4
-    assert len(told) == 10
+    assert len(calls) == 10
 
 
-def test_too_few_classes_are_refused_by_name() -> None:
+def test_too_few_classes_are_refused() -> None:
     x, labels = clouds(40, seed=5, classes=2)
     with pytest.raises(EvaluationError, match=r"way = 3: expected so many classes with 6 labels each, found 2$"):
         run_episodes(x, labels, 3, 1, 5, 10)

@@ -112,12 +112,12 @@ def test_knn_by_hand(tmp_path: Path, encoder: Path) -> None:
 
 
 @pytest.mark.parametrize(("k", "reason"), [(6, "k = 6 is more than the 5"), ((1, 9), "k = 9 is more than the 5"), (0, "at least 1"), (-1, "at least 1"), ((), "at least 1")])  # fmt: skip
-def test_a_k_that_cannot_be_is_refused(shared: FeatureStore, k: Any, reason: str) -> None:
+def test_a_k_out_of_range_is_refused(shared: FeatureStore, k: Any, reason: str) -> None:
     with pytest.raises(EvaluationError, match=reason):
         shared.knn(k=k)
 
 
-def test_k_defaults_to_those_of_the_paper_that_fit(
+def test_k_defaults_to_those_of_the_paper_that_are_possible(
     shared: FeatureStore, splits: FeatureStore, whole: FeatureStore
 ) -> None:
     def rows(results: list[KnnResult]) -> list[tuple[int, float]]:
@@ -131,25 +131,27 @@ def test_k_defaults_to_those_of_the_paper_that_fit(
     assert whole.knn().results[-1] == whole.knn(200, temperature=0.1).results[0]
 
 
-def test_knn_says_all_that_is_needed_to_repeat_it(splits: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_knn_report_has_all_that_is_needed_to_repeat_it(
+    splits: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("featurestore.metrics.statistics.RESAMPLES", 3)  # so that other seeds give other ends
     report = splits.knn(k=(5, 10), seed=3)
-    said = json.loads(json.dumps(report.to_json()))
-    assert said.keys() == {
+    report_json = json.loads(json.dumps(report.to_json()))
+    assert report_json.keys() == {
         "protocol", "encoder", "split", "temperature", "k", "n_train", "n_test", "seed", "results", "classes", "confusion", "unseen",
     }  # fmt: skip
-    assert (said["protocol"], said["split"], said["k"], said["seed"], said["n_train"], said["n_test"]) == ("knn", "train->test", 5, 3, *SPLITS)  # fmt: skip
-    assert [set(r) for r in said["results"]] == [{"k", "temperature", "top1", "top1_ci95", "top5"}] * 2
-    low, high = said["results"][0]["top1_ci95"]
-    assert low < said["results"][0]["top1"] < high
+    assert (report_json["protocol"], report_json["split"], report_json["k"], report_json["seed"], report_json["n_train"], report_json["n_test"]) == ("knn", "train->test", 5, 3, *SPLITS)  # fmt: skip
+    assert [set(r) for r in report_json["results"]] == [{"k", "temperature", "top1", "top1_ci95", "top5"}] * 2
+    low, high = report_json["results"][0]["top1_ci95"]
+    assert low < report_json["results"][0]["top1"] < high
     assert report.results[0].top1_ci95 != splits.knn(k=5, seed=4).results[0].top1_ci95
-    counts = np.array(said["confusion"]["counts"])
+    counts = np.array(report_json["confusion"]["counts"])
     assert counts.sum() == 80
-    assert np.trace(counts) / 80 == pytest.approx(said["results"][0]["top1"])
-    assert [c["n"] for c in said["classes"]] == counts.sum(axis=1).tolist()
+    assert np.trace(counts) / 80 == pytest.approx(report_json["results"][0]["top1"])
+    assert [c["n"] for c in report_json["classes"]] == counts.sum(axis=1).tolist()
 
 
-def test_classes_that_nothing_else_has_are_named(tmp_path: Path, encoder: Path) -> None:
+def test_classes_that_no_other_item_has_are_listed(tmp_path: Path, encoder: Path) -> None:
     train = [("train/a", (250, 5, 5)), ("train/b", (5, 250, 5)), ("train/gone", (5, 5, 250))]
     test = [("test/a", (250, 5, 5)), ("test/new", (5, 250, 5))]
     report = labelled_store(tmp_path / "splits", encoder, train + test).knn(k=1)

@@ -44,7 +44,7 @@ def test_mean_and_interval_are_those_of_the_tries() -> None:
     assert result.top1_ci95 == pytest.approx(2.364624 * spread / math.sqrt(8))  # t of 7 degrees of freedom
 
 
-def test_without_test_rows_those_that_were_not_drawn_are_named() -> None:
+def test_without_test_rows_those_that_were_not_drawn_are_predicted() -> None:
     x, labels = clouds(30, seed=8, spread=0.3)
     drawn = list(shot_draws(labels, 2, tries=4))
     found = lowshot_accuracies(x, labels, drawn, ["nearest-mean"])
@@ -67,13 +67,13 @@ def naive_nearest_mean(x: NDArray[np.float32], labels: NDArray[np.int64], rows: 
 def test_all_methods_see_the_same_draws() -> None:
     x, labels = clouds(60, seed=9)
     drawn = list(shot_draws(labels, 3, tries=3))
-    told: list[int] = []
-    together = lowshot_accuracies(x, labels, drawn, list(METHODS), advance=lambda: told.append(1))
+    calls: list[int] = []
+    together = lowshot_accuracies(x, labels, drawn, list(METHODS), advance=lambda: calls.append(1))
     assert together == {m: lowshot_accuracies(x, labels, drawn, [m])[m] for m in METHODS}
-    assert len(told) == 3
+    assert len(calls) == 3
 
 
-def test_a_result_says_shots_or_share() -> None:
+def test_a_result_has_shots_or_fraction() -> None:
     by_shots, by_share = (
         summarize({"knn": [0.5, 0.7]}, 10, **amount)[0].to_json() for amount in ({"shots": 5}, {"fraction": 0.01})
     )
@@ -98,7 +98,7 @@ def test_bad_input_is_refused() -> None:
 # -- stores
 
 
-def test_lowshot_by_splits_names_test_by_draws_of_train(splits: FeatureStore) -> None:
+def test_lowshot_with_splits_predicts_test_from_draws_of_train(splits: FeatureStore) -> None:
     (x, labels), test = arrays(splits, "train"), arrays(splits, "test")
     report = splits.lowshot(shots=[2], fractions=[0.1], tries=3, methods=["ridge", "nearest-mean"], seed=7)
     drawn = list(shot_draws(labels, 2, 3, seed=7))
@@ -107,16 +107,16 @@ def test_lowshot_by_splits_names_test_by_draws_of_train(splits: FeatureStore) ->
     by_share = lowshot_accuracies(x, labels, share, ["ridge", "nearest-mean"], test)
     assert report.results == [*summarize(expected, 6, 2), *summarize(by_share, len(share[0]), None, 0.1)]
     assert (report.split, report.n_train, report.n_test, report.seed) == ("train->test", *SPLITS, 7)
-    said = json.loads(json.dumps(report.to_json()))
-    assert said.keys() == {"protocol", "encoder", "split", "n_train", "n_test", "seed", "settings", "results"}
-    assert said["settings"] == {"ridge": {"alpha": ALPHA}}
-    assert [set(r) for r in said["results"]] == [
+    report_json = json.loads(json.dumps(report.to_json()))
+    assert report_json.keys() == {"protocol", "encoder", "split", "n_train", "n_test", "seed", "settings", "results"}
+    assert report_json["settings"] == {"ridge": {"alpha": ALPHA}}
+    assert [set(r) for r in report_json["results"]] == [
         {amount, "method", "top1_mean", "top1_ci95", "tries", "labels"}
         for amount in ("shots", "shots", "fraction", "fraction")
     ]
 
 
-def test_lowshot_without_splits_names_what_was_not_drawn(whole: FeatureStore) -> None:
+def test_lowshot_without_splits_predicts_what_was_not_drawn(whole: FeatureStore) -> None:
     x, labels = arrays(whole)
     report = whole.lowshot(shots=[3], tries=2, methods=["nearest-mean"])
     [expected] = summarize(lowshot_accuracies(x, labels, list(shot_draws(labels, 3, 2)), ["nearest-mean"]), 9, 3)

@@ -63,4 +63,5 @@ def test_the_calibration_error_equals_a_loop_over_bins() -> None:
 
 
 def test_full_confidence_falls_into_the_last_bin() -> None:
-    assert expected_calibration_error(np.array([[1.0, 0.0]]), np.array([0])) == 0.0
+    probabilities, truth = np.array([[1.0, 0.0], [0.95, 0.05]]), np.array([1, 0])  # in one bin the gaps cancel out
+    assert expected_calibration_error(probabilities, truth) == pytest.approx((1.0 - 0.05) / 2)

@@ -18,7 +18,7 @@ def test_class_figures_by_hand() -> None:
 
 def test_confusion_by_hand() -> None:
     found = confusion(np.array([0, 0, 1, 3]), np.array([0, 1, 1, 0]), ["a", "b", "c", "d"])
-    assert found == Confusion(["a", "b", "d"], [[1, 0, 1], [1, 1, 0], [0, 0, 0]])  # c never occurs; d is only said
+    assert found == Confusion(["a", "b", "d"], [[1, 0, 1], [1, 1, 0], [0, 0, 0]])  # c never occurs; d is only predicted
     assert found.pairs() == [(1, "a", "d"), (1, "b", "a")]
 
 
@@ -29,10 +29,10 @@ def test_pairs_come_most_frequent_first() -> None:
 
 def test_figures_are_those_of_scikit_learn() -> None:
     rng = np.random.default_rng(0)
-    truth, said = rng.integers(0, 5, 200), rng.integers(0, 5, 200)
+    truth, predicted = rng.integers(0, 5, 200), rng.integers(0, 5, 200)
     names = list("abcde")
-    precision, recall, _, n = precision_recall_fscore_support(truth, said)
-    for i, figures in enumerate(class_figures(said, truth, names)):
+    precision, recall, _, n = precision_recall_fscore_support(truth, predicted)
+    for i, figures in enumerate(class_figures(predicted, truth, names)):
         assert figures.n == n[i]
         assert (figures.recall, figures.precision) == pytest.approx((recall[i], precision[i]))
-    assert confusion(said, truth, names).counts == confusion_matrix(truth, said).tolist()
+    assert confusion(predicted, truth, names).counts == confusion_matrix(truth, predicted).tolist()

@@ -86,7 +86,7 @@ def test_more_shots_than_the_smallest_class_has_are_refused(shots: int) -> None:
         shot_draws(labels, shots, tries=1, names=["tulip", "rose"])
 
 
-def test_every_class_with_too_few_labels_is_named_but_not_endlessly() -> None:
+def test_classes_with_too_few_labels_are_listed_up_to_five() -> None:
     labels = np.repeat(np.arange(9), [8, 1, 2, 3, 4, 5, 6, 7, 9])
     with pytest.raises(EvaluationError, match=r"\(b has 1, c has 2, d has 3, e has 4, f has 5 and 2 more\)"):
         shot_draws(labels, 8, tries=1, names="abcdefghi")

@@ -44,7 +44,7 @@ def test_the_bootstrap_depends_on_the_seed_alone() -> None:
 
 
 @pytest.mark.parametrize("share", [0, 1])
-def test_what_is_always_so_has_no_spread(share: int) -> None:
+def test_a_share_of_none_or_all_has_no_spread(share: int) -> None:
     assert bootstrap(np.full(10, bool(share))) == (share, share)
 
 
@@ -69,7 +69,7 @@ def test_the_interval_is_that_of_items_drawn_again_with_both_their_answers() -> 
     assert found.significant
 
 
-def test_pairing_tells_what_two_separate_intervals_do_not() -> None:
+def test_pairing_shows_what_two_separate_intervals_do_not() -> None:
     first, second = answers(1000, 0.6, 0.005, 0.03)  # 60.5 % and 63 %: each +- 3
     found = compare_items(first, second)
     assert found.significant
@@ -86,7 +86,7 @@ def test_the_same_answers_differ_by_nothing() -> None:
     assert compare_draws(draws, draws) == Difference(0.0, (0.0, 0.0))
 
 
-def test_what_is_turned_round_changes_its_sign() -> None:
+def test_the_other_way_round_the_sign_changes() -> None:
     first, second = answers(300, 0.4, 0.1, 0.3)
     there, back = compare_items(first, second), compare_items(second, first)
     assert back.mean == -there.mean
@@ -94,7 +94,7 @@ def test_what_is_turned_round_changes_its_sign() -> None:
     assert (back.only_first, back.only_second) == (there.only_second, there.only_first)
 
 
-def test_of_five_items_nothing_can_be_told_though_all_speak_for_one() -> None:
+def test_five_items_are_too_few_though_all_agree() -> None:
     """The bootstrap alone would be sure: whatever is drawn again says the same."""
     wrong, right = np.zeros(5, bool), np.ones(5, bool)
     found = compare_items(wrong, right)
