@@ -1,13 +1,13 @@
 """Settings: fields of frozen dataclasses that carry their own range.
 
-The range is dataclass metadata and not pydantic: the type check of `config.parse` exists anyway, and it saves a dependency.
+Dataclass metadata and not pydantic: a mistyped key is checked in `config.parse` already, and ranges need no dependency.
 """
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# What a limit means in words, and whether a value keeps it.
+# The words for a limit, and the check of a value against it.
 LIMITS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "least": ("at least {}", lambda value, limit: value >= limit),
     "above": ("more than {}", lambda value, limit: value > limit),
@@ -28,7 +28,7 @@ def setting(
 ) -> Any:
     """Declare a dataclass field with a default and limits; a limit given as text is the name of another field.
 
-    Each number of a tuple has to keep the limits; None always does.
+    Each number of a tuple must be within the limits; None is not checked.
     """
     limits = {"least": least, "above": above, "most": most, "below": below, "multiple_of": multiple_of}
     return dataclasses.field(default=default, metadata={k: v for k, v in limits.items() if v is not None})
@@ -42,7 +42,7 @@ def out_of_range(settings: Any, where: str = "") -> list[str]:
         value = values[field.name]
         if dataclasses.is_dataclass(value):
             messages += out_of_range(value, f"{where}{field.name}.")
-        elif not all(_keeps(number, field.metadata, values) for number in _numbers(value)):
+        elif not all(_is_within(number, field.metadata, values) for number in _numbers(value)):
             limits = [LIMITS[key][0].format(_in_words(limit, values, where)) for key, limit in field.metadata.items()]
             messages.append(f"{where}{field.name} = {_shown(value)}: expected {' and '.join(limits)}")
     return messages
@@ -52,7 +52,7 @@ def _numbers(value: Any) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else () if value is None else (value,)
 
 
-def _keeps(number: Any, limits: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+def _is_within(number: Any, limits: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     return all(
         LIMITS[key][1](number, values[limit] if isinstance(limit, str) else limit) for key, limit in limits.items()
     )

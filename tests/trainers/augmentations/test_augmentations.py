@@ -124,6 +124,11 @@ def test_crops_lie_inside_with_the_given_area_and_aspect() -> None:
     assert ((y.abs() + height) <= 1.0001).all()
 
 
+def test_a_crop_that_never_fits_is_cut_to_the_image() -> None:
+    boxes = crop_boxes(with_only(crop_min=1.0, aspect=4.0), draws(500))
+    assert boxes[:, [0, 1], [0, 1]].max() <= 1
+
+
 def test_crops_have_the_moments_of_torchvisions() -> None:
     side, count = 200, 1500
     theirs_of = v2.RandomResizedCrop(8, scale=(0.2, 1.0), ratio=(3 / 4, 4 / 3))
@@ -159,20 +164,6 @@ def test_a_colour_operation_equals_torchvisions_with_the_same_factor(name: str) 
     )
     theirs = getattr(reference, f"adjust_{name}")(x, factor)
     torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=0)
-
-
-def test_colours_have_the_moments_and_ranges_of_torchvisions() -> None:
-    count, strength = 2000, 0.4
-    picture = 0.25 + 0.5 * pictures(1, 8)[0] / 255  # never clipped at 0 or 1, as torchvision does after each operation
-    theirs_of = v2.ColorJitter(strength, strength, strength)
-    theirs = torch.stack([theirs_of(picture) for _ in range(count)])
-    config = with_only(jitter=1, brightness=strength, contrast=strength, saturation=strength, hue=0)
-    many = picture.expand(count, -1, -1, -1)
-    ours = apply_colour(many, colour_matrices(many, config, draws(count)))
-    for moment in (torch.mean, torch.std):
-        torch.testing.assert_close(moment(ours, dim=0), moment(theirs, dim=0), atol=0.015, rtol=0)
-    for end in (0.02, 0.98):
-        torch.testing.assert_close(ours.quantile(end, dim=0), theirs.quantile(end, dim=0), atol=0.04, rtol=0)
 
 
 def test_a_whole_view_has_the_moments_and_ranges_of_torchvisions() -> None:

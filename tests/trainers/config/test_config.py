@@ -22,7 +22,9 @@ def test_later_layers_win_and_the_method_brings_its_defaults() -> None:
 
 
 def test_small_images_are_not_blurred_unless_asked() -> None:
-    assert resolve({"image_size": 32}).augment.blur == (0.0, 0.0)
+    assert resolve({"image_size": 64}).augment.blur == (0.0, 0.0)
+    assert resolve({"image_size": 65}).augment.blur == (1.0, 0.1)
+    assert resolve({"image_size": 65, "view_size": 48}).augment.blur == (0.0, 0.0)
     assert resolve({"image_size": 32, "augment": {"blur": [0.5, 0.5]}}).augment.blur == (0.5, 0.5)
 
 

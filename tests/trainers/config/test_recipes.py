@@ -72,6 +72,7 @@ def test_the_log_lists_what_the_recipe_chose_and_nothing_replaced() -> None:
     recipe, given = recipes.choose(1000, "cuda"), {"epochs": 3, "byol": {"dim": 8}}
     lines = recipes.describe(recipe("byol", given), resolve(given, recipe=recipe).to_table())
     assert sorted(lines) == ["batch_size 128", "byol.momentum 0.9", "optimizer.warmup 0.1"]
+    assert resolve({"epochs": 3, "batch_size": 10}, recipe=recipe).settings.momentum == 0.9167  # of 300 steps
 
 
 def test_the_recipe_gives_a_vit_adamw() -> None:
@@ -93,6 +94,7 @@ def test_a_processor_has_a_network_of_its_own_for_small_images() -> None:
     for small in ({"image_size": 8}, {"view_size": 12}, {"method": "dino", "dino": {"local_size": 0.25}}):
         assert backbone(**small) == "resnet18"
     assert backbone(method="dino") == "conv4"
+    assert backbone(method="mae") == "resnet18"  # mae itself says that it needs a ViT
     with pytest.raises(ConfigError, match="'dino': expected a table"):
         backbone(method="dino", dino=3)
 

@@ -1,4 +1,4 @@
-"""DINO: its last layer in the first epoch, and its centre."""
+"""DINO: its last layer in the first epoch, its centre, and local crops, which lejepa has too."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from tests.trainers.small import AT, FIRST_EPOCH, apart, batch, close, config_of, fails, make
+from trainers.config.resolve import resolve
 from trainers.losses import self_distillation
-from trainers.methods import Progress, Step
+from trainers.methods import METHODS, Progress, Step
 from trainers.methods.dino import DINO
 from trainers.optimization.optimizers import make_optimizer
 
@@ -23,6 +24,22 @@ def test_in_the_first_epoch_the_students_prototypes_stay_and_the_teachers_follow
         before = method.teacher.head.prototypes.clone()
         method.after_step(step.carry, at)
         assert not torch.equal(method.teacher.head.prototypes, before)
+
+
+def test_prototypes_are_frozen_for_at_most_a_tenth_of_the_training() -> None:
+    method = make("dino", frozen_epochs=9)
+    method.loss(batch(method), AT._replace(fraction=0.1)).loss.backward()
+    assert method.student.head.prototypes.grad is not None
+
+
+@pytest.mark.parametrize(("name", "blur", "solarize"), [("dino", 0.5, 0.0), ("lejepa", 0.5, 0.2)])
+def test_local_crops_show_a_smaller_part(name: str, blur: float, solarize: float) -> None:
+    config = resolve({"method": name, "image_size": 96, name: {"local_crops": 2}})
+    *whole, first, second = METHODS[name].make_views(config.augment, 96, config.settings)
+    assert [spec.augment for spec in whole] == [config.augment] * 2
+    assert first == second
+    assert (first.size, first.augment.crop_min, first.augment.crop_max) == (48, 0.1, 0.4)
+    assert (first.blur, first.solarize) == (blur, solarize)
 
 
 def test_frozen_prototypes_do_not_decay_either() -> None:
