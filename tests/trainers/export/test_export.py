@@ -214,6 +214,12 @@ def test_attention_of_a_network_without_a_class_token_is_refused(tmp_path: Path)
         (["run", "--no-pretrained"], "--no-pretrained belongs to timm:NAME or torchvision:NAME"),
         (["other.onnx", "--preprocess", "p.toml", "--attention"], "--attention belongs to a run or a timm:NAME"),
         (["torchvision:vit_b_16", "--attention"], "--attention belongs to a run or a timm:NAME"),
+        (["pixels:8", "--int8"], "pixels:SIZE has no weights"),
+        (["pixels:8", "--force"], "--calibrate and --force belong to --int8"),
+        (["untrained:run", "--calibrate", "photos"], "--calibrate to pixels:SIZE as well"),
+        (["pixels:8", "--attention"], "--attention belongs to a run or a timm:NAME"),
+        (["untrained:run", "--no-pretrained"], "--no-pretrained belongs to timm:NAME or torchvision:NAME"),
+        (["pixels:8", "--preprocess", "p.toml"], "--preprocess belongs to a FILE.onnx"),
     ],
 )
 def test_options_that_do_not_go_together_are_wrong_usage(arguments: list[str], message: str) -> None:
