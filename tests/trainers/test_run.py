@@ -1,7 +1,10 @@
 """Training runs: their files, their settings, and what they refuse."""
 
 import json
+import math
+import shutil
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +14,42 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from featurestore.encoders.encoder import Encoder
+from featurestore.encoders.encoder import Card, Encoder
 from featurestore.errors import ConfigError, SourceError, TrainingError
+from featurestore.progress import Listener
+from tests.trainers.methods import shapes
 from tests.trainers.runs import TINY, Notes, fails
 from trainers import cli as commands
 from trainers import train
 from trainers.config.resolve import resolve
+from trainers.config.schema import Config
+from trainers.config.settle import read_given, settle
 from trainers.data import images as data
 from trainers.export.training_run import export_run, export_untrained
 from trainers.methods.simclr import SimCLR
+from trainers.models import backbones
+from trainers.models.backbones import Conv4
 from trainers.run import Run
 from trainers.training import checkpoint
 from trainers.training.setup import build
 
 
-def test_a_run_leaves_its_four_files(few_shapes: Path, tmp_path: Path) -> None:
-    run = train(few_shapes, tmp_path / "run", labels="folders", epochs=2, **TINY)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
+    """A source of 24 training and 8 test images, and a run on it with labels, which tests do not change."""
+    folder = tmp_path_factory.mktemp("finished")
+    source = shapes.write(folder / "few", train=6, test=2)
+    return source, train(source, folder / "run", labels="folders", epochs=2, **TINY)
+
+
+def test_a_run_writes_its_files(finished: tuple[Path, Run]) -> None:
+    _, run = finished
     assert {p.name for p in run.out.iterdir()} == {
-        "encoder.onnx",
-        "checkpoint.pt",
-        "config.toml",
-        "metrics.jsonl",
-        "curves.png",
-    }
+        "encoder.onnx", "checkpoint.pt", "config.toml", "metrics.jsonl", "curves.png",
+    }  # fmt: skip
     assert [line["epoch"] for line in run.metrics] == [1, 2]
-    assert {"loss", "lr", "feature_std", "rankme", "knn_top1", "images_per_second", "wait", "seconds"} <= run.metrics[
-        0
-    ].keys()
+    expected = {"loss", "lr", "feature_std", "rankme", "knn_top1", "images_per_second", "wait", "seconds"}
+    assert expected <= run.metrics[0].keys()
     saved = tomllib.loads((run.out / "config.toml").read_text())
     assert (saved["method"], saved["epochs"], saved["simclr"]["hidden"], saved["device"]) == ("simclr", 2, 16, "cpu")
     card = Encoder(run.encoder).card
@@ -45,12 +57,115 @@ def test_a_run_leaves_its_four_files(few_shapes: Path, tmp_path: Path) -> None:
     assert (card.method, card.backbone, card.config_hash) == ("simclr", "conv4", run.config.hash())
 
 
-def test_labels_change_nothing_but_the_monitor(few_shapes: Path, tmp_path: Path) -> None:
-    seen = train(few_shapes, tmp_path / "a", labels="folders", epochs=2, **TINY)
-    blind = train(few_shapes, tmp_path / "b", epochs=2, **TINY)
+def test_labels_change_nothing_but_the_monitor(finished: tuple[Path, Run], tmp_path: Path) -> None:
+    source, seen = finished
+    blind = train(source, tmp_path / "blind", epochs=2, **TINY)
     assert "knn_top1" not in blind.metrics[0]
     assert [m["loss"] for m in seen.metrics] == [m["loss"] for m in blind.metrics]
     assert seen.encoder.read_bytes() == blind.encoder.read_bytes()
+
+
+def test_a_finished_run_resumes_to_itself_and_can_be_exported_again(finished: tuple[Path, Run], tmp_path: Path) -> None:
+    source, run = finished
+    shutil.copytree(run.out, tmp_path / "run")
+    (tmp_path / "run" / "encoder.onnx").unlink()
+    resumed = train(source, tmp_path / "run", resume=True)
+    again = export_run(run.out, tmp_path / "again.onnx")
+    assert run.encoder.read_bytes() == resumed.encoder.read_bytes() == again.read_bytes()
+
+
+def test_an_encoder_may_see_larger_images_than_its_training(
+    few_shapes: Path, tmp_path: Path, no_export: list[Card], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: set[tuple[int, int]] = set()
+    genuine = SimCLR.loss
+
+    def watched(self: SimCLR, views: Any, at: Any) -> Any:
+        sizes.update(tuple(view.shape[2:]) for view in views)
+        return genuine(self, views, at)
+
+    monkeypatch.setattr(SimCLR, "loss", watched)
+    train(few_shapes, tmp_path / "run", epochs=1, **{**TINY, "image_size": 32, "view_size": 16})
+    assert sizes == {(16, 16)}
+    assert no_export[0].preprocess.size == 32
+    with pytest.raises(ConfigError, match=r"crops of 8 px.*view_size"):
+        train(few_shapes, tmp_path / "small", epochs=1, **{**TINY, "view_size": 8})
+
+
+@pytest.mark.usefixtures("no_export")
+def test_minutes_alone_choose_method_network_and_size(few_shapes: Path, tmp_path: Path) -> None:
+    notes = Notes()
+    run = train(few_shapes, tmp_path / "run", minutes=0.002, device="cpu", listener=notes)
+    chosen = (run.config.method, run.config.backbone, run.config.image_size, run.config.view_size)
+    assert chosen == ("simclr", "conv4", 32, 24)
+    assert any("on this machine: simclr, conv4 at 32 px, views of 24 px" in line for line in notes.lines)
+    assert train(few_shapes, run.out, resume=True).config == run.config
+
+    def again(**settings: Any) -> Config:
+        """What a new training takes from the settings of the run."""
+        files = data.list_training_files(few_shapes).training
+        return settle(files, read_given(run.out / "config.toml", settings), lambda *_: math.inf, Listener()).config
+
+    same, longer = again(device="cpu"), again(epochs=1)
+    assert (same.minutes, same.backbone, same.view_size) == (0.002, "conv4", 24)
+    assert (longer.minutes, longer.epochs) == (None, 1)
+
+
+def test_images_that_cannot_be_read_are_left_out_and_noted(
+    few_shapes: Path, tmp_path: Path, no_export: list[Card]
+) -> None:
+    (few_shapes / "train" / "disc" / "broken.jpg").write_bytes(b"no image")
+    notes = Notes()
+    train(few_shapes, tmp_path / "run", epochs=1, listener=notes, **TINY)
+    assert no_export[0].trained_on["count"] == 24
+    assert any("broken.jpg" in line and "1 files could not be read" in line for line in notes.lines)
+
+
+def test_learning_beats_the_untrained_network(
+    shapes_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(backbones.OWN, "conv4", partial(Conv4, 16))  # half the width: enough for shapes
+    settings = {
+        **TINY,
+        "batch_size": 64,
+        "simclr": {"hidden": 128, "dim": 64, "temperature": 0.3},
+        "augment": {
+            "rotate": 10, "crop_min": 0.4, "brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.4,
+            "solarize": [0.5, 0.5],
+        },
+    }  # fmt: skip
+    run = train(shapes_folder, tmp_path / "run", labels="folders", epochs=20, **settings)
+    untrained = export_untrained(run.config, tmp_path / "untrained.onnx")
+    assert Encoder(untrained).card.method == "untrained"
+    before, after = knn_of(untrained, shapes_folder), knn_of(run.encoder, shapes_folder)
+    assert after == pytest.approx(run.metrics[-1]["knn_top1"], abs=0.03)  # the monitor measures the exported encoder
+    assert after > before + 0.2, (before, after)
+
+
+@pytest.mark.usefixtures("no_export")
+def test_the_command_trains_and_prints_json(few_shapes: Path, tmp_path: Path) -> None:
+    words = f"{few_shapes} --out {tmp_path / 'run'} --method simclr --backbone conv4 --image-size 16 --batch-size 8 --epochs 1"
+    words += " --set simclr.hidden=16 --set augment.flip=0 --json"
+    result = CliRunner().invoke(commands.train, words.split())
+    assert result.exit_code == 0, result.output
+    printed = json.loads(result.stdout)
+    assert printed["epoch"] == 1
+    assert Path(printed["encoder"]).exists()
+    config = resolve(tomllib.loads((tmp_path / "run" / "config.toml").read_text()))
+    build(config)  # what was saved can be built
+    assert config.augment.flip == 0
+
+
+def test_an_option_given_twice_is_refused(few_shapes: Path, tmp_path: Path) -> None:
+    arguments = [str(few_shapes), "--out", str(tmp_path / "run"), "--epochs", "1", "--set", "epochs=2"]
+    result = CliRunner().invoke(commands.train, arguments)
+    assert isinstance(result.exception, ConfigError)
+    assert "epochs" in str(result.exception)
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    """The backbone's weights in a run's checkpoint."""
+    return {k: v for k, v in checkpoint.load(run / "checkpoint.pt")["method"].items() if k.startswith("backbone.")}
 
 
 @pytest.mark.usefixtures("no_export")
@@ -67,44 +182,6 @@ def test_a_large_collection_is_mapped_and_trains_the_same(
     assert mapped.metrics[0]["wait"] <= 1
 
 
-def test_a_finished_run_resumes_to_itself(few_shapes: Path, tmp_path: Path) -> None:
-    run = train(few_shapes, tmp_path / "run", epochs=1, **TINY)
-    before = run.encoder.read_bytes()
-    run.encoder.unlink()
-    assert train(few_shapes, tmp_path / "run", resume=True).encoder.read_bytes() == before
-
-
-def test_export_run_writes_the_same_encoder_again(few_shapes: Path, tmp_path: Path) -> None:
-    run = train(few_shapes, tmp_path / "run", epochs=1, **TINY)
-    assert export_run(run.out, tmp_path / "again.onnx").read_bytes() == run.encoder.read_bytes()
-
-
-def test_the_untrained_encoder_says_so_and_differs(few_shapes: Path, tmp_path: Path) -> None:
-    run = train(few_shapes, tmp_path / "run", epochs=1, **TINY)
-    untrained = Encoder(export_untrained(run.config, tmp_path / "untrained.onnx"))
-    assert untrained.card.method == "untrained"
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
-    assert not np.allclose(untrained.encode(pixels), Encoder(run.encoder).encode(pixels))
-
-
-def test_an_encoder_may_see_larger_images_than_its_training(
-    few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shapes: set[tuple[int, int]] = set()
-    genuine = SimCLR.loss
-
-    def watched(self: SimCLR, views: Any, at: Any) -> Any:
-        shapes.update(tuple(view.shape[2:]) for view in views)
-        return genuine(self, views, at)
-
-    monkeypatch.setattr(SimCLR, "loss", watched)
-    run = train(few_shapes, tmp_path / "run", epochs=1, **{**TINY, "image_size": 32, "view_size": 16})
-    assert shapes == {(16, 16)}
-    assert Encoder(run.encoder).card.preprocess.size == 32
-    with pytest.raises(ConfigError, match=r"crops of 8 px.*view_size"):
-        train(few_shapes, tmp_path / "small", epochs=1, **{**TINY, "view_size": 8})
-
-
 @pytest.mark.usefixtures("no_export")
 def test_a_run_that_starts_from_another_has_its_network(few_shapes: Path, tmp_path: Path) -> None:
     first = train(few_shapes, tmp_path / "first", epochs=1, **{**TINY, "image_size": 24, "view_size": 16})
@@ -112,28 +189,6 @@ def test_a_run_that_starts_from_another_has_its_network(few_shapes: Path, tmp_pa
     second = train(few_shapes, tmp_path / "second", init=str(first.out), **own)
     for key in ("backbone", "image_size", "view_size"):
         assert getattr(second.config, key) == getattr(first.config, key)
-
-
-@pytest.mark.usefixtures("no_export")
-def test_minutes_alone_choose_method_network_and_size(few_shapes: Path, tmp_path: Path) -> None:
-    notes = Notes()
-    run = train(few_shapes, tmp_path / "run", minutes=0.002, device="cpu", listener=notes)
-    chosen = (run.config.method, run.config.backbone, run.config.image_size, run.config.view_size)
-    assert chosen == ("simclr", "conv4", 32, 24)
-    assert any("on this machine: simclr, conv4 at 32 px, views of 24 px" in line for line in notes.lines)
-    assert train(few_shapes, run.out, resume=True).config == run.config
-    again = train(few_shapes, tmp_path / "again", config=run.out / "config.toml", device="cpu").config
-    assert (again.minutes, again.backbone, again.view_size) == (0.002, "conv4", 24)
-    longer = train(few_shapes, tmp_path / "longer", config=run.out / "config.toml", epochs=1).config
-    assert (longer.minutes, longer.epochs) == (None, 1)
-
-
-def test_images_that_cannot_be_read_are_left_out_and_told(few_shapes: Path, tmp_path: Path) -> None:
-    (few_shapes / "train" / "disc" / "broken.jpg").write_bytes(b"no image")
-    notes = Notes()
-    run = train(few_shapes, tmp_path / "run", epochs=1, listener=notes, **TINY)
-    assert Encoder(run.encoder).card.trained_on["count"] == 24
-    assert any("broken.jpg" in line and "1 files could not be read" in line for line in notes.lines)
 
 
 @pytest.mark.usefixtures("no_export")
@@ -195,30 +250,6 @@ def test_resume_refuses_other_settings_other_images_and_no_run(few_shapes: Path,
         train(few_shapes, tmp_path / "run", resume=True)
 
 
-def test_learning_beats_the_untrained_network(shapes_folder: Path, tmp_path: Path) -> None:
-    settings = {
-        **TINY,
-        "batch_size": 64,
-        "simclr": {"hidden": 128, "dim": 64, "temperature": 0.3},
-        "augment": {
-            "rotate": 10,
-            "crop_min": 0.4,
-            "brightness": 0.8,
-            "contrast": 0.8,
-            "saturation": 0.8,
-            "hue": 0.4,
-            "solarize": [0.5, 0.5],
-        },
-    }
-    run = train(shapes_folder, tmp_path / "run", labels="folders", epochs=25, **settings)
-    before = knn_of(export_untrained(run.config, tmp_path / "untrained.onnx"), shapes_folder)
-    after = knn_of(run.encoder, shapes_folder)
-    assert after == pytest.approx(
-        run.metrics[-1]["knn_top1"], abs=0.03
-    )  # the monitor's figure is the exported encoder's
-    assert after > before + 0.2, (before, after)
-
-
 def knn_of(encoder_path: Path, folder: Path) -> float:
     """Nearest-neighbour accuracy of test against train, written without the library's own measure."""
     encoder = Encoder(encoder_path)
@@ -236,55 +267,6 @@ def knn_of(encoder_path: Path, folder: Path) -> float:
             weight[arrays["train"][1][i]] = weight.get(arrays["train"][1][i], 0) + np.exp(row[i] / 0.07)
         right += max(weight, key=lambda name: weight[name]) == truth
     return right / len(scores)
-
-
-def test_the_command_trains_and_prints_json(few_shapes: Path, tmp_path: Path) -> None:
-    arguments = [
-        str(few_shapes),
-        "--out",
-        str(tmp_path / "run"),
-        "--method",
-        "simclr",
-        "--backbone",
-        "conv4",
-        "--image-size",
-        "16",
-    ]
-    arguments += [
-        "--batch-size",
-        "8",
-        "--epochs",
-        "1",
-        "--set",
-        "simclr.hidden=16",
-        "--set",
-        "augment.flip=0",
-        "--json",
-    ]
-    result = CliRunner().invoke(commands.train, arguments)
-    assert result.exit_code == 0, result.output
-    printed = json.loads(result.stdout)
-    assert printed["epoch"] == 1
-    assert Path(printed["encoder"]).exists()
-    assert Run(tmp_path / "run", build_config(tmp_path)).config.augment.flip == 0
-
-
-def build_config(tmp_path: Path) -> Any:
-    config = resolve(tomllib.loads((tmp_path / "run" / "config.toml").read_text()))
-    build(config)  # what was saved can be built
-    return config
-
-
-def test_an_option_given_twice_is_refused(few_shapes: Path, tmp_path: Path) -> None:
-    arguments = [str(few_shapes), "--out", str(tmp_path / "run"), "--epochs", "1", "--set", "epochs=2"]
-    result = CliRunner().invoke(commands.train, arguments)
-    assert isinstance(result.exception, ConfigError)
-    assert "epochs" in str(result.exception)
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    """The backbone's weights in a run's checkpoint."""
-    return {k: v for k, v in checkpoint.load(run / "checkpoint.pt")["method"].items() if k.startswith("backbone.")}
 
 
 @pytest.mark.usefixtures("no_export")

@@ -9,10 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from featurestore import FeatureStore
-from featurestore.cli import cli
 from featurestore.encoders.encoder import Encoder
 from featurestore.encoders.write import check_pixels
 from featurestore.errors import ConfigError, ExportError, SourceError
@@ -149,24 +147,6 @@ def test_untrained_of_no_run_is_refused(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_kinds_are_told_by_the_name(what: str, kind: str) -> None:
     assert kind_of(what) == kind
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["pixels:8", "--int8"], "pixels:SIZE has no weights"),
-        (["pixels:8", "--force"], "--calibrate and --force belong to --int8"),
-        (["untrained:run", "--calibrate", "photos"], "--calibrate to pixels:SIZE as well"),
-        (["pixels:8", "--attention"], "--attention belongs to a run or a timm:NAME"),
-        (["untrained:run", "--no-pretrained"], "--no-pretrained belongs to timm:NAME or torchvision:NAME"),
-        (["pixels:8", "--preprocess", "p.toml"], "--preprocess belongs to a FILE.onnx"),
-    ],
-)
-def test_options_that_do_not_go_with_them_are_wrong_usage(arguments: list[str], message: str) -> None:
-    result = CliRunner().invoke(cli, ["export", *arguments, "--out", "e.onnx"])
-    assert result.exit_code == 2
-    assert message in result.output
-    assert not Path("e.onnx").exists()
 
 
 @pytest.mark.slow
