@@ -75,6 +75,14 @@ def test_generated_parts_are_those_of_the_code(page: Path) -> None:
     assert render(text(page)) == text(page), "run `make docs`"
 
 
+def test_the_overview_of_commands_names_all_of_them() -> None:
+    page = text(ROOT / "docs" / "reference" / "commands.md")
+    overview, _, sections = page.partition("<!-- generated: commands -->")
+    assert sorted(re.findall(r"\]\(#([a-z-]+)\)", overview)) == sorted(
+        re.findall(r"^### ([a-z-]+)$", sections, re.MULTILINE)
+    )
+
+
 def test_every_generated_part_is_on_a_page() -> None:
     marks = [name for page in REFERENCE for name in re.findall(r"<!-- generated: (\w+) -->", text(page))]
     assert sorted(marks) == sorted(PARTS)

@@ -30,7 +30,7 @@ def _option(option: click.Option, context: click.Context) -> tuple[str, str, str
     if option.secondary_opts:
         names += f" / {', '.join(option.secondary_opts)}"
     if not option.is_flag and not option.count:
-        names += f" {option.make_metavar(context)}"
+        names += f" {option.make_metavar(context).removesuffix(' RANGE')}"
     record = option.get_help_record(context)
     text = record[1] if record else option.help or ""
     # Default and range stand at the end of the help, in brackets, written by click or by hand.
