@@ -27,7 +27,7 @@ fix: $(VENV)/.dev ## Put style right where that can be done by rule
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.dev ## Write the generated parts of docs/reference anew
-	$(BIN)/python -m docs.generate_reference
+	$(BIN)/python -m docs.generator
 
 demo: $(VENV)/.demo ## Train, export, index, measure and search handwritten digits
 	$(BIN)/featurestore demo --out demo

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from docs import generate_reference
+from docs.generator import PARTS, render
 from featurestore.cli import cli
 
 ROOT = Path(__file__).parents[1]
@@ -72,29 +72,37 @@ def test_pages_that_code_names_exist() -> None:
 
 @pytest.mark.parametrize("page", REFERENCE, ids=named)
 def test_generated_parts_are_those_of_the_code(page: Path) -> None:
-    assert generate_reference.render(text(page)) == text(page), "run `make docs`"
+    assert render(text(page)) == text(page), "run `make docs`"
+
+
+def test_the_overview_of_commands_names_all_of_them() -> None:
+    page = text(ROOT / "docs" / "reference" / "commands.md")
+    overview, _, sections = page.partition("<!-- generated: commands -->")
+    assert sorted(re.findall(r"\]\(#([a-z-]+)\)", overview)) == sorted(
+        re.findall(r"^### ([a-z-]+)$", sections, re.MULTILINE)
+    )
 
 
 def test_every_generated_part_is_on_a_page() -> None:
     marks = [name for page in REFERENCE for name in re.findall(r"<!-- generated: (\w+) -->", text(page))]
-    assert sorted(marks) == sorted(generate_reference.PARTS)
+    assert sorted(marks) == sorted(PARTS)
 
 
 def test_the_generated_text_says_what_the_code_says() -> None:
     """The comparison above would pass on empty parts."""
-    commands, settings = generate_reference.commands(), generate_reference.settings()
+    commands, settings = PARTS["commands"](), PARTS["settings"]()
     assert "### search\n" in commands
     assert "| `-k K` | " in commands
     assert '| `optimizer.name` | `sgd` or `adamw` or `lars` | `"sgd"` |' in settings
-    assert "| `all_items` |" not in generate_reference.catalog()
-    assert "| `path` | TEXT | absolute path" in generate_reference.catalog()
-    assert "└── ExportError" in generate_reference.errors()
-    assert "**`search`**" in generate_reference.python()
+    assert "| `all_items` |" not in PARTS["catalog"]()
+    assert "| `path` | TEXT | absolute path" in PARTS["catalog"]()
+    assert "└── ExportError" in PARTS["errors"]()
+    assert "**`search`**" in PARTS["python"]()
 
 
 def test_every_setting_has_a_meaning() -> None:
     """It is a comment beside the field."""
-    rows = re.findall(r"^\| `([\w.-]+)` \|.*\| (.*) \|$", generate_reference.settings(), re.MULTILINE)
+    rows = re.findall(r"^\| `([\w.-]+)` \|.*\| (.*) \|$", PARTS["settings"](), re.MULTILINE)
     assert len(rows) > 60
     assert [key for key, meaning in rows if not meaning.strip()] == []
 

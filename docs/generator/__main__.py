@@ -1,0 +1,3 @@
+from docs.generator import main
+
+main()

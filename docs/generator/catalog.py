@@ -1,0 +1,98 @@
+"""Tables and columns of the catalog: types from the schema, meanings from here."""
+
+import re
+
+from docs.generator.text import table
+from featurestore.catalog.schema import SCHEMA, SCHEMA_VERSION
+
+COLUMNS = {
+    "meta": ("One row about the catalog itself.", {"schema_version": "version of this schema", "next_item": "the next free id"}),
+    "all_items": (
+        "One row for each image that the store has known. The view `items` shows the rows whose `removed_at` is empty, without that column.",
+        {
+            "id": "never reused",
+            "path": "absolute path, URL, or `CONTAINER::MEMBER`; unique",
+            "label": "text; empty where there is no label",
+            "split": "`train`, `val`, `test` or your own",
+            "width": "pixels, after EXIF orientation",
+            "height": "pixels, after EXIF orientation",
+            "bytes": "size of the file",
+            "mtime_ns": "time of the last change of the file, in nanoseconds; of an image in a container, that of the container",
+            "sha256": "of the file's bytes",
+            "added_at": "when the item was first indexed",
+            "removed_at": "when the file was found missing or unreadable; empty while it is there",
+        },
+    ),
+    "encoders": (
+        "One row for each encoder of the store.",
+        {
+            "fingerprint": "SHA-256 of the ONNX file",
+            "name": "short name, such as `simclr-9b540aa0`",
+            "dim": "length of a vector",
+            "rows": "rows of its vector file that count",
+            "card": "JSON: the card of the encoder file",
+            "added_at": "when it was first used in this store",
+            "file": "name of its vector file in `vectors/`",
+        },
+    ),
+    "vectors": (
+        "One row for each vector of an item.",
+        {
+            "item": "id of the item",
+            "encoder": "fingerprint of the encoder",
+            "row": "position in the vector file",
+            "sha256": "content of the image that was encoded",
+        },
+    ),
+    "blocks": (
+        "Checksums of the vector files. A block is what one commit appended. Blocks follow each other without gaps.",
+        {
+            "encoder": "fingerprint of the encoder",
+            "first": "first row of the block",
+            "rows": "number of rows",
+            "sha256": "of the bytes of these rows",
+        },
+    ),
+    "failures": (
+        "One row for each file that could not be used.",
+        {"path": "as in `all_items`", "reason": "one line", "seen_at": "when it failed last"},
+    ),
+    "indexes": (
+        "One row for each search index.",
+        {
+            "encoder": "fingerprint of the encoder",
+            "generation": "counts up with every new index",
+            "file": "name of the file in `indexes/`",
+            "vectors": "name of the vector file that it covers",
+            "rows": "it covers the first so many rows of that file",
+            "bytes": "size of the index file",
+            "sha256": "of the index file",
+            "card": "JSON: kind, settings, measured recall",
+            "built_at": "when `optimize` built it",
+        },
+    ),
+    "classifiers": (
+        "One row for each classifier that `classify --train` made.",
+        {
+            "name": "also the name of the column that it fills",
+            "encoder": "fingerprint of the encoder whose vectors it learned from",
+            "method": "`logistic`, `nearest-mean` or `ridge`",
+            "card": "JSON: classes, temperature, measured figures",
+            "weights": "little-endian float32, C order, shape (D + 1, C): the factors of the vector, then the offsets",
+            "sha256": "of card and weights",
+            "trained_at": "when it was trained",
+            "applied_at": "when its columns were last filled; empty: the columns of this name are not its own",
+        },
+    ),
+}  # fmt: skip
+
+
+def catalog() -> str:
+    """Every table and column with its type, read from the schema that is used."""
+    parts = [f"The schema has version {SCHEMA_VERSION}."]
+    for name, body in re.findall(r"CREATE TABLE (\w+) \((.*?)\);", re.sub(r"--.*", "", SCHEMA), re.DOTALL):
+        about, meanings = COLUMNS[name]
+        columns = [tuple(column.split(maxsplit=1)) for column in body.replace("\n", " ").split(",")]
+        rows = [(f"`{column}`", kind.strip(), meanings[column]) for column, kind in columns]
+        parts += [f"### {name}", about, table(("column", "type", "meaning"), rows)]
+    return "\n\n".join(parts)
