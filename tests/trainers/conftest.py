@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import trainers.run
-from featurestore.encoders.encoder import Card
+from featurestore.encoders.card import Card
 from tests.trainers.methods import shapes
 
 

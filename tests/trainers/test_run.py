@@ -14,7 +14,8 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from featurestore.encoders.encoder import Card, Encoder
+from featurestore.encoders.card import Card
+from featurestore.encoders.encoder import Encoder
 from featurestore.errors import ConfigError, SourceError, TrainingError
 from featurestore.progress import Listener
 from tests.trainers.methods import shapes
