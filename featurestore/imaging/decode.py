@@ -141,9 +141,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "I":
         return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image)).astype(
-            np.float64
-        )  # a difference of two float32 may not fit into float32
+        values = np.nan_to_num(np.asarray(image)).astype(np.float64)  # float32 may not hold the difference of two
         values -= values.min()
         values *= 255 / (float(values.max()) or 1.0)
         return Image.fromarray(values.astype(np.uint8)).convert("RGB")

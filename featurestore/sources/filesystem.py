@@ -164,6 +164,5 @@ def _nanoseconds(time: object) -> int | None:
             return None
     if isinstance(time, datetime):
         time = time.timestamp()
-    return (
-        int(time * 1_000_000) * 1000 if isinstance(time, (int, float)) else None
-    )  # a float is exact to microseconds only
+    microseconds = int(time * 1_000_000) if isinstance(time, (int, float)) else None  # a float is not more exact
+    return None if microseconds is None else microseconds * 1000

@@ -100,7 +100,7 @@ def test_a_compiled_network_is_exported_without_a_compiler(tmp_path: Path) -> No
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     backbone = Conv4(width=4).eval()
-    with pytest.raises(DiskError, match="cannot be written"):
+    with pytest.raises(DiskError, match="could not be written"):
         export(backbone, card(backbone), tmp_path / "file" / "encoder.onnx")
 
 
