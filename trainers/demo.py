@@ -17,7 +17,7 @@ from featurestore.errors import ConfigError
 from featurestore.evaluation.lowshot import LowShotResult, lowshot_accuracies, summarize
 from featurestore.metrics.splits import shot_draws
 from featurestore.progress import Listener
-from featurestore.system.text_table import columns
+from featurestore.system.text_table import format_table
 from trainers.export.training_run import export_untrained
 from trainers.run import train
 
@@ -63,7 +63,7 @@ def run_demo(out: Path, minutes: float, listener: Listener, say: Callable[[str],
     store.index(digits, labels="folders", listener=listener)
     report = store.knn(k=(1, 5, 20))
     say(f"k-NN, {report.n_train} labelled digits name {report.n_test} others")
-    say(columns([(r.k, r.top1, r.top5) for r in report.results], ("k", "top-1", "top-5")))
+    say(format_table([(r.k, r.top1, r.top5) for r in report.results], ("k", "top-1", "top-5")))
 
     other = FeatureStore.open(out / "untrained.store", encoder=untrained)
     other.index(digits, labels="folders", listener=listener)
@@ -71,7 +71,7 @@ def run_demo(out: Path, minutes: float, listener: Listener, say: Callable[[str],
     low = {name: _few_labels(*arrays) for name, arrays in table.items()}
     say(f"\nnearest neighbour with few labels a class (mean of {TRIES} draws, fraction right)")
     say(
-        columns(
+        format_table(
             [(name, *(r.top1_mean for r in results)) for name, results in low.items()],
             ("", *(f"{n} labels" for n in SHOTS)),
         )

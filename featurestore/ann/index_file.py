@@ -7,14 +7,14 @@ from featurestore.ann.faiss_index import RabitqIndex
 from featurestore.ann.search import Index
 from featurestore.ann.tuning import IndexCard
 from featurestore.system.checksums import FileChecksum
-from featurestore.system.disk import written_whole
+from featurestore.system.disk import atomic_write
 
 
 def save_index(rabitq: RabitqIndex, path: Path) -> FileChecksum:
     """Write an index, whole or not at all; returns its checksum. Raises DiskError."""
     digest, size = hashlib.sha256(), 0
     with (
-        written_whole(path, "searches are as before: free some space and run the same command again") as part,
+        atomic_write(path, "searches are as before: free some space and run the same command again") as part,
         part.open("wb") as file,
     ):
 

@@ -23,7 +23,7 @@ from featurestore.catalog.records import EncoderRecord
 from featurestore.catalog.repair import Repair
 from featurestore.catalog.schema import SCHEMA
 from featurestore.catalog.user_sql import run_statement
-from featurestore.system.checksums import Block
+from featurestore.system.checksums import BlockChecksum
 
 
 class Catalog:
@@ -49,7 +49,7 @@ class Catalog:
         """Read the version of the schema. Raises StoreError for a newer one, StoreCorrupt when there is none."""
         return migrate.schema_version(self._database)
 
-    def rewrite(self, blocks: Callable[[EncoderRecord], Sequence[Block]] | None = None) -> None:
+    def rewrite(self, blocks: Callable[[EncoderRecord], Sequence[BlockChecksum]] | None = None) -> None:
         """Write the file again with the present schema, compacted; see `migrate.rewrite`."""
         migrate.rewrite(self._database, blocks)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from featurestore.catalog.connection import Database
 from featurestore.catalog.engine import Connection
 from featurestore.catalog.records import BLOCKS, EncoderRecord, table
-from featurestore.system.checksums import Block
+from featurestore.system.checksums import BlockChecksum
 
 SELECT = "SELECT fingerprint, name, dim, rows, file, card FROM encoders"
 
@@ -34,22 +34,27 @@ class Encoders:
                 [fingerprint, name, dim, card],
             )
 
-    def blocks(self, encoder: str) -> tuple[EncoderRecord, list[Block]]:
+    def blocks(self, encoder: str) -> tuple[EncoderRecord, list[BlockChecksum]]:
         """Read an encoder as it is now, and the checksums of its vector file, in order."""
         with self._database.reading() as connection:
             record = encoder_record(connection, encoder)
             found = connection.execute(
                 "SELECT first, rows, sha256 FROM blocks WHERE encoder = ? ORDER BY first", [encoder]
             )
-            return record, [Block(*row) for row in found.fetchall()]
+            return record, [BlockChecksum(*row) for row in found.fetchall()]
 
-    def set_blocks(self, encoder: str, blocks: Sequence[Block]) -> None:
+    def set_blocks(self, encoder: str, blocks: Sequence[BlockChecksum]) -> None:
         """Replace the checksums of an encoder's vector file."""
         with self._database.transaction() as connection:
             replace_blocks(connection, encoder, blocks)
 
     def publish_vectors(
-        self, encoder: str, file: str, rows: NDArray[np.int64], items: NDArray[np.int64], blocks: Sequence[Block]
+        self,
+        encoder: str,
+        file: str,
+        rows: NDArray[np.int64],
+        items: NDArray[np.int64],
+        blocks: Sequence[BlockChecksum],
     ) -> None:
         """Switch an encoder to another vector file: row r of it was row `rows[r]` and belongs to the item `items[r]`.
 
@@ -82,13 +87,13 @@ def encoder_record(connection: Connection, encoder: str) -> EncoderRecord:
     return EncoderRecord.read(*found)
 
 
-def replace_blocks(connection: Connection, encoder: str, blocks: Sequence[Block]) -> None:
+def replace_blocks(connection: Connection, encoder: str, blocks: Sequence[BlockChecksum]) -> None:
     """Replace the checksums of an encoder's vector file."""
     connection.execute("DELETE FROM blocks WHERE encoder = ?", [encoder])
     add_blocks(connection, encoder, blocks)
 
 
-def add_blocks(connection: Connection, encoder: str, blocks: Sequence[Block]) -> None:
+def add_blocks(connection: Connection, encoder: str, blocks: Sequence[BlockChecksum]) -> None:
     """Add the checksums of rows that were appended to an encoder's vector file."""
     connection.register("new_blocks", table(blocks, BLOCKS))
     connection.execute("INSERT INTO blocks SELECT ?, first, rows, sha256 FROM new_blocks ORDER BY first", [encoder])

@@ -10,8 +10,8 @@ from featurestore.catalog.engine import Connection, quoted
 from featurestore.catalog.records import EncoderRecord
 from featurestore.catalog.schema import CHECKSUMS_SINCE, MIGRATIONS, SCHEMA_VERSION
 from featurestore.errors import StoreCorrupt, StoreError
-from featurestore.system.checksums import Block
-from featurestore.system.disk import written_whole
+from featurestore.system.checksums import BlockChecksum
+from featurestore.system.disk import atomic_write
 
 PART = "catalog.duckdb.part"  # the file's name until it is complete
 
@@ -32,7 +32,7 @@ def schema_version(database: Database) -> int:
     return version
 
 
-def rewrite(database: Database, blocks: Callable[[EncoderRecord], Sequence[Block]] | None) -> None:
+def rewrite(database: Database, blocks: Callable[[EncoderRecord], Sequence[BlockChecksum]] | None) -> None:
     """Write the catalog again, with the present schema and without the space that deleted rows left.
 
     blocks: gives the checksums of an encoder's vector file when the old catalog has none.
@@ -61,7 +61,7 @@ def rewrite(database: Database, blocks: Callable[[EncoderRecord], Sequence[Block
 def publish(path: Path, fill: Callable[[Connection], Any], before: Callable[[], Any] = lambda: None) -> None:
     """Make a new catalog with `fill`, call `before`, and then give the new file the name `path`. Raises DiskError."""
     Path(f"{path.with_name(PART)}.wal").unlink(missing_ok=True)
-    with written_whole(path, "free some space and run the same command again") as part:
+    with atomic_write(path, "free some space and run the same command again") as part:
         part.unlink(missing_ok=True)
         with Database(part).connect(read_only=False) as connection:
             fill(connection)

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from featurestore.errors import EncoderNotInStore, StoreCorrupt
-from featurestore.system.checksums import Block
+from featurestore.system.checksums import BlockChecksum
 from featurestore.system.spool import BATCH_ROWS, Spool
 
 
@@ -159,7 +159,7 @@ class Batch:
 
     changes: Sequence[ItemChange]
     failures: Sequence[FailedFile]
-    blocks: Sequence[Block]  # of the rows that were appended
+    blocks: Sequence[BlockChecksum]  # of the rows that were appended
     next_item: int
     rows: int  # of the vector file, committed after this batch
     values: pa.Table | None = None  # columns of the user for some of the items: the id, then the values

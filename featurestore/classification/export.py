@@ -16,7 +16,7 @@ from featurestore.estimators.linear_classifier import LinearClassifier
 from featurestore.imaging import Loaded
 from featurestore.sources.filesystem import is_url
 from featurestore.storage import ItemVectors, Storage
-from featurestore.system.packages import need
+from featurestore.system.packages import require
 from featurestore.system.text import first_line
 from featurestore.version import __version__
 
@@ -32,7 +32,7 @@ def export(store: Storage, name: str, out: str | Path) -> int:
     Raises QueryError, EncoderNotInStore, ConfigError when onnx is missing, StoreCorrupt, ExportError when the file disagrees with the
     store, DiskError.
     """
-    need("onnx", extra="eval")
+    require("onnx", extra="eval")
     import onnx  # slow to import, and not always installed
 
     from featurestore.encoders.graph_edit import append_classifier

@@ -22,7 +22,7 @@ from featurestore.metrics.statistics import bootstrap
 from featurestore.progress import Listener
 from featurestore.storage import LabelledItems
 from featurestore.storage.storage import Storage
-from featurestore.system.packages import need
+from featurestore.system.packages import require
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")  # valid as a column name in SQL without quotes
 METHODS = ("logistic", "nearest-mean", "ridge")
@@ -109,7 +109,7 @@ def train_on(
     labelled: LabelledItems, name: str, method: str, seed: int, listener: Listener
 ) -> tuple[ClassifierRecord, ClassifierReport]:
     """Train a classifier on labelled items, as `train`, without storing it."""
-    need("sklearn", extra="eval")
+    require("sklearn", extra="eval")
     classes, codes = _train_classes(labelled)
     fold = _folds(codes, seed)
     rounds = int(fold.max()) + 1

@@ -23,7 +23,7 @@ from featurestore.progress import ProgressBar
 from featurestore.sources import Failure
 from featurestore.store import FeatureStore
 from featurestore.system.text import printable
-from featurestore.system.text_table import columns
+from featurestore.system.text_table import format_table
 
 PRINTED = 3  # classes of an image
 BELONGS_TO = {  # each option, and the actions it goes with
@@ -126,7 +126,7 @@ def _classify(classifier: Classifier, images: tuple[str, ...], k: int, as_json: 
         ])  # fmt: skip
     elif found:
         rows = [(path, label, p) for path, classes in found for label, p in classes[:k]]
-        click.echo(columns(rows, ("image", "class", "probability")))
+        click.echo(format_table(rows, ("image", "class", "probability")))
     for _, classes in results:
         if isinstance(classes, Failure):
             click.echo(f"featurestore: {classes.reason}", err=True)
@@ -145,10 +145,10 @@ def _trained(report: ClassifierReport) -> str:
     classes = [(c.label, c.n, c.recall, c.precision) for c in report.classes]
     parts = [
         f"{report.name}  {report.method}{strength}, trained on {report.n_train} images ({source}), seed {report.seed}, encoder {report.encoder[:16]}",
-        columns(measured, ("measured by", "n", "top-1", "95 % interval")),
+        format_table(measured, ("measured by", "n", "top-1", "95 % interval")),
         f"calibrated at T = {report.temperature:.3g}: expected calibration error {report.before.ece:.4f} before, {report.after.ece:.4f} after; "
         f"log loss {report.before.log_loss:.4f} before, {report.after.log_loss:.4f} after",
-        columns(classes, ("label", "n", "recall", "precision")),
+        format_table(classes, ("label", "n", "recall", "precision")),
     ]
     if report.few:
         listed = ", ".join(f"{printable(label)} {n}" for label, n in report.few.items())
@@ -165,7 +165,7 @@ def _applied(report: ApplyReport) -> str:
     label, confidence = report.columns
     parts = [f"{report.items} items classified: columns {label} and {confidence}"]
     if report.counts:
-        parts.append(columns(list(report.counts.items()), (label, "items")))
+        parts.append(format_table(list(report.counts.items()), (label, "items")))
     if report.without_vector:
         parts.append(
             f"{report.without_vector} items have no vector of the classifier's encoder and were left out; index them with it"

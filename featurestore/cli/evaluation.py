@@ -18,7 +18,7 @@ from featurestore.metrics.confusion import ClassFigures, Confusion
 from featurestore.progress import ProgressBar
 from featurestore.store import FeatureStore
 from featurestore.system.text import printable
-from featurestore.system.text_table import columns
+from featurestore.system.text_table import format_table
 
 MATRIX = 12  # classes up to which the confusion matrix is printed
 CONFUSED = 10  # pairs of classes printed instead
@@ -44,7 +44,7 @@ def knn(store: Path, ks: tuple[int, ...], temperature: float, seed: int, encoder
 def _knn(report: KnnReport) -> Iterator[str]:
     yield _heading("k-NN", report)
     rows = [(r.k, f"{r.temperature:g}", r.top1, _interval(r.top1_ci95), r.top5) for r in report.results]
-    yield columns(rows, ("k", "T", "top-1", "95 % interval", "top-5"))
+    yield format_table(rows, ("k", "T", "top-1", "95 % interval", "top-5"))
     yield f"\nclasses, at k = {report.k}, T = {report.temperature:g}"
     yield from _classes(report.classes, report.unseen)
     yield from _confusion(report.confusion)
@@ -63,7 +63,7 @@ def linear(store: Path, grid: int, seed: int, encoder: str | None, as_json: bool
     lines = [
         _heading("linear", report),
         f"top-1 {report.top1:.4f}, 95 % interval {_interval(report.top1_ci95)}, C = {report.c:.3g}\n",
-        columns([(f"{r.c:.3g}", r.top1) for r in report.results], ("C", "top-1 on a tenth of train")),
+        format_table([(f"{r.c:.3g}", r.top1) for r in report.results], ("C", "top-1 on a tenth of train")),
         "",
         *_classes(report.classes, report.unseen),
     ]
@@ -115,7 +115,7 @@ def _lowshot(report: LowShotReport) -> Iterator[str]:
     for r in report.results:
         labels = f"{r.shots} per class" if r.fraction is None else f"{r.fraction:.3g} of all"
         rows.append((labels, r.labels, r.method, r.top1_mean, r.top1_ci95, r.tries))
-    yield columns(rows, ("labels", "drawn", "method", "top-1", "95 % ±", "tries"))
+    yield format_table(rows, ("labels", "drawn", "method", "top-1", "95 % ±", "tries"))
     for method, settings in report.settings.items():
         yield f"{method}: {', '.join(f'{name} = {value:g}' for name, value in settings.items())}"
 
@@ -123,7 +123,7 @@ def _lowshot(report: LowShotReport) -> Iterator[str]:
 def _episodes(report: EpisodesReport) -> Iterator[str]:
     yield _heading(f"episodes ({report.method})", report)
     rows = [(r.way, r.shots, r.queries, r.top1_mean, r.top1_ci95, r.episodes, r.classes) for r in report.results]
-    yield columns(rows, ("ways", "shots", "queries", "top-1", "95 % ±", "episodes", "of classes"))
+    yield format_table(rows, ("ways", "shots", "queries", "top-1", "95 % ±", "episodes", "of classes"))
 
 
 @click.command()
@@ -140,7 +140,7 @@ def retrieval(store: Path, ks: tuple[int, ...], encoder: str | None, as_json: bo
     lines = [
         f"retrieval  {report.split}, {report.n_train} candidates, {report.n_test} queries, {result.queries_without_match} of them without a match, encoder {report.encoder[:16]}",
         f"mAP {result.map:.4f}\n",
-        columns(rows, ("k", "recall@k", "precision@k")),
+        format_table(rows, ("k", "recall@k", "precision@k")),
     ]
     print_result(report.to_json(), "\n".join(lines), as_json)
 
@@ -201,7 +201,7 @@ def _figures(found: Comparison) -> str:
         (name, row.dim, *(f.top1 for f in row.figures().values()), row.rankme, row.uniformity, row.neighbour_agreement)
         for name, row in zip(found.names(), found.rows, strict=True)
     ]
-    return columns(rows, ("encoder", "dim", *found.rows[0].figures(), "RankMe", "uniformity", "agreement"))
+    return format_table(rows, ("encoder", "dim", *found.rows[0].figures(), "RankMe", "uniformity", "agreement"))
 
 
 def _differences(found: Comparison) -> str:
@@ -210,7 +210,7 @@ def _differences(found: Comparison) -> str:
         (name, *(points(figure.difference) for figure in row.figures().values() if figure.difference is not None))
         for name, row in list(zip(found.names(), found.rows, strict=True))[1:]
     ]
-    return columns(rows, (f"points above {found.names()[0]}", *found.rows[0].figures()))
+    return format_table(rows, (f"points above {found.names()[0]}", *found.rows[0].figures()))
 
 
 # -- shared
@@ -225,7 +225,7 @@ def _interval(ends: tuple[float, float]) -> str:
 
 
 def _classes(classes: Sequence[ClassFigures], unseen: Sequence[str]) -> Iterator[str]:
-    yield columns([(c.label, c.n, c.recall, c.precision) for c in classes], ("label", "n", "recall", "precision"))
+    yield format_table([(c.label, c.n, c.recall, c.precision) for c in classes], ("label", "n", "recall", "precision"))
     if unseen:
         yield f"\nnever predicted, since no training item has the label: {', '.join(map(printable, unseen))}"
 
@@ -235,7 +235,7 @@ def _confusion(confusion: Confusion) -> Iterator[str]:
     if len(confusion.labels) <= MATRIX:
         yield "\nconfusion matrix: rows are labels, columns are predictions"
         rows = [(label, *line) for label, line in zip(confusion.labels, confusion.counts, strict=True)]
-        yield columns(rows, ("label", *confusion.labels))
+        yield format_table(rows, ("label", *confusion.labels))
     elif pairs := confusion.pairs()[:CONFUSED]:
         yield f"\nthe most frequent mistakes of {len(confusion.labels)} classes"
-        yield columns(pairs, ("times", "label", "predicted"))
+        yield format_table(pairs, ("times", "label", "predicted"))

@@ -24,7 +24,7 @@ from featurestore.search.results import Matches
 from featurestore.search.searcher import HITS
 from featurestore.store import FeatureStore
 from featurestore.system.text import printable
-from featurestore.system.text_table import columns
+from featurestore.system.text_table import format_table
 
 HEADS = ("rank", "score", "id", "label", "path")
 
@@ -147,7 +147,7 @@ def search(
     elif as_json:
         print_json(matches.to_json())
     else:
-        click.echo(columns(_rows(matches), HEADS))
+        click.echo(format_table(_rows(matches), HEADS))
 
 
 def _warn(answers: Iterable[Matches]) -> None:
@@ -170,7 +170,7 @@ def _print_each(names: Iterable[str | int], answers: Iterable[Matches], as_json:
             click.echo(json.dumps({"query": name, "hits": matches.to_json()}))
     else:
         rows = [(name, *row) for name, matches in answered for row in _rows(matches)]
-        click.echo(columns(rows, ("query", *HEADS)))
+        click.echo(format_table(rows, ("query", *HEADS)))
 
 
 def _rows(matches: Matches) -> list[tuple[Any, ...]]:

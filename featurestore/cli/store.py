@@ -8,7 +8,7 @@ import click
 
 from featurestore.cli.options import json_option, print_json, print_result, store_argument
 from featurestore.store import FeatureStore
-from featurestore.system.text_table import columns
+from featurestore.system.text_table import format_table
 
 LABELS = 20  # printed at most
 
@@ -69,7 +69,7 @@ def _classifier(classifier: dict[str, Any]) -> str:
 def failures(store: Path, as_json: bool) -> None:
     """List the files that could not be used, with the reason."""
     found = FeatureStore.open(store).failures()
-    text = columns([(f.path, f.reason) for f in found], ("path", "reason")) if found else "no failures"
+    text = format_table([(f.path, f.reason) for f in found], ("path", "reason")) if found else "no failures"
     print_result([{"path": f.path, "reason": f.reason} for f in found], text, as_json)
 
 
@@ -84,4 +84,4 @@ def sql(store: Path, statement: str, seconds: float, as_json: bool) -> None:
     if as_json:
         print_json(table.to_pylist())
     else:
-        click.echo(columns(list(zip(*(c.to_pylist() for c in table.columns), strict=True)), table.column_names))
+        click.echo(format_table(list(zip(*(c.to_pylist() for c in table.columns), strict=True)), table.column_names))

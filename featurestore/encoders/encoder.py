@@ -107,11 +107,13 @@ class Encoder:
         """
         with closing(load_all(files, self.preprocess, workers, seconds)) as loaded:
             for batch in _batches(enumerate(loaded)):
+                embedded = None
                 try:
                     with uninterrupted():
                         embedded = self._embed(batch, BATCH)
                 except KeyboardInterrupt:
-                    yield embedded
+                    if embedded is not None:  # else it came before the batch was begun
+                        yield embedded
                     raise
                 yield embedded
 

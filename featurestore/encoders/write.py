@@ -16,7 +16,7 @@ from featurestore.encoders.graph_edit import add_card
 from featurestore.errors import ExportError
 from featurestore.imaging import decode, preprocess
 from featurestore.imaging.preprocess import Preprocess
-from featurestore.system.disk import written_whole
+from featurestore.system.disk import atomic_write
 from featurestore.system.text import first_line
 
 AGREEMENT = 1e-4  # largest allowed difference of a vector, relative to its length
@@ -31,7 +31,7 @@ def write(model: onnx.ModelProto, card: Card, out: Path, prove: Callable[[Encode
     Nothing is left behind when `prove` raises. Raises ExportError for a graph above 2 GB, DiskError when it cannot be written.
     """
     add_card(model, card)
-    with written_whole(out, "free some space or choose another place") as part:
+    with atomic_write(out, "free some space or choose another place") as part:
         out.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(serialise(model))
         return prove(Encoder(part))

@@ -16,7 +16,7 @@ from featurestore.metrics.statistics import bootstrap
 from featurestore.progress import Listener
 from featurestore.storage import LabelledItems
 from featurestore.storage.storage import Storage
-from featurestore.system.packages import need
+from featurestore.system.packages import require
 
 GRID = 12  # values of C in the range of DINOv2's 45: one a power of ten
 FOLDS = 5  # without a test split
@@ -75,7 +75,7 @@ def linear_predictions(
 
     Returns the results for each C and the C chosen, of each part, and the predicted codes (n,), -1 where an item is not of test.
     """
-    need("sklearn", extra="eval")
+    require("sklearn", extra="eval")
     parts = _parts(labelled, seed)
     predicted = np.full(len(labelled.codes), -1)
     tried: list[list[LinearResult]] = []

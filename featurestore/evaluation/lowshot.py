@@ -19,7 +19,7 @@ from featurestore.metrics.statistics import half_width
 from featurestore.progress import Listener
 from featurestore.storage import LabelledItems
 from featurestore.storage.storage import Storage
-from featurestore.system.packages import need
+from featurestore.system.packages import require
 
 SHOTS, FRACTIONS, TRIES = (1, 2, 5, 10), (0.01, 0.1), 10
 MEASURED = ("nearest-mean", "knn", "logistic", "ridge")
@@ -162,7 +162,7 @@ def _check(tries: int, methods: Sequence[str]) -> None:
     if unknown or not methods:
         raise EvaluationError(f"method {', '.join(unknown) or 'none'}: expected some of {', '.join(METHODS)}")
     if set(methods) & set(NEEDS_SKLEARN):
-        need("sklearn", extra="eval")
+        require("sklearn", extra="eval")
 
 
 def _not_drawn(x: Floats, labels: Labels, rows: NDArray[np.intp]) -> tuple[Floats, Labels]:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from featurestore.errors import ImageError
-from featurestore.system.text import describe, message_of
+from featurestore.system.text import describe_error, one_line
 
 MAX_PIXELS = 178_956_970  # above this Pillow itself refuses; a 108-megapixel phone photo passes
 
@@ -105,14 +105,14 @@ def upright(image: Image.Image) -> Decoded:
 
 def _damage(error: Exception) -> str:
     """Say in a few words why bytes could not be decoded: plugins of Pillow raise nearly everything for damaged ones."""
-    text = message_of(error)
+    text = one_line(error)
     match error:
         case UnidentifiedImageError():
             return "not an image, or of a format without a decoder here"
         case Image.DecompressionBombError():
             return f"too large: more than the limit of {MAX_PIXELS:,} pixels"
         case MemoryError():
-            return describe(error)
+            return describe_error(error)
         case OSError() if "truncated" in text.lower() or "broken data" in text or "unrecognized data" in text:
             return f"cut off or damaged: {text}"
     return f"damaged, or of a kind without a decoder here: {text}"
@@ -141,9 +141,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "I":
         return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image)).astype(
-            np.float64
-        )  # a difference of two float32 may not fit into float32
+        values = np.nan_to_num(np.asarray(image)).astype(np.float64)  # float32 may not hold the difference of two
         values -= values.min()
         values *= 255 / (float(values.max()) or 1.0)
         return Image.fromarray(values.astype(np.uint8)).convert("RGB")

@@ -13,7 +13,7 @@ from featurestore.errors import ImageError
 from featurestore.imaging import decode, preprocess
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.sources import Failure, ImageFile, read
-from featurestore.system.text import describe
+from featurestore.system.text import describe_error
 
 Picture: TypeAlias = str | Path | Image.Image  # a path or URL that `sources.read` takes, or an image in memory
 
@@ -57,4 +57,4 @@ def load(
     except ImageError as error:
         return Failure(path, str(error))
     except Exception as error:
-        return Failure(path, describe(error))
+        return Failure(path, describe_error(error))

@@ -12,7 +12,7 @@ from featurestore.imaging.load import Loaded, Unchanged, load
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.sources import Failure, ImageFile
 from featurestore.system.cpus import available_cpus
-from featurestore.system.text import describe
+from featurestore.system.text import describe_error
 
 SECONDS = 30.0  # longest an image may take
 AHEAD = 32  # images per thread that may be loaded before the consumer takes them
@@ -121,7 +121,7 @@ class _Threads:
             try:
                 result = load(job.file, self._record, job.known_sha256)
             except BaseException as error:  # a SystemExit of a decoder would end this thread, not the program
-                result = Failure(job.file.path, describe(error))
+                result = Failure(job.file.path, describe_error(error))
             with self._lock:
                 if job.given_up:
                     return  # this thread has been replaced

@@ -18,7 +18,7 @@ from featurestore.progress import Listener
 from featurestore.sources.column_types import as_type
 from featurestore.storage import Storage
 from featurestore.storage.snapshot import with_vectors
-from featurestore.system.disk import written_whole
+from featurestore.system.disk import atomic_write
 from featurestore.system.spool import Spool
 from featurestore.system.text import UNPRINTABLE, printable
 
@@ -61,7 +61,7 @@ def export_vectors(
     schema = pa.schema([*columns, ("vector", pa.list_(pa.float32(), record.dim))], metadata={KEY: json.dumps(metadata)})
     listener.start("exporting", details.rows.rows)
     with (
-        written_whole(Path(out), "free some space or choose another place") as part,
+        atomic_write(Path(out), "free some space or choose another place") as part,
         pq.ParquetWriter(
             part,
             schema,

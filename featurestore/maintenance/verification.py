@@ -16,7 +16,7 @@ from featurestore.maintenance.backups import Backups
 from featurestore.maintenance.optimization import copy_rows
 from featurestore.progress import Listener
 from featurestore.storage import Storage
-from featurestore.system.checksums import Block, FileChecksum, covers
+from featurestore.system.checksums import BlockChecksum, FileChecksum, covers
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class Verification:
         damaged = file.damaged(blocks, self._advance)
         on_disk = file.rows_on_disk()
         if not damaged and on_disk < record.rows:
-            damaged = [Block(on_disk, record.rows - on_disk, "")]  # missing rows without a checksum
+            damaged = [BlockChecksum(on_disk, record.rows - on_disk, "")]  # missing rows without a checksum
         if damaged and self.catalog.encoders.blocks(encoder)[0].file != record.file:
             yield from self._vectors(encoder)  # `optimize` has published another file
         elif damaged:
@@ -183,7 +183,7 @@ class Verification:
         self.vectors += rows
         self.listener.advance(rows)
 
-    def _damaged_vectors(self, record: EncoderRecord, damaged: list[Block], place: str) -> Finding:
+    def _damaged_vectors(self, record: EncoderRecord, damaged: list[BlockChecksum], place: str) -> Finding:
         rows, items = self.catalog.items.rows_in_use(record.fingerprint)
         intact = np.ones(len(rows), bool)
         for block in damaged:

@@ -9,22 +9,22 @@ from PIL import Image
 from featurestore.errors import ImageError
 from featurestore.rendering.html import InlineImage, data_url, templates
 from featurestore.rendering.thumbnails import thumbnail
-from featurestore.system.disk import written_whole
+from featurestore.system.disk import atomic_write
 
 if TYPE_CHECKING:
-    from featurestore.rendering.shown import Shown
+    from featurestore.rendering.query_image import QueryImage
 
 SIDE = 320  # pixels of a thumbnail's longer side
 
 
-def write(path: Path, title: str, note: str, examples: Sequence["Shown"], hits: Sequence[dict[str, Any]]) -> None:
+def write(path: Path, title: str, note: str, examples: Sequence["QueryImage"], hits: Sequence[dict[str, Any]]) -> None:
     """Write a page of the query's examples and of hits as `Matches.to_json` gives them, best first.
 
     A file that cannot be read gets a grey tile with the reason. Raises DiskError.
     """
     template = templates("featurestore.rendering").get_template("hits.html")
     parts = template.generate(title=title, note=note, examples=examples, hits=hits, load=_load)
-    with written_whole(path, "expected a name such as hits.html in an existing folder") as part, part.open("w", encoding="utf-8") as file:  # fmt: skip
+    with atomic_write(path, "expected a name such as hits.html in an existing folder") as part, part.open("w", encoding="utf-8") as file:  # fmt: skip
         file.writelines(parts)  # tile by tile: a thousand pictures are never in memory together
 
 

@@ -24,7 +24,7 @@ from featurestore.report.report import Report
 from featurestore.report.training import read_training
 from featurestore.report.values import Collection, LabelFree, Map, ReportValues, Sizes
 from featurestore.storage import ItemVectors, LabelledItems, Storage
-from featurestore.system.packages import need
+from featurestore.system.packages import require
 from featurestore.version import __version__
 
 SAMPLED = 4_096  # items that measures without labels are computed from
@@ -93,7 +93,7 @@ def _lowshot(labelled: LabelledItems, seed: int, tries: int, listener: Listener)
     if not shots:
         raise EvaluationError("every class has one label, so no labelled image is left to be classified")
     try:
-        need("sklearn", extra="eval")
+        require("sklearn", extra="eval")
         methods = list(MEASURED)
     except ConfigError:
         methods = [method for method in MEASURED if method not in NEEDS_SKLEARN]

@@ -12,7 +12,7 @@ from featurestore.rendering.html import InlineImage, data_url
 from featurestore.rendering.thumbnails import thumbnail
 from featurestore.report.values import Item
 from featurestore.system.cpus import available_cpus
-from featurestore.system.text import describe
+from featurestore.system.text import describe_error
 
 SIDE = 144  # pixels of the longer side of a picture
 TILE = 64  # pixels of a tile in the sheet of the map
@@ -70,7 +70,7 @@ def _load(path: str, side: int) -> Image.Image | str:
     except ImageError as error:
         return str(error)
     except Exception as error:  # one picture never stops a report
-        return describe(error)
+        return describe_error(error)
 
 
 def _square(picture: Image.Image) -> Image.Image:

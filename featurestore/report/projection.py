@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from featurestore.errors import ConfigError, EvaluationError
 from featurestore.metrics.checks import check_finite
 from featurestore.report import MAPS
-from featurestore.system.packages import need
+from featurestore.system.packages import require
 
 PERPLEXITY = 30  # of t-SNE, where there are enough items for it
 UMAP_NEIGHBOURS = 15
@@ -31,7 +31,7 @@ def check_method(method: str) -> None:
     if method not in MAPS:
         raise ConfigError(f"map {method!r}: expected one of {', '.join(MAPS)}")
     if method == "tsne":
-        need("sklearn", extra="eval")
+        require("sklearn", extra="eval")
     if method == "umap" and importlib.util.find_spec("umap") is None:
         raise ConfigError("map 'umap' needs umap-learn, which is not installed: pip install umap-learn")
 

@@ -12,7 +12,7 @@ from featurestore.report import Format
 from featurestore.report.markdown import markdown
 from featurestore.report.page import page
 from featurestore.report.values import ReportValues
-from featurestore.system.disk import written_whole
+from featurestore.system.disk import atomic_write
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Report:
                 f"report {str(path)!r}: expected a file name that ends in .html, .md or .json; rename it, or give --format html, md or json"
             )
         content = WRITERS[kind](self.figures, listener or Listener())
-        with written_whole(Path(path), f"expected a name such as report.{kind} in an existing folder") as part:
+        with atomic_write(Path(path), f"expected a name such as report.{kind} in an existing folder") as part:
             part.write_text(content, encoding="utf-8")
         return Path(path)
 

@@ -13,7 +13,7 @@ from PIL import Image
 from featurestore.ann.normalize import unit_rows
 from featurestore.errors import FeatureStoreError, ImageError, QueryError, StoreCorrupt
 from featurestore.imaging import Picture
-from featurestore.rendering.shown import Shown
+from featurestore.rendering.query_image import QueryImage
 
 if TYPE_CHECKING:
     from featurestore.encoders import Encoder
@@ -50,7 +50,7 @@ class QueryVector:
 
     vector: NDArray[np.float32]  # (1, D), unit length
     item_ids: tuple[int, ...]  # of the items among the examples, which are not hits
-    shown: tuple[Shown, ...]  # the examples, negative ones last
+    shown: tuple[QueryImage, ...]  # the examples, negative ones last
 
 
 def embed_query(
@@ -93,7 +93,7 @@ def embed_queries(
     """
     if isinstance(queries, np.ndarray):
         units = _unit_array(queries, encoder)
-        return [QueryVector(units[n : n + 1], (), (Shown(None, "a vector"),)) for n in range(len(units))]
+        return [QueryVector(units[n : n + 1], (), (QueryImage(None, "a vector"),)) for n in range(len(units))]
     numbered = enumerate(queries, start=1)
     examples = [query if isinstance(query, Example) else Example(query, f"query {n}") for n, query in numbered]
     vectors, shown = _embed(examples, encoder)
@@ -103,10 +103,10 @@ def embed_queries(
     ]
 
 
-def _embed(examples: Sequence[Example], encoder: QueryEncoder) -> tuple[NDArray[np.float32], list[Shown]]:
+def _embed(examples: Sequence[Example], encoder: QueryEncoder) -> tuple[NDArray[np.float32], list[QueryImage]]:
     """Return the vector of each example, float32 (n, D), and how to show it; examples of one kind are embedded together."""
     vectors = np.empty((len(examples), encoder.dim), np.float32)
-    shown = [Shown(None, "a vector")] * len(examples)
+    shown = [QueryImage(None, "a vector")] * len(examples)
     items: dict[int, int] = {}
     pictures: dict[int, Picture] = {}
     problems: dict[int, FeatureStoreError] = {}
@@ -115,7 +115,9 @@ def _embed(examples: Sequence[Example], encoder: QueryEncoder) -> tuple[NDArray[
             items[n] = int(query)
         elif isinstance(query, (str, Path, Image.Image)):
             pictures[n] = query
-            shown[n] = Shown(query, "an image") if isinstance(query, Image.Image) else Shown(str(query), str(query))
+            shown[n] = (
+                QueryImage(query, "an image") if isinstance(query, Image.Image) else QueryImage(str(query), str(query))
+            )
         else:
             try:
                 vectors[n] = _unit_vector(query, encoder)
@@ -126,7 +128,7 @@ def _embed(examples: Sequence[Example], encoder: QueryEncoder) -> tuple[NDArray[
         found, paths = _look_up(ids, encoder)
         for n, item in items.items():
             at = bisect_left(ids, item)
-            vectors[n], shown[n] = found[at], Shown(paths[at], f"item {item}")
+            vectors[n], shown[n] = found[at], QueryImage(paths[at], f"item {item}")
     if pictures:
         embedded = encoder.open_encoder().embed(pictures.values())
         places = list(pictures)

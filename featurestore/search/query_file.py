@@ -10,7 +10,7 @@ from featurestore.errors import QueryError
 from featurestore.search.query import Example
 from featurestore.sources.lists import numbered_lines
 from featurestore.sources.relative_paths import locate
-from featurestore.system.text import describe
+from featurestore.system.text import describe_error
 
 ITEM = re.compile(r"id:([0-9]{1,18})")
 
@@ -53,7 +53,7 @@ def _lines(file: Path) -> list[tuple[int, str]]:
     try:
         return numbered_lines(file.read_bytes())
     except OSError as error:
-        raise QueryError(f"{file}: expected a text file of queries, or a .npy; {describe(error)}") from error
+        raise QueryError(f"{file}: expected a text file of queries, or a .npy; {describe_error(error)}") from error
     except ValueError as error:
         raise QueryError(
             f"{file}: expected queries in UTF-8, one per line; {error}; vectors need the suffix .npy"
@@ -64,10 +64,10 @@ def _read_array(file: Path) -> NDArray[np.floating]:
     try:
         array: NDArray[np.floating] = np.lib.format.open_memmap(file, mode="r")  # never unpickles
     except OSError as error:
-        raise QueryError(f"{file}: expected a .npy of query vectors; {describe(error)}") from error
+        raise QueryError(f"{file}: expected a .npy of query vectors; {describe_error(error)}") from error
     except Exception as error:  # numpy raises nearly everything on a damaged header
         raise QueryError(
-            f"{file}: expected a .npy of query vectors that numpy.save wrote; {describe(error)}"
+            f"{file}: expected a .npy of query vectors that numpy.save wrote; {describe_error(error)}"
         ) from error
     if array.ndim != 2 or array.dtype.kind not in "fiu" or not len(array):
         raise QueryError(

@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.system.disk import written_whole
+from featurestore.system.disk import atomic_write
 from featurestore.system.text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
 
-    from featurestore.rendering.shown import Shown
+    from featurestore.rendering.query_image import QueryImage
 
 DRAWN = 1000  # hits on a sheet or a page at most; a thousand pictures of a page are some twenty megabytes
 
@@ -30,7 +30,7 @@ class Matches:
     scores: NDArray[np.float32]  # cosine similarity, higher is nearer
     paths: list[str]
     labels: list[str | None]
-    query: tuple[Shown, ...] = ()  # what was searched by, negative examples last
+    query: tuple[QueryImage, ...] = ()  # what was searched by, negative examples last
     warnings: tuple[str, ...] = ()  # what the user should know of this answer
 
     def __len__(self) -> int:
@@ -102,6 +102,6 @@ class Neighbours:
         """Write `to_arrow` as Parquet, whole or not at all. Raises DiskError."""
         import pyarrow.parquet as pq  # takes long, and most commands do without
 
-        with written_whole(Path(path), "free some space or choose another place") as part:
+        with atomic_write(Path(path), "free some space or choose another place") as part:
             pq.write_table(self.to_arrow(), part)
         return Path(path)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from featurestore.errors import FeatureStoreError, ImageError, SourceError
-from featurestore.system.text import describe
+from featurestore.system.text import describe_error
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # at least two letters: C:// is a drive
 TIMES = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")  # keys of fsspec's file systems
@@ -90,7 +90,7 @@ def as_image_errors() -> Iterator[None]:
     except io.UnsupportedOperation as error:
         raise ImageError(f"cannot be read from any position: {error}") from error
     except Exception as error:
-        raise ImageError(describe(error)) from error
+        raise ImageError(describe_error(error)) from error
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -112,7 +112,9 @@ def file_system(url: str) -> tuple[Any, str]:
     except ImportError as error:
         raise SourceError(f"{url!r}: a package that reads {scheme}:// is missing: {error}, with pip") from error
     except Exception as error:  # some connect at once, some need more than the URL
-        raise SourceError(f"{url!r}: expected a URL that fsspec can open; {describe(error)}; check the URL") from error
+        raise SourceError(
+            f"{url!r}: expected a URL that fsspec can open; {describe_error(error)}; check the URL"
+        ) from error
 
 
 def find_below(files: Any, root: str) -> dict[str, Any]:
@@ -164,6 +166,5 @@ def _nanoseconds(time: object) -> int | None:
             return None
     if isinstance(time, datetime):
         time = time.timestamp()
-    return (
-        int(time * 1_000_000) * 1000 if isinstance(time, (int, float)) else None
-    )  # a float is exact to microseconds only
+    microseconds = int(time * 1_000_000) if isinstance(time, (int, float)) else None  # a float is not more exact
+    return None if microseconds is None else microseconds * 1000

@@ -8,7 +8,7 @@ from featurestore.errors import ImageError
 from featurestore.sources import filesystem
 from featurestore.sources.base import Failure, ImageFile, Source, folder_labels, unfit_name
 from featurestore.sources.formats import CONTAINERS, HEAD, is_image_name, starts_as_image, suffix
-from featurestore.system.text import describe, printable
+from featurestore.system.text import describe_error, printable
 
 
 class OneFile(Source):
@@ -134,7 +134,7 @@ def _entry(entry: os.DirEntry[str], label: str | None, split: str | None) -> Ima
     try:
         found = entry.stat()
     except OSError as error:
-        return Failure(entry.path, describe(error))
+        return Failure(entry.path, describe_error(error))
     if not stat.S_ISREG(found.st_mode):
         return Failure(entry.path, "not a regular file")
     return ImageFile(entry.path, label, split, found.st_size, found.st_mtime_ns)

@@ -11,18 +11,8 @@ HEAD = 12  # bytes that `starts_as_image` needs
 CONTAINERS = (".tar", ".parquet", ".arrow")  # an image in one has the path FILE::MEMBER
 CONTAINER_SUFFIX = f"(?:{'|'.join(map(re.escape, CONTAINERS))})"  # a regular expression, for Python and for SQL
 LISTS = (".txt", ".lst")
-PACKED = (
-    ".gz",
-    ".tgz",
-    ".bz2",
-    ".tbz2",
-    ".xz",
-    ".txz",
-    ".zst",
-    ".zip",
-    ".7z",
-    ".rar",
-)  # single images cannot be read from these
+# Single images cannot be read from these.
+PACKED = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".zip", ".7z", ".rar")
 
 
 def suffix(name: str) -> str:

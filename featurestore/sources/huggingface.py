@@ -10,7 +10,7 @@ from typing import Any
 from featurestore.errors import SourceError
 from featurestore.sources.base import Failure, ImageFile, Source, as_split, unfit_name
 from featurestore.sources.containers import ContainerSource
-from featurestore.system.text import describe
+from featurestore.system.text import describe_error
 
 DICTIONARY, STATE, INFO = "dataset_dict.json", "state.json", "dataset_info.json"
 
@@ -64,5 +64,5 @@ def _names_in(path: str, where: Callable[[Any], Iterable[str]]) -> list[str]:
         return names
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SourceError(
-            f"{path!r}: expected what save_to_disk of Hugging Face datasets writes, found {describe(error)}; save the dataset again"
+            f"{path!r}: expected what save_to_disk of Hugging Face datasets writes, found {describe_error(error)}; save the dataset again"
         ) from error

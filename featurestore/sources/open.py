@@ -14,7 +14,7 @@ from featurestore.sources.formats import CONTAINER_SUFFIX, CONTAINERS, LISTS, PA
 from featurestore.sources.huggingface import SavedDataset, is_dataset
 from featurestore.sources.lists import PathList
 from featurestore.sources.remote import RemoteFolder
-from featurestore.system.text import describe
+from featurestore.system.text import describe_error
 
 MEMBER = re.compile(rf"(.+?{CONTAINER_SUFFIX})::(.*)", re.DOTALL | re.IGNORECASE)  # a path within a container
 
@@ -32,7 +32,7 @@ def open_source(source: str | Path) -> Source:
     try:
         exists = path.exists()
     except OSError as error:
-        raise SourceError(f"source {str(source)!r}: {describe(error)}; check the path") from error
+        raise SourceError(f"source {str(source)!r}: {describe_error(error)}; check the path") from error
     if not exists:
         raise SourceError(
             f"source {str(source)!r}: expected a folder of images or an image, found nothing there; check the path"
@@ -67,7 +67,9 @@ def _open_url(url: str) -> Source:
     except FeatureStoreError:
         raise
     except Exception as error:  # clients of object stores raise nearly everything
-        raise SourceError(f"source {url!r}: expected a folder or a file that can be read; {describe(error)}") from error
+        raise SourceError(
+            f"source {url!r}: expected a folder or a file that can be read; {describe_error(error)}"
+        ) from error
 
 
 def _open_file(path: str) -> Source:

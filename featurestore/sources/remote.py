@@ -7,7 +7,7 @@ from featurestore.sources import filesystem
 from featurestore.sources.base import Failure, ImageFile, Source, folder_labels, unfit_name
 from featurestore.sources.folders import SkippedContainers
 from featurestore.sources.formats import CONTAINERS, is_image_name, suffix
-from featurestore.system.text import describe, printable
+from featurestore.system.text import describe_error, printable
 
 
 class RemoteFolder(Source):
@@ -27,7 +27,7 @@ class RemoteFolder(Source):
             files.invalidate_cache(root)
             found = filesystem.find_below(files, root)
         except Exception as error:  # clients of object stores raise nearly everything
-            raise SourceError(f"{self.url!r}: expected a folder that can be listed; {describe(error)}") from error
+            raise SourceError(f"{self.url!r}: expected a folder that can be listed; {describe_error(error)}") from error
         skipped = SkippedContainers()
         for inner, info in sorted(found.items()):
             within = inner[len(root.rstrip("/")) + 1 :]
@@ -36,7 +36,7 @@ class RemoteFolder(Source):
                 continue
             path = self.prefix + within
             if isinstance(info, Exception):
-                yield Failure(printable(path), f"a folder that cannot be listed; {describe(info)}")
+                yield Failure(printable(path), f"a folder that cannot be listed; {describe_error(info)}")
             elif is_image_name(name):
                 label, split = folder_labels(folders)
                 try:

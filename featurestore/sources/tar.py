@@ -1,9 +1,8 @@
 """A tar of images, such as a webdataset shard: key.jpg beside key.cls or key.json. Nothing is extracted."""
 
 import json
-import tarfile
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from featurestore.errors import ImageError
 from featurestore.sources import filesystem
@@ -11,6 +10,10 @@ from featurestore.sources.base import Failure, ImageFile, as_label, folder_label
 from featurestore.sources.filesystem import FileState
 from featurestore.sources.formats import HEAD, is_image_name, starts_as_image, suffix
 
+if TYPE_CHECKING:
+    import tarfile
+
+BLOCK = 512  # bytes; headers and data begin at multiples of it
 LARGEST_LABEL = 1 << 20  # bytes of a .cls or .json; larger ones are ignored
 PACKERS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zX": "xz", b"\x28\xb5\x2f\xfd": "zstd"}  # by first bytes
 
@@ -50,6 +53,8 @@ class Tar:
         return data
 
     def _scan(self, file: BinaryIO) -> None:
+        import tarfile  # slow to import, and most commands do without
+
         is_tar = False
         try:
             with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
@@ -65,13 +70,13 @@ class Tar:
                 ) from error
             self._fail_rest(str(error))
 
-    def _take(self, member: tarfile.TarInfo, file: BinaryIO) -> None:
+    def _take(self, member: "tarfile.TarInfo", file: BinaryIO) -> None:
         name, size, start = member.name, member.size, member.offset_data
         base = name.rpartition("/")[2]
-        if size < 0:
-            raise tarfile.ReadError(
-                f"a member of {size} bytes"
-            )  # the next header would be an earlier one, in an endless loop
+        if size < 0:  # the next header would be an earlier one, in an endless loop
+            import tarfile
+
+            raise tarfile.ReadError(f"a member of {size} bytes")
         if not member.isreg() or any(p.startswith(".") and p not in (".", "..") for p in name.split("/")):
             return
         if start + size > self.state.size:
@@ -106,8 +111,8 @@ class Tar:
 
     def _check_end(self, file: BinaryIO, end: int) -> None:
         """Record a failure unless the tar ends in a block of zeros, as it should."""
-        block = _read_at(file, end, tarfile.BLOCKSIZE)
-        if len(block) < tarfile.BLOCKSIZE:
+        block = _read_at(file, end, BLOCK)
+        if len(block) < BLOCK:
             self._fail_rest("it has no end mark")
         elif any(block):
             self._fail_rest(f"no tar header at byte {end}")

@@ -7,7 +7,7 @@ from featurestore.catalog import EncoderRecord
 from featurestore.encoders.encoder import Encoder, fingerprint
 from featurestore.errors import StoreCorrupt, StoreError
 from featurestore.storage.layout import Layout
-from featurestore.system.disk import written_whole
+from featurestore.system.disk import atomic_write
 
 
 class EncoderFiles:
@@ -38,7 +38,7 @@ class EncoderFiles:
         path = self._layout.encoder_file(encoder.fingerprint)
         if path.exists() and fingerprint(path) == encoder.fingerprint:
             return
-        with written_whole(path, "free some space and run the same command again") as part:
+        with atomic_write(path, "free some space and run the same command again") as part:
             shutil.copyfile(encoder.path, part)
             if fingerprint(part) != encoder.fingerprint:
                 raise StoreError(f"{encoder.path} changed while it was being read; run the command again")

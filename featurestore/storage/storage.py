@@ -15,7 +15,7 @@ from featurestore.storage.snapshot import ItemVectors, Snapshot, Snapshots
 from featurestore.storage.vector_writer import VectorWriter
 from featurestore.storage.vectors import VectorFile
 from featurestore.system.disk import sync_folder
-from featurestore.system.lock import only_writer
+from featurestore.system.lock import writer_lock
 
 
 class Storage:
@@ -76,7 +76,7 @@ class Storage:
 
     def writing(self) -> AbstractContextManager[None]:
         """Be the store's only writer for the length of the block. Raises StoreBusy, DiskError."""
-        return only_writer(self.path)
+        return writer_lock(self.path)
 
     def add_encoder(self, encoder: Encoder) -> EncoderRecord:
         """Copy an encoder's file into the store and add it to the catalog, unless it is there; returns its record."""

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.errors import DiskError, StoreCorrupt
-from featurestore.system.checksums import Block
-from featurestore.system.disk import sync_folder, written_whole
+from featurestore.system.checksums import BlockChecksum
+from featurestore.system.disk import atomic_write, sync_folder
 
 BLOCK_ROWS = 16_384  # rows with one checksum, where many are written together
 
@@ -24,7 +24,7 @@ class VectorFile:
         self.dim = dim
         self._row_bytes = 2 * dim
 
-    def append(self, x: NDArray[np.floating], committed: int) -> Block:
+    def append(self, x: NDArray[np.floating], committed: int) -> BlockChecksum:
         """Write rows after the committed ones and flush them to disk; rows that a crash left there are cut off first.
 
         x: (n, D), unit length. Returns their checksum. Raises DiskError when the file cannot be written, StoreCorrupt when committed rows are missing.
@@ -44,7 +44,7 @@ class VectorFile:
             raise DiskError(
                 f"{self.path}: {len(x)} vectors could not be written ({error.strerror}); everything committed before is safe: free some space and run the same command again"
             ) from error
-        return Block.of(committed, len(x), data)
+        return BlockChecksum.of(committed, len(x), data)
 
     def rows_on_disk(self) -> int:
         """Count the complete rows in the file, whatever the catalog says; 0 when there is no file."""
@@ -66,22 +66,29 @@ class VectorFile:
             return np.empty((0, self.dim), np.float16)
         return np.memmap(self.path, dtype="<f2", mode="r", shape=(committed, self.dim))
 
-    def checksums(self, end: int) -> list[Block]:
+    def checksums(self, end: int) -> list[BlockChecksum]:
         """Compute the checksums of rows 0 to `end` - 1 as they are on disk, as far as they exist, in blocks of BLOCK_ROWS."""
         end = min(end, self.rows_on_disk())
         if not end:
             return []
         with self.path.open("rb") as file:
             lengths = [min(BLOCK_ROWS, end - start) for start in range(0, end, BLOCK_ROWS)]
-            return [Block.of(n * BLOCK_ROWS, rows, file.read(rows * self._row_bytes)) for n, rows in enumerate(lengths)]
+            return [
+                BlockChecksum.of(n * BLOCK_ROWS, rows, file.read(rows * self._row_bytes))
+                for n, rows in enumerate(lengths)
+            ]
 
-    def damaged(self, blocks: Iterable[Block], tick: Callable[[int], None] = lambda rows: None) -> list[Block]:
+    def damaged(
+        self, blocks: Iterable[BlockChecksum], tick: Callable[[int], None] = lambda rows: None
+    ) -> list[BlockChecksum]:
         """Read all blocks; give those that are missing, unreadable, or have another checksum. `tick` is called with the rows read."""
         bad = []
         for block in blocks:
             try:
                 with self.path.open("rb") as file:
-                    intact = Block.of(block.first, block.rows, self._read(file, block.first, block.rows)) == block
+                    intact = (
+                        BlockChecksum.of(block.first, block.rows, self._read(file, block.first, block.rows)) == block
+                    )
             except OSError:  # a bad sector, or no file
                 intact = False
             if not intact:
@@ -89,7 +96,7 @@ class VectorFile:
             tick(block.rows)
         return bad
 
-    def copy(self, rows: NDArray[np.int64], to: Path) -> list[Block]:
+    def copy(self, rows: NDArray[np.int64], to: Path) -> list[BlockChecksum]:
         """Copy some rows, ascending, to a new file, complete or not at all; returns its checksums.
 
         The rows are read in runs and not through a memory map, because the others may lie on bad sectors. Raises DiskError.
@@ -97,13 +104,13 @@ class VectorFile:
         blocks = []
         advice = "nothing was changed: free some space and run the same command again"
         old: BinaryIO = self.path.open("rb") if len(rows) else BytesIO()
-        with old, written_whole(to, advice) as part, part.open("wb") as new:
+        with old, atomic_write(to, advice) as part, part.open("wb") as new:
             for start in range(0, len(rows), BLOCK_ROWS):
                 chosen = rows[start : start + BLOCK_ROWS]
                 runs = np.split(chosen, np.flatnonzero(np.diff(chosen) != 1) + 1)
                 data = b"".join(self._read(old, int(run[0]), len(run)) for run in runs)
                 new.write(data)
-                blocks.append(Block.of(start, len(chosen), data))
+                blocks.append(BlockChecksum.of(start, len(chosen), data))
         return blocks
 
     def _read(self, file: BinaryIO, first: int, rows: int) -> bytes:

@@ -21,7 +21,7 @@ class FileChecksum:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class BlockChecksum:
     """The checksum of rows `first` to `first + rows - 1` of a vector file."""
 
     first: int
@@ -29,7 +29,7 @@ class Block:
     sha256: str
 
     @classmethod
-    def of(cls, first: int, rows: int, data: bytes | memoryview) -> "Block":
+    def of(cls, first: int, rows: int, data: bytes | memoryview) -> "BlockChecksum":
         """Compute the SHA-256 of the bytes of some rows."""
         return cls(first, rows, hashlib.sha256(data).hexdigest())
 
@@ -39,7 +39,7 @@ class Block:
         return self.first + self.rows
 
 
-def covers(blocks: list[Block], rows: int) -> bool:
+def covers(blocks: list[BlockChecksum], rows: int) -> bool:
     """Whether blocks cover rows 0 to `rows - 1` without gaps or overlaps."""
     end = 0
     for block in blocks:

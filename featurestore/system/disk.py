@@ -9,7 +9,7 @@ from featurestore.errors import DiskError
 
 
 @contextmanager
-def written_whole(path: Path, advice: str) -> Iterator[Path]:
+def atomic_write(path: Path, advice: str) -> Iterator[Path]:
     """Give a temporary path to write to; at the end of the block it is flushed to disk and renamed to `path`.
 
     If the block raises, the temporary file is deleted. An OSError becomes a DiskError that ends with `advice`.
@@ -29,7 +29,7 @@ def written_whole(path: Path, advice: str) -> Iterator[Path]:
 
 def write_text(path: Path, text: str, advice: str) -> None:
     """Write a text file whole. Raises DiskError, which ends in `advice`."""
-    with written_whole(path, advice) as part:
+    with atomic_write(path, advice) as part:
         part.write_text(text, encoding="utf-8")
 
 

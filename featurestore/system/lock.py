@@ -14,7 +14,7 @@ WAIT_SECONDS = 5.0  # how long a second writer waits for the first
 
 
 @contextmanager
-def only_writer(store: Path) -> Iterator[None]:
+def writer_lock(store: Path) -> Iterator[None]:
     """Hold the writer lock of a store. Readers do not wait for it; the system releases it when the holder dies.
 
     Raises StoreBusy, naming the holder, when it stays taken for WAIT_SECONDS; DiskError when the store cannot be written.

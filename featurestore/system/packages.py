@@ -5,7 +5,7 @@ import importlib.util
 from featurestore.errors import ConfigError
 
 
-def need(*modules: str, extra: str) -> None:
+def require(*modules: str, extra: str) -> None:
     """Check that modules can be imported. Raises ConfigError with the command that installs them."""
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:

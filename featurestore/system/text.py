@@ -13,7 +13,7 @@ def printable(text: str) -> str:
     return UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", encoded)
 
 
-def describe(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Describe in a few words why a file could not be read."""
     match error:
         case FileNotFoundError():
@@ -26,10 +26,10 @@ def describe(error: BaseException) -> str:
             return "not enough memory"
         case OSError(strerror=str(reason)):
             return f"not readable: {reason}"
-    return f"{type(error).__name__}: {message_of(error)}"
+    return f"{type(error).__name__}: {one_line(error)}"
 
 
-def message_of(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Give an error's message on one line, shortened: some libraries repeat the content of the file."""
     text = "".join(letter if letter.isprintable() else "?" for letter in str(error))
     return text[:LONGEST] or type(error).__name__

@@ -6,7 +6,7 @@ from typing import Any
 from featurestore.system.text import printable
 
 
-def columns(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> str:
+def format_table(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> str:
     """Format rows under their headings; columns of numbers are aligned to the right, control characters are spelled out."""
     cells = [list(map(_text, row)) for row in (heads, *rows)]
     is_number = [bool(rows) and isinstance(value, (int, float)) for value in (rows[0] if rows else heads)]

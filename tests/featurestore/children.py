@@ -26,7 +26,7 @@ from featurestore.encoders.encoder import Encoder
 from featurestore.errors import StoreBusy
 from featurestore.ingest import ingest as indexing
 from featurestore.storage.vectors import VectorFile
-from featurestore.system.lock import only_writer
+from featurestore.system.lock import writer_lock
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["tests.featurestore.children", "pytest"])  # pytest: every child imports the main module
@@ -236,7 +236,7 @@ def index_as_another_user(pipe: Connection, store: Path, encoder: Path, source: 
 
 
 def hold_writer_lock(pipe: Connection, store: Path, seconds: float) -> None:
-    with only_writer(store):
+    with writer_lock(store):
         pipe.send("held")
         time.sleep(seconds)
 

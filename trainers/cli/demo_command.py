@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from featurestore.progress import ProgressBar
-from featurestore.system.packages import need
+from featurestore.system.packages import require
 
 PATH = click.Path(path_type=Path)
 
@@ -17,7 +17,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def demo(out: Path, minutes: float, as_json: bool) -> None:
     """Run everything once on handwritten digits: train, export, index, measure, search."""
-    need("torch", "timm", "lightning_fabric", "onnx", "sklearn", extra="demo")
+    require("torch", "timm", "lightning_fabric", "onnx", "sklearn", extra="demo")
     from trainers.demo import run_demo
 
     with ProgressBar() as bar:

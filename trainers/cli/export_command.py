@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from featurestore.progress import ProgressBar
-from featurestore.system.packages import need
+from featurestore.system.packages import require
 
 PATH = click.Path(path_type=Path)
 NEEDED = {  # packages, by what is exported
@@ -72,7 +72,7 @@ def export(what: str, out: Path, int8: bool, calibrate: str | None, force: bool,
     ):
         if wrong:
             raise click.UsageError(message)
-    need(*NEEDED[kind], extra="train")
+    require(*NEEDED[kind], extra="train")
     if not int8:
         with ProgressBar() as bar:
             written = export_encoder(what, out, calibrate=calibrate, listener=bar, **how)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from featurestore.progress import ProgressBar
-from featurestore.system.packages import need
+from featurestore.system.packages import require
 
 PATH = click.Path(path_type=Path)
 
@@ -50,7 +50,7 @@ def _training_options(command: Any) -> Any:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def finetune(run: Path, source: str, out: Path, as_json: bool, **options: Any) -> None:
     """Train a classifier on a share of the labels of SOURCE, from the network of RUN, and write it as one ONNX file."""
-    need("torch", "timm", "lightning_fabric", "onnx", extra="train")
+    require("torch", "timm", "lightning_fabric", "onnx", extra="train")
     from trainers.finetuning.finetune import finetune as run_finetuning
 
     with ProgressBar() as bar:
@@ -82,8 +82,8 @@ def finetune(run: Path, source: str, out: Path, as_json: bool, **options: Any) -
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def field(source: str, runs: tuple[Path, ...], out: Path, as_json: bool, **options: Any) -> None:
     """Compare runs by label efficiency: each share of the labels, fine-tuned, linear, k-NN, and supervised from scratch."""
-    need("torch", "timm", "lightning_fabric", "onnx", extra="train")
-    need("sklearn", extra="eval")
+    require("torch", "timm", "lightning_fabric", "onnx", extra="train")
+    require("sklearn", extra="eval")
     from trainers.finetuning.label_efficiency import field as run_field
 
     with ProgressBar() as bar:

@@ -9,7 +9,7 @@ import click
 
 from featurestore.errors import ConfigError
 from featurestore.progress import ProgressBar
-from featurestore.system.packages import need
+from featurestore.system.packages import require
 
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
@@ -95,7 +95,7 @@ def train(
     **options: Any,
 ) -> None:
     """Train an encoder on the images of SOURCE, without their labels."""
-    need("torch", "timm", "lightning_fabric", "onnx", extra="train")
+    require("torch", "timm", "lightning_fabric", "onnx", extra="train")
     from trainers.config.parse import parse_assignments
     from trainers.run import train as run_training
     from trainers.training import distributed
@@ -132,7 +132,7 @@ def profile(
 
     Settings are those of `train`; what --minutes would choose is timed with --set minutes=10.
     """
-    need("torch", "timm", "lightning_fabric", extra="train")
+    require("torch", "timm", "lightning_fabric", extra="train")
     from trainers.config.parse import parse_assignments
     from trainers.training.profile import profile as run_profile
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.sources import Failure, ImageFile
-from featurestore.system.disk import write_text, written_whole
+from featurestore.system.disk import atomic_write, write_text
 
 Decode = Callable[[NDArray[np.uint8]], tuple[list[int], list[Failure]]]
 ADVICE = "free some space, choose a smaller --image-size or another --out"
@@ -46,7 +46,7 @@ def decode_to_cache(path: Path, files: Sequence[ImageFile], record: Preprocess, 
     key, notes = _key(files, record), path.with_suffix(".json")
     known = _known(notes, path)
     if known.get("key") != key:
-        with written_whole(path, ADVICE) as part:
+        with atomic_write(path, ADVICE) as part:
             for old in (notes, path):  # the notes first, which describe the pixels; both make room
                 old.unlink(missing_ok=True)
             with part.open("wb") as file:

@@ -16,7 +16,7 @@ from featurestore.encoders import write as encoder_file
 from featurestore.encoders.encoder import Encoder
 from featurestore.errors import ConfigError, DiskError, ExportError
 from featurestore.progress import Listener
-from featurestore.system.text import describe
+from featurestore.system.text import describe_error
 from trainers.export.sample import take_sample
 from trainers.runtime.quiet import quiet
 
@@ -138,7 +138,7 @@ def to_int8(encoder: Path, pixels: NDArray[np.uint8]) -> onnx.ModelProto:
             )  # fmt: skip
             return onnx.load(small)
         except OSError as error:
-            raise DiskError(f"int8: {describe(error)}; free some space in {tempfile.gettempdir()}") from error
+            raise DiskError(f"int8: {describe_error(error)}; free some space in {tempfile.gettempdir()}") from error
         except Exception as error:  # onnxruntime raises its own classes, and plain ones
             raise ExportError(
                 f"the network cannot be quantised to int8: {error}; nothing was written; keep float32"

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from featurestore.errors import DiskError, TrainingError
-from featurestore.system.disk import written_whole
+from featurestore.system.disk import atomic_write
 
 INTERVAL = 30.0  # seconds between checkpoints: a killed run loses no more than this
 
@@ -36,7 +36,7 @@ class Saver:
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint. Raises TrainingError when the disk has no room; the checkpoint before it stays."""
     try:
-        with written_whole(path, "free some space, then go on with --resume") as part:
+        with atomic_write(path, "free some space, then go on with --resume") as part:
             try:
                 torch.save(state, part)
             except RuntimeError as error:  # torch reports a full disk so

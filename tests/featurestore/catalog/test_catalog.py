@@ -17,7 +17,7 @@ from featurestore.catalog.diff import FOUND, Diff, FileToIngest, Scope
 from featurestore.catalog.user_sql import check_expression
 from featurestore.errors import QueryError, StoreCorrupt
 from featurestore.sources.formats import CONTAINER_SUFFIX
-from featurestore.system.checksums import Block
+from featurestore.system.checksums import BlockChecksum
 from featurestore.system.spool import Spool
 
 ENCODER, OTHER = "e" * 64, "f" * 64
@@ -35,7 +35,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made.create()
     made.encoders.add(ENCODER, "name-e", 12, "{}")
     items = [item(1, 3, "rose"), item(2, 2, "rose", "test"), item(3, 1, "tulip"), item(4, 0)]
-    made.changes.commit(ENCODER, Batch(items, [], [Block(0, 4, "checksum")], next_item=5, rows=4))
+    made.changes.commit(ENCODER, Batch(items, [], [BlockChecksum(0, 4, "checksum")], next_item=5, rows=4))
     return path
 
 
@@ -255,7 +255,7 @@ def test_another_vector_file_takes_the_index_away(filled: Catalog) -> None:
     filled.indexes.publish(an_index())
     filled.indexes.publish(an_index(OTHER))
     filled.encoders.publish_vectors(
-        ENCODER, f"{ENCODER[:16]}-2.f16", np.array([1]), np.array([3]), [Block(0, 1, "sum")]
+        ENCODER, f"{ENCODER[:16]}-2.f16", np.array([1]), np.array([3]), [BlockChecksum(0, 1, "sum")]
     )
     assert filled.indexes.all() == [an_index(OTHER)]
 

@@ -151,6 +151,20 @@ def test_ctrl_c_in_a_batch_is_raised_after_the_batch(
     assert [thread for thread in threading.enumerate() if thread.name == "decode"] == []
 
 
+def test_ctrl_c_before_a_batch_hands_no_batch_on_twice(
+    tmp_path: Path, opened: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = opened.embed_files(map(named, paths(tmp_path, 40)))
+    next(stream)
+
+    def pressed() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "uninterrupted", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        next(stream)
+
+
 def test_a_stream_that_is_left_ends_its_threads(tmp_path: Path, opened: Encoder) -> None:
     stream = opened.embed_files(map(named, paths(tmp_path, 40)), workers=2)
     next(stream)

@@ -16,7 +16,7 @@ from featurestore.ingest import ingest as indexing
 from featurestore.ingest import run as store_module
 from featurestore.ingest.scan import find_files
 from featurestore.progress import Listener
-from featurestore.system.lock import only_writer
+from featurestore.system.lock import writer_lock
 from tests.featurestore.fakes import COLOURS, paint, unit
 from tests.featurestore.ingest.ingested import as_stored, by_name, counts, look
 
@@ -129,7 +129,7 @@ def test_sources_are_listed_under_the_lock(empty: FeatureStore, source: Path, mo
     empty.index(source)
 
     def looked(*arguments: Any) -> Any:
-        with pytest.raises(StoreBusy), only_writer(empty.path):
+        with pytest.raises(StoreBusy), writer_lock(empty.path):
             pass
         return find_files(*arguments)
 

@@ -18,7 +18,7 @@ from featurestore.catalog import columns
 from featurestore.catalog import repair as upkeep
 from featurestore.errors import ConfigError, QueryError, SourceError, StoreBusy
 from featurestore.metadata.columns import read_columns
-from featurestore.system.lock import only_writer
+from featurestore.system.lock import writer_lock
 from tests.featurestore.children import Child
 from tests.featurestore.commands import Run, answer
 from tests.featurestore.fakes import paint
@@ -296,7 +296,7 @@ def test_annotating_that_is_killed_is_done_whole_or_not_at_all(store_path: Path,
 
 def test_annotating_waits_for_the_writer(store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("featurestore.system.lock.WAIT_SECONDS", 0.05)
-    with only_writer(store.path), pytest.raises(StoreBusy):
+    with writer_lock(store.path), pytest.raises(StoreBusy):
         store.annotate(csv(tmp_path, "id,v\n1,1\n"))
 
 

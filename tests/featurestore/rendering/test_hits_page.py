@@ -10,13 +10,13 @@ from PIL import Image
 
 from featurestore.errors import DiskError, ImageError
 from featurestore.rendering import hits_page as page
-from featurestore.rendering.shown import Shown
+from featurestore.rendering.query_image import QueryImage
 from featurestore.search.results import Matches
 from tests.featurestore.fakes import COLOURS, paint
 from tests.featurestore.rendering.pages import Reader
 
 
-def matches(paths: list[str], labels: list[str | None] | None = None, query: tuple[Shown, ...] = ()) -> Matches:
+def matches(paths: list[str], labels: list[str | None] | None = None, query: tuple[QueryImage, ...] = ()) -> Matches:
     n = len(paths)
     return Matches(np.arange(7, 7 + n), np.linspace(0.9, 0.5, n, dtype=np.float32), paths, labels or [None] * n, query)
 
@@ -38,8 +38,8 @@ def test_a_page_shows_examples_and_hits(tmp_path: Path) -> None:
         tar.add(paths["cyan"], "in/cyan.png")
     member = f"{tmp_path}/shard.tar::in/cyan.png"
     shown = (
-        Shown(paths["red"], paths["red"]), Shown(Image.new("RGBA", (8, 8), (0, 0, 0, 0)), "an image"),
-        Shown(None, "a vector"), Shown(paths["green"], "item 3", negative=True),
+        QueryImage(paths["red"], paths["red"]), QueryImage(Image.new("RGBA", (8, 8), (0, 0, 0, 0)), "an image"),
+        QueryImage(None, "a vector"), QueryImage(paths["green"], "item 3", negative=True),
     )  # fmt: skip
     found = read(matches([paths["blue"], member], ["sea", None], shown), tmp_path / "hits.html")
     assert [colour(p) for p in found.pictures] == [COLOURS[name] for name in ("red", "white", "green", "blue", "cyan")]
@@ -72,7 +72,9 @@ def test_markup_in_names_is_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         'https://x/"><script>.png', "/a\nb\x1b[31m.png", "/\udcff.png", "https://x/\udcff.png", "https://x/a?b&lt;c",
     ]  # fmt: skip
     labels: list[str | None] = ["<b>bold</b>", '"><img src=x>', *[None] * 7]
-    found = read(matches(evil, labels, (Shown("<i>.png", "<i>.png"), Shown(None, "<u>"))), tmp_path / "hits.html")
+    found = read(
+        matches(evil, labels, (QueryImage("<i>.png", "<i>.png"), QueryImage(None, "<u>"))), tmp_path / "hits.html"
+    )
     assert not {"script", "i", "u"} & set(found.tags)
     assert found.pictures == []
     assert set(found.texts) >= {

@@ -7,13 +7,13 @@ import pytest
 from PIL import Image, ImageColor
 
 from featurestore.rendering.contact_sheet import EXAMPLE, GAP, LINE, NEGATIVE, TEXT, TILE
-from featurestore.rendering.shown import Shown
+from featurestore.rendering.query_image import QueryImage
 from featurestore.search import results
 from featurestore.search.results import Matches
 from tests.featurestore.fakes import COLOURS, paint
 
 
-def matches(paths: list[str], query: tuple[Shown, ...] = ()) -> Matches:
+def matches(paths: list[str], query: tuple[QueryImage, ...] = ()) -> Matches:
     scores = np.linspace(0.9, 0.5, len(paths), dtype=np.float32)
     return Matches(np.arange(7, 7 + len(paths)), scores, paths, ["a"] * len(paths), query)
 
@@ -32,8 +32,8 @@ def test_matches_keep_rank_score_id_path_and_label_together() -> None:
 def test_a_sheet_begins_with_its_examples(tmp_path: Path) -> None:
     paths = {name: str(paint(tmp_path / f"{name}.png", COLOURS[name])) for name in ("red", "blue", "green")}
     shown = (
-        Shown(paths["red"], paths["red"]), Shown(None, "a vector"), Shown(Image.new("RGB", (9, 3), "white"), "an image"),
-        Shown(paths["green"], "item\n3", negative=True),
+        QueryImage(paths["red"], paths["red"]), QueryImage(None, "a vector"), QueryImage(Image.new("RGB", (9, 3), "white"), "an image"),
+        QueryImage(paths["green"], "item\n3", negative=True),
     )  # fmt: skip
     with Image.open(matches([paths["blue"], "/gone.png"], shown).sheet(tmp_path / "hits.png")) as sheet:
         assert sheet.size == (GAP + 5 * (TILE + GAP), 30 + TILE + TEXT + GAP + GAP)

@@ -6,7 +6,7 @@ from PIL import Image
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class QueryImage:
     """One example of a query, with its picture and name."""
 
     picture: Image.Image | str | None  # or its path; None for a vector
