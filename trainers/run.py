@@ -114,7 +114,7 @@ def _load(
         out.mkdir(parents=True, exist_ok=True)
         size = 3 * record.size**2 * len(files.training) / 2**30
         listener.note(
-            f"pixels are kept in {out / CACHE}, {size:.0f} GiB; delete it to try again what could not be read"
+            f"the decoded pixels are stored in {out / CACHE}, {size:.0f} GiB; delete it to try again what could not be read"
         )
         with fabric.rank_zero_first():  # the others find the file
             images = data.load(files.training, record, config.workers, listener.advance, out / CACHE)

@@ -178,7 +178,7 @@ def test_a_large_collection_is_mapped_and_trains_the_same(
     notes = Notes()
     mapped = train(few_shapes, tmp_path / "mapped", epochs=1, listener=notes, **TINY)
     assert (mapped.out / "pixels.cache").exists()
-    assert any("pixels are kept in" in line for line in notes.lines)
+    assert any("pixels are stored in" in line for line in notes.lines)
     assert [line["loss"] for line in mapped.metrics] == [line["loss"] for line in held.metrics]
     assert mapped.metrics[0]["wait"] <= 1
 

@@ -76,7 +76,7 @@ def finetune(run: Path, source: str, out: Path, as_json: bool, **options: Any) -
     type=PATH,
     required=True,
     metavar="FILE.md|FILE.json",
-    help="The table; finished figures are kept beside it.",
+    help="The table; finished figures are saved beside it.",
 )
 @_training_options
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

@@ -66,7 +66,7 @@ def field(
                 rows.append(measure.row(fraction, seeds, cells))
     except KeyboardInterrupt as stop:
         raise Interrupted(
-            f"interrupted; what is finished is kept in {cells.path}: run the command again to go on"
+            f"interrupted; what is finished is saved in {cells.path}: run the command again to go on"
         ) from stop
     table = EfficiencyTable(rows, setting, listed.split, len(listed.test), len(listed.names), seeds)
     text = json.dumps(table.to_json(), indent=2) + "\n" if out.suffix == ".json" else table.to_markdown()

@@ -1,4 +1,4 @@
-"""Tensors of several processes joined into one; with a single process everything here returns its argument.
+"""Tensors of several processes, concatenated; with a single process everything here returns its argument.
 
 Every process computes the loss of the gathered rows of all. `gather` sends gradients back to the process that each row came from,
 summed over processes, and DistributedDataParallel averages them. The result is the gradient of one process with the whole batch.

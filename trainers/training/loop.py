@@ -69,7 +69,7 @@ def fit(
         "method": method.state_dict(), "optimizer": step.optimizer.state_dict(),
         "step": clock.step, "seconds": clock.seconds, **identity,
     }, fabric.is_global_zero)  # fmt: skip
-    interruption = Interrupted(f"interrupted; the state is kept in {out}: go on with --resume")
+    interruption = Interrupted(f"interrupted; the state is saved in {out}: go on with --resume")
     stop = False
 
     with hold_interrupts() as interrupted:

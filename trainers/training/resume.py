@@ -34,7 +34,7 @@ def resume(out: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], Settled
     changed = [name for name in names if getattr(now, name) != getattr(before, name)]
     if changed:
         raise ConfigError(
-            f"--resume goes on with the settings of the run; these differ: {', '.join(changed)}; leave them out, or train anew"
+            f"--resume goes on with the settings of the run; these differ: {', '.join(changed)}; leave them out, or start a new training"
         )
     return state, Settled(now)
 
@@ -44,5 +44,5 @@ def check_same_images(state: Mapping[str, Any], identity: Mapping[str, Any], sou
     if (state["sha256"], state["images"]) != (identity["sha256"], identity["images"]):
         raise TrainingError(
             f"--resume: the images of {source} differ from those the run in {out} was trained on ({identity['images']} now, {state['images']} "
-            "then, or changed pixels); resuming would mix two trainings: train anew with another --out"
+            "then, or changed pixels); resuming would mix two trainings: start a new training with another --out"
         )

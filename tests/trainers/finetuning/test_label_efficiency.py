@@ -63,7 +63,7 @@ def test_an_interruption_loses_one_figure_only(source: Path, tmp_path: Path, mon
         return 0.5
 
     monkeypatch.setattr(RunMeasure, "_measure", measure)
-    with pytest.raises(Interrupted, match=r"kept in .*table\.json\.cells\.jsonl"):
+    with pytest.raises(Interrupted, match=r"saved in .*table\.json\.cells\.jsonl"):
         field(source, [run], tmp_path / "table.json", fractions=[1.0], seeds=1)
     assert not (tmp_path / "table.json").exists()
     table = field(source, [run], tmp_path / "table.json", fractions=[1.0], seeds=1)
