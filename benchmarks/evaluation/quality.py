@@ -86,7 +86,7 @@ def main(
                 rows.setdefault("untrained network", []).append(measure(folder, untrained, work))
                 settled = work / f"settled-{seed}"
                 train(folder / "train", settled, [*who, *chosen, *SETTLE])
-                rows.setdefault("the same, its batch statistics settled", []).append(
+                rows.setdefault("untrained network, batch statistics settled", []).append(
                     measure(folder, settled / "encoder.onnx", work)
                 )
         size = config.image_size
