@@ -10,7 +10,7 @@
     python -m benchmarks.search graph
     python -m benchmarks.search reopened 1m.store
 
-`generate` writes a store and, beside it, queries: vectors of the same distribution that are not rows of the store. True answers come from
+`generate` writes a store and a file of queries: vectors of the same distribution that are not rows of the store. True answers come from
 `faiss.knn` over float32. Every measurement runs in its own process; the sides alternate, so that a busy machine slows all alike. Prints
 Markdown: median (least-most) of the runs. LanceDB is compared where it is installed.
 """
