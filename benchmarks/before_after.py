@@ -173,8 +173,8 @@ def main(
     old, new = old.resolve(), new.resolve()
     if old == new:
         raise click.UsageError(f"OLD and NEW are the same checkout: {old}")
-    if {"cold", "warm"} & set(groups) and not stores and groups != GROUPS:
-        raise click.UsageError("cold and warm searches need a store: add --store, or leave them out with --only")
+    if {"cold", "warm"} & set(groups) and not stores:
+        raise click.UsageError("cold and warm searches need a store: add --store, or choose other groups with --only")
     with tempfile.TemporaryDirectory() as folder:
         measurements = plan(groups, tuple(map(Path.resolve, stores)), images, side, steps, runs, Path(folder))
         for root in (old, new):
