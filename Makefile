@@ -32,8 +32,8 @@ docs: $(VENV)/.dev ## Write the generated parts of docs/reference anew
 demo: $(VENV)/.demo ## Train, export, index, measure and search handwritten digits
 	$(BIN)/featurestore demo --out demo
 
-bench: $(VENV)/.dev ## Measure quality on CIFAR-10 (DATA=folder with train/ and test/); for speed see benchmarks/extract.py
-	$(BIN)/python -m benchmarks.quality $(DATA)
+bench: $(VENV)/.dev ## Measure quality on CIFAR-10 (DATA=folder with train/ and test/); for all benchmarks see benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks.evaluation.quality $(DATA)
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache build *.egg-info

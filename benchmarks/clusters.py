@@ -1,17 +1,25 @@
-"""Unit vectors that lie as those of photographs do: clusters in groups, of very different sizes and widths, flat inside; the same on any machine."""
+"""Generated unit vectors, distributed like those of photographs: clusters in groups, of very different size and width, low-dimensional inside.
+
+The same on any machine. Shared by the benchmarks of search and evaluation.
+"""
 
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 65_536  # rows made at a time: each block has its own random numbers, so that any number of rows needs the memory of one
+BLOCK = (
+    65_536  # rows generated at a time; each block has its own random stream, so that memory does not grow with the rows
+)
 GROUPS, CLUSTERS = 100, 10_000
-FLAT = 40  # dimensions in which a cluster spreads; those of its group
-SPREAD, NOISE = 0.8, 0.3  # lengths beside a centre of length 1: in these dimensions, for the median cluster; and in all
+FLAT = 40  # dimensions in which a cluster spreads; its group has the same
+SPREAD, NOISE = (
+    0.8,
+    0.3,
+)  # lengths against a centre of length 1: in the FLAT dimensions of the median cluster; in all dimensions
 UNEVEN = 0.4  # standard deviation of the logarithm of the spread
 ZIPF_SHIFT = 10  # the largest cluster has 1.3 % of the rows, the smallest 1 in 70,000
-ROWS, QUERIES = 0, 1  # streams of random numbers
+ROWS, QUERIES = 0, 1  # random streams
 
 
 class Clusters:
@@ -30,7 +38,7 @@ class Clusters:
         self.shares = shares / shares.sum()
 
     def rows(self, first: int, end: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """Give rows `first` to `end` - 1 in blocks: vectors (n, D) and their groups (n,). A row is the same whatever was asked for."""
+        """Yield rows `first` to `end` - 1 in blocks: vectors (n, D) and groups (n,). A row does not depend on the range."""
         for number in range(first // BLOCK, -(-end // BLOCK)):
             start = number * BLOCK
             vectors, groups = self._draw(ROWS, number)
@@ -38,7 +46,7 @@ class Clusters:
             yield vectors[wanted], groups[wanted]
 
     def queries(self, count: int) -> NDArray[np.float32]:
-        """Draw up to BLOCK vectors (count, D) that are no rows."""
+        """Draw up to BLOCK query vectors (count, D), which are not rows."""
         return self._draw(QUERIES, 0)[0][:count]
 
     def _draw(self, stream: int, number: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

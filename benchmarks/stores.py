@@ -1,39 +1,58 @@
-"""Stores of vectors without images, written as `index` writes them: a block to the vector file, then one transaction of the catalog."""
+"""Stores of generated vectors without images, committed as `featurestore index` commits: a block of vectors, then one catalog transaction.
+
+Shared by the benchmarks of search and evaluation. `python -m benchmarks.search generate` is the command.
+"""
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from benchmarks.clusters import Clusters
-from benchmarks.encoders import write_encoder
 from featurestore import FeatureStore
 from featurestore.catalog import ItemChange
+from featurestore.encoders.card import CARD_KEY, Card
+from featurestore.imaging.preprocess import Preprocess
 from featurestore.storage import Storage
+from featurestore.version import __version__
 
-SIDE = 8  # px, of the images that the encoder takes
-DRAWN = 1_000_000  # `bytes` of an item is any number below: `bytes < 10000` holds for 1 % of the items, whatever their vectors
-QUERIES = 4096  # held out of the rows
+SIDE = 8  # px, of the encoder's images
+DRAWN = 1_000_000  # `bytes` of an item is uniform below this: `bytes < 10000` matches 1 % of the items, whatever their vectors
+QUERIES = 4096  # not among the rows
 
 
 def queries_of(store: Path) -> Path:
-    """Where the queries (QUERIES, D), float32, of a store lie."""
+    """The file of a store's queries: (QUERIES, D), float32."""
     return store.with_suffix(".queries.npy")
 
 
 def encoder_file(dim: int, out: Path) -> Path:
-    """Write an encoder of D dimensions that multiplies pixels by random weights: nobody asks it, but every store has one."""
+    """Write an encoder that multiplies pixels by random weights to D numbers: a store needs one, though no search by vector runs it."""
     weights = np.random.default_rng(dim).standard_normal((3 * SIDE * SIDE, dim), np.float32)
-    product = helper.make_node("MatMul", ["flat", "weights"], ["vector"])
-    tensor = helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.ravel())
-    return write_encoder("random", SIDE, dim, [product], [tensor], out)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
+            helper.make_node("Flatten", ["floats"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "weights"], ["vector"]),
+        ],
+        "random",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", SIDE, SIDE, 3])],
+        [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["batch", dim])],
+        [helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.ravel())],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    card = Card(Preprocess(SIDE, SIDE), dim, "random", "none", "none", {"count": 0, "sha256": ""}, "", __version__)
+    helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    onnx.save(model, out)
+    return out
 
 
 def grow(out: Path, rows: int, dim: int) -> None:
-    """Bring a store of `Clusters` to so many rows, from none or from fewer; its queries stay the same."""
+    """Create a store of `Clusters`, or let one grow, to `rows` rows. Its queries stay the same."""
     clusters = Clusters(dim)
     store = _opened(out, dim)
     for vectors, groups in clusters.rows(store.encoder_record(None).rows, rows):
@@ -43,12 +62,12 @@ def grow(out: Path, rows: int, dim: int) -> None:
 
 
 def hold_out(source: Path, out: Path) -> None:
-    """Write a store of the vectors and labels of another, without QUERIES of them (a tenth, if that is less), which become its queries."""
+    """Write a store of another's vectors and labels, except QUERIES of them (at most a tenth), which become the queries."""
     _, vectors, labels = FeatureStore.open(source).features()
     order = np.random.default_rng(0).permutation(len(vectors))
-    asked, kept = np.split(order, [min(QUERIES, len(order) // 10)])
-    _append(_opened(out, vectors.shape[1]), vectors[kept], labels[kept].tolist())
-    np.save(queries_of(out), vectors[asked])
+    queries, rows = np.split(order, [min(QUERIES, len(order) // 10)])
+    _append(_opened(out, vectors.shape[1]), vectors[rows], labels[rows].tolist())
+    np.save(queries_of(out), vectors[queries])
 
 
 def _opened(out: Path, dim: int) -> Storage:

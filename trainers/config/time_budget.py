@@ -39,7 +39,7 @@ class Candidate:
         return f"{self.backbone} at {self.image_size} px"
 
 
-# From the best and slowest down; benchmarks/RESULTS.md, "Networks by the minute", has the measurements.
+# From the best and slowest down; benchmarks/results/training.md, "Networks by the minute", has the measurements.
 CANDIDATES = (
     Candidate("resnet18", 224, 168, 1_500_000),
     Candidate("resnet18", 128, 96, 1_500_000),

@@ -1,4 +1,4 @@
-"""Single measurements of training, ours and lightly's, for processes of their own."""
+"""Single measurements of training, ours and lightly's. Each runs in its own process."""
 
 import sys
 import time
@@ -7,9 +7,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-# The same network for both, and settings that make ours do the work of lightly's documentation: one direction of MoCo's loss and all of its batch at
-# once, no drop-path and no clipping in DINO.
-SIDES: dict[str, dict[str, Any]] = {
+# The same network for both, and settings that make ours do the same work as lightly's documented training: MoCo's loss in one direction and
+# over the whole batch, DINO without drop-path and gradient clipping.
+SETTINGS: dict[str, dict[str, Any]] = {
     "simclr": {"backbone": "resnet18"},
     "moco-v2": {"backbone": "resnet18", "moco-v2": {"symmetric": False, "groups": 1}},
     "byol": {"backbone": "resnet18"},
@@ -23,11 +23,13 @@ SIDES: dict[str, dict[str, Any]] = {
 }
 SIZE = 32
 WARM_UP = 2  # steps
+BATCH = 128  # pictures whose views are timed
+REPEATS = 5
 
 
 def ours(data: str, method: str, batch_size: int, seconds: float, precision: str) -> float:
     """Images a second of the steps of `featurestore train`."""
-    sys.modules["torchmetrics"] = None  # type: ignore[assignment]  # came with lightly; Fabric would load it, with much else
+    sys.modules["torchmetrics"] = None  # type: ignore[assignment]  # installed by lightly; Fabric would import it and much else
     from trainers.config.machine import on_this_machine
     from trainers.config.resolve import resolve
     from trainers.data import images
@@ -46,7 +48,7 @@ def ours(data: str, method: str, batch_size: int, seconds: float, precision: str
                 "image_size": SIZE,
                 "device": "cpu",
                 "precision": precision,
-                **SIDES[method],
+                **SETTINGS[method],
             }
         )
     )
@@ -68,17 +70,16 @@ def ours(data: str, method: str, batch_size: int, seconds: float, precision: str
 
 def theirs(data: str, method: str, batch_size: int, seconds: float, precision: str) -> float:
     """Images a second of lightly's documented training."""
-    from benchmarks.lightly_training import training
+    from benchmarks.training.lightly_training import training
 
     assert precision == "32-true"
-    own = SIDES[method]
-    return speed(
-        training(Path(data), method, own["backbone"], SIZE, batch_size, own.get("patch_size")).steps, WARM_UP, seconds
-    )
+    own = SETTINGS[method]
+    lightly = training(Path(data), method, own["backbone"], SIZE, batch_size, own.get("patch_size"))
+    return speed(lightly.steps, WARM_UP, seconds)
 
 
 def speed(steps: Iterator[int], warm_up: int, seconds: float) -> float:
-    """Images a second of a training, over the steps that begin within `seconds`."""
+    """Images a second of a training over the steps that begin within `seconds`."""
     for _ in range(warm_up):
         next(steps)
     began, images = time.perf_counter(), 0
@@ -88,14 +89,13 @@ def speed(steps: Iterator[int], warm_up: int, seconds: float) -> float:
 
 
 def train_for_lightly(data: str, network: str, minutes: float, seed: int, out: str) -> float:
-    """In a process of its own, as all trainings here."""
-    from benchmarks.lightly_training import train_for
+    """Train with lightly and export the encoder; returns images a second."""
+    from benchmarks.training.lightly_training import train_for
 
     return train_for(data, network, SIZE, 256, minutes, seed, out)
 
 
-BATCH = 128
-REPEATS = 5
+# -- augmentation
 
 
 def _pictures(folder: str, size: int) -> Any:
@@ -107,7 +107,7 @@ def _pictures(folder: str, size: int) -> Any:
 
 
 def our_views(folder: str, size: int) -> float:
-    """Milliseconds a view, normalised and ready for the network, in a process set up as a training's."""
+    """Milliseconds a view, normalised and ready for the network, in a process set up as for training."""
     import torch
 
     from trainers.augmentations import augment, two_views
@@ -123,13 +123,13 @@ def our_views(folder: str, size: int) -> float:
 
 
 def their_views(folder: str, size: int) -> float:
-    """Milliseconds a view, normalised, of pictures that are decoded and of the right size already."""
+    """Milliseconds a view, normalised, from decoded pictures of the right size."""
     import torch
     from lightly.transforms import SimCLRTransform
     from PIL import Image
 
     torch.set_num_threads(1)
-    pictures = [Image.fromarray(one.permute(1, 2, 0).numpy()) for one in _pictures(folder, size)]
+    pictures = [Image.fromarray(pixels.permute(1, 2, 0).numpy()) for pixels in _pictures(folder, size)]
     blur = {"gaussian_blur": 0.0} if size <= 64 else {}
     transform = SimCLRTransform(input_size=size, cj_strength=0.5, **blur)
     return _milliseconds(lambda: [transform(picture) for picture in pictures], 2 * len(pictures))

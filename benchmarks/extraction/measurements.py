@@ -1,7 +1,6 @@
-"""Single measurements of extraction, each for a process of its own."""
+"""Single measurements of extraction. Each runs in its own process."""
 
 import resource
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,26 +13,25 @@ import onnxruntime
 from PIL import Image
 
 from featurestore import Encoder, FeatureStore
-from featurestore.catalog import Catalog
 from featurestore.encoders.encoder import BATCH as ENCODER_BATCH
 from featurestore.imaging import Loaded, load_all
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.sources import ImageFile, find
-from featurestore.storage.vectors import VectorFile
+from featurestore.storage.vector_writer import VectorWriter
 from featurestore.system.cpus import available_cpus
 
-BATCH = 32  # of the loops that are compared
+BATCH = 32  # of the loops compared with
 
 
 def torch_loop(net: str, folder: str, count: int) -> float:
-    """Images a second of a DataLoader of one worker a processor, timm's own transform, and the network in eager float32."""
+    """Images a second of a DataLoader with one worker a processor, timm's transform, and the network in eager float32."""
     import timm
     import torch
     from torchvision.datasets.folder import default_loader
 
     from trainers.export.published import from_timm
 
-    timm_data: Any = timm.data  # it has no types
+    timm_data: Any = timm.data  # untyped
     transform = timm_data.create_transform(
         **timm_data.resolve_model_data_config(timm.create_model(net, pretrained=False))
     )
@@ -44,8 +42,8 @@ def torch_loop(net: str, folder: str, count: int) -> float:
         def __len__(self) -> int:
             return len(self.paths)
 
-        def __getitem__(self, place: int) -> Any:
-            return transform(default_loader(str(self.paths[place])))
+        def __getitem__(self, index: int) -> Any:
+            return transform(default_loader(str(self.paths[index])))
 
     torch.set_num_threads(available_cpus())
     backbone, vectors = from_timm(net, pretrained=False).backbone, []
@@ -57,7 +55,7 @@ def torch_loop(net: str, folder: str, count: int) -> float:
 
 
 def lightly_embed(net: str, folder: str, count: int) -> float:
-    """Images a second of what `lightly-embed` runs: its dataset, its transform and its embed(), with the same network."""
+    """Images a second of what `lightly-embed` runs: its dataset, transform and embed(), with the same network."""
     import torch
     from lightly.data import LightlyDataset
     from lightly.embedding import SelfSupervisedEmbedding
@@ -82,7 +80,7 @@ def lightly_embed(net: str, folder: str, count: int) -> float:
 
 
 def onnxruntime_alone(encoder: str, count: int) -> float:
-    """Images a second of onnxruntime with its own settings, on tensors that are ready."""
+    """Images a second of onnxruntime with default settings on tensors in memory."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_cpus()
     session = onnxruntime.InferenceSession(encoder, options, providers=["CPUExecutionProvider"])
@@ -105,36 +103,32 @@ def indexing(encoder: str, folder: str) -> float:
         return report.added / (time.perf_counter() - began)
 
 
-def pillow_decode(folder: str, size: int) -> float:
-    """Images a second of Pillow's plain decoding to RGB, in one thread a processor."""
-
-    def decode(path: Path) -> None:
-        with Image.open(path) as image:
-            image.convert("RGB")
-
-    return _rate(decode, sorted(Path(folder).rglob("*.jpg")))
+def pillow_decode(folder: str) -> float:
+    """Images a second of Pillow's plain decoding to RGB, with one thread a processor."""
+    return _rate(lambda image: image.convert("RGB"), folder)
 
 
 def pillow_resize(folder: str, size: int) -> float:
-    """The same with the resize that a network needs."""
+    """The same, with the resize that a network needs."""
+    return _rate(lambda image: image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC), folder)
 
-    def decode(path: Path) -> None:
+
+def _rate(work: Callable[[Image.Image], object], folder: str) -> float:
+    paths = sorted(Path(folder).rglob("*.jpg"))
+
+    def open_and_work(path: Path) -> None:
         with Image.open(path) as image:
-            image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
+            work(image)
 
-    return _rate(decode, sorted(Path(folder).rglob("*.jpg")))
-
-
-def _rate(work: Callable[[Path], None], paths: list[Path]) -> float:
     began = time.perf_counter()
     with ThreadPoolExecutor(available_cpus()) as pool:
-        for _ in pool.map(work, paths):
+        for _ in pool.map(open_and_work, paths):
             pass
     return len(paths) / (time.perf_counter() - began)
 
 
 def preparing(folder: str, size: int) -> float:
-    """Images a second of our reading, decoding and resizing, in one thread a processor."""
+    """Images a second of our reading, decoding and resizing, with one thread a processor."""
     files = [(found, None) for found in find(folder) if isinstance(found, ImageFile)]
     began = time.perf_counter()
     ready = sum(isinstance(found, Loaded) for found in load_all(files, Preprocess(size, size)))
@@ -148,24 +142,19 @@ def peak_memory(encoder: str, folder: str) -> float:
 
 
 def catalog_share(encoder: str, folder: str) -> dict[str, float]:
-    """Seconds of a first run and of a second one that finds nothing new, and how many went into commits."""
+    """Seconds of a first run and of a second one that finds nothing new, and the percentage of the first spent in commits."""
     committing = 0.0
+    commit = VectorWriter.commit
 
-    def timed(owner: Any, name: str) -> None:
-        original = getattr(owner, name)
+    def timed_commit(*arguments: Any, **named: Any) -> Any:
+        nonlocal committing
+        began = time.perf_counter()
+        try:
+            return commit(*arguments, **named)
+        finally:
+            committing += time.perf_counter() - began
 
-        def wrapped(*arguments: Any) -> Any:
-            nonlocal committing
-            began = time.perf_counter()
-            try:
-                return original(*arguments)
-            finally:
-                committing += time.perf_counter() - began
-
-        setattr(owner, name, wrapped)
-
-    timed(Catalog, "commit")
-    timed(VectorFile, "append")
+    VectorWriter.commit = timed_commit  # type: ignore[method-assign]  # for the life of this process
     with tempfile.TemporaryDirectory() as out:
         store = FeatureStore.open(Path(out) / "my.store", encoder)
         began = time.perf_counter()
@@ -175,21 +164,6 @@ def catalog_share(encoder: str, folder: str) -> dict[str, float]:
         again = time.perf_counter() - middle
         assert second.unchanged == first.added
         return {
-            "images": first.added, "seconds": middle - began, "share": committing / (middle - began),
+            "images": first.added, "seconds": middle - began, "percent": 100 * committing / (middle - began),
             "files_per_second": first.added / again, "bytes_per_item": (Path(out) / "my.store" / "catalog.duckdb").stat().st_size / first.added,
         }  # fmt: skip
-
-
-def warm_search(path: str, connected: bool) -> float:
-    """Milliseconds of a search by vector in an open store; `connected` opens the catalog for each, as a new process must."""
-    store = FeatureStore.open(path)
-    query = np.random.default_rng(0).normal(size=store.info()["encoders"][0]["dim"])
-    store.search(query)
-    times = []
-    for _ in range(100):
-        if connected:
-            store = FeatureStore(Path(path), None, "cpu")
-        began = time.perf_counter()
-        store.search(query)
-        times.append(1000 * (time.perf_counter() - began))
-    return statistics.median(times)

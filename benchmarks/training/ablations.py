@@ -1,4 +1,4 @@
-"""What makes a training step quick, each means taken away by itself; for processes of their own."""
+"""Ablations of a training step: its time without each optimization that makes it fast. Each runs in its own process."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -31,16 +31,16 @@ WARM_UP = 3  # steps
 AT = Progress(step=1000, epoch=10, fraction=0.5)
 
 
-def freed_memory_given_back() -> AbstractContextManager[Any]:
+def without_kept_memory() -> AbstractContextManager[Any]:
     return mock.patch.object(memory, "keep_freed")
 
 
 def _steps_changed(change: Callable[[TrainingStep], None]) -> AbstractContextManager[Any]:
-    """Change every step once it is made."""
-    made = TrainingStep.__init__
+    """Change every TrainingStep after its construction."""
+    original = TrainingStep.__init__
 
     def changed(self: TrainingStep, *arguments: Any) -> None:
-        made(self, *arguments)
+        original(self, *arguments)
         change(self)
 
     return mock.patch.object(TrainingStep, "__init__", changed)
@@ -55,7 +55,7 @@ def channels_first() -> AbstractContextManager[Any]:
     return _steps_changed(change)
 
 
-def optimiser_tensor_by_tensor() -> AbstractContextManager[Any]:
+def unfused_optimizer() -> AbstractContextManager[Any]:
     def change(step: TrainingStep) -> None:
         for group in step.optimizer.param_groups:
             group.update(fused=False, foreach=False)
@@ -63,7 +63,7 @@ def optimiser_tensor_by_tensor() -> AbstractContextManager[Any]:
     return _steps_changed(change)
 
 
-def teacher_tensor_by_tensor() -> AbstractContextManager[Any]:
+def teacher_by_tensor() -> AbstractContextManager[Any]:
     @torch.no_grad()
     def update(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
         for theirs, ours in zip(teacher.parameters(), student.parameters(), strict=True):
@@ -72,7 +72,7 @@ def teacher_tensor_by_tensor() -> AbstractContextManager[Any]:
     return mock.patch("trainers.methods.byol.update_teacher", update)
 
 
-def a_forward_for_each_view() -> AbstractContextManager[Any]:
+def forward_per_view() -> AbstractContextManager[Any]:
     def loss(self: SimCLR, views: Sequence[Tensor], at: Progress) -> Step:
         z1, z2 = (self.projection(self.backbone(view)) for view in views)
         return Step(nt_xent(gather(z1), gather(z2), self.temperature), z1.detach(), {})
@@ -80,61 +80,61 @@ def a_forward_for_each_view() -> AbstractContextManager[Any]:
     return mock.patch.object(SimCLR, "loss", loss)
 
 
-def views_image_by_image() -> AbstractContextManager[Any]:
-    def one_by_one(images: Tensor, spec: Any, rng: torch.Generator, make: Any) -> Tensor:
+def views_per_image() -> AbstractContextManager[Any]:
+    def per_image(images: Tensor, spec: Any, rng: torch.Generator, make: Any) -> Tensor:
         return torch.cat([augment(image[None], spec, rng, make) for image in images])
 
-    return mock.patch("trainers.training.step.augment", one_by_one)
+    return mock.patch("trainers.training.step.augment", per_image)
 
 
-WHOLE = {"simclr": "SimCLR as it is", "byol": "BYOL as it is"}
+COMPLETE = {"simclr": "SimCLR as it is", "byol": "BYOL as it is"}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A step without one means of its speed."""
+    """A step without one optimization."""
 
     method: str = "simclr"
     precision: str = "bf16-mixed"
     without: Callable[[], AbstractContextManager[Any]] = nullcontext
-    decodes: bool = False  # its images, each time
+    decodes: bool = False  # decodes its images at every step
 
 
 CASES = {
-    WHOLE["simclr"]: Case(),
+    COMPLETE["simclr"]: Case(),
     "in float32": Case(precision="32-true"),
-    "freed memory given back": Case(without=freed_memory_given_back),
+    "freed memory given back": Case(without=without_kept_memory),
     "channels first": Case(without=channels_first),
-    "a forward for each view": Case(without=a_forward_for_each_view),
-    "optimiser tensor by tensor": Case(without=optimiser_tensor_by_tensor),
-    "views image by image": Case(without=views_image_by_image),
+    "a forward for each view": Case(without=forward_per_view),
+    "optimiser tensor by tensor": Case(without=unfused_optimizer),
+    "views image by image": Case(without=views_per_image),
     "images decoded for every step": Case(decodes=True),
-    WHOLE["byol"]: Case("byol"),
-    "teacher tensor by tensor": Case("byol", without=teacher_tensor_by_tensor),
+    COMPLETE["byol"]: Case("byol"),
+    "teacher tensor by tensor": Case("byol", without=teacher_by_tensor),
 }
 
 
 def milliseconds(folder: str, case: str, steps: int) -> float:
     """Median time of a step of conv4 with views of 24 px."""
-    one = CASES[case]
+    ablation = CASES[case]
     files = data.list_training_files(folder).training
     files = files[:: max(1, len(files) // (2 * BATCH))][: 2 * BATCH]
     record = Preprocess(size=SIZE, shorter_side=SIZE)
     settings = {
-        "method": one.method,
-        "precision": one.precision,
+        "method": ablation.method,
+        "precision": ablation.precision,
         "batch_size": BATCH,
         "image_size": SIZE,
         "view_size": 24,
     }
-    with one.without():
+    with ablation.without():
         config = on_this_machine(resolve({**settings, "backbone": "conv4", "device": "cpu"}))
         step = TrainingStep(launch(config), build(config), config, BATCH)
         pixels = data.load(files, record).pixels
         times = []
         for number in range(WARM_UP + steps):
             began = time.perf_counter()
-            if one.decodes:
+            if ablation.decodes:
                 pixels = data.load(files[:BATCH], record).pixels
             take_step(step, pixels[torch.randperm(len(pixels))[:BATCH]], AT._replace(step=number)).losses[-1].item()
             times.append(1000 * (time.perf_counter() - began))

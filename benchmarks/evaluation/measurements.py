@@ -1,4 +1,4 @@
-"""Single measurements of evaluation, each for a process of its own."""
+"""Single measurements of evaluation. Each runs in its own process."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,55 +17,55 @@ from featurestore.storage import LabelledItems
 TEMPERATURE = 0.07
 
 
-def ours(path: str, ks: Sequence[int], votes: str) -> float:
-    """Seconds of a store's k-NN figures, from opening it on; leaves what every item is taken for at each k, (number of ks, N)."""
+def ours(path: str, ks: Sequence[int], predictions: str) -> float:
+    """Seconds of k-NN on a store, with opening it. Writes the predicted classes at each k: (number of ks, N)."""
     began = time.perf_counter()
     FeatureStore.open(path).knn(ks, TEMPERATURE)
     seconds = time.perf_counter() - began
     labelled = _labelled(path)
     scores, codes = nearest(labelled, max(ks))
-    np.save(votes, _votes(scores, codes, ks, len(labelled.names)))
+    np.save(predictions, _vote(scores, codes, ks, len(labelled.names)))
     return seconds
 
 
-def faiss_and_vote(path: str, ks: Sequence[int], votes: str) -> float:
-    """The same of `faiss.knn` on float32 vectors that are in memory, and the vote."""
+def faiss_and_vote(path: str, ks: Sequence[int], predictions: str) -> float:
+    """The same with `faiss.knn` on float32 vectors in memory, and the vote."""
     train_x, train_y, test_x, _ = _arrays(_labelled(path))
     began = time.perf_counter()
-    scores, places = faiss.knn(test_x, train_x, max(ks), metric=faiss.METRIC_INNER_PRODUCT)
-    said = _votes(scores, train_y[places], ks, int(train_y.max()) + 1)
+    scores, positions = faiss.knn(test_x, train_x, max(ks), metric=faiss.METRIC_INNER_PRODUCT)
+    predicted = _vote(scores, train_y[positions], ks, int(train_y.max()) + 1)
     seconds = time.perf_counter() - began
-    np.save(votes, said)
+    np.save(predictions, predicted)
     return seconds
 
 
-def sklearn_cosine(path: str, ks: Sequence[int], votes: str) -> float:
-    """The same of scikit-learn with scores as its metric, one classifier for each k; vectors are in memory."""
-    return _sklearn(path, ks, votes, "cosine", lambda distances: np.exp((1 - distances) / TEMPERATURE))
+def sklearn_cosine(path: str, ks: Sequence[int], predictions: str) -> float:
+    """The same with scikit-learn and the cosine metric, one classifier for each k; vectors are in memory."""
+    return _sklearn(path, ks, predictions, "cosine", lambda distances: np.exp((1 - distances) / TEMPERATURE))
 
 
-def sklearn_euclidean(path: str, ks: Sequence[int], votes: str) -> float:
-    """The same with the metric that scikit-learn is fastest at; between unit vectors it tells the score."""
-    return _sklearn(path, ks, votes, "euclidean", lambda distances: np.exp((1 - distances**2 / 2) / TEMPERATURE))
+def sklearn_euclidean(path: str, ks: Sequence[int], predictions: str) -> float:
+    """The same with the metric that is fastest in scikit-learn; between unit vectors it determines the score."""
+    return _sklearn(path, ks, predictions, "euclidean", lambda distances: np.exp((1 - distances**2 / 2) / TEMPERATURE))
 
 
 def _sklearn(
-    path: str, ks: Sequence[int], votes: str, metric: str, weights: Callable[[NDArray[Any]], NDArray[Any]]
+    path: str, ks: Sequence[int], predictions: str, metric: str, weights: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> float:
     from sklearn.neighbors import KNeighborsClassifier
 
     train_x, train_y, test_x, _ = _arrays(_labelled(path))
     began = time.perf_counter()
     model = KNeighborsClassifier(weights=weights, metric=metric, algorithm="brute").fit(train_x, train_y)
-    said = np.stack([model.set_params(n_neighbors=k).predict(test_x) for k in ks])
+    predicted = np.stack([model.set_params(n_neighbors=k).predict(test_x) for k in ks])
     seconds = time.perf_counter() - began
-    np.save(votes, said)
+    np.save(predictions, predicted)
     return seconds
 
 
 def _labelled(path: str) -> LabelledItems:
-    moment = FeatureStore.open(path).snapshots.now()
-    return LabelledItems.of(moment.item_vectors(moment.encoders[0].fingerprint))
+    snapshot = FeatureStore.open(path).snapshots.now()
+    return LabelledItems.of(snapshot.item_vectors(snapshot.encoders[0].fingerprint))
 
 
 def _arrays(
@@ -75,7 +75,7 @@ def _arrays(
     return labelled.vectors(train), labelled.codes[train], labelled.vectors(test), labelled.codes[test]
 
 
-def _votes(scores: NDArray[np.float32], codes: NDArray[np.int64], ks: Sequence[int], classes: int) -> NDArray[np.int64]:
+def _vote(scores: NDArray[np.float32], codes: NDArray[np.int64], ks: Sequence[int], classes: int) -> NDArray[np.int64]:
     return np.stack([rank_classes(scores[:, :k], codes[:, :k], classes, TEMPERATURE)[:, 0] for k in ks])
 
 
@@ -91,14 +91,14 @@ MEASURES: dict[str, Callable[[FeatureStore], Any]] = {
 
 
 def measured(path: str, name: str) -> float:
-    """Seconds of one of MEASURES, from opening the store on."""
+    """Seconds of one of MEASURES, with opening the store."""
     began = time.perf_counter()
     MEASURES[name](FeatureStore.open(path))
     return time.perf_counter() - began
 
 
 def all_by_all(path: str) -> float:
-    """Seconds of ranking all items for each of them."""
+    """Seconds of ranking all items for each item."""
     labelled = _labelled(path)
     everything = labelled.train | labelled.test
     began = time.perf_counter()

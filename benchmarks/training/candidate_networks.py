@@ -1,4 +1,4 @@
-"""Small networks for small images, which `benchmarks.networks` compares: plain ones, and residual ones."""
+"""Small networks for small images, plain and residual, that `benchmarks.training.networks` compares."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,14 +9,14 @@ from trainers.models.backbones import Conv4
 
 
 def convolution(before: int, after: int, kernel: int = 3, stride: int = 1, relu: bool = True) -> nn.Sequential:
-    """Convolution without bias, norm, and ReLU where asked."""
+    """A convolution without bias, batch norm, and a ReLU unless `relu` is false."""
     padding = (kernel - 1) // 2
     layers: list[nn.Module] = [nn.Conv2d(before, after, kernel, stride, padding, bias=False), nn.BatchNorm2d(after)]
     return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions beside a shortcut, which halves by averaging (ResNet-D; He et al. 2019)."""
+    """Two 3x3 convolutions with a shortcut that downsamples by average pooling (ResNet-D; He et al. 2019)."""
 
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
@@ -32,8 +32,8 @@ class Residual(nn.Module):
         return torch.relu(self.branch(x) + self.shortcut(x))
 
 
-class MeanOf(nn.Module):
-    """Layers, then the mean over positions: (B, 3, H, W) to (B, num_features)."""
+class GlobalMean(nn.Module):
+    """Layers and global average pooling: (B, 3, H, W) to (B, num_features)."""
 
     def __init__(self, layers: Sequence[nn.Module], num_features: int) -> None:
         super().__init__()
@@ -44,8 +44,8 @@ class MeanOf(nn.Module):
         return features.mean(dim=(2, 3))
 
 
-def plain(stem: int, widths: Sequence[int], depths: Sequence[int]) -> MeanOf:
-    """A stem that halves the picture at once, then convolutions and pooling; the last has no ReLU, as in Conv4."""
+def plain(stem: int, widths: Sequence[int], depths: Sequence[int]) -> GlobalMean:
+    """A stem of stride 2, then convolutions and pooling; the last convolution has no ReLU, as in Conv4."""
     layers, channels = [convolution(3, stem, kernel=4, stride=2)], stem
     for width, depth in zip(widths, depths, strict=True):
         for _ in range(depth):
@@ -54,11 +54,13 @@ def plain(stem: int, widths: Sequence[int], depths: Sequence[int]) -> MeanOf:
         layers.append(nn.Sequential(nn.MaxPool2d(2)))
     layers.pop()
     layers[-1] = layers[-1][:-1]
-    return MeanOf(layers, channels)
+    return GlobalMean(layers, channels)
 
 
-def residual(stem: int, widths: Sequence[int], depths: Sequence[int], pooled: bool = False, first: int = 2) -> MeanOf:
-    """A stem that halves the picture, by its stride or by pooling, then stages of residual blocks that halve it (the first by `first`)."""
+def residual(
+    stem: int, widths: Sequence[int], depths: Sequence[int], pooled: bool = False, first: int = 2
+) -> GlobalMean:
+    """A stem that halves the image by its stride or by pooling, then stages of residual blocks of stride 2 (the first of stride `first`)."""
     stem_layers = [convolution(3, stem), nn.MaxPool2d(2)] if pooled else [convolution(3, stem, kernel=4, stride=2)]
     layers: list[nn.Module] = list(stem_layers)
     channels = stem
@@ -67,7 +69,7 @@ def residual(stem: int, widths: Sequence[int], depths: Sequence[int], pooled: bo
             stride = 1 if block else first if stage == 0 else 2
             layers.append(Residual(channels, width, stride))
             channels = width
-    return MeanOf(layers, channels)
+    return GlobalMean(layers, channels)
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {

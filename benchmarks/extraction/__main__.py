@@ -1,14 +1,13 @@
-"""Extraction side by side: `featurestore index` against what embedding scripts do, and against what limits it.
+"""The speed of extraction: `featurestore index` against common embedding scripts, and against its limits, onnxruntime and Pillow alone.
 
-    python -m benchmarks.extract speed PHOTOS --net resnet50 --net vit_small_patch16_224
-    python -m benchmarks.extract decode
-    python -m benchmarks.extract memory
-    python -m benchmarks.extract catalog IMAGES
-    python -m benchmarks.extract search STORE
-    python -m benchmarks.extract int8 RUN DATA... --calibrate IMAGES
+    python -m benchmarks.extraction speed PHOTOS --net resnet50 --net vit_small_patch16_224
+    python -m benchmarks.extraction decode
+    python -m benchmarks.extraction memory
+    python -m benchmarks.extraction catalog IMAGES
+    python -m benchmarks.extraction int8 RUN DATA... --calibrate IMAGES
 
-Every figure is taken in a process of its own; what is compared takes turns, so that a busy machine slows all alike. Prints Markdown: median
-(least-most) of the runs, and ratios of medians. Networks have random weights, which cost as much as trained ones; both sides have the same.
+Every measurement runs in its own process; the sides alternate, so that a busy machine slows all alike. Prints Markdown: median
+(least-most) of the runs, and ratios of medians. Networks have random weights, the same on all sides; they cost as much as trained ones.
 """
 
 import itertools
@@ -24,9 +23,9 @@ import click
 import numpy as np
 from PIL import Image
 
-from benchmarks import measurements
-from benchmarks.tables import cell, show
-from benchmarks.turns import Side, measure, take_turns
+from benchmarks.extraction import measurements
+from benchmarks.interleaved import Call, measure, run_interleaved
+from benchmarks.tables import column, show, spread, table
 from featurestore import FeatureStore
 from featurestore.system.cpus import available_cpus
 
@@ -40,12 +39,12 @@ def cli() -> None:
 
 @contextmanager
 def repeated(source: Path, count: int) -> Iterator[Path]:
-    """A folder of `count` copies of the images of a source, all equally often."""
+    """Make a folder of `count` images: those of a source, repeated equally often."""
     with tempfile.TemporaryDirectory() as folder:
         paths = sorted(source.rglob("*.jpg"))
         for number in range(count):
-            path = paths[number * 97 % len(paths)]
-            (Path(folder) / f"{number:06d}.jpg").write_bytes(path.read_bytes())  # the first so many are of all classes
+            path = paths[number * 97 % len(paths)]  # in an order in which the first few are of all classes
+            (Path(folder) / f"{number:06d}.jpg").write_bytes(path.read_bytes())
         yield Path(folder)
 
 
@@ -63,12 +62,12 @@ def untrained(net: str, folder: Path, *options: object) -> Path:
 @cli.command()
 @click.argument("photos", type=PATH)
 @click.option("--net", "nets", multiple=True, default=("resnet50", "vit_small_patch16_224"), show_default=True)
-@click.option("--images", default=2000, show_default=True, help="To index.")
+@click.option("--images", default=2000, show_default=True, help="Images to index.")
 @click.option(
-    "--loop", default=2000, show_default=True, help="Of these, how many the loops take that are compared with."
+    "--loop", default=2000, show_default=True, help="How many of these the loops and onnxruntime alone process."
 )
 @click.option("--runs", default=5, show_default=True)
-@click.option("--lightly", is_flag=True, help="Also what lightly-embed runs; lightly must be installed.")
+@click.option("--lightly", is_flag=True, help="Also what lightly-embed runs; needs lightly.")
 def speed(photos: Path, nets: tuple[str, ...], images: int, loop: int, runs: int, lightly: bool) -> None:
     """Encoding photos: float32 and int8 against torch and against onnxruntime alone."""
     with repeated(photos, images) as folder, tempfile.TemporaryDirectory() as out:
@@ -76,7 +75,7 @@ def speed(photos: Path, nets: tuple[str, ...], images: int, loop: int, runs: int
         for net in nets:
             encoder = untrained(net, Path(out))
             small = untrained(net, Path(out), "--int8", "--calibrate", photos, "--force")
-            sides: dict[str, Side] = {
+            sides: dict[str, Call] = {
                 "torch eager float32, DataLoader": (measurements.torch_loop, net, folder, loop),
                 "onnxruntime alone, float32": (measurements.onnxruntime_alone, encoder, loop),
                 "featurestore index, float32": (measurements.indexing, encoder, folder),
@@ -85,7 +84,7 @@ def speed(photos: Path, nets: tuple[str, ...], images: int, loop: int, runs: int
             }
             if lightly:
                 sides["lightly-embed"] = (measurements.lightly_embed, net, folder, loop)
-            found = take_turns(runs, sides)
+            found = run_interleaved(runs, sides)
             click.echo(f"\n{net}, {count} photos, loops of {loop}, {available_cpus()} processors, {runs} runs\n")
             show(found, "images/s", [name for name in sides if not name.startswith("featurestore")])
 
@@ -106,15 +105,13 @@ def decode(runs: int) -> None:
         for number, path in itertools.product(range(1, 10), sorted(Path(out).iterdir())):
             shutil.copyfile(path, path.with_name(f"{number}-{path.name}"))
         encoder = untrained("mobilenetv4_conv_small_050", Path(encoders))
-        found = take_turns(
-            runs,
-            {
-                "Pillow, decode": (measurements.pillow_decode, out, 224),
-                "Pillow, decode and resize": (measurements.pillow_resize, out, 224),
-                "our read, decode and resize": (measurements.preparing, out, 224),
-                "featurestore index, encoder of 1 M weights": (measurements.indexing, encoder, out),
-            },
-        )
+        sides: dict[str, Call] = {
+            "Pillow, decode": (measurements.pillow_decode, out),
+            "Pillow, decode and resize": (measurements.pillow_resize, out, 224),
+            "our read, decode and resize": (measurements.preparing, out, 224),
+            "featurestore index, encoder of 1 M weights": (measurements.indexing, encoder, out),
+        }
+        found = run_interleaved(runs, sides)
         click.echo(
             f"\n600 JPEGs of 3000 x 2000, ten times the same 60, noise and gradients, {bytes_each // 1000} kB each, {runs} runs\n"
         )
@@ -128,7 +125,7 @@ def memory(runs: int) -> None:
     with tempfile.TemporaryDirectory() as out:
         encoder = untrained("test_resnet", Path(out))
         rng = np.random.default_rng(0)
-        sides: dict[str, Side] = {}
+        sides: dict[str, Call] = {}
         for count in (1_000, 10_000, 100_000):
             folder = Path(out) / f"{count}"
             for number in range(count):
@@ -137,35 +134,22 @@ def memory(runs: int) -> None:
                 pixels = rng.integers(0, 256, (4, 4, 3), np.uint8)
                 Image.fromarray(pixels).resize((32, 32)).save(folder / f"{number // 1000:03}" / f"{number:06}.jpg")
             sides[f"{count:,} images"] = (measurements.peak_memory, encoder, folder)
-        show(take_turns(runs, sides), "MB", ["1,000 images"])
+        show(run_interleaved(runs, sides), "MB", ["1,000 images"])
 
 
 @cli.command()
 @click.argument("images", type=PATH)
 @click.option("--runs", default=5, show_default=True)
 def catalog(images: Path, runs: int) -> None:
-    """The catalog's share of a run over many small images, and a run that finds nothing new."""
+    """The share of catalog and vector commits in a run over many small images, and a second run that finds nothing new."""
     with tempfile.TemporaryDirectory() as out:
         encoder = untrained("test_resnet", Path(out))
         found = [measure(measurements.catalog_share, encoder, images) for _ in range(runs)]
-    click.echo("| what | figure |\n|---|---|")
-    for key, scale, unit in (
-        ("images", 1, "images"), ("seconds", 1, "s, first run"), ("share", 100, "% of it in commits to vectors and catalog"),
-        ("files_per_second", 1, "files/s, second run"), ("bytes_per_item", 1, "bytes of catalog an item"),
-    ):  # fmt: skip
-        click.echo(f"| {unit} | {cell([scale * run[key] for run in found], 1)} |")
-
-
-@cli.command()
-@click.argument("store", type=PATH)
-@click.option("--runs", default=5, show_default=True)
-def search(store: Path, runs: int) -> None:
-    """A search in an open store against one that reads the catalog anew."""
-    sides: dict[str, Side] = {
-        "the catalog read for each search": (measurements.warm_search, store, True),
-        "warm": (measurements.warm_search, store, False),
-    }
-    show(take_turns(runs, sides), "ms", ["warm"])
+    units = {
+        "images": "images", "seconds": "s, first run", "percent": "% of it in commits to vectors and catalog",
+        "files_per_second": "files/s, second run", "bytes_per_item": "bytes of catalog an item",
+    }  # fmt: skip
+    table(["what", "figure"], [[unit, spread(column(found, key), 1)] for key, unit in units.items()])
 
 
 @cli.command()
@@ -174,7 +158,7 @@ def search(store: Path, runs: int) -> None:
 @click.option("--calibrate", type=PATH, required=True)
 def int8(run: Path, data: tuple[Path, ...], calibrate: Path) -> None:
     """k-NN top-1 of a trained encoder in float32 and in int8, on labelled folders with train and test."""
-    click.echo("| data | k | float32 | int8 | points |\n|---|---|---|---|---|")
+    rows = []
     for folder in data:
         reports = []
         with tempfile.TemporaryDirectory() as out:
@@ -184,10 +168,11 @@ def int8(run: Path, data: tuple[Path, ...], calibrate: Path) -> None:
                 store = FeatureStore.open(Path(out) / f"{encoder.stem}.store", encoder=encoder)
                 store.index(folder, labels="folders")
                 reports.append(store.knn(k=(1, 20, 200)))
-        for exact, rough in zip(reports[0].results, reports[1].results, strict=True):
-            click.echo(
-                f"| {folder.name}, {reports[0].n_train} against {reports[0].n_test} | {exact.k} | {exact.top1:.4f} | {rough.top1:.4f} | {100 * (rough.top1 - exact.top1):+.2f} |"
-            )
+        name = f"{folder.name}, {reports[0].n_train} against {reports[0].n_test}"
+        for full, quantized in zip(reports[0].results, reports[1].results, strict=True):
+            points = 100 * (quantized.top1 - full.top1)
+            rows.append([name, f"{full.k}", f"{full.top1:.4f}", f"{quantized.top1:.4f}", f"{points:+.2f}"])
+    table(["data", "k", "float32", "int8", "points"], rows)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,26 @@
-"""Evaluation side by side: a store's k-NN figures against FAISS called directly and scikit-learn, and the seconds of every other measure.
+"""The time of evaluation: k-NN on a store against FAISS called directly and scikit-learn, and the seconds of every other measure.
 
-    python -m benchmarks.evaluate knn
-    python -m benchmarks.evaluate others
+    python -m benchmarks.evaluation knn
+    python -m benchmarks.evaluation others
 
-Vectors of `benchmarks.clusters`, labelled by their groups. Every figure is taken in a process of its own; what is compared takes turns, so that a busy
-machine slows all alike. Prints Markdown: median (least-most) of the runs; of k-NN also how many votes differ from ours.
+Vectors of `benchmarks.clusters`, labelled by their groups. Every measurement runs in its own process; the sides alternate, so that a busy
+machine slows all alike. Prints Markdown: median (least-most) of the runs; for k-NN also how many predictions differ from ours.
 """
 
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 
 import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks import evaluations, stores
-from benchmarks.tables import cell, show, table
-from benchmarks.turns import Peak, Side, measure, take_turns
+from benchmarks import stores
+from benchmarks.evaluation import measurements
+from benchmarks.interleaved import Call, PeakMemory, measure, run_interleaved
+from benchmarks.tables import ratio, show, spread, table
 from featurestore import FeatureStore
 from featurestore.system.cpus import available_cpus
 
@@ -37,7 +37,7 @@ def cli() -> None:
 
 @contextmanager
 def labelled_store(train: int, test: int, dim: int) -> Iterator[Path]:
-    """A store of so many vectors, the last of which are the test split."""
+    """Write a store of vectors; the last ones are the test split."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "labelled.store"
         stores.grow(path, train + test, dim)
@@ -58,22 +58,21 @@ def labelled_store(train: int, test: int, dim: int) -> Iterator[Path]:
 @click.option("--slow/--no-slow", default=True, help="Also scikit-learn, which takes minutes.")
 @runs_option
 def knn(train: int, test: int, dim: int, ks: tuple[int, ...], slow: bool, runs: int) -> None:
-    """k-NN figures against `faiss.knn` and the vote, and against scikit-learn, which searches for each k anew."""
-    sides = {"store.knn": evaluations.ours, "faiss.knn and the vote": evaluations.faiss_and_vote}
+    """k-NN on a store against `faiss.knn` with the same vote, and against scikit-learn, which searches again for each k."""
+    sides = {"store.knn": measurements.ours, "faiss.knn and the vote": measurements.faiss_and_vote}
     if slow:
-        sides["KNeighborsClassifier, cosine"] = evaluations.sklearn_cosine
-        sides["KNeighborsClassifier, euclidean"] = evaluations.sklearn_euclidean
+        sides["KNeighborsClassifier, cosine"] = measurements.sklearn_cosine
+        sides["KNeighborsClassifier, euclidean"] = measurements.sklearn_euclidean
     with labelled_store(train, test, dim) as store:
-        votes = {name: store.parent / f"{name}.npy" for name in sides}
-        found = take_turns(runs, {name: (what, store, ks, votes[name]) for name, what in sides.items()})
-        own = np.load(votes["store.knn"])
-        differ = {name: f"{(np.load(votes[name]) != own).sum():,} of {own.size:,}" for name in sides}
+        predictions = {name: store.parent / f"{name}.npy" for name in sides}
+        found = run_interleaved(runs, {name: (what, store, ks, predictions[name]) for name, what in sides.items()})
+        own = np.load(predictions["store.knn"])
+        differ = {name: f"{(np.load(predictions[name]) != own).sum():,} of {own.size:,}" for name in sides}
     click.echo(f"\n{train:,} x {test:,} x {dim}, k = {', '.join(map(str, ks))}, {available_cpus()} processors\n")
     rows = [
-        [name, cell(seconds, 2), f"{median(seconds) / median(found['store.knn']):.2f}", differ[name]]
-        for name, seconds in found.items()
+        [name, spread(seconds, 2), ratio(seconds, found["store.knn"]), differ[name]] for name, seconds in found.items()
     ]
-    table(["what", "s", "against store.knn", "votes that differ"], rows)
+    table(["what", "s", "against store.knn", "predictions that differ"], rows)
 
 
 @cli.command()
@@ -82,12 +81,12 @@ def knn(train: int, test: int, dim: int, ks: tuple[int, ...], slow: bool, runs: 
 @dim_option
 @runs_option
 def others(train: int, test: int, dim: int, runs: int) -> None:
-    """Seconds of linear, few labels, episodes and retrieval, and the memory of the ranking of all by all. Needs Linux."""
+    """Seconds of linear, low-shot, episodes and retrieval, and the memory of ranking all items for each item. Needs Linux."""
     with labelled_store(train, test, dim) as store:
-        sides: dict[str, Side] = {name: (evaluations.measured, store, name) for name in evaluations.MEASURES}
-        found = take_turns(runs, sides)
-        peak = Peak()
-        measure(evaluations.all_by_all, store, peak=peak)
+        sides: dict[str, Call] = {name: (measurements.measured, store, name) for name in measurements.MEASURES}
+        found = run_interleaved(runs, sides)
+        peak = PeakMemory()
+        measure(measurements.all_by_all, store, peak=peak)
     click.echo(f"\n{train:,} x {test:,} x {dim}, {available_cpus()} processors\n")
     show(found, "s", [])
     click.echo(f"retrieval, {train + test:,} by {train + test:,}: peak {peak.own:,.0f} MB")

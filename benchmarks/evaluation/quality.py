@@ -1,21 +1,17 @@
-"""Quality on a labelled folder: train without labels, index, and measure beside raw pixels and the untrained network.
+"""The quality of training methods on a labelled folder: train without labels, then k-NN and a linear probe, against raw pixels and the untrained network.
 
-    python -m benchmarks.quality DATA --method simclr --method byol --seed 0 --seed 1 --minutes 4
-    python -m benchmarks.quality DATA --method mae --set backbone=vit_tiny_patch16_224 --set patch_size=4 --epochs 30
+    python -m benchmarks.evaluation.quality DATA --method simclr --method byol --seed 0 --seed 1 --minutes 4
+    python -m benchmarks.evaluation.quality DATA --method mae --set backbone=vit_tiny_patch16_224 --set patch_size=4 --epochs 30
 
-DATA holds train/<class>/ and test/<class>/, such as CIFAR-10 as image files. Each training is a process of its own, so that its peak
-memory is its own. Prints a Markdown table: k-NN top-1 of test against train, a linear probe, epochs and seconds of training, peak memory. The
-untrained network stands there twice: with its first weights and nothing else, and with batch statistics from one epoch at a rate of
-nothing, which is the harder one to beat.
+DATA holds train/<class>/ and test/<class>/, such as CIFAR-10 as image files. Each training runs in its own process, which gives its peak
+memory. Prints a Markdown table: k-NN top-1 of test against train, a linear probe, epochs and seconds of training, peak memory. The
+untrained network is measured twice: with its initial weights, and with batch statistics from one epoch at a learning rate of almost
+zero, which is harder to beat.
 """
 
-import os
 import platform
-import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -23,7 +19,8 @@ from pathlib import Path
 import click
 from sklearn.linear_model import LogisticRegression
 
-from featurestore import FeatureStore
+from benchmarks.pipeline import labelled_store, link_subset, train
+from benchmarks.tables import spread, table
 from featurestore.system.cpus import available_cpus
 from trainers.config.parse import read_toml
 from trainers.config.resolve import resolve
@@ -36,46 +33,9 @@ K = (20, 200)
 SETTLE = ("--epochs", "1", "--set", "optimizer.lr=1e-12", "--set", "optimizer.weight_decay=0.0")
 
 
-def take(data: Path, images: int, out: Path) -> None:
-    """Link an equal number of training images of each class, and all test images, into `out`."""
-    classes = sorted(p.name for p in (data / "train").iterdir())
-    for split in ("train", "test"):
-        for name in classes:
-            (out / split / name).mkdir(parents=True)
-            paths = sorted((data / split / name).iterdir())
-            for path in paths[: images // len(classes)] if split == "train" else paths:
-                (out / split / name / path.name).symlink_to(path.resolve())
-
-
-def train(folder: Path, out: Path, arguments: Sequence[str]) -> float:
-    """Train by the command line; returns the peak memory in MB."""
-    command = [
-        sys.executable,
-        "-c",
-        "from featurestore.cli import main; main()",
-        "train",
-        str(folder),
-        "--out",
-        str(out),
-    ]
-    command += arguments
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"failed: {' '.join(command)}")
-    return usage.ru_maxrss / 1024
-
-
-def indexed(folder: Path, encoder: Path, work: Path) -> FeatureStore:
-    """Index train and test with an encoder."""
-    store = FeatureStore.open(work / f"{encoder.parent.name}.{encoder.stem}.store", encoder=encoder)
-    store.index(folder, labels="folders")
-    return store
-
-
 def measure(folder: Path, encoder: Path, work: Path) -> list[float]:
-    """Index train and test with an encoder; k-NN top-1 for each of K, and the accuracy of a linear probe."""
-    store = indexed(folder, encoder, work)
+    """Measure an encoder: k-NN top-1 for each of K, and the accuracy of a linear probe."""
+    store = labelled_store(folder, encoder, work)
     _, train_x, train_y = store.features(split="train")
     _, test_x, test_y = store.features(split="test")
     scale = train_x.shape[1] ** 0.5  # entries of size one
@@ -108,12 +68,11 @@ def main(
         work = Path(temporary)
         folder = work / "images"
         folder.mkdir()
-        take(data, images, folder)
+        link_subset(data, images, folder)
         for seed, method in product(seeds, methods):
             out = work / f"{method}-{seed}"
-            own = [
-                a for a in assignments if a.split(".")[0] not in METHODS.keys() - {method}
-            ]  # settings of other methods left out
+            others = METHODS.keys() - {method}
+            own = [a for a in assignments if a.split(".")[0] not in others]  # settings of other methods are left out
             chosen = [part for a in own for part in ("--set", a)]
             who = ["--method", method, "--seed", str(seed)]
             peak = train(folder / "train", out, [*who, *budget, *chosen])
@@ -127,7 +86,7 @@ def main(
                 rows.setdefault("untrained network", []).append(measure(folder, untrained, work))
                 settled = work / f"settled-{seed}"
                 train(folder / "train", settled, [*who, *chosen, *SETTLE])
-                rows.setdefault("the same, its batch statistics settled", []).append(
+                rows.setdefault("untrained network, batch statistics settled", []).append(
                     measure(folder, settled / "encoder.onnx", work)
                 )
         size = config.image_size
@@ -142,17 +101,12 @@ def main(
         f"{_processor()}, {available_cpus()} cores, {config.precision}; Python {platform.python_version()}, {versions}"
     )
     heads = [*(f"k-NN {k}" for k in K), "linear", "epochs", "seconds", "peak MB"]
-    print("\n| vectors | " + " | ".join(heads) + " |\n|---|" + "---|" * len(heads))
+    lines = []
     for name, values in rows.items():
-        cells = [_cell(column) for column in zip(*values, strict=True)]
-        print(f"| {name} | " + " | ".join(cells + [""] * (len(heads) - len(cells))) + " |")
-
-
-def _cell(values: Sequence[float]) -> str:
-    """Median and spread."""
-    digits = 3 if max(values) <= 1 else 0
-    spread = f" ({min(values):.{digits}f}-{max(values):.{digits}f})" if len(values) > 1 else ""
-    return f"{statistics.median(values):.{digits}f}{spread}"
+        cells = [spread(column, 3 if max(column) <= 1 else 0) for column in zip(*values, strict=True)]
+        lines.append([name, *cells, *[""] * (len(heads) - len(cells))])
+    print()
+    table(["vectors", *heads], lines)
 
 
 def _processor() -> str:

@@ -1,4 +1,4 @@
-"""Trainings as the documentation of lightly 1.6 writes them: its transforms, heads and losses, its loader with two workers, float32."""
+"""Trainings as in the documentation of lightly 1.6: its transforms, heads and losses, a loader with two workers, float32."""
 
 import copy
 import time
@@ -31,19 +31,19 @@ from trainers.models.backbones import feature_dim, make_backbone
 from trainers.optimization.schedules import cosine
 
 WORKERS = 2
-LR = 0.12  # for a batch of 256, as `featurestore train` has it
+LR = 0.12  # for a batch of 256, as in `featurestore train`
 QUEUE = 4096
 MOMENTUM = 0.99
 LOCAL_CROPS = 4
 
 
 def without_blur(size: int) -> dict[str, Any]:
-    """What lightly's own benchmark of CIFAR-10 changes for small images."""
+    """The changes for small images in lightly's own CIFAR-10 benchmark."""
     return {"input_size": size, "gaussian_blur": 0.0}
 
 
 def transform_of(method: str, size: int) -> Any:
-    """The documented transform of a method, for small images."""
+    """Make the documented transform of a method for small images."""
     match method:
         case "simclr":
             return SimCLRTransform(**without_blur(size), cj_strength=0.5)
@@ -136,7 +136,7 @@ METHODS: dict[str, Callable[[nn.Module], Any]] = {"simclr": SimCLR, "moco-v2": M
 
 @dataclass
 class Training:
-    """A backbone, the optimiser that changes it, and steps: each item is one, and says how many images it took."""
+    """A backbone, its optimiser, and an iterator of steps that yields how many images each step saw."""
 
     backbone: nn.Module
     optimizer: torch.optim.Optimizer
@@ -173,7 +173,7 @@ def training(
 
 
 def train_for(data: str, network: str, size: int, batch_size: int, minutes: float, seed: int, out: str) -> float:
-    """Train SimCLR for some minutes, the rate falling along half a cosine of them; writes the encoder to `out`, returns images a second."""
+    """Train SimCLR for some minutes with a cosine learning rate and write the encoder to `out`; returns images a second."""
     torch.manual_seed(seed)
     run = training(Path(data), "simclr", network, size, batch_size)
     peak_lr = run.optimizer.param_groups[0]["lr"]

@@ -1,6 +1,6 @@
-"""Other ways to search the same items, each as its own documentation does it: LanceDB, DuckDB, and FAISS's HNSW beside DuckDB.
+"""Other ways to search the same items, each used as its documentation shows: LanceDB, DuckDB, and FAISS's HNSW with paths from DuckDB.
 
-Each is built once in a folder. All give id, path and label. LanceDB is imported when it is asked: it may be missing.
+Each is built once in a folder. All return id, path and label. LanceDB is imported only when it is measured, because it may be missing.
 """
 
 import time
@@ -16,16 +16,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from benchmarks.answers import Answers, K, ask, blocks_of, items_of
+from benchmarks.search.ground_truth import K, blocks_of, items_of
+from benchmarks.search.latency import Latency, ask
 from benchmarks.stores import queries_of
 
-TRIED = 200  # queries by which settings are chosen
+TRIED = 200  # queries for choosing the settings
 HNSW_LINKS = 32
 EF = (16, 32, 64, 128, 256, 512)
-
-
 PROBES = [{"nprobes": n, "refine_factor": r} for n, r in product((4, 8, 16, 32, 64), (5, 10, 20, 40))]
-LANCE: dict[str, list[dict[str, int]]] = {  # kinds of index, and the settings of a search that are tried on each
+LANCE: dict[str, list[dict[str, int]]] = {  # kinds of index, with the search settings to try
     "IVF_RQ": PROBES,
     "IVF_RQ-1024": PROBES,
     "IVF_PQ": PROBES,
@@ -34,7 +33,7 @@ LANCE: dict[str, list[dict[str, int]]] = {  # kinds of index, and the settings o
 
 
 def _tables(store: Path) -> Iterator[pa.Table]:
-    """Columns id, path, label and vector (float32) of all items, in blocks."""
+    """Read id, path, label and vector (float32) of all items in blocks."""
     items = items_of(store)
     for start, block in blocks_of(store, items["row"].to_numpy()):
         vectors = pa.FixedSizeListArray.from_arrays(block.ravel(), block.shape[1])
@@ -45,7 +44,7 @@ def _tables(store: Path) -> Iterator[pa.Table]:
 
 
 def lance_build(store: str, folder: str, kind: str) -> float:
-    """Seconds for an index of a kind, beside those for the table."""
+    """Build a table and an index of one kind; returns the seconds for the index alone."""
     index = import_module("lancedb.index")
     tables = _tables(Path(store))
     first = next(tables)
@@ -54,7 +53,9 @@ def lance_build(store: str, folder: str, kind: str) -> float:
         "IVF_RQ": lambda: index.IvfRq(distance_type="cosine"),
         "IVF_RQ-1024": lambda: index.IvfRq(distance_type="cosine", num_partitions=1024),
         "IVF_PQ": lambda: index.IvfPq(distance_type="cosine", num_sub_vectors=dim // 4),
-        "IVF_HNSW_SQ": lambda: index.HnswSq(distance_type="cosine", num_partitions=1),  # what its documentation advises
+        "IVF_HNSW_SQ": lambda: index.HnswSq(
+            distance_type="cosine", num_partitions=1
+        ),  # as its documentation recommends
     }
     batches = (batch for table in chain([first], tables) for batch in table.to_batches())
     table = _lance(folder).create_table(kind, batches, first.schema, mode="overwrite")
@@ -63,25 +64,25 @@ def lance_build(store: str, folder: str, kind: str) -> float:
     return time.perf_counter() - began
 
 
-def lance_try(store: str, folder: str, kind: str, truth: str) -> list[tuple[dict[str, int], Answers]]:
-    """Answers with each of the settings of a kind."""
+def lance_try(store: str, folder: str, kind: str, truth: str) -> list[tuple[dict[str, int], Latency]]:
+    """Measure each of the settings of a kind."""
     return [(settings, lance(store, folder, kind, settings, truth, TRIED)) for settings in LANCE[kind]]
 
 
 def lance(
     store: str, folder: str, kind: str, settings: dict[str, int], truth: str, count: int | None = None
-) -> Answers:
+) -> Latency:
     """Search LanceDB's table, with its index in memory."""
     table = _lance(folder).open_table(kind)
     [index] = table.list_indices()
     table.prewarm_index(index.name)
 
     def search(query: NDArray[np.float32]) -> NDArray[np.int64]:
-        asked = table.search(query, vector_column_name="vector").distance_type("cosine").limit(K)
+        request = table.search(query, vector_column_name="vector").distance_type("cosine").limit(K)
         for name, value in settings.items():
-            asked = getattr(asked, name)(value)
-        # without _distance among the columns it logs a warning at each search, which costs time as well
-        return np.asarray(asked.select(["id", "path", "label", "_distance"]).to_arrow()["id"].to_numpy())
+            request = getattr(request, name)(value)
+        # without the column _distance it logs a warning at every search, which costs time
+        return np.asarray(request.select(["id", "path", "label", "_distance"]).to_arrow()["id"].to_numpy())
 
     return ask(search, np.load(queries_of(Path(store))), np.load(truth)[:count])
 
@@ -94,7 +95,7 @@ def _lance(folder: str) -> Any:
 
 
 def duckdb_build(store: str, folder: str) -> float:
-    """Seconds for a table with a primary key."""
+    """Load a table with a primary key; returns the seconds."""
     path = Path(folder) / "items.duckdb"
     path.unlink(missing_ok=True)
     began = time.perf_counter()
@@ -110,12 +111,12 @@ def duckdb_build(store: str, folder: str) -> float:
     return time.perf_counter() - began
 
 
-def duckdb_cosine(store: str, folder: str, truth: str) -> Answers:
+def duckdb_cosine(store: str, folder: str, truth: str) -> Latency:
     """Sort all items by `array_cosine_distance`, on an open connection."""
     connection = _duckdb(folder)
     queries = np.load(queries_of(Path(store)))
-    text = f"""SELECT id, path, label, array_cosine_distance(vector, $1::FLOAT[{queries.shape[1]}]) AS far
-               FROM items ORDER BY far LIMIT {K}"""
+    text = f"""SELECT id, path, label, array_cosine_distance(vector, $1::FLOAT[{queries.shape[1]}]) AS distance
+               FROM items ORDER BY distance LIMIT {K}"""
 
     def search(query: NDArray[np.float32]) -> list[int]:
         return [row[0] for row in connection.execute(text, [query.tolist()]).fetchall()]
@@ -131,7 +132,7 @@ def _duckdb(folder: str) -> duckdb.DuckDBPyConnection:
 
 
 def hnsw_build(store: str, folder: str) -> float:
-    """Seconds for the graph."""
+    """Build the graph; returns the seconds."""
     began = time.perf_counter()
     index = None
     for _, block in blocks_of(Path(store), items_of(Path(store))["row"].to_numpy()):
@@ -142,12 +143,12 @@ def hnsw_build(store: str, folder: str) -> float:
     return seconds
 
 
-def hnsw_try(store: str, folder: str, truth: str) -> list[tuple[dict[str, int], Answers]]:
-    """Answers for each of EF."""
+def hnsw_try(store: str, folder: str, truth: str) -> list[tuple[dict[str, int], Latency]]:
+    """Measure each value of EF."""
     return [({"ef": ef}, hnsw(store, folder, ef, truth, TRIED)) for ef in EF]
 
 
-def hnsw(store: str, folder: str, ef: int, truth: str, count: int | None = None) -> Answers:
+def hnsw(store: str, folder: str, ef: int, truth: str, count: int | None = None) -> Latency:
     """Search the graph, then look up paths and labels by primary key on an open connection."""
     index = faiss.read_index(str(Path(folder) / "hnsw.faiss"))
     index.hnsw.efSearch = ef

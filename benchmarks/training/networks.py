@@ -1,11 +1,10 @@
-"""Which network and which settings give the best encoder after ten minutes on two cores? Found on any device, at the number of images that two cores see.
+"""Which network and settings give the best encoder after ten minutes on two cores? Trains on any device, on as many images as two cores would see.
 
-    python -m benchmarks.networks speed > SPEEDS.json
-    python -m benchmarks.networks accuracy DATA SPEEDS.json --seconds 450
+    python -m benchmarks.training.networks speed > SPEEDS.json
+    python -m benchmarks.training.networks accuracy DATA SPEEDS.json --seconds 450
 
-`speed` times forward and backward of SimCLR on this processor; `accuracy` trains each trial on as many images as its network
-would have seen in that time (nine tenths of it, for what a step does besides) and prints k-NN top-1 of the test images. Trials with the same
-views share them.
+`speed` times forward and backward of SimCLR on this processor. `accuracy` trains each trial on as many images as its network would see in
+that time (less a tenth for the rest of a step) and prints k-NN top-1 of the test images. Trials with the same views are trained together.
 """
 
 import json
@@ -22,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.candidates import NETWORKS
 from benchmarks.tables import table
+from benchmarks.training.candidate_networks import NETWORKS
 from featurestore.imaging.preprocess import Preprocess
 from trainers.augmentations import ViewSpec, augment, two_views
 from trainers.config.machine import find_device
@@ -37,8 +36,8 @@ from trainers.optimization.schedules import learning_rate
 from trainers.runtime import memory
 from trainers.training.monitor import knn_monitor
 
-SIZE, BATCH, STEPS = 32, 256, 9  # of the timing
-SHARE = 0.9  # of a step is forward and backward
+SIZE, BATCH, STEPS = 32, 256, 9  # for timing
+SHARE = 0.9  # forward and backward, as a share of a step
 Loss = Callable[[Tensor, Tensor, float], Tensor]
 
 
@@ -47,14 +46,14 @@ def decoupled(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
     """NT-Xent without the positive in the denominator (Yeh et al. 2022, section 3)."""
     z = F.normalize(torch.cat([z1, z2]).float(), dim=1)
     n, logits = len(z1), z @ z.T / temperature
-    own = torch.eye(2 * n, dtype=torch.bool, device=z.device)
-    negatives = torch.logsumexp(logits.masked_fill(own | own.roll(n, 0), float("-inf")), dim=1)
+    itself = torch.eye(2 * n, dtype=torch.bool, device=z.device)
+    negatives = torch.logsumexp(logits.masked_fill(itself | itself.roll(n, 0), float("-inf")), dim=1)
     return (negatives - torch.cat([logits.diagonal(n), logits.diagonal(-n)])).mean()
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A training of SimCLR: what differs from the first is what is tried."""
+    """A SimCLR training. A trial tries what differs from the defaults."""
 
     name: str
     network: str = "conv4"
@@ -68,7 +67,7 @@ class Trial:
     optimizer: str = "sgd"
     batch: int = 256
     view: int = SIZE  # pixels
-    quicker: float = 1.0  # times as many images a second by its smaller views
+    speedup: float = 1.0  # from smaller views, in images a second
     augment: dict[str, float] = field(default_factory=dict)
 
     def views(self) -> tuple[ViewSpec, ...]:
@@ -76,8 +75,8 @@ class Trial:
         return two_views(augmentation, self.view)
 
 
-BEST = "residual 32, 64-128-256"  # of the residual ones, by speed
-LOUD = {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2}
+BEST = "residual 32, 64-128-256"  # of the residual networks at this speed
+STRONG = {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2}
 TRIALS = [
     *(Trial(name, network=name) for name in NETWORKS),
     Trial("lr 0.1", lr=0.1),
@@ -95,20 +94,20 @@ TRIALS = [
     Trial("batch 512", batch=512),
     Trial("crops from 8 %", augment={"crop_min": 0.08}),
     Trial("crops from 35 %", augment={"crop_min": 0.35}),
-    Trial("jitter of full strength", augment=LOUD),
-    Trial("views of 28 px", view=28, quicker=1.3),
-    Trial("views of 24 px", view=24, quicker=1.75),
-    Trial("views of 20 px", view=20, quicker=2.4),
-    Trial("views of 16 px", view=16, quicker=3.2),
-    Trial("views of 24 px, 48 wide", network="conv4, 48 wide", view=24, quicker=1.75),
-    Trial("views of 24 px, residual", network=BEST, view=24, quicker=1.55),
-    Trial("views of 24 px, decoupled loss", loss=decoupled, view=24, quicker=1.75),
-    Trial("views of 24 px, crops from 35 %", view=24, quicker=1.75, augment={"crop_min": 0.35}),
+    Trial("jitter of full strength", augment=STRONG),
+    Trial("views of 28 px", view=28, speedup=1.3),
+    Trial("views of 24 px", view=24, speedup=1.75),
+    Trial("views of 20 px", view=20, speedup=2.4),
+    Trial("views of 16 px", view=16, speedup=3.2),
+    Trial("views of 24 px, 48 wide", network="conv4, 48 wide", view=24, speedup=1.75),
+    Trial("views of 24 px, residual", network=BEST, view=24, speedup=1.55),
+    Trial("views of 24 px, decoupled loss", loss=decoupled, view=24, speedup=1.75),
+    Trial("views of 24 px, crops from 35 %", view=24, speedup=1.75, augment={"crop_min": 0.35}),
 ]
 
 
 class Training:
-    """A trial's network, head and optimiser; `images` is how many it may see."""
+    """A trial's network, head and optimiser; it sees `images` images."""
 
     def __init__(self, trial: Trial, images: float, device: torch.device, seed: int) -> None:
         torch.manual_seed(seed)
@@ -137,7 +136,7 @@ def cli() -> None:
 
 @cli.command()
 def speed() -> None:
-    """Images a second of each network, forward and backward: JSON."""
+    """Print images a second of each network, forward and backward, as JSON."""
     memory.keep_freed()
     device = torch.device("cpu")
     speeds = {}
@@ -157,11 +156,13 @@ def speed() -> None:
 @cli.command()
 @click.argument("folder", metavar="DATA", type=click.Path(exists=True, path_type=Path))
 @click.argument("speeds", type=click.Path(exists=True, path_type=Path))
-@click.option("--seconds", default=450.0, show_default=True, help="Of training on the processor that was timed.")
-@click.option("--trial", "names", multiple=True, help="Only these.")
+@click.option(
+    "--seconds", default=450.0, show_default=True, help="Simulated seconds of training on the timed processor."
+)
+@click.option("--trial", "names", multiple=True, help="Only these trials.")
 @click.option("--seed", default=0, show_default=True)
 def accuracy(folder: Path, speeds: Path, seconds: float, names: tuple[str, ...], seed: int) -> None:
-    """k-NN top-1 (k = 20, T = 0.07) of each trial, as a table."""
+    """Print k-NN top-1 (k = 20, T = 0.07) of each trial as a table."""
     device = torch.device(find_device("auto"))
     files = data.list_training_files(folder)
     record = Preprocess(size=SIZE, shorter_side=SIZE)
@@ -172,7 +173,7 @@ def accuracy(folder: Path, speeds: Path, seconds: float, names: tuple[str, ...],
     trials = [trial for trial in TRIALS if not names or trial.name in names]
     rows = []
     for (batch, views), group in groupby(trials, key=lambda trial: (trial.batch, trial.views())):
-        running = [Training(t, by_network[t.network] * t.quicker * SHARE * seconds, device, seed) for t in group]
+        running = [Training(t, by_network[t.network] * t.speedup * SHARE * seconds, device, seed) for t in group]
         for training in train_together(running, pixels, batch, views, seed):
             share = top1(training.network)["knn_top1"]
             rows.append([training.trial.name, f"{training.images / 1000:.0f}k", f"{share:.3f}"])
@@ -183,7 +184,7 @@ def accuracy(folder: Path, speeds: Path, seconds: float, names: tuple[str, ...],
 def train_together(
     running: list[Training], pixels: Tensor, batch: int, views: tuple[ViewSpec, ...], seed: int
 ) -> list[Training]:
-    """Train several networks on the same views, each until it has seen its images."""
+    """Train several networks on the same views, each until it has seen its number of images."""
     rng = torch.Generator(pixels.device).manual_seed(seed)
     steps = {training: round(training.images / batch) for training in running}
     for step in range(max(steps.values())):
