@@ -28,9 +28,6 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli",),
 )
 NEIGHBOURS = {("ingest", "metadata")}  # on one floor: the first may import the second
-STILL_TO_MOVE = {  # imports that are to go
-    ("evaluation", "store"), ("metrics", "estimators"), ("estimators", "catalog"),
-}  # fmt: skip
 ENGINES = {
     "duckdb": "catalog",
     "faiss": "ann",
@@ -122,7 +119,7 @@ def test_a_room_imports_only_lower_floors(module: str) -> None:
     own = room(module)
     for name in imports(module, at_run_time=False):
         other = room(name) if name.startswith("featurestore.") else ""
-        if other and other != own and (own, other) not in NEIGHBOURS | STILL_TO_MOVE:
+        if other and other != own and (own, other) not in NEIGHBOURS:
             assert floor(other) < floor(own), f"{module} imports {name}"
 
 
@@ -130,8 +127,6 @@ def test_a_room_imports_only_lower_floors(module: str) -> None:
 def test_trainers_import_the_lower_floors_only(module: str) -> None:
     for name in imports(module, at_run_time=False):
         if name.startswith("featurestore.") and module != "trainers.demo":
-            if (module.split(".")[1], room(name)) in STILL_TO_MOVE:
-                continue
             assert floor(room(name)) <= TRAINERS_UP_TO, f"{module} imports {name}"
 
 
@@ -176,8 +171,6 @@ def test_what_stands_alone_imports_nothing_of_ours_but_errors(part: str) -> None
     assert own
     for module in own:
         for name in imports(module, at_run_time=False):
-            if (module.split(".")[1], name.split(".")[1] if "." in name else "") in STILL_TO_MOVE:
-                continue
             allowed = name == "featurestore.errors" or any(name.startswith(p) for p in (part, *ALONE[part]))
             assert allowed or not is_ours(name), f"{module} imports {name}"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from featurestore.catalog import Catalog, MatchedItems
 from featurestore.errors import SourceError
 from featurestore.sources.keyed_table import KeyedTable
+from featurestore.sources.relative_paths import absolute_paths, resolved_paths
 
 
 def find_items(catalog: Catalog, table: KeyedTable) -> MatchedItems:
@@ -24,18 +25,15 @@ def find_items(catalog: Catalog, table: KeyedTable) -> MatchedItems:
             )
         raise SourceError(
             f"{table.path}: none of its {table.rows.rows} paths belongs to an item of the store, the first: {first!r}, read as "
-            f"{os.path.abspath(table.path.parent / first)}; give absolute paths, or paths relative to the file"
+            f"{absolute_paths(first, table.path.parent)[0]}; give absolute paths, or paths relative to the file"
         )
     return matched
 
 
 def _spellings(folder_of_file: Path) -> list[Callable[[str], list[str]]]:
-    """The absolute folders that a folder in the file may mean, most likely first."""
+    """The absolute folders that a folder in the file may mean, most likely first; then the same with links followed."""
 
-    def as_written(folder: str) -> list[str]:
-        return [os.path.join(os.path.abspath(base / folder), "") for base in (folder_of_file, Path())]
+    def of(rule: Callable[[str, Path], list[str]]) -> Callable[[str], list[str]]:
+        return lambda folder: [os.path.join(path, "") for path in rule(folder, folder_of_file)]
 
-    def links_followed(folder: str) -> list[str]:
-        return [os.path.join(os.path.realpath(spelled), "") for spelled in as_written(folder)]
-
-    return [as_written, links_followed]
+    return [of(absolute_paths), of(resolved_paths)]

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from featurestore.progress import Listener
 from featurestore.sources import Failure, ImageFile, open_source
 from featurestore.sources.base import as_label, as_split
 from featurestore.sources.label_file import read_labels
+from featurestore.sources.relative_paths import absolute_paths, resolved_paths
 from trainers.data import images as data
 
 TEST_SHARE = 0.2  # held out where a source has no split test
@@ -152,7 +152,7 @@ def _relabel(files: list[ImageFile], table: Path) -> tuple[list[ImageFile], list
 
 def _find(path: str, by_path: dict[str, ImageFile], table: Path) -> ImageFile | None:
     """Find the file of a path as it is written, relative to the table, or relative to the current folder."""
-    spellings = (path, *(os.path.realpath(base / path) for base in (table.parent, Path())))
+    spellings = (path, *absolute_paths(path, table.parent), *resolved_paths(path, table.parent))
     return next((by_path[spelling] for spelling in spellings if spelling in by_path), None)
 
 

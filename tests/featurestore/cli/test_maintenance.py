@@ -59,7 +59,7 @@ def test_verify_names_damage_and_repairs_it(run: Run, store_path: Path, colours:
         f"{vector_file(store_path).name}: 1 blocks are damaged or missing: the vectors of 6 of 6 items"
     )
     assert safe == "  safe:   items, labels and the vectors of 0 items"
-    assert repair.startswith("  repair: writes the whole vectors into a new file and moves the damaged one to damaged/")
+    assert repair.startswith("  repair: copies the intact vectors to a new file and moves the damaged one to damaged/")
     assert last.startswith("1 damaged; 6 vectors read")
     assert err == f"to repair it: featurestore verify {store_path} --repair\n"
     status, out, _ = run("verify", store_path, "--json")
@@ -67,7 +67,7 @@ def test_verify_names_damage_and_repairs_it(run: Run, store_path: Path, colours:
 
     status, out, err = run("verify", store_path, "--repair")
     assert (status, err) == (0, "")
-    assert "  repair: kept it as " in out
+    assert "  repair: moved it to " in out
     assert run("verify", store_path)[0] == 0
     assert answer(run, "index", store_path, colours)["added"] == 6
 

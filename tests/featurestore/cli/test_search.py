@@ -64,7 +64,7 @@ def test_search_names_the_encoder_it_is_to_use(
     query = colours / "primary" / "red.png"
     status, out, err = run("search", store_path, query)
     assert (status, out) == (1, "")
-    assert "2 encoders, which never mix" in err
+    assert "2 encoders, and they are never mixed" in err
     assert len(answer(run, "search", store_path, query, "--encoder", encoder)) == 6
 
 

@@ -252,5 +252,5 @@ def test_the_command_exports_and_says_what_images_are(
     assert text.splitlines()[1].split()[1] == found["classes"][0]["label"]
     assert "absent.jpg': expected an image; no such file" in err
     status, text, _ = run("classify", trained.path, "--export", out, "--name", "kind")
-    assert text.startswith(f"kind and its encoder written to {out}, tried on 32 images of the store")
+    assert text.startswith(f"kind and its encoder written to {out}, checked with 32 images of the store")
     assert CARD_KEY in {entry.key for entry in onnx.load(out).metadata_props}

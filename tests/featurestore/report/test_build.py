@@ -136,7 +136,7 @@ def test_a_vector_of_nan_removes_only_the_parts_it_spoils(copied: FeatureStore) 
     values.tofile(file)
     found = report(FeatureStore.open(copied.path)).figures
     assert set(found.missing) == {"labels", "neighbours", "map", "labelfree"}
-    assert "no numbers" in found.missing["labels"]
+    assert "not finite" in found.missing["labels"]
     assert found.collection.items == 30
     json.dumps(found.to_json(), allow_nan=False)
 

@@ -276,7 +276,7 @@ def test_a_preprocess_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_the_example_of_the_page_is_one(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "encoders.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "guides" / "own-onnx.md").read_text(encoding="utf-8")
     (tmp_path / "p.toml").write_text(page.partition("```toml\n")[2].partition("```")[0], encoding="utf-8")
     reading = read_preprocess(tmp_path / "p.toml")
     assert (reading.record.shorter_side, reading.layout, reading.output, reading.pool) == (
