@@ -30,8 +30,8 @@ def in_float32(loss: Callable[P, Tensor]) -> Callable[P, Tensor]:
 def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
     """NT-Xent: the cross-entropy of finding the other view among 2N - 1 candidates, mean over all 2N views.
 
-    z1, z2: projections of the two views, (N, D), of any length. Chen et al. 2020 (SimCLR), section 2.1, equation 1. The authors'
-    code adds the means of the two directions, which is twice this number.
+    A form of InfoNCE. z1, z2: projections of the two views, (N, D), of any length. Chen et al. 2020 (SimCLR), section 2.1, equation 1.
+    The authors' code gives twice this value: it adds the means of the two directions.
     """
     z = F.normalize(torch.cat([z1, z2]).float(), dim=1)  # (2N, D)
     n = len(z1)

@@ -101,7 +101,7 @@ class Items:
             return run_where(connection, where, f"SELECT id FROM {table} WHERE {where}\nORDER BY id")
 
     def select_rows(self, encoder: str, where: str, seconds: float = 30.0) -> NDArray[np.int64]:
-        """Give the rows, ascending, of the items for which `where` holds and that an encoder has a valid vector of.
+        """Give the rows, ascending, of the items that match `where` and have a valid vector of an encoder.
 
         Raises QueryError as `select` does.
         """

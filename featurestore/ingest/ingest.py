@@ -121,7 +121,7 @@ class Ingest:
         first = self.writer.rows + sum(map(len, self.vectors))
         for row, image in enumerate(embedded.images, start=first):
             todo = self.loading.pop(image.place)
-            known_content = todo.sha256 == image.sha256  # which another encoder has a vector of
+            known_content = todo.sha256 == image.sha256  # it has a vector of another encoder already
             self.counts["added" if todo.id is None or todo.removed or known_content else "updated"] += 1
             self.changes.append(self._change(todo, image, row))
         if embedded.images:

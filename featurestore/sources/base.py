@@ -32,9 +32,11 @@ class Failure:
 class Source(ABC):
     """A place where images come from; each iteration lists it again."""
 
-    prefix: str | None = None  # of every path of the source: an item with it that is no longer listed has vanished
-    within_containers: bool = False  # its images are members of containers, which a folder around these does not list
-    hint: str = ""  # after an iteration: what to name instead, when the images are in containers
+    prefix: str | None = (
+        None  # start of all its paths: an item whose path starts so but is no longer listed has vanished
+    )
+    within_containers: bool = False  # its images are inside containers; a folder that holds these does not list them
+    hint: str = ""  # set by an iteration: which containers the user should name instead
 
     @abstractmethod
     def __iter__(self) -> Iterator[ImageFile | Failure]: ...

@@ -1,4 +1,4 @@
-"""The front of the room: what a user names becomes a source, what a source lists can be read."""
+"""The front of the room: open a source by its name, and read any image that it lists."""
 
 import os
 import re

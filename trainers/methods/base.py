@@ -26,7 +26,7 @@ class Step(NamedTuple):
     loss: Tensor  # scalar
     projections: Tensor  # (B, D) detached; the collapse monitor reads them
     logs: dict[str, Tensor]  # detached scalars, read once an epoch
-    carry: Tensor | None = None  # rows for `after_step`; the rows of accumulated batches are concatenated
+    carry: Tensor | None = None  # rows for `after_step`, such as MoCo's keys; those of all parts of a batch are joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Variant:
 
 
 class Method(nn.Module, ABC):
-    """A training method: the views it wants, its loss, what moves without gradient, and which network is exported.
+    """A training method: the views it wants, its loss, what is updated without a gradient, and which network is exported.
 
     All state is in parameters and persistent buffers: `state_dict()` is the whole method.
     """
@@ -105,7 +105,7 @@ class Method(nn.Module, ABC):
 
     @property
     def uniform_loss(self) -> float | None:
-        """The loss of a uniform output, at which nothing is learned; None when the method has no such plateau."""
+        """The loss when all outputs are equally likely: a training that stays at it learns nothing; None when the method has no such plateau."""
         return None
 
     @property

@@ -19,7 +19,7 @@ from trainers.optimization.schedules import cosine, learning_rate
 from trainers.runtime.seeds import mix
 from trainers.training.failures import explain_failures
 
-# Values in the views that are made in one call. Its many small operations cost the same for few and many, but all views lie in memory as floats.
+# Most pixel values augmented in one call. Larger calls are faster, but hold all their views in memory as floats.
 TOGETHER = 2**27
 
 
