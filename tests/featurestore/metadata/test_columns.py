@@ -323,7 +323,8 @@ def test_labels_come_by_id_and_from_parquet(store: FeatureStore, colours: Path, 
         )
     )
     store.label(parquet(tmp_path, id=[5], label=pa.array(["leaf"]).dictionary_encode()))
-    assert said(store, "label") == {1: "007", 3: "plain", 5: "leaf", 6: "3"}
+    store.label(parquet(tmp_path, id=[3], label=[""]))  # an empty text is no label
+    assert said(store, "label") == {1: "007", 5: "leaf", 6: "3"}
     assert said(store, "split") == {6: "train"}
     with pytest.raises(SourceError, match="expected a Parquet file of labels with the columns path,label"):
         store.label(parquet(tmp_path, id=[5], label=[[1]]))

@@ -52,6 +52,15 @@ def test_views_made_together_or_not_are_those_of_their_images_and_differ(
         assert (first - second).flatten(1).abs().amax(dim=1).min() > 1e-3
 
 
+def test_each_step_draws_views_of_its_own() -> None:
+    config = config_of("simclr", batch_size=8, device="cpu")
+    step = TrainingStep(launch(config), build(config), config, batch_size=8)
+    batch = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8)
+    first, again, later = (step.views(batch, at)[0] for at in (AT, AT, AT._replace(step=AT.step + 1)))
+    assert torch.equal(first, again)
+    assert (first - later).flatten(1).abs().amax(dim=1).min() > 1e-3
+
+
 @pytest.mark.parametrize(
     ("where", "named"),
     [
