@@ -5,11 +5,9 @@ from pathlib import Path
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.errors import (
-    SourceError,
-)
+from featurestore.errors import SourceError
 from tests.featurestore.fakes import COLOURS, paint
-from tests.featurestore.ingest.ingested import counts, labels_of
+from tests.featurestore.ingest.ingested import as_stored, counts, labels_of, look
 
 
 def test_labels_from_folders_and_their_change(empty: FeatureStore, tmp_path: Path, encoded: list[int]) -> None:
@@ -23,6 +21,16 @@ def test_labels_from_folders_and_their_change(empty: FeatureStore, tmp_path: Pat
     empty.index(tmp_path / "s")  # "none" leaves labels as they are
     assert labels_of(empty) == {"a": ("rose", "train"), "b": ("rose", "test"), "c": (None, None)}
     assert sum(encoded) == 3
+
+
+def test_a_change_of_label_takes_no_row(empty: FeatureStore, tmp_path: Path) -> None:
+    paint(tmp_path / "s" / "rose" / "a.png", (1, 2, 3))
+    empty.index(tmp_path / "s")
+    paint(tmp_path / "s" / "rose" / "b.png", (9, 2, 4))
+    assert counts(empty.index(tmp_path / "s", labels="folders")) == (1, 0, 1, 0, 0)
+    _, rows, vectors = look(empty)
+    assert rows == {1: 0, 2: 1}
+    assert vectors["b"] == as_stored((9, 2, 4))
 
 
 def test_labels_from_a_csv_file(empty: FeatureStore, source: Path) -> None:

@@ -101,7 +101,7 @@ LIMITS: dict[str, tuple[list[Any], list[Any]]] = {  # values just out of range, 
     "augment.crop_max": ([0.19, 1.01], [0.2, 1.0]),  # crop_min is 0.2
     "augment.aspect": ([0.99], [1.0]),
     "augment.hue": ([-0.01, 0.51], [0.0, 0.5]),
-    "optimizer.lr": ([0.0], [0.001]),
+    "optimizer.lr": ([0.0, math.nan], [0.001]),
     "optimizer.warmup": ([-0.01, 1.0], [0.0, 0.99]),
     "optimizer.weight_decay": ([-0.01], [0.0]),
 }

@@ -33,7 +33,8 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
     path = tmp_path / "checkpoint.pt"
     checkpoint.save(path, {"step": 1})
 
-    def full(*_: object) -> None:
+    def full(_: object, file: Path) -> None:
+        file.write_bytes(b"half of it")
         raise error
 
     with monkeypatch.context() as patch:
