@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -80,13 +79,3 @@ def find_encoder(record: ClassifierRecord, encoders: Sequence[EncoderRecord]) ->
         f"classifier {record.name!r} is for vectors of the encoder {record.encoder[:16]}, the store has those of "
         f"{', '.join(encoder.name for encoder in encoders) or 'none'}; train it again: featurestore classify STORE --train --name {record.name}"
     )
-
-
-def describe(record: ClassifierRecord) -> dict[str, Any]:
-    """Describe a classifier for `info`."""
-    figures = record.card.get("figures", {})
-    return {
-        "name": record.name, "encoder": record.encoder, "method": record.method, "damaged": not record.intact,
-        "classes": record.card.get("classes", []), "n_train": figures.get("n_train"), "top1": figures.get("top1"),
-        "top1_ci95": figures.get("top1_ci95"), "trained_at": record.trained_at, "applied_at": record.applied_at,
-    }  # fmt: skip
