@@ -7,15 +7,20 @@ store.index("photos/", labels="folders")
 store.search("query.jpg", k=10).sheet("hits.png")
 """
 
-from featurestore.encoders.classifier import Classifier
-from featurestore.encoders.encoder import Encoder
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from featurestore.errors import FeatureStoreError
-from featurestore.evaluation.compare import compare
-from featurestore.evaluation.knn import KnnReport
-from featurestore.ingest.ingest import IndexReport
-from featurestore.search.results import Matches
-from featurestore.store import FeatureStore
 from featurestore.version import __version__
+
+if TYPE_CHECKING:
+    from featurestore.encoders.classifier import Classifier
+    from featurestore.encoders.encoder import Encoder
+    from featurestore.evaluation.compare import compare
+    from featurestore.evaluation.knn import KnnReport
+    from featurestore.ingest.ingest import IndexReport
+    from featurestore.search.results import Matches
+    from featurestore.store import FeatureStore
 
 __all__ = [
     "Classifier",
@@ -28,3 +33,25 @@ __all__ = [
     "__version__",
     "compare",
 ]
+
+# Imported at first use, so that a command loads only the rooms that it needs.
+_MODULES = {
+    "Classifier": "featurestore.encoders.classifier",
+    "Encoder": "featurestore.encoders.encoder",
+    "FeatureStore": "featurestore.store",
+    "IndexReport": "featurestore.ingest.ingest",
+    "KnnReport": "featurestore.evaluation.knn",
+    "Matches": "featurestore.search.results",
+    "compare": "featurestore.evaluation.compare",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -12,9 +12,8 @@ from featurestore.ingest.run import ingest
 from featurestore.maintenance.verification import verify_path
 from featurestore.progress import Listener
 from featurestore.search.search import features, neighbours, search, search_many, slow
-from featurestore.sources import Failure
 from featurestore.storage import Storage
-from featurestore.storage.info import info
+from featurestore.storage.info import failures, info
 
 if TYPE_CHECKING:
     from featurestore.report.report import Report
@@ -33,14 +32,11 @@ class FeatureStore(Storage):
     drop_column = metadata.drop_column
     delete = maintenance.delete
     info = info
+    failures = failures
 
     def sql(self, text: str, seconds: float = 30.0) -> pa.Table:
         """Run one read-only SQL statement over `items`, `vectors`, `encoders` and `failures`. Raises QueryError."""
         return self.catalog.sql(text, seconds)
-
-    def failures(self) -> list[Failure]:
-        """List every file that could not be used, with the reason."""
-        return [Failure(path, reason) for path, reason, _ in self.catalog.items.failures()]
 
     # What follows are functions of other rooms; code may also call them there, with the store as the first argument.
     knn = evaluation.knn

@@ -7,6 +7,7 @@ import featurestore
 import trainers
 from docs.generator.text import escape, first_sentence, paragraphs, table
 from featurestore import errors as errors_module
+from featurestore.search.query import Query
 
 
 def errors() -> str:
@@ -30,13 +31,17 @@ def python() -> str:
     inner = {name for base in store.__mro__ if base.__name__ == "Storage" for name in vars(base)} - {"open"}
     for name, method in inspect.getmembers(store, callable):
         if not name.startswith("_") and name not in inner:
-            signature = re.sub(r"^\((self|cls)(, )?", "(", str(inspect.signature(method)))
+            signature = inspect.signature(method)
+            if inspect.isfunction(inspect.getattr_static(store, name)):  # its first parameter is the store
+                signature = signature.replace(parameters=list(signature.parameters.values())[1:])
             parts.append(
-                f"**`{name}`**\n\n```python\n{name}{_plain(signature)}\n```\n\n{paragraphs(inspect.getdoc(method) or '')}"
+                f"**`{name}`**\n\n```python\n{name}{_plain(str(signature))}\n```\n\n{paragraphs(inspect.getdoc(method) or '')}"
             )
     return "\n\n".join(parts)
 
 
 def _plain(signature: str) -> str:
-    """A signature without the modules of its types."""
-    return re.sub(r"(?<![\w'\"])(?:[a-z_]+\.)+(?=[A-Z])", "", re.sub(r"(?:[a-z_]+\.)+(?=[A-Za-z])", "", signature))
+    """A signature with the short names of its types."""
+    signature = signature.replace(inspect.formatannotation(Query), "Query")
+    signature = re.sub(r"(?:\w+\.)+(?=[A-Za-z])", "", signature)
+    return re.sub(r"ndarray\[tuple\[Any, \.\.\.\], dtype\[(\w+)(\[Any\])?\]\]", r"NDArray[\1]", signature)

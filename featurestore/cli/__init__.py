@@ -6,18 +6,31 @@ Commands of `trainers` arrive by the entry-point group `featurestore.commands`.
 
 import os
 import sys
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
 import click
 
-from featurestore.cli import classification, evaluation, ingest, maintenance, metadata, report, search, store
 from featurestore.errors import ConfigError, FeatureStoreError, Interrupted
 from featurestore.version import __version__
 
+# Each file of this folder and its commands, in the order of `--help`. A file is imported when one of its commands is called.
+COMMANDS = {
+    "ingest": ("index",),
+    "search": ("search", "neighbours"),
+    "store": ("info", "failures", "sql"),
+    "evaluation": ("knn", "linear", "lowshot", "retrieval", "compare"),
+    "report": ("report", "attention"),
+    "classification": ("classify",),
+    "metadata": ("label", "annotate"),
+    "maintenance": ("delete", "optimize", "verify", "export-vectors", "import-vectors"),
+}
+MODULES = {command: module for module, commands in COMMANDS.items() for command in commands}
+
 
 class Commands(click.Group):
-    """The commands of a store, and those of other packages, which are loaded when called."""
+    """The commands of a store, and those of other packages; each is loaded when called."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -27,14 +40,16 @@ class Commands(click.Group):
             ctx.exit(0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*self.commands, *sorted(point.name for point in entry_points(group="featurestore.commands"))]
+        return [*MODULES, *sorted(point.name for point in entry_points(group="featurestore.commands"))]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name in self.commands:
-            return self.commands[name]
+        if name in MODULES:
+            module = import_module(f"featurestore.cli.{MODULES[name]}")
+            command: click.Command = getattr(module, name.replace("-", "_"))
+            return command
         for point in entry_points(group="featurestore.commands", name=name):
             try:
-                command: click.Command = point.load()
+                command = point.load()
             except ModuleNotFoundError as error:
                 return _unavailable(name, error.name)
             return command
@@ -56,15 +71,6 @@ def _unavailable(name: str, module: str | None) -> click.Command:
 @click.version_option(__version__)
 def cli() -> None:
     """Train an image encoder without labels, run it over a collection of images, then search, measure and label it."""
-
-
-for command in (
-    ingest.index, search.search, search.neighbours, store.info, store.failures, store.sql,
-    evaluation.knn, evaluation.linear, evaluation.lowshot, evaluation.retrieval, evaluation.compare, report.report, report.attention,
-    classification.classify, metadata.label, metadata.annotate,
-    maintenance.delete, maintenance.optimize, maintenance.verify, maintenance.export_vectors, maintenance.import_vectors,
-):  # fmt: skip
-    cli.add_command(command)
 
 
 def main() -> None:

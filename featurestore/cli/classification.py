@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from featurestore import classification
+from featurestore.classification.export import export as export_classifier
 from featurestore.classification.predict import ApplyReport
 from featurestore.classification.train import METHODS, ClassifierReport
 from featurestore.cli.options import (
@@ -21,7 +23,7 @@ from featurestore.cli.options import (
 from featurestore.encoders.classifier import Classifier
 from featurestore.progress import ProgressBar
 from featurestore.sources import Failure
-from featurestore.store import FeatureStore
+from featurestore.storage import Storage
 from featurestore.system.text import printable
 from featurestore.system.text_table import format_table
 
@@ -75,21 +77,21 @@ def classify(
     if images:
         _classify(Classifier(store, provider=provider), images, k, as_json)
         return
-    opened = FeatureStore.open(store)
+    opened = Storage.open(store)
     if train:
         with ProgressBar() as bar:
-            trained = opened.train_classifier(name or "", method, encoder, seed, bar)
+            trained = classification.train(opened, name or "", method, encoder, seed, bar)
         print_result(trained.to_json(), _trained(trained), as_json)
     elif apply is not None:
         with ProgressBar() as bar:
-            applied = opened.apply_classifier(apply, where, bar)
+            applied = classification.apply(opened, apply, where, bar)
         print_result(asdict(applied), _applied(applied), as_json)
     elif export is not None:
-        tried = opened.export_classifier(name or "", export)
+        tried = export_classifier(opened, name or "", export)
         text = f"{name} and its encoder written to {export}, checked with {tried} images of the store; to use it: featurestore classify {export} IMAGE"
         print_result({"file": str(export), "images": tried}, text, as_json)
     elif drop is not None:
-        filled = opened.drop_classifier(drop)
+        filled = classification.drop(opened, drop)
         remove = f"featurestore annotate {store} {' '.join(f'--drop {column}' for column in filled)}"
         text = f"{drop} dropped" + (f"; its columns stay, to remove them: {remove}" if filled else "")
         print_result({"dropped": drop}, text, as_json)

@@ -6,17 +6,17 @@ from typing import Any
 
 import click
 
+from featurestore import evaluation
 from featurestore.cli.options import PATH, encoder_option, json_option, print_result, seed_option, store_argument
 from featurestore.estimators.few_shot import METHODS
 from featurestore.evaluation import EpisodesReport, LowShotReport
-from featurestore.evaluation.compare import compare as compare_encoders
 from featurestore.evaluation.comparison import Comparison, points
 from featurestore.evaluation.knn import KnnReport
 from featurestore.evaluation.linear import GRID
 from featurestore.evaluation.lowshot import MEASURED, TRIES
 from featurestore.metrics.confusion import ClassFigures, Confusion
 from featurestore.progress import ProgressBar
-from featurestore.store import FeatureStore
+from featurestore.storage import Storage
 from featurestore.system.text import printable
 from featurestore.system.text_table import format_table
 
@@ -37,7 +37,7 @@ temperature_option = click.option(
 @json_option
 def knn(store: Path, ks: tuple[int, ...], temperature: float, seed: int, encoder: str | None, as_json: bool) -> None:
     """Measure k-NN classification in STORE (test against train, otherwise leave-one-out)."""
-    report = FeatureStore.open(store).knn(ks or None, temperature, encoder, seed)
+    report = evaluation.knn(Storage.open(store), ks or None, temperature, encoder, seed)
     print_result(report.to_json(), "\n".join(_knn(report)), as_json)
 
 
@@ -59,7 +59,7 @@ def _knn(report: KnnReport) -> Iterator[str]:
 def linear(store: Path, grid: int, seed: int, encoder: str | None, as_json: bool) -> None:
     """Measure logistic regression on the vectors of STORE (test against train, otherwise cross-validation)."""
     with ProgressBar() as bar:
-        report = FeatureStore.open(store).linear(grid, encoder, seed, bar)
+        report = evaluation.linear(Storage.open(store), grid, encoder, seed, bar)
     lines = [
         _heading("linear", report),
         f"top-1 {report.top1:.4f}, 95 % interval {_interval(report.top1_ci95)}, C = {report.c:.3g}\n",
@@ -100,11 +100,13 @@ def lowshot(
         raise click.UsageError("--way runs episodes, which have neither --fraction nor --method")
     report: LowShotReport | EpisodesReport
     with ProgressBar() as bar:
-        opened = FeatureStore.open(store)
+        opened = Storage.open(store)
         if way is None:
-            report = opened.lowshot(shots or None, fractions or None, tries, methods or MEASURED, encoder, seed, bar)
+            report = evaluation.lowshot(
+                opened, shots or None, fractions or None, tries, methods or MEASURED, encoder, seed, bar
+            )
         else:
-            report = opened.episodes(way, shots or (1, 5), queries, episodes, encoder, seed, bar)
+            report = evaluation.episodes(opened, way, shots or (1, 5), queries, episodes, encoder, seed, bar)
     lines = _lowshot(report) if isinstance(report, LowShotReport) else _episodes(report)
     print_result(report.to_json(), "\n".join(lines), as_json)
 
@@ -134,7 +136,7 @@ def _episodes(report: EpisodesReport) -> Iterator[str]:
 def retrieval(store: Path, ks: tuple[int, ...], encoder: str | None, as_json: bool) -> None:
     """Measure whether a query's nearest items in STORE share its label (test queries against train, otherwise each against all others)."""
     with ProgressBar() as bar:
-        report = FeatureStore.open(store).retrieval(ks or None, encoder, bar)
+        report = evaluation.retrieval(Storage.open(store), ks or None, encoder, bar)
     result = report.result
     rows = [(k, result.recall[k], result.precision[k]) for k in result.recall]
     lines = [
@@ -168,7 +170,7 @@ def compare(
 ) -> None:
     """Compare encoders of one or more STOREs on the same images: figures of each, and differences from the first."""
     with ProgressBar() as bar:
-        found = compare_encoders(
+        found = evaluation.compare(
             *stores, encoders=encoders, k=k, temperature=temperature, shots=shots or None, linear=linear, grid=grid,
             seed=seed, listener=bar,
         )  # fmt: skip

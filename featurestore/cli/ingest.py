@@ -5,8 +5,11 @@ from pathlib import Path
 import click
 
 from featurestore.cli.options import PATH, json_option, print_result, provider_option, store_argument
+from featurestore.ingest.run import ingest
+from featurestore.maintenance import optimize
 from featurestore.progress import ProgressBar
-from featurestore.store import FeatureStore
+from featurestore.search import slow
+from featurestore.storage import Storage
 
 
 @click.command()
@@ -47,13 +50,13 @@ def index(
     A SOURCE is a folder, an image, a list of paths (.txt), a .tar shard, a .parquet file, a folder of Hugging Face datasets, or the URL of one.
     """
     with ProgressBar() as bar:
-        opened = FeatureStore.open(store, encoder=encoder, provider=provider)
-        report = opened.index(*sources, labels=labels, workers=workers, image_seconds=image_seconds, listener=bar)
-        slow = opened.slow()
-        if slow and auto_optimize:
-            opened.optimize(listener=bar)
-            slow = []
-    for reason in slow:
+        opened = Storage.open(store, encoder=encoder, provider=provider)
+        report = ingest(opened, *sources, labels=labels, workers=workers, image_seconds=image_seconds, listener=bar)
+        reasons = slow(opened)
+        if reasons and auto_optimize:
+            optimize(opened, listener=bar)
+            reasons = []
+    for reason in reasons:
         click.echo(f"{reason}; for faster searches: featurestore optimize {store}", err=True)
     r = report
     text = f"{r.added} added, {r.updated} updated, {r.unchanged} unchanged, {r.removed} removed, {r.failed} failed  ({r.images_per_second:g} images/s)"

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from featurestore import ingest, maintenance
 from featurestore.cli.options import PATH, encoder_option, json_option, print_result, store_argument
+from featurestore.maintenance.verification import verify_path
 from featurestore.progress import ProgressBar
-from featurestore.store import FeatureStore
+from featurestore.storage import Storage
 
 
 @click.command()
@@ -18,7 +20,7 @@ from featurestore.store import FeatureStore
 @json_option
 def delete(store: Path, where: str, dry_run: bool, as_json: bool) -> None:
     """Delete items from STORE with their labels and vectors; their files stay, and the next `index` adds them again."""
-    count = FeatureStore.open(store).delete(where, dry_run)
+    count = maintenance.delete(Storage.open(store), where, dry_run)
     text = f"{count} items match, nothing was deleted" if dry_run else f"{count} items deleted"
     print_result({"deleted": 0 if dry_run else count, "matching": count}, text, as_json)
 
@@ -33,7 +35,7 @@ def delete(store: Path, where: str, dry_run: bool, as_json: bool) -> None:
 def optimize(store: Path, recall: float, memory: int, as_json: bool) -> None:
     """Remove the vectors of changed, vanished and deleted items from STORE, and build an index of large collections."""
     with ProgressBar() as bar:
-        report = FeatureStore.open(store).optimize(recall, memory << 20, bar)
+        report = maintenance.optimize(Storage.open(store), recall, memory << 20, bar)
     lines = [
         f"{report.kept} vectors kept, {report.dropped} dropped, {report.bytes_before / 1e6:.1f} MB before, {report.bytes_after / 1e6:.1f} MB now"
     ]
@@ -60,7 +62,7 @@ def optimize(store: Path, recall: float, memory: int, as_json: bool) -> None:
 def verify(store: Path, repair: bool, as_json: bool) -> None:
     """Check every byte of STORE against its checksums; exit status 1 when something is damaged."""
     with ProgressBar() as bar:
-        report = FeatureStore.verify(store, repair, bar)
+        report = verify_path(store, repair, bar)
     lines = [f"{f.place}: {f.problem}\n  safe:   {f.safe}\n  repair: {f.repair}" for f in report.findings]
     repaired = sum(finding.repaired for finding in report.findings)
     damaged = sum(finding.damage for finding in report.findings) - repaired
@@ -81,7 +83,7 @@ def verify(store: Path, repair: bool, as_json: bool) -> None:
 def export_vectors(store: Path, file: Path, encoder: str | None, as_json: bool) -> None:
     """Write the items of STORE with their vectors to FILE.parquet."""
     with ProgressBar() as bar:
-        count = FeatureStore.open(store).export_vectors(file, encoder, bar)
+        count = ingest.export_vectors(Storage.open(store), file, encoder, bar)
     print_result({"file": str(file), "vectors": count}, f"{count} vectors written to {file}", as_json)
 
 
@@ -93,6 +95,6 @@ def export_vectors(store: Path, file: Path, encoder: str | None, as_json: bool) 
 def import_vectors(store: Path, file: Path, encoder: Path | None, as_json: bool) -> None:
     """Add the items and vectors of FILE.parquet, written by export-vectors, to STORE."""
     with ProgressBar() as bar:
-        report = FeatureStore.open(store, encoder).import_vectors(file, bar)
+        report = ingest.import_vectors(Storage.open(store, encoder), file, bar)
     text = f"{report.added} added, {report.unchanged} unchanged, {report.conflicting} conflicting"
     print_result(asdict(report), text, as_json)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
+from featurestore import metadata
 from featurestore.cli.options import PATH, json_option, print_result, store_argument
 from featurestore.sources.keyed_table import KEYS
-from featurestore.store import FeatureStore
+from featurestore.storage import Storage
 from featurestore.system.text import printable
 
 key_option = click.option(
@@ -25,7 +26,7 @@ key_option = click.option(
 @json_option
 def label(store: Path, file: Path, key: str | None, as_json: bool) -> None:
     """Set labels from a CSV or Parquet FILE with the columns path (or id), label and optionally split."""
-    report = FeatureStore.open(store).label(file, key)
+    report = metadata.label(Storage.open(store), file, key)
     value = {"labelled": report.labelled, "unknown": list(report.unknown)}
     print_result(value, f"{report.labelled} labelled", as_json)
     if not as_json:
@@ -42,13 +43,13 @@ def annotate(store: Path, file: Path | None, key: str | None, drop: Sequence[str
     """Add the columns of a CSV or Parquet FILE to the items of STORE, for --where and sql."""
     if (file is None) == (not drop) or (drop and key):
         raise click.UsageError("expected a FILE, or --drop NAME without a FILE")
-    opened = FeatureStore.open(store)
+    opened = Storage.open(store)
     if file is None:
         for name in drop:
-            opened.drop_column(name)
+            metadata.drop_column(opened, name)
         print_result({"dropped": drop}, f"dropped {_joined(drop)}", as_json)
         return
-    report = opened.annotate(file, key)
+    report = metadata.annotate(opened, file, key)
     print_result(asdict(report), f"{report.items} items annotated: {_joined(report.columns)}", as_json)
     if not as_json:
         _warn_of_unknown(report.unknown, report.first_unknown, report.key)

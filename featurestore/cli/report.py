@@ -8,7 +8,7 @@ from featurestore.cli.options import PATH, encoder_option, json_option, print_re
 from featurestore.encoders.encoder import Encoder
 from featurestore.progress import ProgressBar
 from featurestore.report import FORMATS, MAPS, Format
-from featurestore.store import FeatureStore
+from featurestore.storage import Storage
 
 
 @click.command()
@@ -38,8 +38,10 @@ def report(
 
     Without labels it contains the parts that need none.
     """
+    from featurestore.report.build import build  # here, since it is slow to import
+
     with ProgressBar() as bar:
-        made = FeatureStore.open(store).report(encoder, run, map_, seed, bar)
+        made = build(Storage.open(store), encoder, run, map_, seed, bar)
         made.save(out, format_, bar)
     missing = made.figures.missing
     for part, reason in missing.items():

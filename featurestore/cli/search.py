@@ -19,10 +19,13 @@ from featurestore.cli.options import (
     store_argument,
 )
 from featurestore.progress import ProgressBar
+from featurestore.search import neighbours as build_knn_graph
+from featurestore.search import search as search_store
+from featurestore.search import search_many
 from featurestore.search.query_file import parse_query, read_queries
 from featurestore.search.results import Matches
 from featurestore.search.searcher import HITS
-from featurestore.store import FeatureStore
+from featurestore.storage import Storage
 from featurestore.system.text import printable
 from featurestore.system.text_table import format_table
 
@@ -125,16 +128,15 @@ def search(
             if isinstance(batch_queries, list)
             else range(len(batch_queries))
         )
-        answers = FeatureStore.open(store, provider=provider).search_many(
-            batch_queries, HITS if k is None else k, where, exact, encoder
-        )
+        opened = Storage.open(store, provider=provider)
+        answers = search_many(opened, batch_queries, HITS if k is None else k, where, exact, encoder)
         _warn(answers)
         _print_each(names, answers, as_json)
         return
 
     examples = [*map(parse_query, queries), *items]
-    matches = FeatureStore.open(store, provider=provider).search(
-        examples, k, where, exclude=[parse_query(text) for text in exclude],
+    matches = search_store(
+        Storage.open(store, provider=provider), examples, k, where, exclude=[parse_query(text) for text in exclude],
         weights=weights or None, above=above, unique=unique, exact=exact, encoder=encoder,
     )  # fmt: skip
     if sheet is not None:
@@ -187,7 +189,7 @@ def _rows(matches: Matches) -> list[tuple[Any, ...]]:
 def neighbours(store: Path, k: int, out: Path, exact: bool, encoder: str | None, as_json: bool) -> None:
     """Write the nearest neighbours of every item of STORE: columns id, neighbours, scores."""
     with ProgressBar() as bar:
-        graph = FeatureStore.open(store).neighbours(k, exact, encoder, bar)
+        graph = build_knn_graph(Storage.open(store), k, exact, encoder, bar)
     graph.save(out)
     text = f"{k} neighbours of each of {len(graph.ids)} items written to {out}"
     print_result({"file": str(out), "items": len(graph.ids), "k": k}, text, as_json)

@@ -7,7 +7,9 @@ from typing import Any
 import click
 
 from featurestore.cli.options import json_option, print_json, print_result, store_argument
-from featurestore.store import FeatureStore
+from featurestore.storage import Storage
+from featurestore.storage.info import failures as list_failures
+from featurestore.storage.info import info as summarise
 from featurestore.system.text_table import format_table
 
 LABELS = 20  # printed at most
@@ -18,7 +20,7 @@ LABELS = 20  # printed at most
 @json_option
 def info(store: Path, as_json: bool) -> None:
     """Summarise STORE: items, labels, encoders, indexes, classifiers, size."""
-    found = FeatureStore.open(store).info()
+    found = summarise(Storage.open(store))
     print_result(found, "\n".join(_info(found)), as_json)
 
 
@@ -68,7 +70,7 @@ def _classifier(classifier: dict[str, Any]) -> str:
 @json_option
 def failures(store: Path, as_json: bool) -> None:
     """List the files that could not be used, with the reason."""
-    found = FeatureStore.open(store).failures()
+    found = list_failures(Storage.open(store))
     text = format_table([(f.path, f.reason) for f in found], ("path", "reason")) if found else "no failures"
     print_result([{"path": f.path, "reason": f.reason} for f in found], text, as_json)
 
@@ -80,7 +82,7 @@ def failures(store: Path, as_json: bool) -> None:
 @json_option
 def sql(store: Path, statement: str, seconds: float, as_json: bool) -> None:
     """Run a read-only SQL statement over the tables items, vectors, encoders and failures of STORE."""
-    table = FeatureStore.open(store).sql(statement, seconds)
+    table = Storage.open(store).catalog.sql(statement, seconds)
     if as_json:
         print_json(table.to_pylist())
     else:

@@ -1,10 +1,11 @@
-"""What a store holds, in numbers."""
+"""What a store holds, in numbers, and what it could not take."""
 
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from featurestore.catalog import ClassifierRecord
+from featurestore.sources import Failure
 from featurestore.storage.storage import Storage
 
 CARD = ("method", "backbone", "branch", "trained_on", "preprocess")  # parts of an encoder's card that are shown
@@ -32,6 +33,11 @@ def info(store: Storage) -> dict[str, Any]:
         "classifiers": [_classifier(record) for record in store.catalog.classifiers.all()],
         "bytes": size(store.path),
     }
+
+
+def failures(store: Storage) -> list[Failure]:
+    """List every file that could not be used, with the reason."""
+    return [Failure(path, reason) for path, reason, _ in store.catalog.items.failures()]
 
 
 def _classifier(record: ClassifierRecord) -> dict[str, Any]:

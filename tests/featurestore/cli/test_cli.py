@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from featurestore import FeatureStore, __version__, cli
+from featurestore import __version__, cli
 from tests.featurestore.commands import Run, answer
 from tests.featurestore.fakes import write_encoder
 
@@ -95,7 +95,7 @@ def test_an_interrupt_is_status_130(run: Run, store_path: Path, monkeypatch: pyt
     def stopped(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(FeatureStore, "info", stopped)
+    monkeypatch.setattr("featurestore.cli.store.summarise", stopped)
     status, out, err = run("info", store_path)
     assert (status, out, err.strip()) == (130, "", "featurestore: interrupted")
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from featurestore import FeatureStore, Matches
+from featurestore.storage import Storage
 from tests.featurestore.commands import Run, answer
 from tests.featurestore.fakes import paint, unit
 
@@ -108,11 +109,11 @@ def test_search_above_a_score_and_without_near_duplicates(
 def test_search_tells_the_store_what_was_asked(run: Run, store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Any, ...]] = []
 
-    def search(self: FeatureStore, *arguments: Any, **named: Any) -> Matches:
+    def search(store: Storage, *arguments: Any, **named: Any) -> Matches:
         asked.append((arguments, named))
         return matches(["/a"], ("the index is old",) * 2)
 
-    monkeypatch.setattr(FeatureStore, "search", search)
+    monkeypatch.setattr("featurestore.cli.search.search_store", search)
     status, out, err = run("search", store_path, "a.png", "--exact", "--where", "id > 3", "--encoder", "x", "-k", "7")
     assert (status, err) == (0, "the index is old\n")
     assert out.splitlines()[1].split() == ["1", "0.5000", "1", "/a"]
@@ -132,7 +133,9 @@ def test_search_prints_paths_and_spells_them_out_for_a_terminal(
     expected = f"{folder}/mixed/yellow.png\n{folder}/plain/white.png\n"
     assert run("search", store_path, "--id", "6", "-k", "2", "--paths") == (0, expected, "")
     assert run("search", store_path, "--id", "6", "--where", "FALSE", "--paths") == (0, "", "")
-    monkeypatch.setattr(FeatureStore, "search", lambda *arguments, **named: matches(["/a\x1b[2J", "/b"]))
+    monkeypatch.setattr(
+        "featurestore.cli.search.search_store", lambda *arguments, **named: matches(["/a\x1b[2J", "/b"])
+    )
     assert run("search", store_path, "--id", "1", "--paths")[1] == "/a\x1b[2J\n/b\n"
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert run("search", store_path, "--id", "1", "--paths")[1] == "/a\\x1b[2J\n/b\n"
