@@ -25,14 +25,15 @@ class Encoders:
         with self._database.reading() as connection:
             return encoder_records(connection)
 
-    def add(self, fingerprint: str, name: str, dim: int, card: str) -> None:
-        """Add an encoder with no vectors; one that is there already stays as it is."""
+    def add(self, fingerprint: str, name: str, dim: int, card: str) -> EncoderRecord:
+        """Add an encoder with no vectors; one that is there already stays as it is. Returns its record."""
         with self._database.transaction() as connection:
             connection.execute(
                 """INSERT INTO encoders SELECT $1, $2, $3, 0, $4, now()::TIMESTAMP, $1[:16] || '.f16'
                    WHERE $1 NOT IN (SELECT fingerprint FROM encoders)""",
                 [fingerprint, name, dim, card],
             )
+            return encoder_record(connection, fingerprint)
 
     def blocks(self, encoder: str) -> tuple[EncoderRecord, list[BlockChecksum]]:
         """Read an encoder as it is now, and the checksums of its vector file, in order."""

@@ -81,8 +81,10 @@ class Storage:
     def add_encoder(self, encoder: Encoder) -> EncoderRecord:
         """Copy an encoder's file into the store and add it to the catalog, unless it is there; returns its record."""
         self.encoders.add(encoder)
-        self.catalog.encoders.add(encoder.fingerprint, encoder.name, encoder.dim, encoder.card.to_json())
-        return next(record for record in self.catalog.encoders.all() if record.fingerprint == encoder.fingerprint)
+        known = {record.fingerprint: record for record in self.catalog.encoders.all()}
+        return known.get(encoder.fingerprint) or self.catalog.encoders.add(
+            encoder.fingerprint, encoder.name, encoder.dim, encoder.card.to_json()
+        )
 
     def encoder_record(self, wanted: str | Path | None, snapshot: Snapshot | None = None) -> EncoderRecord:
         """Find the encoder that a call means: by name, fingerprint or file, the one given at opening, or the only one.

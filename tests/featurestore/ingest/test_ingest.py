@@ -29,11 +29,13 @@ def test_a_first_run_adds_everything(empty: FeatureStore, source: Path) -> None:
     assert look(empty)[2] == {name: as_stored(colour) for name, colour in COLOURS.items()}
 
 
-def test_a_second_run_encodes_nothing(empty: FeatureStore, source: Path, encoded: list[int]) -> None:
+def test_a_second_run_encodes_and_writes_nothing(empty: FeatureStore, source: Path, encoded: list[int]) -> None:
     empty.index(source)
     assert sum(encoded) == 6
+    written = empty.layout.catalog.stat().st_mtime_ns
     assert counts(empty.index(source)) == (0, 0, 6, 0, 0)
     assert sum(encoded) == 6
+    assert empty.layout.catalog.stat().st_mtime_ns == written
 
 
 def test_a_touched_file_is_read_but_not_encoded(empty: FeatureStore, source: Path, encoded: list[int]) -> None:
