@@ -10,6 +10,7 @@ from featurestore import evaluation
 from featurestore.cli.options import PATH, encoder_option, json_option, print_result, seed_option, store_argument
 from featurestore.estimators.few_shot import METHODS
 from featurestore.evaluation import EpisodesReport, LowShotReport
+from featurestore.evaluation.compare import compare as compare_encoders
 from featurestore.evaluation.comparison import Comparison, points
 from featurestore.evaluation.knn import KnnReport
 from featurestore.evaluation.linear import GRID
@@ -170,7 +171,7 @@ def compare(
 ) -> None:
     """Compare encoders of one or more STOREs on the same images: figures of each, and differences from the first."""
     with ProgressBar() as bar:
-        found = evaluation.compare(
+        found = compare_encoders(
             *stores, encoders=encoders, k=k, temperature=temperature, shots=shots or None, linear=linear, grid=grid,
             seed=seed, listener=bar,
         )  # fmt: skip
