@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from featurestore import FeatureStore
 from featurestore.estimators.knn import rank_classes
-from featurestore.evaluation.knn import nearest
+from featurestore.evaluation.knn import neighbour_classes
 from featurestore.metrics import retrieval
 from featurestore.storage import LabelledItems
 
@@ -23,7 +23,7 @@ def ours(path: str, ks: Sequence[int], predictions: str) -> float:
     FeatureStore.open(path).knn(ks, TEMPERATURE)
     seconds = time.perf_counter() - began
     labelled = _labelled(path)
-    scores, codes = nearest(labelled, max(ks))
+    scores, codes = neighbour_classes(labelled, max(ks))
     np.save(predictions, _vote(scores, codes, ks, len(labelled.names)))
     return seconds
 

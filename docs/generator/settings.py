@@ -12,14 +12,8 @@ from docs.generator.text import escape, first_sentence, table
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
 from trainers.methods import METHODS
+from trainers.settings import LIMITS
 
-LIMITS = {
-    "least": "at least {}",
-    "above": "more than {}",
-    "most": "at most {}",
-    "below": "less than {}",
-    "multiple_of": "a multiple of {}",
-}
 MEANINGS = {  # of settings whose field has no comment, by the last part of their name
     "method": "training method",
     "backbone": "network: a timm name, or conv4",
@@ -82,35 +76,24 @@ def methods() -> str:
     rows = []
     for name in sorted(METHODS):
         changed = "; ".join(f"`{key} = {value}`" for key, value in _changed(name))
-        module = inspect.getmodule(_method_class(name))
+        module = inspect.getmodule(METHODS[name])
         what = escape(first_sentence(module.__doc__ if module else ""))
-        rows.append((f"`{name}`", what, _method_help(name), changed))
+        rows.append((f"`{name}`", what, escape(METHODS[name].variants[name].help), changed))
     return table(("`--method`", "what it is", "good for", "defaults that it changes"), rows)
-
-
-def _method_class(name: str) -> Any:
-    entry: Any = METHODS[name]
-    return entry if isinstance(entry, type) else entry.method
 
 
 def _method_classes() -> list[tuple[str, list[str], Any]]:
     """Classes of methods, each with the names that it serves; the first name stands for its table."""
     classes: dict[Any, list[str]] = {}
     for name in sorted(METHODS):
-        classes.setdefault(_method_class(name), []).append(name)
+        classes.setdefault(METHODS[name], []).append(name)
     return [(names[0], names, cls) for cls, names in classes.items()]
-
-
-def _method_help(name: str) -> str:
-    cls = _method_class(name)
-    variant = getattr(cls, "variants", {}).get(name)
-    return escape(getattr(variant, "help", "") or getattr(cls, "help", ""))
 
 
 def _changed(name: str) -> Iterable[tuple[str, Any]]:
     """Settings whose default for this method differs from the field's own, without a recipe and for large images."""
     found = resolve({"method": name, "recipe": "none", "image_size": 224})
-    plain = {**_flat(Config()), **{f"{name}.{k}": v for k, v in _flat(_method_class(name).Settings()).items()}}
+    plain = {**_flat(Config()), **{f"{name}.{k}": v for k, v in _flat(METHODS[name].Settings()).items()}}
     for key, value in {**_flat(found), **{f"{name}.{k}": v for k, v in _flat(found.settings).items()}}.items():
         if plain.get(key) != value and key not in ("method", "recipe", "image_size", "settings"):
             yield key, _shown(value)
@@ -142,7 +125,7 @@ def _settings(cls: Any, prefix: str, skip: Iterable[str] = ()) -> str:
 def _range(f: "dataclasses.Field[Any]") -> str:
     """The limits in the field's metadata, in words."""
     limits = {key: value for key, value in f.metadata.items() if key != "help" and value not in (math.inf, -math.inf)}
-    return escape(", ".join(LIMITS.get(key, f"{key} {{}}").format(_limit(value)) for key, value in limits.items()))
+    return escape(", ".join(LIMITS[key][0].format(_limit(value)) for key, value in limits.items()))
 
 
 def _limit(value: Any) -> str:

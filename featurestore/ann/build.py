@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from featurestore.ann.exact import BLOCK, top_k_of_block
 from featurestore.ann.faiss_index import BLAS_FROM, Floats, Ints, RabitqIndex, floats
 from featurestore.ann.row_filter import GATHERED
-from featurestore.ann.tuning import IndexCard, Layout, Measurement, Setting, cheapest
+from featurestore.ann.tuning import IndexCard, IndexLayout, MeasuredRecall, SearchSetting, cheapest
 from featurestore.errors import StoreCorrupt
 
 ITERATIONS = 10  # of k-means
@@ -33,7 +33,7 @@ def build_index(
     vector is not finite. The seed is fixed: the same vectors give the same index.
     """
     count, dim = vectors.shape
-    layout = Layout.choose(count, dim, memory)
+    layout = IndexLayout.choose(count, dim, memory)
     rng = np.random.default_rng(0)
     queries = min(BLAS_FROM // dim + 1, 2_000, count // 4)
     drawn = rng.choice(count, min(count, queries + layout.sample), replace=False)
@@ -52,7 +52,7 @@ def build_index(
         advance(len(block))
 
     start("measuring the index", len(trial.masks))
-    settings: list[Setting] = []
+    settings: list[SearchSetting] = []
     curve: list[tuple[int, int, float]] = []
     for mask, share in enumerate(trial.shares):
         measured = trial.measure(index, mask, target)
@@ -96,7 +96,7 @@ class RecallTrial:
             order = np.argsort(-scores, axis=1, kind="stable")[:, : KS[-1] + 1]
             self.scores[n], self.found[n] = np.take_along_axis(scores, order, 1), np.take_along_axis(found, order, 1)
 
-    def measure(self, index: RabitqIndex, n: int, target: float) -> dict[int, list[Measurement]]:
+    def measure(self, index: RabitqIndex, n: int, target: float) -> dict[int, list[MeasuredRecall]]:
         """Measure the recall for each k, with more and more lists and candidates until `target` is reached.
 
         A true neighbour counts as found when it is among the candidates, since candidates are ranked by their exact scores.
@@ -109,7 +109,7 @@ class RecallTrial:
                 for line, row in zip(self.found[n], self.rows, strict=True)
             ]
         )
-        measured: dict[int, list[Measurement]] = {}
+        measured: dict[int, list[MeasuredRecall]] = {}
         reached = False
         for probes in _doubling(1, index.lists):
             proposed = index.propose(self.queries, MOST_CANDIDATES[-1] + 1, probes, bits)
@@ -120,7 +120,7 @@ class RecallTrial:
                 for candidates in _doubling(2 * k, most):
                     shares = (rank[:, :k] < candidates).mean(axis=1)
                     margin = CONFIDENCE * float(shares.std()) / len(shares) ** 0.5
-                    measured.setdefault(k, []).append(Measurement(probes, candidates, float(shares.mean()), margin))
+                    measured.setdefault(k, []).append(MeasuredRecall(probes, candidates, float(shares.mean()), margin))
             if reached:
                 break  # one step more than needed: more lists with fewer candidates may cost less
             reached = all(tried[-1].reaches(target) for tried in measured.values())

@@ -21,14 +21,14 @@ def worth_indexing(count: int, dim: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class IndexLayout:
     """Sizes of an index over N vectors of D numbers."""
 
     lists: int
     sample: int  # vectors that the centroids are learned from
 
     @classmethod
-    def choose(cls, count: int, dim: int, memory: int) -> "Layout":
+    def choose(cls, count: int, dim: int, memory: int) -> "IndexLayout":
         """Choose about 4 sqrt(N) lists, fewer above LARGE, and as large a sample as `memory` bytes allow beside the codes. Raises StoreError."""
         wanted = 4 * min(count, LARGE) ** 0.5 * max(1.0, count / LARGE) ** 0.25
         lists = max(1, min(int(wanted), count // 39))
@@ -49,7 +49,7 @@ def code_bytes(count: int, dim: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class SearchSetting:
     """How much a search for up to `k` hits visits when at least `share` of the rows pass its filter, and its measured recall."""
 
     k: int
@@ -68,7 +68,7 @@ class IndexCard:
     sample: int
     target: float  # recall wanted
     queries: int  # held-out rows that recall was measured with
-    settings: tuple[Setting, ...]
+    settings: tuple[SearchSetting, ...]
     curve: tuple[tuple[int, int, float], ...]  # probes, candidates, recall@10 without a filter
 
     @property
@@ -81,11 +81,11 @@ class IndexCard:
 
     @classmethod
     def from_json(cls, card: dict[str, Any]) -> "IndexCard":
-        settings = tuple(Setting(**setting) for setting in card["settings"])
+        settings = tuple(SearchSetting(**setting) for setting in card["settings"])
         curve = tuple((int(p), int(c), float(r)) for p, c, r in card["curve"])
         return cls(**{**card, "settings": settings, "curve": curve})
 
-    def setting(self, k: int, share: float) -> Setting:
+    def setting(self, k: int, share: float) -> SearchSetting:
         """Get the setting of a search for k hits among a share of the rows: measured for as many hits and rows, or scaled up from that.
 
         Fewer rows need more lists, more rows need more candidates: between two measured shares it takes the larger of both.
@@ -96,7 +96,7 @@ class IndexCard:
         fewer = next((s for s in reversed(of_k) if s.share <= share), of_k[0])
         more = next((s for s in of_k if s.share >= share), of_k[-1])
         hits, rows = max(1.0, k / measured), max(1.0, fewer.share / share)
-        return Setting(
+        return SearchSetting(
             k,
             share,
             min(self.lists, int(np.ceil(max(fewer.probes, more.probes) * hits * rows))),
@@ -105,7 +105,7 @@ class IndexCard:
         )
 
 
-class Measurement(NamedTuple):
+class MeasuredRecall(NamedTuple):
     """Recall measured with a number of lists and candidates."""
 
     probes: int
@@ -118,12 +118,14 @@ class Measurement(NamedTuple):
         return self.recall - self.margin >= target
 
 
-def cheapest(k: int, share: float, rows_a_list: float, measured: Sequence[Measurement], target: float) -> Setting:
+def cheapest(
+    k: int, share: float, rows_a_list: float, measured: Sequence[MeasuredRecall], target: float
+) -> SearchSetting:
     """Choose the setting of least cost that reaches the target; when none does, that of the best recall."""
 
-    def cost(one: Measurement) -> float:
+    def cost(one: MeasuredRecall) -> float:
         return one.probes * rows_a_list + RERANK * one.candidates
 
     enough = [one for one in measured if one.reaches(target)]
     best = min(enough, key=cost) if enough else max(measured, key=lambda one: (one.recall, -cost(one)))
-    return Setting(k, share, best.probes, best.candidates, round(best.recall, 4))
+    return SearchSetting(k, share, best.probes, best.candidates, round(best.recall, 4))

@@ -5,8 +5,8 @@ imports duckdb.
 """
 
 from featurestore.catalog.catalog import Catalog
+from featurestore.catalog.catalog_state import CatalogState
 from featurestore.catalog.diff import Diff, FileToIngest, Scope
-from featurestore.catalog.file_state import FileState
 from featurestore.catalog.items import ItemDetails, ItemTable
 from featurestore.catalog.lookup import MatchedItems, repeated_path
 from featurestore.catalog.migrate import PART
@@ -26,11 +26,11 @@ __all__ = [
     "PART",
     "Batch",
     "Catalog",
+    "CatalogState",
     "ClassifierRecord",
     "Diff",
     "EncoderRecord",
     "FailedFile",
-    "FileState",
     "FileToIngest",
     "IndexRecord",
     "ItemChange",

@@ -11,12 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from featurestore.catalog import migrate
+from featurestore.catalog.catalog_state import CatalogState
 from featurestore.catalog.changes import Changes
 from featurestore.catalog.classifiers import Classifiers
-from featurestore.catalog.columns import Columns
+from featurestore.catalog.columns import UserColumns
 from featurestore.catalog.connection import Database
 from featurestore.catalog.encoders import Encoders
-from featurestore.catalog.file_state import FileState
 from featurestore.catalog.indexes import Indexes
 from featurestore.catalog.items import Items
 from featurestore.catalog.records import EncoderRecord
@@ -36,7 +36,7 @@ class Catalog:
         self.changes = Changes(database)
         self.encoders = Encoders(database)
         self.indexes = Indexes(database)
-        self.columns = Columns(database)
+        self.columns = UserColumns(database)
         self.classifiers = Classifiers(database)
         self.repair = Repair(database)
 
@@ -53,7 +53,7 @@ class Catalog:
         """Write the file again with the present schema, compacted; see `migrate.rewrite`."""
         migrate.rewrite(self._database, blocks)
 
-    def state(self) -> FileState:
+    def state(self) -> CatalogState:
         """Give a value that changes with every transaction; see `Database.state`."""
         return self._database.state()
 

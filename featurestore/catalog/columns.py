@@ -1,4 +1,4 @@
-"""Columns that users added to the items, beside ours."""
+"""UserColumns that users added to the items, beside ours."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from featurestore.errors import QueryError
 from featurestore.system.spool import Spool
 
 
-class Columns:
+class UserColumns:
     """The user's columns of a catalog, and the values of items, labels and splits included."""
 
     def __init__(self, database: Database) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import duckdb
 
+from featurestore.catalog.catalog_state import CatalogState, connection_lock, read_state, stat_of
 from featurestore.catalog.engine import SETTINGS, Connection, Engine
-from featurestore.catalog.file_state import FileState, connection_lock, read_state, stat_of
 from featurestore.catalog.user_sql import GUARDED, is_damage
 from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
 
@@ -34,11 +34,11 @@ class Database:
         self.path = path
         self._parts = str(path), f"{path}.wal"
         self._lock = connection_lock(path)
-        self._last_state: FileState | None = None
+        self._last_state: CatalogState | None = None
         self._spill = path.with_name(f"{path.name}.tmp")
         self._engine: Engine | None = None  # between connections
 
-    def state(self) -> FileState:
+    def state(self) -> CatalogState:
         """Give a value that changes with every transaction: inode, size, time and headers of the file and of its log.
 
         DuckDB raises a counter in the headers. While another thread has a connection the file cannot be opened; then the last state
@@ -48,7 +48,7 @@ class Database:
         if last is not None and self._lock.is_held() and last.stats == tuple(map(stat_of, self._parts)):
             return last
         with self._lock.hold():
-            self._last_state = FileState(*zip(*map(read_state, self._parts), strict=True))
+            self._last_state = CatalogState(*zip(*map(read_state, self._parts), strict=True))
             return self._last_state
 
     def reading(self) -> AbstractContextManager[Connection]:

@@ -8,7 +8,7 @@ import click
 
 from featurestore import evaluation
 from featurestore.cli.options import PATH, encoder_option, json_option, print_result, seed_option, store_argument
-from featurestore.estimators.few_shot import METHODS
+from featurestore.estimators.few_shot import FEW_SHOT_METHODS
 from featurestore.evaluation import EpisodesReport, LowShotReport
 from featurestore.evaluation.compare import compare as compare_encoders
 from featurestore.evaluation.comparison import Comparison, points
@@ -76,7 +76,7 @@ def linear(store: Path, grid: int, seed: int, encoder: str | None, as_json: bool
 @click.option("--shots", type=int, multiple=True, help="Labels per class; may be repeated.  [default: 1 2 5 10; with --way 1 5]")  # fmt: skip
 @click.option("--fraction", "fractions", type=float, multiple=True, help="Share of all labels; may be repeated.  [default: 0.01 0.1]")  # fmt: skip
 @click.option("--tries", type=int, default=TRIES, show_default=True, help="How often labels are drawn.")
-@click.option("--method", "methods", type=click.Choice(list(METHODS)), multiple=True, help=f"Classifier to train on them; may be repeated.  [default: {' '.join(MEASURED)}]")  # fmt: skip
+@click.option("--method", "methods", type=click.Choice(list(FEW_SHOT_METHODS)), multiple=True, help=f"Classifier to train on them; may be repeated.  [default: {' '.join(MEASURED)}]")  # fmt: skip
 @click.option("--way", type=int, help="Run episodes instead, with this many classes each, classified by the nearest mean.")  # fmt: skip
 @click.option("--queries", type=int, default=15, show_default=True, help="Query items per class of an episode.")
 @click.option("--episodes", type=int, default=600, show_default=True, help="Number of episodes.")

@@ -4,7 +4,7 @@ Each rule (k-NN vote, nearest mean, logistic and ridge regression) stands here o
 and the classifiers alike. Only `scikit` and the regressions import scikit-learn, the latter when called.
 """
 
-from featurestore.estimators.few_shot import METHODS, NEEDS_SKLEARN, SETTINGS, Method
+from featurestore.estimators.few_shot import FEW_SHOT_METHODS, NEEDS_SKLEARN, SETTINGS, Method
 from featurestore.estimators.linear_classifier import LinearClassifier
 
-__all__ = ["METHODS", "NEEDS_SKLEARN", "SETTINGS", "LinearClassifier", "Method"]
+__all__ = ["FEW_SHOT_METHODS", "NEEDS_SKLEARN", "SETTINGS", "LinearClassifier", "Method"]

@@ -13,7 +13,7 @@ from featurestore.estimators import knn, linear, nearest_mean
 Labels = NDArray[np.integer]
 Method = Callable[[NDArray[np.floating], Labels, NDArray[np.floating]], Labels]
 
-METHODS: dict[str, Method] = {
+FEW_SHOT_METHODS: dict[str, Method] = {
     "nearest-mean": nearest_mean.predict,
     "knn": knn.predict,
     "logistic": linear.logistic,

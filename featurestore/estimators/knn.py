@@ -19,13 +19,13 @@ def neighbours(
 ) -> tuple[NDArray[np.floating], NDArray[np.intp]]:
     """Find the k nearest of a bank (n, D) for each query (M, D): scores and indices, (M, k), best first, equal scores by index."""
     step = max(1, min(block, COMPARED // len(bank)))
-    found = [nearest(queries[start : start + step] @ bank.T, k) for start in range(0, len(queries), step)]
+    found = [top_scores(queries[start : start + step] @ bank.T, k) for start in range(0, len(queries), step)]
     scores = [np.empty((0, k), bank.dtype), *(part[0] for part in found)]
     indices = [np.empty((0, k), np.intp), *(part[1] for part in found)]
     return np.concatenate(scores), np.concatenate(indices)
 
 
-def nearest(scores: NDArray[np.floating], k: int) -> tuple[NDArray[np.floating], NDArray[np.intp]]:
+def top_scores(scores: NDArray[np.floating], k: int) -> tuple[NDArray[np.floating], NDArray[np.intp]]:
     """Find the k best of each row of scores (B, n): scores and indices, (B, k), best first, equal scores by index."""
     indices = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
     found = np.take_along_axis(scores, indices, axis=1)

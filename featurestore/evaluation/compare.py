@@ -15,7 +15,7 @@ from featurestore.ann.knn_graph import without_self
 from featurestore.errors import EvaluationError
 from featurestore.estimators.linear import c_grid
 from featurestore.evaluation.comparison import ComparedEncoder, Comparison, Figure
-from featurestore.evaluation.knn import TEMPERATURE, knn_accuracies, nearest
+from featurestore.evaluation.knn import TEMPERATURE, knn_accuracies, neighbour_classes
 from featurestore.evaluation.linear import CROSS_VALIDATION, GRID, linear_predictions
 from featurestore.evaluation.lowshot import REST, TRIES, lowshot_accuracies, possible_shots
 from featurestore.evaluation.shared_items import SharedItems, StoreEncoder, find_encoders
@@ -43,7 +43,7 @@ class Protocol:
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
+class EncoderFigures:
     """Results of one encoder. The same index is the same item, or the same draw, for all encoders."""
 
     knn: NDArray[np.bool_] | None  # (n_test,): whether each item was predicted correctly
@@ -137,7 +137,7 @@ def _protocol(
     return Protocol(k, temperature, draws, cs, seed)
 
 
-def _measure(name: str, view: ItemVectors, protocol: Protocol, listener: Listener) -> Measurement:
+def _measure(name: str, view: ItemVectors, protocol: Protocol, listener: Listener) -> EncoderFigures:
     listener.start(f"measuring {name}", None)
     sampled = sample(len(view.vectors), SAMPLED, protocol.seed)
     x = floats(view.vectors[sampled])
@@ -149,11 +149,11 @@ def _measure(name: str, view: ItemVectors, protocol: Protocol, listener: Listene
         few = _lowshot(labelled, protocol)
         if protocol.cs:
             linear, c = _linear(labelled, protocol, listener)
-    return Measurement(knn, linear, c, few, rankme(x), uniformity(x), neighbours)
+    return EncoderFigures(knn, linear, c, few, rankme(x), uniformity(x), neighbours)
 
 
 def _knn(labelled: LabelledItems, protocol: Protocol) -> NDArray[np.bool_]:
-    scores, codes = nearest(labelled, protocol.k)
+    scores, codes = neighbour_classes(labelled, protocol.k)
     truth = labelled.codes[labelled.test]
     k, temperature = [protocol.k], protocol.temperature
     _, predicted = knn_accuracies(scores, codes, truth, len(labelled.names), k, temperature, protocol.seed)
@@ -174,7 +174,7 @@ def _linear(labelled: LabelledItems, protocol: Protocol, listener: Listener) -> 
     return np.asarray(predicted == labelled.codes)[labelled.test], median_low(chosen)
 
 
-def _row(encoder: StoreEncoder, own: Measurement, first: Measurement, seed: int) -> ComparedEncoder:
+def _row(encoder: StoreEncoder, own: EncoderFigures, first: EncoderFigures, seed: int) -> ComparedEncoder:
     """Make the row of one encoder: its figures and their differences from the first encoder, which may be itself."""
     record = encoder.view.items.encoder
 

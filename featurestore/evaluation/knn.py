@@ -78,7 +78,7 @@ def measure_knn(labelled: LabelledItems, ks: Sequence[int] | None, temperature: 
         raise EvaluationError(
             f"k = {max(chosen)} is more than the {available} labelled images there are to compare with; choose a smaller --k"
         )
-    scores, codes = nearest(labelled, max(chosen))
+    scores, codes = neighbour_classes(labelled, max(chosen))
     truth = labelled.codes[labelled.test]
     results, predicted = knn_accuracies(scores, codes, truth, len(labelled.names), chosen, temperature, seed)
     if ks is None and OTHER[0] in chosen and temperature == TEMPERATURE:
@@ -120,7 +120,7 @@ def knn_accuracies(
     return results, ranked[0][:, 0]
 
 
-def nearest(labelled: LabelledItems, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def neighbour_classes(labelled: LabelledItems, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Find the k train items nearest to each test item, without itself: scores and class codes, (n_test, k), best first.
 
     Of equal scores the lower row comes first.

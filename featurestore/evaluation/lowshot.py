@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.errors import EvaluationError
-from featurestore.estimators.few_shot import METHODS, NEEDS_SKLEARN, SETTINGS
+from featurestore.estimators.few_shot import FEW_SHOT_METHODS, NEEDS_SKLEARN, SETTINGS
 from featurestore.metrics.checks import check_classes, check_finite
 from featurestore.metrics.splits import fraction_draws, shot_draws
 from featurestore.metrics.statistics import half_width
@@ -122,7 +122,7 @@ def lowshot_accuracies(
     test: tuple[Floats, Labels] | None = None,
     advance: Callable[[], object] = lambda: None,
 ) -> dict[str, list[float]]:
-    """Compute the top-1 accuracy after each draw for each method, by name of `few_shot.METHODS`.
+    """Compute the top-1 accuracy after each draw for each method, by name of `few_shot.FEW_SHOT_METHODS`.
 
     x: (N, D), unit length; labels: (N,); test: vectors (M, D) and labels (M,) to predict, or None for the rows that were not drawn.
     Raises EvaluationError when no row is left to predict, or a vector holds NaN.
@@ -133,7 +133,7 @@ def lowshot_accuracies(
     for rows in draws:
         test_x, test_y = _not_drawn(x, labels, rows) if test is None else test
         for method in methods:
-            predicted = METHODS[method](x[rows], labels[rows], test_x)
+            predicted = FEW_SHOT_METHODS[method](x[rows], labels[rows], test_x)
             found[method].append(float((predicted == test_y).mean()))
         advance()
     return found
@@ -158,9 +158,9 @@ def possible_shots(shots: Sequence[int], codes: NDArray[np.int64], leave_some: b
 def _check(tries: int, methods: Sequence[str]) -> None:
     if tries < 2:
         raise EvaluationError(f"tries = {tries}: expected at least 2, since the interval comes from their spread")
-    unknown = [method for method in methods if method not in METHODS]
+    unknown = [method for method in methods if method not in FEW_SHOT_METHODS]
     if unknown or not methods:
-        raise EvaluationError(f"method {', '.join(unknown) or 'none'}: expected some of {', '.join(METHODS)}")
+        raise EvaluationError(f"method {', '.join(unknown) or 'none'}: expected some of {', '.join(FEW_SHOT_METHODS)}")
     if set(methods) & set(NEEDS_SKLEARN):
         require("sklearn", extra="eval")
 

@@ -1,22 +1,24 @@
-"""Bring a store up to date with its sources: compare with the catalog, embed what is new, commit batch by batch."""
+"""Bring a store up to date with its sources: list them, compare with the catalog, embed what is new, commit batch by batch."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.catalog import Diff, EncoderRecord, FailedFile, FileToIngest, ItemChange
+from featurestore.catalog import Diff, EncoderRecord, FailedFile, FileToIngest, ItemChange, Scope
+from featurestore.catalog.diff import FOUND
 from featurestore.encoders import Embedded, EmbeddedImage, Encoder
-from featurestore.errors import Interrupted
-from featurestore.ingest.scan import Found
+from featurestore.errors import Interrupted, SourceError
 from featurestore.progress import Listener
-from featurestore.sources import ImageFile
+from featurestore.sources import Failure, ImageFile, open_source
 from featurestore.sources.formats import CONTAINER_SUFFIX
 from featurestore.storage import Storage
 from featurestore.system.interrupts import uninterrupted
+from featurestore.system.spool import Spool
 
 COMMIT_IMAGES, COMMIT_SECONDS = 16_384, 5.0  # a killed run loses no more than this and one batch
 
@@ -34,6 +36,38 @@ class IndexReport:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the sources of one run hold."""
+
+    files: Spool  # rows of FOUND
+    has_duplicates: bool  # several sources may hold the same file
+    unlisted: list[Failure]  # places that could not be listed
+    scopes: list[Scope]
+
+
+def find_files(sources: Sequence[str | Path], listener: Listener) -> Found:
+    """List all sources. Raises SourceError when one is missing, or when there is no image in any."""
+    listener.start("looking for images", None)
+    opened = [open_source(source) for source in sources]
+    files, unlisted, scopes = Spool(FOUND), dict[str, Failure](), list[Scope]()
+    for source in opened:
+        before = files.rows
+        for entry in source:
+            if isinstance(entry, Failure):
+                unlisted[entry.path] = entry
+            else:
+                files.add((files.rows, entry.path, entry.label, entry.split, entry.size, entry.mtime_ns))
+        if source.prefix is not None and files.rows > before:  # an empty folder may be a drive that is not mounted
+            scopes.append(Scope(source.prefix, source.within_containers))
+    if not files.rows:
+        hints = "".join(f"; {source.hint}" for source in opened if source.hint)
+        raise SourceError(
+            f"no image found in {', '.join(map(str, sources))}; expected files such as .jpg, .png, .webp or .tif; nothing was changed{hints}"
+        )
+    return Found(files, len(opened) > 1, list(unlisted.values()), scopes)
 
 
 @dataclass

@@ -5,8 +5,7 @@ from typing import Literal
 
 from featurestore.catalog import no_such_encoder
 from featurestore.encoders import Encoder
-from featurestore.ingest.ingest import IndexReport, Ingest
-from featurestore.ingest.scan import find_files
+from featurestore.ingest.ingest import IndexReport, Ingest, find_files
 from featurestore.metadata import apply_labels
 from featurestore.progress import Listener
 from featurestore.sources.label_file import read_labels

@@ -153,7 +153,7 @@ class Verification:
         elif on_disk > record.rows and on_disk > self.catalog.encoders.blocks(encoder)[0].rows:
             yield Finding(
                 place, f"{on_disk - record.rows} rows after the last committed one, left by a stopped run, or just being written",
-                "everything", "nothing: the next index overwrites them", damage=False,
+                "everything", "nothing: the next index cuts them off", damage=False,
             )  # fmt: skip
         self.bytes += 2 * record.dim * record.rows
 

@@ -17,7 +17,7 @@ UMAP_NEIGHBOURS = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class MapLayout:
     """The points of n vectors on a plane."""
 
     method: str
@@ -36,7 +36,7 @@ def check_method(method: str) -> None:
         raise ConfigError("map 'umap' needs umap-learn, which is not installed: pip install umap-learn")
 
 
-def project(vectors: NDArray[np.float32], method: str, seed: int) -> Layout:
+def project(vectors: NDArray[np.float32], method: str, seed: int) -> MapLayout:
     """Project vectors (n, D) by PCA, t-SNE (van der Maaten & Hinton 2008) or UMAP (McInnes 2018); fewer than 8 always by PCA.
 
     Raises ConfigError as `check_method`, and EvaluationError for fewer than two vectors or values that are not finite.
@@ -60,10 +60,10 @@ def project(vectors: NDArray[np.float32], method: str, seed: int) -> Layout:
         )
         points = umap.fit_transform(vectors)
         settings = f"cosine, {neighbours} neighbours"
-    return Layout(method, settings, np.asarray(points, np.float64), None)
+    return MapLayout(method, settings, np.asarray(points, np.float64), None)
 
 
-def pca(vectors: NDArray[np.float32]) -> Layout:
+def pca(vectors: NDArray[np.float32]) -> MapLayout:
     """Project on the two principal components; the largest weight of each is made positive, so that the signs are defined."""
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     _, singular, components = np.linalg.svd(centred, full_matrices=False)
@@ -74,4 +74,4 @@ def pca(vectors: NDArray[np.float32]) -> Layout:
     shares = np.zeros(2)
     shares[: len(singular[:2])] = singular[:2] ** 2 / ((singular**2).sum() or 1.0)
     names = [f"component {n + 1}, {100 * share:.1f} % of the variance" for n, share in enumerate(shares)]
-    return Layout("pca", f"{100 * shares.sum():.1f} % of the variance", centred @ first.T, (names[0], names[1]))
+    return MapLayout("pca", f"{100 * shares.sum():.1f} % of the variance", centred @ first.T, (names[0], names[1]))

@@ -8,7 +8,7 @@ from typing import Any
 from featurestore.evaluation import LowShotReport
 from featurestore.evaluation.knn import KnnReport
 from featurestore.metrics.confusion import ClassFigures
-from featurestore.report.projection import Layout
+from featurestore.report.projection import MapLayout
 from featurestore.report.training import Training
 
 FOLDERS = 2  # of a path that the page shows before the file's name: whole paths may be private
@@ -119,7 +119,7 @@ class Classes:
 class Map:
     """Items on a plane, drawn at random where there are many."""
 
-    layout: Layout
+    layout: MapLayout
     items: tuple[Item, ...]  # n, in the order of the layout's points
     of: int  # items they were drawn from
 

@@ -36,7 +36,7 @@ class QueryEncoder:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class QueryExample:
     """A query and its place in a file, such as "queries.txt, line 7", which is put before messages about it."""
 
     query: Query
@@ -70,8 +70,8 @@ def embed_query(
         raise QueryError("query: expected at least one example of what to search for, found none")
     w = _checked_weights(weights, len(wanted))
     single = len(wanted) == 1 and not unwanted
-    examples = [Example(query, "" if single else f"example {n}") for n, query in enumerate(wanted, start=1)]
-    examples += [Example(query, f"negative example {n}") for n, query in enumerate(unwanted, start=1)]
+    examples = [QueryExample(query, "" if single else f"example {n}") for n, query in enumerate(wanted, start=1)]
+    examples += [QueryExample(query, f"negative example {n}") for n, query in enumerate(unwanted, start=1)]
     vectors, shown = _embed(examples, encoder)
     if single:
         return QueryVector(vectors, _item_ids(examples), tuple(shown))
@@ -85,7 +85,7 @@ def embed_query(
 
 
 def embed_queries(
-    queries: Sequence[Query | Example] | NDArray[np.floating], encoder: QueryEncoder
+    queries: Sequence[Query | QueryExample] | NDArray[np.floating], encoder: QueryEncoder
 ) -> list[QueryVector]:
     """Turn each of many queries, or each row of an array (Q, D), into a vector.
 
@@ -95,7 +95,9 @@ def embed_queries(
         units = _unit_array(queries, encoder)
         return [QueryVector(units[n : n + 1], (), (QueryImage(None, "a vector"),)) for n in range(len(units))]
     numbered = enumerate(queries, start=1)
-    examples = [query if isinstance(query, Example) else Example(query, f"query {n}") for n, query in numbered]
+    examples = [
+        query if isinstance(query, QueryExample) else QueryExample(query, f"query {n}") for n, query in numbered
+    ]
     vectors, shown = _embed(examples, encoder)
     return [
         QueryVector(vectors[n : n + 1], _item_ids([example]), (one,))
@@ -103,7 +105,7 @@ def embed_queries(
     ]
 
 
-def _embed(examples: Sequence[Example], encoder: QueryEncoder) -> tuple[NDArray[np.float32], list[QueryImage]]:
+def _embed(examples: Sequence[QueryExample], encoder: QueryEncoder) -> tuple[NDArray[np.float32], list[QueryImage]]:
     """Return the vector of each example, float32 (n, D), and how to show it; examples of one kind are embedded together."""
     vectors = np.empty((len(examples), encoder.dim), np.float32)
     shown = [QueryImage(None, "a vector")] * len(examples)
@@ -221,7 +223,7 @@ def _is_item(query: object) -> TypeGuard[int | np.integer[Any]]:
     return isinstance(query, (int, np.integer)) and not isinstance(query, bool)
 
 
-def _item_ids(examples: Sequence[Example]) -> tuple[int, ...]:
+def _item_ids(examples: Sequence[QueryExample]) -> tuple[int, ...]:
     return tuple(sorted({int(example.query) for example in examples if _is_item(example.query)}))
 
 

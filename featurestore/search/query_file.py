@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.errors import QueryError
-from featurestore.search.query import Example
+from featurestore.search.query import QueryExample
 from featurestore.sources.lists import numbered_lines
 from featurestore.sources.relative_paths import locate
 from featurestore.system.text import describe_error
@@ -25,7 +25,7 @@ def parse_query(text: str) -> str | int:
     return text
 
 
-def read_queries(file: str | Path) -> list[Example] | NDArray[np.floating]:
+def read_queries(file: str | Path) -> list[QueryExample] | NDArray[np.floating]:
     """Read a file of queries: text with one query per line, or a .npy of vectors (Q, D).
 
     A line is the path of an image, relative to the file or to the current folder, a URL, or "id:17". Blank lines and lines
@@ -34,7 +34,7 @@ def read_queries(file: str | Path) -> list[Example] | NDArray[np.floating]:
     return _read_array(Path(file)) if Path(file).suffix.lower() == ".npy" else _read_lines(Path(file))
 
 
-def _read_lines(file: Path) -> list[Example]:
+def _read_lines(file: Path) -> list[QueryExample]:
     examples = []
     for number, written in _lines(file):
         place = f"{file}, line {number}"
@@ -43,7 +43,7 @@ def _read_lines(file: Path) -> list[Example]:
         except QueryError as error:
             raise QueryError(f"{place}: {error}") from error
         path = locate(query, file.parent) if isinstance(query, str) else query
-        examples.append(Example(path, place, written))
+        examples.append(QueryExample(path, place, written))
     if not examples:
         raise QueryError(f"{file}: expected queries, one per line; found none")
     return examples

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from featurestore.ann.knn_graph import neighbours as nearest_rows
 from featurestore.errors import QueryError
 from featurestore.progress import Listener
-from featurestore.search.query import Example, Query, QueryEncoder, QueryVector, embed_queries, embed_query
+from featurestore.search.query import Query, QueryEncoder, QueryExample, QueryVector, embed_queries, embed_query
 from featurestore.search.results import Matches, Neighbours
 from featurestore.search.searcher import HITS, Hits, Searcher, why_slow
 from featurestore.storage import Snapshot, Storage
@@ -32,8 +32,8 @@ def search(
 
     Several queries are examples of one thing, perhaps with `weights`; `exclude` holds examples of what it is not. Items named as
     examples are not among the results. where: one SQL expression over the columns of `items`. above: only items with at least this
-    score, and all of them when k is None. unique: drop an item that has this score or more with a better one. exact: look at every
-    vector, without the index. Fewer than k items come back only when fewer match. Raises QueryError, ImageError, EncoderNotInStore.
+    score, and all of them when k is None. unique: leave out an item whose score with a better hit is at least this. exact: compare
+    with every vector, without the index. Fewer than k items come back only when fewer match. Raises QueryError, ImageError, EncoderNotInStore.
     """
     if k is not None and k < 1:
         raise QueryError(f"k = {k}: expected at least 1")
@@ -51,7 +51,7 @@ def search(
 
 def search_many(
     store: Storage,
-    queries: Sequence[Query | Example] | NDArray[np.floating],
+    queries: Sequence[Query | QueryExample] | NDArray[np.floating],
     k: int = HITS,
     where: str | None = None,
     exact: bool = False,

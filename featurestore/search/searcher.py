@@ -79,8 +79,8 @@ class Searcher:
     ) -> Hits:
         """Give the best items for one query (1, D), without the ids in `exclude`.
 
-        above: only items with at least this score; then k = None means all of them, otherwise HITS. unique: drop an item that has at
-        least this score with a better one.
+        above: only items with at least this score; then k = None means all of them, otherwise HITS. unique: leave
+        out an item whose score with a better hit is at least this.
         """
         if above is not None:
             hits = self.above(query, above).without(exclude)

@@ -14,14 +14,14 @@ from featurestore.sources.arrow_stream import Message, messages
 from featurestore.sources.filesystem import FileState
 from featurestore.sources.lru_cache import LruCache
 from featurestore.sources.table_columns import features_of, parse_features
-from featurestore.sources.tables import CACHED_BYTES, Table, image_bytes
+from featurestore.sources.tables import CACHED_BYTES, TableFile, image_bytes
 
 MAGIC = b"ARROW1\0\0"  # an IPC file begins with this; a stream follows, and a footer that is not needed
 
 _batches: LruCache[pa.RecordBatch] = LruCache(CACHED_BYTES, least=2)  # by file, state and number
 
 
-class ArrowTable(Table):
+class ArrowTable(TableFile):
     """An Arrow IPC stream, which `save_to_disk` of Hugging Face datasets writes, or an Arrow IPC file."""
 
     def __init__(self, path: str, state: FileState) -> None:

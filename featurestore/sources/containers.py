@@ -14,7 +14,7 @@ from featurestore.sources.formats import suffix
 from featurestore.sources.lists import list_files
 from featurestore.sources.lru_cache import LruCache
 from featurestore.sources.parquet import ParquetTable
-from featurestore.sources.tables import Table
+from featurestore.sources.tables import TableFile
 from featurestore.sources.tar import Tar
 
 TRUSTED_SECONDS = 5.0  # how long the state of a remote file is trusted: a request costs as much as reading an image
@@ -102,7 +102,7 @@ def read_member(path: str, member: str, mtime_ns: int | None = None) -> bytes:
     """
     with filesystem.as_image_errors():
         container = open_container(path)
-        if isinstance(container, Table) and mtime_ns not in (None, container.state.mtime_ns):
+        if isinstance(container, TableFile) and mtime_ns not in (None, container.state.mtime_ns):
             raise ImageError("its file has changed since its rows were listed; index it again")
         data = container.read(member)
         if not filesystem.is_url(path) and filesystem.file_state(path) != container.state:
@@ -127,10 +127,10 @@ def _state(path: str, refresh: bool) -> FileState:
 
 def _prefix(container: Container) -> str | None:
     """Return what the paths of all images begin with; None for a table of paths, whose files lie anywhere."""
-    return None if isinstance(container, Table) and container.lists_files else f"{container.path}::"
+    return None if isinstance(container, TableFile) and container.lists_files else f"{container.path}::"
 
 
 def _entries(container: Container) -> Iterable[ImageFile | Failure]:
-    if isinstance(container, Table) and container.lists_files:
+    if isinstance(container, TableFile) and container.lists_files:
         return list_files(container.listed_files(), container.path, folders_label=container.columns.label is None)
     return container

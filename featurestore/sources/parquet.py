@@ -12,14 +12,14 @@ from featurestore.sources import filesystem
 from featurestore.sources.filesystem import FileState
 from featurestore.sources.lru_cache import LruCache
 from featurestore.sources.table_columns import features_of
-from featurestore.sources.tables import CACHED_BYTES, Table, image_bytes
+from featurestore.sources.tables import CACHED_BYTES, TableFile, image_bytes
 
 STEP = 16  # rows that are decoded together
 
 _decoded: LruCache[bytes] = LruCache(CACHED_BYTES, least=4 * STEP)  # by file, state and row
 
 
-class ParquetTable(Table):
+class ParquetTable(TableFile):
     """A parquet file. A row group can only be decoded from its first row on, so reading in order is cheap."""
 
     def __init__(self, path: str, state: FileState) -> None:

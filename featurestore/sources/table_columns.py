@@ -16,7 +16,7 @@ SPLIT = "split"
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class TableColumns:
     """The columns of a table that are read."""
 
     image: str | None  # binary, or a struct with a binary field "bytes"
@@ -30,7 +30,7 @@ class Columns:
         return [name for name in (self.image, self.path, self.label, self.split) if name is not None]
 
 
-def choose_columns(path: str, schema: pa.Schema, features: Mapping[str, Any]) -> Columns:
+def choose_columns(path: str, schema: pa.Schema, features: Mapping[str, Any]) -> TableColumns:
     """Choose columns by type and name; `features` are those of Hugging Face. Raises SourceError when no column holds images or paths."""
     holding = [field.name for field in schema if _holds_bytes(field.type)]
     named = [field.name for field in schema if _is_text(field.type)]
@@ -45,7 +45,7 @@ def choose_columns(path: str, schema: pa.Schema, features: Mapping[str, Any]) ->
     label_columns = [f.name for f in schema if _is_label(f.type) and f.name not in (image, path_column)]
     label = _first(LABELS, label_columns)
     split = SPLIT if SPLIT in named else None
-    return Columns(image, path_column, label, split, _label_names(features, label))
+    return TableColumns(image, path_column, label, split, _label_names(features, label))
 
 
 def features_of(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any]:

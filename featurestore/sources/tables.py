@@ -14,7 +14,7 @@ from featurestore.sources.table_columns import choose_columns
 CACHED_BYTES = 128 << 20  # of rows that were read, once for all parquet files, once for all Arrow files
 
 
-class Table(ABC):
+class TableFile(ABC):
     """A table with a column of images, or of their paths. Raises SourceError when it has neither."""
 
     def __init__(self, path: str, state: FileState, schema: pa.Schema, count: int, features: Mapping[str, Any]) -> None:

@@ -31,7 +31,7 @@ class VectorWriter:
     ) -> None:
         """Append vectors (n, D) and flush them to disk, then record changes and failures in one transaction.
 
-        A crash in between leaves rows that no item refers to; the next writer overwrites them. changes: those with a vector have
+        A crash in between leaves rows that no item refers to; the next writer cuts them off. changes: those with a vector have
         the rows `self.rows` to `self.rows` + n - 1. values: columns of the user, by id. Raises DiskError, StoreCorrupt.
         """
         if not changes and not failures:

@@ -16,7 +16,7 @@ PATH = click.Path(path_type=Path)
 SETTINGS = [  # options that `train` and `profile` share
     click.option(
         "--method",
-        help="byol, dino, jigsaw, lejepa, mae, moco-v1, -v2, -v3, simclr or simclr-v2.  [default: byol; with --minutes simclr]",
+        help="byol, dino, jigsaw, lejepa, mae, moco-v1, moco-v2, moco-v3, simclr or simclr-v2.  [default: byol; with --minutes simclr]",
     ),
     click.option(
         "--backbone",

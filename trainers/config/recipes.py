@@ -10,9 +10,13 @@ from trainers.methods import METHODS, Situation
 from trainers.methods.situation import power_of_two
 from trainers.models.backbones import CONV4_SMALLEST
 
-Recipe = Callable[[str, Mapping[str, Any]], dict[str, Any]]
+Recipe = Callable[[str, Mapping[str, Any]], dict[str, Any]]  # from a method's name and the given settings to settings
 SMALL_SIZE = 64  # pixels; up to this image size a processor gets conv4
-NETWORK = ("backbone", "patch_size", "init")  # when the user gives one of them, the recipe leaves the network alone
+NETWORK_CHOICES = (
+    "backbone",
+    "patch_size",
+    "init",
+)  # when the user gives one of them, the recipe leaves the network alone
 
 
 def choose(images: int, device: str) -> Recipe:
@@ -32,7 +36,7 @@ def choose(images: int, device: str) -> Recipe:
         if "vit" in str(given.get("backbone")) and variant.optimizer.get("name") != "adamw":
             layer["optimizer"] |= method.vit_optimizer
         own = method.recipe(Situation(images, view, steps))
-        if device == "cpu" and size <= SMALL_SIZE and not method.needs_vit and not any(map(given.get, NETWORK)):
+        if device == "cpu" and size <= SMALL_SIZE and not method.needs_vit and not any(map(given.get, NETWORK_CHOICES)):
             crop = given.get(name), method.crop_setting, own
             if round(view * _share_of_crop(*crop)) >= CONV4_SMALLEST:
                 layer["backbone"] = "conv4"

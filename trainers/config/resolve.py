@@ -1,19 +1,18 @@
 """From layers of settings to one configuration, with every value in its range."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from featurestore.errors import ConfigError
 from trainers.config.parse import build, merge
+from trainers.config.recipes import Recipe
 from trainers.config.schema import Config
 from trainers.methods import METHODS
 from trainers.optimization.optimizers import USUAL, OptimizerConfig
 from trainers.settings import out_of_range
 
 BLUR_FROM = 65  # pixels; blur removes what little a smaller image shows (SimCLR, appendix B.9, has none on CIFAR-10)
-
-Recipe = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]  # from the method's name and what was given to settings
 
 
 def resolve(*layers: Mapping[str, Any], recipe: Recipe | None = None) -> Config:

@@ -21,7 +21,12 @@ from trainers.methods import METHODS
 # Images a second that a training reaches with a configuration on so many images; 0 where it does not fit the memory. The third argument is
 # the speed that is enough, 0 where any is. Raises ConfigError when the network cannot take the crops.
 Measure = Callable[[Config, int, float], float]
-NETWORK = ("backbone", "patch_size", "image_size", "view_size")  # the settings that describe a network and its sizes
+NETWORK_SETTINGS = (
+    "backbone",
+    "patch_size",
+    "image_size",
+    "view_size",
+)  # the settings that describe a network and its sizes
 EPOCHS = 500  # passes after which a small collection teaches nothing new
 SAMPLE = 32  # images whose size is read
 
@@ -67,7 +72,7 @@ def choose(
         return {}, []
     method = {"method": _method(given)}
     several = given.get("devices", 1) != 1 or "LOCAL_WORLD_SIZE" in os.environ
-    if several or method["method"] == "mae" or any(given.get(key) is not None for key in (*NETWORK, "init")):
+    if several or method["method"] == "mae" or any(given.get(key) is not None for key in (*NETWORK_SETTINGS, "init")):
         return method, [f"{minutes:g} minutes: {method['method']}"]
 
     largest = max(usual_side(files), CANDIDATES[-1].image_size)

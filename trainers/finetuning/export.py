@@ -12,7 +12,7 @@ from featurestore.encoders.encoder import PROBABILITIES, Encoder
 from featurestore.errors import ExportError
 from featurestore.imaging.preprocess import Preprocess
 from trainers.export.torch_onnx import EncoderGraph, to_onnx
-from trainers.finetuning.network import Classifier
+from trainers.finetuning.network import ClassifierNetwork
 
 TOLERANCE = 1e-3  # largest difference of a probability between onnxruntime and torch
 
@@ -20,7 +20,7 @@ TOLERANCE = 1e-3  # largest difference of a probability between onnxruntime and 
 class ClassifierGraph(EncoderGraph):
     """uint8 pixels (B, size, size, 3) in; vectors (B, D) and calibrated probabilities (B, C) out."""
 
-    def __init__(self, network: Classifier, record: Preprocess, temperature: float) -> None:
+    def __init__(self, network: ClassifierNetwork, record: Preprocess, temperature: float) -> None:
         super().__init__(network.backbone, record)
         self.network, self.temperature = network, temperature
 
@@ -29,7 +29,7 @@ class ClassifierGraph(EncoderGraph):
         return vectors, (self.network.classify(vectors) / self.temperature).softmax(dim=1)
 
 
-def export_classifier(network: Classifier, card: Card, temperature: float, out: Path) -> Path:
+def export_classifier(network: ClassifierNetwork, card: Card, temperature: float, out: Path) -> Path:
     """Write a classifier with its card as one ONNX file, check it against torch, and only then name it `out`.
 
     Raises ExportError when it cannot be written as ONNX or onnxruntime and torch disagree, DiskError when it cannot be written.

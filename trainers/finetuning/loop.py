@@ -16,8 +16,8 @@ from featurestore.progress import Listener
 from trainers.augmentations import ViewSpec, augment, normalise
 from trainers.data.labelled import LabelledImages
 from trainers.data.loader import Loader
-from trainers.finetuning.network import Classifier
-from trainers.finetuning.recipe import Recipe
+from trainers.finetuning.network import ClassifierNetwork
+from trainers.finetuning.recipe import FinetuningRecipe
 from trainers.optimization.schedules import learning_rate
 from trainers.runtime.seeds import mix, seeded
 from trainers.training.clock import Clock
@@ -27,14 +27,14 @@ LOOKS = 10  # times that `look` is called while a network trains
 
 def fit(
     fabric: Fabric,
-    network: Classifier,
+    network: ClassifierNetwork,
     images: LabelledImages,
-    recipe: Recipe,
+    recipe: FinetuningRecipe,
     spec: ViewSpec,
     seed: int,
-    look: Callable[[Classifier, dict[str, Any]], None],
+    look: Callable[[ClassifierNetwork, dict[str, Any]], None],
     listener: Listener,
-) -> Classifier:
+) -> ClassifierNetwork:
     """Train `network` on labelled images and return the running average of its weights, in evaluation mode.
 
     `look` is called about ten times, and at the end, with that average and the figures of the training. Raises TrainingError when the loss is
@@ -91,7 +91,7 @@ def follow(average: nn.Module, network: nn.Module, momentum: float) -> None:
     torch._foreach_lerp_(averaged, current, 1 - momentum)
 
 
-def _groups(network: Classifier, recipe: Recipe) -> list[dict[str, Any]]:
+def _groups(network: ClassifierNetwork, recipe: FinetuningRecipe) -> list[dict[str, Any]]:
     """Group the parameters: pretrained or new, with weight decay or, for biases and norms, without."""
     pretrained = list(network.pretrained())
     known = {id(parameter) for parameter in pretrained}
@@ -107,7 +107,9 @@ def _groups(network: Classifier, recipe: Recipe) -> list[dict[str, Any]]:
     ]
 
 
-def _set_rates(network: Classifier, optimizer: torch.optim.Optimizer, recipe: Recipe, fraction: float) -> None:
+def _set_rates(
+    network: ClassifierNetwork, optimizer: torch.optim.Optimizer, recipe: FinetuningRecipe, fraction: float
+) -> None:
     """Set the learning rates of the schedule; the pretrained layers stay frozen at the start, until the new ones are useful."""
     moves = fraction >= recipe.frozen
     for parameter in network.pretrained():

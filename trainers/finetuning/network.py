@@ -51,7 +51,7 @@ def read_start(run: str | Path) -> StartingPoint:
     return StartingPoint(config, state["method"], {"count": state["images"], "sha256": state["sha256"]})
 
 
-class Classifier(nn.Module):
+class ClassifierNetwork(nn.Module):
     """Images to logits: (B, 3, H, W) to (B, C)."""
 
     def __init__(self, backbone: nn.Module, projection: nn.Module, head: nn.Module) -> None:
@@ -72,7 +72,7 @@ class Classifier(nn.Module):
         yield from self.projection.parameters()
 
 
-def build_classifier(start: StartingPoint, head: Head, classes: int, seed: int) -> Classifier:
+def build_classifier(start: StartingPoint, head: Head, classes: int, seed: int) -> ClassifierNetwork:
     """Build a classifier on a starting point; new weights are drawn from `seed`.
 
     "linear" standardises the vectors (He et al. 2022 (MAE), appendix A.1) and maps them to classes; "mlp" has one hidden layer with
@@ -87,16 +87,16 @@ def build_classifier(start: StartingPoint, head: Head, classes: int, seed: int) 
         dim = feature_dim(backbone)
         match head:
             case "linear":
-                classifier = Classifier(
+                classifier = ClassifierNetwork(
                     backbone, nn.Identity(), nn.Sequential(nn.BatchNorm1d(dim, affine=False), nn.Linear(dim, classes))
                 )
             case "mlp":
-                classifier = Classifier(backbone, nn.Identity(), mlp([dim, dim, classes]))
+                classifier = ClassifierNetwork(backbone, nn.Identity(), mlp([dim, dim, classes]))
             case "projection":
                 if projection is None:
                     raise ConfigError(
                         f"--head projection: {start.config.method} has no projection to start from; choose --head mlp or linear"
                     )
                 width = next(m.out_features for m in projection.modules() if isinstance(m, nn.Linear))
-                classifier = Classifier(backbone, projection, nn.Linear(width, classes))
+                classifier = ClassifierNetwork(backbone, projection, nn.Linear(width, classes))
     return classifier.requires_grad_(True)  # also of a teacher

@@ -7,7 +7,7 @@ FEWEST_EPOCHS, MOST_EPOCHS = 10, 300
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class FinetuningRecipe:
     """Settings of one training of a classifier."""
 
     epochs: int  # without effect when minutes is given
@@ -22,13 +22,15 @@ class Recipe:
     average: float = 0.99  # momentum of the running average of the weights, which is the result
 
 
-def candidates(labels: int, pretrained: bool, epochs: int | None, minutes: float | None) -> tuple[Recipe, ...]:
+def candidates(
+    labels: int, pretrained: bool, epochs: int | None, minutes: float | None
+) -> tuple[FinetuningRecipe, ...]:
     """Give the two recipes to try for a number of labels.
 
     Pretrained layers move at a tenth of the rate, which suits a good encoder, or at the full rate, which suits one that was trained too
     short. From scratch all layers have one rate, the usual one or three times that.
     """
-    common = Recipe(
+    common = FinetuningRecipe(
         epochs=epochs if epochs is not None else epochs_of(labels),
         minutes=minutes,
         batch_size=batch_of(labels),

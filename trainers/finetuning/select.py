@@ -13,8 +13,8 @@ from featurestore.metrics.splits import held_out
 from featurestore.progress import Listener
 from trainers.data.labelled import LabelledImages
 from trainers.finetuning.loop import fit, logits_of
-from trainers.finetuning.network import Classifier, Head, StartingPoint, build_classifier
-from trainers.finetuning.recipe import ENOUGH, Recipe, candidates
+from trainers.finetuning.network import ClassifierNetwork, Head, StartingPoint, build_classifier
+from trainers.finetuning.recipe import ENOUGH, FinetuningRecipe, candidates
 from trainers.finetuning.views import mild_view
 
 HELD_OUT_OF_MANY, HELD_OUT_OF_FEW = 0.1, 0.2  # of the labels
@@ -38,8 +38,8 @@ class Task:
 class Trained:
     """A trained classifier, its recipe, and its calibration."""
 
-    network: Classifier
-    recipe: Recipe
+    network: ClassifierNetwork
+    recipe: FinetuningRecipe
     temperature: float
     calibrated_on: int  # labels held out to choose recipe and temperature
     epochs: int  # of the final training, up to the chosen one
@@ -56,12 +56,12 @@ class BestEpoch:
     """The network at its best epoch, by the calibrated log loss on held-out labels."""
 
     held: LabelledImages
-    network: Classifier | None = None
+    network: ClassifierNetwork | None = None
     loss: float = np.inf
     temperature: float = 1.0
     epochs: int = 0
 
-    def judge(self, network: Classifier, epochs: int) -> dict[str, float]:
+    def judge(self, network: ClassifierNetwork, epochs: int) -> dict[str, float]:
         """Keep `network` when it is the best so far; returns its figures.
 
         Networks are compared after calibration: without it, an overconfident network would lose however many images it gets right.
@@ -115,7 +115,7 @@ class Trainer:
         return int(self.curve[-1]["epoch"])
 
     def _try(
-        self, name: str, images: LabelledImages, held: LabelledImages, recipe: Recipe, any_epoch: bool
+        self, name: str, images: LabelledImages, held: LabelledImages, recipe: FinetuningRecipe, any_epoch: bool
     ) -> BestEpoch:
         """Train without the held-out labels, and evaluate with them: at every look, or at the end alone."""
         best = BestEpoch(held)
@@ -124,11 +124,13 @@ class Trainer:
             best.judge(network, self._epochs())
         return best
 
-    def _fit(self, images: LabelledImages, recipe: Recipe, name: str, best: BestEpoch | None = None) -> Classifier:
+    def _fit(
+        self, images: LabelledImages, recipe: FinetuningRecipe, name: str, best: BestEpoch | None = None
+    ) -> ClassifierNetwork:
         watched = self.task.watched()
         network = build_classifier(self.start, self.head, self.task.classes, self.seed)
 
-        def look(average: Classifier, figures: dict[str, Any]) -> None:
+        def look(average: ClassifierNetwork, figures: dict[str, Any]) -> None:
             seen = {"test_top1": top1(logits_of(average, watched.pixels), watched.codes.numpy())}
             judged = best.judge(average, figures["epoch"]) if best else {}
             self.curve.append({"training": name, **figures, **judged, **seen})

@@ -19,10 +19,4 @@ METHODS: dict[str, type[Method]] = {
     name: method for method in (BYOL, DINO, Jigsaw, LeJEPA, MAE, MoCo, MoCoV3, SimCLR) for name in method.variants
 }
 
-
-def methods_help() -> str:
-    """Describe all methods, one line each: `name: what it is for`."""
-    return "\n".join(f"{name}: {method.variants[name].help}" for name, method in METHODS.items())
-
-
-__all__ = ["METHODS", "Method", "Progress", "Situation", "Step", "Variant", "methods_help"]
+__all__ = ["METHODS", "Method", "Progress", "Situation", "Step", "Variant"]

@@ -14,14 +14,14 @@ OUT_OF_MEMORY = ("can't allocate memory", "MPS backend out of memory")  # on a p
 def explain_failures(what: str, advice: str) -> Iterator[None]:
     """Raise TrainingError when something does not fit the memory of the device, or cannot be compiled; other errors pass.
 
-    The message is "`what` not fit the memory of the device; `advice`".
+    The message is "not enough memory on this device for `what`; `advice`".
     """
     try:
         yield
     except RuntimeError as error:
         text = str(error)
         if isinstance(error, torch.OutOfMemoryError) or any(words in text for words in OUT_OF_MEMORY):
-            raise TrainingError(f"{what} not fit the memory of the device; {advice}") from error
+            raise TrainingError(f"not enough memory on this device for {what}; {advice}") from error
         if type(error).__module__.startswith(("torch._inductor", "torch._dynamo")):
             raise TrainingError(
                 f"--compile: {text.strip().splitlines()[0]}; leave it out, or install what is missing"

@@ -66,7 +66,7 @@ class TrainingStep:
                 "choose a larger --batch-size or a smaller --accumulate"
             )
         self.fabric, self.config = fabric, config
-        with explain_failures("the network does", "choose a smaller --backbone or --image-size"):
+        with explain_failures("the network", "choose a smaller --backbone or --image-size"):
             self.method = method.to(fabric.device).to(memory_format=torch.channels_last).train()
         self.peak_lr = config.optimizer.lr * batch_size / 256
         self.optimizer = make_optimizer(method, config.optimizer)
@@ -87,7 +87,7 @@ class TrainingStep:
         """Augment a batch, uint8 (B, 3, h, w) on the device, to the views that the method wants: (B, 3, H, W) each."""
         rng = torch.Generator(batch.device).manual_seed(mix(self.config.seed, at.step, self.fabric.global_rank))
         made: list[Tensor] = []
-        with explain_failures(f"the views of {len(batch)} images do", "choose a smaller --batch-size"):
+        with explain_failures(f"the views of {len(batch)} images", "choose a smaller --batch-size"):
             for spec, alike in groupby(self.method.views):
                 count = len(list(alike))
                 together = count if count * batch.numel() <= TOGETHER else 1
@@ -143,5 +143,5 @@ class TrainingStep:
 
     def _explain_failures(self) -> AbstractContextManager[None]:
         return explain_failures(
-            f"{self.part_size} images at once do", "choose a smaller --batch-size, or --accumulate 2 and more"
+            f"a step with {self.part_size} images", "choose a smaller --batch-size, or --accumulate 2 and more"
         )

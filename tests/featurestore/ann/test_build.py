@@ -11,7 +11,7 @@ import pytest
 from featurestore.ann import build as building
 from featurestore.ann.build import KS, MOST_CANDIDATES, RecallTrial, build_index
 from featurestore.ann.faiss_index import BLAS_FROM, Floats, RabitqIndex, floats
-from featurestore.ann.tuning import Layout
+from featurestore.ann.tuning import IndexLayout
 from featurestore.errors import StoreCorrupt, StoreError
 from tests.featurestore.ann.naive import Halves, brute_force, clustered, recall
 from tests.featurestore.ann.small import COUNT, DIM, FEW, TARGET, Built, build_quietly
@@ -145,7 +145,7 @@ def test_a_sample_is_smaller_where_memory_is_short(built: Built) -> None:
 
 def fits(memory: int) -> bool:
     try:
-        Layout.choose(COUNT, DIM, memory)
+        IndexLayout.choose(COUNT, DIM, memory)
     except StoreError:
         return False
     return True

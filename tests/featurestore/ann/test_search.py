@@ -10,7 +10,7 @@ import pytest
 from featurestore.ann.faiss_index import RabitqIndex, floats
 from featurestore.ann.row_filter import RowFilter
 from featurestore.ann.search import Index, search_vectors
-from featurestore.ann.tuning import IndexCard, Setting
+from featurestore.ann.tuning import IndexCard, SearchSetting
 from tests.featurestore.ann.naive import CLUSTERS, Floats, Halves, Ints, assert_same, brute_force, clustered, recall
 from tests.featurestore.ann.small import COUNT, DIM, FEW, TARGET, Built, build_quietly
 
@@ -224,7 +224,7 @@ def test_rows_of_deleted_items_are_never_found(built: Built, queries: Floats) ->
 def index_of(vectors: Halves, lists: int, probes: int, candidates: int) -> Index:
     made = RabitqIndex.train(floats(vectors), lists, 5, seed=0)
     made.add(floats(vectors))
-    settings = (Setting(5, 1.0, probes, candidates, 1.0),)
+    settings = (SearchSetting(5, 1.0, probes, candidates, 1.0),)
     return Index(made, IndexCard(made.kind, lists, len(vectors), 1.0, 0, settings, ()))
 
 

@@ -9,9 +9,9 @@ from featurestore.ann.tuning import (
     POINTS,
     RERANK,
     IndexCard,
-    Layout,
-    Measurement,
-    Setting,
+    IndexLayout,
+    MeasuredRecall,
+    SearchSetting,
     cheapest,
     code_bytes,
     worth_indexing,
@@ -21,10 +21,10 @@ from featurestore.errors import StoreError
 GIB = 1 << 30
 
 SETTINGS = (
-    Setting(10, 1.0, 4, 40, 0.99),
-    Setting(100, 1.0, 8, 200, 0.991),
-    Setting(10, 0.1, 12, 30, 0.992),
-    Setting(100, 0.1, 24, 300, 0.993),
+    SearchSetting(10, 1.0, 4, 40, 0.99),
+    SearchSetting(100, 1.0, 8, 200, 0.991),
+    SearchSetting(10, 0.1, 12, 30, 0.992),
+    SearchSetting(100, 0.1, 24, 300, 0.993),
 )
 CARD = IndexCard("IVF,RaBitQ", 100, 6400, 0.99, 2000, SETTINGS, ((1, 20, 0.5), (4, 40, 0.99)))
 
@@ -44,35 +44,35 @@ def test_an_index_is_worth_it_for_many_vectors_of_many_numbers(count: int, dim: 
     ("count", "lists"), [(200, 5), (1_000, 25), (50_000, 894), (1_000_000, 4_000), (10_000_000, 7_113)]
 )
 def test_lists_grow_with_the_root_of_the_rows_and_less_in_large_collections(count: int, lists: int) -> None:
-    layout = Layout.choose(count, 384, 64 * GIB)
+    layout = IndexLayout.choose(count, 384, 64 * GIB)
     assert layout.lists == lists
     assert layout.sample == min(count, POINTS * lists)
 
 
 def test_few_rows_are_one_list() -> None:
     for count in (1, 2, 38, 39, 77):
-        assert Layout.choose(count, 8, GIB).lists == 1
+        assert IndexLayout.choose(count, 8, GIB).lists == 1
 
 
 def test_the_sample_takes_the_memory_that_is_left() -> None:
     count, dim = 1_000_000, 384
     free = code_bytes(count, dim) + 8 * 4_000 * dim
-    assert Layout.choose(count, dim, free + 4 * dim * 100_000).sample == 100_000
-    assert Layout.choose(count, dim, free + 4 * dim * 4_000 * LEAST_POINTS).sample == 4_000 * LEAST_POINTS
+    assert IndexLayout.choose(count, dim, free + 4 * dim * 100_000).sample == 100_000
+    assert IndexLayout.choose(count, dim, free + 4 * dim * 4_000 * LEAST_POINTS).sample == 4_000 * LEAST_POINTS
 
 
 def test_too_little_memory_is_refused_with_what_is_needed() -> None:
     count, dim = 1_000_000, 384
     needed = code_bytes(count, dim) + (8 + 4 * LEAST_POINTS) * 4_000 * dim
     with pytest.raises(StoreError) as caught:
-        Layout.choose(count, dim, 100_000_000)
+        IndexLayout.choose(count, dim, 100_000_000)
     assert str(caught.value) == (
         f"an index over 1000000 vectors of 384 takes at least {needed / 1e6:.0f} MB to build, 100 MB are allowed; "
         "allow more by --memory"
     )
     with pytest.raises(StoreError):
-        Layout.choose(count, dim, needed - 1)
-    assert Layout.choose(count, dim, needed).lists == 4_000  # what the message says is enough
+        IndexLayout.choose(count, dim, needed - 1)
+    assert IndexLayout.choose(count, dim, needed).lists == 4_000  # what the message says is enough
 
 
 # -- what a search uses
@@ -110,29 +110,33 @@ def test_a_card_goes_through_json() -> None:
 def test_the_cheapest_setting_that_reaches_the_target_is_chosen() -> None:
     rows_a_list = 100.0
     measured = [
-        Measurement(1, 20, 0.90, 0.01),
-        Measurement(2, 40, 0.97, 0.03),  # perhaps enough, perhaps not
-        Measurement(2, 80, 0.97, 0.01),  # costs 2 lists and 80 exact scores
-        Measurement(8, 20, 0.96, 0.005),  # 8 lists and 20
-        Measurement(8, 80, 0.99, 0.001),
+        MeasuredRecall(1, 20, 0.90, 0.01),
+        MeasuredRecall(2, 40, 0.97, 0.03),  # perhaps enough, perhaps not
+        MeasuredRecall(2, 80, 0.97, 0.01),  # costs 2 lists and 80 exact scores
+        MeasuredRecall(8, 20, 0.96, 0.005),  # 8 lists and 20
+        MeasuredRecall(8, 80, 0.99, 0.001),
     ]
     costs = {one: one[0] * rows_a_list + RERANK * one[1] for one in measured}
     assert costs[measured[2]] == costs[measured[3]] == 1000
-    assert cheapest(10, 1.0, rows_a_list, measured, 0.95) == Setting(10, 1.0, 2, 80, 0.97)
-    assert cheapest(10, 1.0, rows_a_list - 1, measured, 0.95) == Setting(10, 1.0, 8, 20, 0.96)
-    assert cheapest(10, 1.0, rows_a_list + 1, measured, 0.95) == Setting(10, 1.0, 2, 80, 0.97)
-    assert cheapest(10, 0.1, rows_a_list, measured, 0.98) == Setting(10, 0.1, 8, 80, 0.99)
+    assert cheapest(10, 1.0, rows_a_list, measured, 0.95) == SearchSetting(10, 1.0, 2, 80, 0.97)
+    assert cheapest(10, 1.0, rows_a_list - 1, measured, 0.95) == SearchSetting(10, 1.0, 8, 20, 0.96)
+    assert cheapest(10, 1.0, rows_a_list + 1, measured, 0.95) == SearchSetting(10, 1.0, 2, 80, 0.97)
+    assert cheapest(10, 0.1, rows_a_list, measured, 0.98) == SearchSetting(10, 0.1, 8, 80, 0.99)
 
 
 def test_when_no_setting_reaches_the_target_the_best_is_chosen_and_of_equals_the_cheapest() -> None:
     tried = [(1, 20, 0.5), (4, 20, 0.75), (2, 20, 0.75), (8, 80, 0.75)]
-    measured = [Measurement(*one, margin=0.0) for one in tried]
-    assert cheapest(10, 1.0, 10.0, measured, 0.9) == Setting(10, 1.0, 2, 20, 0.75)
+    measured = [MeasuredRecall(*one, margin=0.0) for one in tried]
+    assert cheapest(10, 1.0, 10.0, measured, 0.9) == SearchSetting(10, 1.0, 2, 20, 0.75)
 
 
 def test_a_share_between_two_takes_the_more_careful_of_each() -> None:
     """More rows have more that score alike, so that more candidates are needed; fewer rows are further away."""
-    settings = (Setting(10, 1.0, 4, 40, 0.99), Setting(10, 0.3, 8, 20, 0.995), Setting(10, 0.1, 16, 10, 0.993))
+    settings = (
+        SearchSetting(10, 1.0, 4, 40, 0.99),
+        SearchSetting(10, 0.3, 8, 20, 0.995),
+        SearchSetting(10, 0.1, 16, 10, 0.993),
+    )
     card = IndexCard("IVF,RaBitQ", 100, 6400, 0.99, 2000, settings, ())
     chosen = {share: card.setting(10, share) for share in (1.0, 0.5, 0.3, 0.2, 0.1, 0.05)}
     assert {share: (s.probes, s.candidates, s.recall) for share, s in chosen.items()} == {

@@ -69,17 +69,20 @@ def test_cross_validation_equals_a_plain_loop(tmp_path: Path, encoder: Path, spl
     _, x, y = store.features("train" if splits else None)
     names, codes = np.unique(y, return_inverse=True)
     fold = folds(codes, 5, seed=3)
-    logits, calibrated = np.empty((2, len(y), len(names)))
+    logits, calibrated, flattered = np.empty((3, len(y), len(names)))
     for number in range(5):
         model = NearestMeanClassifier().fit(x[fold != number], y[fold != number])
         logits[fold == number] = np.log(model.predict_proba(x[fold == number]))
     for number in range(5):
         others = fit_temperature(logits[fold != number], codes[fold != number])
         calibrated[fold == number] = softmax(logits[fold == number], others)
+        own = fit_temperature(logits[fold == number], codes[fold == number])
+        flattered[fold == number] = softmax(logits[fold == number], own)
     assert report.top1 == pytest.approx(np.mean(logits.argmax(axis=1) == codes))
     assert report.temperature == pytest.approx(fit_temperature(logits, codes), rel=1e-3)
     assert report.before.log_loss == pytest.approx(log_loss(softmax(logits), codes), rel=1e-3)
     assert report.after.log_loss == pytest.approx(log_loss(calibrated, codes), rel=1e-4)
+    assert report.after.log_loss > log_loss(flattered, codes) * 1.001  # a fold does not choose its own temperature
     assert (report.n_train, report.n_validated, report.folds, report.seed) == (len(y), len(y), 5, 3)
     assert report.labels == ("train" if splits else "all")
     assert report.top1_ci95[0] < report.top1 < report.top1_ci95[1]

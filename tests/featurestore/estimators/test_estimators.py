@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from featurestore.classifiers import KnnClassifier, NearestMeanClassifier
-from featurestore.estimators import METHODS, Method
+from featurestore.estimators import FEW_SHOT_METHODS, Method
 from featurestore.estimators.linear import ALPHA, C, fit_planes
 from featurestore.estimators.nearest_mean import class_means
 from tests.featurestore.metrics.clouds import clouds
@@ -35,7 +35,7 @@ def by_planes(method: str) -> Method:
 
 
 ESTIMATORS: dict[str, Method] = {
-    **METHODS,
+    **FEW_SHOT_METHODS,
     "NearestMeanClassifier": by_class(NearestMeanClassifier),
     "KnnClassifier": by_class(KnnClassifier),
     "planes of nearest-mean": by_planes("nearest-mean"),
@@ -89,9 +89,9 @@ def test_predictions_are_those_of_scikit_learn(n: int) -> None:
         "ridge": RidgeClassifier(alpha=ALPHA).fit(x, labels),
         "nearest-neighbour": KNeighborsClassifier(1).fit(x, labels),
     }  # fmt: skip
-    assert theirs.keys() == METHODS.keys()
+    assert theirs.keys() == FEW_SHOT_METHODS.keys()
     for name, model in theirs.items():
-        assert METHODS[name](x, labels, test_x).tolist() == model.predict(test_x).tolist()
+        assert FEW_SHOT_METHODS[name](x, labels, test_x).tolist() == model.predict(test_x).tolist()
     for c in range(4):
         mean = x[labels == c].mean(axis=0)
         assert means[c] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-6)

@@ -96,7 +96,7 @@ def test_neighbours_do_not_depend_on_the_block(block: int, compared: int, monkey
 def test_of_equal_scores_the_first_places_are_the_nearest() -> None:
     scores = np.array([[0.1, 0.9, 0.5, 0.5, 0.5, 0.9], [0.0, 0.0, 0.0, 0.0, 0.0, 1.0], [6, 5, 4, 3, 2, 1]])
     for k in range(1, 7):
-        found, indices = knn.nearest(scores, k)
+        found, indices = knn.top_scores(scores, k)
         expected = [
             sorted(range(6), key=[(-s, i) for i, s in enumerate(line)].__getitem__)[:k] for line in scores.tolist()
         ]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from featurestore import FeatureStore
 from featurestore.errors import EvaluationError
-from featurestore.estimators import METHODS
+from featurestore.estimators import FEW_SHOT_METHODS
 from featurestore.estimators.linear import ALPHA
 from featurestore.evaluation.lowshot import LowShotResult, lowshot_accuracies, summarize
 from featurestore.metrics import fraction_draws, shot_draws
@@ -68,8 +68,8 @@ def test_all_methods_see_the_same_draws() -> None:
     x, labels = clouds(60, seed=9)
     drawn = list(shot_draws(labels, 3, tries=3))
     calls: list[int] = []
-    together = lowshot_accuracies(x, labels, drawn, list(METHODS), advance=lambda: calls.append(1))
-    assert together == {m: lowshot_accuracies(x, labels, drawn, [m])[m] for m in METHODS}
+    together = lowshot_accuracies(x, labels, drawn, list(FEW_SHOT_METHODS), advance=lambda: calls.append(1))
+    assert together == {m: lowshot_accuracies(x, labels, drawn, [m])[m] for m in FEW_SHOT_METHODS}
     assert len(calls) == 3
 
 

@@ -15,7 +15,7 @@ from featurestore.errors import (
 )
 from featurestore.ingest import ingest as indexing
 from featurestore.ingest import run as store_module
-from featurestore.ingest.scan import find_files
+from featurestore.ingest.ingest import find_files
 from featurestore.progress import Listener
 from featurestore.system.lock import writer_lock
 from tests.featurestore.fakes import COLOURS, paint, unit

@@ -247,7 +247,7 @@ def test_a_catalog_that_is_missing_is_named(store_path: Path, encoder: Path, col
             "1 vectors belong to no item",
             0,
         ),
-        ("UPDATE vectors SET row = 600 WHERE row = 1", "1 vectors belong to no encoder, or to a row that", 1),
+        ("UPDATE vectors SET row = 6 WHERE row = 1", "1 vectors belong to no encoder, or to a row that", 1),
         ("UPDATE vectors SET encoder = 'x' WHERE row = 1", "1 vectors belong to no encoder, or to a row that", 1),
         ("UPDATE vectors SET row = 2 WHERE row = 1", "1 rows belong to several items", 2),
         (

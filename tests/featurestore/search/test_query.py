@@ -14,7 +14,7 @@ from PIL import Image
 
 from featurestore.encoders.encoder import Encoder
 from featurestore.errors import ImageError, QueryError, StoreCorrupt
-from featurestore.search.query import GAMMA, Example, QueryEncoder, embed_queries, embed_query
+from featurestore.search.query import GAMMA, QueryEncoder, QueryExample, embed_queries, embed_query
 from featurestore.search.query_file import parse_query, read_queries
 from tests.featurestore.fakes import DIM, paint, unit
 
@@ -254,7 +254,7 @@ def test_bad_queries_of_a_batch_are_all_named_by_their_places(tmp_path: Path, qu
     for name in ("a", "b"):
         (tmp_path / f"{name}.png").write_bytes(b"")
     examples: list[Any] = [
-        Example(str(tmp_path / "a.png"), "q.txt, line 2"), unit((1, 2, 3)), Example(tmp_path / "b.png", "q.txt, line 9"), 7.5,
+        QueryExample(str(tmp_path / "a.png"), "q.txt, line 2"), unit((1, 2, 3)), QueryExample(tmp_path / "b.png", "q.txt, line 9"), 7.5,
     ]  # fmt: skip
     with pytest.raises(
         ImageError, match=r"^q\.txt, line 2: query '.*a\.png'.*; q\.txt, line 9: query '.*b\.png'.*; query 4: "

@@ -128,3 +128,24 @@ def test_a_vector_file_that_was_replaced_meanwhile_is_looked_for_again(
 
     monkeypatch.setattr(Items, "of_encoder", then_optimized)
     assert sorted(store.search(6, k=10).ids.tolist()) == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("read", ["select_rows", "at_rows", "by_id"])
+def test_a_catalog_that_changed_while_a_search_read_it_is_read_again(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    """The first searches of a large collection read the catalog several times; all answers must be of one state."""
+    monkeypatch.setattr("featurestore.storage.snapshot.SMALL", 0)
+    other, genuine, calls = FeatureStore.open(store.path), getattr(Items, read), []
+
+    def then_deleted(items: Any, *arguments: Any) -> Any:
+        found = genuine(items, *arguments)
+        if items is store.catalog.items:
+            calls.append(arguments)
+            if len(calls) == 1:
+                other.delete("id = 2")
+        return found
+
+    monkeypatch.setattr(Items, read, then_deleted)
+    assert sorted(store.search(6, k=10, where="id <> 4").ids.tolist()) == [1, 3, 5]
+    assert len(calls) == 2

@@ -1,6 +1,7 @@
 """Augmentation: each operation equals its per-image reference, and each image has its own random numbers."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable
 
@@ -164,6 +165,50 @@ def test_a_colour_operation_equals_torchvisions_with_the_same_factor(name: str) 
     )
     theirs = getattr(reference, f"adjust_{name}")(x, factor)
     torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=0)
+
+
+def yiq(x: Tensor, inverse: bool = False) -> Tensor:
+    """RGB (3, H, W) to luma and the two axes of colour, or back."""
+    matrix = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+    return torch.einsum("ij,jhw->ihw", matrix.inverse() if inverse else matrix, x)
+
+
+def naive_operation(x: Tensor, name: str, amount: float) -> Tensor:
+    """One colour operation on one image (3, H, W), pixel by pixel and without clipping."""
+    luma = yiq(x)[:1]
+    match name:
+        case "brightness":
+            return x * amount
+        case "contrast":
+            return amount * x + (1 - amount) * luma.mean()
+        case "saturation":
+            return amount * x + (1 - amount) * luma
+        case _:
+            y, i, q = yiq(x)
+            turned = torch.complex(i, q) * complex(math.cos(amount), math.sin(amount))
+            return yiq(torch.stack([y, turned.real, turned.imag]), inverse=True)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_colour_operations_follow_one_another_in_the_drawn_order(order: tuple[int, ...]) -> None:
+    x = pictures(2) / 255
+    factors = {"brightness": 0.7, "saturation": 1.3, "hue": 0.08, "contrast": 0.65}
+
+    class Told(Draws):
+        def uniform(self, low: float, high: float, times: int = 1) -> Tensor:
+            if times == 4:  # the operation k is the place[k]-th
+                return torch.tensor([[float(order.index(k))] * self.count for k in range(4)])
+            return torch.full((self.count,), told.pop(0))
+
+    told = [factors["brightness"], factors["saturation"], factors["contrast"], factors["hue"]]
+    matrices = colour_matrices(x, with_only(jitter=1), Told(draw(len(x), rng())))
+    ours = matrices[:, :, :3] @ x.flatten(2) + matrices[:, :, 3:]
+    amounts = {**factors, "hue": 2 * math.pi * factors["hue"]}
+    for image, changed in zip(x, ours.view_as(x), strict=True):
+        for k in order:
+            name = list(factors)[k]
+            image = naive_operation(image, name, amounts[name])
+        torch.testing.assert_close(changed, image, atol=1e-4, rtol=0)
 
 
 def test_a_whole_view_has_the_moments_and_ranges_of_torchvisions() -> None:

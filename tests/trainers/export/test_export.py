@@ -1,6 +1,7 @@
 """Encoders from torch: checked against torch, one file, and mistakes named."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -77,11 +78,12 @@ def test_a_second_export_has_the_same_fingerprint_and_prints_nothing(
     assert exporting.OPSET >= 18
 
 
+@pytest.mark.parametrize("factor", [1.002, math.nan])
 def test_a_network_that_onnx_runs_differently_is_refused_and_leaves_nothing(
-    traced: Conv4, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    traced: Conv4, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: float
 ) -> None:
     def drifted(self: Encoder, pixels: np.ndarray) -> np.ndarray:
-        return genuine(self, pixels) * np.float32(1.01)
+        return genuine(self, pixels) * np.float32(factor)
 
     genuine = Encoder.encode
     monkeypatch.setattr(Encoder, "encode", drifted)

@@ -17,8 +17,8 @@ from trainers.data.labelled import LabelledImages
 from trainers.finetuning import select as training
 from trainers.finetuning.finetune import draw_labels, fabric_of
 from trainers.finetuning.loop import _groups, fit, follow, logits_of, momentum_at
-from trainers.finetuning.network import Classifier, StartingPoint, build_classifier, read_start
-from trainers.finetuning.recipe import Recipe, candidates, epochs_of
+from trainers.finetuning.network import ClassifierNetwork, StartingPoint, build_classifier, read_start
+from trainers.finetuning.recipe import FinetuningRecipe, candidates, epochs_of
 from trainers.finetuning.select import Task, Trainer
 from trainers.finetuning.views import mild_view
 
@@ -113,7 +113,7 @@ def test_views_are_milder_and_what_the_run_never_changed_stays() -> None:
 # -- the loop
 
 
-RECIPE = Recipe(epochs=4, minutes=None, batch_size=4, lr=1e-2, learned=0.1, frozen=0.0, weight_decay=0.0)
+RECIPE = FinetuningRecipe(epochs=4, minutes=None, batch_size=4, lr=1e-2, learned=0.1, frozen=0.0, weight_decay=0.0)
 
 
 def colours(each: int) -> LabelledImages:
@@ -125,9 +125,9 @@ def colours(each: int) -> LabelledImages:
 
 
 def run_fit(
-    start: StartingPoint, recipe: Recipe, images: LabelledImages, seen: list[dict[str, Any]] | None = None
-) -> Classifier:
-    def look(network: Classifier, figures: dict[str, Any]) -> None:
+    start: StartingPoint, recipe: FinetuningRecipe, images: LabelledImages, seen: list[dict[str, Any]] | None = None
+) -> ClassifierNetwork:
+    def look(network: ClassifierNetwork, figures: dict[str, Any]) -> None:
         if seen is not None:
             seen.append(figures)
 
@@ -147,7 +147,7 @@ def test_every_parameter_is_in_one_group_and_norms_do_not_decay(start: StartingP
 
 
 def test_what_was_learned_before_stands_still_while_it_is_frozen(start: StartingPoint) -> None:
-    def moved(network: Classifier) -> tuple[bool, bool]:
+    def moved(network: ClassifierNetwork) -> tuple[bool, bool]:
         before = build_classifier(start, "mlp", 2, seed=0)
         return tuple(
             any(not torch.equal(a, b) for a, b in zip(x.parameters(), y.parameters(), strict=True))
@@ -212,7 +212,7 @@ class Scripted(Trainer):
     logits: dict[str, float]  # by the name of a training: how much the truth outweighs the other class
     trained_on: list[tuple[str, int]]
 
-    def _fit(self, images: LabelledImages, recipe: Recipe, name: str, best: Any = None) -> Any:
+    def _fit(self, images: LabelledImages, recipe: FinetuningRecipe, name: str, best: Any = None) -> Any:
         self.trained_on.append((name, len(images)))
         network: Any = Answers(self.logits.get(name, 1.0))
         self.curve.append({"training": name, "epoch": 1, "seconds": 1.0})

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +15,12 @@ from torch import nn
 from featurestore.encoders.encoder import Encoder
 from featurestore.errors import ConfigError
 from tests.trainers.small import AT, batch, config_of, make
+from trainers.cli.training_commands import train
 from trainers.config import recipes
 from trainers.config.resolve import resolve
 from trainers.export.torch_onnx import export
 from trainers.export.training_run import make_card
-from trainers.methods import METHODS, Method, Progress, methods_help
+from trainers.methods import METHODS, Method, Progress
 from trainers.optimization.optimizers import make_optimizer
 from trainers.training.collapse import CURES
 
@@ -182,6 +184,8 @@ def test_the_recipe_gives_a_valid_configuration_that_reads_back_as_itself(
 
 
 def test_help_cures_and_uniform_losses_are_there(name: str, method: Method) -> None:
-    assert f"{name}: {method.variants[name].help}" in methods_help().splitlines()
+    assert len(method.variants[name].help) > 20
+    [option] = [option for option in train.params if option.name == "method"]
+    assert name in re.findall(r"[\w-]+", getattr(option, "help", ""))
     assert set(method.cures) <= set(CURES)
     assert ("uniform" in method.cures) == (method.uniform_loss is not None) == (name in ("dino", "jigsaw"))

@@ -64,10 +64,22 @@ def test_each_step_draws_views_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("where", "named"),
     [
-        ("trainers.training.step.augment", r"^the views of 8 images do not fit .* choose a smaller --batch-size$"),
-        ("trainers.methods.simclr.SimCLR.loss", r"^4 images at once .* --batch-size, or --accumulate 2 and more$"),
-        ("lightning_fabric.Fabric.backward", r"^4 images at once .* --batch-size, or --accumulate 2 and more$"),
-        ("torch.optim.SGD.step", r"^4 images at once .* --batch-size, or --accumulate 2 and more$"),
+        (
+            "trainers.training.step.augment",
+            r"^not enough memory on this device for the views of 8 images; choose a smaller --batch-size$",
+        ),
+        (
+            "trainers.methods.simclr.SimCLR.loss",
+            r"^not enough memory .* a step with 4 images; .* --batch-size, or --accumulate 2 and more$",
+        ),
+        (
+            "lightning_fabric.Fabric.backward",
+            r"^not enough memory .* a step with 4 images; .* --batch-size, or --accumulate 2 and more$",
+        ),
+        (
+            "torch.optim.SGD.step",
+            r"^not enough memory .* a step with 4 images; .* --batch-size, or --accumulate 2 and more$",
+        ),
     ],
 )
 @pytest.mark.parametrize(
@@ -108,7 +120,9 @@ def test_a_network_that_does_not_fit_the_memory_is_named(monkeypatch: pytest.Mon
     config = config_of("simclr", batch_size=8)
     fabric, method = launch(config), build(config)
     monkeypatch.setattr(type(method), "to", full)
-    with pytest.raises(TrainingError, match=r"^the network does not fit .* smaller --backbone or --image-size$"):
+    with pytest.raises(
+        TrainingError, match=r"^not enough memory .* the network; choose a smaller --backbone or --image-size$"
+    ):
         TrainingStep(fabric, method, config, batch_size=8)
 
 

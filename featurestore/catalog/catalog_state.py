@@ -63,7 +63,7 @@ def connection_lock(path: Path) -> ConnectionLock:
 
 
 @dataclass(frozen=True, slots=True)
-class FileState:
+class CatalogState:
     """The catalog's file and the log beside it: inode, size and time of each, and their first bytes."""
 
     stats: tuple[FileStat | None, ...]
