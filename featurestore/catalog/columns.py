@@ -1,4 +1,4 @@
-"""UserColumns that users added to the items, beside ours."""
+"""Columns that users added to the items, beside ours."""
 
 from collections.abc import Sequence
 
