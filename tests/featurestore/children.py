@@ -94,23 +94,8 @@ def index_until(pipe: Connection, store: Path, encoder: Path, source: Path, mome
     """Index, and be killed at a moment of the nth write."""
     calls = 0
 
-    def die() -> None:
+    def die(*args: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
-
-    def around(owner: Any, name: str, before: Callable[..., None] | None, after: Callable[..., None] | None) -> None:
-        original = getattr(owner, name)
-
-        def wrapped(*args: Any, **options: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == nth and before is not None:
-                before(*args)
-            result = original(*args, **options)
-            if calls == nth and after is not None:
-                after(*args)
-            return result
-
-        setattr(owner, name, wrapped)
 
     def tear(file: VectorFile, x: Any, committed: int) -> None:
         with file.path.open("ab") as handle:
@@ -125,25 +110,30 @@ def index_until(pipe: Connection, store: Path, encoder: Path, source: Path, mome
             )
             die()
 
-    match moment:
-        case "before the vectors":
-            around(VectorFile, "append", lambda *a: die(), None)
-        case "within the vectors":
-            around(VectorFile, "append", tear, None)
-        case "between vectors and catalog":
-            around(VectorFile, "append", None, lambda *a: die())
-        case "within the catalog":
-            around(Changes, "commit", inside_the_transaction, None)
-        case "after the catalog":
-            around(Changes, "commit", None, lambda *a: die())
-        case "before there is a catalog":
-            around(Catalog, "create", lambda *a: die(), None)
-        case "before the catalog has its name":
-            around(Path, "replace", lambda *a: die(), None)
-        case "before the encoder is known":
-            around(Encoders, "add", lambda *a: die(), None)
-        case _:
-            raise ValueError(moment)
+    moments: dict[str, tuple[Any, str, Callable[..., None], bool]] = {  # whose method, what is done, whether after it
+        "before the vectors": (VectorFile, "append", die, False),
+        "within the vectors": (VectorFile, "append", tear, False),
+        "between vectors and catalog": (VectorFile, "append", die, True),
+        "within the catalog": (Changes, "commit", inside_the_transaction, False),
+        "after the catalog": (Changes, "commit", die, True),
+        "before there is a catalog": (Catalog, "create", die, False),
+        "before the catalog has its name": (Path, "replace", die, False),
+        "before the encoder is known": (Encoders, "add", die, False),
+    }
+    owner, name, strike, after = moments[moment]
+    original = getattr(owner, name)
+
+    def struck(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == nth and not after:
+            strike(*args)
+        result = original(*args, **options)
+        if calls == nth and after:
+            strike(*args)
+        return result
+
+    setattr(owner, name, struck)
     index(pipe, store, encoder, source)
 
 

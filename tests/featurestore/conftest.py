@@ -6,8 +6,10 @@ The store's items, in the order of their ids: 1 mixed/cyan, 2 mixed/yellow, 3 pl
 
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import faiss
 import pytest
 
 from featurestore import FeatureStore, cli
@@ -65,6 +67,15 @@ def store(store_path: Path) -> FeatureStore:
 def shared(indexed: Path) -> FeatureStore:
     """The shared store itself, for tests that only read."""
     return FeatureStore.open(indexed)
+
+
+@pytest.fixture
+def one_faiss_thread() -> Iterator[None]:
+    """Where others work beside the tests, teams of threads wait for one another."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    yield
+    faiss.omp_set_num_threads(before)
 
 
 @pytest.fixture

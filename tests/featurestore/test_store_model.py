@@ -5,14 +5,13 @@ pictures are treated like millions.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 import duckdb
-import faiss
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -23,6 +22,8 @@ from featurestore import FeatureStore
 from featurestore.errors import EvaluationError
 from featurestore.search.results import Matches
 from tests.featurestore.fakes import COLOURS, DIM, Colour, paint, unit
+
+pytestmark = pytest.mark.usefixtures("one_faiss_thread")
 
 NAMES = 130  # pictures there may be
 WORTH = 40  # vectors that are indexed
@@ -174,8 +175,8 @@ class Life:
 
     # -- questions
 
-    def filters(self, data: st.DataObject) -> tuple[str | None, Callable[[Item], bool]]:
-        """An expression in SQL, and the same in Python."""
+    def allowed(self, data: st.DataObject, left_out: set[int]) -> tuple[str | None, list[Item]]:
+        """An expression in SQL, and the items for which it holds, but for some."""
         number = data.draw(st.integers(2, 9), "number")
         of_all: list[tuple[str | None, Callable[[Item], bool]]] = [
             (None, lambda item: True),
@@ -187,7 +188,8 @@ class Life:
             (f"path LIKE '%{number}.png'", lambda item: item.path.endswith(f"{number}.png")),
             ("FALSE", lambda item: False),
         ]
-        return of_all[data.draw(st.integers(0, len(of_all) - 1), "where")]
+        where, holds = of_all[data.draw(st.integers(0, len(of_all) - 1), "where")]
+        return where, [item for item in self.items if holds(item) and item.id not in left_out]
 
     def answer(self, query: NDArray[np.float32], allowed: list[Item]) -> tuple[list[Item], NDArray[np.float32]]:
         """All that may be found, best first, equal ones by row, and their scores."""
@@ -233,8 +235,7 @@ class Life:
         for _ in range(5):
             k, exact = data.draw(ks, "k"), data.draw(st.booleans(), "exact")
             store, query, vector, left_out = self.ask_for(data)
-            where, holds = self.filters(data)
-            allowed = [item for item in self.items if holds(item) and item.id not in left_out]
+            where, allowed = self.allowed(data, left_out)
             self.check(store.search(query, k, where, exact=exact), vector, allowed, k, exact)
 
     def search_many(self, data: st.DataObject) -> None:
@@ -242,18 +243,16 @@ class Life:
         count = data.draw(st.sampled_from([1, 2, 20]), "count")
         asked = [self.ask_for(data) for _ in range(min(count, 5))]
         asked = [asked[place % len(asked)] for place in range(count)]
-        where, holds = self.filters(data)
+        where, allowed = self.allowed(data, set())
         found = asked[0][0].search_many([query for _, query, _, _ in asked], k, where, exact)
         for matches, (_, _, vector, left_out) in zip(found, asked, strict=True):
-            allowed = [item for item in self.items if holds(item) and item.id not in left_out]
-            self.check(matches, vector, allowed, k, exact)
+            self.check(matches, vector, [item for item in allowed if item.id not in left_out], k, exact)
 
     def all_above_a_score(self, data: st.DataObject) -> None:
         """The score of one of the hits, which belongs to them."""
         k = data.draw(st.none() | ks, "k")
         store, query, vector, left_out = self.ask_for(data)
-        where, holds = self.filters(data)
-        allowed = [item for item in self.items if holds(item) and item.id not in left_out]
+        where, allowed = self.allowed(data, left_out)
         items, scores = self.answer(vector, allowed)
         above = float(scores[data.draw(st.integers(0, len(items) - 1), "place")]) if items else 0.5
         good = [item for item, score in zip(items, scores, strict=True) if score >= above]
@@ -264,8 +263,8 @@ class Life:
         k, exact = data.draw(ks, "k"), data.draw(st.booleans(), "exact")
         unique = data.draw(st.sampled_from([0.7, 0.9, 0.97]), "unique")
         store, query, vector, left_out = self.ask_for(data)
-        where, holds = self.filters(data)
-        items, _ = self.answer(vector, [item for item in self.items if holds(item) and item.id not in left_out])
+        where, allowed = self.allowed(data, left_out)
+        items, _ = self.answer(vector, allowed)
         kept: list[Item] = []
         for item in items:
             likeness = [float(unit_of(item.vector) @ unit_of(better.vector)) for better in kept]
@@ -316,15 +315,6 @@ def unit_of(vector: NDArray[np.floating]) -> NDArray[np.float32]:
     """Scale to length 1, as a query is."""
     x = vector.astype(np.float64)
     return np.asarray(x / np.linalg.norm(x), np.float32)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """For FAISS: where others work beside the tests, teams wait for one another."""
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    yield
-    faiss.omp_set_num_threads(before)
 
 
 CHANGES = [Life.change, Life.optimize, Life.label, Life.delete]

@@ -1,8 +1,5 @@
 """A small collection that is indexed as if it were large."""
 
-from collections.abc import Iterator
-
-import faiss
 import pytest
 
 from tests.featurestore.ann.naive import clustered
@@ -10,12 +7,8 @@ from tests.featurestore.ann.small import COUNT, DIM, SIZES, Built, build_quietly
 
 
 @pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    """One for FAISS: where others work beside the tests, teams wait for one another."""
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    yield
-    faiss.omp_set_num_threads(before)
+def threads(one_faiss_thread: None) -> None:
+    """One."""
 
 
 @pytest.fixture

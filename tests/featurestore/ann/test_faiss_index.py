@@ -2,7 +2,6 @@
 
 import gc
 import weakref
-from pathlib import Path
 
 import faiss
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from featurestore.ann.exact import search_exact
 from featurestore.ann.faiss_index import BLAS_FROM, FlatIndex, RabitqIndex, floats, top_k
 from featurestore.ann.row_filter import RowFilter
-from tests.featurestore.ann.naive import Halves, brute_force, clustered
+from tests.featurestore.ann.naive import Halves, clustered
 
 
 @pytest.fixture(scope="module")
@@ -56,31 +55,6 @@ def test_flat_keeps_its_array_alive_and_lets_it_go_in_the_end(vectors: Halves) -
     assert alive() is None
 
 
-@pytest.mark.parametrize("count", [1, 3, 600])
-def test_flat_gives_the_best_first(vectors: Halves, count: int) -> None:
-    queries = floats(clustered(count, 16, seed=1)[0])
-    scores, places = FlatIndex(vectors).search(queries, 7)
-    expected = brute_force(queries, vectors, np.arange(600), 7)
-    np.testing.assert_allclose(scores, expected[0], atol=1e-6)
-    np.testing.assert_array_equal(places, expected[1])
-
-
-def test_flat_finds_only_what_the_mask_leaves(vectors: Halves) -> None:
-    mask = np.zeros(600, bool)
-    mask[[3, 64, 599]] = True
-    _, places = FlatIndex(vectors).search(floats(vectors[:2]), 5, bits(mask))
-    assert [sorted(line) for line in places.tolist()] == [[-1, -1, 3, 64, 599]] * 2
-
-
-def test_flat_above_gives_all_with_more_than_the_score() -> None:
-    flat = FlatIndex(np.array([[0.25], [0.5], [0.75], [1]], np.float16))
-    query = np.ones((1, 1), np.float32)
-    scores, places = flat.range_search(query, 0.5)
-    assert dict(zip(places.tolist(), scores.tolist(), strict=True)) == {2: 0.75, 3: 1.0}
-    assert flat.range_search(query, 0.5, bits(np.array([1, 1, 0, 1], bool)))[1].tolist() == [3]
-    assert flat.range_search(query, 1)[1].tolist() == []
-
-
 # -- floats
 
 
@@ -109,42 +83,10 @@ def test_all_lists_with_many_candidates_propose_everything_once(lists: RabitqInd
     assert (lists.count, lists.lists, lists.dim) == (600, 9, 16)
 
 
-def test_the_nearest_lists_propose_what_is_near(lists: RabitqIndex, vectors: Halves) -> None:
-    queries = floats(clustered(20, 16, seed=1)[0])
-    proposed = lists.propose(queries, 40, 3)
-    true = brute_force(queries, vectors, np.arange(600), 5)[1]
-    assert np.mean([np.isin(t, p).mean() for t, p in zip(true, proposed, strict=True)]) > 0.9
-
-
 def test_only_what_the_mask_leaves_is_proposed(lists: RabitqIndex) -> None:
     mask = np.arange(600) % 50 == 0
     proposed = lists.propose(floats(clustered(3, 16, seed=1)[0]), 15, lists.lists, bits(mask))
     assert [sorted(line) for line in proposed.tolist()] == [[-1] * 3 + list(range(0, 600, 50))] * 3
-
-
-def test_lists_that_were_saved_propose_the_same(lists: RabitqIndex, tmp_path: Path) -> None:
-    with (tmp_path / "saved").open("wb") as file:
-        lists.save(file.write)
-    opened = RabitqIndex.open(tmp_path / "saved")
-    (tmp_path / "saved").unlink()
-    queries = floats(clustered(30, 16, seed=1)[0])
-    np.testing.assert_array_equal(opened.propose(queries, 50, 2), lists.propose(queries, 50, 2))
-    assert (opened.count, opened.lists, opened.dim) == (600, 9, 16)
-
-
-def test_errors_in_writing_come_through(lists: RabitqIndex) -> None:
-    written = 0
-
-    def full(data: bytes) -> int:
-        nonlocal written
-        written += len(data)
-        if written > 500:
-            raise OSError(28, "No space left on device")
-        return len(data)
-
-    with pytest.raises(OSError, match="No space left") as caught:
-        lists.save(full)
-    assert caught.value.errno == 28
 
 
 # -- the host program

@@ -10,7 +10,7 @@ from featurestore.ann.row_filter import RowFilter
 from featurestore.errors import EvaluationError
 from featurestore.progress import Listener
 from tests.featurestore.ann.naive import Floats, Halves, Ints, brute_force, clustered, recall, small_numbers
-from tests.featurestore.ann.small import COUNT, DIM, TARGET, Built
+from tests.featurestore.ann.small import COUNT, TARGET, Built
 
 QUIET = Listener()
 
@@ -55,13 +55,6 @@ def test_many_equal_scores_come_in_the_order_of_their_places(k: int) -> None:
     np.testing.assert_array_equal(places, expected[1])
 
 
-def test_copies_find_one_another_and_not_themselves() -> None:
-    vectors = np.tile(clustered(1, DIM)[0], (12, 1))
-    scores, places = neighbours(vectors, RowFilter(12), 3, None, QUIET)
-    assert len(np.unique(scores)) == 1
-    assert [sorted(line) for line in places.tolist()] == [[p for p in range(5) if p != row][:3] for row in range(12)]
-
-
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("step", [64, 1_024])
 @pytest.mark.parametrize("dead", [False, True])
@@ -101,11 +94,3 @@ def test_progress_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph, "QUERIES", 4)
     neighbours(clustered(10, 4)[0], RowFilter(10), 2, None, Noting())
     assert calls == [("finding neighbours", 10), 4, 4, 2]
-
-
-def test_the_row_itself_is_removed_or_else_the_last() -> None:
-    scores = np.array([[0.9, 0.8, 0.7], [0.9, 0.9, 0.9], [0.6, 0.5, 0.4]], np.float32)
-    found = np.array([[4, 7, 2], [0, 1, 2], [1, 3, 6]])
-    kept = without_self(scores, found, np.array([7, 5, 6]))
-    assert kept[1].tolist() == [[4, 2], [0, 1], [1, 3]]
-    np.testing.assert_array_equal(kept[0], np.array([[0.9, 0.7], [0.9, 0.9], [0.6, 0.5]], np.float32))

@@ -41,17 +41,13 @@ def test_an_index_is_worth_it_for_many_vectors_of_many_numbers(count: int, dim: 
 
 
 @pytest.mark.parametrize(
-    ("count", "lists"), [(200, 5), (1_000, 25), (50_000, 894), (1_000_000, 4_000), (10_000_000, 7_113)]
+    ("count", "lists"),
+    [(1, 1), (38, 1), (77, 1), (200, 5), (1_000, 25), (50_000, 894), (1_000_000, 4_000), (10_000_000, 7_113)],
 )
 def test_lists_grow_with_the_root_of_the_rows_and_less_in_large_collections(count: int, lists: int) -> None:
     layout = IndexLayout.choose(count, 384, 64 * GIB)
     assert layout.lists == lists
     assert layout.sample == min(count, POINTS * lists)
-
-
-def test_few_rows_are_one_list() -> None:
-    for count in (1, 2, 38, 39, 77):
-        assert IndexLayout.choose(count, 8, GIB).lists == 1
 
 
 def test_the_sample_takes_the_memory_that_is_left() -> None:
@@ -87,7 +83,12 @@ def test_too_little_memory_is_refused_with_what_is_needed() -> None:
         (100, 1.0, 8, 200),
         (200, 1.0, 16, 400),  # scaled up
         (10, 0.1, 12, 30),
-        (10, 0.5, 12, 40),  # the lists of the next smaller share, the candidates of the next larger
+        (
+            10,
+            0.5,
+            12,
+            40,
+        ),  # the lists of the next smaller share, which are further away, the candidates of the next larger
         (10, 0.01, 100, 30),  # more lists, for rows are fewer in each; no more than there are
         (10, 0.05, 24, 30),
         (100, 0.99, 24, 300),
@@ -97,6 +98,10 @@ def test_too_little_memory_is_refused_with_what_is_needed() -> None:
 def test_a_search_visits_as_much_as_was_measured_or_more(k: int, share: float, probes: int, candidates: int) -> None:
     found = CARD.setting(k, share)
     assert (found.probes, found.candidates) == (probes, candidates)
+
+
+def test_between_two_shares_the_smaller_recall_is_told() -> None:
+    assert [CARD.setting(10, share).recall for share in (1.0, 0.5, 0.1)] == [0.99, 0.99, 0.992]
 
 
 def test_a_card_goes_through_json() -> None:
@@ -128,17 +133,3 @@ def test_when_no_setting_reaches_the_target_the_best_is_chosen_and_of_equals_the
     tried = [(1, 20, 0.5), (4, 20, 0.75), (2, 20, 0.75), (8, 80, 0.75)]
     measured = [MeasuredRecall(*one, margin=0.0) for one in tried]
     assert cheapest(10, 1.0, 10.0, measured, 0.9) == SearchSetting(10, 1.0, 2, 20, 0.75)
-
-
-def test_a_share_between_two_takes_the_more_careful_of_each() -> None:
-    """More rows have more that score alike, so that more candidates are needed; fewer rows are further away."""
-    settings = (
-        SearchSetting(10, 1.0, 4, 40, 0.99),
-        SearchSetting(10, 0.3, 8, 20, 0.995),
-        SearchSetting(10, 0.1, 16, 10, 0.993),
-    )
-    card = IndexCard("IVF,RaBitQ", 100, 6400, 0.99, 2000, settings, ())
-    chosen = {share: card.setting(10, share) for share in (1.0, 0.5, 0.3, 0.2, 0.1, 0.05)}
-    assert {share: (s.probes, s.candidates, s.recall) for share, s in chosen.items()} == {
-        1.0: (4, 40, 0.99), 0.5: (8, 40, 0.99), 0.3: (8, 20, 0.995), 0.2: (16, 20, 0.993), 0.1: (16, 10, 0.993), 0.05: (32, 10, 0.993),
-    }  # fmt: skip

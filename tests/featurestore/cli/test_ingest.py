@@ -1,5 +1,6 @@
 """`index`, and the search index of a collection that counts as large: what the commands print."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,21 +15,21 @@ NAME = "quadrants-819ba5ed"  # of the encoder
 
 
 @pytest.fixture
-def large(tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of so many images that an index is worth it; no store yet."""
+def large(tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Callable[..., str]:
+    """Index a folder of so many images that an index is worth it: the messages of the command."""
     sizes = {**SIZES, "featurestore.ann.tuning.WORTH_ROWS": 200, "featurestore.ann.tuning.WORTH_NUMBERS": 0}
     for name, value in sizes.items():
         monkeypatch.setattr(name, value)
     rng = np.random.default_rng(0)
     for n, (red, green, blue) in enumerate(rng.integers(1, 256, (COUNT, 3)).tolist()):
         paint(tmp_path / "images" / f"{n:03}.png", (red, green, blue))
-    return tmp_path / "large.store"
 
+    def index(*options: str) -> str:
+        status, _, err = run("index", tmp_path / "large.store", tmp_path / "images", "--encoder", encoder, *options)
+        assert status == 0
+        return err
 
-def indexed(run: Run, store: Path, encoder: Path, *options: str) -> str:
-    status, _, err = run("index", store, store.parent / "images", "--encoder", encoder, *options)
-    assert status == 0
-    return err
+    return index
 
 
 def test_index(run: Run, tmp_path: Path, encoder: Path, colours: Path) -> None:
@@ -70,33 +71,25 @@ def test_a_provider_that_is_not_available_is_refused(run: Run, tmp_path: Path, e
 # -- the search index of a large collection
 
 
-def test_index_says_when_an_index_is_worth_it(run: Run, large: Path, encoder: Path) -> None:
-    assert f"{COUNT} vectors of {NAME} have no index; for faster searches: featurestore optimize" in indexed(
-        run, large, encoder
-    )
-    status, out, _ = run("optimize", large)
+def test_index_says_when_an_index_is_worth_it(run: Run, large: Callable[..., str], tmp_path: Path) -> None:
+    store = tmp_path / "large.store"
+    assert f"{COUNT} vectors of {NAME} have no index; for faster searches: featurestore optimize" in large()
+    status, _, err = run("optimize", store, "--recall", "99")
+    assert (status, err.count("\n"), "recall 99: expected a number above 0 and up to 1" in err) == (1, 1, True)
+    status, _, err = run("optimize", store, "--memory", "0")
+    assert (status, "allow more by --memory" in err) == (1, True)
+    status, out, _ = run("optimize", store)
     assert status == 0
     assert f"built: {COUNT} vectors, " in out
-    assert indexed(run, large, encoder) == ""
-    assert "unchanged: " in run("optimize", large)[1]
+    assert large() == ""
+    assert "unchanged: " in run("optimize", store)[1]
 
 
-def test_auto_optimize_builds_it(run: Run, large: Path, encoder: Path) -> None:
-    assert indexed(run, large, encoder, "--auto-optimize") == ""
-    assert len(list((large / "indexes").glob("*.faiss"))) == 1
-
-
-def test_info_prints_what_was_measured(run: Run, large: Path, encoder: Path) -> None:
-    indexed(run, large, encoder, "--auto-optimize")
-    out = run("info", large)[1]
+def test_auto_optimize_builds_it_and_info_prints_what_was_measured(
+    run: Run, large: Callable[..., str], tmp_path: Path
+) -> None:
+    assert large("--auto-optimize") == ""
+    out = run("info", tmp_path / "large.store")[1]
     assert f"index     {COUNT} vectors in " in out
     assert "recall@10 at " in out
-    assert answer(run, "info", large)["encoders"][0]["index"]["target"] == 0.99
-
-
-def test_optimize_refuses_a_recall_that_is_none(run: Run, large: Path, encoder: Path) -> None:
-    indexed(run, large, encoder)
-    status, _, err = run("optimize", large, "--recall", "99")
-    assert (status, err.count("\n"), "recall 99: expected a number above 0 and up to 1" in err) == (1, 1, True)
-    status, _, err = run("optimize", large, "--memory", "0")
-    assert (status, "allow more by --memory" in err) == (1, True)
+    assert answer(run, "info", tmp_path / "large.store")["encoders"][0]["index"]["target"] == 0.99

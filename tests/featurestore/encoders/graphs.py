@@ -1,12 +1,15 @@
 """Encoder graphs of every make: each function changes the file of the fake encoder, whose vectors stay."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.featurestore.fakes import DIM
+from featurestore.encoders.graph_edit import append_classifier
+from featurestore.encoders.write import write
+from tests.featurestore.fakes import CARD, DIM
 
 
 def quantised(path: Path) -> None:
@@ -16,13 +19,9 @@ def quantised(path: Path) -> None:
     model.graph.initializer.extend([
         numpy_helper.from_array(np.array(2.0, np.float32), "weights"), numpy_helper.from_array(np.array(-128, np.int8), "bias")
     ])  # fmt: skip
-    model.graph.node.insert(
-        len(model.graph.node) - 1, helper.make_node("QuantizeLinear", ["flat", "weights", "bias"], ["logits"])
-    )
-    model.graph.node.insert(
-        len(model.graph.node) - 1,
-        helper.make_node("DequantizeLinear", ["logits", "weights", "bias"], ["probabilities"]),
-    )
+    for kind, ends in (("QuantizeLinear", ("flat", "logits")), ("DequantizeLinear", ("logits", "probabilities"))):
+        node = helper.make_node(kind, [ends[0], "weights", "bias"], [ends[1]])
+        model.graph.node.insert(len(model.graph.node) - 1, node)
     scale.input[0] = "probabilities"
     onnx.save(model, path)
 
@@ -68,6 +67,16 @@ def newest(path: Path) -> None:
     model.opset_import[0].version = 22
     model.ir_version = 10
     onnx.save(model, path)
+
+
+WEIGHTS = np.random.default_rng(0).normal(size=(DIM, 3)).astype(np.float32)
+BIAS = np.array([0, 0.5, -0.5], np.float32)
+
+
+def joined(path: Path) -> None:
+    """A classifier of three classes behind the encoder."""
+    model = append_classifier(onnx.load(path), WEIGHTS, BIAS)
+    write(model, replace(CARD, classes=("a", "b", "c")), path, lambda encoder: None)
 
 
 CHANGES = (quantised, branching, with_attention, renamed, newest)

@@ -16,8 +16,8 @@ from PIL import Image
 from featurestore import Encoder
 from featurestore.encoders import Embedded, FailedImage
 from featurestore.encoders import encoder as running
-from featurestore.imaging import Loaded, pool
-from featurestore.sources import Failure, ImageFile
+from featurestore.imaging import pool
+from featurestore.sources import ImageFile
 from tests.featurestore.fakes import DIM, paint, unit
 
 BLACK = "the encoder gave a vector that is zero or not finite"
@@ -48,6 +48,10 @@ def named(path: Path, known: str | None = None) -> tuple[ImageFile, str | None]:
 
 def paths(folder: Path, count: int) -> list[Path]:
     return [paint(folder / f"{n}.png", (255, n, 0)) for n in range(count)]
+
+
+def decoders() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "decode"]
 
 
 def test_images_come_from_paths_urls_and_memory(tmp_path: Path, opened: Encoder) -> None:
@@ -114,13 +118,13 @@ def test_a_batch_does_not_wait_for_images_that_come_slowly(
     monkeypatch.setattr(running, "BATCH_SECONDS", 0.1)
 
     def slowly() -> Iterator[tuple[ImageFile, None]]:
-        for path in paths(tmp_path, 40):
+        for path in paths(tmp_path, 20):
             time.sleep(0.03)
             yield ImageFile(str(path), None, None, 0, 0), None
 
     monkeypatch.setattr(pool, "AHEAD", 0)
     sizes = [len(found) for found in opened.embed_files(slowly(), workers=1)]
-    assert sum(sizes) == 40
+    assert sum(sizes) == 20
     assert max(sizes) < 16
 
 
@@ -148,7 +152,7 @@ def test_ctrl_c_in_a_batch_is_raised_after_the_batch(
     with pytest.raises(KeyboardInterrupt):
         next(stream)
     assert signal.getsignal(signal.SIGINT) is before
-    assert [thread for thread in threading.enumerate() if thread.name == "decode"] == []
+    assert decoders() == []
 
 
 def test_ctrl_c_before_a_batch_hands_no_batch_on_twice(
@@ -169,13 +173,4 @@ def test_a_stream_that_is_left_ends_its_threads(tmp_path: Path, opened: Encoder)
     stream = opened.embed_files(map(named, paths(tmp_path, 40)), workers=2)
     next(stream)
     stream.close()  # type: ignore[attr-defined]
-    assert [thread for thread in threading.enumerate() if thread.name == "decode"] == []
-
-
-def test_loading_gives_the_pixels_of_the_card(tmp_path: Path, opened: Encoder) -> None:
-    path = paint(tmp_path / "a.png", (9, 8, 7), size=64)
-    loaded = opened.load(path)
-    assert isinstance(loaded, Loaded)
-    assert (loaded.width, loaded.height, loaded.pixels.shape) == (64, 64, (8, 8, 3))
-    assert (loaded.pixels == (9, 8, 7)).all()
-    assert opened.load(tmp_path / "x.png") == Failure(f"{tmp_path}/x.png", "no such file, or it has vanished")
+    assert decoders() == []

@@ -45,13 +45,6 @@ ESTIMATORS: dict[str, Method] = {
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-@pytest.mark.parametrize("classes", [2, 4])
-def test_clouds_are_separated_whatever_their_labels(name: str, classes: int) -> None:
-    (x, labels), (test_x, truth) = (clouds(10 * n, n, classes, spread=0.15) for n in (4, 10))
-    assert (ESTIMATORS[name](x, labels + 7, test_x) == truth + 7).mean() > 0.95
-
-
-@pytest.mark.parametrize("name", ESTIMATORS)
 def test_a_prediction_depends_on_its_own_vector_and_the_training_set_only(name: str) -> None:
     (x, labels), (test_x, _) = clouds(40, 0), clouds(30, 1)
     arguments = x.copy(), labels.copy(), test_x.copy()
@@ -80,10 +73,10 @@ def test_one_rule_predicts_the_same_in_every_form(one: str, other: str) -> None:
 
 @pytest.mark.parametrize("n", [8, 20, 60])
 def test_predictions_are_those_of_scikit_learn(n: int) -> None:
-    (x, labels), (test_x, _) = clouds(n, 4), clouds(100, 5)
-    means = class_means(x, labels)
+    (x, codes), (test_x, _) = clouds(n, 4), clouds(100, 5)
+    means, labels = class_means(x, codes), 3 * codes + 7
     theirs: dict[str, Any] = {
-        "nearest-mean": KNeighborsClassifier(1).fit(means, np.arange(4)),  # of unit vectors: also the highest score
+        "nearest-mean": KNeighborsClassifier(1).fit(means, [7, 10, 13, 16]),  # of unit vectors: also the highest score
         "knn": KNeighborsClassifier(min(20, n), weights=lambda d: np.exp((1 - d) / 0.07), metric="cosine", algorithm="brute").fit(x, labels),
         "logistic": LogisticRegression(C=C, max_iter=1000).fit(x, labels),
         "ridge": RidgeClassifier(alpha=ALPHA).fit(x, labels),
@@ -93,7 +86,7 @@ def test_predictions_are_those_of_scikit_learn(n: int) -> None:
     for name, model in theirs.items():
         assert FEW_SHOT_METHODS[name](x, labels, test_x).tolist() == model.predict(test_x).tolist()
     for c in range(4):
-        mean = x[labels == c].mean(axis=0)
+        mean = x[codes == c].mean(axis=0)
         assert means[c] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-6)
 
 
@@ -140,10 +133,8 @@ def test_a_vector_of_zeros_is_equally_near_to_all(estimator: Any) -> None:
 
 def test_the_nearest_mean_by_hand() -> None:
     model = NearestMeanClassifier(temperature=0.5).fit([[2, 0], [0, 3], [0, 1]], ["east", "north", "north"])
-    assert model.means_.tolist() == [[1, 0], [0, 1]]
     [[east, north]] = model.predict_proba([[3, 4]])  # scores 0.6 and 0.8
-    assert north / east == pytest.approx(math.exp(0.2 / 0.5))
-    assert east + north == pytest.approx(1)
+    assert (north / east, east + north) == pytest.approx((math.exp(0.2 / 0.5), 1))
 
 
 @pytest.mark.parametrize("k", [1, 7, 60, 1000])

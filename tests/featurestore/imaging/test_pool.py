@@ -99,21 +99,21 @@ def test_whatever_preprocessing_raises_is_a_failure(
 @pytest.mark.parametrize("workers", [1, 2, 7])
 def test_the_order_holds_whichever_thread_is_first(fake: Any, workers: int) -> None:
     delays = random.Random(0)
-    fake(lambda file: time.sleep(delays.random() / 200))
+    fake(lambda file: time.sleep(delays.random() / 500))
     results = load_all(numbered(100), RECORD, workers)
     assert [result.path for result in results] == [str(number) for number in range(100)]
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_what_waits_is_bounded(fake: Any, workers: int) -> None:
+def test_what_waits_is_bounded_and_a_consumer_that_stops_leaves_no_thread_behind(fake: Any, workers: int) -> None:
     begun = itertools.count()
-    fake(lambda file: None)
-    endless = ((named(str(number)), None) for number in begun)
-    results = load_all(endless, RECORD, workers)
+    fake(lambda file: time.sleep(0.01))
+    results = load_all(((named(str(number)), None) for number in begun), RECORD, workers)
     for _ in range(5):
         next(results)
     assert next(begun) <= 5 + (pool.AHEAD + 1) * workers
     results.close()
+    assert decoders() == []
 
 
 def test_all_threads_work_at_once(fake: Any) -> None:
@@ -125,8 +125,10 @@ def test_all_threads_work_at_once(fake: Any) -> None:
 # -- images that take too long
 
 
-@pytest.mark.parametrize("stalled", [{"0"}, {"9"}, {"3", "4", "5"}, {str(number) for number in range(10)}])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("stalled", "workers"),
+    [({"0"}, 2), ({"9"}, 1), ({"3", "4", "5"}, 1), ({"3", "4", "5"}, 2), ({str(number) for number in range(10)}, 2)],
+)
 def test_an_image_that_stalls_is_a_failure_and_the_run_goes_on(fake: Any, stalled: set[str], workers: int) -> None:
     with stalls(fake, stalled):
         results = list(load_all(numbered(10), RECORD, workers, seconds=0.1))
@@ -149,7 +151,7 @@ def test_a_late_result_is_dropped_and_its_thread_ends(fake: Any) -> None:
     with stalls(fake, {"0"}) as release:
         results = load_all(numbered(40), RECORD, workers=1, seconds=0.1)
         assert next(results) == Failure("0", LATE)
-        [stuck] = [t for t in decoders() if t.is_alive()][:1]
+        stuck = decoders()[0]
         release.set()
         rest = list(results)
     assert [result.path for result in rest] == [str(number) for number in range(1, 40)]
@@ -160,11 +162,9 @@ def test_a_late_result_is_dropped_and_its_thread_ends(fake: Any) -> None:
 def test_a_slow_consumer_gives_no_image_up(fake: Any) -> None:
     fake(lambda file: None)
     results = load_all(numbered(4), RECORD, workers=1, seconds=0.05)
-    found = []
     for result in results:
         time.sleep(0.1)
-        found.append(type(result))
-    assert found == [Unchanged] * 4
+        assert isinstance(result, Unchanged)
 
 
 # -- decoders with faults
@@ -196,15 +196,6 @@ def test_an_error_of_the_source_reaches_the_consumer(fake: Any) -> None:
 
 
 # -- stopping early
-
-
-def test_a_consumer_that_stops_leaves_no_thread_behind(fake: Any) -> None:
-    fake(lambda file: time.sleep(0.01))
-    begun = itertools.count()
-    results = load_all(((named(str(n)), None) for n in begun), RECORD, workers=3)
-    next(results)
-    results.close()
-    assert decoders() == []
 
 
 def test_a_stuck_thread_holds_up_no_consumer_that_stops(fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:

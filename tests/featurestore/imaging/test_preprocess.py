@@ -56,11 +56,6 @@ def test_stretching_ignores_the_aspect() -> None:
     np.testing.assert_array_equal(found, np.asarray(image.resize((16, 16), Image.Resampling.BICUBIC)))
 
 
-def test_the_square_comes_from_the_centre() -> None:
-    stripes = Image.fromarray(np.array([[[9] * 3] * 10 + [[200] * 3] * 10 + [[9] * 3] * 10] * 10, np.uint8))
-    assert (preprocess.apply(decoded(stripes), Preprocess(10, 10)) == 200).all()
-
-
 @pytest.mark.parametrize("resize", preprocess.RESIZES)
 @pytest.mark.parametrize("size", [(1, 1), (1, 20_000), (20_000, 1), (3, 7)])
 def test_one_colour_stays_one_colour_in_every_shape(size: tuple[int, int], resize: str) -> None:

@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 from featurestore import Encoder, FeatureStore
-from featurestore.errors import (
-    EncoderNotInStore,
-)
+from featurestore.errors import EncoderNotInStore
 from tests.featurestore.fakes import CARD, paint, write_encoder
 from tests.featurestore.ingest.ingested import as_stored, counts
 
@@ -70,25 +68,23 @@ def test_what_one_encoder_cannot_tell_stays_with_the_other(store: FeatureStore, 
     assert (first["vectors"], second["vectors"]) == (6, 0)
 
 
-def test_the_encoder_may_be_left_out_once_there_is_one(store: FeatureStore, colours: Path, tmp_path: Path) -> None:
-    extra = paint(tmp_path / "extra" / "dark.png", (100, 0, 0))
-    assert counts(store.index(colours, extra)) == (1, 0, 6, 0, 0)
-
-
-def test_the_store_keeps_the_very_file(store: FeatureStore, encoder: Path) -> None:
+def test_the_store_keeps_the_very_file_and_takes_it_when_none_is_given(
+    store: FeatureStore, encoder: Path, colours: Path, tmp_path: Path
+) -> None:
     [kept] = (store.path / "encoders").iterdir()
     assert kept.read_bytes() == encoder.read_bytes()
     assert kept.stem == Encoder(encoder).fingerprint[:16]
     [vectors] = (store.path / "vectors").iterdir()
     assert vectors.name == f"{kept.stem}.f16"
     assert vectors.stat().st_size == 6 * 12 * 2
+    extra = paint(tmp_path / "extra" / "dark.png", (100, 0, 0))
+    assert counts(store.index(colours, extra)) == (1, 0, 6, 0, 0)
 
 
 def test_unknown_encoders_are_named(store: FeatureStore, other_encoder: Path) -> None:
+    known = r"has no vectors in this store, which holds: quadrants-\w{8} \(6 vectors\)"
     for name in ("nothing", str(other_encoder), "abc"):
-        with pytest.raises(
-            EncoderNotInStore, match=r"has no vectors in this store, which holds: quadrants-\w{8} \(6 vectors\)"
-        ):
+        with pytest.raises(EncoderNotInStore, match=known):
             store.search(1, encoder=name)
 
 

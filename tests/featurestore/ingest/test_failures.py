@@ -40,12 +40,6 @@ def test_an_item_whose_file_breaks_is_removed_until_it_is_whole_again(empty: Fea
     assert by_name(empty) == before
 
 
-def test_a_vector_that_is_zero_is_a_failure(empty: FeatureStore, source: Path) -> None:
-    paint(source / "black.png", (0, 0, 0))
-    assert counts(empty.index(source)) == (6, 0, 0, 0, 1)
-    assert [(Path(f.path).stem, f.reason) for f in empty.failures()] == [("black", "the encoder gave a vector that is zero or not finite")]  # fmt: skip
-
-
 def test_what_lies_in_an_unreadable_folder_stays(
     empty: FeatureStore, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

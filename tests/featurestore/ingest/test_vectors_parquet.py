@@ -5,7 +5,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,37 +24,33 @@ def exported(store: FeatureStore, tmp_path: Path) -> Path:
     return path
 
 
-def changed(exported: Path, **columns: Any) -> Path:
-    """The file with other columns, and what its metadata said."""
+@pytest.fixture
+def other(tmp_path: Path, encoder: Path) -> FeatureStore:
+    return FeatureStore.open(tmp_path / "other.store", encoder)
+
+
+def changed(exported: Path, said: str | dict[str, Any], **columns: Any) -> Path:
+    """The file with other columns, or without those that are None, and with other metadata: a text, or changes of what is said."""
     table = pq.read_table(exported)
+    origin = json.loads(table.schema.metadata[b"featurestore"])
     for name, values in columns.items():
-        field = table.schema.field(name)
-        table = table.set_column(table.schema.get_field_index(name), field, pa.array(values, field.type))
+        known = name in table.schema.names
+        kind = table.schema.field(name).type if known else None
+        table = table.drop_columns([name]) if known else table
+        if values is not None:
+            table = table.append_column(name, values if isinstance(values, pa.Array) else pa.array(values, kind))
+    metadata = said if isinstance(said, str) else json.dumps(origin | said)
     path = exported.with_name("changed.parquet")
-    pq.write_table(table, path)
+    pq.write_table(table.replace_schema_metadata({"featurestore": metadata}), path)
     return path
-
-
-def vectors(exported: Path) -> list[list[float]]:
-    found: list[list[float]] = pq.read_table(exported)["vector"].to_pylist()
-    return found
 
 
 def test_the_file_says_all_that_is_known(store: FeatureStore, exported: Path, colours: Path) -> None:
     table = pq.read_table(exported)
     ids, x, labels = store.features()
-    assert table.schema.names == [
-        "id",
-        "path",
-        "label",
-        "split",
-        "width",
-        "height",
-        "bytes",
-        "mtime_ns",
-        "sha256",
-        "vector",
-    ]
+    names = ["id", "path", "label", "split", "width", "height", "bytes", "mtime_ns", "sha256", "vector"]
+    assert table.schema.names == names
+    assert table.schema.field("vector").type == pa.list_(pa.float32(), 12)  # which all programs read
     assert table["id"].to_pylist() == ids.tolist()
     np.testing.assert_array_equal(np.array(table["vector"].to_pylist(), np.float32), x)
     assert table["label"].to_pylist() == labels.tolist()
@@ -84,88 +79,61 @@ def own_columns(store: FeatureStore) -> list[dict[str, Any]]:
     return rows
 
 
-def test_the_users_columns_go_out_and_come_in(
-    store: FeatureStore, annotated: Path, tmp_path: Path, encoder: Path
-) -> None:
+def test_the_users_columns_go_out_and_come_in(store: FeatureStore, annotated: Path, other: FeatureStore) -> None:
     assert pq.read_schema(annotated).names[9:] == ["taken on", "vector id", "vector"]
-    other = FeatureStore.open(tmp_path / "other.store", encoder)
     assert other.import_vectors(annotated).added == 6
     assert own_columns(other) == own_columns(store)
     assert own_columns(other)[0]["taken on"] == date(2024, 1, 1)
     assert other.info()["columns"] == store.info()["columns"]
 
 
-def test_what_a_store_says_of_its_items_stays_when_vectors_come_in(
-    store: FeatureStore, annotated: Path, tmp_path: Path, encoder: Path, other_encoder: Path, colours: Path
-) -> None:
-    path = tmp_path / "other.store"
+def annotate_mixed(path: Path, other_encoder: Path, colours: Path, value: str) -> None:
+    """Make a store of two items and another encoder, of which one has a value."""
     FeatureStore.open(path, other_encoder).index(colours / "mixed")
-    (tmp_path / "own.csv").write_text(f"path,vector id,note\n{colours}/mixed/cyan.png,70,mine\n")
-    FeatureStore.open(path).annotate(tmp_path / "own.csv")
-    assert FeatureStore.open(path, encoder).import_vectors(annotated).added == 6
-    found = {Path(row["path"]).stem: row["vector id"] for row in own_columns(FeatureStore.open(path))}
+    (path.parent / "own.csv").write_text(f"path,vector id\n{colours}/mixed/cyan.png,{value}\n")
+    FeatureStore.open(path).annotate(path.parent / "own.csv")
+
+
+def test_items_of_another_encoder_get_their_second_vector_and_keep_what_the_store_says(
+    annotated: Path, other: FeatureStore, other_encoder: Path, colours: Path
+) -> None:
+    annotate_mixed(other.path, other_encoder, colours, "70")
+    assert other.import_vectors(annotated).added == 6
+    info = other.info()
+    assert {record["vectors"] for record in info["encoders"]} == {2, 6}
+    assert (info["items"], info["labelled"]) == (6, 4)  # of the known items none, of the new ones all
+    found = {Path(row["path"]).stem: row["vector id"] for row in own_columns(other)}
     assert found == {"cyan": 70, "yellow": None, "white": 9, "blue": 10, "green": None, "red": None}
 
 
 def test_columns_of_another_type_are_refused_before_anything_is_taken(
-    annotated: Path, tmp_path: Path, encoder: Path, other_encoder: Path, colours: Path
+    annotated: Path, other: FeatureStore, other_encoder: Path, colours: Path
 ) -> None:
-    path = tmp_path / "other.store"
-    FeatureStore.open(path, other_encoder).index(colours / "mixed")
-    (tmp_path / "own.csv").write_text(f"path,vector id\n{colours}/mixed/cyan.png,none\n")
-    FeatureStore.open(path).annotate(tmp_path / "own.csv")
+    annotate_mixed(other.path, other_encoder, colours, "none")
     with pytest.raises(SourceError, match="column 'vector id': expected text"):
-        FeatureStore.open(path, encoder).import_vectors(annotated)
-    assert FeatureStore.open(path).info()["items"] == 2
+        other.import_vectors(annotated)
+    assert other.info()["items"] == 2
 
 
-def test_columns_that_no_store_gave_are_left_in_the_file(exported: Path, tmp_path: Path, encoder: Path) -> None:
-    pq.write_table(pq.read_table(exported).append_column("extra", [[[1]] * 6]), tmp_path / "more.parquet")
-    other = FeatureStore.open(tmp_path / "other.store", encoder)
-    assert other.import_vectors(tmp_path / "more.parquet").added == 6
+def test_columns_that_no_store_gave_are_left_in_the_file(exported: Path, other: FeatureStore) -> None:
+    assert other.import_vectors(changed(exported, {}, extra=[[1]] * 6)).added == 6
     assert other.info()["columns"] == {}
 
 
-@pytest.mark.parametrize("names", [["sha256"], ["vector"], ["label"], ["taken on", "Taken On"]])
-def test_columns_that_cannot_be_had_are_refused(
-    annotated: Path, tmp_path: Path, encoder: Path, names: list[str]
-) -> None:
-    table = pq.read_table(annotated)
-    if len(names) > 1:
-        table = table.append_column(names[1], table[names[0]])
-    said = json.loads(table.schema.metadata[b"featurestore"]) | {"columns": names}
-    pq.write_table(table.replace_schema_metadata({"featurestore": json.dumps(said)}), tmp_path / "other.parquet")
-    other = FeatureStore.open(tmp_path / "other.store", encoder)
-    with pytest.raises(SourceError, match="column "):
-        other.import_vectors(tmp_path / "other.parquet")
-    assert other.info()["items"] == 0
-
-
 def test_an_item_that_is_there_twice_is_refused_before_anything_is_taken(
-    exported: Path, tmp_path: Path, encoder: Path
+    exported: Path, tmp_path: Path, other: FeatureStore
 ) -> None:
     table = pq.read_table(exported)
-    many = [table.set_column(1, "path", pa.array([f"/{n}/{place}" for place in range(6)])) for n in range(1500)]
+    many = [table.set_column(1, "path", pa.array([f"/{n}/{place}" for place in range(6)])) for n in range(800)]
     pq.write_table(pa.concat_tables([*many, many[3].slice(2, 1)]), tmp_path / "twice.parquet")  # batches apart
-    other = FeatureStore.open(tmp_path / "other.store", encoder)
     with pytest.raises(SourceError, match="occurs twice: '/3/2'; nothing was imported"):
         other.import_vectors(tmp_path / "twice.parquet")
     assert other.info()["items"] == 0
 
 
-def test_other_programs_read_the_file(exported: Path) -> None:
-    with duckdb.connect() as connection:
-        found = connection.execute(
-            "SELECT label, list_dot_product(vector, vector) FROM read_parquet(?) ORDER BY id LIMIT 1", [str(exported)]
-        ).fetchall()
-    assert found[0][0] == "mixed"
-    assert found[0][1] == pytest.approx(1.0, abs=1e-3)
-
-
 def test_there_and_back_again_is_the_same_store(
-    exported: Path, tmp_path: Path, encoder: Path, indexed: Path, colours: Path
+    exported: Path, other: FeatureStore, indexed: Path, colours: Path
 ) -> None:
-    other = FeatureStore.open(tmp_path / "other.store", encoder)
     report = other.import_vectors(exported)
     assert (report.added, report.unchanged, report.conflicting) == (6, 0, 0)
     assert look(other.path) == look(indexed)
@@ -183,61 +151,56 @@ def test_what_a_store_has_stays(store: FeatureStore, exported: Path, colours: Pa
     assert look(store.path) == before
 
 
-def test_items_of_another_encoder_get_their_second_vector(
-    store: FeatureStore, exported: Path, colours: Path, tmp_path: Path, encoder: Path, other_encoder: Path
-) -> None:
-    other = tmp_path / "other.store"
-    FeatureStore.open(other, other_encoder).index(colours)
-    report = FeatureStore.open(other, encoder).import_vectors(exported)
-    assert report.added == 6
-    both = FeatureStore.open(other)
-    assert [record["vectors"] for record in both.info()["encoders"]] == [6, 6]
-    assert both.info()["items"] == 6
-    assert both.info()["labelled"] == 0  # known items keep what they say
-
-
 def test_another_content_under_a_path_is_a_conflict(
-    exported: Path, tmp_path: Path, encoder: Path, other_encoder: Path, colours: Path
+    exported: Path, tmp_path: Path, other: FeatureStore, other_encoder: Path
 ) -> None:
     source = paint(tmp_path / "red.png", (9, 9, 9))
-    other = FeatureStore.open(tmp_path / "other.store", other_encoder)
-    other.index(source)
-    table = pq.read_table(exported).to_pydict()
-    paths = [str(source) if path.endswith("red.png") else path for path in table["path"]]
-    report = FeatureStore.open(other.path, encoder).import_vectors(changed(exported, path=paths))
+    FeatureStore.open(other.path, other_encoder).index(source)
+    paths = pq.read_table(exported)["path"].to_pylist()
+    report = other.import_vectors(changed(exported, {}, path=[*paths[:5], str(source)]))
     assert (report.added, report.conflicting) == (5, 1)
     assert not FeatureStore.verify(other.path).findings
 
 
 def test_the_encoder_must_be_known_or_given(exported: Path, tmp_path: Path, other_encoder: Path, colours: Path) -> None:
-    other = FeatureStore.open(tmp_path / "other.store", other_encoder)
-    other.index(colours)
-    with pytest.raises(
-        EncoderNotInStore, match=r"made by quadrants-.*, which this store does not know; give that encoder: --encoder"
-    ):
-        FeatureStore.open(other.path).import_vectors(exported)
+    FeatureStore.open(tmp_path / "my.store", other_encoder).index(colours / "plain")
+    unknown = r"made by quadrants-.*, which this store does not know; give that encoder: --encoder"
+    with pytest.raises(EncoderNotInStore, match=unknown):
+        FeatureStore.open(tmp_path / "my.store").import_vectors(exported)
+
+
+NO_ORIGINS = ("", "{}", "[]", "1", '{"version": "x"}', "[" * 100_000)
+NO_VECTORS = (pa.float64(), pa.string(), pa.list_(pa.string()))
 
 
 @pytest.mark.parametrize(
-    ("columns", "reason"),
+    ("said", "columns", "reason"),
     [
-        ({"vector": [[np.nan] * 12] * 6}, "vectors of length 1"),
-        ({"vector": [[0.0] * 12] * 6}, "vectors of length 1"),
-        ({"vector": [[1.0] * 12] * 6}, "vectors of length 1"),
-        ({"vector": [None] * 6}, "vectors of 12 numbers"),
-        ({"path": ["/a"] * 6}, "occurs twice"),
-        ({"path": ["/a", "", "/c", "/d", "/e", "/f"]}, "no path"),
-        ({"path": ["/a", "/b\n", "/c", "/d", "/e", "/f"]}, "control characters"),
-        ({"sha256": [None] * 6}, "no path or sha256"),
+        *(({}, {"vector": [[number] * 12] * 6}, "vectors of length 1") for number in (np.nan, 0.0, 1.0)),
+        *(({}, {"vector": pa.nulls(6, kind)}, "expected vectors as lists of floats") for kind in NO_VECTORS),
+        ({}, {"vector": [None] * 6}, "vectors of 12 numbers"),
+        ({}, {"path": ["/a"] * 6}, "occurs twice"),
+        ({}, {"path": ["/a", "", "/c", "/d", "/e", "/f"]}, "no path"),
+        ({}, {"path": ["/a", "/b\n", "/c", "/d", "/e", "/f"]}, "control characters"),
+        ({}, {"sha256": [None] * 6}, "no path or sha256"),
+        ({}, {"sha256": None, "vector": None}, "missing: sha256, vector"),
+        *(({"columns": [name]}, {}, "column ") for name in ("sha256", "vector", "label")),
+        ({"columns": ["own", "Own"]}, {"own": [1] * 6, "Own": [1] * 6}, "column "),
+        ({"version": 9}, {}, "upgrade featurestore"),
+        *((said, {}, "expected a Parquet file of export-vectors") for said in NO_ORIGINS),
     ],
 )
-def test_what_no_store_would_hold_is_refused(
-    exported: Path, tmp_path: Path, encoder: Path, columns: Any, reason: str
+def test_what_no_store_would_write_is_refused(
+    exported: Path, other: FeatureStore, said: str | dict[str, Any], columns: dict[str, Any], reason: str
 ) -> None:
-    other = FeatureStore.open(tmp_path / "other.store", encoder)
     with pytest.raises(SourceError, match=reason):
-        other.import_vectors(changed(exported, **columns))
-    assert other.info()["items"] == 0
+        other.import_vectors(changed(exported, said, **columns))
+    assert not other.path.exists() or other.info()["items"] == 0
+
+
+def test_a_refused_file_does_not_stand_in_the_way_of_a_good_one(exported: Path, other: FeatureStore) -> None:
+    with pytest.raises(SourceError, match="vectors of length 1"):
+        other.import_vectors(changed(exported, {}, vector=[[1.0] * 12] * 6))
     assert other.import_vectors(exported).added == 6
 
 
@@ -245,22 +208,10 @@ def test_a_file_of_something_else_is_refused(store: FeatureStore, tmp_path: Path
     (tmp_path / "text.parquet").write_text("no parquet")
     pq.write_table(pa.table({"path": ["a"]}), tmp_path / "other.parquet")
     (tmp_path / "cut.parquet").write_bytes(exported.read_bytes()[:900])
-    for name, reason in (("text", "expected a Parquet file"), ("other", "does not say which encoder"), ("cut", "expected a Parquet file"), ("absent", "expected a Parquet file")):  # fmt: skip
+    for name in ("text", "other", "cut", "absent"):
+        reason = "does not say which encoder" if name == "other" else "expected a Parquet file"
         with pytest.raises(SourceError, match=reason):
             store.import_vectors(tmp_path / f"{name}.parquet")
-
-
-def test_a_newer_file_and_missing_columns_are_refused(store: FeatureStore, tmp_path: Path, exported: Path) -> None:
-    table = pq.read_table(exported)
-    said = json.loads(table.schema.metadata[b"featurestore"])
-    pq.write_table(
-        table.replace_schema_metadata({"featurestore": json.dumps({**said, "version": 9})}), tmp_path / "new.parquet"
-    )
-    with pytest.raises(SourceError, match="upgrade featurestore"):
-        store.import_vectors(tmp_path / "new.parquet")
-    pq.write_table(table.drop_columns(["sha256", "vector"]), tmp_path / "less.parquet")
-    with pytest.raises(SourceError, match="missing: sha256, vector"):
-        store.import_vectors(tmp_path / "less.parquet")
 
 
 def test_a_file_that_was_optimized_away_meanwhile_gives_no_image_the_vector_of_another(
@@ -268,14 +219,10 @@ def test_a_file_that_was_optimized_away_meanwhile_gives_no_image_the_vector_of_a
 ) -> None:
     other = FeatureStore.open(store.path)
     details = Items.details
-    first = True
 
     def then_optimized(catalog: Any, encoder: str) -> Any:
-        nonlocal first
         found = details(catalog, encoder)
-        if first:
-            first = False
-            other.delete("id = 1")
+        if other.delete("id = 1"):
             other.optimize()
         return found
 
@@ -287,26 +234,9 @@ def test_a_file_that_was_optimized_away_meanwhile_gives_no_image_the_vector_of_a
     np.testing.assert_array_equal(np.array(table["vector"].to_pylist(), np.float32), x)
 
 
-@pytest.mark.parametrize("kind", [pa.float64(), pa.string(), pa.list_(pa.string())])
-def test_vectors_of_another_type_are_refused(store: FeatureStore, exported: Path, tmp_path: Path, kind: Any) -> None:
-    table = pq.read_table(exported)
-    place = table.schema.get_field_index("vector")
-    pq.write_table(table.set_column(place, "vector", pa.nulls(6, kind)), tmp_path / "other.parquet")
-    with pytest.raises(SourceError, match="expected vectors as lists of floats"):
-        store.import_vectors(tmp_path / "other.parquet")
-
-
-@pytest.mark.parametrize("said", ["", "{}", "[]", "1", '{"version": "x"}', "[" * 100_000])
-def test_metadata_that_say_nothing_are_refused(store: FeatureStore, exported: Path, tmp_path: Path, said: str) -> None:
-    pq.write_table(pq.read_table(exported).replace_schema_metadata({"featurestore": said}), tmp_path / "other.parquet")
-    with pytest.raises(SourceError, match="expected a Parquet file of export-vectors"):
-        store.import_vectors(tmp_path / "other.parquet")
-
-
 def test_what_cannot_be_written_leaves_nothing(store: FeatureStore, tmp_path: Path) -> None:
-    with pytest.raises(DiskError, match="could not be written"):
-        store.export_vectors(tmp_path / "absent" / "vectors.parquet")
     (tmp_path / "taken.parquet").mkdir()
-    with pytest.raises(DiskError, match="could not be written"):
-        store.export_vectors(tmp_path / "taken.parquet")
+    for out in (tmp_path / "absent" / "vectors.parquet", tmp_path / "taken.parquet"):
+        with pytest.raises(DiskError, match="could not be written"):
+            store.export_vectors(out)
     assert not list(tmp_path.glob("*.part"))

@@ -85,17 +85,16 @@ def test_the_last_row_about_an_item_counts(store: FeatureStore, colours: Path, t
     assert (said(store, "v"), said(store, "w")) == ({6: 2}, {})
 
 
-def test_unknown_keys_are_counted_and_the_first_are_named(store: FeatureStore, tmp_path: Path) -> None:
+def test_unknown_keys_are_counted_and_the_first_are_named(store: FeatureStore, colours: Path, tmp_path: Path) -> None:
     lines = "\n".join(f"nowhere{n % 25}.png,{n}" for n in range(100))
     report = store.annotate(
-        csv(tmp_path, f"path,v\n,1\n{lines}\nmixed/cyan.png,1\n{colours_of(store)}/mixed/cyan.png,2\n")
+        csv(tmp_path, f"path,v\n,1\n{lines}\nmixed/cyan.png,1\n{colours.resolve()}/mixed/cyan.png,2\n")
     )
     assert (report.items, report.unknown, report.key) == (1, 27, "path")
     assert report.first_unknown == ("", *(f"nowhere{n}.png" for n in range(19)))
-
-
-def colours_of(store: FeatureStore) -> Path:
-    return Path(store.sql("SELECT path FROM items WHERE id = 1")["path"][0].as_py()).parents[1]
+    store.catalog.changes.mark_removed(np.array([1]), [])  # as when its file has vanished
+    report = store.annotate(csv(tmp_path, "id,v\n1,1\n2,2\n"))
+    assert (report.items, report.first_unknown) == (1, ("1",))
 
 
 def test_a_file_about_no_item_is_refused_and_changes_nothing(store: FeatureStore, tmp_path: Path) -> None:
@@ -111,12 +110,6 @@ def test_a_file_about_no_item_is_refused_and_changes_nothing(store: FeatureStore
     report = store.annotate(csv(tmp_path, "path,v"))
     assert (report.columns, report.items, report.unknown) == ((), 0, 0)
     assert types(store) == {}
-
-
-def test_items_that_vanished_are_unknown(store: FeatureStore, tmp_path: Path) -> None:
-    store.catalog.changes.mark_removed(np.array([1]), [])
-    report = store.annotate(csv(tmp_path, "id,v\n1,1\n2,2\n"))
-    assert (report.items, report.first_unknown) == (1, ("1",))
 
 
 def test_the_key_can_be_named(tmp_path: Path) -> None:
@@ -138,16 +131,16 @@ def test_the_key_can_be_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [pa.array(["one"]), pa.array([1.5]), pa.array([True]), pa.array([[1]]), pa.array([2**64 - 1], pa.uint64())]
+    ("name", "key", "reason"),
+    [
+        *(("id", pa.array([key]), "expected whole numbers, found") for key in ("one", 1.5, True, [1])),
+        ("id", pa.array([2**64 - 1], pa.uint64()), "expected whole numbers, found"),
+        ("path", pa.array([1]), "expected text, found int64"),
+    ],
 )
-def test_keys_that_are_none_are_refused(tmp_path: Path, key: Any) -> None:
-    with pytest.raises(SourceError, match="column id: expected whole numbers, found"):
-        taken(parquet(tmp_path, id=key, v=[1]))
-
-
-def test_paths_that_are_none_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="column path: expected text, found int64"):
-        taken(parquet(tmp_path, path=[1], v=[1]))
+def test_keys_that_are_none_are_refused(tmp_path: Path, name: str, key: Any, reason: str) -> None:
+    with pytest.raises(SourceError, match=f"column {name}: {reason}"):
+        taken(parquet(tmp_path, **{name: key}, v=[1]))
 
 
 @pytest.mark.parametrize("kind", [pa.int8(), pa.uint32(), pa.uint64(), pa.string()])
@@ -156,24 +149,21 @@ def test_ids_come_as_any_whole_number_or_as_text(tmp_path: Path, kind: pa.DataTy
     assert given.rows.reader().read_all()["key"].to_pylist() == [5, None]
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
+def test_a_file_that_is_no_table_is_refused(store: FeatureStore, tmp_path: Path) -> None:
+    for content, reason in (
         (b"id,v\n1,2,3\n", "Expected 2 columns, got 3"),
         (b"id,v\n1\n", "Expected 2 columns, got 1"),
         (b"id,v\none,2\n", "one"),
         (b"\xff\xfei\0d\0", "utf-8"),
         (b"PAR1 but no more", "found 'PAR1 but no more'"),
-    ],
-)
-def test_a_file_that_is_no_table_is_refused(store: FeatureStore, tmp_path: Path, content: bytes, reason: str) -> None:
-    (tmp_path / "table.csv").write_bytes(content)
-    with pytest.raises(SourceError, match=reason):
-        store.annotate(tmp_path / "table.csv")
-    (tmp_path / "table.parquet").write_bytes(content)
-    for path in (tmp_path / "table.parquet", tmp_path / "absent.parquet", tmp_path):
-        with pytest.raises(SourceError, match=r"expected a .* file with the column path or id, and others; "):
-            store.annotate(path)
+    ):
+        (tmp_path / "table.csv").write_bytes(content)
+        with pytest.raises(SourceError, match=reason):
+            store.annotate(tmp_path / "table.csv")
+        (tmp_path / "table.parquet").write_bytes(content)
+        for path in (tmp_path / "table.parquet", tmp_path / "absent.parquet", tmp_path):
+            with pytest.raises(SourceError, match=r"expected a .* file with the column path or id, and others; "):
+                store.annotate(path)
     assert types(store) == {}
 
 
@@ -337,12 +327,6 @@ def test_the_key_of_labels_can_be_named(store: FeatureStore, colours: Path, tmp_
     assert {item for item, label in said(store, "label").items() if label == "x"} == {1, 6}
     with pytest.raises(SourceError, match=r"columns id,label and perhaps split; found \['path', 'label'\]"):
         store.label(csv(tmp_path, "path,label\nx,y\n"), key="id")
-
-
-def test_index_takes_labels_from_parquet(tmp_path: Path, encoder: Path, colours: Path) -> None:
-    opened = FeatureStore.open(tmp_path / "my.store", encoder)
-    opened.index(colours, labels=parquet(tmp_path, path=[f"{colours}/primary/red.png"], label=["warm"]))
-    assert list(said(opened, "label").values()) == ["warm"]
 
 
 # -- the command

@@ -44,12 +44,6 @@ def test_temperatures_stay_in_their_range() -> None:
     assert fit_temperature(all_right, np.ones(10, int)) == pytest.approx(100, rel=0.01)
 
 
-def test_the_calibration_error_is_the_gap_between_confidence_and_share_right() -> None:
-    probabilities = np.array([[0.9, 0.1]] * 10 + [[0.3, 0.7]] * 10)
-    truth = np.array([0] * 9 + [1] + [1] * 5 + [0] * 5)  # right: nine of ten, and five of ten
-    assert expected_calibration_error(probabilities, truth) == pytest.approx(0.5 * 0.0 + 0.5 * 0.2)
-
-
 def test_the_calibration_error_equals_a_loop_over_bins() -> None:
     rng = np.random.default_rng(1)
     probabilities, truth = softmax(rng.normal(size=(300, 4)) * 2), rng.integers(0, 4, 300)

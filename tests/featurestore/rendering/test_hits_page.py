@@ -117,14 +117,9 @@ def test_a_page_is_written_completely_or_not_at_all(tmp_path: Path, monkeypatch:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(page, "_load", full)
-    with pytest.raises(DiskError, match=r"hits\.html could not be written \(No space left on device\); expected a"):
+    with pytest.raises(
+        DiskError, match=r"hits\.html could not be written \(No space left on device\); expected a name such as"
+    ):
         matches([path]).html(file)
     assert file.read_text() == "yesterday's"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "hits.html"]
-
-
-@pytest.mark.parametrize("name", ["absent/hits.html", "folder"])
-def test_a_page_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> None:
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(DiskError, match=r"expected a name such as hits\.html in an existing folder"):
-        matches([]).html(tmp_path / name)

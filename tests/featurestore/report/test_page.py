@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from featurestore import FeatureStore
 from featurestore.rendering.html import templates
@@ -21,7 +21,7 @@ from featurestore.report.report import Report
 from featurestore.report.values import Item, Map
 from tests.featurestore.fakes import COLOURS, paint
 from tests.featurestore.rendering.pages import Reader
-from tests.featurestore.report.conftest import DRAWS, draw_source, new_store, written
+from tests.featurestore.report.conftest import DRAWS, draw_source, new_store, report, written
 
 EVIL = ['<b>bold</b>', '"><img src=x onerror=alert(1)>', "</script><script>alert(1)</script>", "a|b`c*d\x1b[31m", "{}%s\\", "10"]  # fmt: skip
 SECTIONS = ["collection", "knn", "few-labels", "confusion", "classes", "neighbours", "map", "without-labels"]
@@ -92,16 +92,12 @@ def test_pictures_are_small_and_every_picture_and_chart_is_described(html: str) 
 
 
 def test_the_map_has_a_mark_a_picture_and_a_title_for_each_item(html: str, made: Report) -> None:
-    found = made.figures.map
-    assert found is not None
+    assert made.figures.map is not None
     titles = re.findall(r"<title>([^<]*)</title></[cp]", html, re.DOTALL)
-    names = ["/".join(item.path.split("/")[-3:]) for item in found.items]
-    assert titles == [f"{item.label}\n{name}" for item, name in zip(found.items, names, strict=True)]
-    sheet = Reader(html).pictures[-1]
-    assert sheet.size == (40 * TILE, TILE)
-    x, y = (float(v) for v in re.findall(r'data-x="([\d.]+)" data-y="([\d.]+)"', html)[0])
-    assert 0 < x < 720
-    assert 0 < y < 720
+    assert titles == [f"{item.label}\n{'/'.join(item.path.split('/')[-3:])}" for item in made.figures.map.items]
+    assert Reader(html).pictures[-1].size == (40 * TILE, TILE)
+    places = re.findall(r'data-x="([\d.]+)" data-y="([\d.]+)"', html)
+    assert all(0 < float(v) < 720 for v in places[0])
 
 
 def test_the_map_of_many_classes_marks_the_most_frequent(made: Report) -> None:
@@ -135,22 +131,16 @@ def test_an_image_that_cannot_be_opened_leaves_a_tile(tmp_path: Path, encoder: P
     assert section_names(found) == section_names(whole)
 
 
-def test_a_sheet_has_a_grey_tile_for_an_image_that_cannot_be_opened(made: Report) -> None:
-    found = made.figures.map
-    assert found is not None
-    items = found.items[:3]
-    known: dict[int, Image.Image | str] = {
-        items[0].id: "gone",
-        items[1].id: Image.new("RGB", (30, 10), (255, 0, 0)),
-        items[2].id: Image.new("RGB", (64, 64), (0, 0, 255)),
-    }
-    pixels = np.asarray(Pictures(known).sheet(items, columns=2))
-    middle = TILE // 2
-    grey = tuple(int(GREY[at : at + 2], 16) for at in (1, 3, 5))
-    assert pixels.shape == (2 * TILE, 2 * TILE, 3)
-    assert [tuple(map(int, pixels[y, x])) for y, x in ((middle, middle), (middle, 3 * middle), (3 * middle, middle))] == [
-        grey, (255, 0, 0), (0, 0, 255),
-    ]  # fmt: skip
+def test_a_sheet_has_a_grey_tile_for_an_image_that_cannot_be_opened() -> None:
+    items = [Item(n, f"{n}.png", None) for n in range(3)]
+    wide, square = Image.new("RGB", (30, 10), (255, 0, 0)), Image.new("RGB", (64, 64), (0, 0, 255))
+    sheet = Pictures({0: "gone", 1: wide, 2: square}).sheet(items, columns=2)
+    assert sheet.size == (2 * TILE, 2 * TILE)
+    middles = [
+        sheet.getpixel((x, y))
+        for x, y in ((TILE // 2, TILE // 2), (3 * TILE // 2, TILE // 2), (TILE // 2, 3 * TILE // 2))
+    ]
+    assert middles == [ImageColor.getrgb(GREY), (255, 0, 0), (0, 0, 255)]
 
 
 def test_markup_in_labels_and_names_is_text(tmp_path: Path, encoder: Path) -> None:
@@ -176,10 +166,15 @@ def test_markup_in_labels_and_names_is_text(tmp_path: Path, encoder: Path) -> No
     assert r"a\|b\`c\*d" in text
 
 
-def test_a_page_without_labels_says_how_to_add_them(tmp_path: Path, encoder: Path, drawn: Path) -> None:
+def test_without_labels_the_other_parts_are_there_and_it_says_how_to_add_them(
+    tmp_path: Path, encoder: Path, drawn: Path
+) -> None:
     store = FeatureStore.open(tmp_path / "plain.store", encoder)
     store.index(drawn)
-    found = written(store, tmp_path / "report.html")
+    made = report(store)
+    assert (made.figures.knn, made.figures.classes, made.figures.lowshot) == (None, None, None)
+    assert list(made.figures.missing) == ["labels"]
+    found = made.save(tmp_path / "report.html").read_text(encoding="utf-8")
     assert section_names(found) == ["collection", "no-labels", "neighbours", "map", "without-labels"]
     assert "featurestore label STORE FILE.csv" in found
     assert "no label" in found

@@ -14,7 +14,7 @@ from PIL import Image
 
 from featurestore.encoders.encoder import Encoder
 from featurestore.errors import ImageError, QueryError, StoreCorrupt
-from featurestore.search.query import GAMMA, QueryEncoder, QueryExample, embed_queries, embed_query
+from featurestore.search.query import QueryEncoder, QueryExample, embed_queries, embed_query
 from featurestore.search.query_file import parse_query, read_queries
 from tests.featurestore.fakes import DIM, paint, unit
 
@@ -64,40 +64,40 @@ def test_an_item_and_a_vector_need_no_encoder() -> None:
 
 def test_an_image_is_found_wherever_it_lies(tmp_path: Path, query_encoder: QueryEncoder) -> None:
     colours = ((255, 40, 0), (200, 0, 90), (3, 220, 7), (90, 90, 0))
-    path = paint(tmp_path / "a.png", *colours)
+    path, turned = paint(tmp_path / "a.png", *colours), tmp_path / "turned.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the picture lies on its side
+    Image.open(path).rotate(90).save(turned, exif=exif)
     with tarfile.open(tmp_path / "shard.tar", "w") as tar:
         tar.add(path, "x/a.png")
     with fsspec.open("memory://pictures/a.png", "wb") as file:
         file.write(path.read_bytes())
     places = (path, str(path), f"file://{path}", "memory://pictures/a.png", f"{tmp_path}/shard.tar::x/a.png")
-    for query in places:
+    for query in (*places, turned):
         asked = embed_query(query, query_encoder)
         np.testing.assert_allclose(asked.vector[0], unit(*colours), atol=1e-6)
         assert [(s.picture, s.name) for s in asked.shown] == [(str(query), str(query))]
         assert asked.item_ids == ()
-    with Image.open(path) as picture:
+    with Image.open(turned) as picture:
         asked = embed_query(picture, query_encoder)
         np.testing.assert_allclose(asked.vector[0], unit(*colours), atol=1e-6)
         assert asked.shown[0].picture is picture
 
 
-@pytest.mark.parametrize("query", [True, np.True_, None, 2.0, np.float32(1), b"a.png", {1}, [[1]], [None]])
-def test_what_is_no_query_is_refused(query: Any) -> None:
-    inner = query[0] if isinstance(query, list) else query
-    with pytest.raises(QueryError, match=f"item id or a vector; found {type(inner).__name__}$"):
-        embed_query(query, BLIND)
-
-
-@pytest.mark.parametrize("number", [0, -1, 2**63, -(2**70), 10**30])
-def test_an_id_that_cannot_be_is_refused(number: int) -> None:
-    with pytest.raises(QueryError, match=f"item {number}: the store has no such item"):
-        embed_query(number, QueryEncoder("four", 4, no_encoder, no_items))
-
-
-@pytest.mark.parametrize("values", [np.array(["a"] * 4), np.array([True] * 4), np.ones(4, complex), np.array([X] * 4, object)[0]])  # fmt: skip
-def test_an_array_of_other_things_than_numbers_is_refused(values: Any) -> None:
-    with pytest.raises(QueryError, match="expected numbers, found an array of"):
-        embed_query(values, BLIND)
+@pytest.mark.parametrize(
+    ("queries", "reason"),
+    [
+        *((query, f"item id or a vector; found {type(query).__name__}$") for query in (True, np.True_, None, 2.0, np.float32(1), b"a.png", {1})),
+        *(([query], f"item id or a vector; found {type(query).__name__}$") for query in ([1], None)),
+        *((item, f"item {item}: the store has no such item") for item in (0, -1, 2**63, -(2**70), 10**30)),
+        *((array, "expected numbers, found an array of") for array in (np.array(["a"] * 4), np.array([True] * 4), np.ones(4, complex), X.astype(object))),
+        *((np.ones(shape), r"expected the shape \(4,\) of encoder four, found") for shape in ((3,), (5,), (1, 4), ())),
+        *((vector, "expected finite numbers that are not all zero") for vector in (0 * X, np.nan * X, np.array([np.inf, 0, 0, 0]))),
+    ],
+)  # fmt: skip
+def test_what_is_no_query_is_refused(queries: Any, reason: str) -> None:
+    with pytest.raises(QueryError, match=reason):
+        embed_query(queries, QueryEncoder("four", 4, no_encoder, no_items))
 
 
 def test_a_damaged_vector_of_an_item_is_named() -> None:
@@ -123,21 +123,6 @@ def test_examples_by_hand() -> None:
     np.testing.assert_allclose(
         embed_query(X, BLIND, exclude=Y).vector[0], np.array([2, -1, 0, 0]) / np.sqrt(5), rtol=1e-6
     )
-
-
-def test_examples_equal_the_naive_loop() -> None:
-    rng = np.random.default_rng(3)
-    for _ in range(20):
-        wanted, unwanted = (rng.normal(size=(rng.integers(1, 5), 4)) for _ in range(2))
-        weights = rng.uniform(0.1, 5, len(wanted))
-        total = [0.0] * 4
-        for d in range(4):
-            for x, w in zip(wanted, weights, strict=True):
-                total[d] += w * x[d] / float(x @ x) ** 0.5 / weights.sum()
-            for y in unwanted:
-                total[d] -= GAMMA * y[d] / float(y @ y) ** 0.5 / len(unwanted)
-        found = embed_query(list(wanted), BLIND, list(unwanted), list(weights))
-        np.testing.assert_allclose(found.vector[0], np.array(total) / np.linalg.norm(total), atol=1e-5)
 
 
 def test_only_the_ratio_of_weights_counts() -> None:
@@ -187,10 +172,11 @@ def test_weights_that_make_no_sense_are_refused(weights: Any, reason: str) -> No
         embed_query([X, Y], BLIND, weights=weights)
 
 
-@pytest.mark.parametrize("nothing", [[], ()])
-def test_negative_examples_alone_are_refused(nothing: Any) -> None:
-    with pytest.raises(QueryError, match="expected at least one example"):
-        embed_query(nothing, BLIND, exclude=[1])
+def test_negative_examples_alone_are_refused() -> None:
+    nothing: Any
+    for nothing in ([], ()):
+        with pytest.raises(QueryError, match="expected at least one example"):
+            embed_query(nothing, BLIND, exclude=[1])
 
 
 def test_all_examples_that_cannot_be_used_are_named(tmp_path: Path, query_encoder: QueryEncoder) -> None:
@@ -321,12 +307,11 @@ def test_a_file_of_queries_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_queries(tmp_path)
 
 
-@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.int8])
-def test_an_array_file_holds_queries(tmp_path: Path, kind: Any) -> None:
-    expected = np.arange(12).reshape(3, 4).astype(kind)
-    for array in (expected, np.asfortranarray(expected)):
+def test_an_array_file_holds_queries(tmp_path: Path) -> None:
+    numbers = np.arange(12).reshape(3, 4)
+    for array in (*map(numbers.astype, ("f2", "f4", "f8", "i1")), np.asfortranarray(numbers)):
         np.save(tmp_path / "q.npy", array)
-        np.testing.assert_array_equal(read_queries(tmp_path / "q.npy"), expected)
+        np.testing.assert_array_equal(read_queries(tmp_path / "q.npy"), numbers)
 
 
 def test_an_array_file_of_something_else_is_refused(tmp_path: Path) -> None:

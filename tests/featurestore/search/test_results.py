@@ -1,12 +1,14 @@
 """What a store answers: matches as values and as a sheet."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from featurestore.rendering.contact_sheet import EXAMPLE, GAP, LINE, NEGATIVE, TEXT, TILE
+from featurestore.errors import DiskError
+from featurestore.rendering.contact_sheet import COLUMNS, EXAMPLE, GAP, LINE, NEGATIVE, TEXT, TILE
 from featurestore.rendering.query_image import QueryImage
 from featurestore.search import results
 from featurestore.search.results import Matches
@@ -19,12 +21,14 @@ def matches(paths: list[str], query: tuple[QueryImage, ...] = ()) -> Matches:
 
 
 def test_matches_keep_rank_score_id_path_and_label_together() -> None:
-    found = Matches(np.array([9, 4]), np.array([0.75, -0.25], np.float32), ["/b", "/a"], ["x", None])
-    rows = [
+    found = Matches(np.array([9, 4]), np.array([0.75, -1 / 3], np.float32), ["/b", "/a"], ["x", None])
+    rows = found.to_json()
+    assert rows == [
         {"rank": 1, "score": 0.75, "id": 9, "path": "/b", "label": "x"},
-        {"rank": 2, "score": -0.25, "id": 4, "path": "/a", "label": None},
+        {"rank": 2, "score": -0.333333, "id": 4, "path": "/a", "label": None},
     ]
-    assert found.to_json() == found.to_arrow().to_pylist() == rows
+    assert json.loads(json.dumps(rows)) == rows
+    assert [{**row, "score": round(row["score"], 6)} for row in found.to_arrow().to_pylist()] == rows
     assert (len(found), found.query, found.warnings) == (2, (), ())
     assert matches([]).to_arrow().schema.equals(found.to_arrow().schema)
 
@@ -44,6 +48,22 @@ def test_a_sheet_begins_with_its_examples(tmp_path: Path) -> None:
     assert centres == [COLOURS["red"], (255,) * 3, COLOURS["green"], COLOURS["blue"], (0xEE,) * 3]
     assert frames == [ImageColor.getrgb(ink) for ink in (EXAMPLE, EXAMPLE, NEGATIVE, LINE, LINE)]
     assert wide == [(255,) * 3] * 3
+
+
+def test_a_sheet_breaks_into_rows(tmp_path: Path) -> None:
+    for hits, columns, rows in ((0, 1, 0), (COLUMNS, COLUMNS, 1), (COLUMNS + 1, COLUMNS, 2)):
+        with Image.open(matches(["/gone.png"] * hits).sheet(tmp_path / "hits.png")) as sheet:
+            assert sheet.size == (GAP + columns * (TILE + GAP), 30 + rows * (TILE + TEXT + GAP) + GAP)
+    with Image.open(tmp_path / "hits.png") as sheet:
+        assert sheet.getpixel((GAP + TILE // 2, 30 + TILE + TEXT + GAP + TILE // 2)) == (0xEE,) * 3
+    assert [path.name for path in tmp_path.iterdir()] == ["hits.png"]
+
+
+@pytest.mark.parametrize("name", ["hits.xyz", "hits", "absent/hits.png"])
+def test_a_sheet_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DiskError, match=r"hits.*could not be written.*expected a name such as hits\.png"):
+        matches([]).sheet(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_sheet_and_a_page_show_no_more_than_can_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

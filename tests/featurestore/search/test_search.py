@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
-from PIL import Image
 
 from featurestore import FeatureStore
-from featurestore.errors import DiskError, ImageError, QueryError, StoreCorrupt
-from featurestore.rendering.contact_sheet import COLUMNS, GAP, TEXT, TILE
+from featurestore.errors import QueryError, StoreCorrupt
 from tests.featurestore.evaluation.labelled import labelled_store
 from tests.featurestore.fakes import COLOURS, paint, unit
 
@@ -43,38 +40,20 @@ def test_hits_come_in_the_order_of_their_cosines(
     assert found.labels == [{1: "mixed", 2: "mixed", 3: "plain"}.get(i, "primary") for i in ids]
 
 
-def test_a_path_an_image_and_a_vector_find_the_same(shared: FeatureStore, tmp_path: Path) -> None:
-    colours = ((255, 40, 0), (200, 0, 90), (3, 220, 7), (90, 90, 0))
-    path = paint(tmp_path / "query.png", *colours)
-    by_path = shared.search(path)
-    for query in (str(path), Image.open(path), unit(*colours), unit(*colours).astype(np.float64) * 17):
-        found = shared.search(query)
-        assert found.ids.tolist() == by_path.ids.tolist()
-        np.testing.assert_allclose(found.scores, by_path.scores, atol=1e-5)
-    order = sorted(range(1, 7), key=lambda i: -float(unit(*colours) @ unit(sorted_colours()[i - 1])))
-    assert by_path.ids.tolist() == order
-
-
-def sorted_colours() -> list[tuple[int, int, int]]:
-    """The colours in the order of their ids."""
-    return [COLOURS[name] for name in ("cyan", "yellow", "white", "blue", "green", "red")]
-
-
-def test_an_image_that_lies_on_its_side_is_searched_upright(shared: FeatureStore, tmp_path: Path) -> None:
-    path = paint(tmp_path / "upright.png", (255, 0, 0), (255, 0, 0), (0, 0, 255), (0, 0, 255))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.open(path).rotate(90).save(tmp_path / "turned.png", exif=exif)
-    expected = shared.search(path).scores
-    np.testing.assert_allclose(shared.search(tmp_path / "turned.png").scores, expected)
-    np.testing.assert_allclose(shared.search(Image.open(tmp_path / "turned.png")).scores, expected)
-
-
 def test_an_item_finds_the_others(shared: FeatureStore) -> None:
     found = shared.search(RED, k=3)
     assert found.ids.tolist() == [YELLOW, WHITE, CYAN]
     np.testing.assert_allclose(found.scores, [HALF, THIRD, 0], atol=2e-3)
+    assert [(Path(str(shown.picture)).name, shown.name) for shown in found.query] == [("red.png", f"item {RED}")]
     assert shared.search(found.ids[0], k=1).ids.tolist() == [WHITE]
+
+
+def test_examples_are_searched_by_their_mean(shared: FeatureStore) -> None:
+    found = shared.search([RED, BLUE])
+    assert found.ids.tolist() == [WHITE, CYAN, YELLOW, GREEN]
+    np.testing.assert_allclose(found.scores, [TWO_THIRDS, 0.5, 0.5, 0], atol=2e-3)
+    assert shared.search([RED], exclude=[YELLOW], k=1).ids.tolist() == [WHITE]
+    assert shared.search([RED, BLUE], weights=[9, 1], k=1).ids.tolist() == [YELLOW]
 
 
 @pytest.mark.parametrize("k", [1, 5, 6, 1000])
@@ -86,122 +65,54 @@ def test_k_hits_come_back_when_there_are_so_many(shared: FeatureStore, k: int) -
 @pytest.mark.parametrize(
     ("where", "ids"),
     [
-        ("label = 'mixed'", [YELLOW, CYAN]),
         ("label <> 'primary'", [YELLOW, WHITE, CYAN]),
+        (f"label = 'mixed' OR id = {RED}", [YELLOW, CYAN]),  # no item is a hit of itself
         ("id IN (SELECT id FROM items WHERE path LIKE '%blue%')", [BLUE]),
         ("FALSE", []),
         ("split = 'train'", []),
     ],
 )
 def test_where_limits_the_hits(shared: FeatureStore, where: str, ids: list[int]) -> None:
-    assert shared.search(unit((255, 0, 0)), where=where).ids.tolist() == ids
-
-
-def test_an_item_finds_others_whether_or_not_the_where_holds_for_it(shared: FeatureStore) -> None:
-    for where in ("label = 'mixed'", f"label = 'mixed' OR id = {RED}"):
-        assert shared.search(RED, where=where).ids.tolist() == [YELLOW, CYAN]
+    assert shared.search(RED, where=where).ids.tolist() == ids
 
 
 def test_a_where_still_gives_k_hits_when_k_exist(shared: FeatureStore) -> None:
     assert shared.search(unit((255, 0, 0)), k=2, where="label = 'primary'").ids.tolist() == [RED, BLUE]
 
 
-@pytest.mark.parametrize("query", [3.5, None, {1}, b"a.png", True, {}])
-def test_a_query_of_another_kind_is_refused(shared: FeatureStore, query: Any) -> None:
-    with pytest.raises(QueryError, match=f"found {type(query).__name__}"):
-        shared.search(query)
+@pytest.mark.parametrize(
+    ("query", "asked", "ids"),
+    [
+        (RED, {"above": 0.5}, [YELLOW, WHITE]),
+        (RED, {"above": 0.5, "k": 1}, [YELLOW]),
+        (RED, {"above": 0.99}, []),
+        (unit((255, 0, 0)), {"unique": 0.7}, [RED, WHITE, BLUE, GREEN]),  # yellow goes with red, cyan with white
+        (unit((255, 0, 0)), {"unique": 0.97}, [RED, YELLOW, WHITE, CYAN, BLUE, GREEN]),
+        (unit((255, 0, 0)), {"unique": 0.7, "k": 2}, [RED, WHITE]),
+        (unit((255, 0, 0)), {"unique": 0.7, "above": 0.5}, [RED, WHITE]),
+    ],
+)
+def test_hits_are_above_a_score_and_no_near_duplicates(
+    shared: FeatureStore, query: Any, asked: dict[str, Any], ids: list[int]
+) -> None:
+    assert shared.search(query, **asked).ids.tolist() == ids
 
 
 @pytest.mark.parametrize(
-    "vector", [np.zeros(12), np.full(12, np.nan), np.array([np.inf] + [0.0] * 11), np.zeros(12, np.float32)]
+    ("query", "asked", "reason"),
+    [
+        (RED, {"k": 0}, "k = 0: expected at least 1"),
+        (RED, {"k": -1}, "expected at least 1"),
+        (RED, {"above": 1.5}, "above = 1.5: expected a score, from -1 to 1"),
+        (7, {}, "item 7: the store has no such item"),
+        (7, {"where": "label = 'mixed'"}, "item 7: the store has no such item"),
+    ],
 )
-def test_a_vector_without_direction_is_refused(shared: FeatureStore, vector: Any) -> None:
-    with pytest.raises(QueryError, match="expected finite numbers that are not all zero"):
-        shared.search(vector)
-
-
-@pytest.mark.parametrize("shape", [(11,), (13,), (1, 12), ()])
-def test_a_vector_of_another_shape_is_refused(shared: FeatureStore, shape: tuple[int, ...]) -> None:
-    with pytest.raises(QueryError, match=r"expected the shape \(12,\)"):
-        shared.search(np.ones(shape))
-
-
-def test_an_image_that_the_encoder_cannot_tell_is_refused(shared: FeatureStore, tmp_path: Path) -> None:
-    with pytest.raises(QueryError, match="gave a vector that is zero or not finite"):
-        shared.search(paint(tmp_path / "black.png", (0, 0, 0)))
-
-
-def test_a_file_that_is_no_image_is_refused(shared: FeatureStore, tmp_path: Path) -> None:
-    (tmp_path / "text.jpg").write_text("rose")
-    with pytest.raises(ImageError, match=r"text\.jpg': expected an image file; not an image"):
-        shared.search(tmp_path / "text.jpg")
-    with pytest.raises(ImageError, match="no such file"):
-        shared.search(tmp_path / "absent.jpg")
-    with pytest.raises(ImageError, match="a folder"):
-        shared.search(tmp_path)
-
-
-@pytest.mark.parametrize("k", [0, -1])
-def test_a_k_below_one_is_refused(shared: FeatureStore, k: int) -> None:
-    with pytest.raises(QueryError, match="expected at least 1"):
-        shared.search(RED, k=k)
-
-
-@pytest.mark.parametrize("number", [0, 7, -1])
-def test_an_id_that_no_item_has_is_refused(shared: FeatureStore, number: int) -> None:
-    with pytest.raises(QueryError, match=f"item {number}: the store has no such item"):
-        shared.search(number)
-    with pytest.raises(QueryError, match=f"item {number}: the store has no such item"):
-        shared.search(number, where="label = 'mixed'")
-
-
-# -- matches
-
-
-def test_matches_convert(shared: FeatureStore) -> None:
-    found = shared.search(RED, k=2)
-    rows = found.to_json()
-    assert json.loads(json.dumps(rows)) == rows
-    assert [list(row) for row in rows] == [["rank", "score", "id", "path", "label"]] * 2
-    assert [(r["rank"], r["id"], r["label"]) for r in rows] == [(1, YELLOW, "mixed"), (2, WHITE, "plain")]
-    table = found.to_arrow()
-    assert isinstance(table, pa.Table)
-    assert table.column_names == ["rank", "score", "id", "path", "label"]
-    assert [{**r, "score": round(r["score"], 6)} for r in table.to_pylist()] == rows
-    assert shared.search(RED, where="FALSE").to_arrow().num_rows == 0
-
-
-def test_the_contact_sheet_shows_query_and_hits(shared: FeatureStore, tmp_path: Path) -> None:
-    path = shared.search(RED, k=3).sheet(tmp_path / "hits.png")
-    assert path == tmp_path / "hits.png"
-    with Image.open(path) as sheet:
-        assert sheet.size == (GAP + 4 * (TILE + GAP), 30 + TILE + TEXT + GAP + GAP)
-        centres = [sheet.getpixel((GAP + place * (TILE + GAP) + TILE // 2, 30 + TILE // 2)) for place in range(4)]
-    assert centres == [COLOURS["red"], COLOURS["yellow"], COLOURS["white"], COLOURS["cyan"]]
-    assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == ["hits.png"]
-
-
-def test_the_contact_sheet_breaks_into_rows(shared: FeatureStore, tmp_path: Path) -> None:
-    shared.search(Image.new("RGB", (8, 8), "red"), k=6).sheet(tmp_path / "hits.png")
-    with Image.open(tmp_path / "hits.png") as sheet:
-        assert sheet.size == (GAP + COLUMNS * (TILE + GAP), 30 + 2 * (TILE + TEXT + GAP) + GAP)
-
-
-def test_a_contact_sheet_without_hits_or_files_is_drawn(tmp_path: Path, encoder: Path) -> None:
-    gone = paint(tmp_path / "s" / "gone.png", (1, 2, 3))
-    store = FeatureStore.open(tmp_path / "my.store", encoder)
-    store.index(tmp_path / "s")
-    gone.unlink()
-    store.search(unit((1, 1, 1)), where="FALSE").sheet(tmp_path / "none.png")
-    store.search(unit((1, 1, 1))).sheet(tmp_path / "gone.png")
-    with Image.open(tmp_path / "gone.png") as sheet:
-        assert sheet.getpixel((GAP + TILE // 2, 30 + TILE // 2)) == (0xEE, 0xEE, 0xEE)
-
-
-@pytest.mark.parametrize("name", ["hits.xyz", "hits", "absent/hits.png"])
-def test_a_sheet_that_cannot_be_written_is_named(shared: FeatureStore, tmp_path: Path, name: str) -> None:
-    with pytest.raises(DiskError, match=r"hits.*could not be written.*expected a name such as hits\.png"):
-        shared.search(RED).sheet(tmp_path / name)
+def test_what_cannot_be_searched_is_refused(
+    shared: FeatureStore, query: int, asked: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(QueryError, match=reason):
+        shared.search(query, **asked)
 
 
 # -- reading

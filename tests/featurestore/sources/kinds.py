@@ -8,10 +8,11 @@ from pathlib import Path
 import fsspec
 import pyarrow as pa
 
-from tests.featurestore.sources.tables import hugging_face, save_dataset, write_arrow, write_arrow_file, write_parquet
+from tests.featurestore.sources.tables import FORMS, Write, hugging_face, save_dataset, write_parquet
 from tests.featurestore.sources.tars import write_tar
 
 Images = dict[str, bytes]  # by name, each train|test/<class>/<file>, sorted
+Make = Callable[[Path, Images], str]
 TIME = 7_000_000_001  # mtime_ns of all files
 
 
@@ -19,7 +20,7 @@ TIME = 7_000_000_001  # mtime_ns of all files
 class Kind:
     """A kind of source: how to make one, and what its contract promises."""
 
-    make: Callable[[Path, Images], str]
+    make: Make
     prefix: str | None = "{source}::"  # of all paths, "{source}" stands for the source
     within_containers: bool = True
     splits: bool = True  # whether it tells splits
@@ -27,10 +28,12 @@ class Kind:
     timed: bool = True  # whether it tells the file's own time
 
 
-def labels(images: Images) -> dict[str, list[str]]:
-    """Columns for labels and splits."""
+def rows(images: Images) -> pa.Table:
+    """A row for each image, with columns for label and split."""
     parts = [name.split("/") for name in images]
-    return {"label": [label for _, label, _ in parts], "split": [split for split, _, _ in parts]}
+    return hugging_face(
+        list(images.values()), label=[label for _, label, _ in parts], split=[split for split, _, _ in parts]
+    )
 
 
 def in_folder(folder: Path, images: Images) -> str:
@@ -51,21 +54,12 @@ def in_tar(folder: Path, images: Images) -> str:
     return timed(write_tar(folder / "shard.tar", images.items()))
 
 
-def in_parquet(folder: Path, images: Images) -> str:
-    return timed(write_parquet(folder, hugging_face(list(images.values()), **labels(images))))
-
-
-def in_arrow_stream(folder: Path, images: Images) -> str:
-    return timed(write_arrow(folder, hugging_face(list(images.values()), **labels(images))))
-
-
-def in_arrow_file(folder: Path, images: Images) -> str:
-    return timed(write_arrow_file(folder, hugging_face(list(images.values()), **labels(images))))
+def in_table(write: Write) -> Make:
+    return lambda folder, images: timed(write(folder, rows(images)))
 
 
 def in_dataset(folder: Path, images: Images) -> str:
-    rows = hugging_face(list(images.values()), **labels(images))
-    save_dataset(folder / "set", rows.slice(0, 1), rows.slice(1))
+    save_dataset(folder / "set", rows(images).slice(0, 1), rows(images).slice(1))
     for path in (folder / "set").glob("*.arrow"):
         timed(path)
     return str(folder / "set")
@@ -73,10 +67,11 @@ def in_dataset(folder: Path, images: Images) -> str:
 
 def in_table_of_paths(folder: Path, images: Images) -> str:
     in_folder(folder / "files", images)
-    return str(write_parquet(folder, pa.table({"path": [f"files/{name}" for name in images], **labels(images)})))
+    paths = pa.array([f"files/{name}" for name in images])
+    return str(write_parquet(folder, rows(images).set_column(0, "path", paths)))
 
 
-def behind_url(make: Callable[[Path, Images], str]) -> Callable[[Path, Images], str]:
+def behind_url(make: Make) -> Make:
     """The same in fsspec's file system in memory."""
 
     def made(folder: Path, images: Images) -> str:
@@ -101,13 +96,11 @@ KINDS = {
     "folder": Kind(in_folder, "{source}/", within_containers=False),
     "list": Kind(in_list, None, within_containers=False, splits=False),
     "tar": Kind(in_tar),
-    "parquet": Kind(in_parquet, numbered=True),
-    "arrow stream": Kind(in_arrow_stream, numbered=True),
-    "arrow file": Kind(in_arrow_file, numbered=True),
+    **{form: Kind(in_table(write), numbered=True) for form, write in FORMS.items()},
     "dataset": Kind(in_dataset, "{source}/", numbered=True),
     "table of paths": Kind(in_table_of_paths, None),
     "remote folder": Kind(behind_url(in_folder), "{source}/", within_containers=False, timed=False),
     "remote tar": Kind(behind_url(in_tar), timed=False),
-    "remote parquet": Kind(behind_url(in_parquet), numbered=True, timed=False),
-    "remote arrow": Kind(behind_url(in_arrow_stream), numbered=True, timed=False),
+    "remote parquet": Kind(behind_url(in_table(FORMS["parquet"])), numbered=True, timed=False),
+    "remote arrow": Kind(behind_url(in_table(FORMS["arrow stream"])), numbered=True, timed=False),
 }

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,18 @@ def write_parquet(folder: Path, table: pa.Table) -> Path:
     return folder / "part.parquet"
 
 
-def write_arrow(folder: Path, table: pa.Table) -> Path:
-    """Write the stream format, as Hugging Face does."""
-    with pa.OSFile(str(folder / "part.arrow"), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+def write_arrow(folder: Path, table: pa.Table, new: Callable[..., Any] = pa.ipc.new_stream) -> Path:
+    """Write the stream format, as Hugging Face does, or another."""
+    with pa.OSFile(str(folder / "part.arrow"), "wb") as file, new(file, table.schema) as writer:
         writer.write_table(table, max_chunksize=GROUP)
     return folder / "part.arrow"
 
 
-def write_arrow_file(folder: Path, table: pa.Table) -> Path:
-    """Write the file format, with a footer."""
-    with pa.OSFile(str(folder / "part.arrow"), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table, max_chunksize=GROUP)
-    return folder / "part.arrow"
-
-
-FORMS: dict[str, Write] = {"parquet": write_parquet, "arrow stream": write_arrow, "arrow file": write_arrow_file}
+FORMS: dict[str, Write] = {
+    "parquet": write_parquet,
+    "arrow stream": write_arrow,
+    "arrow file": partial(write_arrow, new=pa.ipc.new_file),
+}
 
 
 def hugging_face(values: Sequence[bytes | None], **columns: Any) -> pa.Table:

@@ -36,11 +36,9 @@ def no_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @every_kind
 def test_every_image_is_listed_and_read(tmp_path: Path, kind: Kind) -> None:
-    source = kind.make(tmp_path, FOUR)
-    found = list(open_source(source))
-    assert all(isinstance(file, ImageFile) for file in found)
-    files = images(source)
-    assert files == found  # each iteration lists again, with the same result
+    source = open_source(place := kind.make(tmp_path, FOUR))
+    files = [entry for entry in source if isinstance(entry, ImageFile)]
+    assert files == list(source)  # each iteration lists again, with the same result
     assert [read(file.path, file.mtime_ns) for file in files] == list(FOUR.values())
     assert [file.size for file in files] == list(map(len, FOUR.values()))
     assert [file.label for file in files] == [name.split("/")[1] for name in FOUR]
@@ -49,14 +47,8 @@ def test_every_image_is_listed_and_read(tmp_path: Path, kind: Kind) -> None:
         assert {file.mtime_ns for file in files} == {TIME}
     if not kind.numbered:
         assert all(file.path.endswith(name) for file, name in zip(files, FOUR, strict=True))
-
-
-@every_kind
-def test_paths_begin_with_the_prefix(tmp_path: Path, kind: Kind) -> None:
-    source = open_source(place := kind.make(tmp_path, FOUR))
-    paths = [entry.path for entry in source]
     assert source.prefix == (kind.prefix and kind.prefix.format(source=place))
-    assert source.prefix is None or all(path.startswith(source.prefix) for path in paths)
+    assert source.prefix is None or all(file.path.startswith(source.prefix) for file in files)
     assert source.within_containers == kind.within_containers
     assert source.hint == ""
 

@@ -28,6 +28,7 @@ def test_rows_come_back_in_order(file: VectorFile) -> None:
     assert found[:, 0].tolist() == [1, 2, 3]
     assert found.shape == (3, 3)
     assert found.dtype == np.float16
+    assert file.open(2)[:, 0].tolist() == [1, 2]  # only those that are committed
     with pytest.raises(ValueError, match="read-only"):
         found[0, 0] = 9
 
@@ -35,11 +36,6 @@ def test_rows_come_back_in_order(file: VectorFile) -> None:
 def test_the_bytes_are_little_endian_float16(file: VectorFile) -> None:
     file.append(np.array([[1.0, -2.0, 0.5]], np.float32), committed=0)
     assert file.path.read_bytes() == bytes.fromhex("003c 00c0 0038")
-
-
-def test_only_committed_rows_are_seen(file: VectorFile) -> None:
-    file.append(rows(1, 2, 3), committed=0)
-    assert file.open(2)[:, 0].tolist() == [1, 2]
 
 
 def test_the_next_writer_cuts_off_what_a_crash_left(file: VectorFile) -> None:
@@ -51,7 +47,10 @@ def test_the_next_writer_cuts_off_what_a_crash_left(file: VectorFile) -> None:
     assert file.path.stat().st_size == 3 * 6
 
 
-def test_a_file_that_is_too_short_is_corrupt_with_both_counts(file: VectorFile) -> None:
+def test_a_file_that_is_missing_or_too_short_is_corrupt_with_both_counts(file: VectorFile) -> None:
+    with pytest.raises(StoreCorrupt, match="counts 1 rows of 6 bytes, the file has 0"):
+        file.open(1)
+    assert file.open(0).shape == (0, 3)
     file.append(rows(1, 2, 3), committed=0)
     with file.path.open("r+b") as handle:
         handle.truncate(2 * 6 + 1)
@@ -62,15 +61,23 @@ def test_a_file_that_is_too_short_is_corrupt_with_both_counts(file: VectorFile) 
     assert file.path.stat().st_size == 13
 
 
-def test_a_missing_file_holds_no_rows(file: VectorFile) -> None:
-    assert file.open(0).shape == (0, 3)
-    with pytest.raises(StoreCorrupt, match="counts 1 rows of 6 bytes, the file has 0"):
-        file.open(1)
-
-
 def test_a_folder_that_is_gone_is_a_disk_error(tmp_path: Path) -> None:
     with pytest.raises(DiskError, match=r"v\.f16: 1 vectors could not be written \(No such file"):
         VectorFile(tmp_path / "absent" / "v.f16", 3).append(rows(1), committed=0)
+
+
+def test_a_copy_holds_just_the_chosen_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("featurestore.storage.vectors.BLOCK_ROWS", 3)
+    x = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    file = VectorFile(tmp_path / "a.f16", 4)
+    file.append(x, 0)
+    rows = np.array([0, 1, 3, 6, 7, 13, 19])
+    blocks = file.copy(rows, tmp_path / "b.f16")
+    copied = VectorFile(tmp_path / "b.f16", 4)
+    np.testing.assert_array_equal(copied.open(7), x[rows].astype(np.float16))
+    assert [(block.first, block.rows) for block in blocks] == [(0, 3), (3, 3), (6, 1)]
+    assert blocks == copied.checksums(7)
+    assert copied.damaged(blocks) == []
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-42, 1e-20, 1e20, 5e37])

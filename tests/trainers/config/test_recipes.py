@@ -38,19 +38,6 @@ def test_recipes_give_the_documented_numbers() -> None:
     assert jigsaw(Situation(10, 65, None)) == {"grid": 3, "orders": 100, "piece": 0.33}
 
 
-def test_recipes_grow_with_the_collection_and_fewer_images_are_seen_more_often() -> None:
-    sizes = [int(1.3**i) + 8 for i in range(60)]
-    for values in (
-        [recipes.batch_of(n, 32) for n in sizes],
-        own("moco-v2", "queue", sizes),
-        own("dino", "prototypes", sizes),
-    ):
-        assert values == sorted(values)
-        assert all(v & (v - 1) == 0 for v in values)
-    epochs = [recipes.epochs_of(n) for n in sizes]
-    assert epochs == sorted(epochs, reverse=True)
-
-
 def test_a_given_setting_wins_and_leaves_the_others_to_the_recipe() -> None:
     recipe = recipes.choose(300_000, "cuda")
     plain = resolve({"method": "dino"}, recipe=recipe)

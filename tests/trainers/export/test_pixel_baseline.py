@@ -1,23 +1,18 @@
 """Encoders to compare with: raw pixels, and the network of a run before it learnt anything."""
 
 import dataclasses
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from featurestore import FeatureStore
 from featurestore.encoders.encoder import Encoder
 from featurestore.encoders.write import check_pixels
 from featurestore.errors import ConfigError, ExportError, SourceError
 from featurestore.imaging.decode import decode
 from featurestore.imaging.preprocess import apply
 from tests.trainers.export.onnx_networks import pictures
-from tests.trainers.export.test_export import WITHOUT_TORCH
 from trainers.config.resolve import resolve
 from trainers.export.pixel_baseline import export_pixels
 from trainers.export.targets import export_encoder, export_int8, kind_of
@@ -52,13 +47,6 @@ def test_the_mean_image_of_a_source_is_subtracted(tmp_path: Path) -> None:
     assert again.fingerprint == encoder.fingerprint != Encoder(export_pixels(4, tmp_path / "plain.onnx")).fingerprint
 
 
-def test_a_store_is_indexed_by_pixels_as_by_any_encoder(tmp_path: Path) -> None:
-    source = pictures(tmp_path / "pictures", 5)
-    store = FeatureStore.open(tmp_path / "my.store", export_encoder("pixels:8", tmp_path / "pixels.onnx"))
-    assert store.index(source).added == 5
-    assert store.search(source / "003.png", k=1).paths == [str(source / "003.png")]
-
-
 @pytest.mark.parametrize("size", ["0", "65", "-4", "4.5", "4x4", "", "99999", "\u0664"])
 def test_a_size_that_is_none_is_refused(size: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"expected pixels:SIZE with a side from 1 to 64 pixels"):
@@ -81,16 +69,6 @@ def test_pixels_are_checked_before_they_get_their_name(tmp_path: Path, monkeypat
     with pytest.raises(ExportError, match="disagrees"):
         export_encoder("pixels:4", tmp_path / "pixels.onnx")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_pixels_need_no_torch(tmp_path: Path) -> None:
-    out = tmp_path / "pixels.onnx"
-    source = pictures(tmp_path / "pictures", 50)
-    command = ["export", "pixels:4", "--calibrate", str(source), "--out", str(out), "--json"]
-    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *command], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == {"encoder": str(out)}
-    assert Encoder(out).card.branch == "less the mean image"
 
 
 # -- the network of a run, untrained

@@ -85,7 +85,6 @@ def test_preprocessing_that_is_not_ours_is_refused(change: dict[str, Any], messa
 @pytest.mark.parametrize(
     ("name", "dim"),
     [
-        ("mobilenet_v3_small", 1024),
         ("squeezenet1_0", None),
         ("shufflenet_v2_x0_5", 1024),
         *(
@@ -110,9 +109,8 @@ def test_torchvisions_classifier_is_removed(name: str, dim: int | None) -> None:
 
 def test_the_vector_is_what_the_classifier_would_see() -> None:
     model = from_torchvision("mobilenet_v3_small", pretrained=False)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        whole = torchvision.models.mobilenet_v3_small().eval()
+    torch.manual_seed(0)
+    whole = torchvision.models.mobilenet_v3_small().eval()
     x = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(whole.classifier[3](model.backbone(x)), whole(x))

@@ -168,11 +168,6 @@ def test_with_enough_images_others_are_measured_than_calibrated(
     assert not images["calibrating"] & images["measured"]
 
 
-def test_the_same_images_make_the_same_encoder(full: Path, source: Path, tmp_path: Path) -> None:
-    first, second = (Encoder(quantize(full, source, tmp_path / name, force=True).encoder) for name in ("a", "b"))
-    assert first.fingerprint == second.fingerprint
-
-
 # -- what is refused
 
 

@@ -1,5 +1,6 @@
 """Fine-tuning as a user meets it: the command, the classifier file, and what is refused."""
 
+import copy
 import json
 import os
 import signal
@@ -13,10 +14,11 @@ import torch
 from click.testing import CliRunner
 
 from featurestore.encoders.encoder import Encoder
-from featurestore.errors import ConfigError, EvaluationError, ExportError, Interrupted, TrainingError
+from featurestore.errors import ConfigError, ExportError, Interrupted
 from featurestore.progress import Listener
 from tests.trainers.finetuning.finetuned import write_colours, write_run
 from trainers import cli as commands
+from trainers.export.torch_onnx import to_onnx
 from trainers.finetuning import export as shipping
 from trainers.finetuning import finetune as finetuning
 from trainers.finetuning import select as training
@@ -44,15 +46,22 @@ def no_export(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_command_learns_colours_and_writes_a_classifier_that_says_what_torch_says(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And one that onnxruntime runs differently is refused, and leaves nothing."""
     networks: list[Any] = []
+    traced: list[Any] = []
 
     def remember(network: Any, card: Any, temperature: float, out: Path) -> Path:
         networks.append((network, temperature))
         return shipping.export_classifier(network, card, temperature, out)
 
+    def trace(*arguments: Any) -> Any:
+        traced.append(to_onnx(*arguments))
+        return copy.deepcopy(traced[0])
+
+    monkeypatch.setattr(shipping, "to_onnx", trace)
     monkeypatch.setattr(finetuning, "export_classifier", remember)
     source, out = write_colours(tmp_path / "colours"), tmp_path / "out"
-    words = [str(run), str(source), "--out", str(out), "--epochs", "12", "--device", "cpu", "--json"]
+    words = [str(run), str(source), "--out", str(out), "--epochs", "6", "--device", "cpu", "--json"]
     done = CliRunner().invoke(commands.finetune, words, catch_exceptions=False)
     found = json.loads(done.stdout)
 
@@ -60,19 +69,15 @@ def test_the_command_learns_colours_and_writes_a_classifier_that_says_what_torch
     assert found["top1_ci95"][0] <= found["top1"] <= found["top1_ci95"][1]
     expected = {
         "n_train": 16, "n_test": 8, "fraction": 1.0, "seed": 0, "head": "mlp", "protocol": "finetune", "split": "train->test",
-        "epochs": 12, "calibrated_on": 3,
+        "epochs": 6, "calibrated_on": 3,
     }  # fmt: skip
     assert {key: found[key] for key in expected} == expected
     assert [c["label"] for c in found["classes"]] == ["cold", "warm"]
     assert json.loads((out / "report.json").read_text()) == found
-    assert sorted(path.name for path in out.iterdir()) == [
-        "classifier.onnx",
-        "config.toml",
-        "metrics.jsonl",
-        "report.json",
-    ]
+    files = ["classifier.onnx", "config.toml", "metrics.jsonl", "report.json"]
+    assert sorted(path.name for path in out.iterdir()) == files
     kept = tomllib.loads((out / "config.toml").read_text())
-    assert (kept["head"], kept["recipe"]["epochs"], kept["run"]["backbone"]) == ("mlp", 12, "conv4")
+    assert (kept["head"], kept["recipe"]["epochs"], kept["run"]["backbone"]) == ("mlp", 6, "conv4")
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert {line["training"] for line in lines} == {"trial 1", "trial 2", "final"}
     assert all(0 <= line["test_top1"] <= 1 for line in lines)
@@ -83,6 +88,7 @@ def test_the_command_learns_colours_and_writes_a_classifier_that_says_what_torch
     assert classifier.card.classifier["temperature"] == found["temperature"]
     pixels = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
     [(network, temperature)] = networks
+    assert temperature == found["temperature"]
     record = classifier.preprocess
     x = (torch.from_numpy(pixels) / 255 - torch.tensor(record.mean)) / torch.tensor(record.std)
     with torch.no_grad():
@@ -91,6 +97,13 @@ def test_the_command_learns_colours_and_writes_a_classifier_that_says_what_torch
     np.testing.assert_allclose(classifier.probabilities(pixels), expected.numpy(), atol=1e-4)
     np.testing.assert_allclose(classifier.encode(pixels), vectors.numpy(), rtol=1e-3, atol=1e-4)
     assert os.path.getsize(out / "classifier.onnx") < 1.3 * 4 * sum(p.numel() for p in network.parameters()) + 50_000
+
+    genuine = Encoder.probabilities
+    monkeypatch.setattr(shipping, "to_onnx", lambda *_: traced[0])
+    monkeypatch.setattr(Encoder, "probabilities", lambda self, pixels: genuine(self, pixels) + 0.01)
+    with pytest.raises(ExportError, match="a probability differs"):
+        shipping.export_classifier(network, classifier.card, temperature, tmp_path / "refused" / "classifier.onnx")
+    assert list((tmp_path / "refused").iterdir()) == []
 
 
 @pytest.mark.slow
@@ -131,19 +144,9 @@ def test_pretrained_and_from_scratch_learn_from_the_same_draw(
 @pytest.mark.usefixtures("no_export")
 def test_the_printed_result_says_what_it_was_made_of(run: Path, tmp_path: Path) -> None:
     source = write_colours(tmp_path / "colours", train=10, test=0)
-    words = [
-        str(run),
-        str(source),
-        "--out",
-        str(tmp_path / "out"),
-        "--minutes",
-        "0.01",
-        "--fraction",
-        "0.5",
-        "--seed",
-        "7",
-    ]
-    done = CliRunner().invoke(commands.finetune, [*words, "--head", "linear"], catch_exceptions=False)
+    options = ["--minutes", "0.002", "--fraction", "0.5", "--seed", "7", "--head", "linear"]
+    words = [str(run), str(source), "--out", str(tmp_path / "out"), *options]
+    done = CliRunner().invoke(commands.finetune, words, catch_exceptions=False)
     pieces = (
         "top-1|95 %|8 labels (50 %) of 2 classes|4 test images (held-out fifth)|seed 7|head linear|calibration error"
     )
@@ -189,17 +192,6 @@ def test_options_out_of_range_are_named(run: Path, tmp_path: Path, options: dict
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="expected a checkpoint, found none"):
-        finetune(tmp_path, write_colours(tmp_path / "colours"), tmp_path / "out")
-
-
-def test_an_unlabelled_source_is_refused(run: Path, tmp_path: Path) -> None:
-    source = write_colours(tmp_path / "colours", test=0) / "warm"
-    with pytest.raises(EvaluationError, match="needs labels"):
-        finetune(run, source, tmp_path / "out")
-
-
 def test_a_folder_that_holds_a_classifier_is_left_as_it_is(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
@@ -218,16 +210,6 @@ def test_ctrl_c_leaves_nothing_behind(run: Path, tmp_path: Path) -> None:
     with pytest.raises(Interrupted, match="nothing was written"):
         finetune(run, write_colours(tmp_path / "colours"), tmp_path / "out", device="cpu", listener=Impatient())
     assert not (tmp_path / "out").exists()
-
-
-def test_a_classifier_that_onnx_runs_differently_is_refused_and_leaves_nothing(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    genuine = Encoder.probabilities
-    monkeypatch.setattr(Encoder, "probabilities", lambda self, pixels: genuine(self, pixels) + 0.01)
-    with pytest.raises(ExportError, match="a probability differs"):
-        finetune(run, write_colours(tmp_path / "colours"), tmp_path / "out", epochs=2, device="cpu")
-    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_the_test_images_choose_nothing(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -25,11 +24,11 @@ def source(tmp_path: Path) -> Path:
 def test_one_command_measures_runs_by_share_four_ways(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainers.finetuning.label_efficiency, "GRID", 3)  # values of C, for speed
+    monkeypatch.setattr(trainers.finetuning.label_efficiency, "GRID", 2)  # values of C, for speed
     runs = [write_run(tmp_path / name, "simclr", seed) for seed, name in enumerate(("one", "other"))]
     out = tmp_path / "table.md"
     words = [str(source), "--out", str(out), *(w for run in runs for w in ("--run", str(run)))]
-    words += ["--fraction", "1", "--fraction", "0.5", "--seeds", "2", "--epochs", "1", "--device", "cpu"]
+    words += ["--fraction", "1", "--fraction", "0.5", "--seeds", "1", "--epochs", "1", "--device", "cpu"]
     done = CliRunner().invoke(commands.field, [*words, "--json"], catch_exceptions=False)
     found = json.loads(done.stdout)
     assert [(row["run"], row["fraction"], row["n_train"]) for row in found["results"]] == [
@@ -37,14 +36,13 @@ def test_one_command_measures_runs_by_share_four_ways(
     ]  # fmt: skip
     for row in found["results"]:
         for how in ("finetuned", "linear", "knn", "scratch"):
-            assert len(row[how]["top1"]) == 2
-            assert row[how]["top1_mean"] == pytest.approx(np.mean(row[how]["top1"]))
+            assert row[how]["top1"] == [row[how]["top1_mean"]]
         assert row["linear"]["top1_mean"] > 0.8  # colours are plain to see, even for random weights
     assert (found["protocol"], found["n_test"], found["split"], found["k"]) == ("field", 8, "train->test", 20)
     first, second = found["results"][0], found["results"][2]
     assert first["scratch"] == second["scratch"]  # one network, one training
     cells = [json.loads(line) for line in (tmp_path / "table.md.cells.jsonl").read_text().splitlines() if line]
-    assert sum(cell["key"]["how"] == "scratch" for cell in cells) == 4
+    assert sum(cell["key"]["how"] == "scratch" for cell in cells) == 2
     assert "| simclr, conv4 | 50 % (12) |" in out.read_text()
 
     again = CliRunner().invoke(commands.field, words, catch_exceptions=False)

@@ -165,12 +165,6 @@ def test_a_training_is_looked_at_some_ten_times_and_at_its_end(start: StartingPo
     assert (seen[-1]["epoch"], seen[-1]["step"]) == (30, 60)
 
 
-def test_two_trainings_of_one_seed_are_the_same(start: StartingPoint) -> None:
-    first, again = (run_fit(start, RECIPE, colours(4)) for _ in range(2))
-    x = torch.rand(3, 3, 16, 16)
-    assert torch.equal(first(x), again(x))
-
-
 def test_a_loss_that_is_no_number_is_named(start: StartingPoint) -> None:
     with pytest.raises(TrainingError, match="loss became"):
         run_fit(start, dataclasses.replace(RECIPE, lr=float("inf")), colours(4))

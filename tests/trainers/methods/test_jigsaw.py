@@ -37,16 +37,6 @@ def test_each_order_is_as_far_from_those_before_as_any_could_be() -> None:
         assert reach[orders[i]] == max(reach.values())
 
 
-def test_orders_of_nine_pieces_differ_more_than_random_ones() -> None:
-    def nearest(orders: Tensor) -> int:
-        gaps = (orders[:, None] != orders[None]).sum(dim=2)
-        return int((gaps + 99 * torch.eye(len(orders), dtype=torch.long)).min())
-
-    chosen = nearest(distant_orders(9, 40))
-    assert chosen >= 7
-    assert chosen > nearest(torch.stack([torch.randperm(9) for _ in range(40)]))
-
-
 def jigsaw(grid: int = 2, size: int = 16) -> Jigsaw:
     class Tiny(nn.Module):
         num_features = 6

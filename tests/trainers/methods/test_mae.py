@@ -1,24 +1,25 @@
 """MAE: patches, their positions, and the networks it accepts."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from featurestore.errors import ConfigError
-from tests.trainers.small import AT
+from tests.trainers.small import AT, shallow_vit
 from trainers.augmentations import AugmentConfig
 from trainers.config.resolve import resolve
 from trainers.methods.mae import MAE, MAESettings
-from trainers.models.backbones import make_backbone, patch_tokens
+from trainers.models.backbones import patch_tokens
 from trainers.training.setup import build
 
-VIT_DIM = 192
+VIT_DIM = 64
 
 
 def mae(mask: float = 0.75) -> MAE:
-    backbone, _ = make_backbone("vit_tiny_patch16_224", 16, patch_size=4)
     settings = MAESettings(mask=mask, decoder_dim=VIT_DIM, decoder_depth=1, decoder_heads=2)
-    return MAE(backbone, settings, MAE.make_views(AugmentConfig(), 16, settings)).eval()
+    return MAE(shallow_vit(16, patch=4), settings, MAE.make_views(AugmentConfig(), 16, settings)).eval()
 
 
 def test_patches_are_in_the_order_of_the_tokens() -> None:
@@ -87,7 +88,14 @@ def test_the_loss_is_zero_for_the_true_patches_and_large_for_shuffled_ones() -> 
     assert loss_of(true.roll(1, dims=1)) > 1
 
 
-@pytest.mark.parametrize("backbone", ["conv4", "vit_base_patch16_gap_224", "deit_tiny_patch16_224"])
+def test_the_vector_is_the_mean_of_the_patches() -> None:
+    """No loss reaches what the class token gives."""
+    backbone: Any = mae().backbone
+    x = torch.randn(2, 3, 16, 16)
+    torch.testing.assert_close(backbone(x), backbone.forward_features(x)[:, 1:].mean(dim=1))
+
+
+@pytest.mark.parametrize("backbone", ["conv4", "vit_pwee_patch16_reg1_gap_256", "deit_tiny_patch16_224"])
 def test_mae_refuses_all_but_plain_vits(backbone: str) -> None:
     with pytest.raises(ConfigError, match=r"plain ViT.*vit_tiny"):
         build(resolve({"method": "mae", "backbone": backbone, "image_size": 224}))

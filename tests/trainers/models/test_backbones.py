@@ -6,21 +6,18 @@ from featurestore.errors import ConfigError
 from trainers.models.backbones import feature_dim, make_backbone
 
 
-def test_small_images_get_the_cifar_stem_with_a_note() -> None:
-    backbone, notes = make_backbone("resnet18", 32)
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "noted"), [(32, (3, 3), (1, 1), True), (96, (7, 7), (2, 2), False)]
+)
+def test_small_images_get_the_cifar_stem_with_a_note(
+    size: int, kernel: tuple[int, int], stride: tuple[int, int], noted: bool
+) -> None:
+    backbone, notes = make_backbone("resnet18", size)
     stem = backbone.get_submodule("conv1")
     assert isinstance(stem, nn.Conv2d)
-    assert (stem.kernel_size, stem.stride) == ((3, 3), (1, 1))
-    assert isinstance(backbone.get_submodule("maxpool"), nn.Identity)
-    assert any("CIFAR stem" in note for note in notes)
-
-
-def test_larger_images_keep_the_stem() -> None:
-    backbone, notes = make_backbone("resnet18", 96)
-    stem = backbone.get_submodule("conv1")
-    assert isinstance(stem, nn.Conv2d)
-    assert stem.stride == (2, 2)
-    assert notes == []
+    assert (stem.kernel_size, stem.stride) == (kernel, stride)
+    assert isinstance(backbone.get_submodule("maxpool"), nn.Identity) == noted
+    assert any("CIFAR stem" in note for note in notes) == noted
 
 
 def test_a_drop_path_without_effect_is_noted() -> None:

@@ -28,10 +28,6 @@ def test_rankme_counts_dimensions() -> None:
     assert monitor.rankme(z.bfloat16()) == pytest.approx(monitor.rankme(z), rel=1e-2)
 
 
-def test_the_knn_figure_is_that_of_the_dino_paper() -> None:
-    assert (monitor.KNN_K, monitor.KNN_TEMPERATURE) == (20, 0.07)
-
-
 @pytest.mark.parametrize(
     ("figures", "name", "words"),
     [

@@ -37,35 +37,29 @@ def to_nan(step: Step) -> Step:
 
 
 def test_minutes_bound_the_training(few_shapes: Path, tmp_path: Path) -> None:
-    run = train(few_shapes, tmp_path / "run", minutes=0.01, **TINY)
+    run = train(few_shapes, tmp_path / "run", minutes=0.005, **TINY)
     assert run.metrics[-1]["fraction"] == 1.0
-    assert run.metrics[-1]["seconds"] >= 0.6
+    assert run.metrics[-1]["seconds"] >= 0.3
     assert run.metrics[0]["fraction"] < 1.0 or len(run.metrics) == 1
 
 
-@pytest.mark.parametrize("method", ["byol", "simclr"])
-def test_resumed_equals_never_stopped(method: str, few_shapes: Path, tmp_path: Path) -> None:
-    settings = {**TINY, "method": method, "epochs": 3}
-    settings[method] = settings.pop("simclr")
+def test_resumed_equals_never_stopped(few_shapes: Path, tmp_path: Path) -> None:
+    settings = {**TINY, "method": "byol", "epochs": 3}
+    settings["byol"] = settings.pop("simclr")
+    before = signal.getsignal(signal.SIGINT)
     whole = train(few_shapes, tmp_path / "whole", **settings)
     first = checkpoint.load(whole.out / "checkpoint.pt")
     for stop in (1, 2, 4):  # heard one step later: within an epoch, at its end, within the next
         out = tmp_path / f"stopped after {stop}"
         with pytest.raises(Interrupted, match="--resume"):
             train(few_shapes, out, listener=Notes(interrupt_after=stop), **settings)
+        assert signal.getsignal(signal.SIGINT) is before
         parts = train(few_shapes, out, resume=True)
         second = checkpoint.load(out / "checkpoint.pt")
         assert first["step"] == second["step"] == 9
         assert all(torch.equal(value, second["method"][name]) for name, value in first["method"].items())
         assert [m["epoch"] for m in parts.metrics] == [1, 2, 3]
         assert parts.metrics[-1]["loss"] == whole.metrics[-1]["loss"]
-
-
-def test_the_handler_of_ctrl_c_is_restored(few_shapes: Path, tmp_path: Path) -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(Interrupted):
-        train(few_shapes, tmp_path / "run", listener=Notes(interrupt_after=1), epochs=2, **TINY)
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_checkpoint_is_written_within_an_epoch(few_shapes: Path, tmp_path: Path, monkeypatch: Patch) -> None:
@@ -98,27 +92,16 @@ def test_weights_that_are_not_numbers_do_not_replace_good_ones(
     assert checkpoint.load(tmp_path / "run" / "checkpoint.pt")["step"] == 1
 
 
-def test_a_method_broken_on_purpose_is_reported_once_as_collapsed(
-    few_shapes: Path, tmp_path: Path, monkeypatch: Patch
-) -> None:
-    def attract_only(method: SimCLR, views: Any, at: Any, step: Step) -> Step:
-        z1, z2 = (method.backbone(view) for view in views)
-        spread = torch.cat([z1, z2]).var(dim=0).mean()  # nothing keeps vectors apart, this pulls them together
-        return step._replace(loss=spread, projections=z1.detach())
-
+def test_a_collapse_is_reported_once_and_can_end_the_run(few_shapes: Path, tmp_path: Path, monkeypatch: Patch) -> None:
     notes = Notes()
     train(few_shapes, tmp_path / "healthy", epochs=3, listener=notes, **TINY)
     assert not any("collapse" in line for line in notes.lines)
-    change_loss(monkeypatch, attract_only)
-    train(few_shapes, tmp_path / "broken", epochs=20, listener=notes, **{**TINY, "optimizer": {"lr": 8.0}})
-    assert sum("collapse" in line for line in notes.lines) == 1
-
-
-def test_a_collapse_can_end_the_run(few_shapes: Path, tmp_path: Path, monkeypatch: Patch) -> None:
     change_loss(monkeypatch, lambda method, views, at, step: step._replace(projections=torch.ones(8, 4)))
+    train(few_shapes, tmp_path / "broken", epochs=3, listener=notes, **TINY)
+    assert sum("collapse" in line for line in notes.lines) == 1
     with pytest.raises(TrainingError, match=r"stopped on a collapse.*nearly equal"):
-        train(few_shapes, tmp_path / "run", epochs=3, stop_on_collapse=True, **TINY)
-    assert len(metrics_of(tmp_path / "run")) == 1
+        train(few_shapes, tmp_path / "stopped", epochs=3, stop_on_collapse=True, **TINY)
+    assert len(metrics_of(tmp_path / "stopped")) == 1
 
 
 def test_parts_too_small_for_batch_statistics_are_refused(few_shapes: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The profile of a step: every part has a time, nothing is written, and bad input is named."""
+"""The profile of a step: every part has a time, and nothing is written."""
 
 import json
 from pathlib import Path
@@ -7,11 +7,16 @@ import pytest
 from click.testing import CliRunner
 
 from featurestore.cli import cli
-from featurestore.errors import ConfigError
 from trainers.training.profile import profile
 
 PARTS = ["load", "augment", "forward", "backward", "optimiser", "after step"]
 OPTIONS = ["--method", "byol", "--backbone", "conv4", "--image-size", "16", "--batch-size", "8", "--steps", "1"]
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainers.training.profile.WARM_UP", 1)
+    monkeypatch.setattr("trainers.training.profile.ROUNDS", 2)
 
 
 def test_every_part_has_a_time_and_the_whole_is_no_shorter_than_its_limit(few_shapes: Path) -> None:
@@ -25,8 +30,6 @@ def test_every_part_has_a_time_and_the_whole_is_no_shorter_than_its_limit(few_sh
     assert said["spread"][0] <= said["share"] <= said["spread"][1]
     assert sorted(few_shapes.rglob("*")) == before
 
-
-def test_it_reads_as_a_table(few_shapes: Path) -> None:
     lines = CliRunner().invoke(cli, ["profile", str(few_shapes), *OPTIONS]).stdout.splitlines()
     assert lines[0].startswith("byol, conv4, 16 px, batch 8")
     assert [line[:10].strip() for line in lines[1:7]] == PARTS
@@ -34,17 +37,10 @@ def test_it_reads_as_a_table(few_shapes: Path) -> None:
     assert lines[8].startswith("limit")
 
 
-@pytest.mark.parametrize("method", ["simclr", "moco-v2"])
-def test_a_batch_in_parts_and_an_image_that_cannot_be_read(few_shapes: Path, method: str) -> None:
+def test_a_batch_in_parts_and_an_image_that_cannot_be_read(few_shapes: Path) -> None:
     next(few_shapes.rglob("*.png")).write_bytes(b"no picture")
-    images = len(list(few_shapes.rglob("*.png"))) - 1
     found = profile(
-        few_shapes, method=method, backbone="conv4", image_size=16, batch_size=1000, accumulate=2, steps=1, devices=1
+        few_shapes, method="moco-v2", backbone="conv4", image_size=16, batch_size=1000, accumulate=2, steps=1, devices=1
     )
-    assert found.batch_size <= images
-    assert set(found.parts) == set(PARTS)
-
-
-def test_options_are_those_of_train(few_shapes: Path) -> None:
-    with pytest.raises(ConfigError, match="'byl' is unknown"):
-        profile(few_shapes, method="byl")
+    assert found.batch_size <= len(list(few_shapes.rglob("*.png"))) - 1
+    assert all(ms > 0 for ms in found.parts.values())
