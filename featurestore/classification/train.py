@@ -13,7 +13,7 @@ from featurestore.catalog.schema import RESERVED
 from featurestore.catalog.user_sql import check_expression
 from featurestore.classification.record import to_record
 from featurestore.errors import ConfigError, EvaluationError, QueryError
-from featurestore.estimators.linear import C, best_c, fit_planes, try_c
+from featurestore.estimators.linear import best_c, fit_planes, try_c
 from featurestore.estimators.linear_classifier import LinearClassifier
 from featurestore.metrics.calibration import expected_calibration_error, fit_temperature, log_loss, softmax
 from featurestore.metrics.confusion import ClassFigures, class_figures
@@ -29,7 +29,6 @@ METHODS = ("logistic", "nearest-mean", "ridge")
 FOLDS = 5
 FEW = 5  # labels: classes with fewer are listed
 STRENGTHS = [0.1, 1.0, 10.0, 100.0]  # values of C to choose from
-ENOUGH = 200  # labelled images to choose C on a tenth of them; with fewer it is fixed
 
 Codes = NDArray[np.int64]
 
@@ -199,9 +198,7 @@ def _folds(codes: Codes, seed: int) -> Codes:
 
 
 def _choose_c(x: NDArray[np.float32], codes: Codes, seed: int) -> float:
-    """Choose C of logistic regression on a tenth of the rows, when there are enough."""
-    if len(codes) < ENOUGH:
-        return C
+    """Choose C of logistic regression by validation."""
     return best_c(try_c(x - x.mean(axis=0), codes, STRENGTHS, seed))  # centred: the same in fewer iterations
 
 

@@ -64,7 +64,7 @@ def linear(store: Path, grid: int, seed: int, encoder: str | None, as_json: bool
     lines = [
         _heading("linear", report),
         f"top-1 {report.top1:.4f}, 95 % interval {_interval(report.top1_ci95)}, C = {report.c:.3g}\n",
-        format_table([(f"{r.c:.3g}", r.top1) for r in report.results], ("C", "top-1 on a tenth of train")),
+        format_table([(f"{r.c:.3g}", r.top1) for r in report.results], ("C", "top-1 within train")),
         "",
         *_classes(report.classes, report.unseen),
     ]

@@ -1,11 +1,12 @@
-"""Linear classification: logistic regression, with C chosen on held-out rows, and ridge regression. Needs scikit-learn.
+"""Linear classification: logistic regression, with C chosen by validation, and ridge regression. Needs scikit-learn.
 
 Protocol of DINOv2 (Oquab et al. 2023; eval/log_regression.py): logistic regression on unit-length vectors by L-BFGS, its C chosen from a
-grid on a tenth of the training rows, then fitted again on all of them. scikit-learn is imported when called: most commands do without.
+grid on a tenth of the training rows, then fitted again on all of them. With fewer rows a tenth says little, so C is chosen by
+cross-validation there. scikit-learn is imported when called: most commands do without.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,16 @@ from numpy.typing import NDArray
 from featurestore.errors import EvaluationError
 from featurestore.estimators import nearest_mean
 from featurestore.metrics.checks import check_classes, check_finite
-from featurestore.metrics.splits import held_out
+from featurestore.metrics.splits import folds, held_out
 
 WEAKEST, STRONGEST, PUBLISHED = -6, 5, 45  # of C, as powers of ten, and the size of DINOv2's grid
-HELD_OUT = 0.1  # of the training rows, to choose C on
+MANY, FEW = (
+    5_000,
+    1_000,
+)  # rows: with more than MANY a tenth of them chooses C; with fewer than FEW folds are drawn REPEATS times
+HELD_OUT, FOLDS, REPEATS = 0.1, 5, 3
 ITERATIONS = 1000
-C = 10.0  # where there are too few labels to choose it: the best of 0.1 to 1000, by powers of ten, on two collections
+C = 10.0  # where it is not chosen: the best of 0.1 to 1000, by powers of ten, on two collections
 ALPHA = 0.1  # of ridge regression: the best of 0.01 to 10 on the same
 
 Floats = NDArray[np.floating]
@@ -29,7 +34,7 @@ Labels = NDArray[np.integer]
 
 @dataclass(frozen=True, slots=True)
 class LinearResult:
-    """Accuracy on held-out rows at one C: a fraction in [0, 1]."""
+    """Accuracy on the rows of validation at one C: a fraction in [0, 1]."""
 
     c: float
     top1: float
@@ -45,23 +50,38 @@ def c_grid(count: int = PUBLISHED) -> list[float]:
 def try_c(
     x: Floats, labels: Labels, cs: Sequence[float], seed: int = 0, advance: Callable[[], object] = lambda: None
 ) -> list[LinearResult]:
-    """Fit on nine tenths of the rows for each C, and measure on the held-out tenth; `best_c` chooses from the results.
+    """Measure each C by validation within the rows; `best_c` chooses from the results.
+
+    Up to MANY rows by cross-validation with FOLDS folds of each class, below FEW rows REPEATS times; with more on a held-out tenth.
 
     x: (N, D), unit length; labels: (N,). Raises EvaluationError when there is only one class, no class has two rows, or a vector holds NaN.
     """
     check_finite(x)
     check_classes(labels)
-    tenth = held_out(labels, HELD_OUT, seed)
-    if not tenth.any():
+    if np.unique(labels, return_counts=True)[1].max() < 2:
         raise EvaluationError(
             "every class has one label only: expected a class with two, to choose C on one of them; label more items"
         )
+    parts = list(_validation_parts(labels, seed))
     results = []
     for c in cs:  # no warm start: it would stop where the previous C stopped
-        predicted = _fit_logistic(x[~tenth], labels[~tenth], c).predict(x[tenth])
-        results.append(LinearResult(c, float((predicted == labels[tenth]).mean())))
+        right = [_fit_logistic(x[~test], labels[~test], c).predict(x[test]) == labels[test] for test in parts]
+        results.append(LinearResult(c, float(np.concatenate(right).mean())))
         advance()
     return results
+
+
+def _validation_parts(labels: Labels, seed: int) -> Iterator[NDArray[np.bool_]]:
+    """Give masks of the rows to validate on, (N,); the others, which are of two classes at least, are trained on."""
+    if len(labels) > MANY:
+        yield held_out(labels, HELD_OUT, seed)
+        return
+    for repeat in range(REPEATS if len(labels) < FEW else 1):
+        fold = folds(labels, FOLDS, seed + repeat)
+        for number in range(FOLDS):
+            test = fold == number
+            if test.any() and len(np.unique(labels[~test])) > 1:
+                yield test
 
 
 def best_c(results: Sequence[LinearResult]) -> float:

@@ -386,7 +386,7 @@ def test_the_command_prints_its_figures(tmp_path: Path, encoder: Path, run: Run)
     status, out, _ = run("classify", store.path, "--train", "--name", "kind")
     assert status == 0
     lines = out.splitlines()
-    assert lines[0].startswith("kind  logistic, C = 10, trained on 12 images (split train), seed 0, encoder ")
+    assert lines[0].startswith("kind  logistic, C = 1, trained on 12 images (split train), seed 0, encoder ")
     assert lines[2].split() == ["measured", "by", "n", "top-1", "95", "%", "interval"]
     assert lines[3].split()[:4] == ["5-fold", "cross-validation", "12", "1.0000"]
     assert lines[4].split()[:4] == ["split", "test", "2", "0.5000"]

@@ -53,7 +53,7 @@ def test_linear(run: Run, measured: Path) -> None:
     assert heading.startswith("linear  train->test, 40 train, 20 test, seed 0, encoder ")
     assert figure.startswith("top-1 0.")
     assert ", 95 % interval 0." in figure
-    assert grid[0].split() == ["C", "top-1", "on", "a", "tenth", "of", "train"]
+    assert grid[0].split() == ["C", "top-1", "within", "train"]
     assert [line.split()[0] for line in grid[1:]] == ["1e-06", "0.316", "1e+05"]
     assert [line.split()[0] for line in classes] == ["label", "class0", "class1", "class2"]
     found = answer(run, "linear", measured, "--grid", "3")

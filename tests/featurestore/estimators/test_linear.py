@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from featurestore.classifiers import NearestMeanClassifier
 from featurestore.errors import EvaluationError
 from featurestore.estimators.linear import ALPHA, LinearResult, best_c, c_grid, fit_planes, logistic, try_c
-from featurestore.metrics.splits import held_out
+from featurestore.metrics.splits import folds, held_out
 from tests.featurestore.metrics.clouds import clouds
 
 
@@ -18,17 +18,29 @@ def test_the_grid_is_that_of_dinov2() -> None:
     assert c_grid(12) == pytest.approx([10.0**e for e in range(-6, 6)])
 
 
-def test_each_c_is_measured_on_a_tenth_held_out() -> None:
+@pytest.mark.parametrize(("few", "many", "repeats"), [(500, 1000, 3), (100, 1000, 1), (50, 100, 0)])
+def test_each_c_is_measured_by_folds_and_on_a_tenth_of_many_rows(
+    monkeypatch: pytest.MonkeyPatch, few: int, many: int, repeats: int
+) -> None:
+    monkeypatch.setattr("featurestore.estimators.linear.FEW", few)
+    monkeypatch.setattr("featurestore.estimators.linear.MANY", many)
     x, labels = clouds(200, seed=0)
-    tenth = held_out(labels, 0.1, seed=5)
-    expected = [
-        LogisticRegression(C=c, max_iter=1000).fit(x[~tenth], labels[~tenth]).score(x[tenth], labels[tenth])
-        for c in (0.01, 1.0, 100.0)
-    ]
+    parts = [folds(labels, 5, seed=5 + repeat) == number for repeat in range(repeats) for number in range(5)]
+    parts = parts or [held_out(labels, 0.1, seed=5)]
     calls: list[int] = []
     found = try_c(x, labels, [0.01, 1.0, 100.0], seed=5, advance=lambda: calls.append(1))
-    assert [(r.c, r.top1) for r in found] == list(zip([0.01, 1.0, 100.0], expected, strict=True))
+    for result, c in zip(found, (0.01, 1.0, 100.0), strict=True):
+        right = [LogisticRegression(C=c, max_iter=1000).fit(x[~part], labels[~part]).predict(x[part]) == labels[part] for part in parts]  # fmt: skip
+        assert result.c == c
+        assert result.top1 == pytest.approx(np.concatenate(right).mean())
     assert len(calls) == 3
+
+
+def test_few_rows_are_enough_to_choose_c() -> None:
+    """Folds that leave one class alone are passed over."""
+    x, _ = clouds(200, seed=0)
+    for labels in ([0, 1, 1], [0, 0, 1, 1], [0, 1, 2, 2]):
+        assert len(try_c(x[: len(labels)], np.array(labels), [1.0, 10.0])) == 2
 
 
 def test_of_equally_good_cs_the_smallest_is_taken() -> None:
