@@ -5,7 +5,7 @@ FeatureStoreError
 ├── ImageError              one image cannot be decoded
 ├── EncoderError            an ONNX file cannot be used as an encoder
 │   ├── EncoderCardMissing  it has no card, so its preprocessing is unknown
-│   └── EncoderNotInStore   the store has no vectors of that encoder, or has several encoders and none was named
+│   └── EncoderNotInStore   the store has no encoder of that name, or several that begin so
 ├── StoreError              the store cannot be used
 │   ├── StoreNotFound
 │   ├── StoreCorrupt        its files contradict each other

@@ -28,9 +28,13 @@ class FeatureStore(Storage):
     neighbours = neighbours
     features = features
     label = metadata.label
+    undo_labels = metadata.undo_labels
     annotate = metadata.annotate
     drop_column = metadata.drop_column
     delete = maintenance.delete
+    set_default_encoder = maintenance.set_default_encoder
+    rename_encoder = maintenance.rename_encoder
+    drop_encoder = maintenance.drop_encoder
     info = info
     failures = failures
 

@@ -6,14 +6,16 @@ from docs.generator.text import table
 from featurestore.catalog.schema import SCHEMA, SCHEMA_VERSION
 
 COLUMNS = {
-    "meta": ("One row about the catalog itself.", {"schema_version": "version of this schema", "next_item": "the next free id"}),
+    "meta": ("One row about the catalog itself.", {"schema_version": "version of this schema", "next_item": "the next free id", "default_encoder": "fingerprint of the encoder that is used where none is named; empty: the oldest"}),
     "all_items": (
         "One row for each image that the store has known. The view `items` shows the rows whose `removed_at` is empty, without that column.",
         {
             "id": "never reused",
             "path": "absolute path, URL, or `CONTAINER::MEMBER`; unique",
             "label": "text; empty where there is no label",
+            "label_source": "where the label comes from: `classifier`, `folder`, `file` or `person`; empty: not known, set before schema 5",
             "split": "`train`, `val`, `test` or your own",
+            "split_source": "where the split comes from, as for the label",
             "width": "pixels, after EXIF orientation",
             "height": "pixels, after EXIF orientation",
             "bytes": "size of the file",
@@ -83,6 +85,27 @@ COLUMNS = {
             "trained_at": "when it was trained",
             "applied_at": "when its columns were last filled; empty: the columns of this name are not its own",
         },
+    ),
+    "label_history": (
+        "What labels and splits were before a change of them, for `label --undo`. One row for each item that a change touched.",
+        {
+            "change": "number; what one run set has the same",
+            "command": "what made the change",
+            "made_at": "when",
+            "item": "id of the item",
+            "label": "before the change",
+            "label_source": "before the change",
+            "split": "before the change",
+            "split_source": "before the change",
+        },
+    ),
+    "deleted": (
+        "One row for each item that was deleted. `index` passes over its path and its content.",
+        {"path": "as in `all_items`; empty after `delete --forget`", "sha256": "of the file's bytes", "deleted_at": "when"},
+    ),
+    "sources": (
+        "One row for each source that `index` was given, without those that lie in another.",
+        {"path": "absolute path or URL", "added_at": "when it was first given"},
     ),
 }  # fmt: skip
 

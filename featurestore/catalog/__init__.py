@@ -8,6 +8,7 @@ from featurestore.catalog.catalog import Catalog
 from featurestore.catalog.catalog_state import CatalogState
 from featurestore.catalog.diff import Diff, FileToIngest, Scope
 from featurestore.catalog.items import ItemDetails, ItemTable
+from featurestore.catalog.labels import LabelCounts, UndoneChange
 from featurestore.catalog.lookup import MatchedItems, repeated_path
 from featurestore.catalog.migrate import PART
 from featurestore.catalog.records import (
@@ -37,8 +38,10 @@ __all__ = [
     "ItemDetails",
     "ItemTable",
     "KnownItem",
+    "LabelCounts",
     "MatchedItems",
     "Scope",
+    "UndoneChange",
     "check_expression",
     "no_such_encoder",
     "repeated_path",

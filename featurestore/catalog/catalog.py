@@ -19,9 +19,11 @@ from featurestore.catalog.connection import Database
 from featurestore.catalog.encoders import Encoders
 from featurestore.catalog.indexes import Indexes
 from featurestore.catalog.items import Items
+from featurestore.catalog.labels import Labels
 from featurestore.catalog.records import EncoderRecord
 from featurestore.catalog.repair import Repair
 from featurestore.catalog.schema import SCHEMA
+from featurestore.catalog.sources import Sources
 from featurestore.catalog.user_sql import run_statement
 from featurestore.system.checksums import BlockChecksum
 
@@ -36,6 +38,8 @@ class Catalog:
         self.changes = Changes(database)
         self.encoders = Encoders(database)
         self.indexes = Indexes(database)
+        self.labels = Labels(database)
+        self.sources = Sources(database)
         self.columns = UserColumns(database)
         self.classifiers = Classifiers(database)
         self.repair = Repair(database)

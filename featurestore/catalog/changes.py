@@ -8,9 +8,18 @@ from numpy.typing import NDArray
 
 from featurestore.catalog.columns import add_columns, set_values
 from featurestore.catalog.connection import Database
-from featurestore.catalog.diff import Diff, Scope, first_of_each_path, missing_items, to_ingest
+from featurestore.catalog.diff import (
+    Diff,
+    Scope,
+    deleted_files,
+    first_of_each_path,
+    kept_labels,
+    missing_items,
+    to_ingest,
+)
 from featurestore.catalog.encoders import add_blocks, encoder_record
 from featurestore.catalog.engine import Connection
+from featurestore.catalog.labels import Change, LabelCounts, next_change, replace_labels
 from featurestore.catalog.records import CHANGES, FAILURES, Batch, KnownItem, table
 from featurestore.system.spool import Spool
 
@@ -30,40 +39,47 @@ class Changes:
         scopes: Sequence[Scope],
         unlisted: Sequence[str],
         container: str,
+        include_deleted: bool = False,
     ) -> Diff:
         """Compare the files found with the items: what has to be encoded with `encoder`, and what is gone.
 
         found: rows of `diff.FOUND`. has_duplicates: a path may occur twice in it. by_folder: labels and splits come from folders.
-        unlisted: places that could not be read. container: the pattern of a container's suffix.
+        unlisted: places that could not be read. container: the pattern of a container's suffix. include_deleted: items that were deleted
+        come back.
         """
         with self._database.reading() as connection:
             if has_duplicates:
                 found = first_of_each_path(connection, found)
-            todo = to_ingest(connection, encoder, found, by_folder)
+            todo = to_ingest(connection, encoder, found, by_folder, include_deleted)
+            deleted = (0, frozenset[str]()) if include_deleted else deleted_files(connection, found)
+            labels_kept = kept_labels(connection, found) if by_folder else 0
             removed, gone_failures = missing_items(connection, found, scopes, unlisted, container)
             record = encoder_record(connection, encoder)
-            return Diff(todo, found.rows, removed, gone_failures, _next_item(connection), record.rows, record.file)
+            return Diff(
+                todo, found.rows, removed, gone_failures, _next_item(connection), record.rows, record.file,
+                next_change(connection), labels_kept, *deleted,
+            )  # fmt: skip
 
     def known(self, encoder: str, paths: Sequence[str]) -> tuple[dict[str, KnownItem], int]:
         """Read what the catalog knows of some paths, and the next item id."""
         with self._database.reading() as connection:
             connection.register("wanted", pa.table({"path": pa.array(paths, pa.string())}))
             found = connection.execute(
-                """SELECT i.path, i.id, i.sha256, i.label, i.split, v.row IS NOT NULL AND i.removed_at IS NULL
+                """SELECT i.path, i.id, i.sha256, v.row IS NOT NULL AND i.removed_at IS NULL
                    FROM all_items i SEMI JOIN wanted USING (path) LEFT JOIN vectors v ON v.item = i.id AND v.encoder = ? AND v.sha256 = i.sha256""",
                 [encoder],
             ).fetchall()
             return {row[0]: KnownItem(*row[1:]) for row in found}, _next_item(connection)
 
-    def commit(self, encoder: str, batch: Batch) -> None:
+    def commit(self, encoder: str, batch: Batch) -> LabelCounts:
         """Record one batch in one transaction: items with their rows, failures, checksums, counters and columns of the user.
 
-        A path that succeeds loses its failure. An item whose file can no longer be read is marked as removed.
+        A path that succeeds loses its failure. An item whose file can no longer be read is marked as removed. Returns what happened to labels.
         """
         with self._database.transaction() as connection:
             connection.register("batch", table(batch.changes, CHANGES))
             _record_failures(connection, batch)
-            _record_items(connection, encoder, batch)
+            labels = _record_items(connection, encoder, batch)
             add_blocks(connection, encoder, batch.blocks)
             connection.execute("UPDATE encoders SET rows = ? WHERE fingerprint = ?", [batch.rows, encoder])
             connection.execute("UPDATE meta SET next_item = ?", [batch.next_item])
@@ -71,6 +87,7 @@ class Changes:
                 values = batch.values.schema.remove(0)
                 add_columns(connection, values)
                 set_values(connection, values.names, batch.values)
+            return labels
 
     def mark_removed(self, ids: NDArray[np.int64], gone_failures: Sequence[str]) -> None:
         """Mark items as removed, and delete the failures of paths that are gone."""
@@ -88,15 +105,21 @@ def _next_item(connection: Connection) -> int:
     return int(connection.execute("SELECT next_item FROM meta").fetchall()[0][0])
 
 
-def _record_items(connection: Connection, encoder: str, batch: Batch) -> None:
+def _record_items(connection: Connection, encoder: str, batch: Batch) -> LabelCounts:
+    labels = LabelCounts(set=sum(change.new and change.label is not None for change in batch.changes))
     if any(change.new for change in batch.changes):
         connection.execute(
-            """INSERT INTO all_items (id, path, label, split, width, height, bytes, mtime_ns, sha256, added_at)
-               SELECT id, path, label, split, width, height, bytes, mtime_ns, sha256, now()::TIMESTAMP FROM batch WHERE new ORDER BY id"""
+            """INSERT INTO all_items BY NAME
+               SELECT id, path, label, if(label IS NOT NULL, label_source, NULL) AS label_source, split,
+                   if(split IS NOT NULL, split_source, NULL) AS split_source, width, height, bytes, mtime_ns, sha256, now()::TIMESTAMP AS added_at
+               FROM batch WHERE new ORDER BY id"""
+        )
+        connection.execute(  # only new items can have been deleted, and these are wanted again
+            "DELETE FROM deleted WHERE path IN (SELECT path FROM batch WHERE new) OR sha256 IN (SELECT sha256 FROM batch WHERE new)"
         )
     if not all(change.new for change in batch.changes):
         connection.execute(
-            """UPDATE all_items SET label = b.label, split = b.split, width = coalesce(b.width, all_items.width),
+            """UPDATE all_items SET width = coalesce(b.width, all_items.width),
                height = coalesce(b.height, all_items.height), bytes = b.bytes, mtime_ns = b.mtime_ns,
                sha256 = coalesce(b.sha256, all_items.sha256), removed_at = NULL
                FROM batch b WHERE NOT b.new AND all_items.id = b.id"""
@@ -105,9 +128,15 @@ def _record_items(connection: Connection, encoder: str, batch: Batch) -> None:
             "DELETE FROM vectors WHERE encoder = ? AND item IN (SELECT id FROM batch WHERE NOT new AND row IS NOT NULL)",
             [encoder],
         )
+        connection.execute(
+            """CREATE TEMP TABLE proposed AS SELECT id, label, label_source, false AS label_cleared, split, split_source, false AS split_cleared
+               FROM batch WHERE NOT new AND (label IS NOT NULL OR split IS NOT NULL)"""
+        )
+        labels += replace_labels(connection, Change(batch.change, "index"))
     connection.execute(
         "INSERT INTO vectors SELECT id, ?, row, sha256 FROM batch WHERE row IS NOT NULL ORDER BY row", [encoder]
     )
+    return labels
 
 
 def _record_failures(connection: Connection, batch: Batch) -> None:

@@ -8,12 +8,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurestore.catalog.engine import Connection
+from featurestore.catalog.labels import COLUMNS, may_replace
 from featurestore.catalog.records import spooled, table
 from featurestore.system.spool import Spool
 
 FOUND = pa.schema([
     ("place", pa.int64()), ("path", pa.string()), ("label", pa.string()), ("split", pa.string()), ("size", pa.int64()), ("mtime_ns", pa.int64()),
 ])  # fmt: skip
+
+NOT_DELETED = "f.path NOT IN (SELECT path FROM deleted WHERE path IS NOT NULL)"
+FOLDER = "'folder'"  # in SQL, the source of the labels that ingest finds
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +39,13 @@ class FileToIngest:
     mtime_ns: int
     id: int | None  # of the item, when the path is known
     sha256: str | None  # of the content that the catalog knows
-    known_label: str | None
-    known_split: str | None
     removed: bool
     encoded: bool  # the encoder has a vector of that content
     unchanged: bool
 
 
 TO_INGEST = pa.schema([
-    *list(FOUND)[1:], ("id", pa.int64()), ("sha256", pa.string()), ("known_label", pa.string()), ("known_split", pa.string()),
+    *list(FOUND)[1:], ("id", pa.int64()), ("sha256", pa.string()),
     ("removed", pa.bool_()), ("encoded", pa.bool_()), ("unchanged", pa.bool_()),
 ])  # fmt: skip
 
@@ -59,6 +61,10 @@ class Diff:
     next_item: int
     rows: int  # of the vector file, committed
     file: str  # name of the vector file
+    change: int  # number for labels that this run replaces
+    labels_kept: int  # items with a label that the folders must not replace
+    deleted: int  # files whose items were deleted, which are passed over
+    deleted_hashes: frozenset[str]  # of contents that are passed over, too
 
     def __iter__(self) -> Iterator[FileToIngest]:
         for batch in self.todo.reader():
@@ -66,22 +72,44 @@ class Diff:
                 yield FileToIngest(*row)
 
 
-def to_ingest(connection: Connection, encoder: str, found: Spool, by_folder: bool) -> Spool:
+def to_ingest(connection: Connection, encoder: str, found: Spool, by_folder: bool, include_deleted: bool) -> Spool:
     """Give the files that changed, as rows of TO_INGEST in the order of `found`.
 
-    A file is unchanged when the encoder has a vector of its content, and size and time are still the same.
+    A file is unchanged when the encoder has a vector of its content, and size and time are still the same. Files whose items were
+    deleted are left out unless `include_deleted`.
     """
     connection.register("found", found.reader())
-    relabelled = "OR i.label IS DISTINCT FROM f.label OR i.split IS DISTINCT FROM f.split" if by_folder else ""
+    relabelled = "".join(f" OR {_differs(c)} AND {may_replace(c, FOLDER)}" for c in COLUMNS) if by_folder else ""
     compared = connection.sql(
-        f"""SELECT f.* EXCLUDE (place), i.id, i.sha256, i.label, i.split, i.removed_at IS NOT NULL, v.row IS NOT NULL,
+        f"""SELECT f.* EXCLUDE (place), i.id, i.sha256, i.removed_at IS NOT NULL, v.row IS NOT NULL,
                 v.row IS NOT NULL AND i.removed_at IS NULL AND i.bytes = f.size AND i.mtime_ns = f.mtime_ns AS unchanged
             FROM found f LEFT JOIN all_items i ON i.path = f.path
             LEFT JOIN vectors v ON v.item = i.id AND v.encoder = $1 AND v.sha256 = i.sha256
-            WHERE NOT coalesce(unchanged, false) {relabelled} ORDER BY f.place""",
+            WHERE (NOT coalesce(unchanged, false) {relabelled}) AND {"true" if include_deleted else NOT_DELETED} ORDER BY f.place""",
         params=[encoder],
     )
     return spooled(compared, TO_INGEST)
+
+
+def deleted_files(connection: Connection, found: Spool) -> tuple[int, frozenset[str]]:
+    """Count the files whose items were deleted, and give the hashes of all deleted contents."""
+    connection.register("found", found.reader())
+    [(files,)] = connection.execute(f"SELECT count(*) FROM found f WHERE NOT {NOT_DELETED}").fetchall()
+    hashes = connection.execute("SELECT DISTINCT sha256 FROM deleted").fetchall()
+    return int(files), frozenset(row[0] for row in hashes)
+
+
+def kept_labels(connection: Connection, found: Spool) -> int:
+    """Count the items whose label differs from the folder's, which must not replace it."""
+    connection.register("found", found.reader())
+    condition = f"{_differs('label')} AND NOT {may_replace('label', FOLDER)}"
+    text = f"SELECT count(*) FROM found f JOIN all_items i USING (path) WHERE {condition}"
+    return int(connection.execute(text).fetchall()[0][0])
+
+
+def _differs(column: str) -> str:
+    """Say in SQL that a file has a label or split, and its item another one or none."""
+    return f"f.{column} IS NOT NULL AND f.{column} IS DISTINCT FROM i.{column}"
 
 
 def first_of_each_path(connection: Connection, found: Spool) -> Spool:

@@ -21,7 +21,7 @@ class Encoders:
         self._database = database
 
     def all(self) -> list[EncoderRecord]:
-        """Read all encoders, oldest first."""
+        """Read all encoders: the default one, then the others, oldest first."""
         with self._database.reading() as connection:
             return encoder_records(connection)
 
@@ -34,6 +34,24 @@ class Encoders:
                 [fingerprint, name, dim, card],
             )
             return encoder_record(connection, fingerprint)
+
+    def set_default(self, fingerprint: str) -> None:
+        """Make an encoder the default one."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE meta SET default_encoder = ?", [fingerprint])
+
+    def rename(self, fingerprint: str, name: str) -> None:
+        """Give an encoder another name."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE encoders SET name = ? WHERE fingerprint = ?", [name, fingerprint])
+
+    def drop(self, fingerprint: str) -> None:
+        """Remove an encoder, the links to its vectors, their checksums and its index."""
+        with self._database.transaction() as connection:
+            for table in ("vectors", "blocks", "indexes"):
+                connection.execute(f"DELETE FROM {table} WHERE encoder = ?", [fingerprint])
+            connection.execute("DELETE FROM encoders WHERE fingerprint = ?", [fingerprint])
+            connection.execute("UPDATE meta SET default_encoder = NULL WHERE default_encoder = ?", [fingerprint])
 
     def blocks(self, encoder: str) -> tuple[EncoderRecord, list[BlockChecksum]]:
         """Read an encoder as it is now, and the checksums of its vector file, in order."""
@@ -77,8 +95,11 @@ class Encoders:
 
 
 def encoder_records(connection: Connection) -> list[EncoderRecord]:
-    """Read all encoders, oldest first."""
-    rows = connection.execute(f"{SELECT} ORDER BY added_at, fingerprint").fetchall()
+    """Read all encoders: the default one, then the others, oldest first."""
+    chosen = "(SELECT default_encoder FROM meta)"
+    rows = connection.execute(
+        f"{SELECT} ORDER BY fingerprint IS DISTINCT FROM {chosen}, added_at, fingerprint"
+    ).fetchall()
     return [EncoderRecord.read(*row) for row in rows]
 
 

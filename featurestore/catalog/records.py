@@ -111,7 +111,7 @@ class ItemChange:
     id: int
     new: bool
     path: str
-    label: str | None
+    label: str | None  # None leaves the label as it is
     split: str | None
     width: int | None
     height: int | None
@@ -119,6 +119,8 @@ class ItemChange:
     mtime_ns: int
     sha256: str | None
     row: int | None
+    label_source: str | None = "folder"  # where label and split come from; see `labels.SOURCES`
+    split_source: str | None = "folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +138,13 @@ class KnownItem:
 
     id: int
     sha256: str | None
-    label: str | None
-    split: str | None
     encoded: bool  # the encoder has a vector of its content, and the item is not removed
 
 
 CHANGES: dict[str, pa.DataType] = {
     "id": pa.int64(), "new": pa.bool_(), "path": pa.string(), "label": pa.string(), "split": pa.string(), "width": pa.int32(),
     "height": pa.int32(), "bytes": pa.int64(), "mtime_ns": pa.int64(), "sha256": pa.string(), "row": pa.int64(),
+    "label_source": pa.string(), "split_source": pa.string(),
 }  # fmt: skip
 DETAILS = pa.schema([
     ("id", pa.int64()), ("path", pa.string()), ("label", pa.string()), ("split", pa.string()), ("width", pa.int32()), ("height", pa.int32()),
@@ -163,6 +164,7 @@ class Batch:
     next_item: int
     rows: int  # of the vector file, committed after this batch
     values: pa.Table | None = None  # columns of the user for some of the items: the id, then the values
+    change: int = 0  # number under which the history keeps labels that are replaced
 
 
 def table(rows: Iterable[Any], types: dict[str, pa.DataType]) -> pa.Table:
@@ -182,16 +184,12 @@ def spooled(relation: Any, schema: pa.Schema) -> Spool:
 
 
 def no_such_encoder(wanted: str | None, records: Sequence[EncoderRecord]) -> EncoderNotInStore:
-    """Make the error that lists the encoders of a store, when the wanted one is missing or none was named."""
+    """Make the error that lists the encoders of a store, when it has none, or not exactly one is meant."""
     names = ", ".join(f"{record.name} ({record.rows} vectors)" for record in records) or "none"
-    if wanted is None and not records:
+    if not records:
         return EncoderNotInStore(
             "the store holds no vectors yet; index some images first: featurestore index STORE SOURCE --encoder encoder.onnx"
         )
-    if wanted is None:
-        return EncoderNotInStore(
-            f"the store holds vectors of {len(records)} encoders, and they are never mixed: {names}; choose one with --encoder"
-        )
     return EncoderNotInStore(
-        f"encoder {wanted!r} has no vectors in this store, which holds: {names}; choose one of these, or index with that encoder first"
+        f"encoder {wanted!r} does not name one encoder of this store, which has: {names}; choose one of these, or index with that encoder first"
     )

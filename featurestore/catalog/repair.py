@@ -22,6 +22,9 @@ ESSENTIAL = {
     "failures": ("path", "reason"),
     "indexes": ("encoder", "generation", "file", "vectors", "rows", "bytes", "sha256", "card"),
     "classifiers": ("name", "encoder", "method", "card", "weights", "sha256"),
+    "label_history": ("change", "item"),
+    "deleted": ("sha256",),
+    "sources": ("path",),
 }  # a row without one of these is lost
 DERIVED = ("indexes",)  # losing them is harmless: they are built again from the vectors
 

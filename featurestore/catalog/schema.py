@@ -1,10 +1,24 @@
 """The tables of the catalog, and the migrations from older versions."""
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 CHECKSUMS_SINCE = 2  # the first version with checksums of vector files
-TABLES = ("meta", "all_items", "encoders", "vectors", "blocks", "failures", "indexes", "classifiers")
+TABLES = (
+    "meta",
+    "all_items",
+    "encoders",
+    "vectors",
+    "blocks",
+    "failures",
+    "indexes",
+    "classifiers",
+    "label_history",
+    "deleted",
+    "sources",
+)
 # Our columns of all_items; every other one belongs to the user.
-OWN = ("id", "path", "label", "split", "width", "height", "bytes", "mtime_ns", "sha256", "added_at", "removed_at")
+OWN = (
+    "id", "path", "label", "label_source", "split", "split_source", "width", "height", "bytes", "mtime_ns", "sha256", "added_at", "removed_at",
+)  # fmt: skip
 # Names that no column of a user may have: ours, DuckDB's for a row's place, and one that export-vectors writes.
 RESERVED = {*OWN, "rowid", "vector"}
 
@@ -12,11 +26,12 @@ RESERVED = {*OWN, "rowid", "vector"}
 ITEMS = "CREATE OR REPLACE VIEW items AS SELECT * EXCLUDE (removed_at) FROM all_items WHERE removed_at IS NULL;"
 
 SCHEMA = f"""
-CREATE TABLE meta (schema_version INTEGER, next_item BIGINT);
+CREATE TABLE meta (schema_version INTEGER, next_item BIGINT, default_encoder TEXT);  -- a fingerprint; NULL: the oldest
 CREATE TABLE all_items (
     id BIGINT,            -- never reused
     path TEXT,            -- absolute, a URL, or CONTAINER::MEMBER; one item a path
-    label TEXT, split TEXT,
+    label TEXT, label_source TEXT,  -- where it comes from: classifier, folder, file or person
+    split TEXT, split_source TEXT,
     width INTEGER, height INTEGER,
     bytes BIGINT, mtime_ns BIGINT, sha256 TEXT,
     added_at TIMESTAMP,
@@ -50,7 +65,15 @@ CREATE TABLE classifiers (
     trained_at TIMESTAMP,
     applied_at TIMESTAMP  -- when its columns were last filled; NULL: never
 );
-INSERT INTO meta VALUES ({SCHEMA_VERSION}, 1);
+CREATE TABLE label_history (
+    change BIGINT,        -- what was set together has one number
+    command TEXT, made_at TIMESTAMP,
+    item BIGINT,
+    label TEXT, label_source TEXT, split TEXT, split_source TEXT  -- before the change
+);
+CREATE TABLE deleted (path TEXT, sha256 TEXT, deleted_at TIMESTAMP);  -- what `index` passes over; no path: forgotten
+CREATE TABLE sources (path TEXT, added_at TIMESTAMP);  -- what `index` was given
+INSERT INTO meta VALUES ({SCHEMA_VERSION}, 1, NULL);
 """
 
 # From version n to n + 1. A migration runs on a copy without a name, so it may fail at any line.
@@ -72,5 +95,17 @@ MIGRATIONS = {
         name TEXT, encoder TEXT, method TEXT, card TEXT, weights BLOB, sha256 TEXT, trained_at TIMESTAMP, applied_at TIMESTAMP
     );
     UPDATE meta SET schema_version = 4;
+    """,
+    4: """
+    ALTER TABLE all_items ADD COLUMN label_source TEXT;
+    ALTER TABLE all_items ADD COLUMN split_source TEXT;
+    CREATE OR REPLACE VIEW items AS SELECT * EXCLUDE (removed_at) FROM all_items WHERE removed_at IS NULL;
+    CREATE TABLE label_history (
+        change BIGINT, command TEXT, made_at TIMESTAMP, item BIGINT, label TEXT, label_source TEXT, split TEXT, split_source TEXT
+    );
+    CREATE TABLE deleted (path TEXT, sha256 TEXT, deleted_at TIMESTAMP);
+    CREATE TABLE sources (path TEXT, added_at TIMESTAMP);
+    ALTER TABLE meta ADD COLUMN default_encoder TEXT;
+    UPDATE meta SET schema_version = 5;
     """,
 }

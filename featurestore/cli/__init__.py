@@ -24,7 +24,7 @@ COMMANDS = {
     "report": ("report", "attention"),
     "classification": ("classify",),
     "metadata": ("label", "annotate"),
-    "maintenance": ("delete", "optimize", "verify", "export-vectors", "import-vectors"),
+    "maintenance": ("encoders", "delete", "optimize", "verify", "export-vectors", "import-vectors"),
 }
 MODULES = {command: module for module, commands in COMMANDS.items() for command in commands}
 

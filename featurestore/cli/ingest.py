@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from featurestore.cli.metadata import label_counts
 from featurestore.cli.options import PATH, json_option, print_result, provider_option, store_argument
 from featurestore.ingest.run import ingest
 from featurestore.maintenance import optimize
@@ -14,8 +15,12 @@ from featurestore.storage import Storage
 
 @click.command()
 @store_argument
-@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@click.option("--encoder", type=PATH, help="The encoder.onnx to run; not needed when the store has exactly one.")
+@click.argument("sources", metavar="[SOURCE]...", nargs=-1)
+@click.option(
+    "--encoder",
+    type=PATH,
+    help="The encoder.onnx to run, or the folder of a training run.  [default: all encoders of STORE]",
+)
 @click.option(
     "--labels", default="none", show_default=True, metavar="none|folders|FILE", help="Where labels come from."
 )
@@ -27,6 +32,7 @@ from featurestore.storage import Storage
     show_default=True,
     help="Time limit for reading and decoding one image; an image that takes longer is a failure.",
 )
+@click.option("--include-deleted", is_flag=True, help="Add items again that were deleted from STORE.")
 @click.option(
     "--auto-optimize",
     is_flag=True,
@@ -41,25 +47,45 @@ def index(
     labels: str,
     workers: int | None,
     image_seconds: float,
+    include_deleted: bool,
     auto_optimize: bool,
     provider: str,
     as_json: bool,
 ) -> None:
     """Bring STORE up to date with its sources: encode new and changed images, remove those that are gone.
 
-    A SOURCE is a folder, an image, a list of paths (.txt), a .tar shard, a .parquet file, a folder of Hugging Face datasets, or the URL of one.
+    A SOURCE is a folder, an image, a list of paths (.txt), a .tar shard, a .parquet file, a folder of Hugging Face datasets, or the URL of one. Without SOURCE, those of
+    earlier runs.
     """
     with ProgressBar() as bar:
         opened = Storage.open(store, encoder=encoder, provider=provider)
-        report = ingest(opened, *sources, labels=labels, workers=workers, image_seconds=image_seconds, listener=bar)
+        report = ingest(
+            opened,
+            *sources,
+            labels=labels,
+            workers=workers,
+            image_seconds=image_seconds,
+            include_deleted=include_deleted,
+            listener=bar,
+        )
         reasons = slow(opened)
         if reasons and auto_optimize:
             optimize(opened, listener=bar)
             reasons = []
     for reason in reasons:
         click.echo(f"{reason}; for faster searches: featurestore optimize {store}", err=True)
-    r = report
-    text = f"{r.added} added, {r.updated} updated, {r.unchanged} unchanged, {r.removed} removed, {r.failed} failed  ({r.images_per_second:g} images/s)"
+    text = "\n".join(
+        (f"{r.encoder}: " if report.others else "")
+        + f"{r.added} added, {r.updated} updated, {r.unchanged} unchanged, {r.removed} removed, {r.failed} failed  ({r.images_per_second:g} images/s)"
+        for r in (report, *report.others)
+    )
+    if labels != "none":
+        text += f"\n{label_counts(report.labels_set, report.labels_changed, report.labels_kept)}"
     print_result(report.to_json(), text, as_json)
+    if report.deleted and not as_json:
+        click.echo(
+            f"{report.deleted} files were deleted from {store} before and are left out; to add them: --include-deleted",
+            err=True,
+        )
     if report.failed and not as_json:
         click.echo(f"{report.failed} files could not be used; to list them: featurestore failures {store}", err=True)

@@ -11,18 +11,57 @@ from featurestore.cli.options import PATH, encoder_option, json_option, print_re
 from featurestore.maintenance.verification import verify_path
 from featurestore.progress import ProgressBar
 from featurestore.storage import Storage
+from featurestore.storage.info import info
+from featurestore.system.text_table import format_table
 
 
 @click.command()
 @store_argument
 @click.option("--where", metavar="SQL", required=True, help="Which items, such as \"label = 'rose'\".")
 @click.option("--dry-run", is_flag=True, help="Count the items and delete nothing.")
+@click.option(
+    "--forget", is_flag=True, help="Leave no trace but the hash of the content; rewrites vectors and catalog."
+)
 @json_option
-def delete(store: Path, where: str, dry_run: bool, as_json: bool) -> None:
-    """Delete items from STORE with their labels and vectors; their files stay, and the next `index` adds them again."""
-    count = maintenance.delete(Storage.open(store), where, dry_run)
-    text = f"{count} items match, nothing was deleted" if dry_run else f"{count} items deleted"
+def delete(store: Path, where: str, dry_run: bool, forget: bool, as_json: bool) -> None:
+    """Delete items from STORE with their labels and vectors; their files stay, but `index` passes them over from now on."""
+    count = maintenance.delete(Storage.open(store), where, dry_run, forget=forget)
+    text = (
+        f"{count} items match, nothing was deleted"
+        if dry_run
+        else f"{count} items {'forgotten' if forget else 'deleted'}"
+    )
     print_result({"deleted": 0 if dry_run else count, "matching": count}, text, as_json)
+
+
+@click.command()
+@store_argument
+@click.option("--default", metavar="NAME", help="Use this encoder where none is named.")
+@click.option("--name", "rename", nargs=2, metavar="OLD NEW", help="Give an encoder another name.")
+@click.option("--drop", metavar="NAME", help="Remove an encoder with its vectors; items and labels stay.")
+@json_option
+def encoders(store: Path, default: str | None, rename: tuple[str, str] | None, drop: str | None, as_json: bool) -> None:
+    """List the encoders of STORE, the default one first; or choose the default, rename or drop one.
+
+    NAME is a name, the start of a name or fingerprint, an ONNX file, or a run.
+    """
+    if sum(map(bool, (default, rename, drop))) > 1:
+        raise click.UsageError("--default, --name and --drop exclude each other")
+    opened = Storage.open(store)
+    if default:
+        maintenance.set_default_encoder(opened, default)
+    elif rename:
+        maintenance.rename_encoder(opened, *rename)
+    elif drop:
+        vectors = maintenance.drop_encoder(opened, drop)
+        click.echo(f"{vectors} vectors dropped", err=True)
+    found = info(opened)["encoders"]
+    heads = ("name", "vectors", "dim", "method", "backbone", "fingerprint")
+    rows = [
+        (e["name"] + (" (default)" if e["default"] else ""), *(e[head] for head in heads[1:-1]), e["fingerprint"][:16])
+        for e in found
+    ]
+    print_result(found, format_table(rows, heads) if rows else "no encoders", as_json)
 
 
 @click.command()

@@ -19,16 +19,37 @@ key_option = click.option(
 )
 
 
+def label_counts(found: int, changed: int, kept: int, removed: int = 0) -> str:
+    """Say what happened to labels."""
+    parts = [f"{found} labels set, {changed} changed, {kept} kept"]
+    return ", ".join([*parts, f"{removed} removed"] if removed else parts)
+
+
 @click.command()
 @store_argument
-@click.argument("file", type=PATH)
+@click.argument("file", type=PATH, required=False)
 @key_option
+@click.option(
+    "--clear",
+    is_flag=True,
+    help="An empty label or split in FILE removes that of its item.  [default: it changes nothing]",
+)
+@click.option(
+    "--undo", is_flag=True, help="Undo the last change of labels, by label or index; again for the one before."
+)
 @json_option
-def label(store: Path, file: Path, key: str | None, as_json: bool) -> None:
+def label(store: Path, file: Path | None, key: str | None, clear: bool, undo: bool, as_json: bool) -> None:
     """Set labels from a CSV or Parquet FILE with the columns path (or id), label and optionally split."""
-    report = metadata.label(Storage.open(store), file, key)
-    value = {"labelled": report.labelled, "unknown": list(report.unknown)}
-    print_result(value, f"{report.labelled} labelled", as_json)
+    if undo == (file is not None) or (undo and (key or clear)):
+        raise click.UsageError("expected a FILE, or --undo without a FILE")
+    opened = Storage.open(store)
+    if file is None:
+        undone = metadata.undo_labels(opened)
+        text = f"undone: {printable(undone.command)} of {undone.made_at:%Y-%m-%d %H:%M}; {undone.items} items have their labels of before"
+        print_result(asdict(undone), text, as_json)
+        return
+    report = metadata.label(opened, file, key, clear)
+    print_result(asdict(report), label_counts(report.set, report.changed, report.kept, report.removed), as_json)
     if not as_json:
         _warn_of_unknown(len(report.unknown), report.unknown, report.key)
 

@@ -14,7 +14,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 encoder_option = click.option(
     "--encoder",
     metavar="NAME",
-    help="Which encoder's vectors to use: its name, fingerprint or ONNX file. Needed when the store has several.",
+    help="Which encoder's vectors to use: its name, the start of its name or fingerprint, its file, or its run.  [default: that of the store; see encoders]",
 )
 provider_option = click.option(
     "--provider",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.catalog import Diff, EncoderRecord, FailedFile, FileToIngest, ItemChange, Scope
+from featurestore.catalog import Diff, EncoderRecord, FailedFile, FileToIngest, ItemChange, LabelCounts, Scope
 from featurestore.catalog.diff import FOUND
 from featurestore.encoders import Embedded, EmbeddedImage, Encoder
 from featurestore.errors import Interrupted, SourceError
@@ -32,7 +32,13 @@ class IndexReport:
     unchanged: int
     removed: int  # no longer in the source
     failed: int
+    deleted: int  # files that were passed over, since their items were deleted; see `delete`
     images_per_second: float  # encoded, over the whole run
+    labels_set: int = 0  # of items without a label
+    labels_changed: int = 0
+    labels_kept: int = 0  # that differ, but must not be replaced; see `label_source`
+    encoder: str = ""  # its name
+    others: tuple["IndexReport", ...] = ()  # of the other encoders, when all of a store were run
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -80,14 +86,16 @@ class Ingest:
     by_folder: bool  # labels and splits come from the sources
     workers: int | None
     image_seconds: float  # longest that reading and decoding an image may take
+    include_deleted: bool  # items that were deleted come back
     listener: Listener
     counts: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("added", "updated", "unchanged", "removed", "failed"), 0)
+        default_factory=lambda: dict.fromkeys(("added", "updated", "unchanged", "removed", "failed", "deleted"), 0)
     )
     loading: dict[int, FileToIngest] = field(default_factory=dict)  # by place: the files that the encoder has taken
     vectors: list[NDArray[np.float16]] = field(default_factory=list)  # each (n, D); with what follows: not committed
     changes: list[ItemChange] = field(default_factory=list)
     failures: list[FailedFile] = field(default_factory=list)
+    labels: LabelCounts = field(default_factory=LabelCounts)
     encoded: int = 0
 
     def run(self, found: Found) -> IndexReport:
@@ -97,8 +105,9 @@ class Ingest:
         self.listener.start("indexing", diff.total)
         for failure in found.unlisted:
             self._fail(failure.path, failure.reason, unreadable=True)
-        if diff.total > diff.todo.rows:
-            self._count_unchanged(diff.total - diff.todo.rows)
+        self.counts["deleted"] = diff.deleted
+        if unchanged := diff.total - diff.deleted - diff.todo.rows:
+            self._count_unchanged(unchanged)
         try:
             self._update_labels(diff)
             for embedded in self.encoder.embed_files(self._to_embed(diff), self.workers, self.image_seconds):
@@ -116,7 +125,11 @@ class Ingest:
             self.store.catalog.changes.mark_removed(diff.removed, diff.gone_failures)
         self.counts["removed"] = len(diff.removed)
         seconds = time.monotonic() - began
-        return IndexReport(**self.counts, images_per_second=round(self.encoded / seconds, 1))
+        labels = self.labels
+        return IndexReport(
+            **dict[str, Any](self.counts), images_per_second=round(self.encoded / seconds, 1),
+            encoder=self.record.name, labels_set=labels.set, labels_changed=labels.changed, labels_kept=diff.labels_kept,
+        )  # fmt: skip
 
     def _compare(self, found: Found) -> Diff:
         """Compare the files with the catalog, and open the vector file."""
@@ -129,8 +142,9 @@ class Ingest:
             found.scopes,
             unlisted,
             CONTAINER_SUFFIX,
+            self.include_deleted,
         )
-        self.next_item = diff.next_item
+        self.next_item, self.change, self.deleted_hashes = diff.next_item, diff.change, diff.deleted_hashes
         self.writer = self.store.vector_writer(self.record)
         self.committed_at = time.monotonic()
         return diff
@@ -152,14 +166,15 @@ class Ingest:
 
     def _record(self, embedded: Embedded) -> None:
         """Take a batch of the encoder into what the next commit writes."""
+        kept = [place for place, image in enumerate(embedded.images) if not self._is_deleted(image)]
         first = self.writer.rows + sum(map(len, self.vectors))
-        for row, image in enumerate(embedded.images, start=first):
+        for row, image in enumerate((embedded.images[place] for place in kept), start=first):
             todo = self.loading.pop(image.place)
             known_content = todo.sha256 == image.sha256  # it has a vector of another encoder already
             self.counts["added" if todo.id is None or todo.removed or known_content else "updated"] += 1
             self.changes.append(self._change(todo, image, row))
-        if embedded.images:
-            self.vectors.append(embedded.vectors.astype(np.float16))  # half the memory until the commit
+        if kept:
+            self.vectors.append(embedded.vectors[kept].astype(np.float16))  # half the memory until the commit
         for place in embedded.unchanged:
             todo = self.loading.pop(place)
             self.counts["added" if todo.removed else "unchanged"] += 1
@@ -168,12 +183,20 @@ class Ingest:
             self._fail(self.loading.pop(failure.place).path, failure.reason, not failure.readable)
         self.encoded += len(embedded.images) + sum(failure.readable for failure in embedded.failures)
 
+    def _is_deleted(self, image: EmbeddedImage) -> bool:
+        """Whether a new file has the content of an item that was deleted; it is passed over then."""
+        if image.sha256 not in self.deleted_hashes or self.loading[image.place].id is not None:
+            return False
+        del self.loading[image.place]
+        self.counts["deleted"] += 1
+        return True
+
     def _change(self, todo: FileToIngest, image: EmbeddedImage | None = None, row: int | None = None) -> ItemChange:
         """Give what the catalog records of a file: with an image and its row when there is a new vector."""
         item = todo.id
         if item is None:
             item, self.next_item = self.next_item, self.next_item + 1
-        label, split = (todo.label, todo.split) if self.by_folder else (todo.known_label, todo.known_split)
+        label, split = (todo.label, todo.split) if self.by_folder else (None, None)
         width, height, sha256 = (image.width, image.height, image.sha256) if image else (None, None, None)
         return ItemChange(
             item, todo.id is None, todo.path, label, split, width, height, todo.size, todo.mtime_ns, sha256, row
@@ -202,5 +225,5 @@ class Ingest:
         """Commit what was recorded; see `VectorWriter.commit` for the order of writing."""
         with uninterrupted():
             vectors = np.concatenate(self.vectors) if self.vectors else np.empty((0, self.encoder.dim), np.float16)
-            self.writer.commit(self.changes, vectors, self.next_item, self.failures)
+            self.labels += self.writer.commit(self.changes, vectors, self.next_item, self.failures, change=self.change)
             self.changes, self.vectors, self.failures = [], [], []

@@ -1,13 +1,16 @@
 """One run of ingest: a store brought up to date with its sources."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from featurestore.catalog import no_such_encoder
 from featurestore.encoders import Encoder
+from featurestore.errors import SourceError
 from featurestore.ingest.ingest import IndexReport, Ingest, find_files
 from featurestore.metadata import apply_labels
 from featurestore.progress import Listener
+from featurestore.sources.filesystem import is_url
 from featurestore.sources.label_file import read_labels
 from featurestore.storage import Storage
 
@@ -18,36 +21,56 @@ def ingest(
     labels: str | Path | Literal["none", "folders"] = "none",
     workers: int | None = None,
     image_seconds: float = 30.0,
+    include_deleted: bool = False,
     listener: Listener | None = None,
 ) -> IndexReport:
     """Bring the store up to date with its sources: encode new and changed images, and mark items that are gone as removed.
 
+    Without sources, those of earlier runs. Uses the encoder that the store was opened with, otherwise all that it has; the report is
+    that of the default one, with those of the others in it.
+
     labels: "folders" takes the parent folder as the label and a top folder train, val or test as the split; a CSV or Parquet file is
-    applied afterwards as by `label`; "none" leaves labels as they are. An image that takes longer than `image_seconds` to read and
-    decode is a failure. Work is committed every few seconds, so a stopped run goes on where it was. Raises SourceError when there is
+    applied afterwards as by `label`; "none" leaves labels as they are. Folders never replace a label from a file or a person. An image that takes longer than `image_seconds` to read and
+    decode is a failure. Items that were deleted stay so, by path and content, unless `include_deleted`. Work is committed every few seconds, so a stopped run goes on where it was. Raises SourceError when there is
     no image, DiskError, StoreBusy; Interrupted on Ctrl-C.
     """
-    encoder = _encoder(store)
+    encoders = _encoders(store)
     table = None if labels in ("none", "folders") else read_labels(labels)
     listener = listener or Listener()
     is_new = not store.layout.is_store()
+    sources = sources or _known_sources(store, is_new)
     found = find_files(sources, listener) if is_new else None  # so that a source without images creates nothing
     store.create()
+    by_folder = labels == "folders"
+    reports = []
     with store.writing():
         if found is None or store.catalog.encoders.all():  # what is gone is only known from a list made under the lock
             found = find_files(sources, listener)
-        record = store.add_encoder(encoder)
-        report = Ingest(store, record, encoder, labels == "folders", workers, image_seconds, listener).run(found)
+        for encoder in encoders:
+            record = store.add_encoder(encoder)
+            run = Ingest(store, record, encoder, by_folder, workers, image_seconds, include_deleted, listener)
+            reports.append(run.run(found))
+        store.catalog.sources.add([str(s) if is_url(str(s)) else str(Path(s).absolute()) for s in sources])
+    report = replace(reports[0], others=tuple(reports[1:]))
     if table is not None:
-        apply_labels(store, table)
+        given = apply_labels(store, table)
+        report = replace(report, labels_set=given.set, labels_changed=given.changed, labels_kept=given.kept)
     return report
 
 
-def _encoder(store: Storage) -> Encoder:
-    """Give the encoder the store was opened with, or its only one. Raises EncoderNotInStore."""
+def _encoders(store: Storage) -> list[Encoder]:
+    """Give the encoder the store was opened with, or all that it has, the default one first. Raises EncoderNotInStore."""
     if store.given_encoder is not None:
-        return store.given_encoder
+        return [store.given_encoder]
     records = store.catalog.encoders.all()
-    if len(records) != 1:
+    if not records:
         raise no_such_encoder(None, records)
-    return store.encoders.open(records[0])
+    return [store.encoders.open(record) for record in records]
+
+
+def _known_sources(store: Storage, is_new: bool) -> tuple[str, ...]:
+    """Give the sources of earlier runs. Raises SourceError when there was none."""
+    known = () if is_new else tuple(store.catalog.sources.all())
+    if not known:
+        raise SourceError(f"{store.path} remembers no source; name one: featurestore index {store.path} SOURCE")
+    return known

@@ -157,8 +157,9 @@ def _import(store: Storage, record: EncoderRecord, path: Path, listener: Listene
             number = old.id if old is not None else next_item
             next_item += old is None
             if old is not None:
-                item |= {"label": old.label, "split": old.split}
-            changes.append(ItemChange(number, old is None, **item, row=writer.rows + len(accepted)))
+                item |= {"label": None, "split": None}  # the store keeps its own
+            row = writer.rows + len(accepted)
+            changes.append(ItemChange(number, old is None, **item, row=row, label_source="file", split_source="file"))
             accepted.append(place)
         if changes:
             values = _values(changes, arrived.values.take(accepted))

@@ -5,7 +5,19 @@ deleted.
 """
 
 from featurestore.maintenance.deletion import delete
+from featurestore.maintenance.encoders import drop_encoder, rename_encoder, set_default_encoder
 from featurestore.maintenance.optimization import IndexBuild, OptimizeReport, optimize
 from featurestore.maintenance.verification import Finding, VerifyReport, verify
 
-__all__ = ["Finding", "IndexBuild", "OptimizeReport", "VerifyReport", "delete", "optimize", "verify"]
+__all__ = [
+    "Finding",
+    "IndexBuild",
+    "OptimizeReport",
+    "VerifyReport",
+    "delete",
+    "drop_encoder",
+    "optimize",
+    "rename_encoder",
+    "set_default_encoder",
+    "verify",
+]

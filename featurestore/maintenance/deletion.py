@@ -2,17 +2,21 @@
 
 from contextlib import nullcontext
 
+from featurestore.maintenance.optimization import optimize
 from featurestore.storage import Storage
 
 
-def delete(store: Storage, where: str, dry_run: bool = False, seconds: float = 30.0) -> int:
+def delete(store: Storage, where: str, dry_run: bool = False, seconds: float = 30.0, forget: bool = False) -> int:
     """Delete the items for which `where` holds, with their labels and vectors; returns how many. Their files stay as they are.
 
-    Items that are marked as removed are included (`removed_at IS NOT NULL` selects them). The next `index` of their source adds them
-    again, as new items. Raises QueryError.
+    Items that are marked as removed are included (`removed_at IS NOT NULL` selects them). `index` passes these files over from now on,
+    and others with the same content, unless it is told to include them. forget: keep nothing but the hash of the content; vectors and
+    catalog are written again without them. Raises QueryError.
     """
     with nullcontext() if dry_run else store.writing():
         ids = store.catalog.items.select(where, seconds, with_removed=True)
         if len(ids) and not dry_run:
-            store.catalog.items.delete(ids)
+            store.catalog.items.delete(ids, forget)
+    if len(ids) and forget and not dry_run:
+        optimize(store)
     return len(ids)

@@ -5,7 +5,7 @@ got some and which rows are about no item. Labels come from files only; ingest m
 """
 
 from featurestore.metadata.columns import AnnotateReport, annotate, check_names, drop_column, settle_types
-from featurestore.metadata.labels import LabelReport, apply_labels, label
+from featurestore.metadata.labels import LabelReport, apply_labels, label, undo_labels
 
 __all__ = [
     "AnnotateReport",
@@ -16,4 +16,5 @@ __all__ = [
     "drop_column",
     "label",
     "settle_types",
+    "undo_labels",
 ]

@@ -1,8 +1,10 @@
-"""Labels and splits of items, set from a file."""
+"""Labels and splits of items, set from a file, and undone."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from featurestore.catalog import LabelCounts, UndoneChange
+from featurestore.errors import QueryError
 from featurestore.metadata.matching import find_items
 from featurestore.sources.keyed_table import KeyedTable
 from featurestore.sources.label_file import read_labels
@@ -13,24 +15,43 @@ from featurestore.storage import Storage
 class LabelReport:
     """The result of `label`."""
 
-    labelled: int
+    labelled: int  # items that the file has a row of
     unknown: tuple[str, ...]  # keys of the file that no item has
     key: str  # what these are: "path" or "id"
+    set: int  # items that had no label
+    changed: int
+    removed: int
+    kept: int  # items whose label a person gave, which a file does not replace
 
 
-def label(store: Storage, file: str | Path, key: str | None = None) -> LabelReport:
-    """Set labels from a CSV or Parquet file with the columns path or id, label and perhaps split; an empty label removes the label.
+def label(store: Storage, file: str | Path, key: str | None = None, clear: bool = False) -> LabelReport:
+    """Set labels from a CSV or Parquet file with the columns path or id, label and perhaps split.
 
+    An empty value changes nothing; with `clear` it removes the label or split of its item. `undo_labels` takes the change back.
     Paths are absolute, URLs, or relative to the file's folder or the current one. key: which of path and id to use, when the file
     has both. Raises SourceError when the file cannot be read, or no row is about an item of the store.
     """
-    return apply_labels(store, read_labels(file, key))
+    return apply_labels(store, read_labels(file, key), clear)
 
 
-def apply_labels(store: Storage, table: KeyedTable) -> LabelReport:
+def apply_labels(store: Storage, table: KeyedTable, clear: bool = False) -> LabelReport:
     """Set the labels, and splits if there are any, of a table that was read before. Raises SourceError, StoreBusy."""
     with store.writing():
         matched = find_items(store.catalog, table)
+        counts = LabelCounts()
         if matched.items.rows:
-            store.catalog.columns.set_values(table.names, matched.items)
-    return LabelReport(matched.items.rows, tuple(sorted(matched.unknown.to_pylist())), table.key)
+            counts = store.catalog.labels.set_from_file(matched.items, table.names, f"label {table.path.name}", clear)
+    unknown = tuple(sorted(matched.unknown.to_pylist()))
+    return LabelReport(matched.items.rows, unknown, table.key, **asdict(counts))
+
+
+def undo_labels(store: Storage) -> UndoneChange:
+    """Undo the last run of `label` or `index` that set labels or splits of known items; again for the one before.
+
+    Raises QueryError when there is nothing left to undo.
+    """
+    with store.writing():
+        undone = store.catalog.labels.undo()
+    if undone is None:
+        raise QueryError("no change of labels is left to undo; expected one by `label` or `index --labels`")
+    return undone

@@ -10,6 +10,13 @@ from featurestore.storage.layout import Layout
 from featurestore.system.disk import atomic_write
 
 
+def encoder_file(wanted: str | Path) -> Path | None:
+    """Give the file that a user means: itself, or the encoder of a training run; None when it is neither."""
+    path = Path(wanted)
+    path = path / "encoder.onnx" if path.is_dir() else path
+    return path if path.is_file() else None
+
+
 class EncoderFiles:
     """The folder `encoders` of a store; each encoder is opened once."""
 

@@ -17,6 +17,7 @@ def info(store: Storage) -> dict[str, Any]:
     encoders = [
         {
             "name": record.name,
+            "default": record == snapshot.encoders[0],
             "fingerprint": record.fingerprint,
             "dim": record.dim,
             "vectors": len(snapshot.item_vectors(record.fingerprint).items.rows),

@@ -8,7 +8,7 @@ from featurestore.catalog import Catalog, EncoderRecord, no_such_encoder
 from featurestore.catalog.schema import SCHEMA_VERSION
 from featurestore.encoders.encoder import Encoder, fingerprint
 from featurestore.errors import DiskError, StoreCorrupt, StoreError, StoreNotFound
-from featurestore.storage.encoder_files import EncoderFiles
+from featurestore.storage.encoder_files import EncoderFiles, encoder_file
 from featurestore.storage.labelled_items import LabelledItems
 from featurestore.storage.layout import Layout
 from featurestore.storage.snapshot import ItemVectors, Snapshot, Snapshots
@@ -33,6 +33,8 @@ class Storage:
     def open(cls, path: str | Path, encoder: str | Path | None = None, provider: str = "cpu") -> Self:
         """Open a store. With an encoder the store may be missing: the first `index` creates it, and calls use that encoder.
 
+        encoder: an ONNX file, the folder of a training run, or the name of an encoder that the store has.
+
         provider: what runs encoders: cpu, cuda, coreml or openvino. A store of an older schema is migrated.
         Raises StoreNotFound, StoreError (the folder is something else, or a newer store), StoreCorrupt, EncoderError.
         """
@@ -50,9 +52,14 @@ class Storage:
                 raise StoreError(
                     f"{str(path)!r} exists and is not a store; expected a store or a path where nothing is yet; the store comes before the sources"
                 )
-        store = cls(Path(path), Encoder(encoder, provider=provider) if encoder is not None else None, provider)
+        file = None if encoder is None else encoder_file(encoder)
+        if file is None and encoder is not None and (not layout.is_store() or Path(encoder).suffix == ".onnx"):
+            file = Path(encoder)  # whose error says what is missing
+        store = cls(Path(path), Encoder(file, provider=provider) if file is not None else None, provider)
         if layout.is_store() and store.catalog.schema_version() < SCHEMA_VERSION:
             store._migrate()
+        if encoder is not None and file is None:
+            store.given_encoder = store.encoders.open(store.encoder_record(encoder))
         return store
 
     def create(self) -> None:
@@ -87,7 +94,8 @@ class Storage:
         )
 
     def encoder_record(self, wanted: str | Path | None, snapshot: Snapshot | None = None) -> EncoderRecord:
-        """Find the encoder that a call means: by name, fingerprint or file, the one given at opening, or the only one.
+        """Find the encoder that a call means: by file or run, by name, or by the start of name or fingerprint. Without one: the encoder
+        given at opening, else the default of the store.
 
         Raises EncoderNotInStore.
         """
@@ -95,13 +103,15 @@ class Storage:
         if wanted is None and self.given_encoder is not None:
             wanted = self.given_encoder.fingerprint
         if wanted is None:
-            matching = records
-        elif Path(wanted).is_file():
-            own = fingerprint(wanted)
+            matching = records[:1]
+        elif (file := encoder_file(wanted)) is not None:
+            own = fingerprint(file)
             matching = [r for r in records if r.fingerprint == own]
         else:
             text = str(wanted)
-            matching = [r for r in records if r.name == text or (len(text) >= 6 and r.fingerprint.startswith(text))]
+            matching = [r for r in records if r.name == text] or [
+                r for r in records if r.name.startswith(text) or r.fingerprint.startswith(text)
+            ]
         if len(matching) != 1:
             raise no_such_encoder(None if wanted is None else str(wanted), records)
         return matching[0]

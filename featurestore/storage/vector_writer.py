@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.catalog import Batch, Catalog, EncoderRecord, FailedFile, ItemChange
+from featurestore.catalog import Batch, Catalog, EncoderRecord, FailedFile, ItemChange, LabelCounts
 from featurestore.storage.layout import Layout
 from featurestore.storage.vectors import VectorFile
 
@@ -28,15 +28,19 @@ class VectorWriter:
         next_item: int,
         failures: Sequence[FailedFile] = (),
         values: pa.Table | None = None,
-    ) -> None:
+        change: int = 0,
+    ) -> LabelCounts:
         """Append vectors (n, D) and flush them to disk, then record changes and failures in one transaction.
 
         A crash in between leaves rows that no item refers to; the next writer cuts them off. changes: those with a vector have
-        the rows `self.rows` to `self.rows` + n - 1. values: columns of the user, by id. Raises DiskError, StoreCorrupt.
+        the rows `self.rows` to `self.rows` + n - 1. values: columns of the user, by id. change: number under which the history
+        keeps labels that are replaced. Returns what happened to labels. Raises DiskError, StoreCorrupt.
         """
         if not changes and not failures:
-            return
+            return LabelCounts()
         blocks = [self._file.append(vectors, self.rows)] if len(vectors) else []
         rows = self.rows + len(vectors)
-        self._catalog.changes.commit(self._encoder, Batch(changes, failures, blocks, next_item, rows, values))
+        batch = Batch(changes, failures, blocks, next_item, rows, values, change)
+        labels = self._catalog.changes.commit(self._encoder, batch)
         self.rows = rows
+        return labels

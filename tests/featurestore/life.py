@@ -96,7 +96,7 @@ class Life:
         photos = self.root / "photos"
         match step:
             case "index" | "index again" | "index once more":
-                FeatureStore.open(self.store, self.encoder).index(photos, workers=1)
+                FeatureStore.open(self.store, self.encoder).index(photos, workers=1, include_deleted=True)
             case "label":
                 FeatureStore.open(self.store).label(photos / "labels.csv")
             case "annotate":

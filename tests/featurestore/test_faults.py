@@ -239,9 +239,10 @@ from featurestore.progress import ProgressBar
 small_batches()
 commit = Changes.commit
 def told(self, *args):
-    commit(self, *args)
+    labels = commit(self, *args)
     print("committed", flush=True)
     ProgressBar.advance = lambda *args: sys.stdin.read()  # until Ctrl-C was sent
+    return labels
 Changes.commit = told
 main()
 """

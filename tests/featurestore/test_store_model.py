@@ -123,7 +123,7 @@ class Life:
         for name in [*rng.permutation(there)[:changed], *rng.permutation(free)[:added]]:
             self.pictures[str(name)] = some_colours(rng)
             paint(self.folder / "photos" / name, *self.pictures[str(name)])
-        self.stores[0].index(self.folder / "photos", workers=1)
+        self.stores[0].index(self.folder / "photos", workers=1, include_deleted=True)
         self.look()
         assert {Path(item.path).name for item in self.items} == set(self.pictures)
 
@@ -135,7 +135,7 @@ class Life:
             lines.append(f"{item.path},{label}")
             self.labels[item.id] = label or None
         (self.folder / "labels.csv").write_text("\n".join(lines))
-        report = self.stores[0].label(self.folder / "labels.csv")
+        report = self.stores[0].label(self.folder / "labels.csv", clear=True)
         assert report.unknown == ("nowhere.png",)
         self.look()
 

@@ -293,9 +293,9 @@ def test_a_plan_holds_what_is_new_or_changed_in_the_order_of_the_files(filled: C
     )
     plan = planned(filled, found, claims=[Scope("/p/", False)])
     assert list(plan) == [
-        FileToIngest("/p/9.png", "new", None, 1, 2, None, None, None, None, False, False, False),
-        FileToIngest("/p/2.png", "rose", None, 300, 401, 2, "sha-2", "rose", "test", False, True, False),
-        FileToIngest("/p/1.png", "rose", None, 301, 400, 1, "sha-1", "rose", None, False, True, False),
+        FileToIngest("/p/9.png", "new", None, 1, 2, None, None, False, False, False),
+        FileToIngest("/p/2.png", "rose", None, 300, 401, 2, "sha-2", False, True, False),
+        FileToIngest("/p/1.png", "rose", None, 301, 400, 1, "sha-1", False, True, False),
     ]
     assert (plan.total, plan.next_item, plan.rows, plan.file) == (4, 5, 4, "eeeeeeeeeeeeeeee.f16")
     assert plan.removed.tolist() == [3]
@@ -304,9 +304,7 @@ def test_a_plan_holds_what_is_new_or_changed_in_the_order_of_the_files(filled: C
 def test_a_plan_by_folders_holds_unchanged_files_with_another_label(filled: Catalog) -> None:
     found = listed(("/p/1.png", "rose", 300, 400), ("/p/3.png", "lily", 300, 400))
     plan = planned(filled, found, by_folder=True)
-    assert [(todo.path, todo.label, todo.known_label, todo.unchanged) for todo in plan] == [
-        ("/p/3.png", "lily", "tulip", True)
-    ]
+    assert [(todo.path, todo.label, todo.unchanged) for todo in plan] == [("/p/3.png", "lily", True)]
     assert plan.removed.tolist() == []
 
 

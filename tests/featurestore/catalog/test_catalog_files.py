@@ -12,6 +12,7 @@ import pytest
 
 from featurestore import FeatureStore
 from featurestore.catalog import Catalog, connection
+from featurestore.catalog.schema import SCHEMA_VERSION
 from featurestore.errors import DiskError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
 from tests.featurestore import children
 from tests.featurestore.children import Child
@@ -60,7 +61,7 @@ def test_a_newer_schema_is_refused_in_words(store_path: Path) -> None:
     with duckdb.connect(str(store_path / "catalog.duckdb")) as opened:
         opened.execute("UPDATE meta SET schema_version = 99")
     with pytest.raises(
-        StoreError, match="has schema 99, this featurestore knows schemas up to 4; upgrade featurestore"
+        StoreError, match=f"has schema 99, this featurestore knows schemas up to {SCHEMA_VERSION}; upgrade featurestore"
     ):
         FeatureStore.open(store_path)
 
@@ -83,7 +84,7 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
         FeatureStore.open(tmp_path)
 
 
-@pytest.mark.parametrize("tenths", [1, 5, 9])
+@pytest.mark.parametrize("tenths", [1, 4, 7])
 @pytest.mark.parametrize("cut", [False, True])
 def test_damaged_or_missing_blocks_are_named(store_path: Path, tenths: int, cut: bool) -> None:
     path = store_path / "catalog.duckdb"

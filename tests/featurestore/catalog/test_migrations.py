@@ -44,7 +44,13 @@ def columns(path: Path) -> set[tuple[str, str, str]]:
 def contents(store: Path) -> list[list[Any]]:
     with duckdb.connect(str(store / "catalog.duckdb"), read_only=True) as connection:
         tables = ("all_items", "vectors", "failures")
-        return [connection.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall() for table in tables]
+        read = {table: connection.sql(f"FROM {table}").columns for table in tables}
+        return [
+            connection.sql(
+                f"SELECT {', '.join(c for c in names if not c.endswith('_source'))} FROM {table} ORDER BY ALL"
+            ).fetchall()
+            for table, names in read.items()  # where labels come from is new in schema 5
+        ]
 
 
 def test_an_old_store_keeps_all_it_said_in_the_present_tables(version: int, old: Path, tmp_path: Path) -> None:
@@ -54,7 +60,7 @@ def test_an_old_store_keeps_all_it_said_in_the_present_tables(version: int, old:
     found = store.info()
     assert (found["items"], found["removed"], found["failures"]) == (5, 1, 1)
     assert [(record["vectors"], record["rows"]) for record in found["encoders"]] == [
-        (5, {1: 7, 2: 6, 3: 6}[version]),
+        (5, 7 if version == 1 else 6),
         (5, 5),
     ]
     assert not FeatureStore.verify(old).findings

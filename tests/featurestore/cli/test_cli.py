@@ -16,9 +16,11 @@ from tests.featurestore.fakes import write_encoder
 def test_label(run: Run, store_path: Path, colours: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text(f"path,label\n{colours}/plain/white.png,pale\nnowhere.png,x\n")
     status, out, err = run("label", store_path, tmp_path / "labels.csv")
-    assert (status, out) == (0, "1 labelled\n")
+    assert (status, out) == (0, "0 labels set, 1 changed, 0 kept\n")
     assert err == "1 paths are not items of the store, the first: nowhere.png\n"
-    assert answer(run, "label", store_path, tmp_path / "labels.csv") == {"labelled": 1, "unknown": ["nowhere.png"]}
+    assert answer(run, "label", store_path, tmp_path / "labels.csv") == {
+        "labelled": 1, "unknown": ["nowhere.png"], "key": "path", "set": 0, "changed": 0, "removed": 0, "kept": 0,
+    }  # fmt: skip
 
 
 def test_named_errors_are_one_line_and_status_1(run: Run, store_path: Path, tmp_path: Path, colours: Path) -> None:
@@ -47,7 +49,7 @@ def test_named_errors_are_one_line_and_status_1(run: Run, store_path: Path, tmp_
 
 
 def test_wrong_usage_is_status_2(run: Run, store_path: Path) -> None:
-    for arguments in (("nothing",), ("search",), ("search", store_path), ("info", store_path, "--nothing"), ("index", store_path), ("search", store_path, "x", "-k", "many")):  # fmt: skip
+    for arguments in (("nothing",), ("search",), ("search", store_path), ("info", store_path, "--nothing"), ("label", store_path), ("search", store_path, "x", "-k", "many")):  # fmt: skip
         status, out, err = run(*arguments)
         assert (status, out) == (2, ""), arguments
         assert "Usage: " in err

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featurestore import Encoder
 from tests.featurestore.ann.small import SIZES
 from tests.featurestore.commands import Run, answer
 from tests.featurestore.fakes import paint
@@ -38,12 +39,13 @@ def test_index(run: Run, tmp_path: Path, encoder: Path, colours: Path) -> None:
     )
     assert (status, err) == (0, "")
     assert out.startswith("6 added, 0 updated, 0 unchanged, 0 removed, 0 failed  (")
-    assert out.endswith(" images/s)\n")
+    assert out.endswith(" images/s)\n6 labels set, 0 changed, 0 kept\n")
 
 
-def test_index_json(run: Run, store_path: Path, colours: Path) -> None:
+def test_index_json(run: Run, store_path: Path, colours: Path, encoder: Path) -> None:
     assert answer(run, "index", store_path, colours) == {
-        "added": 0, "updated": 0, "unchanged": 6, "removed": 0, "failed": 0, "images_per_second": 0.0,
+        "added": 0, "updated": 0, "unchanged": 6, "removed": 0, "failed": 0, "deleted": 0, "images_per_second": 0.0,
+        "labels_set": 0, "labels_changed": 0, "labels_kept": 0, "encoder": Encoder(encoder).name, "others": [],
     }  # fmt: skip
 
 

@@ -225,7 +225,7 @@ def test_one_encoder_alone_is_refused(shared: FeatureStore) -> None:
 
 
 def test_an_unknown_encoder_is_refused(stores: dict[str, FeatureStore], encoders: dict[str, Path]) -> None:
-    with pytest.raises(EncoderNotInStore, match="'nobody' has no vectors"):
+    with pytest.raises(EncoderNotInStore, match="'nobody' does not name one encoder"):
         compare(stores["whole"], encoders=[encoders["blind"], "nobody"])
 
 

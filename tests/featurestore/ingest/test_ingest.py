@@ -26,7 +26,10 @@ def test_a_first_run_adds_everything_and_a_second_encodes_and_writes_nothing(
     report = empty.index(source)
     assert counts(report) == (6, 0, 0, 0, 0)
     assert report.images_per_second > 0
-    assert report.to_json().keys() == {"added", "updated", "unchanged", "removed", "failed", "images_per_second"}
+    assert report.to_json().keys() == {
+        "added", "updated", "unchanged", "removed", "failed", "deleted", "images_per_second",
+        "labels_set", "labels_changed", "labels_kept", "encoder", "others",
+    }  # fmt: skip
     assert look(empty)[2] == {name: as_stored(colour) for name, colour in COLOURS.items()}
     monkeypatch.delattr(Database, "transaction")
     assert counts(empty.index(source)) == (0, 0, 6, 0, 0)
@@ -137,9 +140,10 @@ def test_vectors_are_on_the_disk_before_the_catalog_speaks_of_them(
         fsync(handle)
         done.append(f"fsync {os.path.basename(os.readlink(f'/proc/self/fd/{handle}'))}")
 
-    def committed(self: Changes, *arguments: Any) -> None:
-        commit(self, *arguments)
+    def committed(self: Changes, *arguments: Any) -> Any:
+        labels = commit(self, *arguments)
         done.append("commit")
+        return labels
 
     def moved(self: Path, target: Path) -> Path:
         done.append(f"rename to {Path(target).name}")

@@ -50,7 +50,7 @@ def test_the_last_label_of_a_path_counts_and_unknown_paths_are_named(
     red = colours / "primary" / "red.png"
     rows = f"{red},first\n{red},last\n{colours}/mixed/cyan.png,\nnowhere.png,x\n"
     (tmp_path / "labels.csv").write_text(f"path,label\n{rows}")
-    report = store.label(tmp_path / "labels.csv")
+    report = store.label(tmp_path / "labels.csv", clear=True)
     assert (report.labelled, report.unknown) == (2, ("nowhere.png",))
     found = labels_of(store)
     assert (found["red"][0], found["cyan"][0], found["blue"][0]) == ("last", None, "primary")

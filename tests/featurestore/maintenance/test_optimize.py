@@ -33,14 +33,14 @@ def grown(tmp_path: Path, encoder: Path) -> tuple[FeatureStore, Path]:
 # -- delete
 
 
-def test_deleted_items_are_gone_and_come_back_as_new_ones(store: FeatureStore, colours: Path) -> None:
+def test_deleted_items_are_gone_and_come_back_as_new_ones_when_asked_for(store: FeatureStore, colours: Path) -> None:
     assert store.delete("label = 'mixed'", dry_run=True) == 2
     assert store.delete("label = 'mixed'") == 2
     assert sorted(store.search(6, k=10).ids.tolist()) == [3, 4, 5]
     assert store.sql("SELECT count(*) AS n FROM all_items").to_pylist() == [{"n": 4}]
     assert store.info()["removed"] == 0
     assert store.delete("label = 'mixed'") == 0
-    report = store.index(colours, labels="folders")
+    report = store.index(colours, labels="folders", include_deleted=True)
     assert (report.added, report.unchanged) == (2, 4)
     found = look(store.path)
     assert (found["cyan.png"][0], found["yellow.png"][0]) == (7, 8)

@@ -302,7 +302,7 @@ def test_a_filter_sees_a_new_column_at_once(store: FeatureStore, tmp_path: Path)
 
 
 def test_labels_come_by_id_and_from_parquet(store: FeatureStore, colours: Path, tmp_path: Path) -> None:
-    report = store.label(csv(tmp_path, "id,label,note\n1,007,x\n2,,y\n70,z,z\n"))
+    report = store.label(csv(tmp_path, "id,label,note\n1,007,x\n2,,y\n70,z,z\n"), clear=True)
     assert (report.labelled, report.unknown, report.key) == (2, ("70",), "id")
     store.label(
         parquet(
@@ -310,10 +310,11 @@ def test_labels_come_by_id_and_from_parquet(store: FeatureStore, colours: Path, 
             path=[f"{colours}/primary/{c}.png" for c in ("red", "blue")],
             label=[3.0, None],
             split=["train", None],
-        )
+        ),
+        clear=True,
     )
     store.label(parquet(tmp_path, id=[5], label=pa.array(["leaf"]).dictionary_encode()))
-    store.label(parquet(tmp_path, id=[3], label=[""]))  # an empty text is no label
+    store.label(parquet(tmp_path, id=[3], label=[""]), clear=True)  # an empty text is no label
     assert said(store, "label") == {1: "007", 5: "leaf", 6: "3"}
     assert said(store, "split") == {6: "train"}
     with pytest.raises(SourceError, match="expected a Parquet file of labels with the columns path,label"):

@@ -59,7 +59,7 @@ def test_an_item_that_lost_its_label_does_not_count_nor_harm(
     store: FeatureStore, tmp_path: Path, colours: Path
 ) -> None:
     (tmp_path / "labels.csv").write_text(f"path,label\n{colours}/plain/white.png,\n")
-    store.label(tmp_path / "labels.csv")
+    store.label(tmp_path / "labels.csv", clear=True)
     assert labelled_of(store).names == ["mixed", "primary"]
     [row] = store.sql("SELECT row FROM vectors JOIN items ON id = item WHERE label IS NULL")["row"].to_pylist()
     [file] = (store.path / "vectors").iterdir()

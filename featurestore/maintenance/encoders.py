@@ -1,0 +1,59 @@
+"""The encoders of a store: which is the default, what they are called, and how one is dropped."""
+
+import re
+from pathlib import Path
+
+from featurestore.errors import ConfigError, DiskError
+from featurestore.storage import Storage
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def set_default_encoder(store: Storage, encoder: str | Path) -> str:
+    """Make an encoder the one that is used when none is named; returns its name. Raises EncoderNotInStore."""
+    with store.writing():
+        record = store.encoder_record(encoder)
+        store.catalog.encoders.set_default(record.fingerprint)
+    return record.name
+
+
+def rename_encoder(store: Storage, encoder: str | Path, name: str) -> None:
+    """Give an encoder another name. Raises EncoderNotInStore; ConfigError when the name is unfit or taken."""
+    if not NAME.fullmatch(name):
+        raise ConfigError(
+            f"name {name!r}: expected 1 to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit"
+        )
+    with store.writing():
+        record = store.encoder_record(encoder)
+        others = {r.name for r in store.catalog.encoders.all() if r.fingerprint != record.fingerprint}
+        if name in others:
+            raise ConfigError(f"name {name!r}: another encoder of the store is called so; choose another name")
+        store.catalog.encoders.rename(record.fingerprint, name)
+
+
+def drop_encoder(store: Storage, encoder: str | Path) -> int:
+    """Remove an encoder with its vectors, its index and its file; returns how many vectors. Items and labels stay.
+
+    Raises EncoderNotInStore, ConfigError when a classifier needs it, DiskError.
+    """
+    with store.writing():
+        record = store.encoder_record(encoder)
+        needed = [c.name for c in store.catalog.classifiers.all() if c.encoder == record.fingerprint]
+        if needed:
+            raise ConfigError(
+                f"encoder {record.name} is needed by the classifier {needed[0]}; drop that first: featurestore classify STORE --drop {needed[0]}"
+            )
+        vectors = len(store.catalog.items.rows_in_use(record.fingerprint)[0])
+        store.catalog.encoders.drop(record.fingerprint)
+        unused = [
+            store.layout.encoder_file(record.fingerprint), store.layout.vector_file(record), *store.layout.unused_vector_files(record),
+            *store.layout.unused_index_files(store.catalog.indexes.all()),
+        ]  # fmt: skip
+        for path in unused:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise DiskError(
+                    f"{path} could not be deleted ({error.strerror}); no command uses it, delete it by hand"
+                ) from error
+    return vectors

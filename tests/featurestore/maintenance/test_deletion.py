@@ -1,0 +1,88 @@
+"""Deleted items stay deleted, by path and by content, until they are asked for again."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from featurestore import FeatureStore
+from tests.featurestore.fakes import paint
+
+
+@pytest.fixture
+def source(tmp_path: Path, colours: Path) -> Path:
+    return Path(shutil.copytree(colours, tmp_path / "source"))
+
+
+@pytest.fixture
+def opened(tmp_path: Path, encoder: Path, source: Path) -> FeatureStore:
+    store = FeatureStore.open(tmp_path / "a.store", encoder)
+    store.index(source, labels="folders")
+    return store
+
+
+def names(store: FeatureStore) -> set[str]:
+    return {Path(row["path"]).stem for row in store.sql("SELECT path FROM items").to_pylist()}
+
+
+def test_deleted_items_do_not_come_back(opened: FeatureStore, source: Path) -> None:
+    assert opened.delete("label = 'primary'") == 3
+    report = opened.index(source)
+    assert (report.added, report.unchanged, report.removed, report.deleted) == (0, 3, 0, 3)
+    assert names(opened) == {"yellow", "cyan", "white"}
+
+
+def test_a_deleted_picture_under_another_name_stays_away(opened: FeatureStore, source: Path) -> None:
+    opened.delete("label = 'primary'")
+    (source / "primary" / "red.png").rename(source / "mixed" / "rose.png")
+    paint(source / "mixed" / "violet.png", (200, 0, 255))
+    report = opened.index(source, labels="folders")
+    assert (report.added, report.deleted) == (1, 3)
+    assert names(opened) == {"yellow", "cyan", "white", "violet"}
+    [(score, hit)] = [(m["score"], Path(m["path"]).stem) for m in opened.search(source / "mixed" / "violet.png", k=1).to_json()]  # fmt: skip
+    assert (hit, score) == ("violet", pytest.approx(1, abs=1e-3))  # rows and items still belong together
+
+
+def test_the_twin_of_a_deleted_picture_that_is_an_item_stays(opened: FeatureStore, source: Path) -> None:
+    shutil.copy(source / "primary" / "red.png", source / "plain" / "twin.png")
+    opened.index(source)
+    opened.delete("path LIKE '%red.png'")
+    report = opened.index(source)
+    assert (report.unchanged, report.deleted) == (6, 1)
+    assert "twin" in names(opened)
+
+
+def test_deleted_items_come_back_when_asked_for(opened: FeatureStore, source: Path) -> None:
+    opened.delete("label = 'primary'")
+    report = opened.index(source, include_deleted=True)
+    assert (report.added, report.deleted) == (3, 0)
+    assert opened.index(source).deleted == 0
+
+
+def test_forgotten_items_leave_no_trace_but_the_hash(opened: FeatureStore, source: Path, tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("id,label\n6,secretlabel\n")
+    opened.label(tmp_path / "l.csv")
+    opened.search(1)
+    assert opened.delete("id = 6", forget=True) == 1
+    stored = b"".join(path.read_bytes() for path in opened.path.rglob("*") if path.is_file())
+    assert b"red.png" not in stored
+    assert b"secretlabel" not in stored
+    red = np.array([1, 0, 0] * 4, np.float16) / np.float16(2)
+    assert red.tobytes() not in stored
+    assert opened.sql("SELECT path, length(sha256) AS n FROM deleted").to_pylist() == [{"path": None, "n": 64}]
+    assert opened.index(source).deleted == 1
+    assert "red" not in names(opened)
+
+
+def test_the_commands_say_what_is_left_out(run: Any, store_path: Path, encoder: Path, colours: Path) -> None:
+    assert run("delete", store_path, "--where", "id < 3") == (0, "2 items deleted\n", "")
+    status, out, err = run("index", store_path, colours)
+    assert (status, out.split("  ")[0]) == (0, "0 added, 0 updated, 4 unchanged, 0 removed, 0 failed")
+    assert (
+        err.splitlines()[-1]
+        == f"2 files were deleted from {store_path} before and are left out; to add them: --include-deleted"
+    )
+    assert run("index", store_path, colours, "--include-deleted")[1].startswith("2 added")
+    assert run("delete", store_path, "--where", "id = 3", "--forget")[1] == "1 items forgotten\n"

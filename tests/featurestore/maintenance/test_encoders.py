@@ -1,0 +1,109 @@
+"""A store with several encoders: one is the default, each has a name, and one can be dropped."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featurestore import Encoder, FeatureStore
+from featurestore.errors import ConfigError, EncoderError, EncoderNotInStore, SourceError
+from tests.featurestore.fakes import paint
+
+
+@pytest.fixture
+def both(store_path: Path, other_encoder: Path, colours: Path) -> FeatureStore:
+    """The shared store with a second encoder."""
+    FeatureStore.open(store_path, other_encoder).index(colours)
+    return FeatureStore.open(store_path)
+
+
+def names(store: FeatureStore) -> list[str]:
+    return [encoder["name"] for encoder in store.info()["encoders"]]
+
+
+def used(store: FeatureStore, encoder: str | Path | None = None) -> str:
+    return store.knn(1, encoder=encoder).encoder
+
+
+def test_the_first_encoder_is_the_default(both: FeatureStore, encoder: Path) -> None:
+    assert used(both) == Encoder(encoder).fingerprint
+    assert [e["default"] for e in both.info()["encoders"]] == [True, False]
+
+
+def test_another_default(both: FeatureStore, other_encoder: Path) -> None:
+    assert both.set_default_encoder("oth") == Encoder(other_encoder).name
+    assert used(both) == used(FeatureStore.open(both.path)) == Encoder(other_encoder).fingerprint
+    assert names(both)[0] == Encoder(other_encoder).name
+
+
+def test_an_encoder_is_found_by_name_prefix_file_and_run(
+    both: FeatureStore, other_encoder: Path, tmp_path: Path
+) -> None:
+    wanted = Encoder(other_encoder).fingerprint
+    shutil.copy(other_encoder, tmp_path / "encoder.onnx")
+    for said in (Encoder(other_encoder).name, "other", wanted[:8], wanted, other_encoder, tmp_path):
+        assert used(both, said) == wanted
+        assert used(FeatureStore.open(both.path, said)) == wanted
+    for said in ("", "nothing", tmp_path / "absent.onnx"):
+        with pytest.raises(EncoderNotInStore, match="does not name one encoder of this store, which has: quadrants-"):
+            used(both, said)
+    with pytest.raises(EncoderError, match=r"absent.onnx.*No such file or directory; check the path"):
+        FeatureStore.open(both.path, tmp_path / "absent.onnx")
+
+
+def test_an_encoder_is_renamed(both: FeatureStore) -> None:
+    both.rename_encoder("oth", "second")
+    assert names(both)[1] == "second"
+    assert used(both, "second") == used(both, "sec")
+    for name, reason in (("second", "another encoder of the store is called so"), ("a b", "letters, digits")):
+        with pytest.raises(ConfigError, match=reason):
+            both.rename_encoder("quadrants", name)
+
+
+def test_an_encoder_is_dropped_with_its_vectors_and_files(
+    both: FeatureStore, encoder: Path, other_encoder: Path
+) -> None:
+    both.set_default_encoder("other")
+    assert both.drop_encoder("other") == 6
+    assert names(both) == [Encoder(encoder).name]
+    prefix = Encoder(other_encoder).fingerprint[:16]
+    assert [path for path in both.path.rglob("*") if path.name.startswith(prefix)] == []
+    assert both.verify(both.path).findings == ()
+    assert both.info()["items"] == 6
+
+
+def test_an_encoder_that_a_classifier_needs_is_not_dropped(both: FeatureStore) -> None:
+    pytest.importorskip("sklearn")
+    both.train_classifier("kind", "nearest-mean", encoder="other")
+    with pytest.raises(ConfigError, match="needed by the classifier kind; drop that first"):
+        both.drop_encoder("other")
+
+
+def test_index_without_an_encoder_brings_all_up_to_date(both: FeatureStore, tmp_path: Path) -> None:
+    report = both.index(paint(tmp_path / "more" / "violet.png", (200, 0, 255)).parent)
+    assert (report.added, [other.added for other in report.others]) == (1, [1])
+    assert [report.encoder, *(other.encoder for other in report.others)] == names(both)
+
+
+def test_index_without_a_source_takes_those_of_before(store_path: Path, encoder: Path, tmp_path: Path) -> None:
+    folder = paint(tmp_path / "s" / "a" / "one.png", (1, 2, 3)).parents[1]
+    store = FeatureStore.open(tmp_path / "new.store", encoder)
+    with pytest.raises(SourceError, match="remembers no source; name one"):
+        store.index()
+    assert not store.path.exists()
+    store.index(folder)
+    store.index(folder / "a")  # lies in the other
+    paint(folder / "b" / "two.png", (1, 2, 4))
+    assert store.index().added == 1
+    assert store.sql("SELECT path FROM sources").to_pylist() == [{"path": str(folder)}]
+
+
+def test_the_command_lists_chooses_names_and_drops(run: Any, both: FeatureStore, other_encoder: Path) -> None:
+    status, out, _ = run("encoders", both.path)
+    assert (status, [line.split()[1] for line in out.splitlines()[1:]]) == (0, ["(default)", "6"])
+    assert run("encoders", both.path, "--default", "other")[1].splitlines()[1].startswith("other-")
+    assert "second (default)" in run("encoders", both.path, "--name", "other", "second")[1]
+    assert run("encoders", both.path, "--drop", "second")[2] == "6 vectors dropped\n"
+    assert run("encoders", both.path, "--drop", "x", "--default", "y")[0] == 2
+    assert len(names(both)) == 1
