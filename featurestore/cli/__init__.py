@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from featurestore.errors import ConfigError, FeatureStoreError, Interrupted
+from featurestore.system.text import printable
 from featurestore.version import __version__
 
 # Each file of this folder and its commands, in the order of `--help`. A file is imported when one of its commands is called.
@@ -78,10 +79,10 @@ def main() -> None:
     try:
         sys.exit(cli.main(standalone_mode=False))
     except FeatureStoreError as error:
-        click.echo(f"featurestore: {error}", err=True)
+        click.echo(f"featurestore: {printable(str(error))}", err=True)
         sys.exit(1)
     except OSError as error:  # a disk error that no room turned into a DiskError
-        click.echo(f"featurestore: {error.filename or 'the disk'}: {error.strerror or error}", err=True)
+        click.echo(f"featurestore: {printable(str(error.filename or 'the disk'))}: {error.strerror or error}", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()

@@ -131,7 +131,7 @@ def _classify(classifier: Classifier, images: tuple[str, ...], k: int, as_json: 
         click.echo(format_table(rows, ("image", "class", "probability")))
     for _, classes in results:
         if isinstance(classes, Failure):
-            click.echo(f"featurestore: {classes.reason}", err=True)
+            click.echo(f"featurestore: {printable(classes.reason)}", err=True)
     if len(found) < len(results):
         sys.exit(1)
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from featurestore.encoders.session import PROVIDERS
+from featurestore.system.text import printable
 
 PATH = click.Path(path_type=Path)
 store_argument = click.argument("store", type=PATH)
@@ -33,8 +34,8 @@ def print_json(value: Any) -> None:
 
 
 def print_result(value: Any, text: str, as_json: bool) -> None:
-    """Print a result as JSON or as text."""
+    """Print a result as JSON or as text; control characters, such as those of a label, do not reach the terminal."""
     if as_json:
         print_json(value)
     else:
-        click.echo(text)
+        click.echo("\n".join(map(printable, text.split("\n"))))

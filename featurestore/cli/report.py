@@ -9,6 +9,7 @@ from featurestore.encoders.encoder import Encoder
 from featurestore.progress import ProgressBar
 from featurestore.report import FORMATS, MAPS, Format
 from featurestore.storage import Storage
+from featurestore.system.text import printable
 
 
 @click.command()
@@ -45,7 +46,7 @@ def report(
         made.save(out, format_, bar)
     missing = made.figures.missing
     for part, reason in missing.items():
-        click.echo(f"without {part}: {reason}", err=True)
+        click.echo(f"without {part}: {printable(reason)}", err=True)
     size = out.stat().st_size
     text = f"report of {made.figures.collection.items:,} images written to {out}, {size / 1e6:.1f} MB"
     print_result({"file": str(out), "bytes": size, "missing": missing}, text, as_json)

@@ -154,7 +154,7 @@ def search(
 
 def _warn(answers: Iterable[Matches]) -> None:
     for warning in dict.fromkeys(warning for matches in answers for warning in matches.warnings):
-        click.echo(warning, err=True)
+        click.echo(printable(warning), err=True)
 
 
 def _print_paths(paths: Iterable[str]) -> None:

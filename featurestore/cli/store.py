@@ -10,6 +10,7 @@ from featurestore.cli.options import json_option, print_json, print_result, stor
 from featurestore.storage import Storage
 from featurestore.storage.info import failures as list_failures
 from featurestore.storage.info import info as summarise
+from featurestore.system.text import printable
 from featurestore.system.text_table import format_table
 
 LABELS = 20  # printed at most
@@ -26,8 +27,8 @@ def info(store: Path, as_json: bool) -> None:
 
 def _info(found: dict[str, Any]) -> Iterator[str]:
     yield f"{found['store']}: {found['items']} items, {found['labelled']} labelled, {found['removed']} removed, {found['failures']} failures, {found['bytes'] / 1e6:.1f} MB"
-    yield "splits    " + (", ".join(f"{name} {n}" for name, n in found["splits"].items()) or "none")
-    labels = [f"{name} {n}" for name, n in found["labels"].items()]
+    yield "splits    " + (", ".join(f"{printable(name)} {n}" for name, n in found["splits"].items()) or "none")
+    labels = [f"{printable(name)} {n}" for name, n in found["labels"].items()]
     more = f" and {len(labels) - LABELS} more" if len(labels) > LABELS else ""
     yield "labels    " + (", ".join(labels[:LABELS]) + more or "none")
     for e in found["encoders"]:
