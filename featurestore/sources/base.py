@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 from featurestore.system.text import UNPRINTABLE, printable
 
-SPLITS = ("train", "val", "test")
-SPLIT_NAMES = {"validation": "val", "valid": "val"}  # other names of ours
+# What others call the splits, in any case, and our name for it.
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training", "tr"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing", "eval"), "test"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Source(ABC):
 
 def folder_labels(folders: list[str]) -> tuple[str | None, str | None]:
     """Return label and split from the folders above an image, given from the source downwards."""
-    split = folders[0] if folders and folders[0] in SPLITS else None
+    split = SPLIT_NAMES.get(folders[0].lower()) if folders else None
     return (folders[-1] if len(folders) > (split is not None) else None), split
 
 
@@ -55,9 +59,9 @@ def as_label(value: object) -> str | None:
 
 
 def as_split(value: object) -> str | None:
-    """Return a split by its name here, or None when it is empty."""
+    """Return a split by our name for it, or as it is when it has none, or None when it is empty."""
     text = as_label(value)
-    return SPLIT_NAMES.get(text, text) if text else None
+    return SPLIT_NAMES.get(text.lower(), text) if text else None
 
 
 def unfit_name(path: str) -> Failure | None:

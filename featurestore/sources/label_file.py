@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from featurestore.errors import SourceError
+from featurestore.sources.base import as_split
 from featurestore.sources.keyed_table import KeyedTable, choose_key, headings, is_parquet, read_rows, readable
 
 
@@ -29,4 +30,6 @@ def _as_text(name: str, values: pa.Array) -> pa.Array:
     if pa.types.is_floating(values.type):  # pandas turns whole numbers into floats when one is missing
         values = values.cast(pa.int64())
     text = values.cast(pa.string())
+    if name == "split":
+        return pa.array([as_split(value) for value in text.to_pylist()], pa.string())
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)

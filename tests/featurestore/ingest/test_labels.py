@@ -96,3 +96,13 @@ def test_a_malformed_or_missing_csv_is_noticed_before_anything_is_encoded(
         with pytest.raises(SourceError, match="columns path,label"):
             empty.index(source, labels=tmp_path / name)
     assert not empty.path.exists()
+
+
+def test_splits_of_a_label_file_have_our_names(store: FeatureStore, tmp_path: Path) -> None:
+    rows = {1: "TEST", 2: "valid", 3: "Training", 4: "fold7", 5: ""}
+    (tmp_path / "labels.csv").write_text(
+        "id,label,split\n" + "".join(f"{number},x,{split}\n" for number, split in rows.items())
+    )
+    store.label(tmp_path / "labels.csv")
+    found = {row["id"]: row["split"] for row in store.sql("SELECT id, split FROM items").to_pylist()}
+    assert found == {1: "test", 2: "val", 3: "train", 4: "fold7", 5: None, 6: None}

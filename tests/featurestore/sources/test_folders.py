@@ -36,6 +36,11 @@ def test_a_listing_is_sorted_and_takes_images_only(tmp_path: Path) -> None:
     assert failures(tmp_path) == []
 
 
+OTHER_NAMES = {
+    "Train": "train", "training": "train", "tr": "train", "VALID": "val", "validation": "val", "dev": "val", "Testing": "test", "eval": "test",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("name", "label", "split"),
     [
@@ -47,7 +52,8 @@ def test_a_listing_is_sorted_and_takes_images_only(tmp_path: Path) -> None:
         ("val/rose/x.png", "rose", "val"),
         ("test/a/rose/x.png", "rose", "test"),
         ("rose/train/x.png", "train", None),
-        ("Train/x.png", "Train", None),
+        *((f"{name}/rose/x.png", "rose", split) for name, split in OTHER_NAMES.items()),
+        ("trainer/rose/x.png", "rose", None),
     ],
 )
 def test_folders_say_label_and_split(tmp_path: Path, name: str, label: str | None, split: str | None) -> None:
