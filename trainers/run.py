@@ -108,6 +108,8 @@ def _load(
         raise ConfigError(
             "--labels folders: expected class folders, such as train/<class>/<file>; found none; leave --labels out"
         )
+    if files.left_out:
+        listener.note(files.describe_splits())
     listener.start("decoding", len(files.training) + len(held_back))
     record = preprocess_of(config)
     if data.is_large(files.training, record, fabric.world_size):

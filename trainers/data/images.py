@@ -1,6 +1,7 @@
 """Training data: a source decoded once into uint8 pixels, in memory or in a mapped file."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from featurestore.errors import SourceError, TrainingError
 from featurestore.imaging import Loaded, load_all
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.sources import Failure, ImageFile, open_source
+from featurestore.system.text import printable
 from trainers.data.cache import decode_to_cache, decode_to_memory
 
 SMALLEST = 8  # images
@@ -40,6 +42,15 @@ class TrainingFiles:
     training: list[ImageFile]
     held_back: list[ImageFile]  # split test
     unlisted: list[Failure]  # places that could not be listed
+    left_out: dict[str, int]  # images of other splits than train, by split
+
+    def describe_splits(self) -> str:
+        """Say how many images are trained on, and how many are left out."""
+        named = sum(file.split == "train" for file in self.training)
+        without = len(self.training) - named
+        used = [f"{named} of split train"] * bool(named) + [f"{without} without a split"] * bool(without)
+        left_out = ", ".join(f"{count} of split {printable(split)}" for split, count in sorted(self.left_out.items()))
+        return f"trained on: {', '.join(used)}; left out: {left_out}"
 
 
 def list_training_files(source: str | Path) -> TrainingFiles:
@@ -48,13 +59,14 @@ def list_training_files(source: str | Path) -> TrainingFiles:
     found = list(opened)
     files = [f for f in found if isinstance(f, ImageFile)]
     training = [f for f in files if f.split in (None, "train")]
+    left_out = dict(Counter(f.split for f in files if f.split not in (None, "train")))
     if not training:
         raise SourceError(
-            f"source {str(source)!r}: expected images to train on, found {len(files)} in val/test folders and none elsewhere"
+            f"source {str(source)!r}: expected images to train on, found {len(files)} of other splits ({', '.join(sorted(left_out)) or 'none'}) and none else"
             + (f"; {opened.hint}" if opened.hint else "")
         )
     held_back = [f for f in files if f.split == "test"]
-    return TrainingFiles(training, held_back, [f for f in found if isinstance(f, Failure)])
+    return TrainingFiles(training, held_back, [f for f in found if isinstance(f, Failure)], left_out)
 
 
 def check_enough(count: int, what: str) -> None:

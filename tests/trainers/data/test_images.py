@@ -30,6 +30,7 @@ def test_images_of_a_tar_are_trained_on_but_for_those_of_val_and_test(tmp_path: 
     files = data.list_training_files(tar)
     assert [f.path for f in files.training] == [f"{tar}::train/rose/a.png", f"{tar}::train/tulip/d.png"]
     assert [f.path for f in files.held_back] == [f"{tar}::test/rose/b.png"]
+    assert files.describe_splits() == "trained on: 2 of split train; left out: 1 of split test, 1 of split val"
     loaded = data.load(files.training, Preprocess(8, 8))
     assert loaded.pixels[:, 0, 0, 0].tolist() == [0, 120]
     assert [f.label for f in loaded.files] == ["rose", "tulip"]
