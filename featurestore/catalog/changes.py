@@ -12,6 +12,7 @@ from featurestore.catalog.diff import (
     Diff,
     Scope,
     deleted_files,
+    deleted_hashes,
     first_of_each_path,
     kept_labels,
     missing_items,
@@ -71,6 +72,12 @@ class Changes:
             ).fetchall()
             return {row[0]: KnownItem(*row[1:]) for row in found}, _next_item(connection)
 
+    def deleted(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Give the paths and the contents of deleted items, which are passed over."""
+        with self._database.reading() as connection:
+            paths = connection.execute("SELECT path FROM deleted WHERE path IS NOT NULL").fetchall()
+            return frozenset(row[0] for row in paths), deleted_hashes(connection)
+
     def commit(self, encoder: str, batch: Batch) -> LabelCounts:
         """Record one batch in one transaction: items with their rows, failures, checksums, counters and columns of the user.
 
@@ -115,7 +122,7 @@ def _record_items(connection: Connection, encoder: str, batch: Batch) -> LabelCo
                FROM batch WHERE new ORDER BY id"""
         )
         connection.execute(  # only new items can have been deleted, and these are wanted again
-            "DELETE FROM deleted WHERE path IN (SELECT path FROM batch WHERE new) OR sha256 IN (SELECT sha256 FROM batch WHERE new)"
+            "DELETE FROM deleted WHERE path IN (SELECT path FROM batch WHERE new) OR path IS NULL AND sha256 IN (SELECT sha256 FROM batch WHERE new)"
         )
     if not all(change.new for change in batch.changes):
         connection.execute(

@@ -95,8 +95,15 @@ def deleted_files(connection: Connection, found: Spool) -> tuple[int, frozenset[
     """Count the files whose items were deleted, and give the hashes of all deleted contents."""
     connection.register("found", found.reader())
     [(files,)] = connection.execute(f"SELECT count(*) FROM found f WHERE NOT {NOT_DELETED}").fetchall()
-    hashes = connection.execute("SELECT DISTINCT sha256 FROM deleted").fetchall()
-    return int(files), frozenset(row[0] for row in hashes)
+    return int(files), deleted_hashes(connection)
+
+
+def deleted_hashes(connection: Connection) -> frozenset[str]:
+    """Give the hashes of deleted contents that no item has."""
+    found = connection.execute(
+        "SELECT DISTINCT sha256 FROM deleted WHERE sha256 NOT IN (SELECT sha256 FROM items WHERE sha256 IS NOT NULL)"
+    )
+    return frozenset(row[0] for row in found.fetchall())
 
 
 def kept_labels(connection: Connection, found: Spool) -> int:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from featurestore.catalog.connection import Database
 from featurestore.catalog.engine import Connection
-from featurestore.catalog.records import BLOCKS, EncoderRecord, table
+from featurestore.catalog.records import BLOCKS, EncoderRecord, no_such_encoder, table
 from featurestore.system.checksums import BlockChecksum
 
 SELECT = "SELECT fingerprint, name, dim, rows, file, card FROM encoders"
@@ -104,9 +104,11 @@ def encoder_records(connection: Connection) -> list[EncoderRecord]:
 
 
 def encoder_record(connection: Connection, encoder: str) -> EncoderRecord:
-    """Read one encoder by its fingerprint."""
-    [found] = connection.execute(f"{SELECT} WHERE fingerprint = ?", [encoder]).fetchall()
-    return EncoderRecord.read(*found)
+    """Read one encoder by its fingerprint. Raises EncoderNotInStore when it was dropped."""
+    found = connection.execute(f"{SELECT} WHERE fingerprint = ?", [encoder]).fetchall()
+    if not found:
+        raise no_such_encoder(encoder[:16], encoder_records(connection))
+    return EncoderRecord.read(*found[0])
 
 
 def replace_blocks(connection: Connection, encoder: str, blocks: Sequence[BlockChecksum]) -> None:

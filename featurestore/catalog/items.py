@@ -150,6 +150,15 @@ class Items:
             connection.execute(
                 f"INSERT INTO deleted SELECT {path}, sha256, now()::TIMESTAMP FROM all_items WHERE {kept} AND id IN (SELECT id FROM chosen)"
             )
+            if forget:
+                connection.execute(
+                    "CREATE TEMP TABLE traces AS SELECT path, sha256 FROM all_items WHERE id IN (SELECT id FROM chosen)"
+                )
+                for table in ("failures", "sources"):
+                    connection.execute(f"DELETE FROM {table} WHERE path IN (SELECT path FROM traces)")
+                connection.execute(
+                    "UPDATE deleted SET path = NULL WHERE path IN (SELECT path FROM traces) OR sha256 IN (SELECT sha256 FROM traces)"
+                )
             connection.execute("DELETE FROM vectors WHERE item IN (SELECT id FROM chosen)")
             connection.execute("DELETE FROM label_history WHERE item IN (SELECT id FROM chosen)")
             connection.execute("DELETE FROM all_items WHERE id IN (SELECT id FROM chosen)")

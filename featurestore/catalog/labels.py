@@ -1,6 +1,6 @@
 """Labels and splits of items: whose word counts, what a change replaced, and how to undo it."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 
 from featurestore.catalog.connection import Database
@@ -27,11 +27,12 @@ class LabelCounts:
     changed: int = 0
     removed: int = 0
     kept: int = 0  # that have another label, which this source must not replace
+    splits: int = 0  # items whose split was set, changed or removed
+    empty: int = 0  # items that a file has an empty label for, which changed nothing
 
     def __add__(self, other: "LabelCounts") -> "LabelCounts":
-        return LabelCounts(
-            self.set + other.set, self.changed + other.changed, self.removed + other.removed, self.kept + other.kept
-        )
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return LabelCounts(*(mine + theirs for mine, theirs in pairs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,11 @@ class Labels:
                 for column in COLUMNS
             )
             connection.execute(f"CREATE TEMP TABLE proposed AS SELECT id, {chosen} FROM given")
-            return replace_labels(connection, Change(next_change(connection), command))
+            counts = replace_labels(connection, Change(next_change(connection), command))
+            [(empty,)] = connection.execute(
+                "SELECT count(*) FROM proposed WHERE label IS NULL AND NOT label_cleared"
+            ).fetchall()
+            return replace(counts, empty=empty)
 
     def undo(self) -> UndoneChange | None:
         """Give items the labels and splits that they had before the last change; None when there is no change left to undo."""
@@ -119,11 +124,11 @@ def replace_labels(connection: Connection, change: Change) -> LabelCounts:
     [(kept,)] = connection.execute(
         f"SELECT count(*) FROM proposed p JOIN all_items i USING (id) WHERE p.label IS DISTINCT FROM i.label AND (p.label IS NOT NULL OR p.label_cleared) AND NOT {may_replace('label', 'p.label_source')}"
     ).fetchall()
-    [(unlabelled, changed, removed)] = connection.execute(
+    [(unlabelled, changed, removed, splits)] = connection.execute(
         """SELECT count(*) FILTER (label IS NULL AND new_label IS NOT NULL), count(*) FILTER (label <> new_label),
-           count(*) FILTER (label IS NOT NULL AND new_label IS NULL) FROM replaced"""
+           count(*) FILTER (label IS NOT NULL AND new_label IS NULL), count(*) FILTER (split IS DISTINCT FROM new_split) FROM replaced"""
     ).fetchall()
     connection.execute(
         f"UPDATE all_items SET {', '.join(f'{c} = r.new_{c}, {c}_source = r.new_{c}_source' for c in COLUMNS)} FROM replaced r WHERE r.id = all_items.id"
     )
-    return LabelCounts(unlabelled, changed, removed, kept)
+    return LabelCounts(unlabelled, changed, removed, kept, splits)

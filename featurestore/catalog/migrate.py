@@ -1,14 +1,16 @@
 """The catalog as a file: its schema version, and a new file in the place of the old one, complete or not at all."""
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from featurestore.catalog.columns import quoted_name
 from featurestore.catalog.connection import Database
 from featurestore.catalog.encoders import encoder_records, replace_blocks
 from featurestore.catalog.engine import Connection, quoted
 from featurestore.catalog.records import EncoderRecord
-from featurestore.catalog.schema import CHECKSUMS_SINCE, MIGRATIONS, SCHEMA_VERSION
+from featurestore.catalog.schema import CHECKSUMS_SINCE, MIGRATIONS, NAMED_SINCE, NEW_NAMES, SCHEMA_VERSION
 from featurestore.errors import StoreCorrupt, StoreError
 from featurestore.system.checksums import BlockChecksum
 from featurestore.system.disk import atomic_write
@@ -49,6 +51,7 @@ def rewrite(database: Database, blocks: Callable[[EncoderRecord], Sequence[Block
                 connection.execute(f'COPY FROM DATABASE old TO "{name}"')
             finally:
                 connection.execute("DETACH old")
+        rename_clashes(connection, version)
         for number in range(version, SCHEMA_VERSION):
             connection.execute(MIGRATIONS[number])
         if blocks is not None and version < CHECKSUMS_SINCE:
@@ -56,6 +59,24 @@ def rewrite(database: Database, blocks: Callable[[EncoderRecord], Sequence[Block
                 replace_blocks(connection, record.fingerprint, blocks(record))
 
     publish(database.path, fill)
+
+
+def rename_clashes(connection: Connection, version: int) -> None:
+    """Rename a user's columns that have the names of columns that this code adds to a catalog of an older version."""
+    if version >= NAMED_SINCE:
+        return
+    names = [row[0] for row in connection.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = 'all_items' AND NOT internal").fetchall()]  # fmt: skip
+    for name in names:
+        if name.lower() in NEW_NAMES:
+            connection.execute(
+                f"ALTER TABLE all_items RENAME COLUMN {quoted_name(name)} TO {quoted_name(free_name(name, names))}"
+            )
+
+
+def free_name(name: str, taken: Sequence[str]) -> str:
+    """Give `name_2`, or the next number that no other column has."""
+    lower = {other.lower() for other in taken}
+    return next(new for n in count(2) if (new := f"{name}_{n}").lower() not in lower)
 
 
 def publish(path: Path, fill: Callable[[Connection], Any], before: Callable[[], Any] = lambda: None) -> None:

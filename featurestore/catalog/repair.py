@@ -9,8 +9,8 @@ import pyarrow as pa
 from featurestore.catalog.columns import quoted_name
 from featurestore.catalog.connection import Database
 from featurestore.catalog.engine import Connection
-from featurestore.catalog.migrate import publish
-from featurestore.catalog.schema import ITEMS, OWN, SCHEMA, TABLES
+from featurestore.catalog.migrate import free_name, publish
+from featurestore.catalog.schema import ITEMS, NEW_NAMES, OWN, SCHEMA, TABLES
 from featurestore.errors import StoreCorrupt
 
 ROW_GROUP = 122_880  # rows whose columns DuckDB stores together: the most that one damaged block can destroy
@@ -170,14 +170,20 @@ def _salvage(old: Database, connection: Connection) -> dict[str, int]:
     connection.execute(SCHEMA)
     lost: dict[str, int] = {}
     columns = _columns_of(old)
+    is_old = "label_history" not in columns
+    renamed = {
+        name: free_name(name, list(columns["all_items"]))
+        for name in columns["all_items"]
+        if is_old and name.lower() in NEW_NAMES
+    }
     for name, kind in columns["all_items"].items():
-        if name not in OWN:
-            connection.execute(f"ALTER TABLE all_items ADD COLUMN {quoted_name(name)} {kind}")
+        if name.lower() not in OWN or name in renamed:
+            connection.execute(f"ALTER TABLE all_items ADD COLUMN {quoted_name(renamed.get(name, name))} {kind}")
     connection.execute(ITEMS)
     for table in [name for name in ESSENTIAL if name in columns]:
         missing: dict[str, int] = {}
         try:
-            _save(old, connection, table, list(columns[table]), missing)
+            _save(old, connection, table, list(columns[table]), missing, renamed if table == "all_items" else {})
         except StoreCorrupt:
             missing = {f"all of {table}": 1}
         if table not in DERIVED:
@@ -194,10 +200,18 @@ def _salvage(old: Database, connection: Connection) -> dict[str, int]:
         connection.execute("UPDATE meta SET next_item = greatest(next_item, ?)", [next_item])
     except StoreCorrupt:
         lost["the counter of ids"] = 1
+    if "default_encoder" in columns.get("meta", {}):
+        try:
+            [(default,)] = _ask(old, "SELECT default_encoder FROM meta")
+            connection.execute("UPDATE meta SET default_encoder = ?", [default])
+        except StoreCorrupt:
+            lost["the default encoder"] = 1
     return lost
 
 
-def _save(old: Database, connection: Connection, table: str, columns: list[str], lost: dict[str, int]) -> None:
+def _save(
+    old: Database, connection: Connection, table: str, columns: list[str], lost: dict[str, int], renamed: dict[str, str]
+) -> None:
     [(count, last)] = _ask(
         old, f"SELECT count(*), coalesce(max(rowid), -1) FROM {table}"
     )  # rowids have gaps where rows were deleted
@@ -212,7 +226,7 @@ def _save(old: Database, connection: Connection, table: str, columns: list[str],
             if part[column] is None:
                 lost[f"{column} in {table}"] = lost.get(f"{column} in {table}", 0) + length
                 part[column] = pa.nulls(length)
-        connection.register("part", pa.table(part))
+        connection.register("part", pa.table({renamed.get(column, column): values for column, values in part.items()}))
         connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM part")
         kept += length
     if kept < count:

@@ -15,6 +15,10 @@ TABLES = (
     "deleted",
     "sources",
 )
+NAMED_SINCE, NEW_NAMES = (
+    5,
+    ("label_source", "split_source"),
+)  # columns of all_items that a user of an older version may have named so
 # Our columns of all_items; every other one belongs to the user.
 OWN = (
     "id", "path", "label", "label_source", "split", "split_source", "width", "height", "bytes", "mtime_ns", "sha256", "added_at", "removed_at",

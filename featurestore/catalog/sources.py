@@ -20,8 +20,7 @@ class Sources:
 
     def add(self, paths: Sequence[str]) -> None:
         """Remember sources; nothing is written when they are known, or lie in a folder that is."""
-        known = self.all()
-        new = sorted(p for p in set(paths) if not any(p == k or p.startswith(k.rstrip("/") + "/") for k in known))
+        new = sorted(set(paths) - set(self.all()))
         if new:
             with self._database.transaction() as connection:
                 connection.register("new", pa.table({"path": pa.array(new, pa.string())}))

@@ -45,16 +45,17 @@ def encoders(store: Path, default: str | None, rename: tuple[str, str] | None, d
 
     NAME is a name, the start of a name or fingerprint, an ONNX file, or a run.
     """
-    if sum(map(bool, (default, rename, drop))) > 1:
+    if sum(given is not None for given in (default, rename, drop)) > 1:
         raise click.UsageError("--default, --name and --drop exclude each other")
     opened = Storage.open(store)
-    if default:
+    if default is not None:
         maintenance.set_default_encoder(opened, default)
-    elif rename:
+    elif rename is not None:
         maintenance.rename_encoder(opened, *rename)
-    elif drop:
+    elif drop is not None:
+        name = opened.encoder_record(drop).name
         vectors = maintenance.drop_encoder(opened, drop)
-        click.echo(f"{vectors} vectors dropped", err=True)
+        click.echo(f"{name} dropped with {vectors} vectors", err=True)
     found = info(opened)["encoders"]
     heads = ("name", "vectors", "dim", "method", "backbone", "fingerprint")
     rows = [
@@ -136,4 +137,6 @@ def import_vectors(store: Path, file: Path, encoder: Path | None, as_json: bool)
     with ProgressBar() as bar:
         report = ingest.import_vectors(Storage.open(store, encoder), file, bar)
     text = f"{report.added} added, {report.unchanged} unchanged, {report.conflicting} conflicting"
+    if report.deleted:
+        text += f", {report.deleted} left out, since they were deleted from {store}; to have them back: featurestore index {store} SOURCE --include-deleted"
     print_result(asdict(report), text, as_json)

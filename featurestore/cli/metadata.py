@@ -19,10 +19,10 @@ key_option = click.option(
 )
 
 
-def label_counts(found: int, changed: int, kept: int, removed: int = 0) -> str:
-    """Say what happened to labels."""
-    parts = [f"{found} labels set, {changed} changed, {kept} kept"]
-    return ", ".join([*parts, f"{removed} removed"] if removed else parts)
+def label_counts(found: int, changed: int, kept: int, removed: int = 0, splits: int = 0) -> str:
+    """Say what happened to labels and splits."""
+    more = [f"{removed} removed"] * bool(removed) + [f"{splits} splits set"] * bool(splits)
+    return ", ".join([f"{found} labels set, {changed} changed, {kept} kept", *more])
 
 
 @click.command()
@@ -49,8 +49,14 @@ def label(store: Path, file: Path | None, key: str | None, clear: bool, undo: bo
         print_result(asdict(undone), text, as_json)
         return
     report = metadata.label(opened, file, key, clear)
-    print_result(asdict(report), label_counts(report.set, report.changed, report.kept, report.removed), as_json)
+    print_result(
+        asdict(report), label_counts(report.set, report.changed, report.kept, report.removed, report.splits), as_json
+    )
     if not as_json:
+        if report.empty:
+            click.echo(
+                f"{report.empty} empty labels changed nothing; to remove the labels of these items: --clear", err=True
+            )
         _warn_of_unknown(len(report.unknown), report.unknown, report.key)
 
 

@@ -1,5 +1,6 @@
 """One run of ingest: a store brought up to date with its sources."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ from featurestore.progress import Listener
 from featurestore.sources.filesystem import is_url
 from featurestore.sources.label_file import read_labels
 from featurestore.storage import Storage
+from featurestore.system.text import printable
 
 
 def ingest(
@@ -34,11 +36,12 @@ def ingest(
     decode is a failure. Items that were deleted stay so, by path and content, unless `include_deleted`. Work is committed every few seconds, so a stopped run goes on where it was. Raises SourceError when there is
     no image, DiskError, StoreBusy; Interrupted on Ctrl-C.
     """
-    encoders = _encoders(store)
+    if store.given_encoder is None and not store.catalog.encoders.all():
+        raise no_such_encoder(None, [])
     table = None if labels in ("none", "folders") else read_labels(labels)
     listener = listener or Listener()
     is_new = not store.layout.is_store()
-    sources = sources or _known_sources(store, is_new)
+    sources = sources or _known_sources(store, is_new, listener)
     found = find_files(sources, listener) if is_new else None  # so that a source without images creates nothing
     store.create()
     by_folder = labels == "folders"
@@ -46,11 +49,11 @@ def ingest(
     with store.writing():
         if found is None or store.catalog.encoders.all():  # what is gone is only known from a list made under the lock
             found = find_files(sources, listener)
-        for encoder in encoders:
+        for encoder in _encoders(store):
             record = store.add_encoder(encoder)
             run = Ingest(store, record, encoder, by_folder, workers, image_seconds, include_deleted, listener)
             reports.append(run.run(found))
-        store.catalog.sources.add([str(s) if is_url(str(s)) else str(Path(s).absolute()) for s in sources])
+        store.catalog.sources.add([str(s) if is_url(str(s)) else os.path.abspath(s) for s in sources])
     report = replace(reports[0], others=tuple(reports[1:]))
     if table is not None:
         given = apply_labels(store, table)
@@ -59,18 +62,20 @@ def ingest(
 
 
 def _encoders(store: Storage) -> list[Encoder]:
-    """Give the encoder the store was opened with, or all that it has, the default one first. Raises EncoderNotInStore."""
+    """Give the encoder the store was opened with, or all that it has, the default one first."""
     if store.given_encoder is not None:
         return [store.given_encoder]
-    records = store.catalog.encoders.all()
-    if not records:
-        raise no_such_encoder(None, records)
-    return [store.encoders.open(record) for record in records]
+    return [store.encoders.open(record) for record in store.catalog.encoders.all()]
 
 
-def _known_sources(store: Storage, is_new: bool) -> tuple[str, ...]:
-    """Give the sources of earlier runs. Raises SourceError when there was none."""
-    known = () if is_new else tuple(store.catalog.sources.all())
-    if not known:
-        raise SourceError(f"{store.path} remembers no source; name one: featurestore index {store.path} SOURCE")
-    return known
+def _known_sources(store: Storage, is_new: bool, listener: Listener) -> tuple[str, ...]:
+    """Give the sources of earlier runs that are there. Raises SourceError when there is none."""
+    known = [] if is_new else store.catalog.sources.all()
+    there = tuple(source for source in known if is_url(source) or os.path.exists(source))
+    for source in sorted({*known} - {*there}):
+        listener.note(f"source {printable(source)} is not there and is passed over; its items stay as they are")
+    if not there:
+        raise SourceError(
+            f"{store.path} remembers no source that is there; name one: featurestore index {store.path} SOURCE"
+        )
+    return there

@@ -37,6 +37,7 @@ class ImportReport:
     added: int
     unchanged: int  # the store had a vector of that path already
     conflicting: int  # the store knows another content under that path
+    deleted: int  # left out, because path or content was deleted from the store
 
 
 def export_vectors(
@@ -140,7 +141,8 @@ def import_vectors(store: Storage, file: str | Path, listener: Listener | None =
 
 def _import(store: Storage, record: EncoderRecord, path: Path, listener: Listener) -> ImportReport:
     catalog, writer = store.catalog, store.vector_writer(record)
-    counts = dict.fromkeys(("added", "unchanged", "conflicting"), 0)
+    counts = dict.fromkeys(("added", "unchanged", "conflicting", "deleted"), 0)
+    deleted_paths, deleted_contents = catalog.changes.deleted()
     for arrived in _batches(path, record, catalog.columns.all(), listener):
         known, next_item = catalog.changes.known(record.fingerprint, [item["path"] for item in arrived.items])
         changes: list[ItemChange] = []
@@ -152,6 +154,9 @@ def _import(store: Storage, record: EncoderRecord, path: Path, listener: Listene
                 continue
             if old is not None and old.sha256 != item["sha256"]:
                 counts["conflicting"] += 1  # the store knows another content under that path
+                continue
+            if old is None and (item["path"] in deleted_paths or item["sha256"] in deleted_contents):
+                counts["deleted"] += 1
                 continue
             counts["added"] += 1
             number = old.id if old is not None else next_item

@@ -17,6 +17,6 @@ def delete(store: Storage, where: str, dry_run: bool = False, seconds: float = 3
         ids = store.catalog.items.select(where, seconds, with_removed=True)
         if len(ids) and not dry_run:
             store.catalog.items.delete(ids, forget)
-    if len(ids) and forget and not dry_run:
+    if forget and not dry_run:  # also when an earlier run was stopped here
         optimize(store)
     return len(ids)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from featurestore.errors import ConfigError, DiskError
 from featurestore.storage import Storage
+from featurestore.storage.encoder_files import encoder_file
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -25,19 +26,24 @@ def rename_encoder(store: Storage, encoder: str | Path, name: str) -> None:
         )
     with store.writing():
         record = store.encoder_record(encoder)
-        others = {r.name for r in store.catalog.encoders.all() if r.fingerprint != record.fingerprint}
-        if name in others:
-            raise ConfigError(f"name {name!r}: another encoder of the store is called so; choose another name")
+        others = [r for r in store.catalog.encoders.all() if r.fingerprint != record.fingerprint]
+        if any(r.name.startswith(name) or r.fingerprint.startswith(name) for r in others):
+            raise ConfigError(
+                f"name {name!r}: another encoder of the store is called so, or begins so; choose another name"
+            )
         store.catalog.encoders.rename(record.fingerprint, name)
 
 
 def drop_encoder(store: Storage, encoder: str | Path) -> int:
     """Remove an encoder with its vectors, its index and its file; returns how many vectors. Items and labels stay.
 
-    Raises EncoderNotInStore, ConfigError when a classifier needs it, DiskError.
+    Raises EncoderNotInStore; ConfigError when a classifier needs it, or when only the start of its name is given; DiskError.
     """
     with store.writing():
         record = store.encoder_record(encoder)
+        is_start = encoder_file(encoder) is None and str(encoder) != record.name
+        if is_start and not (len(str(encoder)) >= 6 and record.fingerprint.startswith(str(encoder))):
+            raise ConfigError(f"encoder {str(encoder)!r}: to drop {record.name}, give its whole name")
         needed = [c.name for c in store.catalog.classifiers.all() if c.encoder == record.fingerprint]
         if needed:
             raise ConfigError(

@@ -22,6 +22,8 @@ class LabelReport:
     changed: int
     removed: int
     kept: int  # items whose label a person gave, which a file does not replace
+    splits: int  # items whose split was set, changed or removed
+    empty: int  # items with an empty label in the file, which changed nothing
 
 
 def label(store: Storage, file: str | Path, key: str | None = None, clear: bool = False) -> LabelReport:

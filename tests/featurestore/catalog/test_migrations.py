@@ -140,3 +140,19 @@ def test_a_log_beside_an_old_catalog_is_taken_along(old: Path) -> None:
         (old / f"copy-{name}").replace(old / name)
     assert FeatureStore.open(old).sql("SELECT label FROM items WHERE id = 2").to_pylist() == [{"label": "logged"}]
     assert not (old / "catalog.duckdb.wal").exists()
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_column_of_a_user_with_a_name_that_is_ours_now_gets_another(tmp_path: Path, damaged: bool) -> None:
+    old = unpack(4, tmp_path / "my.store")
+    with duckdb.connect(str(old / "catalog.duckdb")) as connection:
+        connection.execute('ALTER TABLE all_items ADD COLUMN "Label_Source" TEXT')
+        connection.execute("ALTER TABLE all_items ADD COLUMN split_source TEXT")
+        connection.execute("UPDATE all_items SET \"Label_Source\" = 'cam', split_source = 'mine'")
+    if damaged:
+        catalog = FeatureStore(old, None, "cpu").catalog
+        catalog.repair.salvage(lambda: None)
+    rows = FeatureStore.open(old).sql(
+        "SELECT DISTINCT Label_Source_2 AS a, split_source_2 AS b, label_source, split_source FROM items"
+    )
+    assert rows.to_pylist() == [{"a": "cam", "b": "mine", "label_source": None, "split_source": None}]

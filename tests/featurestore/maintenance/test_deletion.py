@@ -61,7 +61,41 @@ def test_deleted_items_come_back_when_asked_for(opened: FeatureStore, source: Pa
     assert opened.index(source).deleted == 0
 
 
+def test_one_of_two_deleted_twins_comes_back_alone(opened: FeatureStore, source: Path) -> None:
+    shutil.copy(source / "primary" / "red.png", source / "plain" / "twin.png")
+    opened.index(source)
+    opened.delete("path LIKE '%red.png' OR path LIKE '%twin.png'")
+    assert opened.index(source / "primary" / "red.png", include_deleted=True).added == 1
+    report = opened.index(source)
+    assert (report.added, report.deleted) == (0, 1)
+    assert "twin" not in names(opened)
+
+
+def test_an_import_leaves_out_what_was_deleted(opened: FeatureStore, tmp_path: Path) -> None:
+    opened.export_vectors(tmp_path / "v.parquet")
+    opened.delete("label = 'primary'")
+    report = opened.import_vectors(tmp_path / "v.parquet")
+    assert (report.added, report.unchanged, report.deleted) == (0, 3, 3)
+    assert opened.sql("SELECT count(*) AS n FROM deleted").to_pylist() == [{"n": 3}]
+
+
+def test_forgetting_that_was_stopped_is_finished_by_the_same_command(
+    opened: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("featurestore.maintenance.deletion.optimize", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            opened.delete("id = 6", forget=True)
+    assert opened.delete("id = 6", forget=True) == 0
+    [file] = opened.layout.vectors.iterdir()
+    assert file.stat().st_size == 5 * 12 * 2
+
+
 def test_forgotten_items_leave_no_trace_but_the_hash(opened: FeatureStore, source: Path, tmp_path: Path) -> None:
+    opened.index(source / "primary" / "red.png")  # as a source of its own
     (tmp_path / "l.csv").write_text("id,label\n6,secretlabel\n")
     opened.label(tmp_path / "l.csv")
     opened.search(1)

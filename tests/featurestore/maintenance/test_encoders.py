@@ -56,7 +56,11 @@ def test_an_encoder_is_renamed(both: FeatureStore) -> None:
     both.rename_encoder("oth", "second")
     assert names(both)[1] == "second"
     assert used(both, "second") == used(both, "sec")
-    for name, reason in (("second", "another encoder of the store is called so"), ("a b", "letters, digits")):
+    for name, reason in (
+        ("second", "called so, or begins so"),
+        ("sec", "called so, or begins so"),
+        ("a b", "letters, digits"),
+    ):
         with pytest.raises(ConfigError, match=reason):
             both.rename_encoder("quadrants", name)
 
@@ -65,7 +69,9 @@ def test_an_encoder_is_dropped_with_its_vectors_and_files(
     both: FeatureStore, encoder: Path, other_encoder: Path
 ) -> None:
     both.set_default_encoder("other")
-    assert both.drop_encoder("other") == 6
+    with pytest.raises(ConfigError, match=r"to drop other-\w{8}, give its whole name"):
+        both.drop_encoder("other")
+    assert both.drop_encoder(Encoder(other_encoder).name) == 6
     assert names(both) == [Encoder(encoder).name]
     prefix = Encoder(other_encoder).fingerprint[:16]
     assert [path for path in both.path.rglob("*") if path.name.startswith(prefix)] == []
@@ -73,11 +79,11 @@ def test_an_encoder_is_dropped_with_its_vectors_and_files(
     assert both.info()["items"] == 6
 
 
-def test_an_encoder_that_a_classifier_needs_is_not_dropped(both: FeatureStore) -> None:
+def test_an_encoder_that_a_classifier_needs_is_not_dropped(both: FeatureStore, other_encoder: Path) -> None:
     pytest.importorskip("sklearn")
     both.train_classifier("kind", "nearest-mean", encoder="other")
     with pytest.raises(ConfigError, match="needed by the classifier kind; drop that first"):
-        both.drop_encoder("other")
+        both.drop_encoder(other_encoder)
 
 
 def test_index_without_an_encoder_brings_all_up_to_date(both: FeatureStore, tmp_path: Path) -> None:
@@ -86,17 +92,29 @@ def test_index_without_an_encoder_brings_all_up_to_date(both: FeatureStore, tmp_
     assert [report.encoder, *(other.encoder for other in report.others)] == names(both)
 
 
-def test_index_without_a_source_takes_those_of_before(store_path: Path, encoder: Path, tmp_path: Path) -> None:
+def test_index_without_a_source_takes_those_of_before(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint(tmp_path / "t" / ".hidden" / "four.png", (1, 2, 6))
+    paint(tmp_path / "gone" / "five.png", (1, 2, 7))
     folder = paint(tmp_path / "s" / "a" / "one.png", (1, 2, 3)).parents[1]
     store = FeatureStore.open(tmp_path / "new.store", encoder)
-    with pytest.raises(SourceError, match="remembers no source; name one"):
+    with pytest.raises(SourceError, match="remembers no source that is there; name one"):
         store.index()
     assert not store.path.exists()
     store.index(folder)
-    store.index(folder / "a")  # lies in the other
     paint(folder / "b" / "two.png", (1, 2, 4))
     assert store.index().added == 1
-    assert store.sql("SELECT path FROM sources").to_pylist() == [{"path": str(folder)}]
+    monkeypatch.chdir(folder)
+    store.index("../t/.hidden")
+    (tmp_path / "gone").rename(tmp_path / "elsewhere")
+    store.index(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").rename(tmp_path / "away")
+    paint(folder / "b" / "three.png", (1, 2, 5))
+    report = store.index()  # passes over what is not there
+    assert (report.added, report.removed) == (1, 0)
+    known = [row["path"] for row in store.sql("SELECT path FROM sources ORDER BY path").to_pylist()]
+    assert known == sorted(map(str, (folder, tmp_path / "elsewhere", tmp_path / "t" / ".hidden")))
 
 
 def test_the_command_lists_chooses_names_and_drops(run: Any, both: FeatureStore, other_encoder: Path) -> None:
@@ -104,6 +122,6 @@ def test_the_command_lists_chooses_names_and_drops(run: Any, both: FeatureStore,
     assert (status, [line.split()[1] for line in out.splitlines()[1:]]) == (0, ["(default)", "6"])
     assert run("encoders", both.path, "--default", "other")[1].splitlines()[1].startswith("other-")
     assert "second (default)" in run("encoders", both.path, "--name", "other", "second")[1]
-    assert run("encoders", both.path, "--drop", "second")[2] == "6 vectors dropped\n"
+    assert run("encoders", both.path, "--drop", "second")[2] == "second dropped with 6 vectors\n"
     assert run("encoders", both.path, "--drop", "x", "--default", "y")[0] == 2
     assert len(names(both)) == 1

@@ -37,7 +37,7 @@ def test_folders_do_not_replace_labels_of_a_file(
 ) -> None:
     assert labels(store) == FROM_FOLDERS
     report = store.label(write(tmp_path / "l.csv", "id,label,split", "1,hot,test", "3,plain,"))
-    assert (report.set, report.changed, report.removed, report.kept) == (0, 1, 0, 0)
+    assert (report.set, report.changed, report.removed, report.kept, report.splits) == (0, 1, 0, 0, 1)
     given = FROM_FOLDERS | {1: ("hot", "file"), 3: ("plain", "file")}
     assert labels(store) == given
     again = FeatureStore.open(store.path, encoder).index(colours, labels="folders")
@@ -68,7 +68,8 @@ def test_indexing_a_split_alone_takes_no_split_away(tmp_path: Path, encoder: Pat
 
 def test_an_empty_value_removes_a_label_only_when_asked(store: FeatureStore, tmp_path: Path) -> None:
     table = write(tmp_path / "l.csv", "id,label", "1,", "2,warm")
-    assert store.label(table).removed == 0
+    report = store.label(table)
+    assert (report.removed, report.empty) == (0, 1)
     assert labels(store)[1] == ("mixed", "folder")
     report = store.label(table, clear=True)
     assert (report.removed, labels(store)[1]) == (1, (None, "file"))
