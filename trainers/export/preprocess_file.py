@@ -50,7 +50,20 @@ def read_preprocess(path: str | Path) -> ForeignPreprocess:
         record = Preprocess.from_json({key: table[key] for key in REQUIRED})
     except EncoderError as error:
         raise ConfigError(f"--preprocess {path}: {error}") from error
+    if found := _meant_for_bytes(record):
+        raise ConfigError(f"--preprocess {path}: {found}")
     return ForeignPreprocess(record, **{key: table[key] for key in optional if key in table})
+
+
+def _meant_for_bytes(record: Preprocess) -> str | None:
+    """Say what is meant when mean and std are those of pixels from 0 to 255; None when they fit pixels from 0 to 1."""
+    if max(map(abs, record.mean)) <= 1 and max(record.std) <= 2:
+        return None
+    mean, std = ([round(value / 255, 4) for value in values] for values in (record.mean, record.std))
+    return (
+        f"expected mean and std of pixels from 0 to 1, found mean {list(record.mean)} and std {list(record.std)}; if these are for pixels from 0 to 255, "
+        f"give mean = {mean} and std = {std}"
+    )
 
 
 def _well_typed(table: dict[str, Any]) -> bool:

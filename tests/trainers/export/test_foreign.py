@@ -261,6 +261,11 @@ def test_toml_and_json_say_the_same(tmp_path: Path) -> None:
         ({"output": 3}, "texts as resize, interpolation and output"),
         ({"size": 16.5}, "whole numbers as size"),
         ({"mean": ["a", "b", "c"]}, "lists of numbers as mean"),
+        (
+            {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]},
+            r"pixels from 0 to 1, found .*give mean = \[0.485, 0.456, 0.406\] and std = \[0.229, 0.224, 0.225\]",
+        ),
+        ({"mean": [127.5, 127.5, 127.5]}, r"give mean = \[0.5, 0.5, 0.5\]"),
     ],
 )
 def test_a_mistake_in_the_preprocess_file_is_named(more: dict[str, Any], message: str, tmp_path: Path) -> None:
