@@ -104,7 +104,7 @@ COLUMNS = {
         {"path": "as in `all_items`; empty after `delete --forget`", "sha256": "of the file's bytes", "deleted_at": "when"},
     ),
     "sources": (
-        "One row for each source that `index` was given, without those that lie in another.",
+        "One row for each source that `index` was given.",
         {"path": "absolute path or URL", "added_at": "when it was first given"},
     ),
 }  # fmt: skip

@@ -117,8 +117,8 @@ def _record_items(connection: Connection, encoder: str, batch: Batch) -> LabelCo
     if any(change.new for change in batch.changes):
         connection.execute(
             """INSERT INTO all_items BY NAME
-               SELECT id, path, label, if(label IS NOT NULL, label_source, NULL) AS label_source, split,
-                   if(split IS NOT NULL, split_source, NULL) AS split_source, width, height, bytes, mtime_ns, sha256, now()::TIMESTAMP AS added_at
+               SELECT id, path, label, if(label IS NOT NULL, source, NULL) AS label_source, split,
+                   if(split IS NOT NULL, source, NULL) AS split_source, width, height, bytes, mtime_ns, sha256, now()::TIMESTAMP AS added_at
                FROM batch WHERE new ORDER BY id"""
         )
         connection.execute(  # only new items can have been deleted, and these are wanted again
@@ -136,7 +136,7 @@ def _record_items(connection: Connection, encoder: str, batch: Batch) -> LabelCo
             [encoder],
         )
         connection.execute(
-            """CREATE TEMP TABLE proposed AS SELECT id, label, label_source, false AS label_cleared, split, split_source, false AS split_cleared
+            """CREATE TEMP TABLE proposed AS SELECT id, label, source AS label_source, false AS label_cleared, split, source AS split_source, false AS split_cleared
                FROM batch WHERE NOT new AND (label IS NOT NULL OR split IS NOT NULL)"""
         )
         labels += replace_labels(connection, Change(batch.change, "index"))

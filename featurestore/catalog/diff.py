@@ -93,6 +93,8 @@ def to_ingest(connection: Connection, encoder: str, found: Spool, by_folder: boo
 
 def deleted_files(connection: Connection, found: Spool) -> tuple[int, frozenset[str]]:
     """Count the files whose items were deleted, and give the hashes of all deleted contents."""
+    if not connection.execute("SELECT 1 FROM deleted LIMIT 1").fetchall():  # most stores; what follows reads all items
+        return 0, frozenset()
     connection.register("found", found.reader())
     [(files,)] = connection.execute(f"SELECT count(*) FROM found f WHERE NOT {NOT_DELETED}").fetchall()
     return int(files), deleted_hashes(connection)

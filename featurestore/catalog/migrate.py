@@ -51,7 +51,9 @@ def rewrite(database: Database, blocks: Callable[[EncoderRecord], Sequence[Block
                 connection.execute(f'COPY FROM DATABASE old TO "{name}"')
             finally:
                 connection.execute("DETACH old")
-        rename_clashes(connection, version)
+        if version < NAMED_SINCE:
+            for name, new in renamed_columns(connection.sql("FROM all_items LIMIT 0").columns).items():
+                connection.execute(f"ALTER TABLE all_items RENAME COLUMN {quoted_name(name)} TO {quoted_name(new)}")
         for number in range(version, SCHEMA_VERSION):
             connection.execute(MIGRATIONS[number])
         if blocks is not None and version < CHECKSUMS_SINCE:
@@ -61,22 +63,14 @@ def rewrite(database: Database, blocks: Callable[[EncoderRecord], Sequence[Block
     publish(database.path, fill)
 
 
-def rename_clashes(connection: Connection, version: int) -> None:
-    """Rename a user's columns that have the names of columns that this code adds to a catalog of an older version."""
-    if version >= NAMED_SINCE:
-        return
-    names = [row[0] for row in connection.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = 'all_items' AND NOT internal").fetchall()]  # fmt: skip
-    for name in names:
-        if name.lower() in NEW_NAMES:
-            connection.execute(
-                f"ALTER TABLE all_items RENAME COLUMN {quoted_name(name)} TO {quoted_name(free_name(name, names))}"
-            )
-
-
-def free_name(name: str, taken: Sequence[str]) -> str:
-    """Give `name_2`, or the next number that no other column has."""
-    lower = {other.lower() for other in taken}
-    return next(new for n in count(2) if (new := f"{name}_{n}").lower() not in lower)
+def renamed_columns(names: Sequence[str]) -> dict[str, str]:
+    """Give new names for those columns of an older catalog that a user gave a name which is ours now: `name_2`, or the next free number."""
+    taken = {name.lower() for name in names}
+    return {
+        name: next(new for n in count(2) if (new := f"{name}_{n}").lower() not in taken)
+        for name in names
+        if name.lower() in NEW_NAMES
+    }
 
 
 def publish(path: Path, fill: Callable[[Connection], Any], before: Callable[[], Any] = lambda: None) -> None:

@@ -119,8 +119,7 @@ class ItemChange:
     mtime_ns: int
     sha256: str | None
     row: int | None
-    label_source: str | None = "folder"  # where label and split come from; see `labels.SOURCES`
-    split_source: str | None = "folder"
+    source: str = "folder"  # where label and split come from; see `labels.SOURCES`
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ class KnownItem:
 CHANGES: dict[str, pa.DataType] = {
     "id": pa.int64(), "new": pa.bool_(), "path": pa.string(), "label": pa.string(), "split": pa.string(), "width": pa.int32(),
     "height": pa.int32(), "bytes": pa.int64(), "mtime_ns": pa.int64(), "sha256": pa.string(), "row": pa.int64(),
-    "label_source": pa.string(), "split_source": pa.string(),
+    "source": pa.string(),
 }  # fmt: skip
 DETAILS = pa.schema([
     ("id", pa.int64()), ("path", pa.string()), ("label", pa.string()), ("split", pa.string()), ("width", pa.int32()), ("height", pa.int32()),

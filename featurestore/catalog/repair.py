@@ -9,8 +9,8 @@ import pyarrow as pa
 from featurestore.catalog.columns import quoted_name
 from featurestore.catalog.connection import Database
 from featurestore.catalog.engine import Connection
-from featurestore.catalog.migrate import free_name, publish
-from featurestore.catalog.schema import ITEMS, NEW_NAMES, OWN, SCHEMA, TABLES
+from featurestore.catalog.migrate import publish, renamed_columns
+from featurestore.catalog.schema import ITEMS, OWN, SCHEMA, TABLES
 from featurestore.errors import StoreCorrupt
 
 ROW_GROUP = 122_880  # rows whose columns DuckDB stores together: the most that one damaged block can destroy
@@ -170,12 +170,7 @@ def _salvage(old: Database, connection: Connection) -> dict[str, int]:
     connection.execute(SCHEMA)
     lost: dict[str, int] = {}
     columns = _columns_of(old)
-    is_old = "label_history" not in columns
-    renamed = {
-        name: free_name(name, list(columns["all_items"]))
-        for name in columns["all_items"]
-        if is_old and name.lower() in NEW_NAMES
-    }
+    renamed = {} if "label_history" in columns else renamed_columns(list(columns["all_items"]))
     for name, kind in columns["all_items"].items():
         if name.lower() not in OWN or name in renamed:
             connection.execute(f"ALTER TABLE all_items ADD COLUMN {quoted_name(renamed.get(name, name))} {kind}")

@@ -164,7 +164,7 @@ def _import(store: Storage, record: EncoderRecord, path: Path, listener: Listene
             if old is not None:
                 item |= {"label": None, "split": None}  # the store keeps its own
             row = writer.rows + len(accepted)
-            changes.append(ItemChange(number, old is None, **item, row=row, label_source="file", split_source="file"))
+            changes.append(ItemChange(number, old is None, **item, row=row, source="file"))
             accepted.append(place)
         if changes:
             values = _values(changes, arrived.values.take(accepted))
