@@ -19,7 +19,7 @@ class Sources:
             return [row[0] for row in connection.execute("SELECT path FROM sources ORDER BY added_at, path").fetchall()]
 
     def add(self, paths: Sequence[str]) -> None:
-        """Remember sources; nothing is written when they are known, or lie in a folder that is."""
+        """Remember sources; nothing is written when they are known."""
         new = sorted(set(paths) - set(self.all()))
         if new:
             with self._database.transaction() as connection:

@@ -32,12 +32,11 @@ def ingest(
     that of the default one, with those of the others in it.
 
     labels: "folders" takes the parent folder as the label and a top folder train, val or test as the split; a CSV or Parquet file is
-    applied afterwards as by `label`; "none" leaves labels as they are. Folders never replace a label from a file or a person. An image that takes longer than `image_seconds` to read and
-    decode is a failure. Items that were deleted stay so, by path and content, unless `include_deleted`. Work is committed every few seconds, so a stopped run goes on where it was. Raises SourceError when there is
-    no image, DiskError, StoreBusy; Interrupted on Ctrl-C.
+    applied afterwards as by `label`; "none" leaves labels as they are. Folders never replace a label from a file or a person. An image
+    that takes longer than `image_seconds` to read and decode is a failure. Items that were deleted stay so, by path and content, unless
+    `include_deleted`. Work is committed every few seconds, so a stopped run goes on where it was. Raises SourceError when there is no
+    image, EncoderNotInStore, DiskError, StoreBusy; Interrupted on Ctrl-C.
     """
-    if store.given_encoder is None and not store.catalog.encoders.all():
-        raise no_such_encoder(None, [])
     table = None if labels in ("none", "folders") else read_labels(labels)
     listener = listener or Listener()
     is_new = not store.layout.is_store()
@@ -62,10 +61,13 @@ def ingest(
 
 
 def _encoders(store: Storage) -> list[Encoder]:
-    """Give the encoder the store was opened with, or all that it has, the default one first."""
+    """Give the encoder the store was opened with, or all that it has, the default one first. Raises EncoderNotInStore."""
     if store.given_encoder is not None:
         return [store.given_encoder]
-    return [store.encoders.open(record) for record in store.catalog.encoders.all()]
+    records = store.catalog.encoders.all()
+    if not records:
+        raise no_such_encoder(None, records)
+    return [store.encoders.open(record) for record in records]
 
 
 def _known_sources(store: Storage, is_new: bool, listener: Listener) -> tuple[str, ...]:
