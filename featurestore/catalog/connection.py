@@ -12,7 +12,7 @@ import duckdb
 
 from featurestore.catalog.catalog_state import CatalogState, connection_lock, read_state, stat_of
 from featurestore.catalog.engine import SETTINGS, Connection, Engine
-from featurestore.catalog.user_sql import GUARDED, is_damage
+from featurestore.catalog.user_sql import GUARDED, explain, is_damage
 from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
 
 READER_SECONDS = 10.0  # how long a reader waits for the file
@@ -100,7 +100,7 @@ class Database:
             except duckdb.Error as error:
                 if is_damage(error):
                     raise
-                raise QueryError(f"SQL refused: {' '.join(str(error).split())[:300]}") from error
+                raise QueryError(f"SQL: {explain(connection, error)}") from error
             finally:
                 timer.cancel()
                 connection.close()

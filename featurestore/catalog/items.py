@@ -40,6 +40,17 @@ class ItemDetails:
     rows: Spool  # the row, DETAILS, then the user's columns
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnValues:
+    """What values a column of the items has, as text."""
+
+    distinct: int
+    least: str | None
+    greatest: str | None
+    type: str  # in SQL
+    frequent: dict[str, int]  # the most frequent values, and how many items have them
+
+
 class Items:
     """The items of a catalog."""
 
@@ -116,6 +127,12 @@ class Items:
         with self._database.reading() as connection:
             return match(connection, rows, by_path, spellings)
 
+    def count(self) -> int:
+        """Count the items."""
+        with self._database.reading() as connection:
+            [(items,)] = connection.execute("SELECT count(*) FROM items").fetchall()
+            return int(items)
+
     def counts(self) -> dict[str, Any]:
         """Count items, labelled and removed items and failures, items by split and label; give the types of the user's columns."""
         with self._database.reading() as connection:
@@ -133,6 +150,23 @@ class Items:
             "items": items, "labelled": labelled, "removed": removed, "failures": failures, "splits": dict(splits),
             "labels": dict(labels), "columns": columns,
         }  # fmt: skip
+
+    def values(self, columns: Sequence[str], most: int) -> dict[str, ColumnValues]:
+        """Summarise the values of columns of `items`, with up to `most` of the most frequent; names that are no column are left out."""
+        found = {}
+        with self._database.reading() as connection:
+            known = {name.lower(): name for name, *_ in connection.execute("DESCRIBE items").fetchall()}
+            for name in dict.fromkeys(known[column.lower()] for column in columns if column.lower() in known):
+                column = quoted_name(name)
+                [summary] = connection.execute(
+                    f"SELECT count(DISTINCT {column}), min({column})::TEXT, max({column})::TEXT, typeof(min({column})) FROM items"
+                ).fetchall()
+                frequent = connection.execute(
+                    f"""SELECT {column}::TEXT, count(*) FROM items WHERE {column} IS NOT NULL
+                        GROUP BY {column} ORDER BY 2 DESC, {column} LIMIT {most}"""
+                ).fetchall()
+                found[name] = ColumnValues(*summary, dict(frequent))
+        return found
 
     def failures(self) -> list[tuple[str, str, Any]]:
         """Read path, reason and time of every file that could not be used, by path."""

@@ -1,5 +1,6 @@
 """Commands that show what a store contains: a summary, its failures, and any SQL query."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,14 @@ from featurestore.cli.options import json_option, print_json, print_result, stor
 from featurestore.storage import Storage
 from featurestore.storage.info import failures as list_failures
 from featurestore.storage.info import info as summarise
+from featurestore.system.memory import memory_limit
 from featurestore.system.text import printable
 from featurestore.system.text_table import format_table
 
 LABELS = 20  # printed at most
+ROWS = 1_000  # of a result of SQL, on a terminal
+CELL = 1_000  # characters of a value in a table
+SQL_BYTES = 2 << 30  # memory that a statement may take
 
 
 @click.command()
@@ -84,8 +89,19 @@ def failures(store: Path, as_json: bool) -> None:
 @json_option
 def sql(store: Path, statement: str, seconds: float, as_json: bool) -> None:
     """Run a read-only SQL statement over the tables items, vectors, encoders and failures of STORE."""
-    table = Storage.open(store).catalog.sql(statement, seconds)
+    opened = Storage.open(store)
+    with memory_limit(SQL_BYTES):
+        table = opened.catalog.sql(statement, seconds)
     if as_json:
         print_json(table.to_pylist())
-    else:
-        click.echo(format_table(list(zip(*(c.to_pylist() for c in table.columns), strict=True)), table.column_names))
+        return
+    shown = table.slice(0, ROWS) if sys.stdout.isatty() else table
+    rows = [tuple(map(_cell, row)) for row in zip(*(c.to_pylist() for c in shown.columns), strict=True)]
+    click.echo(format_table(rows, table.column_names))
+    if len(shown) < len(table):
+        click.echo(f"the first {ROWS} of {len(table)} rows; for all of them, write to a file or use --json", err=True)
+
+
+def _cell(value: Any) -> Any:
+    """Shorten a long text: every line of a table is as long as its longest."""
+    return f"{value[:CELL]}…" if isinstance(value, str) and len(value) > CELL else value

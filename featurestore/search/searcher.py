@@ -17,6 +17,7 @@ from featurestore.catalog import EncoderRecord
 from featurestore.errors import QueryError
 from featurestore.storage import Snapshot
 from featurestore.storage.item_reader import ItemReader
+from featurestore.storage.no_match import describe_no_match
 
 HITS = 10  # when a search does not say how many
 SPARE = 32  # candidates beyond k when some may belong to removed items
@@ -66,8 +67,10 @@ class Searcher:
         rows = snapshot.filter(items, where)
         found = None if exact else snapshot.index(items.record)
         reason = None if found is None else why_slow(items.record, found)
-        warnings = () if reason is None else (f"{reason}; to make searches fast: featurestore optimize STORE",)
-        return cls(snapshot, items, rows, found if isinstance(found, Index) else None, warnings)
+        warnings = [] if reason is None else [f"{reason}; to make searches fast: featurestore optimize STORE"]
+        if where is not None and not len(rows):
+            warnings.append(describe_no_match(items.catalog, where, items.record))
+        return cls(snapshot, items, rows, found if isinstance(found, Index) else None, tuple(warnings))
 
     def find(
         self,

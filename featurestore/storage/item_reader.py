@@ -33,6 +33,7 @@ class FoundItems:
 class ItemReader(ABC):
     """The items of one encoder, as a search needs them."""
 
+    catalog: Catalog
     record: EncoderRecord
     vectors: NDArray[np.float16]  # (committed rows, D), mapped
     may_include_removed: bool  # `all_rows` may hold rows whose items are gone
@@ -61,7 +62,7 @@ class LoadedItems(ItemReader):
 
     def __init__(self, catalog: Catalog, items: ItemTable, vectors: NDArray[np.float16]) -> None:
         self.record, self.vectors = items.encoder, vectors
-        self._catalog, self._items = catalog, items
+        self.catalog, self._items = catalog, items
         self._found = FoundItems(items.rows, items.ids, items.paths, items.labels)
 
     def all_rows(self) -> RowFilter:
@@ -73,7 +74,7 @@ class LoadedItems(ItemReader):
         return RowFilter(total, None if len(self._items.rows) == total else self._items.rows)
 
     def rows_where(self, where: str) -> NDArray[np.int64]:
-        chosen, ids = self._catalog.items.select(where), self._items.ids
+        chosen, ids = self.catalog.items.select(where), self._items.ids
         mask = np.zeros(
             max(ids.max(initial=0), chosen.max(initial=0)) + 1, bool
         )  # a look-up table, faster than sorting
@@ -97,20 +98,20 @@ class CatalogItems(ItemReader):
         self, catalog: Catalog, record: EncoderRecord, vectors: NDArray[np.float16], is_current: Callable[[], bool]
     ) -> None:
         self.record, self.vectors = record, vectors
-        self._catalog, self._is_current = catalog, is_current
+        self.catalog, self._is_current = catalog, is_current
 
     def all_rows(self) -> RowFilter:
         return RowFilter(self.record.rows)
 
     def rows_where(self, where: str) -> NDArray[np.int64]:
-        return self._current(self._catalog.items.select_rows(self.record.fingerprint, where))
+        return self._current(self.catalog.items.select_rows(self.record.fingerprint, where))
 
     def at_rows(self, rows: NDArray[np.int64]) -> FoundItems:
-        found = self._current(self._catalog.items.at_rows(self.record.fingerprint, rows)).sort_by("row")
+        found = self._current(self.catalog.items.at_rows(self.record.fingerprint, rows)).sort_by("row")
         return FoundItems(found["row"].to_numpy(), found["id"].to_numpy(), found["path"], found["label"])
 
     def by_id(self, ids: Sequence[int]) -> FoundItems:
-        found = self._current(self._catalog.items.by_id(self.record.fingerprint, np.array(ids, np.int64)))
+        found = self._current(self.catalog.items.by_id(self.record.fingerprint, np.array(ids, np.int64)))
         return FoundItems(found["row"].to_numpy(), found["id"].to_numpy(), found["path"], found["label"])
 
     def _current(self, answer: Answer) -> Answer:

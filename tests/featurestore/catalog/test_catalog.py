@@ -98,6 +98,23 @@ def test_an_expression_that_does_not_hold_is_a_query_error(filled: Catalog, wher
         filled.items.select_rows(ENCODER, where)
 
 
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [
+        ("label = rose", r"there is no column rose; text stands in single quotes: did you mean 'rose'\? The columns of items are id, path, label, "),
+        ('label = "rose"', "did you mean 'rose'"),
+        ("widht > 3", r"there is no column widht; did you mean width\?"),
+        ("label = 5", "Could not convert string .* to INT32.*; the columns of items are id BIGINT, path VARCHAR, "),
+        ("id IN (SELECT a FROM b)", "Table with name b does not exist; the tables are items, vectors, encoders, failures$"),
+    ],
+)  # fmt: skip
+def test_errors_of_sql_name_what_there_is(filled: Catalog, where: str, reason: str) -> None:
+    for ask in (lambda: filled.items.select(where), lambda: filled.sql(f"SELECT id FROM items WHERE {where}", 5)):
+        with pytest.raises(QueryError, match=reason) as caught:
+            ask()
+        assert "Error" not in str(caught.value)
+
+
 ENDLESS = "(SELECT count(*) FROM range(1000000) a, range(1000000) b, range(1000000) c) > 0"
 
 

@@ -1,6 +1,9 @@
 """`info`, `failures` and `sql`."""
 
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.featurestore.commands import Run, answer
 
@@ -42,6 +45,25 @@ def test_sql_stops_in_time(run: Run, store_path: Path) -> None:
         "sql", store_path, "SELECT count(*) FROM range(1000000) a, range(1000000) b", "--seconds", "0.2"
     )
     assert (status, "took more than 0.2 s" in err) == (1, True)
+
+
+def test_sql_is_bounded(run: Run, store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, _, err = run("sql", store_path, "SELECT repeat('x', 3000000000)")
+    assert (status, "more memory than it may have" in err) == (1, True)
+    assert run("sql", store_path, "SELECT repeat('x', 2000) AS x")[1] == f"x\n{'x' * 1000}…\n"
+    monkeypatch.setattr("featurestore.catalog.user_sql.RESULT_BYTES", 1 << 20)
+    status, _, err = run("sql", store_path, "FROM range(1000000)")
+    assert (status, "its result has more than 1 MB; select fewer columns, or add LIMIT" in err) == (1, True)
+
+
+def test_a_terminal_gets_the_first_rows(run: Run, store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("sql", store_path, "FROM range(1001)")[1].count("\n") == 1002
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    _, out, err = run("sql", store_path, "FROM range(1001)")
+    assert (out.count("\n"), err) == (
+        1001,
+        "the first 1000 of 1001 rows; for all of them, write to a file or use --json\n",
+    )
 
 
 def test_control_characters_are_spelled_out(run: Run, store_path: Path, colours: Path, tmp_path: Path) -> None:
