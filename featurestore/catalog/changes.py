@@ -20,7 +20,7 @@ from featurestore.catalog.diff import (
 )
 from featurestore.catalog.encoders import add_blocks, encoder_record
 from featurestore.catalog.engine import Connection
-from featurestore.catalog.labels import Change, LabelCounts, next_change, replace_labels
+from featurestore.catalog.labels import Change, LabelCounts, given, next_change, replace_labels
 from featurestore.catalog.records import CHANGES, FAILURES, Batch, KnownItem, table
 from featurestore.system.spool import Spool
 
@@ -113,11 +113,11 @@ def _next_item(connection: Connection) -> int:
 
 
 def _record_items(connection: Connection, encoder: str, batch: Batch) -> LabelCounts:
-    labels = LabelCounts(set=sum(change.new and change.label is not None for change in batch.changes))
+    labels = LabelCounts(set=sum(change.new and bool(change.label or change.labels) for change in batch.changes))
     if any(change.new for change in batch.changes):
         connection.execute(
-            """INSERT INTO all_items BY NAME
-               SELECT id, path, label, if(label IS NOT NULL, source, NULL) AS label_source, split,
+            f"""INSERT INTO all_items BY NAME
+               SELECT id, path, label, labels, if({given("label", "batch")}, source, NULL) AS label_source, split,
                    if(split IS NOT NULL, source, NULL) AS split_source, width, height, bytes, mtime_ns, sha256, now()::TIMESTAMP AS added_at
                FROM batch WHERE new ORDER BY id"""
         )
@@ -136,8 +136,9 @@ def _record_items(connection: Connection, encoder: str, batch: Batch) -> LabelCo
             [encoder],
         )
         connection.execute(
-            """CREATE TEMP TABLE proposed AS SELECT id, label, source AS label_source, false AS label_cleared, split, source AS split_source, false AS split_cleared
-               FROM batch WHERE NOT new AND (label IS NOT NULL OR split IS NOT NULL)"""
+            f"""CREATE TEMP TABLE proposed AS SELECT id, label, labels, source AS label_source, false AS label_cleared,
+                    split, source AS split_source, false AS split_cleared
+                FROM batch WHERE NOT new AND ({given("label", "batch")} OR {given("split", "batch")})"""
         )
         labels += replace_labels(connection, Change(batch.change, "index"))
     connection.execute(

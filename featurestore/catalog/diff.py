@@ -8,12 +8,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurestore.catalog.engine import Connection
-from featurestore.catalog.labels import COLUMNS, may_replace
+from featurestore.catalog.labels import COLUMNS, differs, given, may_replace
 from featurestore.catalog.records import spooled, table
 from featurestore.system.spool import Spool
 
 FOUND = pa.schema([
-    ("place", pa.int64()), ("path", pa.string()), ("label", pa.string()), ("split", pa.string()), ("size", pa.int64()), ("mtime_ns", pa.int64()),
+    ("place", pa.int64()), ("path", pa.string()), ("label", pa.string()), ("labels", pa.list_(pa.string())), ("split", pa.string()),
+    ("size", pa.int64()), ("mtime_ns", pa.int64()),
 ])  # fmt: skip
 
 NOT_DELETED = "f.path NOT IN (SELECT path FROM deleted WHERE path IS NOT NULL)"
@@ -34,6 +35,7 @@ class FileToIngest:
 
     path: str
     label: str | None  # from the source
+    labels: list[str] | None  # when it has several
     split: str | None
     size: int
     mtime_ns: int
@@ -79,7 +81,9 @@ def to_ingest(connection: Connection, encoder: str, found: Spool, by_folder: boo
     deleted are left out unless `include_deleted`.
     """
     connection.register("found", found.reader())
-    relabelled = "".join(f" OR {_differs(c)} AND {may_replace(c, FOLDER)}" for c in COLUMNS) if by_folder else ""
+    relabelled = (
+        "".join(f" OR {_relabels(kind)} AND {may_replace(kind, FOLDER)}" for kind in COLUMNS) if by_folder else ""
+    )
     compared = connection.sql(
         f"""SELECT f.* EXCLUDE (place), i.id, i.sha256, i.removed_at IS NOT NULL, v.row IS NOT NULL,
                 v.row IS NOT NULL AND i.removed_at IS NULL AND i.bytes = f.size AND i.mtime_ns = f.mtime_ns AS unchanged
@@ -111,14 +115,14 @@ def deleted_hashes(connection: Connection) -> frozenset[str]:
 def kept_labels(connection: Connection, found: Spool) -> int:
     """Count the items whose label differs from the folder's, which must not replace it."""
     connection.register("found", found.reader())
-    condition = f"{_differs('label')} AND NOT {may_replace('label', FOLDER)}"
+    condition = f"{_relabels('label')} AND NOT {may_replace('label', FOLDER)}"
     text = f"SELECT count(*) FROM found f JOIN all_items i USING (path) WHERE {condition}"
     return int(connection.execute(text).fetchall()[0][0])
 
 
-def _differs(column: str) -> str:
+def _relabels(kind: str) -> str:
     """Say in SQL that a file has a label or split, and its item another one or none."""
-    return f"f.{column} IS NOT NULL AND f.{column} IS DISTINCT FROM i.{column}"
+    return f"{given(kind, 'f')} AND {differs(kind, 'f', 'i')}"
 
 
 def first_of_each_path(connection: Connection, found: Spool) -> Spool:

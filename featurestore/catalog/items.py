@@ -29,6 +29,7 @@ class ItemTable:
     ids: NDArray[np.int64]
     paths: pa.LargeStringArray
     labels: pa.LargeStringArray
+    label_lists: pa.ListArray  # of items with several labels, which have no value in `labels`; of the others null
     splits: pa.LargeStringArray
 
 
@@ -61,14 +62,17 @@ class Items:
         """Read which items an encoder has vectors of, and in which rows."""
         with self._database.reading() as connection:
             found = connection.sql(
-                f"""SELECT v.row, v.item, i.path, i.label, i.split FROM vectors v JOIN items i ON {VALID}
+                f"""SELECT v.row, v.item, i.path, i.label, i.labels, i.split FROM vectors v JOIN items i ON {VALID}
                     WHERE v.encoder = ? ORDER BY v.row""",
                 params=[encoder],
             ).to_arrow_table()
             rows, ids = (column.to_numpy() for column in found.columns[:2])
             # One chunk each, because that is fastest to look up in.
-            texts = [column.cast(pa.large_string()).combine_chunks() for column in found.columns[2:]]
-            return ItemTable(encoder_record(connection, encoder), rows, ids, *texts)
+            paths, labels, splits = (
+                found[name].cast(pa.large_string()).combine_chunks() for name in ("path", "label", "split")
+            )
+            label_lists = found["labels"].combine_chunks()
+            return ItemTable(encoder_record(connection, encoder), rows, ids, paths, labels, label_lists, splits)
 
     def details(self, encoder: str) -> ItemDetails:
         """Read all columns of the items an encoder has vectors of, ascending by row."""
@@ -91,12 +95,12 @@ class Items:
             return found["row"].to_numpy(), found["item"].to_numpy()
 
     def at_rows(self, encoder: str, rows: NDArray[np.int64]) -> pa.Table:
-        """Read row, id, path and label of the items in some rows, in any order; rows without an item are left out."""
+        """Read row, id, path, label and labels of the items in some rows, in any order; rows without an item are left out."""
         with self._database.reading() as connection:
             return _with_vectors(connection, encoder, "row", rows)
 
     def by_id(self, encoder: str, ids: NDArray[np.int64]) -> pa.Table:
-        """Read row, id, path and label of some items, in any order; items that do not exist or have no vector are left out."""
+        """Read row, id, path, label and labels of some items, in any order; items that do not exist or have no vector are left out."""
         with self._database.reading() as connection:
             return _with_vectors(connection, encoder, "item", ids)
 
@@ -134,20 +138,27 @@ class Items:
             return int(items)
 
     def counts(self) -> dict[str, Any]:
-        """Count items, labelled and removed items and failures, items by split and label; give the types of the user's columns."""
+        """Count items, labelled and removed items and failures, items by split and label; give the types of the user's columns.
+
+        An item with several labels counts with each of them.
+        """
         with self._database.reading() as connection:
 
             def ask(text: str) -> list[tuple[Any, ...]]:
                 return connection.execute(text).fetchall()
 
-            [(items, labelled)] = ask("SELECT count(*), count(label) FROM items")
+            [(items, labelled, several)] = ask(
+                "SELECT count(*), count(label) + count(labels), count(labels) FROM items"
+            )
             [(removed,)] = ask("SELECT count(*) FROM all_items WHERE removed_at IS NOT NULL")
             [(failures,)] = ask("SELECT count(*) FROM failures")
             splits = ask("SELECT coalesce(split, '(none)'), count(*) FROM items GROUP BY 1 ORDER BY 1")
-            labels = ask("SELECT label, count(*) FROM items WHERE label IS NOT NULL GROUP BY 1 ORDER BY 1")
+            labels = ask(
+                "SELECT unnest(coalesce(labels, [label])) AS name, count(*) FROM items WHERE coalesce(label, labels[1]) IS NOT NULL GROUP BY 1 ORDER BY 1"
+            )
             columns = {name: str(kind) for name, kind in user_columns(connection).items()}
         return {
-            "items": items, "labelled": labelled, "removed": removed, "failures": failures, "splits": dict(splits),
+            "items": items, "labelled": labelled, "several_labels": several, "removed": removed, "failures": failures, "splits": dict(splits),
             "labels": dict(labels), "columns": columns,
         }  # fmt: skip
 
@@ -167,6 +178,16 @@ class Items:
                 ).fetchall()
                 found[name] = ColumnValues(*summary, dict(frequent))
         return found
+
+    def twins(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Give the ids, ascending, of all items with the same content as another item, and for each the least id of that content."""
+        with self._database.reading() as connection:
+            found = connection.sql(
+                """SELECT id, least FROM items JOIN (
+                       SELECT sha256, min(id) AS least FROM items WHERE sha256 IS NOT NULL GROUP BY sha256 HAVING count(*) > 1
+                   ) USING (sha256) ORDER BY id"""
+            ).to_arrow_table()
+            return found["id"].to_numpy(), found["least"].to_numpy()
 
     def failures(self) -> list[tuple[str, str, Any]]:
         """Read path, reason and time of every file that could not be used, by path."""
@@ -202,7 +223,7 @@ def _with_vectors(connection: Connection, encoder: str, column: str, keys: NDArr
     """Read items by a key of `vectors`. Contents are compared last: joining by them too would read the whole tables."""
     connection.register("wanted", pa.table({"key": keys}))
     table = connection.sql(
-        f"""SELECT v.row, i.id, i.path, i.label, i.sha256 = v.sha256 AS valid
+        f"""SELECT v.row, i.id, i.path, i.label, i.labels, i.sha256 = v.sha256 AS valid
             FROM wanted JOIN vectors v ON v.{column} = wanted.key JOIN items i ON i.id = v.item WHERE v.encoder = ?""",
         params=[encoder],
     ).to_arrow_table()

@@ -8,7 +8,8 @@ from featurestore.catalog.engine import Connection
 from featurestore.system.spool import Spool
 
 SOURCES = ("classifier", "folder", "file", "person")  # of a label or split; one never replaces that of a later one
-COLUMNS = ("label", "split")
+COLUMNS = {"label": ("label", "labels"), "split": ("split",)}  # that are set together and have one source
+WITH_SOURCES = [(kind, c) for kind, columns in COLUMNS.items() for c in (*columns, f"{kind}_source")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +54,26 @@ class Labels:
     def set_from_file(self, rows: Spool, names: tuple[str, ...], command: str, clear: bool) -> LabelCounts:
         """Set labels, and splits if `names` has them, as a file says. clear: an empty value removes what the item has.
 
-        rows: the id of an item and a value for each name; no id occurs twice.
+        names: label or labels, and perhaps split. rows: the id of an item and a value for each name, of labels a list of all that the
+        item is to have, in any order; no id occurs twice.
         """
         with self._database.transaction() as connection:
             connection.register("given", rows.reader())
-            values = dict(zip(names, rows.schema.names[1:], strict=True))
-            chosen = ", ".join(
-                f"{values.get(column, 'NULL::TEXT')} AS {column}, 'file' AS {column}_source, {clear and column in values} AS {column}_cleared"
-                for column in COLUMNS
-            )
-            connection.execute(f"CREATE TEMP TABLE proposed AS SELECT id, {chosen} FROM given")
+            values = {"label": "NULL::TEXT", "labels": "NULL::TEXT[]", "split": "NULL::TEXT"}
+            values |= dict(zip(names, rows.schema.names[1:], strict=True))
+            if "labels" in names:
+                found = f"list_sort(list_distinct({values['labels']}))"
+                values |= {
+                    "label": f"if(len({found}) = 1, {found}[1], NULL)",
+                    "labels": f"if(len({found}) > 1, {found}, NULL)",
+                }
+            chosen = [f"{value} AS {column}" for column, value in values.items()]
+            cleared = {kind: clear and not set(names).isdisjoint(columns) for kind, columns in COLUMNS.items()}
+            chosen += [f"'file' AS {kind}_source, {cleared[kind]} AS {kind}_cleared" for kind in COLUMNS]
+            connection.execute(f"CREATE TEMP TABLE proposed AS SELECT id, {', '.join(chosen)} FROM given")
             counts = replace_labels(connection, Change(next_change(connection), command))
             [(empty,)] = connection.execute(
-                "SELECT count(*) FROM proposed WHERE label IS NULL AND NOT label_cleared"
+                f"SELECT count(*) FROM proposed p WHERE NOT {given('label', 'p')} AND NOT label_cleared"
             ).fetchall()
             return replace(counts, empty=empty)
 
@@ -79,8 +87,7 @@ class Labels:
                 return None
             number, command, made_at = found[0]
             connection.execute(
-                f"UPDATE all_items SET {', '.join(f'{c} = h.{c}, {c}_source = h.{c}_source' for c in COLUMNS)} "
-                "FROM label_history h WHERE h.change = ? AND h.item = all_items.id",
+                f"UPDATE all_items SET {', '.join(f'{c} = h.{c}' for _, c in WITH_SOURCES)} FROM label_history h WHERE h.change = ? AND h.item = all_items.id",
                 [number],
             )
             [(items,)] = connection.execute("DELETE FROM label_history WHERE change = ?", [number]).fetchall()
@@ -92,43 +99,56 @@ def next_change(connection: Connection) -> int:
     return int(connection.execute("SELECT coalesce(max(change), 0) + 1 FROM label_history").fetchall()[0][0])
 
 
-def may_replace(column: str, source: str) -> str:
+def given(kind: str, table: str) -> str:
+    """Say in SQL whether a row of a table has a label, one or several, or a split."""
+    return f"({' OR '.join(f'{table}.{c} IS NOT NULL' for c in COLUMNS[kind])})"
+
+
+def differs(kind: str, table: str, other: str) -> str:
+    """Say in SQL whether rows of two tables differ in their labels, or in their splits."""
+    return f"({' OR '.join(f'{table}.{c} IS DISTINCT FROM {other}.{c}' for c in COLUMNS[kind])})"
+
+
+def may_replace(kind: str, source: str) -> str:
     """Say in SQL whether a label or split from a source, an SQL expression, may replace that of the item i.
 
     Where a value came from before version 5 of the schema is not known; it counts as if a file had given it.
     """
-    known = f"coalesce(list_position({list(SOURCES)}, i.{column}_source), CASE WHEN i.{column} IS NULL THEN 0 ELSE {SOURCES.index('file') + 1} END)"
+    unknown = f"CASE WHEN {given(kind, 'i')} THEN {SOURCES.index('file') + 1} ELSE 0 END"
+    known = f"coalesce(list_position({list(SOURCES)}, i.{kind}_source), {unknown})"
     return f"list_position({list(SOURCES)}, {source}) >= {known}"
 
 
 def replace_labels(connection: Connection, change: Change) -> LabelCounts:
     """Set labels and splits as the table `proposed` says, where its source may, and keep in the history what they replace.
 
-    proposed: id, and of label and split each: the value, its source, and whether an empty value removes what is there.
+    proposed: id, and of label and split each: the values, their source, and whether an empty value removes what is there.
     """
     takes = {
-        c: f"(p.{c} IS NOT NULL OR p.{c}_cleared AND i.{c} IS NOT NULL) AND {may_replace(c, f'p.{c}_source')} "
-        f"AND (p.{c} IS DISTINCT FROM i.{c} OR p.{c}_source IS DISTINCT FROM i.{c}_source)"
-        for c in COLUMNS
+        kind: f"({given(kind, 'p')} OR p.{kind}_cleared AND {given(kind, 'i')}) AND {may_replace(kind, f'p.{kind}_source')} "
+        f"AND ({differs(kind, 'p', 'i')} OR p.{kind}_source IS DISTINCT FROM i.{kind}_source)"
+        for kind in COLUMNS
     }
-    new = ", ".join(
-        f"if({takes[c]}, p.{c}, i.{c}) AS new_{c}, if({takes[c]}, p.{c}_source, i.{c}_source) AS new_{c}_source"
-        for c in COLUMNS
-    )
-    old = ", ".join(f"i.{c}, i.{c}_source" for c in COLUMNS)
-    connection.execute(f"CREATE TEMP TABLE replaced AS SELECT i.id, {old}, {new} FROM proposed p JOIN all_items i USING (id) WHERE {' OR '.join(takes.values())}")  # fmt: skip
+    before, after = (f"SELECT i.id, {', '.join(columns)} FROM proposed p JOIN all_items i USING (id) WHERE {' OR '.join(takes.values())}" for columns in (
+        [f"i.{c}" for _, c in WITH_SOURCES],
+        [f"if({takes[kind]}, p.{c}, i.{c}) AS {c}" for kind, c in WITH_SOURCES],
+    ))  # fmt: skip
+    connection.execute(f"CREATE TEMP TABLE before AS {before}")
+    connection.execute(f"CREATE TEMP TABLE after AS {after}")
     connection.execute(
-        "INSERT INTO label_history SELECT $1, $2, now()::TIMESTAMP, id, label, label_source, split, split_source FROM replaced ORDER BY id",
+        "INSERT INTO label_history BY NAME SELECT $1 AS change, $2 AS command, now()::TIMESTAMP AS made_at, * RENAME (id AS item) FROM before ORDER BY id",
         [change.number, change.command],
     )
     [(kept,)] = connection.execute(
-        f"SELECT count(*) FROM proposed p JOIN all_items i USING (id) WHERE p.label IS DISTINCT FROM i.label AND (p.label IS NOT NULL OR p.label_cleared) AND NOT {may_replace('label', 'p.label_source')}"
+        f"""SELECT count(*) FROM proposed p JOIN all_items i USING (id) WHERE {differs("label", "p", "i")}
+            AND ({given("label", "p")} OR p.label_cleared) AND NOT {may_replace("label", "p.label_source")}"""
     ).fetchall()
+    had, has = given("label", "b"), given("label", "a")
     [(unlabelled, changed, removed, splits)] = connection.execute(
-        """SELECT count(*) FILTER (label IS NULL AND new_label IS NOT NULL), count(*) FILTER (label <> new_label),
-           count(*) FILTER (label IS NOT NULL AND new_label IS NULL), count(*) FILTER (split IS DISTINCT FROM new_split) FROM replaced"""
+        f"""SELECT count(*) FILTER (NOT {had} AND {has}), count(*) FILTER ({had} AND {has} AND {differs("label", "a", "b")}),
+            count(*) FILTER ({had} AND NOT {has}), count(*) FILTER ({differs("split", "a", "b")}) FROM before b JOIN after a USING (id)"""
     ).fetchall()
     connection.execute(
-        f"UPDATE all_items SET {', '.join(f'{c} = r.new_{c}, {c}_source = r.new_{c}_source' for c in COLUMNS)} FROM replaced r WHERE r.id = all_items.id"
+        f"UPDATE all_items SET {', '.join(f'{c} = a.{c}' for _, c in WITH_SOURCES)} FROM after a WHERE a.id = all_items.id"
     )
     return LabelCounts(unlabelled, changed, removed, kept, splits)

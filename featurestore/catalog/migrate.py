@@ -1,6 +1,6 @@
 """The catalog as a file: its schema version, and a new file in the place of the old one, complete or not at all."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from featurestore.catalog.connection import Database
 from featurestore.catalog.encoders import encoder_records, replace_blocks
 from featurestore.catalog.engine import Connection, quoted
 from featurestore.catalog.records import EncoderRecord
-from featurestore.catalog.schema import CHECKSUMS_SINCE, MIGRATIONS, NAMED_SINCE, NEW_NAMES, SCHEMA_VERSION
+from featurestore.catalog.schema import CHECKSUMS_SINCE, MIGRATIONS, NEW_NAMES, SCHEMA_VERSION
 from featurestore.errors import StoreCorrupt, StoreError
 from featurestore.system.checksums import BlockChecksum
 from featurestore.system.disk import atomic_write
@@ -51,11 +51,12 @@ def rewrite(database: Database, blocks: Callable[[EncoderRecord], Sequence[Block
                 connection.execute(f'COPY FROM DATABASE old TO "{name}"')
             finally:
                 connection.execute("DETACH old")
-        if version < NAMED_SINCE:
-            for name, new in renamed_columns(connection.sql("FROM all_items LIMIT 0").columns).items():
-                connection.execute(f"ALTER TABLE all_items RENAME COLUMN {quoted_name(name)} TO {quoted_name(new)}")
+        renamed = renamed_columns(connection.sql("FROM all_items LIMIT 0").columns, version)
+        for name, new in renamed.items():
+            connection.execute(f"ALTER TABLE all_items RENAME COLUMN {quoted_name(name)} TO {quoted_name(new)}")
         for number in range(version, SCHEMA_VERSION):
             connection.execute(MIGRATIONS[number])
+        rename_classifiers(connection, renamed)
         if blocks is not None and version < CHECKSUMS_SINCE:
             for record in encoder_records(connection):
                 replace_blocks(connection, record.fingerprint, blocks(record))
@@ -63,14 +64,26 @@ def rewrite(database: Database, blocks: Callable[[EncoderRecord], Sequence[Block
     publish(database.path, fill)
 
 
-def renamed_columns(names: Sequence[str]) -> dict[str, str]:
-    """Give new names for those columns of an older catalog that a user gave a name which is ours now: `name_2`, or the next free number."""
-    taken = {name.lower() for name in names}
-    return {
-        name: next(new for n in count(2) if (new := f"{name}_{n}").lower() not in taken)
-        for name in names
-        if name.lower() in NEW_NAMES
-    }
+def renamed_columns(names: Sequence[str], version: int) -> dict[str, str]:
+    """Give new names for those columns of a catalog of an older version that a user gave a name which is ours now.
+
+    The new name is `name_2`, or the next free number. The column with the confidence of a classifier is renamed with that of its classes.
+    """
+    ours = {new for since, added in NEW_NAMES.items() if since > version for new in added}
+    by_lower = {name.lower(): name for name in names}
+    renamed: dict[str, str] = {}
+    for name in by_lower.keys() & ours:
+        number = next(n for n in count(2) if not {f"{name}_{n}", f"{name}_{n}_confidence"} & by_lower.keys())
+        renamed[by_lower[name]] = f"{by_lower[name]}_{number}"
+        if (confidence := by_lower.get(f"{name}_confidence")) is not None:
+            renamed[confidence] = f"{by_lower[name]}_{number}_confidence"
+    return renamed
+
+
+def rename_classifiers(connection: Connection, renamed: Mapping[str, str]) -> None:
+    """Give classifiers the new names of the columns that they fill."""
+    for name, new in renamed.items():
+        connection.execute("UPDATE classifiers SET name = ? WHERE lower(name) = lower(?)", [new, name])
 
 
 def publish(path: Path, fill: Callable[[Connection], Any], before: Callable[[], Any] = lambda: None) -> None:

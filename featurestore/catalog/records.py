@@ -120,6 +120,7 @@ class ItemChange:
     sha256: str | None
     row: int | None
     source: str = "folder"  # where label and split come from; see `labels.SOURCES`
+    labels: Sequence[str] | None = None  # of an item with several, sorted and distinct; then `label` is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +144,11 @@ class KnownItem:
 CHANGES: dict[str, pa.DataType] = {
     "id": pa.int64(), "new": pa.bool_(), "path": pa.string(), "label": pa.string(), "split": pa.string(), "width": pa.int32(),
     "height": pa.int32(), "bytes": pa.int64(), "mtime_ns": pa.int64(), "sha256": pa.string(), "row": pa.int64(),
-    "source": pa.string(),
+    "source": pa.string(), "labels": pa.list_(pa.string()),
 }  # fmt: skip
 DETAILS = pa.schema([
-    ("id", pa.int64()), ("path", pa.string()), ("label", pa.string()), ("split", pa.string()), ("width", pa.int32()), ("height", pa.int32()),
-    ("bytes", pa.int64()), ("mtime_ns", pa.int64()), ("sha256", pa.string()),
+    ("id", pa.int64()), ("path", pa.string()), ("label", pa.string()), ("labels", pa.list_(pa.string())), ("split", pa.string()),
+    ("width", pa.int32()), ("height", pa.int32()), ("bytes", pa.int64()), ("mtime_ns", pa.int64()), ("sha256", pa.string()),
 ])  # fmt: skip
 FAILURES: dict[str, pa.DataType] = {"path": pa.string(), "reason": pa.string(), "unreadable": pa.bool_()}
 BLOCKS: dict[str, pa.DataType] = {"first": pa.int64(), "rows": pa.int64(), "sha256": pa.string()}

@@ -9,7 +9,7 @@ import pyarrow as pa
 from featurestore.catalog.columns import quoted_name
 from featurestore.catalog.connection import Database
 from featurestore.catalog.engine import Connection
-from featurestore.catalog.migrate import publish, renamed_columns
+from featurestore.catalog.migrate import publish, rename_classifiers, renamed_columns
 from featurestore.catalog.schema import ITEMS, OWN, SCHEMA, TABLES
 from featurestore.errors import StoreCorrupt
 
@@ -162,6 +162,12 @@ def _columns_of(old: Database) -> dict[str, dict[str, str]]:
     return columns
 
 
+def _version(columns: dict[str, dict[str, str]]) -> int:
+    """Tell by the tables which versions of our columns a damaged catalog has; the row that states its version may be lost."""
+    history = columns.get("label_history")
+    return 4 if history is None else 6 if "labels" in history else 5
+
+
 def _salvage(old: Database, connection: Connection) -> dict[str, int]:
     """Fill an empty catalog with everything that can be read of a damaged one; returns what is lost: rows by table, values by column.
 
@@ -170,7 +176,7 @@ def _salvage(old: Database, connection: Connection) -> dict[str, int]:
     connection.execute(SCHEMA)
     lost: dict[str, int] = {}
     columns = _columns_of(old)
-    renamed = {} if "label_history" in columns else renamed_columns(list(columns["all_items"]))
+    renamed = renamed_columns(list(columns["all_items"]), _version(columns))
     for name, kind in columns["all_items"].items():
         if name.lower() not in OWN or name in renamed:
             connection.execute(f"ALTER TABLE all_items ADD COLUMN {quoted_name(renamed.get(name, name))} {kind}")
@@ -183,6 +189,7 @@ def _salvage(old: Database, connection: Connection) -> dict[str, int]:
             missing = {f"all of {table}": 1}
         if table not in DERIVED:
             lost |= missing
+    rename_classifiers(connection, renamed)
     connection.execute(
         """UPDATE all_items SET sha256 = v.sha256
            FROM (SELECT item, min(sha256) AS sha256 FROM vectors GROUP BY item HAVING count(DISTINCT sha256) = 1) v

@@ -1,6 +1,6 @@
 """The tables of the catalog, and the migrations from older versions."""
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 CHECKSUMS_SINCE = 2  # the first version with checksums of vector files
 TABLES = (
     "meta",
@@ -15,13 +15,11 @@ TABLES = (
     "deleted",
     "sources",
 )
-NAMED_SINCE, NEW_NAMES = (
-    5,
-    ("label_source", "split_source"),
-)  # columns of all_items that a user of an older version may have named so
+# Our columns of all_items by the version that brought them; a user of an older version may have columns of these names.
+NEW_NAMES = {5: ("label_source", "split_source"), 6: ("labels",)}
 # Our columns of all_items; every other one belongs to the user.
 OWN = (
-    "id", "path", "label", "label_source", "split", "split_source", "width", "height", "bytes", "mtime_ns", "sha256", "added_at", "removed_at",
+    "id", "path", "label", "labels", "label_source", "split", "split_source", "width", "height", "bytes", "mtime_ns", "sha256", "added_at", "removed_at",
 )  # fmt: skip
 # Names that no column of a user may have: ours, DuckDB's for a row's place, and one that export-vectors writes.
 RESERVED = {*OWN, "rowid", "vector"}
@@ -34,7 +32,9 @@ CREATE TABLE meta (schema_version INTEGER, next_item BIGINT, default_encoder TEX
 CREATE TABLE all_items (
     id BIGINT,            -- never reused
     path TEXT,            -- absolute, a URL, or CONTAINER::MEMBER; one item a path
-    label TEXT, label_source TEXT,  -- where it comes from: classifier, folder, file or person
+    label TEXT,           -- of an item with one label
+    labels TEXT[],        -- of an item with several: sorted and distinct; `label` is NULL then
+    label_source TEXT,    -- where they come from: classifier, folder, file or person
     split TEXT, split_source TEXT,
     width INTEGER, height INTEGER,
     bytes BIGINT, mtime_ns BIGINT, sha256 TEXT,
@@ -73,7 +73,7 @@ CREATE TABLE label_history (
     change BIGINT,        -- what was set together has one number
     command TEXT, made_at TIMESTAMP,
     item BIGINT,
-    label TEXT, label_source TEXT, split TEXT, split_source TEXT  -- before the change
+    label TEXT, labels TEXT[], label_source TEXT, split TEXT, split_source TEXT  -- before the change
 );
 CREATE TABLE deleted (path TEXT, sha256 TEXT, deleted_at TIMESTAMP);  -- what `index` passes over; no path: forgotten
 CREATE TABLE sources (path TEXT, added_at TIMESTAMP);  -- what `index` was given
@@ -111,5 +111,11 @@ MIGRATIONS = {
     CREATE TABLE sources (path TEXT, added_at TIMESTAMP);
     ALTER TABLE meta ADD COLUMN default_encoder TEXT;
     UPDATE meta SET schema_version = 5;
+    """,
+    5: """
+    ALTER TABLE all_items ADD COLUMN labels TEXT[];
+    ALTER TABLE label_history ADD COLUMN labels TEXT[];
+    CREATE OR REPLACE VIEW items AS SELECT * EXCLUDE (removed_at) FROM all_items WHERE removed_at IS NULL;
+    UPDATE meta SET schema_version = 6;
     """,
 }

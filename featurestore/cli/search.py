@@ -23,7 +23,7 @@ from featurestore.search import neighbours as build_knn_graph
 from featurestore.search import search as search_store
 from featurestore.search import search_many
 from featurestore.search.query_file import parse_query, read_queries
-from featurestore.search.results import Matches
+from featurestore.search.results import Matches, label_text
 from featurestore.search.searcher import HITS
 from featurestore.storage import Storage
 from featurestore.system.text import printable
@@ -176,7 +176,7 @@ def _print_each(names: Iterable[str | int], answers: Iterable[Matches], as_json:
 
 
 def _rows(matches: Matches) -> list[tuple[Any, ...]]:
-    return [tuple(hit[head] for head in HEADS) for hit in matches.to_json()]
+    return [tuple({**hit, "label": label_text(hit)}[head] for head in HEADS) for hit in matches.to_json()]
 
 
 @click.command()

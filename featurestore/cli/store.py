@@ -31,7 +31,8 @@ def info(store: Path, as_json: bool) -> None:
 
 
 def _info(found: dict[str, Any]) -> Iterator[str]:
-    yield f"{found['store']}: {found['items']} items, {found['labelled']} labelled, {found['removed']} removed, {found['failures']} failures, {found['bytes'] / 1e6:.1f} MB"
+    several = f" ({found['several_labels']} of them with several labels)" if found["several_labels"] else ""
+    yield f"{found['store']}: {found['items']} items, {found['labelled']} labelled{several}, {found['removed']} removed, {found['failures']} failures, {found['bytes'] / 1e6:.1f} MB"
     yield "splits    " + (", ".join(f"{printable(name)} {n}" for name, n in found["splits"].items()) or "none")
     labels = [f"{printable(name)} {n}" for name, n in found["labels"].items()]
     more = f" and {len(labels) - LABELS} more" if len(labels) > LABELS else ""

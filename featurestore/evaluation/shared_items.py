@@ -85,7 +85,7 @@ class SharedItems:
         return cls(encoders, positions, len(every) - len(shared), _labelled_otherwise(encoders, positions))
 
     def view(self, number: int) -> ItemVectors:
-        """Get the shared items with the vectors of one encoder, as a view with rows 0 to N - 1. Raises EvaluationError for damaged vectors."""
+        """Get the shared items of the first store with the vectors of one encoder, as a view with rows 0 to N - 1. Raises EvaluationError for damaged vectors."""
         encoder, positions = self.encoders[number], self.positions[number]
         items = encoder.view.items
         vectors = encoder.view.vectors[items.rows[positions]]
@@ -96,10 +96,10 @@ class SharedItems:
                 f"they were damaged after they were written; see: featurestore verify {encoder.store.path}"
             )
         first = self.encoders[0].view.items
-        labels, splits = first.labels.take(self.positions[0]), first.splits.take(self.positions[0])
+        texts = (column.take(self.positions[0]) for column in (first.labels, first.label_lists, first.splits))
         paths = items.paths.take(positions)
         rows = np.arange(len(positions))
-        return ItemVectors(ItemTable(items.encoder, rows, items.ids[positions], paths, labels, splits), vectors)
+        return ItemVectors(ItemTable(items.encoder, rows, first.ids[self.positions[0]], paths, *texts), vectors)
 
 
 def _paths_and_contents(encoder: StoreEncoder) -> list[Hashable]:

@@ -65,7 +65,9 @@ def find_files(sources: Sequence[str | Path], listener: Listener) -> Found:
             if isinstance(entry, Failure):
                 unlisted[entry.path] = entry
             else:
-                files.add((files.rows, entry.path, entry.label, entry.split, entry.size, entry.mtime_ns))
+                files.add(
+                    (files.rows, entry.path, entry.label, entry.labels or None, entry.split, entry.size, entry.mtime_ns)
+                )
         if source.prefix is not None and files.rows > before:  # an empty folder may be a drive that is not mounted
             scopes.append(Scope(source.prefix, source.within_containers))
     if not files.rows:
@@ -196,11 +198,11 @@ class Ingest:
         item = todo.id
         if item is None:
             item, self.next_item = self.next_item, self.next_item + 1
-        label, split = (todo.label, todo.split) if self.by_folder else (None, None)
+        label, labels, split = (todo.label, todo.labels, todo.split) if self.by_folder else (None, None, None)
         width, height, sha256 = (image.width, image.height, image.sha256) if image else (None, None, None)
         return ItemChange(
-            item, todo.id is None, todo.path, label, split, width, height, todo.size, todo.mtime_ns, sha256, row
-        )
+            item, todo.id is None, todo.path, label, split, width, height, todo.size, todo.mtime_ns, sha256, row, labels=labels
+        )  # fmt: skip
 
     def _fail(self, path: str, reason: str, unreadable: bool) -> None:
         """Record a failure; the item of an unreadable file is removed, that of a file without a vector is not."""

@@ -15,6 +15,7 @@ from featurestore.catalog.records import DETAILS
 from featurestore.errors import EncoderNotInStore, SourceError
 from featurestore.metadata.columns import check_names, settle_types
 from featurestore.progress import Listener
+from featurestore.sources.base import as_labels
 from featurestore.sources.column_types import as_type
 from featurestore.storage import Storage
 from featurestore.storage.snapshot import with_vectors
@@ -162,7 +163,7 @@ def _import(store: Storage, record: EncoderRecord, path: Path, listener: Listene
             number = old.id if old is not None else next_item
             next_item += old is None
             if old is not None:
-                item |= {"label": None, "split": None}  # the store keeps its own
+                item |= {"label": None, "labels": None, "split": None}  # the store keeps its own
             row = writer.rows + len(accepted)
             changes.append(ItemChange(number, old is None, **item, row=row, source="file"))
             accepted.append(place)
@@ -183,10 +184,11 @@ def _values(changes: list[ItemChange], values: pa.Table) -> pa.Table | None:
 def _batches(path: Path, record: EncoderRecord, held: dict[str, pa.DataType], listener: Listener) -> Iterator[Arrivals]:
     import pyarrow.parquet as pq
 
-    names = [field.name for field in DETAILS if field.name != "id"]
+    needed = [field.name for field in DETAILS if field.name not in ("id", "labels")]
     try:
         with pq.ParquetFile(path) as source:
-            _check_columns(path, source.schema_arrow, names)
+            _check_columns(path, source.schema_arrow, needed)
+            names = [*needed, *(name for name in ("labels",) if name in source.schema_arrow.names)]  # new in schema 6
             types = _types_of_values(path, source.schema_arrow, held)
             _check_paths(path, source)
             listener.start("importing", source.metadata.num_rows)
@@ -199,6 +201,8 @@ def _batches(path: Path, record: EncoderRecord, held: dict[str, pa.DataType], li
                         raise SourceError(
                             f"{path}: an item has no path or sha256, or a path with control characters: {item['path']!r}; nothing of its batch was imported"
                         )
+                    if item.get("labels"):
+                        item["label"], item["labels"] = as_labels(item["labels"])
                 yield Arrivals(
                     items,
                     vectors,

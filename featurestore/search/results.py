@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +33,21 @@ class Matches:
     labels: list[str | None]
     query: tuple[QueryImage, ...] = ()  # what was searched by, negative examples last
     warnings: tuple[str, ...] = ()  # what the user should know of this answer
+    label_lists: Mapping[int, list[str]] = field(default_factory=dict)  # by id, of items with several labels
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def to_json(self) -> list[dict[str, Any]]:
         return [
-            {"rank": rank, "score": round(float(score), 6), "id": int(item), "path": path, "label": label}
+            {
+                "rank": rank,
+                "score": round(float(score), 6),
+                "id": int(item),
+                "path": path,
+                "label": label,
+                "labels": self.label_lists.get(int(item)),
+            }
             for rank, (score, item, path, label) in enumerate(
                 zip(self.scores, self.ids, self.paths, self.labels, strict=True), start=1
             )
@@ -48,6 +57,7 @@ class Matches:
         return pa.table({
             "rank": pa.array(range(1, len(self) + 1), pa.int64()), "score": self.scores, "id": self.ids,
             "path": pa.array(self.paths, pa.string()), "label": pa.array(self.labels, pa.string()),
+            "labels": pa.array(map(self.label_lists.get, self.ids.tolist()), pa.list_(pa.string())),
         })  # fmt: skip
 
     def to_pandas(self) -> pd.DataFrame:
@@ -64,7 +74,7 @@ class Matches:
         for shown, picture in drawn:
             tiles.append((picture, "not" if shown.negative else "query", printable(shown.name)))
         for hit in self.to_json()[:DRAWN]:
-            tiles.append((hit["path"], f"{hit['score']:.3f}  {hit['label'] or ''}".rstrip(), printable(hit["path"])))
+            tiles.append((hit["path"], f"{hit['score']:.3f}  {label_text(hit)}".rstrip(), printable(hit["path"])))
         negatives = sum(shown.negative for shown, _ in drawn)
         heading = f"{self._title()}, {self._note()}"
         sheet.save(sheet.contact_sheet(tiles, heading, len(drawn) - negatives, negatives), Path(path))
@@ -82,6 +92,11 @@ class Matches:
 
     def _note(self) -> str:
         return "by cosine similarity" + (f"; the best {DRAWN} are shown" if len(self) > DRAWN else "")
+
+
+def label_text(hit: Mapping[str, Any]) -> str:
+    """Write the label of a hit of `to_json`, or its several labels, on one line."""
+    return hit["label"] or ", ".join(hit["labels"] or ())
 
 
 @dataclass(frozen=True, slots=True)

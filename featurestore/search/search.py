@@ -120,6 +120,5 @@ def _query_encoder(store: Storage, searcher: Searcher, named: str | Path | None)
 
 
 def _matches(searcher: Searcher, hits: Hits, query: QueryVector) -> Matches:
-    return Matches(
-        hits.ids, hits.scores.clip(-1, 1), hits.paths, hits.labels, query=query.shown, warnings=searcher.warnings
-    )
+    lists = {item: labels for item, labels in zip(hits.ids.tolist(), hits.label_lists, strict=True) if labels}
+    return Matches(hits.ids, hits.scores.clip(-1, 1), hits.paths, hits.labels, query.shown, searcher.warnings, lists)

@@ -33,6 +33,7 @@ class Hits:
     ids: NDArray[np.int64]
     paths: list[str]
     labels: list[str | None]
+    label_lists: list[list[str] | None]  # of items with several labels
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -44,8 +45,8 @@ class Hits:
         return self.take(np.flatnonzero(~np.isin(self.ids, list(ids)))) if ids else self
 
     def take(self, places: NDArray[np.int64]) -> "Hits":
-        paths, labels = ([values[p] for p in places] for values in (self.paths, self.labels))
-        return Hits(self.scores[places], self.rows[places], self.ids[places], paths, labels)
+        paths, labels, lists = ([values[p] for p in places] for values in (self.paths, self.labels, self.label_lists))
+        return Hits(self.scores[places], self.rows[places], self.ids[places], paths, labels, lists)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +145,13 @@ class Searcher:
         exists[exists] = items.rows[at[exists]] == rows[exists]
         at = at[exists]  # of all queries, one after the other
         places = pa.array(at)  # the form in which Arrow is fastest
-        paths, labels, ids = items.paths.take(places).to_pylist(), items.labels.take(places).to_pylist(), items.ids[at]
+        paths, labels, lists = (
+            column.take(places).to_pylist() for column in (items.paths, items.labels, items.label_lists)
+        )
+        ids = items.ids[at]
         ends = np.cumsum(exists.sum(axis=1)).tolist()
         return [
-            Hits(line_scores[there], line[there], ids[first:end], paths[first:end], labels[first:end])
+            Hits(line_scores[there], line[there], ids[first:end], paths[first:end], labels[first:end], lists[first:end])
             for line_scores, line, there, (first, end) in zip(scores, rows, exists, pairwise([0, *ends]), strict=True)
         ]
 

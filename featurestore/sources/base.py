@@ -1,7 +1,7 @@
 """The contract of a source: it yields an `ImageFile` per image, and a `Failure` for what cannot be used."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from featurestore.system.text import UNPRINTABLE, printable
@@ -14,6 +14,10 @@ SPLIT_NAMES = {
 }
 
 
+Labels = tuple[str | None, tuple[str, ...]]  # `label` and `labels` of an image; see `ImageFile`
+UNLABELLED: Labels = (None, ())
+
+
 @dataclass(frozen=True, slots=True)
 class ImageFile:
     """One image of a source."""
@@ -23,6 +27,7 @@ class ImageFile:
     split: str | None
     size: int  # bytes
     mtime_ns: int  # of the file, or of the container that holds it
+    labels: tuple[str, ...] = ()  # of an image with several, sorted and distinct; then `label` is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,12 @@ def as_label(value: object) -> str | None:
     """Return a label as text, or None when it is empty."""
     text = "" if value is None else UNPRINTABLE.sub("", str(value)).strip()
     return text or None
+
+
+def as_labels(values: Iterable[object]) -> Labels:
+    """Return the labels of one image as `label` and `labels` of an `ImageFile`; empty ones are left out."""
+    found = sorted({label for value in values if (label := as_label(value)) is not None})
+    return (found[0] if len(found) == 1 else None), (tuple(found) if len(found) > 1 else ())
 
 
 def as_split(value: object) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 
 from featurestore.errors import ImageError
 from featurestore.sources import filesystem
-from featurestore.sources.base import Failure, ImageFile, Source, folder_labels, unfit_name
+from featurestore.sources.base import UNLABELLED, Failure, ImageFile, Labels, Source, folder_labels, unfit_name
 from featurestore.sources.formats import CONTAINERS, HEAD, is_image_name, starts_as_image, suffix
 from featurestore.system.text import describe_error, printable
 
@@ -18,15 +18,16 @@ class OneFile(Source):
         self.path = path
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
-        yield file_entry(self.path, None, None)
+        yield file_entry(self.path, UNLABELLED, None)
 
 
-def file_entry(path: str, label: str | None, split: str | None) -> ImageFile | Failure:
+def file_entry(path: str, labels: Labels, split: str | None) -> ImageFile | Failure:
     """Make the entry of one file or URL that was named."""
     if (failure := unfit_name(path)) is not None:
         return failure
     try:
-        return ImageFile(path, label, split, *filesystem.file_state(path))
+        size, mtime_ns = filesystem.file_state(path)
+        return ImageFile(path, labels[0], split, size, mtime_ns, labels[1])
     except ImageError as error:
         return Failure(path, str(error))
 

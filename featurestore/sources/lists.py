@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from featurestore.errors import ImageError, SourceError
 from featurestore.sources import filesystem
-from featurestore.sources.base import Failure, ImageFile, Source
+from featurestore.sources.base import UNLABELLED, Failure, ImageFile, Labels, Source
 from featurestore.sources.folders import file_entry
 from featurestore.sources.relative_paths import locate
 
@@ -28,7 +28,7 @@ class PathList(Source):
         self.path = path
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
-        return list_files(((line, None, None) for _, line in self.lines), self.path, folders_label=True)
+        return list_files(((line, UNLABELLED, None) for _, line in self.lines), self.path, folders_label=True)
 
 
 def numbered_lines(data: bytes) -> list[tuple[int, str]]:
@@ -43,20 +43,20 @@ def numbered_lines(data: bytes) -> list[tuple[int, str]]:
 
 
 def list_files(
-    places: Iterable[tuple[str | None, str | None, str | None]], origin: str, folders_label: bool
+    places: Iterable[tuple[str | None, Labels, str | None]], origin: str, folders_label: bool
 ) -> Iterator[ImageFile | Failure]:
-    """List files given by path, label and split, each file once; with `folders_label` the label is the name of its folder.
+    """List files given by path, labels and split, each file once; with `folders_label` the label is the name of its folder.
 
     Paths may be relative to the folder of `origin`, or to the current one.
     """
     folder = os.path.dirname(origin)
     seen = set()
-    for row, (name, label, split) in enumerate(places):
+    for row, (name, labels, split) in enumerate(places):
         if not name:
             yield Failure(f"{origin}::{row}", "the row has no path")
         elif (path := locate(name, folder)) not in seen:
             seen.add(path)
-            yield file_entry(path, parent_name(path) if folders_label else label, split)
+            yield file_entry(path, (parent_name(path), ()) if folders_label else labels, split)
 
 
 def parent_name(path: str) -> str | None:

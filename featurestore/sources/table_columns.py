@@ -1,7 +1,7 @@
 """Choose the columns of a table that hold images or their paths, labels and splits."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from featurestore.errors import SourceError
 
 BYTES = ("image", "img", "bytes", "jpg", "png", "webp", "content")
 PATHS = ("path", "file_name", "image_path", "file", "filepath", "image")
-LABELS = ("label", "class", "cls")
+LABELS = ("label", "labels", "class", "cls")
 SPLIT = "split"
 
 
@@ -21,7 +21,7 @@ class TableColumns:
 
     image: str | None  # binary, or a struct with a binary field "bytes"
     path: str | None  # of image files, when no column holds images
-    label: str | None
+    label: str | None  # of one label a row, or of lists
     split: str | None
     label_names: tuple[str, ...]  # names of integer labels; empty when they have none
 
@@ -42,7 +42,12 @@ def choose_columns(path: str, schema: pa.Schema, features: Mapping[str, Any]) ->
             f"{path!r}: expected a binary column of images named {', '.join(BYTES[:-1])} or {BYTES[-1]}, or a text column of paths named "
             f"{', '.join(PATHS[:-1])} or {PATHS[-1]}; found the columns {found}; rename one of them"
         )
-    label_columns = [f.name for f in schema if _is_label(f.type) and f.name not in (image, path_column)]
+    label_columns = [
+        f.name
+        for f in schema
+        if f.name not in (image, path_column)
+        and (_is_label(f.type) or _is_list_of_labels(f.type, _label_names(features, f.name)))
+    ]
     label = _first(LABELS, label_columns)
     split = SPLIT if SPLIT in named else None
     return TableColumns(image, path_column, label, split, _label_names(features, label))
@@ -64,6 +69,10 @@ def parse_features(text: bytes, where: Callable[[Any], Any]) -> Mapping[str, Any
 
 def _label_names(features: Mapping[str, Any], label: str | None) -> tuple[str, ...]:
     feature = features.get(label) if label else None
+    if isinstance(feature, dict):
+        feature = feature.get("feature", feature)  # of the values of a list
+    if isinstance(feature, list) and feature:
+        feature = feature[0]  # the same, as earlier versions wrote it
     names = feature.get("names") if isinstance(feature, dict) else None
     return tuple(map(str, names)) if isinstance(names, list) else ()
 
@@ -87,6 +96,12 @@ def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_list_of_labels(kind: pa.DataType, names: Sequence[str]) -> bool:
+    """Return whether a column holds lists of texts, or of numbers that have names: a list of numbers alone may be anything, such as one-hot."""
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return bool(is_list and (_is_text(kind.value_type) or (names and pa.types.is_integer(kind.value_type))))
 
 
 def _is_label(kind: pa.DataType) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from featurestore.errors import ImageError
-from featurestore.sources.base import Failure, ImageFile, as_label, as_split
+from featurestore.sources.base import UNLABELLED, Failure, ImageFile, Labels, as_label, as_labels, as_split
 from featurestore.sources.filesystem import FileState
 from featurestore.sources.table_columns import choose_columns
 
@@ -44,12 +44,12 @@ class TableFile(ABC):
         row = 0
         for batch in self.batches():
             sizes = pc.binary_length(image_bytes(batch.column(self.columns.image))).to_pylist()
-            for size, label, split in zip(sizes, self._labels(batch), self._splits(batch), strict=True):
+            for size, (label, labels), split in zip(sizes, self._labels(batch), self._splits(batch), strict=True):
                 path = f"{self.path}::{row}"
                 yield (
                     Failure(path, "the row has no image")
                     if size is None
-                    else ImageFile(path, label, split, size, self.state.mtime_ns)
+                    else ImageFile(path, label, split, size, self.state.mtime_ns, labels)
                 )
                 row += 1
 
@@ -62,17 +62,18 @@ class TableFile(ABC):
             raise ImageError("the row has no image")
         return data
 
-    def listed_files(self) -> Iterator[tuple[str | None, str | None, str | None]]:
-        """Yield path, label and split of every row of a table of paths."""
+    def listed_files(self) -> Iterator[tuple[str | None, Labels, str | None]]:
+        """Yield path, labels and split of every row of a table of paths."""
         for batch in self.batches():
             yield from zip(
                 batch.column(self.columns.path).to_pylist(), self._labels(batch), self._splits(batch), strict=True
             )
 
-    def _labels(self, batch: pa.RecordBatch) -> list[str | None]:
+    def _labels(self, batch: pa.RecordBatch) -> list[Labels]:
         if self.columns.label is None:
-            return [None] * batch.num_rows
-        return [self._name(value) for value in batch.column(self.columns.label).to_pylist()]
+            return [UNLABELLED] * batch.num_rows
+        values = batch.column(self.columns.label).to_pylist()
+        return [as_labels(map(self._name, value if isinstance(value, list) else [value])) for value in values]
 
     def _name(self, value: object) -> str | None:
         if isinstance(value, float):  # pandas turns whole numbers into floats when one is missing

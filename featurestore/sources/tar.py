@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from featurestore.errors import ImageError
 from featurestore.sources import filesystem
-from featurestore.sources.base import Failure, ImageFile, as_label, folder_labels, unfit_name
+from featurestore.sources.base import Failure, ImageFile, Labels, as_labels, folder_labels, unfit_name
 from featurestore.sources.filesystem import FileState
 from featurestore.sources.formats import HEAD, is_image_name, starts_as_image, suffix
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import tarfile
 
 BLOCK = 512  # bytes; headers and data begin at multiples of it
+JSON_LABELS = ("label", "labels", "cls")  # fields of a .json: the first that it has
 LARGEST_LABEL = 1 << 20  # bytes of a .cls or .json; larger ones are ignored
 PACKERS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zX": "xz", b"\x28\xb5\x2f\xfd": "zstd"}  # by first bytes
 
@@ -24,8 +25,8 @@ class Tar:
     def __init__(self, path: str, state: FileState) -> None:
         self.path, self.state = path, state
         self._places: dict[str, tuple[int, int]] = {}  # of the images: first byte and number of bytes
-        self._from_cls: dict[str, str | None] = {}  # labels by key
-        self._from_json: dict[str, str | None] = {}
+        self._from_cls: dict[str, Labels] = {}  # by key
+        self._from_json: dict[str, Labels] = {}
         self._failures: list[Failure] = []
         with filesystem.as_image_errors(), filesystem.open_file(path) as file:
             self._scan(file)
@@ -39,7 +40,8 @@ class Tar:
             path = f"{self.path}::{name}"
             folders = [part for part in name.split("/")[:-1] if part not in ("", ".", "..")]
             label, split = folder_labels(folders)
-            yield unfit_name(path) or ImageFile(path, self._label(name) or label, split, size, self.state.mtime_ns)
+            label, labels = self._labels(name) or (label, ())
+            yield unfit_name(path) or ImageFile(path, label, split, size, self.state.mtime_ns, labels)
         yield from self._failures
 
     def read(self, member: str) -> bytes:
@@ -93,21 +95,23 @@ class Tar:
     def _take_label(self, name: str, data: bytes) -> None:
         key, _, kind = name.rpartition(".")
         if kind.lower() == "cls":
-            self._from_cls[key] = as_label(data.decode("utf-8", "replace"))
+            self._from_cls[key] = as_labels([data.decode("utf-8", "replace")])
             return
         try:
             record = json.loads(data)
         except (ValueError, RecursionError):
             return  # a damaged description does not make the image unusable
         if isinstance(record, dict):
-            value = record.get("label", record.get("cls"))
-            self._from_json[key] = as_label(value) if isinstance(value, (str, int)) else None
+            value = next((record[field] for field in JSON_LABELS if field in record), None)
+            values = value if isinstance(value, list) else [value]
+            self._from_json[key] = as_labels(value for value in values if isinstance(value, (str, int)))
 
-    def _label(self, name: str) -> str | None:
-        """Return the label that a .cls or .json gives an image; its key ends at the last dot or, as in webdataset, at the first."""
+    def _labels(self, name: str) -> Labels | None:
+        """Return the labels that a .cls or .json gives an image; its key ends at the last dot or, as in webdataset, at the first."""
         folder, slash, base = name.rpartition("/")
         keys = (name.rpartition(".")[0], folder + slash + base.partition(".")[0])
-        return next((known[key] for known in (self._from_cls, self._from_json) for key in keys if known.get(key)), None)
+        found = (known[key] for known in (self._from_cls, self._from_json) for key in keys if key in known)
+        return next((labels for labels in found if any(labels)), None)
 
     def _check_end(self, file: BinaryIO, end: int) -> None:
         """Record a failure unless the tar ends in a block of zeros, as it should."""

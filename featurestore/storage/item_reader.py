@@ -28,6 +28,7 @@ class FoundItems:
     ids: NDArray[np.int64]
     paths: pa.Array | pa.ChunkedArray
     labels: pa.Array | pa.ChunkedArray
+    label_lists: pa.Array | pa.ChunkedArray  # of items with several labels
 
 
 class ItemReader(ABC):
@@ -63,7 +64,7 @@ class LoadedItems(ItemReader):
     def __init__(self, catalog: Catalog, items: ItemTable, vectors: NDArray[np.float16]) -> None:
         self.record, self.vectors = items.encoder, vectors
         self.catalog, self._items = catalog, items
-        self._found = FoundItems(items.rows, items.ids, items.paths, items.labels)
+        self._found = FoundItems(items.rows, items.ids, items.paths, items.labels, items.label_lists)
 
     def all_rows(self) -> RowFilter:
         return self._rows
@@ -86,7 +87,8 @@ class LoadedItems(ItemReader):
 
     def by_id(self, ids: Sequence[int]) -> FoundItems:
         items, places = self._items, np.flatnonzero(np.isin(self._items.ids, ids))
-        return FoundItems(items.rows[places], items.ids[places], items.paths.take(places), items.labels.take(places))
+        texts = (column.take(places) for column in (items.paths, items.labels, items.label_lists))
+        return FoundItems(items.rows[places], items.ids[places], *texts)
 
 
 class CatalogItems(ItemReader):
@@ -107,15 +109,18 @@ class CatalogItems(ItemReader):
         return self._current(self.catalog.items.select_rows(self.record.fingerprint, where))
 
     def at_rows(self, rows: NDArray[np.int64]) -> FoundItems:
-        found = self._current(self.catalog.items.at_rows(self.record.fingerprint, rows)).sort_by("row")
-        return FoundItems(found["row"].to_numpy(), found["id"].to_numpy(), found["path"], found["label"])
+        return _found(self._current(self.catalog.items.at_rows(self.record.fingerprint, rows)).sort_by("row"))
 
     def by_id(self, ids: Sequence[int]) -> FoundItems:
-        found = self._current(self.catalog.items.by_id(self.record.fingerprint, np.array(ids, np.int64)))
-        return FoundItems(found["row"].to_numpy(), found["id"].to_numpy(), found["path"], found["label"])
+        return _found(self._current(self.catalog.items.by_id(self.record.fingerprint, np.array(ids, np.int64))))
 
     def _current(self, answer: Answer) -> Answer:
         """Pass on what was read, unless the catalog changed meanwhile: then it does not belong to the snapshot."""
         if not self._is_current():
             raise Stale
         return answer
+
+
+def _found(table: pa.Table) -> FoundItems:
+    rows, ids = table["row"].to_numpy(), table["id"].to_numpy()
+    return FoundItems(rows, ids, table["path"], table["label"], table["labels"])

@@ -180,7 +180,7 @@ def test_contents_come_by_row(filled: Catalog) -> None:
 
 def test_hits_are_told_by_row_or_id(filled: Catalog) -> None:
     told = [
-        {"row": 4 - number, "id": number, "path": f"/p/{number}.png", "label": label}
+        {"row": 4 - number, "id": number, "path": f"/p/{number}.png", "label": label, "labels": None}
         for number, label in ((4, None), (3, "tulip"), (2, "rose"), (1, "rose"))
     ]
     items, every = filled.items, np.arange(4)
@@ -297,7 +297,7 @@ def listed(*files: tuple[str, str | None, int, int]) -> Spool:
     """Files found, in this order: path, label, size and time."""
     spool = Spool(FOUND)
     for place, (path, label, size, mtime_ns) in enumerate(files):
-        spool.add((place, path, label, None, size, mtime_ns))
+        spool.add((place, path, label, None, None, size, mtime_ns))
     return spool
 
 
@@ -310,9 +310,9 @@ def test_a_plan_holds_what_is_new_or_changed_in_the_order_of_the_files(filled: C
     )
     plan = planned(filled, found, claims=[Scope("/p/", False)])
     assert list(plan) == [
-        FileToIngest("/p/9.png", "new", None, 1, 2, None, None, False, False, False),
-        FileToIngest("/p/2.png", "rose", None, 300, 401, 2, "sha-2", False, True, False),
-        FileToIngest("/p/1.png", "rose", None, 301, 400, 1, "sha-1", False, True, False),
+        FileToIngest("/p/9.png", "new", None, None, 1, 2, None, None, False, False, False),
+        FileToIngest("/p/2.png", "rose", None, None, 300, 401, 2, "sha-2", False, True, False),
+        FileToIngest("/p/1.png", "rose", None, None, 301, 400, 1, "sha-1", False, True, False),
     ]
     assert (plan.total, plan.next_item, plan.rows, plan.file) == (4, 5, 4, "eeeeeeeeeeeeeeee.f16")
     assert plan.removed.tolist() == [3]

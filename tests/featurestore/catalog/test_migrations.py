@@ -47,9 +47,9 @@ def contents(store: Path) -> list[list[Any]]:
         read = {table: connection.sql(f"FROM {table}").columns for table in tables}
         return [
             connection.sql(
-                f"SELECT {', '.join(c for c in names if not c.endswith('_source'))} FROM {table} ORDER BY ALL"
+                f"SELECT {', '.join(c for c in names if c != 'labels' and not c.endswith('_source'))} FROM {table} ORDER BY ALL"
             ).fetchall()
-            for table, names in read.items()  # where labels come from is new in schema 5
+            for table, names in read.items()  # where labels come from is new in schema 5, several labels in schema 6
         ]
 
 
@@ -143,16 +143,52 @@ def test_a_log_beside_an_old_catalog_is_taken_along(old: Path) -> None:
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_a_column_of_a_user_with_a_name_that_is_ours_now_gets_another(tmp_path: Path, damaged: bool) -> None:
-    old = unpack(4, tmp_path / "my.store")
+@pytest.mark.parametrize(("version", "names"), [(4, ("Label_Source", "split_source", "labels")), (5, ("Labels",))])
+def test_a_column_of_a_user_with_a_name_that_is_ours_now_gets_another(
+    tmp_path: Path, version: int, names: tuple[str, ...], damaged: bool
+) -> None:
+    old = unpack(version, tmp_path / "my.store")
     with duckdb.connect(str(old / "catalog.duckdb")) as connection:
-        connection.execute('ALTER TABLE all_items ADD COLUMN "Label_Source" TEXT')
-        connection.execute("ALTER TABLE all_items ADD COLUMN split_source TEXT")
-        connection.execute("UPDATE all_items SET \"Label_Source\" = 'cam', split_source = 'mine'")
+        for name in names:
+            connection.execute(f'ALTER TABLE all_items ADD COLUMN "{name}" TEXT')
+            connection.execute(f"UPDATE all_items SET \"{name}\" = 'mine'")
+    before = set(contents_of_label_columns(old)) if version == 5 else {(None, None)}
     if damaged:
         catalog = FeatureStore(old, None, "cpu").catalog
         catalog.repair.salvage(lambda: None)
-    rows = FeatureStore.open(old).sql(
-        "SELECT DISTINCT Label_Source_2 AS a, split_source_2 AS b, label_source, split_source FROM items"
-    )
-    assert rows.to_pylist() == [{"a": "cam", "b": "mine", "label_source": None, "split_source": None}]
+    store = FeatureStore.open(old)
+    [row] = store.sql(f"SELECT DISTINCT {', '.join(f'{name}_2' for name in names)} FROM items").to_pylist()
+    assert set(row.values()) == {"mine"}
+    assert set(contents_of_label_columns(old)) == before
+    assert store.sql("SELECT DISTINCT labels FROM items").to_pylist() == [{"labels": None}]
+
+
+def contents_of_label_columns(store: Path) -> list[Any]:
+    with duckdb.connect(str(store / "catalog.duckdb"), read_only=True) as connection:
+        return connection.sql("SELECT label_source, split_source FROM items").fetchall()
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_classifier_with_a_name_that_is_ours_now_gets_another_with_its_columns(tmp_path: Path, damaged: bool) -> None:
+    old = unpack(5, tmp_path / "my.store")
+    with duckdb.connect(str(old / "catalog.duckdb")) as connection:
+        connection.execute("ALTER TABLE all_items ADD COLUMN labels TEXT")
+        connection.execute("ALTER TABLE all_items ADD COLUMN labels_confidence FLOAT")
+        connection.execute(
+            "INSERT INTO classifiers SELECT 'labels', fingerprint, 'ridge', '{}', ''::BLOB, 'x', now()::TIMESTAMP, NULL FROM encoders LIMIT 1"
+        )
+    if damaged:
+        FeatureStore(old, None, "cpu").catalog.repair.salvage(lambda: None)
+    store = FeatureStore.open(old)
+    [record] = store.catalog.classifiers.all()
+    assert record.columns == ("labels_2", "labels_2_confidence")
+    assert list(store.catalog.columns.all()) == ["shelf", "labels_2", "labels_2_confidence"]
+
+
+def test_a_change_before_several_labels_were_kept_can_be_undone(tmp_path: Path) -> None:
+    store = FeatureStore.open(unpack(5, tmp_path / "my.store"))
+    [row] = store.sql("SELECT label, label_source FROM items WHERE id = 5").to_pylist()
+    assert row == {"label": "navy", "label_source": "file"}
+    store.undo_labels()
+    [row] = store.sql("SELECT label, label_source FROM items WHERE id = 5").to_pylist()
+    assert row == {"label": "blue", "label_source": "folder"}

@@ -48,7 +48,7 @@ def changed(exported: Path, said: str | dict[str, Any], **columns: Any) -> Path:
 def test_the_file_says_all_that_is_known(store: FeatureStore, exported: Path, colours: Path) -> None:
     table = pq.read_table(exported)
     ids, x, labels = store.features()
-    names = ["id", "path", "label", "split", "width", "height", "bytes", "mtime_ns", "sha256", "vector"]
+    names = ["id", "path", "label", "labels", "split", "width", "height", "bytes", "mtime_ns", "sha256", "vector"]
     assert table.schema.names == names
     assert table.schema.field("vector").type == pa.list_(pa.float32(), 12)  # which all programs read
     assert table["id"].to_pylist() == ids.tolist()
@@ -80,7 +80,7 @@ def own_columns(store: FeatureStore) -> list[dict[str, Any]]:
 
 
 def test_the_users_columns_go_out_and_come_in(store: FeatureStore, annotated: Path, other: FeatureStore) -> None:
-    assert pq.read_schema(annotated).names[9:] == ["taken on", "vector id", "vector"]
+    assert pq.read_schema(annotated).names[10:] == ["taken on", "vector id", "vector"]
     assert other.import_vectors(annotated).added == 6
     assert own_columns(other) == own_columns(store)
     assert own_columns(other)[0]["taken on"] == date(2024, 1, 1)

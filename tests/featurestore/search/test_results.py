@@ -24,8 +24,8 @@ def test_matches_keep_rank_score_id_path_and_label_together() -> None:
     found = Matches(np.array([9, 4]), np.array([0.75, -1 / 3], np.float32), ["/b", "/a"], ["x", None])
     rows = found.to_json()
     assert rows == [
-        {"rank": 1, "score": 0.75, "id": 9, "path": "/b", "label": "x"},
-        {"rank": 2, "score": -0.333333, "id": 4, "path": "/a", "label": None},
+        {"rank": 1, "score": 0.75, "id": 9, "path": "/b", "label": "x", "labels": None},
+        {"rank": 2, "score": -0.333333, "id": 4, "path": "/a", "label": None, "labels": None},
     ]
     assert json.loads(json.dumps(rows)) == rows
     assert [{**row, "score": round(row["score"], 6)} for row in found.to_arrow().to_pylist()] == rows

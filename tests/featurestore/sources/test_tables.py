@@ -66,6 +66,25 @@ def test_the_column_of_a_known_name_is_taken_among_several(tmp_path: Path, name:
     assert read(f"{path}::0") == b"image"
 
 
+@pytest.mark.parametrize("name", ["label", "labels"])
+@every_form
+def test_lists_of_labels_are_sorted_distinct_and_one_is_a_label(tmp_path: Path, write: Write, name: str) -> None:
+    texts = [["rose", "cat", "rose"], ["cat"], [], None, ["", "cat "]]
+    several = [(None, ("cat", "rose")), ("cat", ()), (None, ()), (None, ()), ("cat", ())]
+    found = images(write(tmp_path, hugging_face(values(5), **{name: texts})))
+    assert [(image.label, image.labels) for image in found] == several
+
+
+@pytest.mark.parametrize(
+    "names", [{"feature": {"names": ["a", "b", "c"]}, "_type": "Sequence"}, [{"names": ["a", "b", "c"]}], None]
+)
+def test_lists_of_numbers_are_labels_only_with_names(tmp_path: Path, names: Any) -> None:
+    table = hugging_face(values(2), label=[[2, 0], [1]])
+    found = images(write_parquet(tmp_path, with_features(table, label=names) if names else table))
+    labels = [(image.label, image.labels) for image in found]
+    assert labels == ([(None, ("a", "c")), ("b", ())] if names else [(None, ())] * 2)
+
+
 @pytest.mark.parametrize(
     ("column", "expected"),
     [

@@ -49,6 +49,16 @@ def test_labels_come_from_cls_then_json_then_the_folder(tmp_path: Path) -> None:
     assert labels == ["3", "rose", "7", None, "tulip", "tulip", "tulip", "pair", "dotted"]
 
 
+def test_a_json_may_hold_a_list_of_labels(tmp_path: Path) -> None:
+    members = [
+        ("000.jpg", b"a"), ("000.json", b'{"label": ["tulip", "rose", "tulip"]}'),
+        ("001.jpg", b"b"), ("001.json", b'{"labels": ["rose"]}'),
+        ("rose/002.jpg", b"c"), ("rose/002.json", b'{"label": []}'),
+    ]  # fmt: skip
+    found = images(write_tar(tmp_path / "shard.tar", members))
+    assert [(i.label, i.labels) for i in found] == [(None, ("rose", "tulip")), ("rose", ()), ("rose", ())]
+
+
 def test_folders_say_label_and_split(tmp_path: Path) -> None:
     members = ["train/rose/a.jpg", "./test/b.jpg", "./val/tulip/c.jpg", "rose/train/d.jpg"]
     found = images(write_tar(tmp_path / "shard.tar", ((name, b"x") for name in members)))
