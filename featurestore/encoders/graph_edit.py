@@ -1,8 +1,10 @@
 """Edit an ONNX graph: put a card in, put a classifier behind an encoder. Needs the onnx package."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, compose, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, compose, helper, numpy_helper
 
 from featurestore.encoders.card import CARD_KEY, Card
 from featurestore.encoders.encoder import ATTENTION, PROBABILITIES
@@ -17,6 +19,34 @@ def add_card(model: ModelProto, card: Card) -> None:
     del model.metadata_props[:]
     model.metadata_props.extend(others)
     model.metadata_props.add(key=CARD_KEY, value=card.to_json())
+
+
+def drop_traces(model: ModelProto) -> None:
+    """Remove the notes of exporters, such as torch's stack traces: they hold paths, and would make the fingerprint depend on them."""
+    for function in model.functions:
+        _drop_notes(function)
+        for node in function.node:
+            _drop_traces_of_node(node)
+    _drop_traces_of_graph(model.graph)
+
+
+def _drop_traces_of_graph(graph: GraphProto) -> None:
+    for part in (graph, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        _drop_notes(part)
+    for node in graph.node:
+        _drop_traces_of_node(node)
+
+
+def _drop_traces_of_node(node: NodeProto) -> None:
+    _drop_notes(node)
+    for attribute in node.attribute:
+        for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+            _drop_traces_of_graph(inner)
+
+
+def _drop_notes(part: Any) -> None:
+    part.ClearField("metadata_props")
+    part.ClearField("doc_string")
 
 
 def append_classifier(encoder: ModelProto, weights: NDArray[np.float32], bias: NDArray[np.float32]) -> ModelProto:

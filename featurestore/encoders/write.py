@@ -12,7 +12,7 @@ from PIL import Image
 
 from featurestore.encoders.card import Card
 from featurestore.encoders.encoder import Encoder
-from featurestore.encoders.graph_edit import add_card
+from featurestore.encoders.graph_edit import add_card, drop_traces
 from featurestore.errors import ExportError
 from featurestore.imaging import decode, preprocess
 from featurestore.imaging.preprocess import Preprocess
@@ -20,6 +20,7 @@ from featurestore.system.disk import atomic_write
 from featurestore.system.text import first_line
 
 AGREEMENT = 1e-4  # largest allowed difference of a vector, relative to its length
+SAME = 1e-6  # a smaller difference is none
 LARGEST = 2**31 - 1  # bytes; protobuf writes no larger message
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ def write(model: onnx.ModelProto, card: Card, out: Path, prove: Callable[[Encode
 
     Nothing is left behind when `prove` raises. Raises ExportError for a graph above 2 GB, DiskError when it cannot be written.
     """
+    drop_traces(model)
     add_card(model, card)
     with atomic_write(out, "free some space or choose another place") as part:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -74,14 +76,20 @@ def check(encoder: Encoder, expected: NDArray[np.float32], pixels: NDArray[np.ui
 
 
 def check_alone(encoder: Encoder, pixels: NDArray[np.uint8]) -> None:
-    """Compare an encoder with itself, in one batch and one by one. Raises ExportError where the two differ or are not finite.
+    """Compare an encoder with itself, in one batch and one by one. Raises ExportError where the two differ, are not finite, or are all equal.
 
     pixels: uint8 (B, size, size, 3).
     """
     together = encoder.encode(pixels)
-    if not np.isfinite(together).all():
+    finite = np.isfinite(together).all(axis=1)
+    if not finite.all():
         raise ExportError(
-            "the network gives vectors with values that are not finite; nothing was written; check mean and std"
+            f"the network gives values that are not finite numbers for {int((~finite).sum())} of {len(pixels)} check images; nothing was written; "
+            "check mean and std, and export a float16 network again as float32"
+        )
+    if len(pixels) > 1 and _difference(together, np.repeat(together[:1], len(together), axis=0)) <= SAME:
+        raise ExportError(
+            f"the network gives the same vector for {len(pixels)} different check images; nothing was written; check mean and std, and the output"
         )
     worst = _difference(_one_by_one(encoder, pixels), together)
     if not worst <= AGREEMENT:

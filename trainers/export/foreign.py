@@ -2,60 +2,95 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from featurestore.encoders import write as encoder_file
 from featurestore.encoders.card import CARD_KEY, Card
 from featurestore.errors import ConfigError, EncoderError, ExportError
+from featurestore.progress import Listener
+from featurestore.system.text import first_line
 from featurestore.version import __version__
+from trainers.export.batch import free_batch, one_by_one
+from trainers.export.foreign_input import fixed_batch, normalise
+from trainers.export.foreign_output import looks_like_probabilities, pool, try_network
 from trainers.export.preprocess_file import ForeignPreprocess
-
-FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
-PREFIX = "network/"  # before every name of the other graph, so that none clashes with ours
-PIXELS, VECTOR = "pixels", "vector"
+from trainers.export.subgraph import PREFIX, keep_output, plain
 
 
-def export_foreign(path: str | Path, given: ForeignPreprocess, out: Path) -> Path:
+def export_foreign(path: str | Path, given: ForeignPreprocess, out: Path, listener: Listener | None = None) -> Path:
     """Add normalisation, pooling and a card to the ONNX network at `path`, check the result, and write it to `out`.
 
-    Raises ConfigError when the network does not fit what is `given`, ExportError when its vectors are not finite numbers or depend on the
-    batch.
+    What the chosen output does not need is left out; a batch size that is fixed is made free. Raises ConfigError when the network does not
+    fit what is `given`, ExportError when it does not run, or when its vectors are not finite numbers, all equal, or depend on the batch.
     """
-    path = Path(path)
+    path, listener = Path(path), listener or Listener()
     model = load(path)
     if any(entry.key == CARD_KEY for entry in model.metadata_props):
         raise ConfigError(f"{path}: has a card already; use it as it is: featurestore index --encoder {path}")
     sha256 = hashlib.sha256(encoder_file.serialise(model)).hexdigest()  # with the weights from files beside it
     model = onnx.compose.add_prefix(model, PREFIX)
-    _free_batch(model.graph)
-    output = _choose_output(model, given.output, path)
-    _normalise(model.graph, given, path)
-    dim = _pool(model, output, given, path)
+    output, left_out = keep_output(model.graph, given.output, path)
+    if left_out:
+        listener.note(
+            f"{plain(output)} does not need the inputs {', '.join(left_out)}: left out, with what belongs to them"
+        )
+    batch = fixed_batch(model.graph)
+    normalise(model.graph, given, path)
+    found = try_network(model, output, batch or 1, given.record.size, path)
+    if looks_like_probabilities(found):
+        listener.note(
+            f"{plain(output)} looks like the probabilities of {found.shape[1]} classes; a value before the classifier makes better vectors: name it as output in the preprocess file"
+        )
+    dim = pool(model.graph, output, found, given, path)
     card = Card(
         preprocess=given.record,
         dim=dim,
         method="foreign",
         backbone="".join(letter for letter in path.stem if letter.isprintable())[:100],
-        branch=output.removeprefix(PREFIX)[:100],
+        branch=plain(output)[:100],
         trained_on={"count": 0, "sha256": "", "weights": f"sha256:{sha256}"},
         config_hash=hashlib.sha256(json.dumps(asdict(given), sort_keys=True).encode()).hexdigest()[:16],
         featurestore_version=__version__,
     )
-    pixels = encoder_file.check_pixels(given.record)
+    return _write(model, card, batch, out, path, listener)
+
+
+def _write(model: onnx.ModelProto, card: Card, batch: int, out: Path, path: Path, listener: Listener) -> Path:
+    """Write a network that takes any batch, or one that takes a batch of one and is run image by image; `batch` is the fixed one, or 0."""
+    pixels = encoder_file.check_pixels(card.preprocess)
+
+    def write(network: onnx.ModelProto) -> Path:
+        encoder_file.write(network, card, out, lambda encoder: encoder_file.check_alone(encoder, pixels))
+        return out
+
+    free = onnx.ModelProto()
+    free.CopyFrom(model)
+    if batch:
+        free_batch(free.graph, batch)
     try:
-        encoder_file.write(model, card, out, lambda encoder: encoder_file.check_alone(encoder, pixels))
+        return write(free)
+    except ExportError as error:
+        if batch != 1:
+            raise ExportError(f"{path}: {_fixed_at(batch)}{error}") from error
     except EncoderError as error:
-        raise ExportError(
-            f"{path}: as an encoder it does not run, with batches of {len(pixels)} and of 1: {error}; nothing was written; export it again with a "
-            "dynamic batch and a recent opset"
-        ) from error
+        if batch > 1:
+            raise ExportError(f"{path}: {_fixed_at(batch)}{error}; export it again with a dynamic batch") from error
+    try:
+        write(one_by_one(model, card.preprocess.size, card.dim))
+    except (EncoderError, ExportError) as error:
+        raise ExportError(f"{path}: it takes a batch of one only, and fails image by image: {error}") from error
+    listener.note(
+        "the network takes a batch of one only, so images go through it one by one, which is slower; export it again with a dynamic batch for full speed"
+    )
     return out
+
+
+def _fixed_at(batch: int) -> str:
+    return f"its batch is fixed at {batch}, and it gives no right vectors with another: " if batch else ""
 
 
 def has_card(path: Path) -> bool:
@@ -66,157 +101,24 @@ def has_card(path: Path) -> bool:
 def load(path: Path, weights_beside: bool = True) -> onnx.ModelProto:
     """Read an ONNX file, and weights in files beside it; raises EncoderError."""
     try:
-        return onnx.load(path, load_external_data=weights_beside)
+        model = onnx.load(path, load_external_data=False)
+        if weights_beside:
+            if missing := sorted(name for name in _files_beside(model) if not (path.parent / name).is_file()):
+                raise EncoderError(
+                    f"{path}: its weights are in {', '.join(missing[:3])}, expected in the same folder, found none there; copy "
+                    f"{'them' if len(missing) > 1 else 'it'} beside the ONNX file"
+                )
+            onnx.load_external_data_for_model(model, str(path.parent))
+        return model
+    except EncoderError:
+        raise
     except OSError as error:
         raise EncoderError(f"{path}: expected an ONNX file, found: {error.strerror}; check the path") from error
     except Exception as error:  # protobuf and onnx raise their own classes
-        raise EncoderError(
-            f"{path}: expected an ONNX file with the weights inside or beside it, found: {error}; check the path"
-        ) from error
+        raise EncoderError(f"{path}: expected an ONNX file, found: {first_line(error)}; check the path") from error
 
 
-def _only_input(graph: onnx.GraphProto, path: Path) -> onnx.ValueInfoProto:
-    weights = {tensor.name for tensor in graph.initializer}
-    inputs: list[onnx.ValueInfoProto] = [value for value in graph.input if value.name not in weights]
-    if len(inputs) != 1:
-        names = [value.name.removeprefix(PREFIX) for value in inputs]
-        raise ConfigError(
-            f"{path}: expected a network with one input, the images; found {names}; export it again without the others"
-        )
-    return inputs[0]
-
-
-def _free_batch(graph: onnx.GraphProto) -> None:
-    """Make a fixed batch dynamic, where nothing but shapes fixes it."""
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in weights]
-    dims = [list(value.type.tensor_type.shape.dim) for value in inputs]
-    if len(dims) != 1 or not dims[0] or not dims[0][0].dim_value:
-        return
-    fixed = dims[0][0].dim_value
-    del graph.value_info[:]  # they repeat the fixed batch
-    for value in [*inputs, *graph.output]:
-        shape = value.type.tensor_type.shape.dim
-        if shape and shape[0].dim_value == fixed:
-            shape[0].dim_param = "batch"
-    constants = [node for node in graph.node if node.op_type == "Constant" and node.attribute[0].HasField("t")]
-    known = weights | {node.output[0]: node.attribute[0].t for node in constants}
-    for name in {node.input[1] for node in graph.node if node.op_type == "Reshape"} & known.keys():
-        target = numpy_helper.to_array(known[name]).copy()
-        if target.size and target[0] == fixed:
-            target[0] = 0  # the size of the input
-            known[name].CopyFrom(numpy_helper.from_array(target, known[name].name))
-
-
-def _choose_output(model: onnx.ModelProto, wanted: str | None, path: Path) -> str:
-    """Return the name of the value that becomes the vector, and remove from the graph what does not lead to it."""
-    graph = model.graph
-    outputs = [value.name for value in graph.output]
-    if wanted is None and len(outputs) != 1:
-        names = [name.removeprefix(PREFIX) for name in outputs]
-        raise ConfigError(f"{path}: has the outputs {names}; name one in the preprocess file: output = {names[0]!r}")
-    output = outputs[0] if wanted is None else PREFIX + wanted
-    made = {name: node for node in graph.node for name in node.output}
-    if output not in made:
-        names = [name.removeprefix(PREFIX) for name in outputs]
-        raise ConfigError(
-            f"{path}: expected output to be a value of the graph, such as {names}; found {wanted!r}; correct the preprocess file"
-        )
-    needed: set[str] = set()
-    waiting = [output]
-    while waiting:
-        name = waiting.pop()
-        if name not in needed:
-            needed.add(name)
-            waiting += _inputs(made[name]) if name in made else []
-    nodes = [node for node in graph.node if needed & set(node.output)]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    weights = [tensor for tensor in graph.initializer if tensor.name in needed]
-    del graph.initializer[:]
-    graph.initializer.extend(weights)
-    return output
-
-
-def _inputs(node: onnx.NodeProto) -> Iterator[str]:
-    """Yield the inputs of a node, and those of the graphs inside it."""
-    yield from filter(None, node.input)
-    for attribute in node.attribute:
-        for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-            for below in inner.node:
-                yield from _inputs(below)
-
-
-def _normalise(graph: onnx.GraphProto, given: ForeignPreprocess, path: Path) -> None:
-    """Prepend the nodes that make the network's input from uint8 pixels (B, size, size, 3)."""
-    value, record = _only_input(graph, path), given.record
-    kind = value.type.tensor_type
-    shape = [dim.dim_value or None for dim in kind.shape.dim]
-    wanted = [3, record.size, record.size] if given.layout == "nchw" else [record.size, record.size, 3]
-    if (
-        kind.elem_type not in FLOATS
-        or len(shape) != 4
-        or any(found not in (None, want) for found, want in zip(shape[1:], wanted, strict=True))
-    ):
-        raise ConfigError(
-            f"{path}: expected an input of float (B, {', '.join(map(str, wanted))}), as its preprocess file says; "
-            f"found {TensorProto.DataType.Name(kind.elem_type).lower()} {shape}; correct size or layout"
-        )
-    mean, std = np.array(record.mean, np.float64), np.array(record.std, np.float64)
-    scale, shift = (1 / (255 * std)).astype(np.float32), (mean / std).astype(np.float32)
-    if given.layout == "nchw":
-        scale, shift = scale.reshape(3, 1, 1), shift.reshape(3, 1, 1)
-    order = [0, 3, 1, 2] if given.layout == "nchw" else [0, 1, 2, 3]
-    front = [
-        helper.make_node("Transpose", [PIXELS], ["pixels_turned"], "turn", perm=order),
-        helper.make_node("Cast", ["pixels_turned"], ["pixels_float"], "to_float", to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["pixels_float", "scale"], ["pixels_scaled"], "scaling"),
-        helper.make_node("Sub", ["pixels_scaled", "shift"], ["pixels_shifted"], "shifting"),
-        helper.make_node("Cast", ["pixels_shifted"], [value.name], "to_network", to=kind.elem_type),
-    ]
-    nodes = list(graph.node)
-    del graph.node[:]
-    graph.node.extend([*front, *nodes])
-    graph.initializer.extend([numpy_helper.from_array(scale, "scale"), numpy_helper.from_array(shift, "shift")])
-    pixels = helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, ["batch", record.size, record.size, 3])
-    del graph.input[:]
-    graph.input.append(pixels)
-
-
-def _pool(model: onnx.ModelProto, output: str, given: ForeignPreprocess, path: Path) -> int:
-    """Append the nodes that make one vector an image from the network's output; returns D."""
-    graph = model.graph
-    known = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes = {
-        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        for value in (*known.value_info, *known.output)
-    }
-    shape, pool = shapes.get(output, []), given.pool
-    nodes = {
-        (2, "none"): [helper.make_node("Identity", [output], ["pooled"])],
-        (3, "cls"): [
-            helper.make_node("Gather", [output, "first"], ["pooled"], "class_token", axis=1),
-        ],
-        (3, "mean"): [
-            helper.make_node("Transpose", [output], ["tokens_last"], perm=[0, 2, 1]),
-            helper.make_node("GlobalAveragePool", ["tokens_last"], ["mean"]),
-            helper.make_node("Flatten", ["mean"], ["pooled"]),
-        ],
-        (4, "mean"): [
-            helper.make_node("Transpose", [output], ["map"], perm=[0, 1, 2, 3] if given.layout == "nchw" else [0, 3, 1, 2]),
-            helper.make_node("GlobalAveragePool", ["map"], ["mean"]),
-            helper.make_node("Flatten", ["mean"], ["pooled"]),
-        ],
-    }.get((len(shape), pool))  # fmt: skip
-    dim = shape[1 if len(shape) == 4 and given.layout == "nchw" else -1] if shape else 0
-    if nodes is None or not dim:
-        raise ConfigError(
-            f'{path}: its output {output.removeprefix(PREFIX)!r} has the shape {shape or "unknown"} (0: not fixed), and pool is {pool!r}; expected (B, D) with "none", '
-            '(B, T, D) with "cls" or "mean", or (B, D, h, w) with "mean"; set pool or output in the preprocess file'
-        )
-    if pool == "cls":
-        graph.initializer.append(numpy_helper.from_array(np.array(0, np.int64), "first"))
-    graph.node.extend([*nodes, helper.make_node("Cast", ["pooled"], [VECTOR], to=TensorProto.FLOAT)])
-    del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(VECTOR, TensorProto.FLOAT, ["batch", dim]))
-    return dim
+def _files_beside(model: onnx.ModelProto) -> set[str]:
+    """Give the names of the files that hold weights of a network."""
+    tensors: Iterable[onnx.TensorProto] = model.graph.initializer
+    return {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}

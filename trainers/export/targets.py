@@ -55,7 +55,7 @@ def export_encoder(
     if kind == "file":
         from trainers.export import foreign
 
-        return foreign.export_foreign(what, _preprocess_of(what, preprocess), out)
+        return foreign.export_foreign(what, _preprocess_of(what, preprocess), out, listener)
     from trainers.export.published import export_published
 
     return export_published(kind, name, out, pretrained, attention)
@@ -91,7 +91,12 @@ def export_int8(
         ) from error
     with beside as folder:
         full = export_encoder(
-            what, Path(folder) / "float32.onnx", pretrained=pretrained, preprocess=preprocess, attention=attention
+            what,
+            Path(folder) / "float32.onnx",
+            pretrained=pretrained,
+            preprocess=preprocess,
+            attention=attention,
+            listener=listener,
         )
         return quantize.quantize(full, calibrate, out, force, listener)
 

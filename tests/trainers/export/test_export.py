@@ -16,6 +16,7 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor, nn
 
+import trainers
 from featurestore.cli import cli
 from featurestore.encoders.card import Card
 from featurestore.encoders.encoder import Encoder
@@ -67,6 +68,13 @@ def test_the_file_carries_its_card_and_says_what_torch_says(exported: tuple[Conv
     assert record["card_version"] == 1
     assert set(record["preprocess"]) == {"size", "shorter_side", "resize", "interpolation", "mean", "std"}
     assert str(path.parent) not in json.dumps(record)
+
+
+def test_the_file_says_nothing_of_where_the_code_is(exported: tuple[Conv4, Path]) -> None:
+    """Or it would have another fingerprint in every place of installation."""
+    content = exported[1].read_bytes()
+    for words in (str(Path(trainers.__file__).parents[1]), str(Path(torch.__file__).parents[1]), "stack_trace", ".py"):
+        assert words.encode() not in content
 
 
 def test_a_second_export_has_the_same_fingerprint_and_prints_nothing(

@@ -9,13 +9,14 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from featurestore.encoders import write as encoder_file
 from featurestore.encoders.encoder import Encoder
 from featurestore.errors import ConfigError, EncoderError, ExportError
 from featurestore.imaging.preprocess import Preprocess
+from featurestore.progress import Listener
 from tests.featurestore import fakes
 from tests.trainers.export.onnx_networks import SIZE, convolutional, linear, make, preprocess_file, save
 from trainers.export.preprocess_file import ForeignPreprocess, read_preprocess
@@ -24,15 +25,25 @@ from trainers.export.targets import export_encoder
 MEAN, STD = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.25, 0.3])
 
 
+class Notes(Listener):
+    """Remembers what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+
 @pytest.fixture
 def pixels() -> NDArray[np.uint8]:
     return np.random.default_rng(3).integers(0, 256, (5, SIZE, SIZE, 3), np.uint8)
 
 
-def export(model: onnx.ModelProto, folder: Path, **reading: Any) -> Encoder:
+def export(model: onnx.ModelProto, folder: Path, listener: Listener | None = None, **reading: Any) -> Encoder:
     path = save(model, folder / "other.onnx")
     given = preprocess_file(folder / "preprocess.toml", **reading)
-    return Encoder(export_encoder(str(path), folder / "encoder.onnx", preprocess=given))
+    return Encoder(export_encoder(str(path), folder / "encoder.onnx", preprocess=given, listener=listener))
 
 
 def by_hand(model: onnx.ModelProto, pixels: NDArray[np.uint8], kind: type = np.float32) -> NDArray[Any]:
@@ -85,12 +96,15 @@ def test_channels_may_come_last(tmp_path: Path, pixels: NDArray[np.uint8]) -> No
         )
 
 
-def test_half_precision_networks_get_and_give_what_they_want(tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
-    nodes = [helper.make_node("GlobalAveragePool", ["pixels"], ["m"]), helper.make_node("Flatten", ["m"], ["vector"])]
-    model = make(nodes, {}, ["N", 3, SIZE, SIZE], ["N", 3], kind=TensorProto.FLOAT16)
+@pytest.mark.parametrize(("kind", "own"), [(TensorProto.FLOAT16, np.float16), (TensorProto.DOUBLE, np.float64)])
+def test_networks_of_other_precisions_get_and_give_what_they_want(
+    kind: int, own: type, tmp_path: Path, pixels: NDArray[np.uint8]
+) -> None:
+    nodes = [helper.make_node("ReduceMean", ["pixels"], ["vector"], axes=[2, 3], keepdims=0)]
+    model = make(nodes, {}, ["N", 3, SIZE, SIZE], ["N", 3], kind=kind)
     vectors = export(model, tmp_path).encode(pixels)
     assert vectors.dtype == np.float32
-    np.testing.assert_allclose(vectors, by_hand(model, pixels, np.float16), atol=0.01)
+    np.testing.assert_allclose(vectors, by_hand(model, pixels, own), atol=0.01)
 
 
 @pytest.mark.parametrize("as_node", [False, True])
@@ -105,12 +119,37 @@ def test_a_batch_of_one_is_made_free(as_node: bool, tmp_path: Path, pixels: NDAr
     np.testing.assert_allclose(encoder.encode(pixels), expected, atol=1e-4)
 
 
-def test_a_batch_that_cannot_be_made_free_is_refused(tmp_path: Path) -> None:
-    model = convolutional(batch=1, flatten=np.array([24, 1], np.int64))
-    model.graph.node.append(helper.make_node("Transpose", ["vector"], ["row"], perm=[1, 0]))
-    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("row", TensorProto.FLOAT, [1, 24]))
-    with pytest.raises(ExportError, match=r"as an encoder it does not run.*dynamic batch"):
-        export(model, tmp_path)
+def fixed(batch: int) -> onnx.ModelProto:
+    """A network with its batch in more than shapes: a class token that is expanded to it, then added."""
+    model = convolutional(batch=batch)
+    model.graph.node[-1].output[0] = "own"
+    token = np.random.default_rng(2).normal(size=(1, 24)).astype(np.float32)
+    for name, value in (("token", token), ("times", np.array([batch, 24], np.int64))):
+        model.graph.initializer.append(numpy_helper.from_array(value, name))
+    model.graph.node.append(helper.make_node("Expand", ["token", "times"], ["tokens"]))
+    model.graph.node.append(helper.make_node("Concat", ["own", "tokens"], ["vector"], axis=1))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("vector", TensorProto.FLOAT, [batch, 48]))
+    return model
+
+
+def test_a_batch_of_one_that_cannot_be_made_free_is_run_image_by_image(
+    tmp_path: Path, pixels: NDArray[np.uint8]
+) -> None:
+    notes = Notes()
+    encoder = export(fixed(1), tmp_path, listener=notes)
+    expected = np.concatenate([by_hand(fixed(1), pixels[i : i + 1]) for i in range(5)])
+    np.testing.assert_allclose(encoder.encode(pixels), expected, atol=1e-4)
+    assert notes.lines == [
+        "the network takes a batch of one only, so images go through it one by one, which is slower; export it again with a dynamic batch for full speed"
+    ]
+
+
+def test_a_larger_batch_that_cannot_be_made_free_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ExportError,
+        match=r"other.onnx: its batch is fixed at 4, and it gives .*; export it again with a dynamic batch$",
+    ):
+        export(fixed(4), tmp_path)
     assert not (tmp_path / "encoder.onnx").exists()
 
 
@@ -127,7 +166,9 @@ def test_a_network_that_gives_no_numbers_is_refused(tmp_path: Path) -> None:
     model = convolutional()
     model.graph.node[-1].output[0] = "own"
     model.graph.node.append(helper.make_node("Log", ["own"], ["vector"]))
-    with pytest.raises(ExportError, match="not finite"):
+    with pytest.raises(
+        ExportError, match="not finite numbers for 7 of 7 check images; nothing was written; check mean and std"
+    ):
         export(model, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other.onnx", "preprocess.toml"]
 
@@ -197,33 +238,166 @@ def test_a_network_without_its_preprocessing_is_refused(tmp_path: Path) -> None:
         export_encoder(str(path), tmp_path / "encoder.onnx")
 
 
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        ({"size": 8}, r"expected an input of float \(B, 3, 8, 8\), as its preprocess file says"),
-        ({"layout": "nhwc"}, r"correct size or layout"),
-        ({"pool": "cls"}, r"has the shape \[0, 24\].*set pool or output"),
-        ({"output": "nothing"}, r"such as \['vector'\]; found 'nothing'"),
-        ({"output": "map"}, r"has the shape \[0, 24, 5, 5\].*pool is 'none'"),
-    ],
-)
-def test_a_preprocess_file_that_does_not_fit_is_named(more: dict[str, Any], message: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=message):
-        export(convolutional(), tmp_path, **more)
-
-
-def test_of_several_outputs_one_must_be_named(tmp_path: Path) -> None:
+def clip() -> onnx.ModelProto:
+    """Images and texts into one space, and how well they agree: as published networks of both come."""
     model = convolutional()
-    model.graph.output.append(helper.make_tensor_value_info("map", TensorProto.FLOAT, ["N", 24, 5, 5]))
-    with pytest.raises(ConfigError, match=r"has the outputs \['vector', 'map'\]; name one"):
+    model.graph.node[-1].output[0] = "image_embeds"
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((8, 24), np.float32), "words"))
+    model.graph.node.extend([
+        helper.make_node("Gather", ["words", "input_ids"], ["embedded"]),
+        helper.make_node("ReduceMean", ["embedded"], ["text_embeds"], axes=[1], keepdims=0),
+        helper.make_node("Transpose", ["text_embeds"], ["turned"], perm=[1, 0]),
+        helper.make_node("MatMul", ["image_embeds", "turned"], ["logits"]),
+    ])  # fmt: skip
+    model.graph.input.append(helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["N", "T"]))
+    del model.graph.output[:]
+    for name, columns in (("logits", "N"), ("text_embeds", 24), ("image_embeds", 24)):
+        model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", columns]))
+    return model
+
+
+def test_what_the_output_does_not_need_is_left_out(tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
+    notes = Notes()
+    encoder = export(clip(), tmp_path, listener=notes, output="image_embeds")
+    np.testing.assert_allclose(encoder.encode(pixels), by_hand(convolutional(), pixels), atol=1e-4)
+    assert notes.lines == ["image_embeds does not need the inputs input_ids: left out, with what belongs to them"]
+    assert not {"network/words", "network/input_ids"} & set(str(onnx.load(encoder.path).graph).split('"'))
+
+
+def taking(kind: int, shape: list[int | str]) -> onnx.ModelProto:
+    """A network that takes an input of this type and shape."""
+    return make([helper.make_node("Flatten", ["pixels"], ["vector"])], {}, shape, ["N", "D"], kind=kind)
+
+
+def giving(node: onnx.NodeProto, kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
+    """The convolutional network with one more node, from "own" to "vector"."""
+    model = convolutional()
+    model.graph.node[-1].output[0] = "own"
+    model.graph.node.append(node)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("vector", kind, None))
+    return model
+
+
+FLOAT, FILE = TensorProto.FLOAT, "in the preprocess file"
+MISFITS: dict[str, tuple[onnx.ModelProto, dict[str, Any], str]] = {
+    "size": (convolutional(), {"size": 8}, "its input 'pixels' is float (N, 3, 16, 16): the preprocess file has size = 8; set size = 16"),
+    "layout": (
+        convolutional(), {"layout": "nhwc"},
+        f'its input \'pixels\' is float (N, 3, 16, 16): the colour channels are not where layout = "nhwc" has them; set layout = "nchw" {FILE}',
+    ),
+    "channels last": (
+        taking(FLOAT, ["N", 16, 16, 3]), {},
+        f'its input \'pixels\' is float (N, 16, 16, 3): the colour channels are not where layout = "nchw" has them; set layout = "nhwc" {FILE}',
+    ),
+    "one channel": (
+        taking(FLOAT, ["N", 1, 16, 16]), {},
+        "its input 'pixels' is float (N, 1, 16, 16): expected three channels, red, green and blue, found 1; export it again with a first layer for three",
+    ),
+    "not square": (
+        taking(FLOAT, ["N", 3, 16, 24]), {},
+        "its input 'pixels' is float (N, 3, 16, 24): expected a square, found 16 pixels high and 24 wide; export it again for squares",
+    ),
+    "bytes": (
+        taking(TensorProto.UINT8, ["N", 3, 16, 16]), {},
+        "its input 'pixels' is uint8 (N, 3, 16, 16): the network normalises pixels itself; export it again without that step, with a float input",
+    ),
+    "texts": (
+        taking(TensorProto.INT64, ["N", 77]), {},
+        "its input 'pixels' is int64 (N, 77): expected float, float16 or double; export it again with such an input",
+    ),
+    "sounds": (
+        taking(FLOAT, ["N", 16000]), {},
+        "its input 'pixels' is float (N, 16000): expected images, with four dimensions; export it again for a batch of images",
+    ),
+    "vectors pooled": (
+        convolutional(), {"pool": "cls"},
+        f'its output \'vector\' is float32 (B, 24): it is one vector an image already; set pool = "none" {FILE}',
+    ),
+    "map": (convolutional(), {"output": "map"}, f'its output \'map\' is float32 (B, 24, 5, 5): this is a map; set pool = "mean" {FILE}'),
+    "tokens": (
+        linear(), {},
+        f'its output \'vector\' is float32 (B, 4, 32): these are tokens; set pool = "cls" (the first one) or pool = "mean" {FILE}',
+    ),
+    "classes": (
+        giving(helper.make_node("ArgMax", ["own"], ["vector"], axis=1), TensorProto.INT64), {},
+        f"its output 'vector' is int64 (B, 1): expected real numbers; choose an earlier value of the graph by output {FILE}",
+    ),
+    "no value": (
+        convolutional(), {"output": "nothing"},
+        "expected output to be a value of the graph, such as ['vector']; found 'nothing'; correct the preprocess file",
+    ),
+    "outputs": (
+        clip(), {},
+        "has 3 outputs: logits float (N, N) of pixels, input_ids; text_embeds float (N, 24) of input_ids; image_embeds float (N, 24) of pixels; "
+        f"choose one {FILE}, such as output = 'image_embeds'",
+    ),
+    "two inputs": (
+        clip(), {"output": "logits"},
+        f"its output 'logits' needs the inputs pixels, input_ids; expected one that needs the images only; choose output = 'image_embeds' {FILE}",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MISFITS)
+def test_what_does_not_fit_is_named_with_what_to_do(case: str, tmp_path: Path) -> None:
+    model, reading, message = MISFITS[case]
+    with pytest.raises(ConfigError) as caught:
+        export(model, tmp_path, **reading)
+    assert str(caught.value) == f"{tmp_path / 'other.onnx'}: {message}"
+    assert not (tmp_path / "encoder.onnx").exists()
+
+
+@pytest.mark.parametrize("case", ["opset", "version", "operator"])
+def test_a_network_that_onnxruntime_does_not_run_is_named_with_its_words(case: str, tmp_path: Path) -> None:
+    model = giving(helper.make_node("Fourier" if case == "operator" else "Identity", ["own"], ["vector"]))
+    words = r"Fourier.*; export it again from where it was made"
+    if case == "opset":
+        model.opset_import[0].version, words = (
+            99,
+            r"opset.*; it has opset 99 and IR version 8; export it again with opset 20, or upgrade onnxruntime",
+        )
+    elif case == "version":
+        model.ir_version, words = (
+            99,
+            r"Unsupported model IR version: 99.*; it has opset 17 and IR version 99; export it again with opset 20, or",
+        )
+    with pytest.raises(ExportError, match=rf"other.onnx: onnxruntime cannot run this network: [^/\[]*{words}"):
         export(model, tmp_path)
 
 
-def test_a_second_input_is_refused(tmp_path: Path) -> None:
+def test_a_size_that_the_graph_does_not_say_is_found(tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
     model = convolutional()
-    model.graph.input.append(helper.make_tensor_value_info("prompt", TensorProto.FLOAT, ["N", 4]))
-    with pytest.raises(ConfigError, match=r"one input, the images; found \['pixels', 'prompt'\]"):
-        export(model, tmp_path)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("vector", FLOAT, ["N", "D"]))
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("pixels", FLOAT, ["N", "C", "H", "W"]))
+    encoder = export(model, tmp_path)
+    np.testing.assert_allclose(encoder.encode(pixels), by_hand(model, pixels), atol=1e-4)
+
+
+def test_the_same_vector_for_every_image_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ExportError, match="gives the same vector for 7 different check images; nothing was written; check mean and std"
+    ):
+        export(giving(helper.make_node("Sub", ["own", "own"], ["vector"])), tmp_path)
+
+
+def test_probabilities_are_noted(tmp_path: Path) -> None:
+    notes = Notes()
+    export(giving(helper.make_node("Softmax", ["own"], ["vector"], axis=1)), tmp_path, listener=notes)
+    [line] = notes.lines
+    assert line.startswith(
+        "vector looks like the probabilities of 24 classes; a value before the classifier makes better vectors"
+    )
+
+
+def test_weights_that_are_not_beside_the_file_are_named(tmp_path: Path) -> None:
+    other = tmp_path / "other.onnx"
+    onnx.save(convolutional(), other, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(EncoderError) as caught:
+        export_encoder(str(other), tmp_path / "e.onnx", preprocess=preprocess_file(tmp_path / "p.toml"))
+    assert str(caught.value) == (
+        f"{other}: its weights are in weights.bin, expected in the same folder, found none there; copy it beside the ONNX file"
+    )
 
 
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
