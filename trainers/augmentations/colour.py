@@ -14,36 +14,23 @@ from trainers.augmentations.views import AugmentConfig
 def colour_matrices(x: Tensor, config: AugmentConfig, draws: Draws) -> Tensor:
     """Draw colour jitter and grey as one affine map of RGB an image: (B, 3, 4).
 
-    Brightness, contrast, saturation and hue are applied in a random order for each image, all of them or none. Contrast pulls
-    towards the mean grey of the image as changed so far.
+    Brightness, contrast, saturation and hue are applied all or none, and clipped once at the end. Their order makes no difference then:
+    brightness and contrast scale luma and colour alike, saturation and hue change colour alone, and contrast keeps the mean grey in place.
     """
-    count, device = len(x), x.device
-    eye = torch.eye(4, device=device)
-    to_grey = torch.zeros(4, 4, device=device)
-    to_grey[:3, :3], to_grey[3, 3] = draws.constants[GREY], 1
-    mean = torch.cat([x.mean(dim=(2, 3)), torch.ones(count, 1, device=device)], dim=1)[:, :, None]  # (B, 4, 1)
 
     def around_one(strength: float) -> Tensor:
         return draws.uniform(max(0.0, 1 - strength), 1 + strength)[:, None, None]
 
-    scale, saturation, contrast = (around_one(s) for s in (config.brightness, config.saturation, config.contrast))
+    brightness, saturation, contrast = (around_one(s) for s in (config.brightness, config.saturation, config.contrast))
     angle = (draws.uniform(-config.hue, config.hue) * (2 * math.pi))[:, None, None]
-    fixed, along, across = draws.constants[HUE]
-    hue = fixed + angle.cos() * along + angle.sin() * across
-    operations = torch.stack([eye * scale, to_grey + saturation * (eye - to_grey), hue, eye * contrast], dim=1)
-    operations[:, :, 3, 3] = 1
-    order = draws.uniform(0, 1, 4).argsort(dim=0)  # (4, B)
-    is_contrast = (order == 3)[:, :, None]
-    pull = (1 - contrast[:, 0]) * is_contrast  # (4, B, 1): towards the mean grey
-
-    total = eye.expand(count, 4, 4)
-    for operation, towards in zip(operations[torch.arange(count, device=device), order], pull, strict=True):
-        offset = towards * (to_grey @ (total @ mean))[:, :3, 0]
-        total = operation @ total
-        total[:, :3, 3] += offset
-    total = torch.where(draws.chance(config.jitter)[:, None, None], total, eye)
-    total = torch.where(draws.chance(config.grey)[:, None, None], to_grey @ total, total)
-    return total[:, :3]
+    draws.skip(4)  # for an order of the four, once: a resumed training sees the views of earlier versions
+    to_grey = draws.constants[GREY].expand(3, 3)
+    along, across = draws.constants[HUE]  # together they turn what is not grey
+    linear = brightness * contrast * (to_grey + saturation * (angle.cos() * along + angle.sin() * across))
+    shift = brightness * (1 - contrast) * (to_grey @ x.mean(dim=(2, 3))[:, :, None])
+    eye = torch.eye(3, 4, device=x.device)
+    total = torch.where(draws.chance(config.jitter)[:, None, None], torch.cat([linear, shift], dim=2), eye)
+    return torch.where(draws.chance(config.grey)[:, None, None], to_grey @ total, total)
 
 
 def apply_colour(x: Tensor, matrices: Tensor) -> Tensor:

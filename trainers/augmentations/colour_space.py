@@ -1,4 +1,4 @@
-"""Constants of the colour operations: the weights of luma, and the rotation of hue as three matrices."""
+"""Constants of the colour operations: the weights of luma, and the rotation of hue as two matrices."""
 
 from typing import Any
 
@@ -10,16 +10,9 @@ YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
 
 def _hue_basis() -> tuple[Any, ...]:
-    """Compute three 4x4 matrices F, C and S, so that F + C cos a + S sin a acts on (R, G, B, 1) and turns the hue by a."""
-    fixed, along, across = (
-        np.diag([1.0, 0, 0]),
-        np.diag([0, 1.0, 1.0]),
-        np.array([[0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]]),
-    )
-    basis = np.zeros((3, 4, 4))
-    basis[:, :3, :3] = [np.linalg.inv(YIQ) @ part @ YIQ for part in (fixed, along, across)]
-    basis[0, 3, 3] = 1
-    return tuple(tuple(map(tuple, matrix.tolist())) for matrix in basis)
+    """Compute two 3x3 matrices C and S of RGB, so that grey + C cos a + S sin a turns the hue by a."""
+    along, across = np.diag([0, 1.0, 1.0]), np.array([[0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
+    return tuple(tuple(map(tuple, (np.linalg.inv(YIQ) @ part @ YIQ).tolist())) for part in (along, across))
 
 
 HUE = _hue_basis()

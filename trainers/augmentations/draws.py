@@ -36,6 +36,10 @@ class Draws:
         """Give one decision an image: bool (count,)."""
         return self._next(1).lt(probability)
 
+    def skip(self, times: int) -> None:
+        """Leave numbers unused."""
+        self._used += times
+
     def _next(self, times: int) -> Tensor:
         numbers = self._numbers[self._used : self._used + times]
         self._used += times

@@ -8,7 +8,7 @@ from typing import Any
 
 from trainers.methods import METHODS, Situation
 from trainers.methods.situation import power_of_two
-from trainers.models.backbones import CONV4_SMALLEST
+from trainers.models.backbones import CONV4_SMALLEST, is_transformer
 
 Recipe = Callable[[str, Mapping[str, Any]], dict[str, Any]]  # from a method's name and the given settings to settings
 SMALL_SIZE = 64  # pixels; up to this image size a processor gets conv4
@@ -33,7 +33,7 @@ def choose(images: int, device: str) -> Recipe:
             epochs = _positive(given.get("epochs"), epochs)
             layer["optimizer"] = {"warmup": round(min(0.1, max(0.02, 10 / epochs)), 4)}
             steps = epochs * max(1, images // _positive(given.get("batch_size"), batch_size))
-        if "vit" in str(given.get("backbone")) and variant.optimizer.get("name") != "adamw":
+        if is_transformer(str(given.get("backbone"))) and variant.optimizer.get("name") != "adamw":
             layer["optimizer"] |= method.vit_optimizer
         own = method.recipe(Situation(images, view, steps))
         if device == "cpu" and size <= SMALL_SIZE and not method.needs_vit and not any(map(given.get, NETWORK_CHOICES)):

@@ -167,7 +167,6 @@ def _timm_weights(model: Any) -> str:
 
 
 def _unknown(library: str, name: str, known: list[str]) -> ConfigError:
-    near = difflib.get_close_matches(name, known, 5, 0.5)
-    return ConfigError(
-        f"{library}:{name}: expected the name of a model that {library} knows{f', such as {near}' if near else ''}; check the spelling"
-    )
+    near = difflib.get_close_matches(name, known, 1, 0.5)
+    hint = f"did you mean {near[0]}?" if near else "check the spelling"
+    return ConfigError(f"{library}:{name}: expected the name of a model that {library} knows; {hint}")

@@ -1,5 +1,6 @@
 """Backbones: timm's by name, adapted to the image size, and one small network of our own for small images."""
 
+import difflib
 from collections.abc import Sequence
 from itertools import groupby, pairwise
 from typing import Any
@@ -39,6 +40,11 @@ class Conv4(nn.Module):
 
 
 OWN = {"conv4": Conv4}
+# Modules of timm with transformers whose names need not have "vit" in them.
+TRANSFORMERS = {
+    "beit", "cait", "coat", "deit", "eva", "hiera", "nest", "pit", "pvt_v2", "swin_transformer", "swin_transformer_v2",
+    "swin_transformer_v2_cr", "tnt", "twins", "visformer", "vision_transformer", "volo", "xcit",
+}  # fmt: skip
 CONV4_SMALLEST = 16  # pixels; four poolings by two leave one
 
 
@@ -60,10 +66,9 @@ def make_backbone(
         ignored = f"{name} has no residual branches: drop_path {drop_path:g} has no effect"
         return OWN[name](), [ignored] if drop_path else []
     if not timm.is_model(name):
-        near = timm.list_models(f"*{name[:6]}*")[:5]
-        raise ConfigError(
-            f"backbone {name!r}: expected one of {sorted(OWN)} or a name that timm knows, such as {near or ['resnet18']}"
-        )
+        near = difflib.get_close_matches(name, [*OWN, *timm.list_models()], n=1)
+        hint = f"did you mean {near[0]}?" if near else "such as resnet18"
+        raise ConfigError(f"backbone {name!r}: expected {' or '.join(OWN)}, or a name that timm knows; {hint}")
     is_vit = timm.models.is_model_in_modules(name, {"vision_transformer"})
     if patch_size is not None and not is_vit:
         raise ConfigError(f"backbone {name!r} has no patches; leave out --patch-size, or choose a vit")
@@ -83,6 +88,11 @@ def make_backbone(
             f"backbone {name!r} cannot be built for images of {image_size} px: {error}; choose another --image-size, --patch-size or --backbone"
         ) from error
     return backbone, notes
+
+
+def is_transformer(name: str) -> bool:
+    """Whether a backbone is a transformer by its name: every ViT, and its relatives such as DeiT and Swin."""
+    return "vit" in name or timm.models.is_model_in_modules(name, TRANSFORMERS)
 
 
 def _fit_stem(backbone: nn.Module, image_size: int, pretrained: bool) -> list[str]:

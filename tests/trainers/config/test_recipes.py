@@ -62,11 +62,23 @@ def test_the_log_lists_what_the_recipe_chose_and_nothing_replaced() -> None:
     assert resolve({"epochs": 3, "batch_size": 10}, recipe=recipe).settings.momentum == 0.9167  # of 300 steps
 
 
-def test_the_recipe_gives_a_vit_adamw() -> None:
+@pytest.mark.parametrize(
+    "backbone",
+    ["vit_tiny_patch16_224", "deit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "eva02_tiny_patch14_224"],
+)
+@pytest.mark.parametrize("length", [{}, {"minutes": 10.0}])
+def test_the_recipe_gives_every_transformer_adamw_at_the_documented_rate(backbone: str, length: dict[str, Any]) -> None:
+    """docs/guides/recipes.md."""
     recipe = recipes.choose(5000, "cuda")
-    for method, lr in (("moco-v3", 1.5e-4), ("byol", 5e-4), ("dino", 1e-3)):
-        optimizer = resolve({"method": method, "backbone": "vit_tiny_patch16_224"}, recipe=recipe).optimizer
-        assert (optimizer.name, optimizer.lr) == ("adamw", lr)
+    own = {"moco-v3": (1.5e-4, 0.1), "dino": (1e-3, 0.04), "mae": (1e-3, 0.05), "lejepa": (1e-3, 0.05)}
+    for method in METHODS:
+        optimizer = resolve({"method": method, "backbone": backbone, **length}, recipe=recipe).optimizer
+        assert (optimizer.name, optimizer.lr, optimizer.weight_decay) == ("adamw", *own.get(method, (5e-4, 0.05)))
+
+
+def test_other_networks_keep_the_optimiser_of_the_method() -> None:
+    recipe = recipes.choose(5000, "cuda")
+    assert resolve({"method": "byol", "backbone": "convnext_atto"}, recipe=recipe).optimizer.name == "sgd"
     assert resolve({"method": "moco-v3"}, recipe=recipe).optimizer.name == "sgd"
 
 

@@ -45,3 +45,13 @@ def test_what_is_wrong_is_named(name: str, size: int, words: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
         make_backbone(name, size)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("resnet19", "did you mean resnet18?"), ("conv5", "did you mean conv4?"), ("zzzzz", "such as resnet18")],
+)
+def test_a_misspelt_name_is_answered_with_the_nearest_one(name: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_backbone(name, 32)
+    assert str(caught.value) == f"backbone {name!r}: expected conv4, or a name that timm knows; {hint}"
