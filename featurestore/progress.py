@@ -25,11 +25,13 @@ class ProgressBar(Listener):
 
     def __init__(self) -> None:
         from rich.console import Console  # slow to import, and most commands need no bar
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        from featurestore.progress_columns import Counted, TimeLeft
 
         self._console = Console(file=sys.stderr, soft_wrap=True, highlight=False)
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.description}"), BarColumn(), Counted(), TimeLeft(), TextColumn("{task.fields[detail]}"),
             console=self._console, disable=not self._console.is_terminal, transient=True,
         )  # fmt: skip
         self._phase, self._done, self._last = "", 0, time.monotonic()

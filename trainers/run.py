@@ -1,12 +1,14 @@
 """From a folder of images to a run: settings, images, method, loop and export, in this order."""
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from lightning_fabric import Fabric
+from torch import nn
 
 from featurestore.errors import ConfigError
 from featurestore.progress import Listener
@@ -16,14 +18,15 @@ from trainers.config.settle import read_given, settle
 from trainers.data import images as data
 from trainers.export.torch_onnx import export
 from trainers.export.training_run import make_card
-from trainers.training import metrics_file, monitor
+from trainers.training import checkpoint, metrics_file, monitor
 from trainers.training.curves import draw
 from trainers.training.loop import fit
-from trainers.training.resume import check_same_images, refuse_to_overwrite
+from trainers.training.resume import check_same_images, is_made_longer, refuse_to_overwrite
 from trainers.training.resume import resume as resume_run
 from trainers.training.setup import preprocess_of, set_up
 from trainers.training.speed import images_per_second
 
+PREPARATION = 0.25  # of the minutes of a training, at most, that timing and decoding before it may take from it
 CACHE = "pixels.cache"  # of a run: the decoded images, where there are many
 
 
@@ -33,6 +36,7 @@ class Run:
 
     out: Path
     config: Config
+    baselines: Mapping[str, float] = field(default_factory=dict)  # the k-NN figures that it must beat, with labels
 
     @property
     def encoder(self) -> Path:
@@ -56,12 +60,15 @@ def train(
 ) -> Run:
     """Train an encoder on the images of `source`, and write encoder.onnx, checkpoint.pt, config.toml and metrics.jsonl to `out`.
 
+    With `resume`, an unfinished run goes on as if it had never stopped, and one that has ended continues to the larger number of `epochs`
+    or `minutes` that is given, with a learning rate that rises and falls again.
+
     `config` is a TOML file or a mapping, `settings` go over it (`method="byol", epochs=50, augment={"flip": 0}`). Labels are never
     trained on; with labels="folders" a k-NN figure is computed after each epoch, with minutes less often. Images in top folders called
     val or test are not trained on. Raises ConfigError, SourceError, TrainingError, ExportError, DiskError; Interrupted on Ctrl-C, after
     saving the state.
     """
-    out, listener = Path(out), listener or Listener()
+    out, listener, began = Path(out), listener or Listener(), time.monotonic()
     given = read_given(config, settings)
     files = data.list_training_files(source)
     state = None
@@ -79,24 +86,37 @@ def train(
 
     setup = set_up(settled, load, listener, state)
     run, images, fabric = Run(out, setup.config), setup.images, setup.fabric
-    identity = _identity(run.config, images)
+    evaluate = monitor.knn_monitor(images, images.held_back) if labels == "folders" else lambda backbone: {}
+    if state is not None:
+        baselines = state.get("baselines", {})  # earlier versions wrote none
+    else:
+        baselines = _baselines(evaluate, setup.method.export_backbone) if fabric.is_global_zero else {}
+    identity = {**_identity(run.config, images), "baselines": baselines}
     if fabric.is_global_zero:
         out.mkdir(parents=True, exist_ok=True)
+        if state is not None and is_made_longer(state):
+            checkpoint.save(out / "checkpoint.pt", state)  # before the settings: they are those of the longer training
         write_text(out / "config.toml", run.config.to_toml(), "free some space or choose another --out")
-    evaluate = monitor.knn_monitor(images, images.held_back) if labels == "folders" else lambda backbone: {}
-    fit(setup, out, evaluate, state, identity)
+    spent = min(time.monotonic() - began, PREPARATION * 60 * (run.config.minutes or 0))
+    fit(setup, out, evaluate, state, identity, spent)
     if fabric.is_global_zero:
         setup.listener.note("exporting and checking the encoder")
         export(setup.method.export_backbone, make_card(run.config, setup.method, identity), run.encoder)
         what = f"{run.config.method}, {run.config.backbone}, {run.config.image_size} px, {len(images.files)} images"
         draw(run.metrics, what, out / "curves.png")
     fabric.barrier()
-    return run
+    return dataclasses.replace(run, baselines=baselines)
 
 
 def _identity(config: Config, images: data.Images) -> dict[str, Any]:
     """Say what a checkpoint was made from."""
     return {"images": len(images.files), "sha256": images.sha256, "config": config.hash()}
+
+
+def _baselines(evaluate: Callable[[nn.Module], dict[str, float]], backbone: nn.Module) -> dict[str, float]:
+    """Evaluate what a training must beat: the network before it, and raw pixels."""
+    networks = {"before training": backbone, "raw pixels": monitor.RawPixels()}
+    return {name: figure for name, network in networks.items() for figure in evaluate(network).values()}
 
 
 def _load(
@@ -142,6 +162,6 @@ def _describe(config: Config, images: int) -> list[str]:
     own = [f"{f.name} {getattr(config.settings, f.name)}" for f in dataclasses.fields(config.settings)]
     return [
         f"{images} images, {config.method} with {config.backbone} at {config.image_size} px{smaller} for {length}, "
-        f"batch {config.batch_size}, {config.optimizer.name} lr {config.optimizer.lr:g}, on {config.device}, {config.precision}",
+        f"batch {min(config.batch_size, images)}, {config.optimizer.name} lr {config.optimizer.lr:g}, on {config.device}, {config.precision}",
         f"{config.method}: {', '.join(own)}",
     ]

@@ -25,16 +25,18 @@ class Notes(Listener):
 
     def __init__(self, interrupt_after: int | None = None) -> None:
         self.lines: list[str] = []
-        self._left, self._training = interrupt_after, False
+        self._left, self._training, self._resumed = interrupt_after, False, False
 
     def start(self, what: str, total: int | None) -> None:
-        self._training = what == "training"
+        self._training = what.startswith("training, ")
+        self._resumed = True  # the first report says how much was done before
 
     def advance(self, amount: int = 1, detail: str = "") -> None:
-        if self._training and self._left is not None and amount == 1:
+        if self._training and self._left is not None and not self._resumed:
             self._left -= 1
             if self._left == 0:
                 os.kill(os.getpid(), signal.SIGINT)
+        self._resumed = False
 
     def note(self, text: str) -> None:
         self.lines.append(text)

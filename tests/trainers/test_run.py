@@ -52,6 +52,7 @@ def test_a_run_writes_its_files(finished: tuple[Path, Run]) -> None:
         "encoder.onnx", "checkpoint.pt", "config.toml", "metrics.jsonl", "curves.png",
     }  # fmt: skip
     assert [line["epoch"] for line in run.metrics] == [1, 2]
+    assert run.baselines.keys() == {"before training", "raw pixels"}
     expected = {"loss", "lr", "feature_std", "rankme", "knn_top1", "images_per_second", "wait", "seconds"}
     assert expected <= run.metrics[0].keys()
     saved = tomllib.loads((run.out / "config.toml").read_text())
@@ -156,11 +157,38 @@ def test_the_command_trains_and_prints_json(few_shapes: Path, tmp_path: Path) ->
     result = CliRunner().invoke(commands.train, words.split())
     assert result.exit_code == 0, result.output
     printed = json.loads(result.stdout)
-    assert printed["epoch"] == 1
+    assert (printed["epoch"], printed["baselines"]) == (1, {})
     assert Path(printed["encoder"]).exists()
     config = resolve(tomllib.loads((tmp_path / "run" / "config.toml").read_text()))
     build(config)  # what was saved can be built
     assert config.augment.flip == 0
+
+
+@pytest.mark.usefixtures("no_export")
+def test_the_command_ends_with_what_was_reached_and_what_to_do_next(
+    few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.run.fit", lambda *_: None)
+    run = tmp_path / "a run"
+    figures = {"epoch": 3, "seconds": 5.2, "loss": 1.5}
+
+    def last_lines(knn: float | None) -> list[str]:
+        shutil.rmtree(run, ignore_errors=True)
+        run.mkdir()
+        (run / "metrics.jsonl").write_text(json.dumps(figures | ({} if knn is None else {"knn_top1": knn})) + "\n")
+        monkeypatch.setattr("trainers.run._baselines", lambda *_: {"before training": 0.5, "raw pixels": 0.25})
+        result = CliRunner().invoke(
+            commands.train,
+            [str(few_shapes), "--out", str(run), "--method", "simclr", "--backbone", "conv4", "--image-size", "16"],
+        )
+        assert result.stdout == f"{run}/encoder.onnx  (3 epochs in 5 s, loss 1.5000)\n", result.output
+        return result.stderr.splitlines()[-2:]
+
+    good, next_step = last_lines(0.75)
+    assert good == "k-NN 0.750 (before training 0.500, raw pixels 0.250)"
+    assert next_step == f"next: featurestore index few.store {few_shapes} --encoder '{run}/encoder.onnx'"
+    assert last_lines(0.5)[0].endswith("; it must be higher: train longer, or change what views may differ in")
+    assert last_lines(None)[0].startswith("whether it is good only labels can tell: train with --labels folders")
 
 
 def test_an_option_given_twice_is_refused(few_shapes: Path, tmp_path: Path) -> None:
@@ -222,8 +250,8 @@ def test_a_run_is_not_overwritten_and_not_resumed_with_other_settings_or_images(
     before = (run.out / "checkpoint.pt").read_bytes()
     with pytest.raises(TrainingError, match=r"already.*--resume"):
         train(few_shapes, run.out, epochs=1, **TINY)
-    with pytest.raises(ConfigError, match="differ: epochs"):
-        train(few_shapes, run.out, resume=True, epochs=5)
+    with pytest.raises(ConfigError, match="differ: epochs, seed"):
+        train(few_shapes, run.out, resume=True, epochs=5, seed=1)
     assert (run.out / "checkpoint.pt").read_bytes() == before
     moved = train(few_shapes, run.out, resume=True, device="auto", precision="bf16-mixed", workers=1)
     assert (moved.config.device, moved.config.precision) == ("cpu", "bf16-mixed")  # as on another machine

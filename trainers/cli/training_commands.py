@@ -1,7 +1,8 @@
 """Commands of training: train, profile."""
 
 import json
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -114,10 +115,14 @@ def train(
         return  # only the first process prints
     last = run.metrics[-1]
     if as_json:
-        click.echo(json.dumps({"encoder": str(run.encoder), **last}))
+        click.echo(json.dumps({"encoder": str(run.encoder), **last, "baselines": dict(run.baselines)}))
         return
-    knn = f", k-NN {last['knn_top1']:.3f}" if "knn_top1" in last else ""
-    click.echo(f"{run.encoder}  ({last['epoch']} epochs in {last['seconds']:.0f} s, loss {last['loss']:.4f}{knn})")
+    click.echo(f"{run.encoder}  ({last['epoch']} epochs in {last['seconds']:.0f} s, loss {last['loss']:.4f})")
+    click.echo(_verdict(last.get("knn_top1"), run.baselines), err=True)
+    store = shlex.quote(f"{Path(source).stem or 'images'}.store")
+    click.echo(
+        f"next: featurestore index {store} {shlex.quote(source)} --encoder {shlex.quote(str(run.encoder))}", err=True
+    )
 
 
 @click.command()
@@ -141,6 +146,19 @@ def profile(
             source, steps=steps, config=config, listener=bar, **_join(options, parse_assignments(assignments))
         )
     click.echo(json.dumps(found.to_json()) if as_json else str(found))
+
+
+def _verdict(knn: float | None, baselines: Mapping[str, float]) -> str:
+    """Say whether a training was worth it, by the k-NN figure of its monitor."""
+    if knn is None:
+        return "whether it is good only labels can tell: train with --labels folders, or measure by featurestore knn and compare"
+    others = ", ".join(f"{name} {figure:.3f}" for name, figure in baselines.items())
+    advice = (
+        ""
+        if knn > max(baselines.values(), default=0.0)
+        else "; it must be higher: train longer, or change what views may differ in"
+    )
+    return f"k-NN {knn:.3f}{f' ({others})' if others else ''}{advice}"
 
 
 def _join(options: dict[str, Any], assigned: dict[str, Any]) -> dict[str, Any]:

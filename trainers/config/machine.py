@@ -1,10 +1,12 @@
 """Settings that depend on the machine: device and precision."""
 
 import dataclasses
+import os
 
 import torch
 
 from featurestore.errors import ConfigError
+from featurestore.system.cpus import available_cpus
 from trainers.config.schema import Config, Device
 
 
@@ -30,6 +32,16 @@ def on_this_machine(config: Config) -> Config:
     if precision == "auto":
         precision = "bf16-mixed" if _has_bfloat16(device) else "32-true"
     return dataclasses.replace(config, device=device, precision=precision)
+
+
+def describe_load() -> str | None:
+    """Say that the machine has more work than processors; None where it has not, or where the system does not tell."""
+    try:
+        load = os.getloadavg()[0]
+    except (AttributeError, OSError):  # Windows has none
+        return None
+    cpus = available_cpus()
+    return f"the machine is busy (load {load:.1f} on {cpus} processors)" if load > cpus else None
 
 
 def _has_bfloat16(device: Device) -> bool:

@@ -3,6 +3,7 @@
 import math
 import os
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from featurestore.errors import ConfigError, ImageError
 from featurestore.imaging.decode import size_of
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile, read
-from trainers.config.machine import on_this_machine
+from trainers.config.machine import describe_load, on_this_machine
 from trainers.config.recipes import Recipe
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
@@ -29,6 +30,7 @@ NETWORK_SETTINGS = (
 )  # the settings that describe a network and its sizes
 EPOCHS = 500  # passes after which a small collection teaches nothing new
 SAMPLE = 32  # images whose size is read
+TIMING = 0.1  # of the minutes, after which no further network is timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +77,24 @@ def choose(
     if several or method["method"] == "mae" or any(given.get(key) is not None for key in (*NETWORK_SETTINGS, "init")):
         return method, [f"{minutes:g} minutes: {method['method']}"]
 
+    if busy := describe_load():
+        listener.note(
+            f"{busy}: networks are timed as slower than they are, so a smaller one may be chosen; --backbone and --image-size choose without timing"
+        )
     largest = max(usual_side(files), CANDIDATES[-1].image_size)
     passed_over: list[str] = []
+    began, seconds = time.monotonic(), 60 * minutes
     refusal: ConfigError | None = None
     for candidate in CANDIDATES:
         if candidate.image_size > largest:
             continue
+        if candidate.images and time.monotonic() - began > TIMING * seconds:
+            passed_over.append(f"{candidate} was not timed, because timing has taken a tenth of the minutes")
+            continue
         listener.start(f"timing {candidate}", None)
         sizes = {"image_size": candidate.image_size, "view_size": candidate.view_size}
         layer = {**method, "backbone": candidate.backbone, **sizes}
-        needed, seconds = min(candidate.images, EPOCHS * len(files)), 60 * minutes
+        needed = min(candidate.images, EPOCHS * len(files))
         config = on_this_machine(resolve(layer, given, recipe=recipe))
         try:
             seen = seconds * measure(config, len(files), needed / seconds)
@@ -96,7 +106,8 @@ def choose(
             views = f"views of {candidate.view_size} px"
             chosen = f"{minutes:g} minutes on this machine: {method['method']}, {candidate}, {views}"
             return layer, ["; ".join([chosen, *passed_over])]
-        why = f"would see {seen:,.0f} of {needed:,} images" if seen else "does not fit the memory"
+        epochs = f"{seen / len(files):,.1f} of the {needed / len(files):,.0f} epochs that it needs"
+        why = f"is too slow: {epochs}" if seen else "does not fit the memory"
         passed_over.append(f"{candidate} {why}")
     assert refusal is not None  # the last candidates need no images
     raise refusal

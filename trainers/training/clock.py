@@ -8,13 +8,18 @@ from trainers.methods import Progress
 
 @dataclass
 class Clock:
-    """Counts steps and seconds; a training ends after `minutes` where they are given, else after `epochs`."""
+    """Counts steps and seconds; a training ends after `minutes` where they are given, else after `epochs`.
+
+    A run that was made longer counts its fraction from where the longer training began.
+    """
 
     steps_per_epoch: int
     epochs: int
     minutes: float | None
     step: int = 0
     seconds: float = 0.0  # of training, over all resumed parts
+    began_step: int = 0
+    began_seconds: float = 0.0
     # The next step compiles the network, which may take a minute. Counted, it would skip the warm-up of a short training.
     compiles: bool = False
     _since: float = field(default_factory=time.monotonic)
@@ -36,8 +41,8 @@ class Clock:
     @property
     def fraction(self) -> float:
         if self.minutes is not None:
-            return min(1.0, self.seconds / (60 * self.minutes))
-        return min(1.0, self.step / (self.epochs * self.steps_per_epoch))
+            return _share(self.seconds - self.began_seconds, 60 * self.minutes - self.began_seconds)
+        return _share(self.step - self.began_step, self.epochs * self.steps_per_epoch - self.began_step)
 
     @property
     def done(self) -> bool:
@@ -45,3 +50,7 @@ class Clock:
 
     def now(self) -> Progress:
         return Progress(self.step, self.epoch, self.fraction)
+
+
+def _share(done: float, whole: float) -> float:
+    return min(1.0, done / whole) if whole > 0 else 1.0

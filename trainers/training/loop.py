@@ -49,25 +49,35 @@ def fit(
     evaluate: Callable[[nn.Module], dict[str, float]],
     state: dict[str, Any] | None,
     identity: dict[str, Any],
+    spent: float = 0.0,
 ) -> None:
     """Train as `setup` says, and write checkpoints and metrics to the folder `out`.
 
     `evaluate` gives figures of the export backbone after each epoch, or less often where the time is short; `state` is the checkpoint that
-    `setup` was made from, if any; `identity` goes into every checkpoint. Raises TrainingError when the loss is not a finite number and, where
+    `setup` was made from, if any; `identity` goes into every checkpoint; `spent` is the part of its minutes, in seconds, that a new training
+    has used before it starts. Raises TrainingError when the loss is not a finite number and, where
     the settings say so, on a collapse; Interrupted on Ctrl-C, after saving the state.
     """
     config, fabric, method, step, loader = setup.config, setup.fabric, setup.method, setup.step, setup.loader
-    clock = Clock(loader.steps_per_epoch, config.epochs, config.minutes, compiles=config.compile)
+    clock = Clock(
+        loader.steps_per_epoch,
+        config.epochs,
+        config.minutes,
+        seconds=spent,
+        began_seconds=spent,
+        compiles=config.compile,
+    )
     if state is not None:
         clock.step, clock.seconds = state["step"], state["seconds"]
+        began = state.get("began", {"step": 0, "seconds": 0.0})  # earlier versions wrote none
+        clock.began_step, clock.began_seconds = began["step"], began["seconds"]
     metrics = MetricsFile(out, clock.step, config.tensorboard) if fabric.is_global_zero else None
     monitor = TimeBounded(evaluate, MONITOR_SHARE if config.minutes else 1.0)
     collapse_watch = CollapseWatch(method.uniform_loss, method.cures, setup.listener)
-    setup.listener.start("training", None if config.minutes else config.epochs * clock.steps_per_epoch)
-    setup.listener.advance(clock.step)
     progress, saver = ProgressLine(setup.listener, clock), Saver(out / "checkpoint.pt", lambda: {
         "method": method.state_dict(), "optimizer": step.optimizer.state_dict(),
-        "step": clock.step, "seconds": clock.seconds, **identity,
+        "step": clock.step, "seconds": clock.seconds,
+        "began": {"step": clock.began_step, "seconds": clock.began_seconds}, **identity,
     }, fabric.is_global_zero)  # fmt: skip
     interruption = Interrupted(f"interrupted; the state is saved in {out}: go on with --resume")
     stop = False

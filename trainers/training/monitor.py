@@ -20,6 +20,7 @@ from trainers.data.images import Images
 ROWS = 4096  # projections at the end of an epoch that the collapse figures are computed from
 KNN_IMAGES = 2000  # images of the k-NN figure at most, on each side
 KNN_K, KNN_TEMPERATURE = 20, 0.07
+PIXELS = 16  # side of raw pixels as a baseline
 
 
 def feature_std(z: Tensor) -> float:
@@ -56,12 +57,19 @@ class TimeBounded:
         return figures
 
 
+class RawPixels(nn.Module):
+    """No network: the pixels of an image at PIXELS a side, as the vector that every network must beat."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.adaptive_avg_pool2d(x, min(PIXELS, x.shape[-1])).flatten(1)
+
+
 @torch.no_grad()
 def features(backbone: nn.Module, pixels: Tensor, batch_size: int = 512) -> np.ndarray:
     """Encode uint8 (N, 3, H, W) in evaluation mode to unit-length float32 (N, D); the module's mode is restored."""
     was_training = backbone.training
     backbone.eval()
-    device = next(backbone.parameters()).device
+    device = next(backbone.parameters(), pixels).device  # raw pixels have no parameters
     # A compiled backbone would be compiled again for evaluation mode and for each batch size.
     with torch.compiler.set_stance("force_eager"):
         chunks = [

@@ -11,7 +11,7 @@ from trainers.config.parse import read_toml
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
 from trainers.config.settle import Settled
-from trainers.training import checkpoint
+from trainers.training import checkpoint, metrics_file
 
 MAY_CHANGE = {"device", "precision", "workers"}  # in a resumed run, which may be on another machine
 
@@ -23,7 +23,7 @@ def refuse_to_overwrite(out: Path) -> None:
 
 
 def resume(out: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], Settled]:
-    """Read the checkpoint and the settings of the run in `out`.
+    """Read the checkpoint and the settings of the run in `out`; a run that has ended may be given more epochs or minutes.
 
     Raises TrainingError when there is no run, ConfigError when `given` would change what shapes its result.
     """
@@ -32,11 +32,49 @@ def resume(out: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], Settled
     before, now = resolve(saved), on_this_machine(resolve(saved, given))
     names = [f.name for f in dataclasses.fields(Config) if f.name not in MAY_CHANGE]
     changed = [name for name in names if getattr(now, name) != getattr(before, name)]
+    unit = "minutes" if before.minutes else "epochs"
+    has_ended = _has_ended(out, state)
+    if changed == [unit]:
+        began = {"step": state["step"], "seconds": state["seconds"]}
+        return {**state, "began": began}, Settled(now, (_lengthen(before, now, unit, state, has_ended),))
+    if changed in (["epochs"], ["minutes"]):
+        raise ConfigError(
+            f"--resume --{changed[0]}: the run in {out} has a length in {unit}; go on with more by --{unit}"
+        )
     if changed:
         raise ConfigError(
             f"--resume goes on with the settings of the run; these differ: {', '.join(changed)}; leave them out, or start a new training"
         )
-    return state, Settled(now)
+    length = getattr(now, unit)
+    ended = f"the run has ended after {length:g} {unit}, and nothing is left to train; go on by --resume --{unit} {2 * length:g}"
+    return state, Settled(now, (ended,) if has_ended else ())
+
+
+def _has_ended(out: Path, state: Mapping[str, Any]) -> bool:
+    """Whether the checkpoint is the last of its training."""
+    lines = metrics_file.read(out / "metrics.jsonl")
+    return bool(lines) and (lines[-1]["step"], lines[-1]["fraction"]) == (state["step"], 1.0)
+
+
+def _lengthen(before: Config, now: Config, unit: str, state: Mapping[str, Any], has_ended: bool) -> str:
+    """Say what a longer training does. Raises ConfigError when the run has not ended, or would not become longer."""
+    done, wanted = getattr(before, unit), getattr(now, unit)
+    option = f"--resume --{unit} {wanted:g}"
+    if not has_ended:
+        raise ConfigError(
+            f"{option}: the learning rate of this run falls over {done:g} {unit}, which have not ended yet; finish them by --resume, then go on by {option}"
+        )
+    if wanted < done:
+        raise ConfigError(f"{option}: the run has had {done:g} {unit} already; give the total, more than {done:g}")
+    o = now.optimizer
+    peak = o.lr * min(now.batch_size, state["images"]) / 256
+    rises = f"rises again to {peak:.3g} over the first {o.warmup:.0%}" if o.warmup else f"starts again at {peak:.3g}"
+    return f"continues from {done:g} to {wanted:g} {unit}: the learning rate {rises}, and falls again to the end"
+
+
+def is_made_longer(state: Mapping[str, Any]) -> bool:
+    """Whether a longer training begins with this checkpoint."""
+    return bool(state["step"]) and state.get("began", {}).get("step") == state["step"]
 
 
 def check_same_images(state: Mapping[str, Any], identity: Mapping[str, Any], source: str | Path, out: Path) -> None:

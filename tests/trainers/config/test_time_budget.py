@@ -10,6 +10,8 @@ from PIL import Image
 from featurestore.errors import ConfigError
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
+from featurestore.system.cpus import available_cpus
+from tests.trainers.runs import Notes
 from trainers.config import recipes
 from trainers.config.schema import Config
 from trainers.config.time_budget import CANDIDATES, EPOCHS, Measure, choose, usual_side
@@ -58,9 +60,35 @@ def test_the_first_candidate_that_sees_enough_is_taken(tmp_path: Path) -> None:
     assert chosen(files, machine) == (
         ("resnet18", 32, 32),
         "simclr",
-        "10 minutes on this machine: simclr, resnet18 at 32 px, views of 32 px; resnet18 at 64 px would see 1,400,000 of 1,500,000 images",
+        "10 minutes on this machine: simclr, resnet18 at 32 px, views of 32 px; resnet18 at 64 px is too slow: 175.0 of the 188 epochs that it needs",
     )
     assert machine.timed == [("resnet18", 64), ("resnet18", 32)]  # 224 and 128 px would enlarge images of 80
+
+
+def test_a_busy_machine_is_named_before_networks_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, heard = pictures(tmp_path / "images", side=80), Notes()
+
+    def choose_under(load: float) -> list[str]:
+        monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
+        heard.lines.clear()
+        choose(files, {"minutes": 10, "device": "cpu"}, recipes.choose(len(files), "cpu"), Machine(), heard)
+        return heard.lines
+
+    cpus = available_cpus()
+    assert choose_under(cpus) == []
+    assert choose_under(cpus + 4.5) == [
+        f"the machine is busy (load {cpus + 4.5} on {cpus} processors): networks are timed as slower than they are, so a smaller one may be "
+        "chosen; --backbone and --image-size choose without timing"
+    ]
+
+
+def test_timing_ends_after_a_tenth_of_the_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, machine = pictures(tmp_path / "images", side=300), Machine()
+    seconds = iter([0.0, 0.0, 59.0, 61.0, 61.0, 61.0])
+    monkeypatch.setattr("trainers.config.time_budget.time.monotonic", lambda: next(seconds))
+    network, _, why = chosen(files, machine)
+    assert (network, len(machine.timed)) == (("conv4", 32, 24), 2)
+    assert "conv4 at 64 px was not timed, because timing has taken a tenth of the minutes" in why
 
 
 def test_a_slow_machine_takes_the_last_candidate_untimed(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The loop: how long it goes on, what it saves, and how it stops."""
 
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -9,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from featurestore.errors import Interrupted, TrainingError
+from featurestore.errors import ConfigError, Interrupted, TrainingError
 from tests.trainers.runs import TINY, Notes, fails
 from trainers import train
 from trainers.config.resolve import resolve
+from trainers.data import images as data
 from trainers.methods.base import Step
 from trainers.methods.simclr import SimCLR
 from trainers.run import Run
@@ -60,6 +62,83 @@ def test_resumed_equals_never_stopped(few_shapes: Path, tmp_path: Path) -> None:
         assert all(torch.equal(value, second["method"][name]) for name, value in first["method"].items())
         assert [m["epoch"] for m in parts.metrics] == [1, 2, 3]
         assert parts.metrics[-1]["loss"] == whole.metrics[-1]["loss"]
+
+
+def test_a_run_that_has_ended_goes_on_to_more_epochs(few_shapes: Path, tmp_path: Path) -> None:
+    settings = {**TINY, "optimizer": {"warmup": 0.1}}
+    train(few_shapes, tmp_path / "run", epochs=2, **settings)
+    for stopped in (False, True):
+        out = tmp_path / f"longer, stopped: {stopped}"
+        shutil.copytree(tmp_path / "run", out)
+        notes = Notes(interrupt_after=2 if stopped else None)
+        if stopped:
+            with pytest.raises(Interrupted):
+                train(few_shapes, out, resume=True, epochs=4, listener=notes)
+            run = train(few_shapes, out, resume=True)
+        else:
+            run = train(few_shapes, out, resume=True, epochs=4, listener=notes)
+        assert (
+            "continues from 2 to 4 epochs: the learning rate rises again to 0.00375 over the first 10%, and falls again to the end"
+            in notes.lines
+        )
+        assert [(line["epoch"], line["fraction"]) for line in run.metrics] == [(1, 0.5), (2, 1.0), (3, 0.5), (4, 1.0)]
+        assert run.metrics[2]["lr"] == run.metrics[0]["lr"]  # the same cosine again
+        assert run.config.epochs == 4
+    whole, parts = (checkpoint.load(tmp_path / f"longer, stopped: {s}" / "checkpoint.pt") for s in (False, True))
+    assert all(torch.equal(value, parts["method"][name]) for name, value in whole["method"].items())
+
+
+def test_a_longer_run_that_was_killed_before_its_first_step_begins_again(few_shapes: Path, tmp_path: Path) -> None:
+    run = train(few_shapes, tmp_path / "run", epochs=1, **TINY)
+    with pytest.raises(Interrupted):
+        train(few_shapes, run.out, resume=True, epochs=3, listener=Notes(interrupt_after=1))
+    state = checkpoint.load(run.out / "checkpoint.pt")
+    checkpoint.save(run.out / "checkpoint.pt", {**state, "step": state["began"]["step"]})
+    assert [line["fraction"] for line in train(few_shapes, run.out, resume=True).metrics] == [1.0, 0.5, 1.0]
+
+
+def test_a_run_that_cannot_become_longer_says_why(few_shapes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        train(few_shapes, out, epochs=2, listener=Notes(interrupt_after=2), **TINY)
+    for given, message in (
+        (
+            {"epochs": 4},
+            "--resume --epochs 4: the learning rate of this run falls over 2 epochs, which have not ended yet; finish them by --resume, then go on by --resume --epochs 4",
+        ),
+        ({"minutes": 3.0}, f"--resume --minutes: the run in {out} has a length in epochs; go on with more by --epochs"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            train(few_shapes, out, resume=True, **given)
+        assert str(caught.value) == message
+    train(few_shapes, out, resume=True)
+    with pytest.raises(ConfigError, match=r"--epochs 1: the run has had 2 epochs already; give the total, more than 2"):
+        train(few_shapes, out, resume=True, epochs=1)
+    notes = Notes()
+    train(few_shapes, out, resume=True, listener=notes)
+    assert "the run has ended after 2 epochs, and nothing is left to train; go on by --resume --epochs 4" in notes.lines
+
+
+def test_minutes_can_become_more(few_shapes: Path, tmp_path: Path) -> None:
+    run = train(few_shapes, tmp_path / "run", minutes=0.003, **TINY)
+    ended = run.metrics[-1]
+    longer = train(few_shapes, run.out, resume=True, minutes=0.006)
+    assert longer.metrics[-1]["seconds"] >= 0.36 > ended["seconds"]
+    assert (ended["fraction"], longer.metrics[-1]["fraction"]) == (1.0, 1.0)
+    assert longer.config.minutes == 0.006
+
+
+def test_timing_and_decoding_count_as_minutes(few_shapes: Path, tmp_path: Path, monkeypatch: Patch) -> None:
+    genuine = data.load
+
+    def slow(*arguments: Any) -> Any:
+        time.sleep(0.2)
+        return genuine(*arguments)
+
+    monkeypatch.setattr(data, "load", slow)
+    run = train(few_shapes, tmp_path / "run", minutes=0.01, **TINY)
+    state = checkpoint.load(run.out / "checkpoint.pt")
+    assert state["began"] == {"step": 0, "seconds": 0.25 * 0.6}  # a quarter at most
 
 
 def test_a_checkpoint_is_written_within_an_epoch(few_shapes: Path, tmp_path: Path, monkeypatch: Patch) -> None:
@@ -125,8 +204,12 @@ def test_ctrl_c_in_the_last_step_keeps_the_whole_run(length: dict[str, Any], few
 
 
 def test_ctrl_c_works_while_the_k_nn_figure_is_computed(few_shapes: Path, tmp_path: Path, monkeypatch: Patch) -> None:
+    calls: list[object] = []
+
     def press(backbone: object) -> dict[str, float]:
-        signal.raise_signal(signal.SIGINT)
+        calls.append(backbone)
+        if len(calls) > 2:  # after the two baselines before the training
+            signal.raise_signal(signal.SIGINT)
         return {"knn_top1": 0.5}
 
     monkeypatch.setattr("trainers.training.monitor.knn_monitor", lambda *_: press)
@@ -153,8 +236,9 @@ def test_little_of_the_minutes_goes_into_the_k_nn_figure(few_shapes: Path, tmp_p
         return {"knn_top1": 0.5}
 
     monkeypatch.setattr("trainers.training.monitor.knn_monitor", lambda *_: slow)
-    run = train(few_shapes, tmp_path / "run", minutes=0.008, labels="folders", **TINY)
-    # At the first epoch, at the last, and perhaps once between: 0.04 s of 0.48 are more than a twentieth.
-    assert len(evaluated) <= 3
-    assert len(run.metrics) > len(evaluated)
+    run = train(few_shapes, tmp_path / "run", minutes=0.012, labels="folders", **TINY)
+    in_training = len(evaluated) - 2  # baselines
+    # At the first epoch, at the last, and perhaps once between: 0.04 s of 0.72 are more than a twentieth.
+    assert in_training <= 3
+    assert len(run.metrics) > in_training
     assert run.metrics[-1]["knn_top1"] == 0.5
