@@ -3,6 +3,10 @@
 import sys
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
 
 QUIET_INTERVAL = 30.0  # seconds between lines where there is no terminal to draw a bar on
 
@@ -25,13 +29,11 @@ class ProgressBar(Listener):
 
     def __init__(self) -> None:
         from rich.console import Console  # slow to import, and most commands need no bar
-        from rich.progress import BarColumn, Progress, TextColumn
-
-        from featurestore.progress_columns import Counted, TimeLeft
+        from rich.progress import Progress
 
         self._console = Console(file=sys.stderr, soft_wrap=True, highlight=False)
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), Counted(), TimeLeft(), TextColumn("{task.fields[detail]}"),
+            *columns(),
             console=self._console, disable=not self._console.is_terminal, transient=True,
         )  # fmt: skip
         self._phase, self._done, self._last = "", 0, time.monotonic()
@@ -61,3 +63,24 @@ class ProgressBar(Listener):
 
     def note(self, text: str) -> None:
         self._console.print(text, markup=False)
+
+
+def columns() -> list["ProgressColumn"]:
+    """Make the columns of the bar: what is done, how much of how much, how long it will take, and the latest figures."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Counted(MofNCompleteColumn):
+        def render(self, task: Task) -> Text:
+            """Show "55/120", and "55" where the total is not known."""
+            return super().render(task) if task.total is not None else Text(f"{task.completed:.0f}")
+
+    class TimeLeft(TimeRemainingColumn):
+        def render(self, task: Task) -> Text:
+            """Show "0:56:38 left", and nothing where it is not known."""
+            unknown = task.total is None or task.time_remaining is None or task.finished
+            return Text("") if unknown else super().render(task).append(" left")
+
+    return [
+        TextColumn("{task.description}"), BarColumn(), Counted(), TimeLeft(), TextColumn("{task.fields[detail]}")
+    ]  # fmt: skip

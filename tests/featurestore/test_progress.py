@@ -2,19 +2,19 @@
 
 from rich.progress import Progress
 
-from featurestore.progress_columns import Counted, TimeLeft
+from featurestore.progress import columns
 
 
 def test_counts_and_times_are_in_words() -> None:
     clock = [0.0]
-    bar = Progress(Counted(), TimeLeft(), get_time=lambda: clock[0], disable=True)
+    bar = Progress(get_time=lambda: clock[0], disable=True)
 
     def shown(total: int | None, *seconds: float) -> list[str]:
         task = bar.add_task("", total=total)
         for second in seconds:
             clock[0] = second
             bar.update(task, advance=11)
-        return [column.render(bar.tasks[-1]).plain for column in (Counted(), TimeLeft())]
+        return [str(column.render(bar.tasks[-1])) for column in columns()[2:4]]
 
     assert shown(None, 0, 1) == ["22", ""]
     assert shown(120) == ["  0/120", ""]
