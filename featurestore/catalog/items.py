@@ -104,6 +104,16 @@ class Items:
         with self._database.reading() as connection:
             return _with_vectors(connection, encoder, "item", ids)
 
+    def ids_at(self, encoder: str, paths: Sequence[str]) -> dict[str, int]:
+        """Read the ids of the items at some paths, by path; those that do not exist or have no vector of an encoder are left out."""
+        with self._database.reading() as connection:
+            connection.register("wanted", pa.table({"path": pa.array(paths, pa.string())}))
+            found = connection.execute(
+                f"SELECT i.path, i.id FROM items i SEMI JOIN wanted USING (path) JOIN vectors v ON {VALID} WHERE v.encoder = ?",
+                [encoder],
+            )
+            return dict(found.fetchall())
+
     def select(self, where: str, seconds: float = 30.0, with_removed: bool = False) -> NDArray[np.int64]:
         """Give the ids, ascending, of the items for which `where` holds: one SQL expression over the columns of `items`.
 
@@ -169,14 +179,14 @@ class Items:
             known = {name.lower(): name for name, *_ in connection.execute("DESCRIBE items").fetchall()}
             for name in dict.fromkeys(known[column.lower()] for column in columns if column.lower() in known):
                 column = quoted_name(name)
-                [summary] = connection.execute(
+                [(distinct, least, greatest, kind)] = connection.execute(
                     f"SELECT count(DISTINCT {column}), min({column})::TEXT, max({column})::TEXT, typeof(min({column})) FROM items"
                 ).fetchall()
                 frequent = connection.execute(
                     f"""SELECT {column}::TEXT, count(*) FROM items WHERE {column} IS NOT NULL
                         GROUP BY {column} ORDER BY 2 DESC, {column} LIMIT {most}"""
                 ).fetchall()
-                found[name] = ColumnValues(*summary, dict(frequent))
+                found[name] = ColumnValues(distinct, least, greatest, kind, dict(frequent))
         return found
 
     def twins(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

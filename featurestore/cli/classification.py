@@ -49,7 +49,7 @@ BELONGS_TO = {  # each option, and the actions it goes with
 @click.option("--name", metavar="NAME", help="Name of the classifier to train or export.")
 @click.option("--method", default=METHODS[0], show_default=True, metavar="|".join(METHODS), help="Kind of classifier to train.")  # fmt: skip
 @click.option("--where", metavar="SQL", help="With --apply: only items for which this is true; the others keep their values.")  # fmt: skip
-@click.option("-k", default=PRINTED, show_default=True, help="Number of classes to print for each IMAGE.")
+@click.option("-k", "--k", default=PRINTED, show_default=True, help="Number of classes to print for each IMAGE.")
 @seed_option
 @encoder_option
 @provider_option

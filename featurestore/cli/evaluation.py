@@ -31,7 +31,7 @@ temperature_option = click.option(
 
 @click.command()
 @store_argument
-@click.option("--k", "ks", type=int, multiple=True, help="Number of neighbours that vote; may be repeated.  [default: 10 20 100 200]")  # fmt: skip
+@click.option("-k", "--k", "ks", type=int, multiple=True, help="Number of neighbours that vote; may be repeated.  [default: 10 20 100 200]")  # fmt: skip
 @temperature_option
 @seed_option
 @encoder_option
@@ -131,7 +131,7 @@ def _episodes(report: EpisodesReport) -> Iterator[str]:
 
 @click.command()
 @store_argument
-@click.option("--k", "ks", type=int, multiple=True, help="k of recall@k and precision@k; may be repeated.  [default: 1 5 10]")  # fmt: skip
+@click.option("-k", "--k", "ks", type=int, multiple=True, help="k of recall@k and precision@k; may be repeated.  [default: 1 5 10]")  # fmt: skip
 @encoder_option
 @json_option
 def retrieval(store: Path, ks: tuple[int, ...], encoder: str | None, as_json: bool) -> None:
@@ -151,7 +151,9 @@ def retrieval(store: Path, ks: tuple[int, ...], encoder: str | None, as_json: bo
 @click.command()
 @click.argument("stores", metavar="STORE...", nargs=-1, required=True, type=PATH)
 @click.option("--encoder", "encoders", metavar="NAME", multiple=True, help="An encoder to compare: name, fingerprint or ONNX file; may be repeated, the first is the reference.  [default: all]")  # fmt: skip
-@click.option("--k", type=int, help="Number of neighbours that vote, and whose agreement is measured.  [default: 20]")
+@click.option(
+    "-k", "--k", type=int, help="Number of neighbours that vote, and whose agreement is measured.  [default: 20]"
+)
 @temperature_option
 @click.option("--shots", type=int, multiple=True, help="Labels per class; may be repeated.  [default: 1 and 5]")
 @click.option("--linear/--no-linear", default=None, help="Logistic regression too.  [default: if scikit-learn is installed]")  # fmt: skip

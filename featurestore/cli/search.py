@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from featurestore.progress import ProgressBar
 from featurestore.search import neighbours as build_knn_graph
 from featurestore.search import search as search_store
 from featurestore.search import search_many
+from featurestore.search.query import QueryExample
 from featurestore.search.query_file import parse_query, read_queries
 from featurestore.search.results import Matches, label_text
 from featurestore.search.searcher import HITS
@@ -58,7 +59,7 @@ def score(text: str) -> float:
     metavar="W",
     help="Weight of an example; one for each, QUERYs before --id.",
 )
-@click.option("-k", type=int, metavar="K", help=f"Number of hits.  [default: {HITS}; with --above all]")
+@click.option("-k", "--k", type=int, metavar="K", help=f"Number of hits.  [default: {HITS}; with --above all]")
 @click.option("--where", metavar="SQL", help="Only items for which this is true, such as \"label = 'rose'\".")
 @click.option("--above", type=score, metavar="SCORE", help="All hits with at least this score.")
 @click.option(
@@ -69,6 +70,7 @@ def score(text: str) -> float:
     metavar="[SCORE]",
     help=f"Leave out near duplicates: items with this score to a better hit.  [{DUPLICATE} without SCORE]",
 )
+@click.option("--with-self", is_flag=True, help="Keep a QUERY among its hits when it is an item of STORE itself.")
 @click.option("--exact", is_flag=True, help="Compare with every vector instead of using the index.")
 @click.option(
     "--batch",
@@ -92,6 +94,7 @@ def search(
     where: str | None,
     above: float | None,
     unique: float | None,
+    with_self: bool,
     exact: bool,
     batch: Path | None,
     sheet: Path | None,
@@ -129,21 +132,21 @@ def search(
             else range(len(batch_queries))
         )
         opened = Storage.open(store, provider=provider)
-        answers = search_many(opened, batch_queries, HITS if k is None else k, where, exact, encoder)
-        _warn(answers)
+        answers = search_many(opened, batch_queries, HITS if k is None else k, where, exact, encoder, with_self)
+        _warn(answers, [example.query for example in batch_queries if isinstance(example, QueryExample)])
         _print_each(names, answers, as_json)
         return
 
-    examples = [*map(parse_query, queries), *items]
+    examples, unwanted = [*map(parse_query, queries), *items], list(map(parse_query, exclude))
     matches = search_store(
-        Storage.open(store, provider=provider), examples, k, where, exclude=[parse_query(text) for text in exclude],
-        weights=weights or None, above=above, unique=unique, exact=exact, encoder=encoder,
+        Storage.open(store, provider=provider), examples, k, where, exclude=unwanted, weights=weights or None,
+        above=above, unique=unique, exact=exact, encoder=encoder, with_self=with_self,
     )  # fmt: skip
     if sheet is not None:
         matches.sheet(sheet)
     if html is not None:
         matches.html(html)
-    _warn([matches])
+    _warn([matches], [*examples, *unwanted])
     if paths:
         _print_paths(matches.paths)
     elif as_json:
@@ -152,7 +155,13 @@ def search(
         click.echo(format_table(_rows(matches), HEADS))
 
 
-def _warn(answers: Iterable[Matches]) -> None:
+def _warn(answers: Sequence[Matches], queries: Iterable[object]) -> None:
+    """Print warnings, and which queries are not hits though they are items; the user knows of those named by id."""
+    left_out = {item for matches in answers for item in matches.left_out}.difference(queries)
+    if left_out:
+        one = f"item {min(left_out)} is a query itself and left out of its hits; to keep it"
+        many = f"{len(left_out)} items are queries themselves and left out of their hits; to keep them"
+        click.echo(f"{one if len(left_out) == 1 else many}: --with-self", err=True)
     for warning in dict.fromkeys(warning for matches in answers for warning in matches.warnings):
         click.echo(printable(warning), err=True)
 
@@ -181,7 +190,7 @@ def _rows(matches: Matches) -> list[tuple[Any, ...]]:
 
 @click.command()
 @store_argument
-@click.option("-k", default=20, show_default=True, help="Number of neighbours of each item.")
+@click.option("-k", "--k", default=20, show_default=True, help="Number of neighbours of each item.")
 @click.option("--out", type=PATH, required=True, metavar="FILE.parquet", help="File to write.")
 @click.option("--exact", is_flag=True, help="Compare all items with all others instead of using the index.")
 @encoder_option

@@ -14,6 +14,7 @@ from featurestore.ann.normalize import unit_rows
 from featurestore.errors import FeatureStoreError, ImageError, QueryError, StoreCorrupt
 from featurestore.imaging import Picture
 from featurestore.rendering.query_image import QueryImage
+from featurestore.search.query_path import check_query_path, item_paths
 
 if TYPE_CHECKING:
     from featurestore.encoders import Encoder
@@ -33,6 +34,7 @@ class QueryEncoder:
     dim: int  # D
     open_encoder: Callable[[], "Encoder"]
     vectors_of: Callable[[Sequence[int]], tuple[NDArray[np.floating], list[str]]]  # of items: (n, D), and their paths
+    ids_at: Callable[[Sequence[str]], dict[str, int]]  # of the items at some paths, where there are any
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class QueryVector:
     """What to search for."""
 
     vector: NDArray[np.float32]  # (1, D), unit length
-    item_ids: tuple[int, ...]  # of the items among the examples, which are not hits
+    item_ids: tuple[int, ...]  # of the items among the examples, named by id or by path
     shown: tuple[QueryImage, ...]  # the examples, negative ones last
 
 
@@ -73,15 +75,16 @@ def embed_query(
     examples = [QueryExample(query, "" if single else f"example {n}") for n, query in enumerate(wanted, start=1)]
     examples += [QueryExample(query, f"negative example {n}") for n, query in enumerate(unwanted, start=1)]
     vectors, shown = _embed(examples, encoder)
+    items = _items(examples, encoder)
     if single:
-        return QueryVector(vectors, _item_ids(examples), tuple(shown))
+        return QueryVector(vectors, _item_ids(items), tuple(shown))
     direction = w @ vectors[: len(wanted)] / w.sum()
     if unwanted:
         direction = direction - GAMMA * vectors[len(wanted) :].mean(axis=0)
     if np.linalg.norm(direction) < CANCELLED:
         raise QueryError("query: the examples cancel one another, so that no direction is left; leave one of them out")
     shown = [replace(one, negative=n >= len(wanted)) for n, one in enumerate(shown)]
-    return QueryVector(unit_rows(direction[None]), _item_ids(examples), tuple(shown))
+    return QueryVector(unit_rows(direction[None]), _item_ids(items), tuple(shown))
 
 
 def embed_queries(
@@ -100,8 +103,8 @@ def embed_queries(
     ]
     vectors, shown = _embed(examples, encoder)
     return [
-        QueryVector(vectors[n : n + 1], _item_ids([example]), (one,))
-        for n, (example, one) in enumerate(zip(examples, shown, strict=True))
+        QueryVector(vectors[n : n + 1], _item_ids([item]), (one,))
+        for n, (item, one) in enumerate(zip(_items(examples, encoder), shown, strict=True))
     ]
 
 
@@ -115,16 +118,17 @@ def _embed(examples: Sequence[QueryExample], encoder: QueryEncoder) -> tuple[NDA
     for n, query in enumerate(example.query for example in examples):
         if _is_item(query):
             items[n] = int(query)
-        elif isinstance(query, (str, Path, Image.Image)):
-            pictures[n] = query
-            shown[n] = (
-                QueryImage(query, "an image") if isinstance(query, Image.Image) else QueryImage(str(query), str(query))
-            )
-        else:
-            try:
+            continue
+        try:
+            if isinstance(query, Image.Image):
+                pictures[n], shown[n] = query, QueryImage(query, "an image")
+            elif isinstance(query, (str, Path)):
+                check_query_path(query, encoder.name)
+                pictures[n], shown[n] = query, QueryImage(str(query), str(query))
+            else:
                 vectors[n] = _unit_vector(query, encoder)
-            except QueryError as error:
-                problems[n] = error
+        except FeatureStoreError as error:
+            problems[n] = error
     if items:
         ids = sorted(set(items.values()))
         found, paths = _look_up(ids, encoder)
@@ -223,8 +227,21 @@ def _is_item(query: object) -> TypeGuard[int | np.integer[Any]]:
     return isinstance(query, (int, np.integer)) and not isinstance(query, bool)
 
 
-def _item_ids(examples: Sequence[QueryExample]) -> tuple[int, ...]:
-    return tuple(sorted({int(example.query) for example in examples if _is_item(example.query)}))
+def _items(examples: Sequence[QueryExample], encoder: QueryEncoder) -> list[int | None]:
+    """Give the item that each example is: by its id, or by its path, symbolic links followed; None where it is none."""
+    paths = [item_paths(example.query) for example in examples]
+    wanted = sorted({path for spelled in paths for path in spelled})
+    known = encoder.ids_at(wanted) if wanted else {}
+    return [
+        int(example.query)
+        if _is_item(example.query)
+        else next((known[path] for path in spelled if path in known), None)
+        for example, spelled in zip(examples, paths, strict=True)
+    ]
+
+
+def _item_ids(items: Sequence[int | None]) -> tuple[int, ...]:
+    return tuple(sorted({item for item in items if item is not None}))
 
 
 def _some(texts: Sequence[str], separator: str) -> str:

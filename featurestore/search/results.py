@@ -34,6 +34,7 @@ class Matches:
     query: tuple[QueryImage, ...] = ()  # what was searched by, negative examples last
     warnings: tuple[str, ...] = ()  # what the user should know of this answer
     label_lists: Mapping[int, list[str]] = field(default_factory=dict)  # by id, of items with several labels
+    left_out: tuple[int, ...] = ()  # ids of the items that the query itself is
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -27,11 +27,12 @@ def search(
     unique: float | None = None,
     exact: bool = False,
     encoder: str | Path | None = None,
+    with_self: bool = False,
 ) -> Matches:
     """Find the k items (default 10) nearest to a query: an image file or URL, a PIL image, an item id or a vector (D,).
 
-    Several queries are examples of one thing, perhaps with `weights`; `exclude` holds examples of what it is not. Items named as
-    examples are not among the results. where: one SQL expression over the columns of `items`. above: only items with at least this
+    Several queries are examples of one thing, perhaps with `weights`; `exclude` holds examples of what it is not. Examples that are
+    items of the store, by id or by path, are left out of the hits, unless `with_self`; a copy under another path is a hit. where: one SQL expression over the columns of `items`. above: only items with at least this
     score, and all of them when k is None. unique: leave out an item whose score with a better hit is at least this. exact: compare
     with every vector, without the index. Fewer than k items come back only when fewer match. Raises QueryError, ImageError, EncoderNotInStore.
     """
@@ -43,8 +44,9 @@ def search(
     def answer(snapshot: Snapshot) -> Matches:
         searcher = Searcher.of(snapshot, store.encoder_record(encoder, snapshot), where, exact)
         query = embed_query(queries, _query_encoder(store, searcher, encoder), exclude, weights)
-        hits = searcher.find(query.vector, k, query.item_ids, above, unique)
-        return _matches(searcher, hits, query)
+        left_out = () if with_self else query.item_ids
+        hits = searcher.find(query.vector, k, left_out, above, unique)
+        return _matches(searcher, hits, query, left_out)
 
     return store.snapshots.answer(answer)
 
@@ -56,6 +58,7 @@ def search_many(
     where: str | None = None,
     exact: bool = False,
     encoder: str | Path | None = None,
+    with_self: bool = False,
 ) -> list[Matches]:
     """Answer many queries, or the rows of an array (Q, D), each by itself, as `search` does."""
     if k < 1:
@@ -66,11 +69,12 @@ def search_many(
         wanted = embed_queries(queries, _query_encoder(store, searcher, encoder))
         if not wanted:
             return []
-        most = max(len(query.item_ids) for query in wanted)
+        left_out = [() if with_self else query.item_ids for query in wanted]
+        most = max(map(len, left_out))
         found = searcher.nearest(np.concatenate([query.vector for query in wanted]), k + most)
         return [
-            _matches(searcher, hits.without(query.item_ids).first(k), query)
-            for hits, query in zip(found, wanted, strict=True)
+            _matches(searcher, hits.without(own).first(k), query, own)
+            for hits, query, own in zip(found, wanted, left_out, strict=True)
         ]
 
     return store.snapshots.answer(answer)
@@ -116,9 +120,12 @@ def slow(store: Storage) -> list[str]:
 def _query_encoder(store: Storage, searcher: Searcher, named: str | Path | None) -> QueryEncoder:
     file = Path(named) if named is not None and Path(named).is_file() else None
     record = searcher.items.record
-    return QueryEncoder(record.name, record.dim, lambda: store.encoders.open(record, file), searcher.vectors_of)
+    return QueryEncoder(
+        record.name, record.dim, lambda: store.encoders.open(record, file), searcher.vectors_of, searcher.items.ids_at
+    )
 
 
-def _matches(searcher: Searcher, hits: Hits, query: QueryVector) -> Matches:
+def _matches(searcher: Searcher, hits: Hits, query: QueryVector, left_out: tuple[int, ...]) -> Matches:
     lists = {item: labels for item, labels in zip(hits.ids.tolist(), hits.label_lists, strict=True) if labels}
-    return Matches(hits.ids, hits.scores.clip(-1, 1), hits.paths, hits.labels, query.shown, searcher.warnings, lists)
+    scores = hits.scores.clip(-1, 1)
+    return Matches(hits.ids, scores, hits.paths, hits.labels, query.shown, searcher.warnings, lists, left_out)

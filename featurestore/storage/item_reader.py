@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from featurestore.ann.row_filter import RowFilter
@@ -55,6 +56,10 @@ class ItemReader(ABC):
     def by_id(self, ids: Sequence[int]) -> FoundItems:
         """Give items by their ids, in any order; those without a vector are left out. Raises Stale."""
 
+    @abstractmethod
+    def ids_at(self, paths: Sequence[str]) -> dict[str, int]:
+        """Give the ids of the items at some paths, by path; those without a vector are left out. Raises Stale."""
+
 
 class LoadedItems(ItemReader):
     """All items in memory: fast for many searches."""
@@ -90,6 +95,11 @@ class LoadedItems(ItemReader):
         texts = (column.take(places) for column in (items.paths, items.labels, items.label_lists))
         return FoundItems(items.rows[places], items.ids[places], *texts)
 
+    def ids_at(self, paths: Sequence[str]) -> dict[str, int]:
+        items = self._items
+        places = np.flatnonzero(pc.is_in(items.paths, pa.array(paths, items.paths.type)).to_numpy(zero_copy_only=False))
+        return dict(zip(items.paths.take(places).to_pylist(), items.ids[places].tolist(), strict=True))
+
 
 class CatalogItems(ItemReader):
     """Only the items that a search needs: fast for one search of a large collection."""
@@ -113,6 +123,9 @@ class CatalogItems(ItemReader):
 
     def by_id(self, ids: Sequence[int]) -> FoundItems:
         return _found(self._current(self.catalog.items.by_id(self.record.fingerprint, np.array(ids, np.int64))))
+
+    def ids_at(self, paths: Sequence[str]) -> dict[str, int]:
+        return self._current(self.catalog.items.ids_at(self.record.fingerprint, paths))
 
     def _current(self, answer: Answer) -> Answer:
         """Pass on what was read, unless the catalog changed meanwhile: then it does not belong to the snapshot."""

@@ -1,6 +1,7 @@
 """`search` and `neighbours`: what they print and write, and how options become arguments."""
 
 import json
+import shutil
 import sys
 import tarfile
 from pathlib import Path
@@ -19,17 +20,36 @@ from tests.featurestore.fakes import unit
 
 def test_search_prints_a_table_or_json(run: Run, store_path: Path, colours: Path) -> None:
     red = colours / "primary" / "red.png"
-    status, out, err = run("search", store_path, red, "-k", "2")
+    status, out, err = run("search", store_path, red, "-k", "2", "--with-self")
     assert (status, err) == (0, "")
     assert [line.split() for line in out.splitlines()] == [
         ["rank", "score", "id", "label", "path"],
         ["1", "1.0000", "6", "primary", str(red.resolve())],
         ["2", "0.7070", "2", "mixed", str(colours.resolve() / "mixed" / "yellow.png")],
     ]
-    found = answer(run, "search", store_path, red, "--where", "label = 'mixed'")
+    found = answer(run, "search", store_path, "id:6", "--where", "label = 'mixed'")
     assert [hit["id"] for hit in found] == [2, 1]
     assert [list(hit) for hit in found] == [["rank", "score", "id", "path", "label"]] * 2
     assert found[0]["score"] == pytest.approx(0.7071, abs=1e-3)
+
+
+def test_a_query_that_is_an_item_is_left_out_and_told(
+    run: Run, store_path: Path, colours: Path, tmp_path: Path
+) -> None:
+    red = colours / "primary" / "red.png"
+    _, out, err = run("search", store_path, red, "--k", "1")
+    assert out.splitlines()[1].split()[:3] == ["1", "0.7070", "2"]
+    assert err == "item 6 is a query itself and left out of its hits; to keep it: --with-self\n"
+    assert run("search", store_path, "--id", "6", "-k", "1")[2] == ""  # the user knows
+    copy = shutil.copy(red, tmp_path / "copy.png")
+    assert [hit["id"] for hit in answer(run, "search", store_path, copy, "-k", "1")] == [6]  # a copy is a hit
+    (tmp_path / "q.txt").write_text(f"{red}\n{colours}/mixed/cyan.png\n{copy}\n")
+    _, out, err = run("search", store_path, "--batch", tmp_path / "q.txt", "-k", "1", "--json")
+    assert [json.loads(line)["hits"][0]["id"] for line in out.splitlines()] == [2, 3, 6]
+    assert err == "2 items are queries themselves and left out of their hits; to keep them: --with-self\n"
+    _, out, err = run("search", store_path, "--batch", tmp_path / "q.txt", "-k", "1", "--json", "--with-self")
+    assert [json.loads(line)["hits"][0]["id"] for line in out.splitlines()] == [6, 1, 6]
+    assert err == ""
 
 
 def test_search_draws_a_sheet_and_a_page(run: Run, store_path: Path, tmp_path: Path) -> None:
@@ -48,7 +68,7 @@ def test_an_image_in_a_container_is_a_query_and_is_drawn(
     store, member = tmp_path / "my.store", f"{tmp_path}/shard.tar::colours/primary/red.png"
     report = answer(run, "index", store, tmp_path / "shard.tar", "--encoder", encoder, "--labels", "folders")
     assert report["added"] == 6
-    [hit] = answer(run, "search", store, member, "-k", "1", "--sheet", tmp_path / "hits.png")
+    [hit] = answer(run, "search", store, member, "-k", "1", "--with-self", "--sheet", tmp_path / "hits.png")
     assert (hit["path"], hit["label"]) == (member, "primary")
     assert (tmp_path / "hits.png").stat().st_size > 1000
     assert answer(run, "index", store, tmp_path)["removed"] == 0  # the folder around the tar does not list its members
@@ -70,6 +90,7 @@ def matches(paths: list[str], warnings: tuple[str, ...] = ()) -> Matches:
         ("--not id:2 a.png --not b.png", {"exclude": [2, "b.png"]}),
         ("a.png --above 0.5 --unique 0.7", {"above": 0.5, "unique": 0.7}),
         ("a.png --unique", {"unique": 0.97}),
+        ("a.png --with-self --k 7", {"with_self": True, "k": 7}),
     ],
 )
 def test_options_become_arguments(
@@ -77,6 +98,7 @@ def test_options_become_arguments(
 ) -> None:
     unless_asked = {
         "queries": ["a.png"], "k": None, "where": None, "exclude": [], "weights": None, "above": None, "unique": None, "exact": False, "encoder": None,
+        "with_self": False,
     }  # fmt: skip
     found: list[dict[str, Any]] = []
 
@@ -112,12 +134,12 @@ def test_search_prints_paths_and_spells_them_out_for_a_terminal(
 def test_search_by_a_file_of_queries(run: Run, store_path: Path, colours: Path, tmp_path: Path) -> None:
     red, file = colours / "primary" / "red.png", tmp_path / "q.txt"
     file.write_text(f"# two\n{red}\nid:6\n")
-    status, out, err = run("search", store_path, "--batch", file, "-k", "2", "--json")
+    status, out, err = run("search", store_path, "--batch", file, "-k", "2", "--json", "--with-self")
     assert (status, err) == (0, "")
     lines = [json.loads(line) for line in out.splitlines()]
     assert [(line["query"], [hit["id"] for hit in line["hits"]]) for line in lines] == [
         (str(red), [6, 2]),
-        ("id:6", [2, 3]),
+        ("id:6", [6, 2]),
     ]
     assert [list(hit) for hit in lines[0]["hits"]] == [["rank", "score", "id", "path", "label"]] * 2
     status, out, err = run("search", store_path, "--batch", file, "--where", "label = 'plain'")

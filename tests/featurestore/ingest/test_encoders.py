@@ -33,12 +33,12 @@ def test_two_encoders_never_mix(
     FeatureStore.open(store_path, other_encoder).index(extra)
     first, second = FeatureStore.open(store_path, encoder), FeatureStore.open(store_path, other_encoder)
     assert first.search(extra, k=20).ids.tolist() == [6, 2, 3, 1, 4, 5]
-    assert second.search(extra, k=20).ids.tolist() == [7]
+    assert second.search(extra, k=20, with_self=True).ids.tolist() == [7]
     assert len(first.features()[0]) == 6
     assert second.features()[0].tolist() == [7]
     plain = FeatureStore.open(store_path)
     for name, ids in ((encoder, [6, 2, 3, 1, 4, 5]), (other_encoder, [7])):  # the same filter in one open store
-        assert plain.search(extra, k=20, where="id > 0", encoder=name).ids.tolist() == ids
+        assert plain.search(extra, k=20, where="id > 0", encoder=name, with_self=True).ids.tolist() == ids
 
 
 def test_content_that_changed_for_one_encoder_is_stale_for_the_other(

@@ -49,7 +49,7 @@ def test_a_file_that_is_no_encoder_creates_nothing(tmp_path: Path, source: Path)
 
 def test_a_store_may_move(store_path: Path, tmp_path: Path, colours: Path) -> None:
     moved = FeatureStore.open(shutil.move(store_path, tmp_path / "moved.store"))
-    assert moved.search(colours / "primary" / "red.png", k=2).ids.tolist() == [6, 2]
+    assert moved.search(colours / "primary" / "red.png", k=2, with_self=True).ids.tolist() == [6, 2]
 
 
 def test_vectors_without_their_catalog_are_never_written_over(

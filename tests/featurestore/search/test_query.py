@@ -1,8 +1,10 @@
 """From what users search by to unit vectors. Numbers are computed by hand, or by loops."""
 
 import io
+import os
 import tarfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from featurestore.encoders.encoder import Encoder
 from featurestore.errors import ImageError, QueryError, StoreCorrupt
 from featurestore.search.query import QueryEncoder, QueryExample, embed_queries, embed_query
 from featurestore.search.query_file import parse_query, read_queries
+from featurestore.search.query_path import item_paths
 from tests.featurestore.fakes import DIM, paint, unit
 
 ITEMS = np.array([[3, 0, 0, 4], [0, 1, 0, 0], [0, 0, 1, 0], [0, np.nan, 0, 0]], np.float32)  # of the ids 1 to 4
@@ -36,13 +39,17 @@ def no_items(ids: Sequence[int]) -> Any:
     raise AssertionError("items were looked up")
 
 
-BLIND = QueryEncoder("four", 4, no_encoder, vectors_of)
+def nothing_at(paths: Sequence[str]) -> dict[str, int]:
+    return {}
+
+
+BLIND = QueryEncoder("four", 4, no_encoder, vectors_of, nothing_at)
 
 
 @pytest.fixture(scope="session")
 def query_encoder(encoder: Path) -> QueryEncoder:
     opened = Encoder(encoder)
-    return QueryEncoder(opened.name, DIM, lambda: opened, no_items)
+    return QueryEncoder(opened.name, DIM, lambda: opened, no_items, nothing_at)
 
 
 # -- one query
@@ -97,7 +104,7 @@ def test_an_image_is_found_wherever_it_lies(tmp_path: Path, query_encoder: Query
 )  # fmt: skip
 def test_what_is_no_query_is_refused(queries: Any, reason: str) -> None:
     with pytest.raises(QueryError, match=reason):
-        embed_query(queries, QueryEncoder("four", 4, no_encoder, no_items))
+        embed_query(queries, QueryEncoder("four", 4, no_encoder, no_items, nothing_at))
 
 
 def test_a_damaged_vector_of_an_item_is_named() -> None:
@@ -111,6 +118,41 @@ def test_a_broken_pil_image_is_refused(query_encoder: QueryEncoder) -> None:
     cut = Image.open(io.BytesIO(data.getvalue()[:1000]))
     with pytest.raises(ImageError, match=r"^query: expected an image file; cut off or damaged"):
         embed_query(cut, query_encoder)
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("red roses", "query 'red roses': there is no such file, and the encoder four reads images, not words; search by an image or "),
+        ("17", "query '17': expected an image file; for the item of that id write id:17$"),
+        ("a/17", "query 'a/17': expected an image file; no such file"),
+        ("a.jpg", "query 'a.jpg': expected an image file; no such file"),
+        ("", "query '': "),
+        ("/dev/zero", "query '/dev/zero': expected an image file; not a regular file"),
+        ("{folder}", "expected an image file; not a file but a folder"),
+        ("{folder}/pipe", "pipe': expected an image file; not a regular file"),
+        ("{folder}/pipe.tar::a.jpg", "::a.jpg': expected an image file; not a regular file"),
+    ],
+)  # fmt: skip
+def test_a_path_that_leads_to_no_file_is_named_and_not_waited_for(tmp_path: Path, query: str, reason: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.tar")
+    with pytest.raises((ImageError, QueryError), match=reason):
+        embed_query(query.format(folder=tmp_path), BLIND)
+
+
+def test_a_path_of_an_item_is_that_item(tmp_path: Path, query_encoder: QueryEncoder) -> None:
+    file, twin, link = (
+        paint(tmp_path / "a.png", (1, 2, 3)),
+        paint(tmp_path / "twin.png", (1, 2, 3)),
+        tmp_path / "link.png",
+    )
+    link.symlink_to(file)
+    knowing = replace(query_encoder, ids_at=lambda paths: {str(file): 7} if str(file) in paths else {})
+    assert embed_query([file, str(twin), np.ones(DIM)], knowing).item_ids == (7,)
+    assert [one.item_ids for one in embed_queries([twin, link, Image.open(file)], knowing)] == [(), (7,), ()]
+    assert item_paths("b/shard.tar::a.png") == (f"{Path.cwd()}/b/shard.tar::a.png",)
+    assert item_paths("https://a/b.png") == ("https://a/b.png",)
 
 
 # -- several examples
@@ -205,7 +247,7 @@ def test_each_query_has_a_vector(tmp_path: Path, query_encoder: QueryEncoder) ->
     colours = [(n, 200 - n, 6 * n) for n in range(1, 41)]  # more than two batches
     pictures = [paint(tmp_path / f"{n}.png", colour) for n, colour in enumerate(colours)]
     queries: list[Any] = [9, *pictures, unit((1, 2, 3)), 4, 9]
-    asked = embed_queries(queries, QueryEncoder("m", DIM, query_encoder.open_encoder, items))
+    asked = embed_queries(queries, QueryEncoder("m", DIM, query_encoder.open_encoder, items, nothing_at))
     assert looked_up == [[4, 9]]
     expected = [unit((9, 1, 1)), *map(unit, colours), unit((1, 2, 3)), unit((4, 1, 1)), unit((9, 1, 1))]
     np.testing.assert_allclose(np.concatenate([one.vector for one in asked]), expected, atol=1e-6)

@@ -136,3 +136,15 @@ def test_a_catalog_that_changed_while_a_search_read_it_is_read_again(
     monkeypatch.setattr(Items, read, then_deleted)
     assert sorted(store.search(6, k=10, where="id <> 4").ids.tolist()) == [1, 3, 5]
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("load", [True, False])
+def test_items_are_found_by_path(
+    store: FeatureStore, colours: Path, monkeypatch: pytest.MonkeyPatch, load: bool
+) -> None:
+    monkeypatch.setattr("featurestore.storage.snapshot.SMALL", 0)
+    reader = store.snapshots.now().reader(store.encoder_record(None), load)
+    assert reader.may_include_removed is not load
+    red = str(colours.resolve() / "primary" / "red.png")
+    assert reader.ids_at([red, "/nothing.png"]) == {red: 6}
+    assert reader.ids_at(["/nothing.png"]) == {}
