@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.ann.exact import BLOCK, top_k_of_block
+from featurestore.ann.exact import BLOCK, DOUBT, top_k_of_block
 from featurestore.ann.faiss_index import BLAS_FROM, Floats, Ints, RabitqIndex, floats
 from featurestore.ann.row_filter import GATHERED
 from featurestore.ann.tuning import IndexCard, IndexLayout, MeasuredRecall, SearchSetting, cheapest
@@ -17,6 +17,7 @@ ITERATIONS = 10  # of k-means
 KS = (10, 100)  # numbers of hits that searches are tuned for
 SHARES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)  # of the rows that pass a filter
 MOST_CANDIDATES = (1_000, 2_000)  # for each of KS
+ABSENT = np.iinfo(np.int64).max  # rank of what is not among the candidates
 CONFIDENCE = 1.64  # standard errors below the measured recall: a bound with 95 % confidence
 
 
@@ -67,6 +68,7 @@ def build_index(
 class RecallTrial:
     """Held-out rows as queries, with their exact neighbours among random shares of the rows."""
 
+    vectors: NDArray[np.float16]  # (N, D)
     rows: Ints
     queries: Floats
     shares: list[float]
@@ -82,7 +84,9 @@ class RecallTrial:
         masks = [None if share == 1 else np.asarray(rng.random(count, np.float32) < share) for share in shares]
         nothing = np.empty((len(rows), 0))
         scores = [nothing.astype(np.float32) for _ in shares]
-        return cls(rows, floats(vectors[rows]), shares, masks, scores, [nothing.astype(np.int64) for _ in shares])
+        return cls(
+            vectors, rows, floats(vectors[rows]), shares, masks, scores, [nothing.astype(np.int64) for _ in shares]
+        )
 
     def add_block(self, block: Floats, first: int) -> None:
         """Update the neighbours with a block of vectors that begins at row `first`."""
@@ -91,40 +95,56 @@ class RecallTrial:
             if not len(places):
                 continue
             part = block if mask is None else block[places]
-            scores, chosen = top_k_of_block(self.queries, part, min(KS[-1] + 1, len(part)))
+            most = KS[-1] + 2  # the query itself is among them, and one more shows whether the last has ties
+            scores, chosen = top_k_of_block(self.queries, part, min(most, len(part)))
             scores, found = np.hstack([self.scores[n], scores]), np.hstack([self.found[n], first + places[chosen]])
-            order = np.argsort(-scores, axis=1, kind="stable")[:, : KS[-1] + 1]
+            order = np.argsort(-scores, axis=1, kind="stable")[:, :most]
             self.scores[n], self.found[n] = np.take_along_axis(scores, order, 1), np.take_along_axis(found, order, 1)
 
     def measure(self, index: RabitqIndex, n: int, target: float) -> dict[int, list[MeasuredRecall]]:
         """Measure the recall for each k, with more and more lists and candidates until `target` is reached.
 
-        A true neighbour counts as found when it is among the candidates, since candidates are ranked by their exact scores.
+        A true neighbour counts as found when it is among the candidates, since candidates are ranked by their exact scores. Where
+        others score as well as the k-th, any of them will do.
         """
         mask = self.masks[n]
         bits = None if mask is None else np.packbits(mask, bitorder="little")
-        true = np.stack(
-            [
-                line[line != row][: KS[-1]] if row in line else line[: KS[-1]]
-                for line, row in zip(self.found[n], self.rows, strict=True)
-            ]
-        )
+        true, scores = self._without_queries(n)
         measured: dict[int, list[MeasuredRecall]] = {}
         reached = False
         for probes in _doubling(1, index.lists):
             proposed = index.propose(self.queries, MOST_CANDIDATES[-1] + 1, probes, bits)
-            rank = _ranks(true, proposed, self.rows)
             for k, most in zip(KS, MOST_CANDIDATES, strict=True):
                 if true.shape[1] < k:
                     continue
+                rank = self._ranks(proposed, true, scores, k)
                 for candidates in _doubling(2 * k, most):
-                    shares = (rank[:, :k] < candidates).mean(axis=1)
+                    shares = (rank < candidates).mean(axis=1)
                     margin = CONFIDENCE * float(shares.std()) / len(shares) ** 0.5
                     measured.setdefault(k, []).append(MeasuredRecall(probes, candidates, float(shares.mean()), margin))
             if reached:
                 break  # one step more than needed: more lists with fewer candidates may cost less
             reached = all(tried[-1].reaches(target) for tried in measured.values())
         return measured
+
+    def _without_queries(self, n: int) -> tuple[Ints, Floats]:
+        """Give the neighbours of each query and their scores, without the query itself: (Q, K + 1), fewer where there are no more."""
+        found, scores = self.found[n], self.scores[n]
+        others = found != self.rows[:, None]
+        others[others.all(axis=1), -1] = False  # the query is not among them: every line loses one
+        shape = len(found), found.shape[1] - 1
+        return found[others].reshape(shape), scores[others].reshape(shape)
+
+    def _ranks(self, proposed: Ints, true: Ints, scores: Floats, k: int) -> Ints:
+        """Find the ranks of the k nearest among the candidates of each query; with ties of the k-th, of any k that score as well."""
+        ranks = _ranks(true[:, :k], proposed, self.rows)
+        least = scores[:, k - 1] - DOUBT
+        for q in np.flatnonzero(scores[:, k] >= least) if scores.shape[1] > k else ():
+            line = proposed[q][(proposed[q] >= 0) & (proposed[q] != self.rows[q])]
+            equal = np.flatnonzero(floats(self.vectors[line]) @ self.queries[q] >= least[q])[:k]
+            ranks[q] = ABSENT
+            ranks[q, : len(equal)] = equal
+        return ranks
 
 
 def _to_finite_floats(vectors: NDArray[np.float16]) -> Floats:
@@ -160,8 +180,8 @@ def _doubling(first: int, last: int) -> Iterator[int]:
 
 
 def _ranks(true: Ints, proposed: Ints, own: Ints) -> Ints:
-    """Find the rank of each true neighbour among the candidates of its query, without the query's own row; the largest integer when absent."""
-    ranks = np.full(true.shape, np.iinfo(np.int64).max)
+    """Find the rank of each true neighbour among the candidates of its query, without the query's own row; ABSENT when it is not there."""
+    ranks = np.full(true.shape, ABSENT)
     for q, (wanted, line) in enumerate(zip(true, proposed, strict=True)):
         line = line[line != own[q]]
         order = np.argsort(line, kind="stable")

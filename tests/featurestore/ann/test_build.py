@@ -175,7 +175,23 @@ def test_copies_of_a_few_vectors(different: int) -> None:
     vectors = clustered(different, DIM)[0][np.arange(400) % different]
     lists, card = build_quietly(vectors)
     assert sorted(lists.propose(floats(vectors[:1]), 400, lists.lists)[0].tolist()) == list(range(400))
-    assert 0 <= card.recall <= 1
+    assert card.recall == 1  # any of the copies is as near as the nearest
+
+
+def test_ties_of_the_last_neighbour_count_as_found_and_only_these() -> None:
+    near, tied, far = np.eye(3, dtype=np.float16)
+    query = np.array([0.8, 0.6, 0], np.float16)
+    vectors = np.stack([query, near, *[tied] * 4, *[far] * 4])
+    trial = RecallTrial.of(vectors, np.array([0]), np.random.default_rng(0))
+    scores = np.array([[0.8, 0.6, 0.6, 0.6]], np.float32)
+    true = np.array([[1, 2, 3, 4]])
+    for proposed, k, found in (
+        ([0, 1, 5, 4], 3, [0, 1, 2]),  # two of the four tied ones, whichever
+        ([9, 5, 1, 6], 3, [1, 2, building.ABSENT]),
+        ([5, 4, 0, 3], 1, [building.ABSENT]),  # the first is not tied
+        ([5, 4, 0, 3, -1], 2, [0, 1]),
+    ):
+        assert trial._ranks(np.array([proposed]), true, scores, k).tolist() == [found]
 
 
 def test_the_fewest_rows() -> None:
