@@ -17,7 +17,12 @@ RERANK = 10.0  # cost of an exact score relative to that of a code
 
 def worth_indexing(count: int, dim: int) -> bool:
     """Whether an index over vectors (N, D) makes searches faster."""
-    return count >= WORTH_ROWS and count * dim >= WORTH_NUMBERS
+    return count >= least_rows(dim)
+
+
+def least_rows(dim: int) -> int:
+    """From how many vectors of D numbers on an index makes searches faster."""
+    return max(WORTH_ROWS, -(-WORTH_NUMBERS // dim))
 
 
 @dataclass(frozen=True, slots=True)

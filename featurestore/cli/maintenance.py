@@ -84,6 +84,10 @@ def optimize(store: Path, recall: float, memory: int, as_json: bool) -> None:
         lines.append(
             f"index of {index.encoder} {state}: {index.vectors} vectors, {index.bytes / 1e6:.1f} MB, recall@10 {index.recall:.3f}"
         )
+    lines += [
+        f"no index of {few.encoder}: its {few.vectors} vectors are searched exactly; an index makes searches faster from {few.least} vectors on"
+        for few in report.unindexed
+    ]
     print_result(asdict(report), "\n".join(lines), as_json)
     for index in report.indexes:
         if index.recall < recall and not as_json:

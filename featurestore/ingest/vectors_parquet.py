@@ -19,7 +19,7 @@ from featurestore.sources.base import as_labels
 from featurestore.sources.column_types import as_type
 from featurestore.storage import Storage
 from featurestore.storage.snapshot import with_vectors
-from featurestore.system.disk import atomic_write
+from featurestore.system.disk import atomic_write, require_suffix
 from featurestore.system.spool import Spool
 from featurestore.system.text import UNPRINTABLE, printable
 
@@ -44,13 +44,14 @@ class ImportReport:
 def export_vectors(
     store: Storage, out: str | Path, encoder: str | Path | None = None, listener: Listener | None = None
 ) -> int:
-    """Write the items of an encoder with their vectors to a Parquet file, complete or not at all; returns how many. Raises DiskError.
+    """Write the items of an encoder with their vectors to a Parquet file, complete or not at all; returns how many. Raises ConfigError, DiskError.
 
     Columns: those of items, the user's too, and `vector`, float32 of fixed length D (many readers do not know float16; splitting the
     bytes makes the zeros cost nothing).
     """
     import pyarrow.parquet as pq  # slow to import, and most commands do without
 
+    require_suffix(Path(out), (".parquet",), "a table of vectors")
     listener = listener or Listener()
     fingerprint = store.encoder_record(encoder).fingerprint
     details, vectors = with_vectors(lambda: store.catalog.items.details(fingerprint), store.layout)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from featurestore.ann.build import build_index
 from featurestore.ann.index_file import save_index
 from featurestore.ann.search import Index
-from featurestore.ann.tuning import worth_indexing
+from featurestore.ann.tuning import least_rows, worth_indexing
 from featurestore.catalog import EncoderRecord, IndexRecord
 from featurestore.errors import ConfigError, StoreCorrupt
 from featurestore.progress import Listener
@@ -31,6 +31,15 @@ class IndexBuild:
 
 
 @dataclass(frozen=True, slots=True)
+class TooFewVectors:
+    """An encoder whose vectors are searched as fast without an index."""
+
+    encoder: str  # its name
+    vectors: int
+    least: int  # from how many vectors on an index makes searches faster
+
+
+@dataclass(frozen=True, slots=True)
 class OptimizeReport:
     """The result of `optimize`; counts are rows of vector files."""
 
@@ -39,6 +48,7 @@ class OptimizeReport:
     bytes_before: int  # of the whole store
     bytes_after: int
     indexes: tuple[IndexBuild, ...]  # of encoders with enough vectors for an index
+    unindexed: tuple[TooFewVectors, ...]  # the other encoders
 
 
 def optimize(
@@ -60,7 +70,7 @@ def optimize(
 def _optimize(store: Storage, recall: float, memory: int, listener: Listener) -> OptimizeReport:
     catalog, layout, before = store.catalog, store.layout, size(store.path)
     kept = dropped = 0
-    reports = []
+    indexes, unindexed = [], []
     for record in catalog.encoders.all():
         rows, items = catalog.items.rows_in_use(record.fingerprint)
         kept, dropped = kept + len(rows), dropped + record.rows - len(rows)
@@ -76,13 +86,14 @@ def _optimize(store: Storage, recall: float, memory: int, listener: Listener) ->
         for path in layout.unused_vector_files(record):
             path.unlink()
         if worth_indexing(record.rows, record.dim):
-            reports.append(index_vectors(store, record, recall, memory, listener))
+            indexes.append(index_vectors(store, record, recall, memory, listener))
         else:
             catalog.indexes.drop(record.fingerprint)
+            unindexed.append(TooFewVectors(record.name, record.rows, least_rows(record.dim)))
     for path in [*layout.unused_index_files(catalog.indexes.all()), *layout.part_files()]:
         path.unlink()
     catalog.rewrite()
-    return OptimizeReport(kept, dropped, before, size(store.path), tuple(reports))
+    return OptimizeReport(kept, dropped, before, size(store.path), tuple(indexes), tuple(unindexed))
 
 
 def index_vectors(store: Storage, record: EncoderRecord, recall: float, memory: int, listener: Listener) -> IndexBuild:

@@ -9,6 +9,7 @@ from featurestore.errors import DiskError, ImageError
 from featurestore.rendering.thumbnails import scaled, thumbnail
 
 TILE, TEXT, GAP, COLUMNS = 160, 34, 12, 6  # pixels, and tiles a row
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 INK, PALE, PAPER, LINE = "#1c1c1c", "#6b6b6b", "#ffffff", "#dddddd"
 EXAMPLE, NEGATIVE = "#0a5fb4", "#b3261e"  # frames of the queries
 
@@ -38,12 +39,12 @@ def contact_sheet(
 
 
 def save(sheet: Image.Image, path: Path) -> None:
-    """Write the sheet in the format of the suffix of `path`. Raises DiskError."""
+    """Write the sheet in the format of the suffix of `path`, one of SUFFIXES. Raises DiskError."""
     part = path.with_name(f".{path.name}.part{path.suffix}")
     try:
         sheet.save(part)
         part.replace(path)
-    except (OSError, ValueError) as error:  # ValueError: a suffix that Pillow does not know
+    except OSError as error:
         raise DiskError(
             f"sheet {str(path)!r} could not be written ({error}); expected a name such as hits.png in an existing folder"
         ) from error

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.system.disk import atomic_write
+from featurestore.system.disk import atomic_write, require_suffix
 from featurestore.system.text import printable
 
 if TYPE_CHECKING:
@@ -67,8 +67,10 @@ class Matches:
         return frame
 
     def sheet(self, path: str | Path) -> Path:
-        """Draw what was searched by and the hits, with scores and labels, into a picture file; raises DiskError."""
+        """Draw what was searched by and the hits, with scores and labels, into a picture file. Raises ConfigError, DiskError."""
         from featurestore.rendering import contact_sheet as sheet  # here, since most searches draw nothing
+
+        require_suffix(Path(path), sheet.SUFFIXES, "a contact sheet")
 
         tiles: list[tuple[Image.Image | str, str, str]] = []
         drawn = [(shown, shown.picture) for shown in self.query if shown.picture is not None]
@@ -82,9 +84,10 @@ class Matches:
         return Path(path)
 
     def html(self, path: str | Path) -> Path:
-        """Write what was searched by and the hits as one HTML page with all pictures inside; raises DiskError."""
+        """Write what was searched by and the hits as one HTML page with all pictures inside. Raises ConfigError, DiskError."""
         from featurestore.rendering import hits_page as page
 
+        require_suffix(Path(path), (".html", ".htm"), "a page")
         page.write(Path(path), self._title(), self._note(), self.query, self.to_json()[:DRAWN])
         return Path(path)
 
@@ -115,9 +118,10 @@ class Neighbours:
         return pa.table({"id": self.ids, "neighbours": lists[0], "scores": lists[1]})
 
     def save(self, path: str | Path) -> Path:
-        """Write `to_arrow` as Parquet, whole or not at all. Raises DiskError."""
+        """Write `to_arrow` as Parquet, whole or not at all. Raises ConfigError, DiskError."""
         import pyarrow.parquet as pq  # takes long, and most commands do without
 
+        require_suffix(Path(path), (".parquet",), "a graph of neighbours")
         with atomic_write(Path(path), "free some space or choose another place") as part:
             pq.write_table(self.to_arrow(), part)
         return Path(path)

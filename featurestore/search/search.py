@@ -1,6 +1,7 @@
 """Searching a store: by examples, by many queries, and the neighbours of every item."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,12 @@ def search(
         query = embed_query(queries, _query_encoder(store, searcher, encoder), exclude, weights)
         left_out = () if with_self else query.item_ids
         hits = searcher.find(query.vector, k, left_out, above, unique)
+        if above is not None and not len(hits) and len(searcher.rows):
+            best = replace(searcher, index=None).find(query.vector, 1, left_out).scores
+            reason = f"no item has a score of at least {above:g}" + (
+                f"; the best is {best[0]:.4f}" if len(best) else ""
+            )
+            searcher = replace(searcher, warnings=(*searcher.warnings, reason))
         return _matches(searcher, hits, query, left_out)
 
     return store.snapshots.answer(answer)

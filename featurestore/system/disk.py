@@ -1,11 +1,11 @@
 """Atomic and durable writes: after a crash or a power cut a file has its old content or its new one, never a part."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from featurestore.errors import DiskError
+from featurestore.errors import ConfigError, DiskError
 
 
 @contextmanager
@@ -25,6 +25,14 @@ def atomic_write(path: Path, advice: str) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+def require_suffix(path: Path, suffixes: Sequence[str], what: str) -> None:
+    """Raise ConfigError unless a file to be written has one of some suffixes, such as ".png"; `what` names its content."""
+    if path.suffix.lower() not in suffixes:
+        raise ConfigError(
+            f"{path}: {what} is written as {', '.join(suffixes)}; found {path.suffix or 'no suffix'}; choose another name"
+        )
 
 
 def write_text(path: Path, text: str, advice: str) -> None:

@@ -32,8 +32,10 @@ def test_optimize_says_what_it_dropped(run: Run, store_path: Path) -> None:
     status, out, err = run("optimize", store_path)
     assert (status, err) == (0, "")
     assert out.startswith("4 vectors kept, 2 dropped, ")
+    assert out.endswith("its 4 vectors are searched exactly; an index makes searches faster from 1666667 vectors on\n")
     found = answer(run, "optimize", store_path)
     assert (found["kept"], found["dropped"]) == (4, 0)
+    assert [(few["vectors"], few["least"]) for few in found["unindexed"]] == [(4, 1666667)]
     assert 0 < found["bytes_after"] <= found["bytes_before"]
 
 
@@ -70,6 +72,8 @@ def test_vectors_go_out_and_come_in(run: Run, store_path: Path, tmp_path: Path, 
     file = tmp_path / "vectors.parquet"
     assert run("export-vectors", store_path, file) == (0, f"6 vectors written to {file}\n", "")
     assert answer(run, "export-vectors", store_path, file) == {"file": str(file), "vectors": 6}
+    status, _, err = run("export-vectors", store_path, tmp_path / "vectors.csv")
+    assert (status, "a table of vectors is written as .parquet; found .csv; choose another name" in err) == (1, True)
     new = tmp_path / "new.store"
     assert run("import-vectors", new, file)[0] == 1
     assert run("import-vectors", new, file, "--encoder", encoder) == (0, "6 added, 0 unchanged, 0 conflicting\n", "")

@@ -58,6 +58,10 @@ def test_search_draws_a_sheet_and_a_page(run: Run, store_path: Path, tmp_path: P
     with Image.open(files[0]) as sheet:
         assert sheet.format == "PNG"
     assert files[1].read_text().count("<img ") == 6
+    status, _, err = run("search", store_path, "--id", "6", "--sheet", tmp_path / "hits.pdf")
+    assert (status, "a contact sheet is written as .png, .jpg, .jpeg, .webp; found .pdf" in err) == (1, True)
+    status, _, err = run("search", store_path, "--id", "6", "--html", tmp_path / "hits.png")
+    assert (status, "a page is written as .html, .htm; found .png" in err) == (1, True)
 
 
 def test_an_image_in_a_container_is_a_query_and_is_drawn(

@@ -41,7 +41,7 @@ def test_a_deleted_picture_under_another_name_stays_away(opened: FeatureStore, s
     report = opened.index(source, labels="folders")
     assert (report.added, report.deleted) == (1, 3)
     assert names(opened) == {"yellow", "cyan", "white", "violet"}
-    [(score, hit)] = [(m["score"], Path(m["path"]).stem) for m in opened.search(source / "mixed" / "violet.png", k=1).to_json()]  # fmt: skip
+    [(score, hit)] = [(m["score"], Path(m["path"]).stem) for m in opened.search(source / "mixed" / "violet.png", k=1, with_self=True).to_json()]  # fmt: skip
     assert (hit, score) == ("violet", pytest.approx(1, abs=1e-3))  # rows and items still belong together
 
 

@@ -98,6 +98,11 @@ def test_hits_are_above_a_score_and_no_near_duplicates(
     assert shared.search(query, **asked).ids.tolist() == ids
 
 
+def test_scores_that_no_item_reaches_are_told(shared: FeatureStore) -> None:
+    assert shared.search(RED, above=0.99).warnings == ("no item has a score of at least 0.99; the best is 0.7070",)
+    assert shared.search(RED, above=0.5).warnings == ()
+
+
 @pytest.mark.parametrize(
     ("query", "asked", "reason"),
     [
