@@ -6,12 +6,14 @@ Commands of `trainers` arrive by the entry-point group `featurestore.commands`.
 
 import os
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
 import click
 
+from featurestore.cli.overview import OTHERS, OVERVIEW
 from featurestore.errors import ConfigError, FeatureStoreError, Interrupted
 from featurestore.system.text import printable
 from featurestore.version import __version__
@@ -28,6 +30,7 @@ COMMANDS = {
     "maintenance": ("encoders", "delete", "optimize", "verify", "export-vectors", "import-vectors"),
 }
 MODULES = {command: module for module, commands in COMMANDS.items() for command in commands}
+WIDEST = max(map(len, MODULES))  # name of a command
 
 
 class Commands(click.Group):
@@ -55,6 +58,30 @@ class Commands(click.Group):
                 return _unavailable(name, error.name)
             return command
         return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = get_close_matches(args[0], self.list_commands(ctx), 2)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise click.UsageError(f"{error.format_message()}{hint}", ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        left = dict.fromkeys(self.list_commands(ctx))
+        for heading, lines in OVERVIEW.items():
+            _list(formatter, heading, [(name, line) for name, line in lines.items() if name in left])
+            left = {name: None for name in left if name not in lines}
+        found = ((name, self.get_command(ctx, name)) for name in left)
+        _list(formatter, OTHERS, [(name, command.get_short_help_str()) for name, command in found if command])
+
+
+def _list(formatter: click.HelpFormatter, heading: str, rows: list[tuple[str, str]]) -> None:
+    if rows:
+        with formatter.section(heading):
+            formatter.write_dl([(name.ljust(WIDEST), line) for name, line in rows])
 
 
 def _unavailable(name: str, module: str | None) -> click.Command:

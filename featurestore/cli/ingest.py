@@ -6,6 +6,7 @@ import click
 
 from featurestore.cli.metadata import label_counts
 from featurestore.cli.options import PATH, json_option, print_result, provider_option, store_argument
+from featurestore.errors import StoreNotFound
 from featurestore.ingest.run import ingest
 from featurestore.maintenance import optimize
 from featurestore.progress import ProgressBar
@@ -58,7 +59,13 @@ def index(
     earlier runs.
     """
     with ProgressBar() as bar:
-        opened = Storage.open(store, encoder=encoder, provider=provider)
+        try:
+            opened = Storage.open(store, encoder=encoder, provider=provider)
+        except StoreNotFound as error:
+            raise StoreNotFound(
+                f"no store at {str(store)!r}, and a new one needs an encoder: add --encoder FILE; to train one: "
+                f"featurestore train {sources[0] if sources else 'SOURCE'} --out run"
+            ) from error
         report = ingest(
             opened,
             *sources,

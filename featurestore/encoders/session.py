@@ -33,7 +33,12 @@ def read_encoder_file(path: str | Path) -> bytes:
         raise EncoderError(
             f"encoder {str(path)!r}: expected an ONNX file, found: {error.strerror}; check the path"
         ) from error
-    what = f"{found.st_size:,} bytes, more than {MAX_BYTES:,}" if stat.S_ISREG(found.st_mode) else "not a regular file"
+    if stat.S_ISDIR(found.st_mode):
+        what = "a folder" if (Path(path) / "encoder.onnx").exists() else "a folder without encoder.onnx"
+    else:
+        what = (
+            f"{found.st_size:,} bytes, more than {MAX_BYTES:,}" if stat.S_ISREG(found.st_mode) else "not a regular file"
+        )
     raise EncoderError(f"encoder {str(path)!r}: expected an ONNX file, found: {what}; check the path")
 
 

@@ -76,6 +76,10 @@ def _known_sources(store: Storage, is_new: bool, listener: Listener) -> tuple[st
     there = tuple(source for source in known if is_url(source) or os.path.exists(source))
     for source in sorted({*known} - {*there}):
         listener.note(f"source {printable(source)} is not there and is passed over; its items stay as they are")
+    if is_new:
+        raise SourceError(
+            f"{store.path} is a new store; name where its images are: featurestore index {store.path} SOURCE --encoder FILE"
+        )
     if not there:
         raise SourceError(
             f"{store.path} remembers no source that is there; name one: featurestore index {store.path} SOURCE"

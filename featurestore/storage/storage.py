@@ -112,6 +112,8 @@ class Storage:
             matching = [r for r in records if r.name == text] or [
                 r for r in records if r.name.startswith(text) or r.fingerprint.startswith(text)
             ]
+        if wanted is not None and not matching and Path(wanted).is_dir():
+            fingerprint(Path(wanted))  # whose error says what the folder lacks
         if len(matching) != 1:
             raise no_such_encoder(None if wanted is None else str(wanted), records)
         return matching[0]

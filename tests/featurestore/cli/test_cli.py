@@ -1,11 +1,13 @@
 """The command line as a whole: exit codes, help, commands of other packages, and a pipe that closes."""
 
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from featurestore import __version__, cli
@@ -75,6 +77,45 @@ def test_help_and_version(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("trian")[0] == 2
     assert run("search", "--help")[0] == 0
     assert run("--version")[1].strip().endswith(__version__)
+
+
+def test_help_has_a_short_line_for_every_command_under_a_heading(run: Run) -> None:
+    out = run("--help")[1]
+    assert max(map(len, out.splitlines())) <= 80
+    listed = out.partition("Make an encoder:\n")[2].splitlines()
+    assert [line for line in listed if line.strip() and not line.startswith("  ")] == [
+        "Use it:", "Measure it:", "Label:", "Keep a store:",
+    ]  # fmt: skip
+    described = [line.split(maxsplit=1) for line in listed if line.startswith("  ")]
+    assert sorted(name for name, _ in described) == sorted(cli.cli.list_commands(click.Context(cli.cli)))
+    assert all(text.endswith(".") and not text.endswith("...") for _, text in described)
+
+
+def test_commands_of_other_packages_have_a_heading_of_their_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, "embroider", "package_without_torch:embroider")
+    assert re.search(r"\n\nOther commands:\n  embroider +\(needs package_without_torch", run("--help")[1])
+
+
+def test_the_nearest_command_is_suggested(run: Run) -> None:
+    assert "No such command 'serach'. Did you mean search?" in run("serach", "x.store")[2]
+    assert run("zzz")[2].endswith("No such command 'zzz'.\n")
+
+
+def test_a_new_store_without_encoder_or_source_says_what_to_add(run: Run, tmp_path: Path, encoder: Path) -> None:
+    store = tmp_path / "new.store"
+    _, _, err = run("index", store, "photos")
+    assert "a new one needs an encoder: add --encoder FILE; to train one: featurestore train photos --out run" in err
+    _, _, err = run("index", store, "--encoder", encoder)
+    assert f"is a new store; name where its images are: featurestore index {store} SOURCE" in err
+    (tmp_path / "run").mkdir()
+    _, _, err = run("index", store, "photos", "--encoder", tmp_path / "run")
+    assert "expected an ONNX file, found: a folder without encoder.onnx" in err
+    assert not store.exists()
+
+
+def test_an_empty_folder_is_no_encoder_of_a_store(run: Run, store_path: Path, tmp_path: Path) -> None:
+    _, _, err = run("search", store_path, "id:6", "--encoder", tmp_path)
+    assert "found: a folder without encoder.onnx" in err
 
 
 def test_commands_of_other_packages_are_loaded_when_called(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,7 @@ def test_index_without_a_source_takes_those_of_before(
     paint(tmp_path / "gone" / "five.png", (1, 2, 7))
     folder = paint(tmp_path / "s" / "a" / "one.png", (1, 2, 3)).parents[1]
     store = FeatureStore.open(tmp_path / "new.store", encoder)
-    with pytest.raises(SourceError, match="remembers no source that is there; name one"):
+    with pytest.raises(SourceError, match="is a new store; name where its images are"):
         store.index()
     assert not store.path.exists()
     store.index(folder)

@@ -1,0 +1,43 @@
+"""The commands as `featurestore --help` lists them: under headings, each described in one short line."""
+
+OVERVIEW = {
+    "Make an encoder": {
+        "train": "Train an encoder on images, without their labels.",
+        "export": "Write a published or any other network as an encoder file.",
+        "profile": "Show where the time of a training step goes.",
+        "attention": "Draw where a vision transformer looks in an image.",
+        "demo": "Train, index, measure and search digits, in one run.",
+    },
+    "Use it": {
+        "index": "Bring a store up to date with its images.",
+        "search": "Find the images that are most similar to an image.",
+        "neighbours": "Write the nearest neighbours of every item.",
+        "info": "Summarise a store: items, labels, encoders, size.",
+        "failures": "List the files that could not be used, and why.",
+        "sql": "Ask about the items of a store in SQL.",
+    },
+    "Measure it": {
+        "knn": "Measure k-NN classification.",
+        "linear": "Measure logistic regression on the vectors.",
+        "lowshot": "Measure classification from a few labels.",
+        "retrieval": "Measure whether the nearest items have the same label.",
+        "compare": "Compare encoders on the same images.",
+        "report": "Write a page about a collection and its encoder.",
+    },
+    "Label": {
+        "label": "Set labels from a table.",
+        "annotate": "Add columns of your own from a table.",
+        "classify": "Train, apply or export a classifier.",
+        "finetune": "Train a classifier together with the network.",
+        "field": "Compare runs by how many labels they need.",
+    },
+    "Keep a store": {
+        "encoders": "List encoders; choose the default, rename or drop one.",
+        "delete": "Delete items with their labels and vectors.",
+        "optimize": "Drop unused vectors; index large collections for search.",
+        "verify": "Check every byte of a store, and repair it.",
+        "export-vectors": "Write items and vectors to a Parquet file.",
+        "import-vectors": "Add items and vectors from a Parquet file.",
+    },
+}
+OTHERS = "Other commands"
