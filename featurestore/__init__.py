@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from featurestore.evaluation.compare import compare
     from featurestore.evaluation.knn import KnnReport
     from featurestore.ingest.ingest import IndexReport
+    from featurestore.progress import Listener
     from featurestore.search.results import Matches
     from featurestore.store import FeatureStore
 
@@ -29,6 +30,7 @@ __all__ = [
     "FeatureStoreError",
     "IndexReport",
     "KnnReport",
+    "Listener",
     "Matches",
     "__version__",
     "compare",
@@ -41,6 +43,7 @@ _MODULES = {
     "FeatureStore": "featurestore.store",
     "IndexReport": "featurestore.ingest.ingest",
     "KnnReport": "featurestore.evaluation.knn",
+    "Listener": "featurestore.progress",
     "Matches": "featurestore.search.results",
     "compare": "featurestore.evaluation.compare",
 }
@@ -54,4 +57,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)  # and not the modules

@@ -1,14 +1,21 @@
 """Progress of long work: the listener that the library reports to, and the bar that shows it."""
 
+import inspect
 import sys
 import time
+from collections.abc import Callable
+from functools import wraps
+from importlib.util import find_spec
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
 QUIET_INTERVAL = 30.0  # seconds between lines where there is no terminal to draw a bar on
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
 class Listener:
@@ -25,17 +32,16 @@ class Listener:
 
 
 class ProgressBar(Listener):
-    """A progress bar on stderr: drawn by rich on a terminal, a line every half minute elsewhere. Use it as a context manager."""
+    """A progress bar on stderr: drawn by rich on a terminal and in a notebook, a line every half minute elsewhere. Use it as a context manager."""
 
     def __init__(self) -> None:
         from rich.console import Console  # slow to import, and most commands need no bar
         from rich.progress import Progress
 
         self._console = Console(file=sys.stderr, soft_wrap=True, highlight=False)
-        self._bar = Progress(
-            *columns(),
-            console=self._console, disable=not self._console.is_terminal, transient=True,
-        )  # fmt: skip
+        # In a notebook rich draws by ipywidgets.
+        self._draws = self._console.is_terminal or (self._console.is_jupyter and find_spec("ipywidgets") is not None)
+        self._bar = Progress(*columns(), console=self._console, disable=not self._draws, transient=True)
         self._phase, self._done, self._last = "", 0, time.monotonic()
         self._total: int | None = None
         self._task = self._bar.add_task("", visible=False, detail="")
@@ -57,7 +63,7 @@ class ProgressBar(Listener):
     def advance(self, amount: int = 1, detail: str = "") -> None:
         self._done += amount
         self._bar.update(self._task, advance=amount, detail=detail)
-        if not self._console.is_terminal and time.monotonic() - self._last > QUIET_INTERVAL:
+        if not self._draws and time.monotonic() - self._last > QUIET_INTERVAL:
             self._last = time.monotonic()
             self.note(f"{self._phase}: {self._done}{f'/{self._total}' if self._total else ''} {detail}".rstrip())
 
@@ -84,3 +90,30 @@ def columns() -> list["ProgressColumn"]:
     return [
         TextColumn("{task.description}"), BarColumn(), Counted(), TimeLeft(), TextColumn("{task.fields[detail]}")
     ]  # fmt: skip
+
+
+def shows_progress(work: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Let a function that takes a `listener` draw a ProgressBar when it is called without one and somebody watches."""
+    signature = inspect.signature(work)
+
+    @wraps(work)
+    def watched(*arguments: Parameters.args, **named: Parameters.kwargs) -> Result:
+        call = signature.bind(*arguments, **named)
+        if call.arguments.get("listener") is not None or not is_watched():
+            return work(*arguments, **named)
+        with ProgressBar() as bar:
+            call.arguments["listener"] = bar
+            return work(*call.args, **call.kwargs)
+
+    return watched
+
+
+def is_watched() -> bool:
+    """Whether somebody sees what is written to stderr: on a terminal, or in a notebook."""
+    if sys.stderr.isatty():
+        return True
+    if "IPython" not in sys.modules:
+        return False
+    from rich.console import Console
+
+    return Console().is_jupyter

@@ -10,22 +10,26 @@ from featurestore.classification.export import export
 from featurestore.ingest import export_vectors, import_vectors
 from featurestore.ingest.run import ingest
 from featurestore.maintenance.verification import verify_path
-from featurestore.progress import Listener
+from featurestore.progress import Listener, shows_progress
 from featurestore.search.search import features, neighbours, search, search_many, slow
 from featurestore.storage import Storage
 from featurestore.storage.info import failures, info
+from featurestore.system.text import printable
 
 if TYPE_CHECKING:
     from featurestore.report.report import Report
 
 
 class FeatureStore(Storage):
-    """A directory of items, their vectors and labels. Make one with `FeatureStore.open`."""
+    """A directory of items, their vectors and labels. Make one with `FeatureStore.open`.
 
-    index = ingest
+    Methods that take long show their progress on a terminal and in a notebook; `listener=Listener()` keeps them quiet.
+    """
+
+    index = shows_progress(ingest)
     search = search
     search_many = search_many
-    neighbours = neighbours
+    neighbours = shows_progress(neighbours)
     features = features
     label = metadata.label
     undo_labels = metadata.undo_labels
@@ -43,21 +47,22 @@ class FeatureStore(Storage):
         return self.catalog.sql(text, seconds)
 
     # What follows are functions of other rooms; code may also call them there, with the store as the first argument.
-    knn = evaluation.knn
-    linear = evaluation.linear
-    lowshot = evaluation.lowshot
-    episodes = evaluation.episodes
-    retrieval = evaluation.retrieval
-    train_classifier = classification.train
-    apply_classifier = classification.apply
+    knn = shows_progress(evaluation.knn)
+    linear = shows_progress(evaluation.linear)
+    lowshot = shows_progress(evaluation.lowshot)
+    episodes = shows_progress(evaluation.episodes)
+    retrieval = shows_progress(evaluation.retrieval)
+    train_classifier = shows_progress(classification.train)
+    apply_classifier = shows_progress(classification.apply)
     export_classifier = export
     drop_classifier = classification.drop
     slow = slow
-    optimize = maintenance.optimize
-    verify = staticmethod(verify_path)
-    export_vectors = export_vectors
-    import_vectors = import_vectors
+    optimize = shows_progress(maintenance.optimize)
+    verify = staticmethod(shows_progress(verify_path))
+    export_vectors = shows_progress(export_vectors)
+    import_vectors = shows_progress(import_vectors)
 
+    @shows_progress
     def report(
         self,
         encoder: str | Path | None = None,
@@ -70,3 +75,17 @@ class FeatureStore(Storage):
         from featurestore.report.build import build  # slow to import, and most commands do without
 
         return build(self, encoder, run, map, seed, listener)
+
+    def __repr__(self) -> str:
+        return f"<FeatureStore {str(self.path)!r}: {self._summary()}>"
+
+    def _summary(self) -> str:
+        if not self.layout.is_store():
+            return "nothing indexed yet"
+        try:
+            items, records = self.catalog.items.count(), self.snapshots.now().encoders
+        except Exception as error:  # a repr is for looking at what is broken, too
+            return printable(str(error))
+        default, *others = [record.name for record in records] or ["none"]
+        more = f", others: {', '.join(others)}" if others else ""
+        return f"{items} items, default encoder {default}{more}"

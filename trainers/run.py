@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from featurestore.errors import ConfigError
-from featurestore.progress import Listener
+from featurestore.progress import Listener, shows_progress
 from featurestore.system.disk import write_text
 from trainers.config.schema import Config
 from trainers.config.settle import read_given, settle
@@ -48,6 +48,7 @@ class Run:
         return metrics_file.read(self.out / "metrics.jsonl")
 
 
+@shows_progress
 def train(
     source: str | Path,
     out: str | Path,

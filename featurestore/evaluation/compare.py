@@ -22,7 +22,7 @@ from featurestore.evaluation.shared_items import SharedItems, StoreEncoder, find
 from featurestore.metrics.label_free import neighbour_agreement, rankme, sample, uniformity
 from featurestore.metrics.splits import shot_draws
 from featurestore.metrics.statistics import compare_draws, compare_items
-from featurestore.progress import Listener
+from featurestore.progress import Listener, shows_progress
 from featurestore.storage import ItemVectors, LabelledItems
 from featurestore.storage.storage import Storage
 
@@ -55,6 +55,7 @@ class EncoderFigures:
     neighbours: NDArray[np.int64]  # (sampled, K)
 
 
+@shows_progress
 def compare(
     *stores: Storage | str | Path,
     encoders: Sequence[str | Path] = (),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import importlib.util
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from featurestore.errors import ConfigError
 from featurestore.system.disk import atomic_write, require_suffix
 from featurestore.system.text import printable
 
@@ -21,11 +23,23 @@ if TYPE_CHECKING:
     from featurestore.rendering.query_image import QueryImage
 
 DRAWN = 1000  # hits on a sheet or a page at most; a thousand pictures of a page are some twenty megabytes
+IN_NOTEBOOK = 24  # hits, and examples, that a notebook shows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One hit of a search."""
+
+    id: int
+    score: float  # cosine similarity, higher is nearer
+    path: str
+    label: str | None
+    labels: list[str] | None  # of an item with several
+
+
+@dataclass(frozen=True, repr=False)
 class Matches:
-    """The hits of one search, best first; all sequences have the length K."""
+    """The hits of one search, best first: a sequence of `Hit`, and arrays and lists of the length K. A notebook shows them as pictures."""
 
     ids: NDArray[np.int64]
     scores: NDArray[np.float32]  # cosine similarity, higher is nearer
@@ -38,6 +52,41 @@ class Matches:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return map(self.__getitem__, range(len(self)))
+
+    @overload
+    def __getitem__(self, place: int) -> Hit: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Matches: ...
+
+    def __getitem__(self, place: int | slice) -> Hit | Matches:
+        """Give the hit at a place, from 0, or the matches of a slice. Raises IndexError."""
+        if isinstance(place, slice):
+            return replace(
+                self, ids=self.ids[place], scores=self.scores[place], paths=self.paths[place], labels=self.labels[place]
+            )
+        item = int(self.ids[place])
+        return Hit(item, float(self.scores[place]), self.paths[place], self.labels[place], self.label_lists.get(item))
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return "<Matches: no hits>"
+        best = self[0]
+        label = "" if best.label is None else f" ({best.label})"
+        return (
+            f"<Matches: {self._title()}, scores {best.score:.4f} to {self.scores[-1]:.4f}, the best {best.path}{label}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Show the query and the best hits as pictures in a notebook: one part of a page, with all pictures inside."""
+        from featurestore.rendering import notebook
+
+        more = f"; the best {IN_NOTEBOOK} are shown" if len(self) > IN_NOTEBOOK else ""
+        title = "; ".join([f"{self._title()} by cosine similarity{more}", *self.warnings])
+        return notebook.render(title, self.query[:IN_NOTEBOOK], self.to_json()[:IN_NOTEBOOK])
 
     def to_json(self) -> list[dict[str, Any]]:
         return [
@@ -62,7 +111,11 @@ class Matches:
         })  # fmt: skip
 
     def to_pandas(self) -> pd.DataFrame:
-        """The same as a data frame; needs pandas."""
+        """The same as a data frame. Raises ConfigError when pandas is not installed."""
+        if importlib.util.find_spec("pandas") is None:
+            raise ConfigError(
+                "to_pandas needs pandas, which is not installed: pip install pandas; to_arrow does without it"
+            )
         frame: pd.DataFrame = self.to_arrow().to_pandas()
         return frame
 

@@ -1,22 +1,31 @@
-"""The progress bar says what its numbers are."""
+"""Who sees progress: callers from Python on a terminal or in a notebook, unless they listen themselves."""
 
-from rich.progress import Progress
+import sys
 
-from featurestore.progress import columns
+import pytest
+
+from featurestore import progress
+from featurestore.progress import Listener, ProgressBar, shows_progress
 
 
-def test_counts_and_times_are_in_words() -> None:
-    clock = [0.0]
-    bar = Progress(get_time=lambda: clock[0], disable=True)
+@shows_progress
+def work(first: int, listener: Listener | None = None, *, last: int = 0) -> Listener | None:
+    return listener
 
-    def shown(total: int | None, *seconds: float) -> list[str]:
-        task = bar.add_task("", total=total)
-        for second in seconds:
-            clock[0] = second
-            bar.update(task, advance=11)
-        return [str(column.render(bar.tasks[-1])) for column in columns()[2:4]]
 
-    assert shown(None, 0, 1) == ["22", ""]
-    assert shown(120) == ["  0/120", ""]
-    assert shown(120, 2, 3, 4) == [" 33/120", "0:00:08 left"]  # 87 more at 11 a second
-    assert shown(22, 5, 6) == ["22/22", ""]
+def test_a_bar_is_drawn_only_where_somebody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Listener()
+    assert work(1) is None  # pytest takes stderr
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert isinstance(work(1), ProgressBar)
+    assert isinstance(work(1, None, last=3), ProgressBar)
+    assert work(1, own) is work(1, listener=own) is own
+    with pytest.raises(TypeError, match="missing a required argument: 'first'"):
+        work()  # type: ignore[call-arg]
+
+
+def test_a_notebook_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not progress.is_watched()
+    monkeypatch.setitem(sys.modules, "IPython", None)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert progress.is_watched()

@@ -1,6 +1,8 @@
 """What a store answers: matches as values and as a sheet."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from featurestore.errors import ConfigError, DiskError
 from featurestore.rendering.contact_sheet import COLUMNS, EXAMPLE, GAP, LINE, NEGATIVE, TEXT, TILE
 from featurestore.rendering.query_image import QueryImage
 from featurestore.search import results
-from featurestore.search.results import Matches
+from featurestore.search.results import Hit, Matches
 from tests.featurestore.fakes import COLOURS, paint
 
 
@@ -77,3 +79,40 @@ def test_a_sheet_and_a_page_show_no_more_than_can_be_looked_at(tmp_path: Path, m
     assert text.count("<img ") == 2
     assert "3 nearest images <small>by cosine similarity; the best 2 are shown</small>" in text
     assert matches(["/a", "/b"]).html(tmp_path / "hits.html").read_text().count("are shown") == 0
+
+
+def test_matches_are_a_sequence_of_hits() -> None:
+    found = Matches(
+        np.array([9, 4, 2]), np.array([0.75, 0.5, 0.25], np.float32), ["/b", "/a", "/c"], ["x", None, None],
+        label_lists={4: ["x", "y"]},
+    )  # fmt: skip
+    hits = [Hit(9, 0.75, "/b", "x", None), Hit(4, 0.5, "/a", None, ["x", "y"]), Hit(2, 0.25, "/c", None, None)]
+    assert list(found) == hits
+    assert (found[0], found[-1], len(found)) == (hits[0], hits[2], 3)
+    assert isinstance(found[1:], Matches)
+    assert list(found[1:]) == hits[1:]
+    assert [row["labels"] for row in found[1:].to_json()] == [["x", "y"], None]
+    with pytest.raises(IndexError):
+        found[3]
+    assert repr(found) == "<Matches: 3 nearest images, scores 0.7500 to 0.2500, the best /b (x)>"
+    assert repr(found[:0]) == "<Matches: no hits>"
+
+
+def test_a_notebook_shows_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    red = str(paint(tmp_path / "red.png", COLOURS["red"]))
+    evil = "<script>alert(1)</script>"
+    found = replace(matches([red, f"/{evil}"], (QueryImage(red, red), QueryImage(None, evil))), labels=[evil, None])
+    html = found._repr_html_()
+    assert html.count('src="data:image/jpeg;base64,') == 2  # the first example and the first hit
+    assert "script>" not in html.replace("&lt;script&gt;", "").replace("&lt;/script&gt;", "")
+    assert not re.search(r"https?://|<link|<style", html)
+    monkeypatch.setattr(results, "IN_NOTEBOOK", 1)
+    assert found._repr_html_().count("<figure") == 2
+    assert "; the best 1 are shown" in found._repr_html_()
+    assert "0 nearest images" in matches([])._repr_html_()
+
+
+def test_a_data_frame_needs_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="to_pandas needs pandas, which is not installed: pip install pandas"):
+        matches(["/a"]).to_pandas()

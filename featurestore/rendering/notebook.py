@@ -1,0 +1,31 @@
+"""Hits in a notebook: a part of a page, with small pictures inside and without scripts."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from featurestore.errors import ImageError
+from featurestore.rendering.html import InlineImage, data_url, templates
+from featurestore.rendering.thumbnails import thumbnail
+
+if TYPE_CHECKING:
+    from featurestore.rendering.query_image import QueryImage
+
+SIDE, QUALITY = 128, 75  # some 4 kB a picture, since a notebook keeps its output
+
+
+def render(title: str, examples: Sequence["QueryImage"], hits: Sequence[dict[str, Any]]) -> str:
+    """Write HTML of the query's examples and of hits as `Matches.to_json` gives them, best first."""
+    template = templates("featurestore.rendering").get_template("notebook.html")
+    return template.render(title=title, examples=examples, hits=hits, load=_load)
+
+
+def _load(picture: Image.Image | str | None) -> InlineImage:
+    if picture is None:
+        return InlineImage(reason="no picture")
+    try:
+        small = thumbnail(picture, SIDE)
+    except ImageError as error:
+        return InlineImage(reason=str(error))
+    return InlineImage(data_url(small, QUALITY), tiny=max(small.size) <= SIDE // 4)
