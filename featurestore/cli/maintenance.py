@@ -133,14 +133,27 @@ def export_vectors(store: Path, file: Path, encoder: str | None, as_json: bool) 
 
 @click.command("import-vectors")
 @store_argument
-@click.argument("file", type=PATH)
-@click.option("--encoder", type=PATH, help="The encoder.onnx that made them; not needed when STORE has it.")
+@click.argument("file", metavar="FILE", type=PATH)
+@click.option(
+    "--encoder",
+    metavar="NAME",
+    help="The encoder that made them: its file, or its name in STORE. Needed when FILE does not say it, or STORE does not have it.",
+)
+@click.option("--paths", type=PATH, metavar="FILE.txt", help="Paths of the images, one a line, for vectors in a .npy.")
 @json_option
-def import_vectors(store: Path, file: Path, encoder: Path | None, as_json: bool) -> None:
-    """Add the items and vectors of FILE.parquet, written by export-vectors, to STORE."""
+def import_vectors(store: Path, file: Path, encoder: str | None, paths: Path | None, as_json: bool) -> None:
+    """Add items and vectors to STORE: FILE.parquet of export-vectors or of another program, or FILE.npy with --paths.
+
+    Another program's Parquet needs a column of paths, such as path or file_name, and one of vectors, such as vector or embedding. The
+    images are read once, but not encoded.
+    """
     with ProgressBar() as bar:
-        report = ingest.import_vectors(Storage.open(store, encoder), file, bar)
+        report = ingest.import_vectors(Storage.open(store, encoder), file, paths, bar)
     text = f"{report.added} added, {report.unchanged} unchanged, {report.conflicting} conflicting"
+    if report.failed:
+        text += f", {report.failed} left out, since their files cannot be read"
     if report.deleted:
         text += f", {report.deleted} left out, since they were deleted from {store}; to have them back: featurestore index {store} SOURCE --include-deleted"
+    if report.normalized:
+        text += f"\n{report.normalized} vectors were scaled to length 1"
     print_result(asdict(report), text, as_json)

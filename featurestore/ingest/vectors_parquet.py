@@ -1,34 +1,24 @@
-"""Vectors to and from a Parquet file, with their items and with the fingerprint and card of the encoder."""
+"""Vectors out to a Parquet file, with their items and with the fingerprint and card of the encoder, and in from that or another table."""
 
 import json
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from featurestore.catalog import EncoderRecord, ItemChange, repeated_path
+from featurestore.catalog import EncoderRecord, ItemChange
 from featurestore.catalog.records import DETAILS
-from featurestore.errors import EncoderNotInStore, SourceError
-from featurestore.metadata.columns import check_names, settle_types
+from featurestore.encoders.encoder import Encoder
+from featurestore.errors import EncoderNotInStore, ImageError, SourceError
+from featurestore.ingest.vector_batches import batches, read_content
+from featurestore.ingest.vector_table import KEY, VERSION, VectorTable, open_table
 from featurestore.progress import Listener
-from featurestore.sources.base import as_labels
-from featurestore.sources.column_types import as_type
 from featurestore.storage import Storage
 from featurestore.storage.snapshot import with_vectors
 from featurestore.system.disk import atomic_write, require_suffix
-from featurestore.system.spool import Spool
-from featurestore.system.text import UNPRINTABLE, printable
-
-if TYPE_CHECKING:
-    from pyarrow.parquet import ParquetFile
-
-KEY = b"featurestore"  # of the schema's metadata
-VERSION = 1
-LENGTH_TOLERANCE = 2e-3  # of rows that were rounded to float16
+from featurestore.system.text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +29,8 @@ class ImportReport:
     unchanged: int  # the store had a vector of that path already
     conflicting: int  # the store knows another content under that path
     deleted: int  # left out, because path or content was deleted from the store
+    failed: int  # left out, because the file is missing or no image; only files of another program's table are read
+    normalized: int  # of all vectors of the table, those that were scaled to length 1
 
 
 def export_vectors(
@@ -82,70 +74,57 @@ def export_vectors(
     return details.rows.rows
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Which encoder made the vectors of a file, and which columns of a user it has."""
+def import_vectors(
+    store: Storage, file: str | Path, paths: str | Path | None = None, listener: Listener | None = None
+) -> ImportReport:
+    """Add the items and vectors of a table; paths that have a vector in the store keep theirs.
 
-    fingerprint: str
-    name: str
-    columns: tuple[str, ...]  # the user's
-
-
-def read_origin(path: Path) -> Origin:
-    """Read which encoder made the vectors of a file. Raises SourceError when it was not written by `export_vectors`."""
-    import pyarrow.parquet as pq
-
-    try:
-        said = json.loads((pq.read_schema(path).metadata or {})[KEY])
-        version, fingerprint, name = int(said["version"]), str(said["fingerprint"]), printable(str(said["name"]))
-        columns = tuple(map(str, said.get("columns", ())))
-    except KeyError:
-        raise SourceError(
-            f"{path}: expected a Parquet file of export-vectors, found one that does not say which encoder made its vectors"
-        ) from None
-    except (OSError, pa.ArrowException, ValueError, TypeError, RecursionError) as error:
-        raise SourceError(f"{path}: expected a Parquet file of export-vectors; found: {error}") from error
-    if version > VERSION:
-        raise SourceError(f"{path}: written by a newer featurestore (version {version}); upgrade featurestore")
-    return Origin(fingerprint, name, columns)
-
-
-@dataclass(frozen=True, slots=True)
-class Arrivals:
-    """A batch of rows of a file."""
-
-    items: list[dict[str, Any]]  # DETAILS without the id
-    vectors: NDArray[np.float32]  # (N, D)
-    values: pa.Table  # the user's columns
-
-
-def import_vectors(store: Storage, file: str | Path, listener: Listener | None = None) -> ImportReport:
-    """Add the items and vectors of a file of `export_vectors`; paths that have a vector in the store keep theirs.
-
-    The store must know the encoder that made them, or be opened with it. New items bring their columns of the user along. Raises
-    SourceError for anything but unit-length vectors of D numbers, and for columns of another type than in the store;
-    EncoderNotInStore.
+    file: Parquet of `export_vectors` or of another program, with a column of paths and one of vectors, or a .npy of vectors (N, D),
+    float32 or another float, with `paths`, a text file of N lines. The encoder that made the vectors must be known: from the file, or the
+    one that the store was opened with. Vectors are scaled to length 1. A table of another program does not say what is in the files, so
+    these are read. New items of `export_vectors` bring their columns of the user along. Raises SourceError for vectors that are not finite
+    or have another D, repeated paths, columns of another type than in the store, and when no file can be read; EncoderNotInStore.
     """
-    path, listener = Path(file), listener or Listener()
-    origin, given = read_origin(path), store.given_encoder
-    if given is not None and given.fingerprint == origin.fingerprint:
+    listener = listener or Listener()
+    table, given = open_table(Path(file), None if paths is None else Path(paths)), store.given_encoder
+    fingerprint = _encoder_of(table, store, given)
+    if given is not None:
         store.create()
-    elif origin.fingerprint not in {record.fingerprint for record in store.catalog.encoders.all()}:
-        raise EncoderNotInStore(
-            f"{file}: its vectors were made by {origin.name}, which this store does not know; give that encoder: --encoder encoder.onnx"
-        )
     with store.writing():
-        if given is not None and given.fingerprint == origin.fingerprint:
+        if given is not None:
             store.add_encoder(given)
-        [record] = [r for r in store.catalog.encoders.all() if r.fingerprint == origin.fingerprint]
-        return _import(store, record, path, listener)
+        [record] = [r for r in store.catalog.encoders.all() if r.fingerprint == fingerprint]
+        return _import(store, record, table, listener)
 
 
-def _import(store: Storage, record: EncoderRecord, path: Path, listener: Listener) -> ImportReport:
+def _encoder_of(table: VectorTable, store: Storage, given: Encoder | None) -> str:
+    """Give the fingerprint of the encoder that made the vectors. Raises EncoderNotInStore."""
+    if table.origin is None:
+        if given is None:
+            raise EncoderNotInStore(
+                f"{table.file}: it does not say which encoder made its vectors; name it: --encoder encoder.onnx, or its name in the store"
+            )
+        return given.fingerprint
+    if given is not None and given.fingerprint != table.origin.fingerprint:
+        raise EncoderNotInStore(
+            f"{table.file}: its vectors were made by {table.origin.name}, and not by {given.name}, which was given; leave it out, or give that one"
+        )
+    if given is None and table.origin.fingerprint not in {
+        record.fingerprint for record in store.catalog.encoders.all()
+    }:
+        raise EncoderNotInStore(
+            f"{table.file}: its vectors were made by {table.origin.name}, which this store does not know; give that encoder: --encoder encoder.onnx"
+        )
+    return table.origin.fingerprint
+
+
+def _import(store: Storage, record: EncoderRecord, table: VectorTable, listener: Listener) -> ImportReport:
     catalog, writer = store.catalog, store.vector_writer(record)
-    counts = dict.fromkeys(("added", "unchanged", "conflicting", "deleted"), 0)
+    counts = Counter[str]()
+    first_failure = ""
     deleted_paths, deleted_contents = catalog.changes.deleted()
-    for arrived in _batches(path, record, catalog.columns.all(), listener):
+    for arrived in batches(table, record, catalog.columns.all(), listener):
+        counts["normalized"] += arrived.normalized
         known, next_item = catalog.changes.known(record.fingerprint, [item["path"] for item in arrived.items])
         changes: list[ItemChange] = []
         accepted: list[int] = []
@@ -154,6 +133,13 @@ def _import(store: Storage, record: EncoderRecord, path: Path, listener: Listene
             if old is not None and old.encoded:
                 counts["unchanged"] += 1
                 continue
+            if "sha256" not in item:
+                try:
+                    item |= read_content(item["path"])
+                except ImageError as error:
+                    counts["failed"] += 1
+                    first_failure = first_failure or f"{printable(item['path'])}: {error}"
+                    continue
             if old is not None and old.sha256 != item["sha256"]:
                 counts["conflicting"] += 1  # the store knows another content under that path
                 continue
@@ -171,7 +157,11 @@ def _import(store: Storage, record: EncoderRecord, path: Path, listener: Listene
         if changes:
             values = _values(changes, arrived.values.take(accepted))
             writer.commit(changes, arrived.vectors[accepted], next_item, values=values)
-    return ImportReport(**counts)
+    if first_failure and counts["failed"] == table.rows:
+        raise SourceError(f"{table.file}: none of its {table.rows} files can be read; the first, {first_failure}")
+    if first_failure:
+        listener.note(f"{counts['failed']} files cannot be read and are left out; the first, {first_failure}")
+    return ImportReport(**{name: counts[name] for name in ImportReport.__dataclass_fields__})
 
 
 def _values(changes: list[ItemChange], values: pa.Table) -> pa.Table | None:
@@ -180,76 +170,3 @@ def _values(changes: list[ItemChange], values: pa.Table) -> pa.Table | None:
         return None
     ids = pa.array([change.id for change in changes], pa.int64())
     return values.add_column(0, "id", ids).filter(pa.array([change.new for change in changes]))
-
-
-def _batches(path: Path, record: EncoderRecord, held: dict[str, pa.DataType], listener: Listener) -> Iterator[Arrivals]:
-    import pyarrow.parquet as pq
-
-    needed = [field.name for field in DETAILS if field.name not in ("id", "labels")]
-    try:
-        with pq.ParquetFile(path) as source:
-            _check_columns(path, source.schema_arrow, needed)
-            names = [*needed, *(name for name in ("labels",) if name in source.schema_arrow.names)]  # new in schema 6
-            types = _types_of_values(path, source.schema_arrow, held)
-            _check_paths(path, source)
-            listener.start("importing", source.metadata.num_rows)
-            for batch in source.iter_batches(4096, columns=[*names, *types, "vector"]):
-                table = pa.Table.from_batches([batch])
-                items = table.select(names).cast(pa.schema([DETAILS.field(n) for n in names])).to_pylist()
-                vectors = _unit(path, table["vector"], record.dim)
-                for item in items:
-                    if not item["path"] or not item["sha256"] or UNPRINTABLE.search(item["path"]):
-                        raise SourceError(
-                            f"{path}: an item has no path or sha256, or a path with control characters: {item['path']!r}; nothing of its batch was imported"
-                        )
-                    if item.get("labels"):
-                        item["label"], item["labels"] = as_labels(item["labels"])
-                yield Arrivals(
-                    items,
-                    vectors,
-                    pa.table({name: as_type(batch[name], kind) for name, kind in types.items()}),
-                )
-                listener.advance(len(items))
-    except (OSError, pa.ArrowException) as error:
-        raise SourceError(f"{path}: cannot be read: {error}; export it again") from error
-
-
-def _types_of_values(path: Path, schema: pa.Schema, held: dict[str, pa.DataType]) -> dict[str, pa.DataType]:
-    names = [name for name in read_origin(path).columns if name in schema.names]
-    if not names:
-        return {}
-    check_names(path, names)
-    return settle_types(path, pa.schema([schema.field(name) for name in names]), held)
-
-
-def _check_paths(path: Path, source: "ParquetFile") -> None:
-    """Read all paths first, so that a file with a repeated path is refused before anything is imported."""
-    paths = Spool(pa.schema([DETAILS.field("path")]))
-    for batch in source.iter_batches(65_536, columns=["path"]):
-        paths.add_batch(batch.cast(paths.schema))
-    found = repeated_path(paths)
-    if found is not None:
-        raise SourceError(f"{path}: the path of an item occurs twice: {found!r}; nothing was imported")
-
-
-def _check_columns(path: Path, schema: pa.Schema, names: list[str]) -> None:
-    missing = {*names, "vector"} - set(schema.names)
-    if missing:
-        raise SourceError(f"{path}: expected the columns of export-vectors; missing: {', '.join(sorted(missing))}")
-    kind = schema.field("vector").type
-    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    if not lists or not pa.types.is_floating(kind.value_type):
-        raise SourceError(f"{path}: expected vectors as lists of floats, found {kind}; export it again")
-
-
-def _unit(path: Path, column: pa.ChunkedArray, dim: int) -> NDArray[np.float32]:
-    """Convert the vectors to (N, D), after checking that they are finite and of unit length."""
-    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    if column.null_count or flat.size != len(column) * dim:
-        raise SourceError(
-            f"{path}: expected vectors of {dim} numbers, found others; nothing of their batch was imported"
-        )
-    vectors: NDArray[np.float32] = flat.reshape(-1, dim)
-    if not np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=LENGTH_TOLERANCE):  # also when one is NaN
-        raise SourceError(f"{path}: expected vectors of length 1, found others; nothing of their batch was imported")
-    return vectors

@@ -77,5 +77,12 @@ def test_vectors_go_out_and_come_in(run: Run, store_path: Path, tmp_path: Path, 
     new = tmp_path / "new.store"
     assert run("import-vectors", new, file)[0] == 1
     assert run("import-vectors", new, file, "--encoder", encoder) == (0, "6 added, 0 unchanged, 0 conflicting\n", "")
-    assert answer(run, "import-vectors", new, file) == {"added": 0, "unchanged": 6, "conflicting": 0, "deleted": 0}
+    assert answer(run, "import-vectors", new, file) == {
+        "added": 0,
+        "unchanged": 6,
+        "conflicting": 0,
+        "deleted": 0,
+        "failed": 0,
+        "normalized": 0,
+    }
     assert FeatureStore.open(new).info()["items"] == 6

@@ -1,10 +1,12 @@
 """Vectors out to Parquet and back."""
 
 import json
+import os
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -167,6 +169,8 @@ def test_the_encoder_must_be_known_or_given(exported: Path, tmp_path: Path, othe
     unknown = r"made by quadrants-.*, which this store does not know; give that encoder: --encoder"
     with pytest.raises(EncoderNotInStore, match=unknown):
         FeatureStore.open(tmp_path / "my.store").import_vectors(exported)
+    with pytest.raises(EncoderNotInStore, match=r"made by quadrants-\w+, and not by other-\w+, which was given"):
+        FeatureStore.open(tmp_path / "my.store", other_encoder).import_vectors(exported)
 
 
 NO_ORIGINS = ("", "{}", "[]", "1", '{"version": "x"}', "[" * 100_000)
@@ -176,18 +180,33 @@ NO_VECTORS = (pa.float64(), pa.string(), pa.list_(pa.string()))
 @pytest.mark.parametrize(
     ("said", "columns", "reason"),
     [
-        *(({}, {"vector": [[number] * 12] * 6}, "vectors of length 1") for number in (np.nan, 0.0, 1.0)),
-        *(({}, {"vector": pa.nulls(6, kind)}, "expected vectors as lists of floats") for kind in NO_VECTORS),
+        *(
+            ({}, {"vector": [[number] * 12] * 6}, "finite numbers that are not all zero; 6 of 6 in column vector")
+            for number in (np.nan, 0.0, np.inf)
+        ),
+        *(
+            (
+                {},
+                {"vector": pa.nulls(6, kind)},
+                "vectors as lists of floats in a column named vector, .*found the columns id ",
+            )
+            for kind in NO_VECTORS
+        ),
         ({}, {"vector": [None] * 6}, "vectors of 12 numbers"),
+        (
+            {},
+            {"vector": pa.array([[1.0] * 12] * 5 + [[1.0] * 7])},
+            "vectors of 12 numbers, as the encoder quadrants-.* makes; found 7 in column vector",
+        ),
         ({}, {"path": ["/a"] * 6}, "occurs twice"),
         ({}, {"path": ["/a", "", "/c", "/d", "/e", "/f"]}, "no path"),
         ({}, {"path": ["/a", "/b\n", "/c", "/d", "/e", "/f"]}, "control characters"),
         ({}, {"sha256": [None] * 6}, "no path or sha256"),
-        ({}, {"sha256": None, "vector": None}, "missing: sha256, vector"),
+        ({}, {"path": None, "vector": None}, "expected a text column of paths"),
         *(({"columns": [name]}, {}, "column ") for name in ("sha256", "vector", "label")),
         ({"columns": ["own", "Own"]}, {"own": [1] * 6, "Own": [1] * 6}, "column "),
         ({"version": 9}, {}, "upgrade featurestore"),
-        *((said, {}, "expected a Parquet file of export-vectors") for said in NO_ORIGINS),
+        *((said, {}, "found damaged metadata") for said in NO_ORIGINS),
     ],
 )
 def test_what_no_store_would_write_is_refused(
@@ -199,8 +218,8 @@ def test_what_no_store_would_write_is_refused(
 
 
 def test_a_refused_file_does_not_stand_in_the_way_of_a_good_one(exported: Path, other: FeatureStore) -> None:
-    with pytest.raises(SourceError, match="vectors of length 1"):
-        other.import_vectors(changed(exported, {}, vector=[[1.0] * 12] * 6))
+    with pytest.raises(SourceError, match="finite numbers"):
+        other.import_vectors(changed(exported, {}, vector=[[0.0] * 12] * 6))
     assert other.import_vectors(exported).added == 6
 
 
@@ -209,7 +228,7 @@ def test_a_file_of_something_else_is_refused(store: FeatureStore, tmp_path: Path
     pq.write_table(pa.table({"path": ["a"]}), tmp_path / "other.parquet")
     (tmp_path / "cut.parquet").write_bytes(exported.read_bytes()[:900])
     for name in ("text", "other", "cut", "absent"):
-        reason = "does not say which encoder" if name == "other" else "expected a Parquet file"
+        reason = r"found the columns path \(string\)" if name == "other" else "expected a Parquet file"
         with pytest.raises(SourceError, match=reason):
             store.import_vectors(tmp_path / f"{name}.parquet")
 
@@ -240,3 +259,67 @@ def test_what_cannot_be_written_leaves_nothing(store: FeatureStore, tmp_path: Pa
         with pytest.raises(DiskError, match="could not be written"):
             store.export_vectors(out)
     assert not list(tmp_path.glob("*.part"))
+
+
+# -- tables of other programs
+
+
+def test_vectors_made_elsewhere_are_taken_with_what_their_files_hold(
+    other: FeatureStore, store: FeatureStore, colours: Path, tmp_path: Path
+) -> None:
+    x = store.features()[1]
+    rows = store.sql("SELECT path, label FROM items ORDER BY id").to_pylist()
+    table = {
+        "file_name": [os.path.relpath(row["path"], tmp_path) for row in rows],
+        "embedding": pa.array((3 * x.astype(np.float64)).tolist(), pa.list_(pa.float64())),
+        "label": [row["label"] for row in rows],
+        "extra": [1] * 6,
+    }
+    pq.write_table(pa.table(table), tmp_path / "foreign.parquet")
+    report = other.import_vectors(tmp_path / "foreign.parquet")
+    assert (report.added, report.failed, report.normalized) == (6, 0, 6)
+    columns = "SELECT id, path, label, width, height, bytes, mtime_ns, sha256 FROM items ORDER BY id"
+    assert other.sql(columns).to_pylist() == store.sql(columns).to_pylist()
+    np.testing.assert_allclose(other.features()[1], x, atol=1e-3)
+    assert other.index(colours).unchanged == 6
+
+
+def test_an_array_comes_with_a_list_of_paths(other: FeatureStore, colours: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.eye(12, dtype=np.float16)[:2])
+    paths = tmp_path / "paths.txt"
+    paths.write_text(f"{colours}/primary/red.png\n{colours}/primary/gone.png\n")
+    report = other.import_vectors(tmp_path / "x.npy", paths)
+    assert (report.added, report.failed, report.normalized) == (1, 1, 0)
+    assert other.features()[1].tolist() == [np.eye(12)[0].tolist()]
+    for given, reason in (
+        (None, "expected the paths of the vectors too.*--paths FILE.txt"),
+        (tmp_path / "absent.txt", "no such file"),
+        (tmp_path / "x.npy", "not UTF-8"),
+    ):
+        with pytest.raises(SourceError, match=reason):
+            other.import_vectors(tmp_path / "x.npy", given)
+    paths.write_text("a.png\n")
+    with pytest.raises(SourceError, match=r"of floats for the 1 paths of .*found float16 of the shape \(2, 12\)"):
+        other.import_vectors(tmp_path / "x.npy", paths)
+    paths.write_text("a.png\nb.png\n")
+    with pytest.raises(SourceError, match=r"none of its 2 files can be read; the first, .*a\.png: no such file"):
+        other.import_vectors(tmp_path / "x.npy", paths)
+
+
+def test_an_export_that_another_program_wrote_again_is_taken(
+    exported: Path, store: FeatureStore, other: FeatureStore, tmp_path: Path
+) -> None:
+    again = tmp_path / "again.parquet"
+    duckdb.sql(
+        f"""COPY (SELECT * REPLACE (bytes::INTEGER AS bytes, vector::DOUBLE[] AS vector), 1 AS extra FROM '{exported}'
+            WHERE id > 2) TO '{again}'"""
+    )
+    assert pq.read_schema(again).metadata is None or b"featurestore" not in pq.read_schema(again).metadata
+    report = other.import_vectors(again)
+    assert (report.added, report.normalized) == (4, 0)
+    columns = "SELECT path, label, width, bytes, sha256 FROM items"
+    assert (
+        other.sql(f"{columns} ORDER BY id").to_pylist() == store.sql(f"{columns} WHERE id > 2 ORDER BY id").to_pylist()
+    )
+    with pytest.raises(EncoderNotInStore, match="does not say which encoder made its vectors; name it: --encoder"):
+        FeatureStore.open(other.path).import_vectors(again)
