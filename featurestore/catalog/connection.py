@@ -24,6 +24,7 @@ DAMAGE = (  # words in DuckDB's messages
     "Could not read from file",
     "WAL",
 )
+NO_LOCKS = ("No locks available", "Function not implemented")  # of the file system
 HELD = ("Could not set lock", "different configuration", "Unique file handle conflict")  # by another process; by us
 
 
@@ -116,14 +117,14 @@ class Database:
                 return open_file()
             except duckdb.Error as error:
                 text = str(error)
+                if any(words in text for words in NO_LOCKS):
+                    raise DiskError(
+                        f"{self.path}: its file system has no locks, as some network drives; move the store to a local disk"
+                    ) from error
                 if not any(words in text for words in HELD):
                     raise
                 if time.monotonic() > deadline:
-                    holder = re.search(r"PID (\d+)", text)
-                    who = f"process {holder[1]}" if holder else "another process"
-                    raise StoreBusy(
-                        f"{self.path}: {who} has had it open for more than {patience:.0f} s; wait for it or end it, then try again"
-                    ) from error
+                    raise StoreBusy(f"{self.path}: {_holder(text, patience)}") from error
                 time.sleep(pause)
                 pause = min(2 * pause, 0.2)
 
@@ -157,6 +158,18 @@ class Database:
         return StoreCorrupt(
             f"{self.path} cannot be read as a catalog: {first}; to see what can be saved: featurestore verify {self.path.parent}"
         )
+
+
+def _holder(text: str, patience: float) -> str:
+    """Say who has the file open, from DuckDB's message, and what to do. Of a process that this system does not see the id is 0."""
+    found = re.search(r"PID (\d+)", text)
+    if found is not None and found[1] == "0":
+        return (
+            f"it has been locked for more than {patience:.0f} s, and not by a process of this machine; end the program that uses it in a "
+            "container or on another machine; if there is none, its file system has no working locks: move the store to a local disk"
+        )
+    who = f"process {found[1]}" if found is not None else "another process"
+    return f"{who} has had it open for more than {patience:.0f} s; wait for it or end it, then try again"
 
 
 @contextmanager

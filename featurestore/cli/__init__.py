@@ -9,6 +9,7 @@ import sys
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -103,6 +104,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; the one place where an error becomes a line and an exit code."""
+    _use_utf8()
     try:
         sys.exit(cli.main(standalone_mode=False))
     except FeatureStoreError as error:
@@ -118,3 +120,13 @@ def main() -> None:
         cause = stop.__cause__
         click.echo(f"featurestore: {cause if isinstance(cause, Interrupted) else 'interrupted'}", err=True)
         sys.exit(130)
+
+
+def _use_utf8() -> None:
+    """Read paths as UTF-8 whatever the locale says, as catalogs hold them, and let no character stop what is printed."""
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ |= {"PYTHONUTF8": "1", "PYTHONIOENCODING": f"{sys.stdout.encoding}:backslashreplace"}
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # Python chooses its encoding when it starts
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -6,6 +6,7 @@ from pathlib import Path
 from featurestore.errors import ImageError, QueryError
 from featurestore.sources.filesystem import file_state, is_url
 from featurestore.sources.open import MEMBER
+from featurestore.system.text import UNPRINTABLE
 
 
 def check_query_path(query: str | Path, encoder: str) -> None:
@@ -38,4 +39,5 @@ def item_paths(query: object) -> tuple[str, ...]:
         return (text,)
     member = None if os.path.lexists(text) else MEMBER.fullmatch(text)
     file, inside = (text, "") if member is None else (member[1], f"::{member[2]}")
-    return tuple(dict.fromkeys(path + inside for path in (os.path.abspath(file), os.path.realpath(file))))
+    paths = dict.fromkeys(path + inside for path in (os.path.abspath(file), os.path.realpath(file)))
+    return tuple(path for path in paths if not UNPRINTABLE.search(path))  # no item has such a path

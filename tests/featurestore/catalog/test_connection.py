@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from featurestore.catalog import connection as module
 from featurestore.catalog.connection import Database
 from featurestore.catalog.engine import Engine
-from featurestore.errors import StoreCorrupt
+from featurestore.errors import DiskError, StoreBusy, StoreCorrupt
 
 
 @pytest.fixture
@@ -180,6 +181,7 @@ def test_nothing_stays_of_what_memory_could_not_hold(database: Database) -> None
 FORKS = """
 import os, sys
 from pathlib import Path
+from typing import Any
 from featurestore.catalog.connection import Database
 
 def read(database):
@@ -220,6 +222,7 @@ def test_a_process_made_by_fork_may_use_leave_or_drop_what_it_got(database: Data
 FORKS_MEANWHILE = """
 import os, sys, threading
 from pathlib import Path
+from typing import Any
 from featurestore.catalog.connection import Database
 
 database, taken, done = Database(Path(sys.argv[1])), threading.Event(), threading.Event()
@@ -246,3 +249,25 @@ assert status == 0
 def test_a_turn_of_another_thread_does_not_outlive_a_fork(database: Database) -> None:
     command = [sys.executable, "-W", "ignore", "-c", FORKS_MEANWHILE, str(database.path)]
     subprocess.run(command, check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "reason"),
+    [
+        ("Conflicting lock is held in PID 0", StoreBusy, "not by a process of this machine; end the program .*has no working locks: move"),
+        ("Conflicting lock is held in /bin/x (PID 77)", StoreBusy, "process 77 has had it open for more than 0 s"),
+        ("No locks available", DiskError, "its file system has no locks, as some network drives; move the store to a local disk"),
+    ],
+)  # fmt: skip
+def test_a_lock_that_cannot_be_had_names_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, kind: type[Exception], reason: str
+) -> None:
+    monkeypatch.setattr(module, "READER_SECONDS", 0)
+    path = tmp_path / "catalog.duckdb"
+    path.touch()
+
+    def refuse() -> Any:
+        raise duckdb.IOException(f'IO Error: Could not set lock on file "{path}": {said}')
+
+    with pytest.raises(kind, match=reason):
+        Database(path)._open_patiently(True, refuse)

@@ -1,5 +1,7 @@
 """The command line as a whole: exit codes, help, commands of other packages, and a pipe that closes."""
 
+import io
+import os
 import re
 import subprocess
 import sys
@@ -141,3 +143,25 @@ def test_a_reader_that_has_seen_enough_is_no_error(store_path: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 0
+
+
+def test_another_encoding_than_utf_8_is_left_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths of a catalog are UTF-8, so the same command starts again in Python's UTF-8 mode."""
+    started: list[list[str]] = []
+    monkeypatch.setattr(os, "environ", {"PYTHONUTF8": "0"})
+    monkeypatch.setattr(os, "execv", lambda program, words: started.append(words))
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "iso8859-1")
+    cli._use_utf8()
+    assert started == [[sys.executable, *sys.orig_argv[1:]]]
+    assert os.environ["PYTHONUTF8"] == "1"
+    assert os.environ["PYTHONIOENCODING"].endswith(":backslashreplace")
+    cli._use_utf8()
+    assert len(started) == 1  # where UTF-8 mode has no effect, no second time
+
+
+def test_a_character_that_the_terminal_does_not_know_is_spelled_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(data, encoding="latin-1"))
+    cli._use_utf8()
+    print("ü 日", flush=True)
+    assert data.getvalue() == b"\xfc \\u65e5\n"

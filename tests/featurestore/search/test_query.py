@@ -152,6 +152,7 @@ def test_a_path_of_an_item_is_that_item(tmp_path: Path, query_encoder: QueryEnco
     assert embed_query([file, str(twin), np.ones(DIM)], knowing).item_ids == (7,)
     assert [one.item_ids for one in embed_queries([twin, link, Image.open(file)], knowing)] == [(), (7,), ()]
     assert item_paths("b/shard.tar::a.png") == (f"{Path.cwd()}/b/shard.tar::a.png",)
+    assert item_paths("b\udcfc.png") == ()  # not UTF-8
     assert item_paths("https://a/b.png") == ("https://a/b.png",)
 
 
