@@ -29,7 +29,7 @@ def test_search_prints_a_table_or_json(run: Run, store_path: Path, colours: Path
     ]
     found = answer(run, "search", store_path, "id:6", "--where", "label = 'mixed'")
     assert [hit["id"] for hit in found] == [2, 1]
-    assert [list(hit) for hit in found] == [["rank", "score", "id", "path", "label"]] * 2
+    assert [list(hit) for hit in found] == [["rank", "score", "id", "path", "label", "labels"]] * 2
     assert found[0]["score"] == pytest.approx(0.7071, abs=1e-3)
 
 
@@ -145,7 +145,7 @@ def test_search_by_a_file_of_queries(run: Run, store_path: Path, colours: Path, 
         (str(red), [6, 2]),
         ("id:6", [6, 2]),
     ]
-    assert [list(hit) for hit in lines[0]["hits"]] == [["rank", "score", "id", "path", "label"]] * 2
+    assert [list(hit) for hit in lines[0]["hits"]] == [["rank", "score", "id", "path", "label", "labels"]] * 2
     status, out, err = run("search", store_path, "--batch", file, "--where", "label = 'plain'")
     assert (status, err) == (0, "")
     assert [line.split()[:4] for line in out.splitlines()] == [

@@ -75,7 +75,14 @@ def test_a_change_is_seen_by_the_next_search(
             expected = [{**hit, "rank": rank} for rank, hit in enumerate(kept, start=1)]
         case _:
             other.index(paint(tmp_path / "more" / "red.png", (255, 0, 0)))
-            new = {"rank": 1, "score": 1.0, "id": 7, "path": str(tmp_path / "more" / "red.png"), "label": None}
+            new = {
+                "rank": 1,
+                "score": 1.0,
+                "id": 7,
+                "path": str(tmp_path / "more" / "red.png"),
+                "label": None,
+                "labels": None,
+            }
             expected = [new, *({**hit, "rank": hit["rank"] + 1} for hit in before)]
     assert store.search(6, k=10, where="id <> 2").to_json() == expected
 
