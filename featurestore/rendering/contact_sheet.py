@@ -46,7 +46,7 @@ def save(sheet: Image.Image, path: Path) -> None:
         part.replace(path)
     except OSError as error:
         raise DiskError(
-            f"sheet {str(path)!r} could not be written ({error}); expected a name such as hits.png in an existing folder"
+            f"sheet {str(path)!r} could not be written ({error.strerror or error}); expected a name such as hits.png in an existing folder"
         ) from error
     finally:
         part.unlink(missing_ok=True)

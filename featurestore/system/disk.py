@@ -21,7 +21,8 @@ def atomic_write(path: Path, advice: str) -> Iterator[Path]:
         part.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise DiskError(f"{path} could not be written ({error.strerror or error}); {advice}") from error
+        reason = (error.strerror or error) if path.parent.is_dir() else f"there is no folder {path.parent}"
+        raise DiskError(f"{path} could not be written ({reason}); {advice}") from error
     finally:
         with suppress(OSError):
             part.unlink()
