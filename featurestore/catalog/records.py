@@ -106,7 +106,7 @@ class ClassifierRecord:
 
 @dataclass(frozen=True, slots=True)
 class ItemChange:
-    """A new or changed item; `row` is None when it keeps its vector."""
+    """A new, changed or moved item; `row` is None when it keeps its vector."""
 
     id: int
     new: bool
