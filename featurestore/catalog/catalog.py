@@ -20,6 +20,7 @@ from featurestore.catalog.encoders import Encoders
 from featurestore.catalog.indexes import Indexes
 from featurestore.catalog.items import Items
 from featurestore.catalog.labels import Labels
+from featurestore.catalog.paths import Paths
 from featurestore.catalog.records import EncoderRecord
 from featurestore.catalog.repair import Repair
 from featurestore.catalog.schema import SCHEMA
@@ -40,6 +41,7 @@ class Catalog:
         self.indexes = Indexes(database)
         self.labels = Labels(database)
         self.sources = Sources(database)
+        self.paths = Paths(database)
         self.columns = UserColumns(database)
         self.classifiers = Classifiers(database)
         self.repair = Repair(database)

@@ -1,6 +1,7 @@
 """One run of ingest: a store brought up to date with its sources."""
 
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -75,7 +76,11 @@ def _known_sources(store: Storage, is_new: bool, listener: Listener) -> tuple[st
     known = [] if is_new else store.catalog.sources.all()
     there = tuple(source for source in known if is_url(source) or os.path.exists(source))
     for source in sorted({*known} - {*there}):
-        listener.note(f"source {printable(source)} is not there and is passed over; its items stay as they are")
+        quoted = shlex.quote(printable(source))
+        listener.note(
+            f"source {printable(source)} is not there and is passed over; its items stay as they are; if it has moved: "
+            f"featurestore relocate {store.path} {quoted} NEW; if it is gone for good: featurestore sources {store.path} --forget {quoted}"
+        )
     if not there:
         raise SourceError(
             f"{store.path} remembers no source that is there; name one: featurestore index {store.path} SOURCE"
