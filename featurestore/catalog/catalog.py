@@ -16,6 +16,7 @@ from featurestore.catalog.changes import Changes
 from featurestore.catalog.classifiers import Classifiers
 from featurestore.catalog.columns import UserColumns
 from featurestore.catalog.connection import Database
+from featurestore.catalog.deletions import Deletions
 from featurestore.catalog.encoders import Encoders
 from featurestore.catalog.indexes import Indexes
 from featurestore.catalog.items import Items
@@ -37,6 +38,7 @@ class Catalog:
         self._database = database = Database(path)
         self.items = Items(database)
         self.changes = Changes(database)
+        self.deletions = Deletions(database)
         self.encoders = Encoders(database)
         self.indexes = Indexes(database)
         self.labels = Labels(database)

@@ -123,9 +123,8 @@ def _record_items(connection: Connection, encoder: str, batch: Batch) -> LabelCo
     labels = LabelCounts(set=sum(change.new and bool(change.label or change.labels) for change in batch.changes))
     if any(change.new for change in batch.changes):
         connection.execute(
-            f"""INSERT INTO all_items BY NAME
-               SELECT id, path, label, labels, if({given("label", "batch")}, source, NULL) AS label_source, split,
-                   if(split IS NOT NULL, source, NULL) AS split_source, width, height, bytes, mtime_ns, sha256, now()::TIMESTAMP AS added_at
+            """INSERT INTO all_items BY NAME
+               SELECT id, path, label, labels, label_source, split, split_source, width, height, bytes, mtime_ns, sha256, now()::TIMESTAMP AS added_at
                FROM batch WHERE new ORDER BY id"""
         )
         connection.execute(  # what was forgotten is wanted again
@@ -144,8 +143,8 @@ def _record_items(connection: Connection, encoder: str, batch: Batch) -> LabelCo
             [encoder],
         )
         connection.execute(
-            f"""CREATE TEMP TABLE proposed AS SELECT id, label, labels, source AS label_source, false AS label_cleared,
-                    split, source AS split_source, false AS split_cleared
+            f"""CREATE TEMP TABLE proposed AS SELECT id, label, labels, label_source, false AS label_cleared,
+                    split, split_source, false AS split_cleared
                 FROM batch WHERE NOT new AND ({given("label", "batch")} OR {given("split", "batch")})"""
         )
         labels += replace_labels(connection, Change(batch.change, "index"))

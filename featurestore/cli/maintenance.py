@@ -21,7 +21,9 @@ from featurestore.system.text_table import format_table
 @click.option("--where", metavar="SQL", required=True, help="Which items, such as \"label = 'rose'\".")
 @click.option("--dry-run", is_flag=True, help="Count the items and delete nothing.")
 @click.option(
-    "--forget", is_flag=True, help="Leave no trace but the hash of the content; rewrites vectors and catalog."
+    "--forget",
+    is_flag=True,
+    help="Leave no trace but the hash of the content, also of items deleted before; rewrites vectors and catalog.",
 )
 @json_option
 def delete(store: Path, where: str, dry_run: bool, forget: bool, as_json: bool) -> None:

@@ -43,6 +43,9 @@ class IndexReport:
     labels_kept: int = 0  # that differ, but must not be replaced; see `label_source`
     encoder: str = ""  # its name
     others: tuple["IndexReport", ...] = ()  # of the other encoders, when all of a store were run
+    not_run: tuple[
+        str, ...
+    ] = ()  # for each encoder of the store that could not be opened: what is wrong and what to do
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -233,7 +236,8 @@ class Ingest:
         label, labels, split = (todo.label, todo.labels, todo.split) if self.by_folder else (None, None, None)
         width, height, sha256 = (image.width, image.height, image.sha256) if image else (None, None, None)
         return ItemChange(
-            item, todo.id is None, todo.path, label, split, width, height, todo.size, todo.mtime_ns, sha256, row, labels=labels
+            item, todo.id is None, todo.path, label, split, width, height, todo.size, todo.mtime_ns, sha256, row,
+            label_source="folder" if label or labels else None, split_source="folder" if split else None, labels=labels,
         )  # fmt: skip
 
     def _fail(self, path: str, reason: str, unreadable: bool) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurestore.catalog import EncoderRecord, ItemChange, repeated_path
+from featurestore.catalog.labels import COLUMNS, SOURCES
 from featurestore.catalog.records import DETAILS
 from featurestore.errors import EncoderNotInStore, SourceError
 from featurestore.metadata.columns import check_names, settle_types
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 KEY = b"featurestore"  # of the schema's metadata
 VERSION = 1
+NEWER = ("labels", "label_source", "split_source")  # columns that older files do not have
 LENGTH_TOLERANCE = 2e-3  # of rows that were rounded to float16
 
 
@@ -163,9 +165,9 @@ def _import(store: Storage, record: EncoderRecord, path: Path, listener: Listene
             number = old.id if old is not None else next_item
             next_item += old is None
             if old is not None:
-                item |= {"label": None, "labels": None, "split": None}  # the store keeps its own
+                item |= dict.fromkeys(("label", "split", *NEWER))  # the store keeps its own
             row = writer.rows + len(accepted)
-            changes.append(ItemChange(number, old is None, **item, row=row, source="file"))
+            changes.append(ItemChange(number, old is None, **item, row=row))
             accepted.append(place)
         if changes:
             values = _values(changes, arrived.values.take(accepted))
@@ -184,17 +186,18 @@ def _values(changes: list[ItemChange], values: pa.Table) -> pa.Table | None:
 def _batches(path: Path, record: EncoderRecord, held: dict[str, pa.DataType], listener: Listener) -> Iterator[Arrivals]:
     import pyarrow.parquet as pq
 
-    needed = [field.name for field in DETAILS if field.name not in ("id", "labels")]
+    needed = [field.name for field in DETAILS if field.name not in ("id", *NEWER)]
     try:
         with pq.ParquetFile(path) as source:
             _check_columns(path, source.schema_arrow, needed)
-            names = [*needed, *(name for name in ("labels",) if name in source.schema_arrow.names)]  # new in schema 6
+            names = [*needed, *(name for name in NEWER if name in source.schema_arrow.names)]
             types = _types_of_values(path, source.schema_arrow, held)
             _check_paths(path, source)
             listener.start("importing", source.metadata.num_rows)
             for batch in source.iter_batches(4096, columns=[*names, *types, "vector"]):
                 table = pa.Table.from_batches([batch])
-                items = table.select(names).cast(pa.schema([DETAILS.field(n) for n in names])).to_pylist()
+                schema = pa.schema([DETAILS.field(name) for name in names])
+                items = table.select(names).cast(schema).to_pylist()
                 vectors = _unit(path, table["vector"], record.dim)
                 for item in items:
                     if not item["path"] or not item["sha256"] or UNPRINTABLE.search(item["path"]):
@@ -203,6 +206,7 @@ def _batches(path: Path, record: EncoderRecord, held: dict[str, pa.DataType], li
                         )
                     if item.get("labels"):
                         item["label"], item["labels"] = as_labels(item["labels"])
+                    item |= _sources(item)
                 yield Arrivals(
                     items,
                     vectors,
@@ -211,6 +215,15 @@ def _batches(path: Path, record: EncoderRecord, held: dict[str, pa.DataType], li
                 listener.advance(len(items))
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{path}: cannot be read: {error}; export it again") from error
+
+
+def _sources(item: dict[str, Any]) -> dict[str, str | None]:
+    """Say where the labels and the split of an item come from: as its file says it, or else that file."""
+    found = {}
+    for column, values in COLUMNS.items():
+        said = item.get(f"{column}_source")
+        found[f"{column}_source"] = said if said in SOURCES else "file" if any(map(item.get, values)) else None
+    return found
 
 
 def _types_of_values(path: Path, schema: pa.Schema, held: dict[str, pa.DataType]) -> dict[str, pa.DataType]:

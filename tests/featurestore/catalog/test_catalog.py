@@ -23,7 +23,21 @@ ENCODER, OTHER = "e" * 64, "f" * 64
 
 
 def item(number: int, row: int | None, label: str | None = None, split: str | None = None) -> ItemChange:
-    return ItemChange(number, True, f"/p/{number}.png", label, split, 10 * number, 20, 300, 400, f"sha-{number}", row)
+    return ItemChange(
+        number,
+        True,
+        f"/p/{number}.png",
+        label,
+        split,
+        10 * number,
+        20,
+        300,
+        400,
+        f"sha-{number}",
+        row,
+        "folder",
+        "folder",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +209,7 @@ def test_items_that_vanished_changed_or_were_deleted_are_no_hits(filled: Catalog
     filled.changes.mark_removed(np.array([1]), [])
     changed = replace(item(2, None, "rose"), new=False, sha256="another")
     filled.changes.commit(ENCODER, Batch([changed], [], [], 5, 4))
-    filled.items.delete(np.array([3]))
+    filled.deletions.delete(np.array([3]))
     assert filled.items.at_rows(ENCODER, np.arange(4))["id"].to_pylist() == [4]
     assert filled.items.by_id(ENCODER, np.arange(1, 5))["id"].to_pylist() == [4]
     assert filled.items.of_encoder(ENCODER).ids.tolist() == [4]
