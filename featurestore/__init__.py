@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from featurestore.encoders.encoder import Encoder
     from featurestore.evaluation.compare import compare
     from featurestore.evaluation.knn import KnnReport
-    from featurestore.ingest.ingest import IndexReport
+    from featurestore.ingest.reports import IndexReport
     from featurestore.search.results import Matches
     from featurestore.store import FeatureStore
 
@@ -39,7 +39,7 @@ _MODULES = {
     "Classifier": "featurestore.encoders.classifier",
     "Encoder": "featurestore.encoders.encoder",
     "FeatureStore": "featurestore.store",
-    "IndexReport": "featurestore.ingest.ingest",
+    "IndexReport": "featurestore.ingest.reports",
     "KnnReport": "featurestore.evaluation.knn",
     "Matches": "featurestore.search.results",
     "compare": "featurestore.evaluation.compare",

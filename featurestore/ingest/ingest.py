@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, astuple, dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from featurestore.encoders import Embedded, EmbeddedImage, Encoder, KnownImage
 from featurestore.errors import Interrupted, SourceError
 from featurestore.imaging import IsKnown
 from featurestore.ingest.moves import Moves
+from featurestore.ingest.reports import IndexReport
 from featurestore.progress import Listener
 from featurestore.sources import Failure, ImageFile, open_source
 from featurestore.sources.formats import CONTAINER_SUFFIX
@@ -24,31 +25,6 @@ from featurestore.system.interrupts import uninterrupted
 from featurestore.system.spool import Spool
 
 COMMIT_IMAGES, COMMIT_SECONDS = 16_384, 5.0  # a killed run loses no more than this and one batch
-
-
-@dataclass(frozen=True, slots=True)
-class IndexReport:
-    """What a run did; counts are images."""
-
-    added: int
-    updated: int  # known by path, with new content
-    unchanged: int
-    removed: int  # no longer in the source
-    failed: int
-    deleted: int  # files that were passed over, since their items were deleted; see `delete`
-    moved: int  # known by content, under a new path; they keep their id, labels, columns and vectors
-    images_per_second: float  # encoded, over the whole run
-    labels_set: int = 0  # of items without a label
-    labels_changed: int = 0
-    labels_kept: int = 0  # that differ, but must not be replaced; see `label_source`
-    encoder: str = ""  # its name
-    others: tuple["IndexReport", ...] = ()  # of the other encoders, when all of a store were run
-    not_run: tuple[
-        str, ...
-    ] = ()  # for each encoder of the store that could not be opened: what is wrong and what to do
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Literal
 from featurestore.catalog import no_such_encoder
 from featurestore.encoders import Encoder
 from featurestore.errors import EncoderError, SourceError, StoreCorrupt
-from featurestore.ingest.ingest import IndexReport, Ingest, find_files
+from featurestore.ingest.ingest import Ingest, find_files
+from featurestore.ingest.reports import IndexReport
 from featurestore.metadata import apply_labels
 from featurestore.progress import Listener
 from featurestore.sources.filesystem import is_url

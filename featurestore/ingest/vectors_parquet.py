@@ -14,6 +14,7 @@ from featurestore.catalog import EncoderRecord, ItemChange, repeated_path
 from featurestore.catalog.labels import COLUMNS, SOURCES
 from featurestore.catalog.records import DETAILS
 from featurestore.errors import EncoderNotInStore, SourceError
+from featurestore.ingest.reports import ImportReport
 from featurestore.metadata.columns import check_names, settle_types
 from featurestore.progress import Listener
 from featurestore.sources.base import as_labels
@@ -31,16 +32,6 @@ KEY = b"featurestore"  # of the schema's metadata
 VERSION = 1
 NEWER = ("labels", "label_source", "split_source")  # columns that older files do not have
 LENGTH_TOLERANCE = 2e-3  # of rows that were rounded to float16
-
-
-@dataclass(frozen=True, slots=True)
-class ImportReport:
-    """The result of `import-vectors`; counts are items."""
-
-    added: int
-    unchanged: int  # the store had a vector of that path already
-    conflicting: int  # the store knows another content under that path
-    deleted: int  # left out, because path or content was deleted from the store
 
 
 def export_vectors(
