@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from featurestore.encoders.encoder import Encoder
     from featurestore.evaluation.compare import compare
     from featurestore.evaluation.knn import KnnReport
-    from featurestore.ingest.ingest import IndexReport
+    from featurestore.ingest.reports import IndexReport
     from featurestore.progress import Listener
     from featurestore.search.results import Matches
     from featurestore.store import FeatureStore
@@ -41,7 +41,7 @@ _MODULES = {
     "Classifier": "featurestore.encoders.classifier",
     "Encoder": "featurestore.encoders.encoder",
     "FeatureStore": "featurestore.store",
-    "IndexReport": "featurestore.ingest.ingest",
+    "IndexReport": "featurestore.ingest.reports",
     "KnnReport": "featurestore.evaluation.knn",
     "Listener": "featurestore.progress",
     "Matches": "featurestore.search.results",

@@ -39,6 +39,9 @@ class FeatureStore(Storage):
     set_default_encoder = maintenance.set_default_encoder
     rename_encoder = maintenance.rename_encoder
     drop_encoder = maintenance.drop_encoder
+    relocate = maintenance.relocate
+    sources = maintenance.sources
+    forget_source = maintenance.forget_source
     info = info
     failures = failures
 

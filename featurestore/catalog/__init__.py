@@ -11,6 +11,7 @@ from featurestore.catalog.items import ItemDetails, ItemTable
 from featurestore.catalog.labels import LabelCounts, UndoneChange
 from featurestore.catalog.lookup import MatchedItems, repeated_path
 from featurestore.catalog.migrate import PART
+from featurestore.catalog.moves import LostItem, LostItems
 from featurestore.catalog.records import (
     Batch,
     ClassifierRecord,
@@ -39,6 +40,8 @@ __all__ = [
     "ItemTable",
     "KnownItem",
     "LabelCounts",
+    "LostItem",
+    "LostItems",
     "MatchedItems",
     "Scope",
     "UndoneChange",

@@ -16,10 +16,12 @@ from featurestore.catalog.changes import Changes
 from featurestore.catalog.classifiers import Classifiers
 from featurestore.catalog.columns import UserColumns
 from featurestore.catalog.connection import Database
+from featurestore.catalog.deletions import Deletions
 from featurestore.catalog.encoders import Encoders
 from featurestore.catalog.indexes import Indexes
 from featurestore.catalog.items import Items
 from featurestore.catalog.labels import Labels
+from featurestore.catalog.paths import Paths
 from featurestore.catalog.records import EncoderRecord
 from featurestore.catalog.repair import Repair
 from featurestore.catalog.schema import SCHEMA
@@ -36,10 +38,12 @@ class Catalog:
         self._database = database = Database(path)
         self.items = Items(database)
         self.changes = Changes(database)
+        self.deletions = Deletions(database)
         self.encoders = Encoders(database)
         self.indexes = Indexes(database)
         self.labels = Labels(database)
         self.sources = Sources(database)
+        self.paths = Paths(database)
         self.columns = UserColumns(database)
         self.classifiers = Classifiers(database)
         self.repair = Repair(database)

@@ -1,6 +1,6 @@
 """What ingest asks and records: the difference between the sources and the catalog, and batches of changes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from featurestore.catalog.diff import (
 from featurestore.catalog.encoders import add_blocks, encoder_record
 from featurestore.catalog.engine import Connection
 from featurestore.catalog.labels import Change, LabelCounts, given, next_change, replace_labels
+from featurestore.catalog.moves import LostItem, LostItems, lost_items, read_lost
 from featurestore.catalog.records import CHANGES, FAILURES, Batch, KnownItem, table
 from featurestore.system.spool import Spool
 
@@ -55,10 +56,11 @@ class Changes:
             deleted = (0, frozenset[str]()) if include_deleted else deleted_files(connection, found)
             labels_kept = kept_labels(connection, found) if by_folder else 0
             removed, gone_failures = missing_items(connection, found, scopes, unlisted, container)
+            lost = lost_items(connection, found, todo, removed)
             record = encoder_record(connection, encoder)
             return Diff(
                 todo, found.rows, removed, gone_failures, _next_item(connection), record.rows, record.file,
-                next_change(connection), labels_kept, *deleted,
+                next_change(connection), labels_kept, *deleted, lost,
             )  # fmt: skip
 
     def known(self, encoder: str, paths: Sequence[str]) -> tuple[dict[str, KnownItem], int]:
@@ -71,6 +73,11 @@ class Changes:
                 [encoder],
             ).fetchall()
             return {row[0]: KnownItem(*row[1:]) for row in found}, _next_item(connection)
+
+    def lost(self, encoder: str, lost: LostItems, contents: Iterable[str]) -> list[LostItem]:
+        """Read the items with one of some contents whose files were not found and that have not moved yet, by id."""
+        with self._database.reading() as connection:
+            return read_lost(connection, encoder, lost, contents)
 
     def deleted(self) -> tuple[frozenset[str], frozenset[str]]:
         """Give the paths and the contents of deleted items, which are passed over."""
@@ -116,17 +123,17 @@ def _record_items(connection: Connection, encoder: str, batch: Batch) -> LabelCo
     labels = LabelCounts(set=sum(change.new and bool(change.label or change.labels) for change in batch.changes))
     if any(change.new for change in batch.changes):
         connection.execute(
-            f"""INSERT INTO all_items BY NAME
-               SELECT id, path, label, labels, if({given("label", "batch")}, source, NULL) AS label_source, split,
-                   if(split IS NOT NULL, source, NULL) AS split_source, width, height, bytes, mtime_ns, sha256, now()::TIMESTAMP AS added_at
+            """INSERT INTO all_items BY NAME
+               SELECT id, path, label, labels, label_source, split, split_source, width, height, bytes, mtime_ns, sha256, now()::TIMESTAMP AS added_at
                FROM batch WHERE new ORDER BY id"""
         )
-        connection.execute(  # only new items can have been deleted, and these are wanted again
-            "DELETE FROM deleted WHERE path IN (SELECT path FROM batch WHERE new) OR path IS NULL AND sha256 IN (SELECT sha256 FROM batch WHERE new)"
+        connection.execute(  # what was forgotten is wanted again
+            "DELETE FROM deleted WHERE path IS NULL AND sha256 IN (SELECT sha256 FROM batch WHERE new)"
         )
+    connection.execute("DELETE FROM deleted WHERE path IN (SELECT path FROM batch)")  # what was deleted, too
     if not all(change.new for change in batch.changes):
         connection.execute(
-            """UPDATE all_items SET width = coalesce(b.width, all_items.width),
+            """UPDATE all_items SET path = b.path, width = coalesce(b.width, all_items.width),
                height = coalesce(b.height, all_items.height), bytes = b.bytes, mtime_ns = b.mtime_ns,
                sha256 = coalesce(b.sha256, all_items.sha256), removed_at = NULL
                FROM batch b WHERE NOT b.new AND all_items.id = b.id"""
@@ -136,8 +143,8 @@ def _record_items(connection: Connection, encoder: str, batch: Batch) -> LabelCo
             [encoder],
         )
         connection.execute(
-            f"""CREATE TEMP TABLE proposed AS SELECT id, label, labels, source AS label_source, false AS label_cleared,
-                    split, source AS split_source, false AS split_cleared
+            f"""CREATE TEMP TABLE proposed AS SELECT id, label, labels, label_source, false AS label_cleared,
+                    split, split_source, false AS split_cleared
                 FROM batch WHERE NOT new AND ({given("label", "batch")} OR {given("split", "batch")})"""
         )
         labels += replace_labels(connection, Change(batch.change, "index"))

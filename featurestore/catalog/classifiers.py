@@ -9,7 +9,7 @@ from featurestore.catalog.columns import add_columns, quoted_name, set_values, u
 from featurestore.catalog.connection import Database
 from featurestore.catalog.engine import Connection
 from featurestore.catalog.records import ClassifierRecord
-from featurestore.errors import QueryError
+from featurestore.errors import EncoderNotInStore, QueryError
 from featurestore.system.spool import Spool
 
 
@@ -50,8 +50,16 @@ class Classifiers:
             )
 
     def put(self, record: ClassifierRecord) -> None:
-        """Store a classifier, in place of one of that name; it takes over the columns which that one filled."""
+        """Store a classifier, in place of one of that name; it takes over the columns which that one filled.
+
+        Raises EncoderNotInStore when its encoder was dropped meanwhile.
+        """
         with self._database.transaction() as connection:
+            if not connection.execute("SELECT 1 FROM encoders WHERE fingerprint = ?", [record.encoder]).fetchall():
+                raise EncoderNotInStore(
+                    f"classifier {record.name!r}: its encoder {record.encoder[:16]} was dropped while it was being trained; nothing was stored: "
+                    "train it on another encoder, or index with that encoder first"
+                )
             card = json.dumps(record.card, sort_keys=True)
             checksum = hashlib.sha256(card.encode() + record.weights).hexdigest()
             same_name = "FROM classifiers WHERE lower(name) = lower(?)"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from featurestore.catalog.engine import Connection
 from featurestore.catalog.labels import COLUMNS, differs, given, may_replace
+from featurestore.catalog.moves import LostItems
 from featurestore.catalog.records import spooled, table
 from featurestore.system.spool import Spool
 
@@ -56,7 +57,7 @@ TO_INGEST = pa.schema([
 class Diff:
     """Everything that one run of ingest needs from the catalog. It stays true to the end, because there is one writer only."""
 
-    todo: Spool
+    todo: Spool  # rows of TO_INGEST
     total: int  # files found, each path once
     removed: NDArray[np.int64]  # ids of items of these sources that were not found
     gone_failures: list[str]  # paths with a failure that were not found
@@ -67,11 +68,14 @@ class Diff:
     labels_kept: int  # items with a label that the folders must not replace
     deleted: int  # files whose items were deleted, which are passed over
     deleted_hashes: frozenset[str]  # of contents that are passed over, too
+    lost: LostItems  # that new files may turn out to be
 
-    def __iter__(self) -> Iterator[FileToIngest]:
-        for batch in self.todo.reader():
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                yield FileToIngest(*row)
+
+def files_to_ingest(rows: Spool) -> Iterator[FileToIngest]:
+    """Read rows of TO_INGEST."""
+    for batch in rows.reader():
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            yield FileToIngest(*row)
 
 
 def to_ingest(connection: Connection, encoder: str, found: Spool, by_folder: bool, include_deleted: bool) -> Spool:

@@ -204,30 +204,6 @@ class Items:
         with self._database.reading() as connection:
             return connection.execute("SELECT path, reason, seen_at FROM failures ORDER BY path").fetchall()
 
-    def delete(self, ids: NDArray[np.int64], forget: bool = False) -> None:
-        """Delete items, and the links to their vectors; path and hash are kept, so that ingest passes their files over.
-
-        Of items whose file is gone nothing is kept: it may come back. forget: keep the hash only, of these too.
-        """
-        with self._database.transaction() as connection:
-            connection.register("chosen", pa.table({"id": ids}))
-            path, kept = ("NULL", "true") if forget else ("path", "removed_at IS NULL")
-            connection.execute(
-                f"INSERT INTO deleted SELECT {path}, sha256, now()::TIMESTAMP FROM all_items WHERE {kept} AND id IN (SELECT id FROM chosen)"
-            )
-            if forget:
-                connection.execute(
-                    "CREATE TEMP TABLE traces AS SELECT path, sha256 FROM all_items WHERE id IN (SELECT id FROM chosen)"
-                )
-                for table in ("failures", "sources"):
-                    connection.execute(f"DELETE FROM {table} WHERE path IN (SELECT path FROM traces)")
-                connection.execute(
-                    "UPDATE deleted SET path = NULL WHERE path IN (SELECT path FROM traces) OR sha256 IN (SELECT sha256 FROM traces)"
-                )
-            connection.execute("DELETE FROM vectors WHERE item IN (SELECT id FROM chosen)")
-            connection.execute("DELETE FROM label_history WHERE item IN (SELECT id FROM chosen)")
-            connection.execute("DELETE FROM all_items WHERE id IN (SELECT id FROM chosen)")
-
 
 def _with_vectors(connection: Connection, encoder: str, column: str, keys: NDArray[np.int64]) -> pa.Table:
     """Read items by a key of `vectors`. Contents are compared last: joining by them too would read the whole tables."""

@@ -106,7 +106,7 @@ class ClassifierRecord:
 
 @dataclass(frozen=True, slots=True)
 class ItemChange:
-    """A new or changed item; `row` is None when it keeps its vector."""
+    """A new, changed or moved item; `row` is None when it keeps its vector."""
 
     id: int
     new: bool
@@ -119,7 +119,8 @@ class ItemChange:
     mtime_ns: int
     sha256: str | None
     row: int | None
-    source: str = "folder"  # where label and split come from; see `labels.SOURCES`
+    label_source: str | None = None  # see `labels.SOURCES`
+    split_source: str | None = None
     labels: Sequence[str] | None = None  # of an item with several, sorted and distinct; then `label` is None
 
 
@@ -144,11 +145,12 @@ class KnownItem:
 CHANGES: dict[str, pa.DataType] = {
     "id": pa.int64(), "new": pa.bool_(), "path": pa.string(), "label": pa.string(), "split": pa.string(), "width": pa.int32(),
     "height": pa.int32(), "bytes": pa.int64(), "mtime_ns": pa.int64(), "sha256": pa.string(), "row": pa.int64(),
-    "source": pa.string(), "labels": pa.list_(pa.string()),
+    "label_source": pa.string(), "split_source": pa.string(), "labels": pa.list_(pa.string()),
 }  # fmt: skip
 DETAILS = pa.schema([
     ("id", pa.int64()), ("path", pa.string()), ("label", pa.string()), ("labels", pa.list_(pa.string())), ("split", pa.string()),
     ("width", pa.int32()), ("height", pa.int32()), ("bytes", pa.int64()), ("mtime_ns", pa.int64()), ("sha256", pa.string()),
+    ("label_source", pa.string()), ("split_source", pa.string()),
 ])  # fmt: skip
 FAILURES: dict[str, pa.DataType] = {"path": pa.string(), "reason": pa.string(), "unreadable": pa.bool_()}
 BLOCKS: dict[str, pa.DataType] = {"first": pa.int64(), "rows": pa.int64(), "sha256": pa.string()}
@@ -183,9 +185,15 @@ def spooled(relation: Any, schema: pa.Schema) -> Spool:
     return spool
 
 
+def _full_name(record: EncoderRecord) -> str:
+    """Give the name of an encoder and, if it does not hold it, the start of its fingerprint."""
+    start = record.fingerprint[:8]
+    return record.name if start in record.name else f"{record.name}, fingerprint {start}"
+
+
 def no_such_encoder(wanted: str | None, records: Sequence[EncoderRecord]) -> EncoderNotInStore:
     """Make the error that lists the encoders of a store, when it has none, or not exactly one is meant."""
-    names = ", ".join(f"{record.name} ({record.rows} vectors)" for record in records) or "none"
+    names = ", ".join(f"{_full_name(record)} ({record.rows} vectors)" for record in records)
     if not records:
         return EncoderNotInStore(
             "the store holds no vectors yet; index some images first: featurestore index STORE SOURCE --encoder encoder.onnx"

@@ -25,3 +25,8 @@ class Sources:
             with self._database.transaction() as connection:
                 connection.register("new", pa.table({"path": pa.array(new, pa.string())}))
                 connection.execute("INSERT INTO sources SELECT path, now()::TIMESTAMP FROM new")
+
+    def drop(self, path: str) -> None:
+        """Forget a source."""
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM sources WHERE path = ?", [path])

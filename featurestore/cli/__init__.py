@@ -28,7 +28,16 @@ COMMANDS = {
     "report": ("report", "attention"),
     "classification": ("classify",),
     "metadata": ("label", "annotate"),
-    "maintenance": ("encoders", "delete", "optimize", "verify", "export-vectors", "import-vectors"),
+    "maintenance": (
+        "encoders",
+        "sources",
+        "relocate",
+        "delete",
+        "optimize",
+        "verify",
+        "export-vectors",
+        "import-vectors",
+    ),
 }
 MODULES = {command: module for module, commands in COMMANDS.items() for command in commands}
 WIDEST = max(map(len, MODULES))  # name of a command

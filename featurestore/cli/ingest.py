@@ -1,5 +1,6 @@
 """The command that brings a store up to date with its sources."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from featurestore.maintenance import optimize
 from featurestore.progress import ProgressBar
 from featurestore.search import slow
 from featurestore.storage import Storage
+from featurestore.system.text import printable
 
 
 @click.command()
@@ -83,7 +85,7 @@ def index(
         click.echo(f"{reason}; for faster searches: featurestore optimize {store}", err=True)
     text = "\n".join(
         (f"{r.encoder}: " if report.others else "")
-        + f"{r.added} added, {r.updated} updated, {r.unchanged} unchanged, {r.removed} removed, {r.failed} failed  ({r.images_per_second:g} images/s)"
+        + f"{r.added} added, {r.updated} updated, {r.unchanged} unchanged, {r.removed} removed, {r.failed} failed{f', {r.moved} moved' if r.moved else ''}  ({r.images_per_second:g} images/s)"
         for r in (report, *report.others)
     )
     if labels != "none":
@@ -94,5 +96,9 @@ def index(
             f"{report.deleted} files were deleted from {store} before and are left out; to add them: --include-deleted",
             err=True,
         )
+    for problem in report.not_run:
+        click.echo(f"not run: {printable(problem)}", err=True)
     if report.failed and not as_json:
         click.echo(f"{report.failed} files could not be used; to list them: featurestore failures {store}", err=True)
+    if report.not_run:
+        sys.exit(1)

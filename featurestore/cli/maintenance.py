@@ -12,6 +12,7 @@ from featurestore.maintenance.verification import verify_path
 from featurestore.progress import ProgressBar
 from featurestore.storage import Storage
 from featurestore.storage.info import info
+from featurestore.system.text import printable
 from featurestore.system.text_table import format_table
 
 
@@ -20,7 +21,9 @@ from featurestore.system.text_table import format_table
 @click.option("--where", metavar="SQL", required=True, help="Which items, such as \"label = 'rose'\".")
 @click.option("--dry-run", is_flag=True, help="Count the items and delete nothing.")
 @click.option(
-    "--forget", is_flag=True, help="Leave no trace but the hash of the content; rewrites vectors and catalog."
+    "--forget",
+    is_flag=True,
+    help="Leave no trace but the hash of the content, also of items deleted before; rewrites vectors and catalog.",
 )
 @json_option
 def delete(store: Path, where: str, dry_run: bool, forget: bool, as_json: bool) -> None:
@@ -63,6 +66,39 @@ def encoders(store: Path, default: str | None, rename: tuple[str, str] | None, d
         for e in found
     ]
     print_result(found, format_table(rows, heads) if rows else "no encoders", as_json)
+
+
+@click.command()
+@store_argument
+@click.option("--forget", metavar="SOURCE", help="Forget a source; its items stay.")
+@json_option
+def sources(store: Path, forget: str | None, as_json: bool) -> None:
+    """List the sources of earlier runs, which `index` takes when it is given none; or forget one."""
+    opened = Storage.open(store)
+    if forget is not None:
+        click.echo(f"{printable(maintenance.forget_source(opened, forget))} is forgotten; its items stay", err=True)
+    found = maintenance.sources(opened)
+    rows = [(s.path, "not asked" if s.there is None else "there" if s.there else "missing") for s in found]
+    print_result(list(map(asdict, found)), format_table(rows, ("source", "state")) if rows else "no sources", as_json)
+
+
+@click.command()
+@store_argument
+@click.argument("old")
+@click.argument("new")
+@click.option("--missing-ok", is_flag=True, help="NEW need not be there now, such as a drive that is not mounted.")
+@json_option
+def relocate(store: Path, old: str, new: str, missing_ok: bool, as_json: bool) -> None:
+    """Tell STORE that images have moved from OLD to NEW: folders, files, containers or URLs. Nothing is encoded again."""
+    report = maintenance.relocate(Storage.open(store), old, new, missing_ok)
+    checked = f"; {report.there} of the first {report.checked} files checked are there" if report.checked else ""
+    others = [
+        f"{n} {what}"
+        for n, what in ((report.sources, "sources"), (report.deleted, "deleted files"), (report.failures, "failures"))
+        if n
+    ]
+    more = f", with {' and '.join(others)}" if others else ""
+    print_result(asdict(report), f"{report.items} items now under {report.new}{more}{checked}", as_json)
 
 
 @click.command()

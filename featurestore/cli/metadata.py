@@ -35,7 +35,9 @@ def label_counts(found: int, changed: int, kept: int, removed: int = 0, splits: 
     help="An empty label or split in FILE removes that of its item.  [default: it changes nothing]",
 )
 @click.option(
-    "--undo", is_flag=True, help="Undo the last change of labels, by label or index; again for the one before."
+    "--undo",
+    is_flag=True,
+    help="Undo the last change of labels, by label or index; again for the one before. Labels that came with new items stay.",
 )
 @json_option
 def label(store: Path, file: Path | None, key: str | None, clear: bool, undo: bool, as_json: bool) -> None:
@@ -46,6 +48,7 @@ def label(store: Path, file: Path | None, key: str | None, clear: bool, undo: bo
     if file is None:
         undone = metadata.undo_labels(opened)
         text = f"undone: {printable(undone.command)} of {undone.made_at:%Y-%m-%d %H:%M}; {undone.items} items have their labels of before"
+        text += "; labels of items that were new in that run stay" if undone.command == "index" else ""
         print_result(asdict(undone), text, as_json)
         return
     report = metadata.label(opened, file, key, clear)

@@ -46,6 +46,8 @@ def _info(found: dict[str, Any]) -> Iterator[str]:
         if e["index"] is not None:
             yield from _index(e["index"])
     yield from map(_classifier, found["classifiers"])
+    for source in found["sources"]:
+        yield f"source    {source}"
 
 
 def _index(index: dict[str, Any]) -> Iterator[str]:

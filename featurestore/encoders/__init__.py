@@ -7,7 +7,7 @@ preprocess them, run the network, and give an `Embedded`: vectors, and a reason 
 
 from featurestore.encoders.card import CARD_KEY, Card
 from featurestore.encoders.classifier import Classifier
-from featurestore.encoders.embedded import Embedded, EmbeddedImage, FailedImage
+from featurestore.encoders.embedded import Embedded, EmbeddedImage, FailedImage, KnownImage
 from featurestore.encoders.encoder import ATTENTION, PROBABILITIES, Encoder, fingerprint
 from featurestore.encoders.session import PROVIDERS
 
@@ -22,5 +22,6 @@ __all__ = [
     "EmbeddedImage",
     "Encoder",
     "FailedImage",
+    "KnownImage",
     "fingerprint",
 ]

@@ -29,16 +29,24 @@ class FailedImage:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownImage:
+    """An image whose content was known by its hash, so that it was not encoded."""
+
+    place: int  # among the images that were given, from 0
+    sha256: str  # of the file's bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Embedded:
     """The images of one call, or of one batch of a stream; each image is in one of the three lists."""
 
     images: list[EmbeddedImage]  # N
     vectors: NDArray[np.float32]  # (N, D), finite and of unit length
     failures: list[FailedImage]
-    unchanged: list[int] = field(default_factory=list)  # places of files whose content has the known hash
+    known: list[KnownImage] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.images) + len(self.failures) + len(self.unchanged)
+        return len(self.images) + len(self.failures) + len(self.known)
 
     @classmethod
     def concatenate(cls, parts: Sequence["Embedded"], dim: int) -> "Embedded":
@@ -47,5 +55,5 @@ class Embedded:
             [image for part in parts for image in part.images],
             np.concatenate([np.empty((0, dim), np.float32), *(part.vectors for part in parts)]),
             [failure for part in parts for failure in part.failures],
-            [place for part in parts for place in part.unchanged],
+            [image for part in parts for image in part.known],
         )

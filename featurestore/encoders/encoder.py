@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from featurestore.ann.normalize import unit_rows
 from featurestore.encoders.card import CARD_KEY, Card
-from featurestore.encoders.embedded import Embedded, EmbeddedImage, FailedImage
+from featurestore.encoders.embedded import Embedded, EmbeddedImage, FailedImage, KnownImage
 from featurestore.encoders.session import open_session, read_encoder_file, runnable
 from featurestore.errors import EncoderCardMissing, EncoderError
-from featurestore.imaging.load import Loaded, Picture, Unchanged, load
+from featurestore.imaging.load import IsKnown, Known, Loaded, Picture, load
 from featurestore.imaging.pool import SECONDS, load_all
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.sources import Failure, ImageFile
@@ -23,7 +23,7 @@ from featurestore.system.interrupts import uninterrupted
 
 BATCH = 16  # images that the network sees at a time
 BATCH_SECONDS = 5.0  # how long a stream collects a batch: images that come slowly are handed on in smaller ones
-BATCH_RESULTS = 1024  # of a stream, with failures and unchanged files, which do not fill a batch
+BATCH_RESULTS = 1024  # of a stream, with failures and known files, which do not fill a batch
 ATTENTION, PROBABILITIES = "attention", "probabilities"  # outputs that a graph may have behind the vectors
 
 
@@ -95,15 +95,15 @@ class Encoder:
 
     def embed_files(
         self,
-        files: Iterable[tuple[ImageFile, str | None]],
+        files: Iterable[tuple[ImageFile, IsKnown | None]],
         workers: int | None = None,
         seconds: float = SECONDS,
     ) -> Iterator[Embedded]:
         """Embed the files of a source batch by batch, in order, while `workers` threads load the next ones.
 
-        Each file comes with the hash of its known content, or None; a file that still has that content is unchanged. A
-        file that takes more than `seconds` to load is a failure. Ctrl-C during a batch is raised after the batch was
-        handed on. Raises EncoderError when the network cannot run.
+        Each file comes with a function of its content's hash, or None: where that says that the content is known, the
+        file is not encoded. A file that takes more than `seconds` to load is a failure. Ctrl-C during a batch is raised
+        after the batch was handed on. Raises EncoderError when the network cannot run.
         """
         with closing(load_all(files, self.preprocess, workers, seconds)) as loaded:
             for batch in _batches(enumerate(loaded)):
@@ -120,7 +120,7 @@ class Encoder:
     def load(self, image: Picture | ImageFile) -> Loaded | Failure:
         """Decode and preprocess one image as the card says, without running the network."""
         found = load(image, self.preprocess)
-        assert not isinstance(found, Unchanged)  # that needs a known hash
+        assert not isinstance(found, Known)  # nothing is known here
         return found
 
     def _embed(self, batch: "_Batch", padded: int = 0) -> Embedded:
@@ -129,9 +129,9 @@ class Encoder:
         failures = [
             FailedImage(place, found.path, found.reason) for place, found in batch if isinstance(found, Failure)
         ]
-        unchanged = [place for place, found in batch if isinstance(found, Unchanged)]
+        known = [KnownImage(place, found.sha256) for place, found in batch if isinstance(found, Known)]
         if not ready:
-            return Embedded([], np.empty((0, self.dim), np.float32), failures, unchanged)
+            return Embedded([], np.empty((0, self.dim), np.float32), failures, known)
         size = self.preprocess.size
         pixels = np.zeros((max(len(ready), padded), size, size, 3), np.uint8)
         for row, (_, found) in enumerate(ready):
@@ -145,7 +145,7 @@ class Encoder:
             else:
                 reason = "the encoder gave a vector that is zero or not finite"
                 failures.append(FailedImage(place, found.path, reason, readable=True))
-        return Embedded(images, vectors[has_vector], failures, unchanged)
+        return Embedded(images, vectors[has_vector], failures, known)
 
     # -- pixels
 
@@ -199,10 +199,10 @@ class Encoder:
         return results
 
 
-_Batch = list[tuple[int, Loaded | Unchanged | Failure]]  # each with its place
+_Batch = list[tuple[int, Loaded | Known | Failure]]  # each with its place
 
 
-def _batches(loaded: Iterable[tuple[int, Loaded | Unchanged | Failure]]) -> Iterator[_Batch]:
+def _batches(loaded: Iterable[tuple[int, Loaded | Known | Failure]]) -> Iterator[_Batch]:
     """Collect results until BATCH of them are ready for the network, or enough time has passed."""
     batch: _Batch = []
     ready = 0

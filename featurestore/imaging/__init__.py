@@ -5,8 +5,8 @@ both for one image, `pool` for many in threads. Files of a source, paths or PIL 
 `Failure` with the reason.
 """
 
-from featurestore.imaging.load import Loaded, Picture, Unchanged
+from featurestore.imaging.load import IsKnown, Known, Loaded, Picture
 from featurestore.imaging.pool import load_all
 from featurestore.imaging.preprocess import Preprocess
 
-__all__ = ["Loaded", "Picture", "Preprocess", "Unchanged", "load_all"]
+__all__ = ["IsKnown", "Known", "Loaded", "Picture", "Preprocess", "load_all"]

@@ -1,6 +1,7 @@
 """One image on its way to an encoder: read, decode, preprocess. Everything that turns an image into pixels calls `load`."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -16,6 +17,7 @@ from featurestore.sources import Failure, ImageFile, read
 from featurestore.system.text import describe_error
 
 Picture: TypeAlias = str | Path | Image.Image  # a path or URL that `sources.read` takes, or an image in memory
+IsKnown: TypeAlias = Callable[[str], bool]  # of the hash of a content; called in threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +32,15 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Unchanged:
-    """A file whose content has the known hash, although its time or size looked new. It was not decoded."""
+class Known:
+    """A file whose content is known by its hash. It was not decoded."""
 
     path: str
+    sha256: str
 
 
-def load(
-    image: Picture | ImageFile, record: Preprocess, known_sha256: str | None = None
-) -> Loaded | Unchanged | Failure:
-    """Read, decode and preprocess one image; a file whose bytes have the hash `known_sha256` is not decoded.
+def load(image: Picture | ImageFile, record: Preprocess, is_known: IsKnown | None = None) -> Loaded | Known | Failure:
+    """Read, decode and preprocess one image; a file whose content `is_known` is only read.
 
     Raises nothing: whatever goes wrong becomes a Failure with the reason.
     """
@@ -50,8 +51,8 @@ def load(
         else:
             data = read(path, image.mtime_ns if isinstance(image, ImageFile) else None)
             sha256 = hashlib.sha256(data).hexdigest()
-            if sha256 == known_sha256:
-                return Unchanged(path)
+            if is_known is not None and is_known(sha256):
+                return Known(path, sha256)
             decoded = decode.decode(data, shorter_side=record.shorter_side)
         return Loaded(path, sha256, decoded.width, decoded.height, preprocess.apply(decoded, record))
     except ImageError as error:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
-from featurestore.imaging.load import Loaded, Unchanged, load
+from featurestore.imaging.load import IsKnown, Known, Loaded, load
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.sources import Failure, ImageFile
 from featurestore.system.cpus import available_cpus
@@ -21,12 +21,12 @@ CLOSE_SECONDS = 1.0  # how long to wait at the end for threads to finish; stuck 
 
 
 def load_all(
-    files: Iterable[tuple[ImageFile, str | None]],
+    files: Iterable[tuple[ImageFile, IsKnown | None]],
     record: Preprocess,
     workers: int | None = None,
     seconds: float = SECONDS,
-) -> Generator[Loaded | Unchanged | Failure]:
-    """Load files, each given with its known hash or None, in `workers` threads (default: one per processor).
+) -> Generator[Loaded | Known | Failure]:
+    """Load files, each given with what tells whether its content is known, or None, in `workers` threads (default: one per processor).
 
     Results come in the order of the files. At most AHEAD files per thread are loaded ahead, however many there are. A
     file that takes more than `seconds` becomes a Failure.
@@ -35,8 +35,8 @@ def load_all(
     threads = _Threads(record, workers, seconds)
     waiting: deque[_Job] = deque()
     try:
-        for file, known_sha256 in files:
-            waiting.append(threads.submit(file, known_sha256))
+        for file, is_known in files:
+            waiting.append(threads.submit(file, is_known))
             if len(waiting) > AHEAD * workers:
                 yield threads.result(waiting.popleft())
         while waiting:
@@ -50,8 +50,8 @@ class _Job:
     """One file to load."""
 
     file: ImageFile
-    known_sha256: str | None
-    result: Loaded | Unchanged | Failure  # until the job is done: the failure it becomes when it is given up
+    is_known: IsKnown | None
+    result: Loaded | Known | Failure  # until the job is done: the failure it becomes when it is given up
     done: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
     started: float = 0.0  # time.monotonic() when the thread took it
@@ -73,13 +73,13 @@ class _Threads:
         for _ in range(count):
             self._start()
 
-    def submit(self, file: ImageFile, known_sha256: str | None) -> _Job:
+    def submit(self, file: ImageFile, is_known: IsKnown | None) -> _Job:
         late = Failure(file.path, f"took longer than {self._seconds:g} s to read and decode")
-        job = _Job(file, known_sha256, late)
+        job = _Job(file, is_known, late)
         self._jobs.put(job)
         return job
 
-    def result(self, job: _Job) -> Loaded | Unchanged | Failure:
+    def result(self, job: _Job) -> Loaded | Known | Failure:
         """Wait for the oldest job. All before it are finished, so a thread has it already or takes it next."""
         while not job.done.wait(min(max(self._seconds_left(job), 0.0), POLL_SECONDS)):
             if self._seconds_left(job) <= 0:
@@ -119,7 +119,7 @@ class _Threads:
             job.started = time.monotonic()
             job.thread = threading.current_thread()
             try:
-                result = load(job.file, self._record, job.known_sha256)
+                result = load(job.file, self._record, job.is_known)
             except BaseException as error:  # a SystemExit of a decoder would end this thread, not the program
                 result = Failure(job.file.path, describe_error(error))
             with self._lock:

@@ -4,7 +4,7 @@ In come sources (folders, lists, tar shards, tables, URLs) and an encoder; new a
 that survive a crash, and items that are gone are marked as removed. Out comes a report with counts.
 """
 
-from featurestore.ingest.ingest import IndexReport
-from featurestore.ingest.vectors_parquet import ImportReport, export_vectors, import_vectors
+from featurestore.ingest.reports import ImportReport, IndexReport
+from featurestore.ingest.vectors_parquet import export_vectors, import_vectors
 
 __all__ = ["ImportReport", "IndexReport", "export_vectors", "import_vectors"]

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.catalog import Diff, EncoderRecord, FailedFile, FileToIngest, ItemChange, LabelCounts, Scope
-from featurestore.catalog.diff import FOUND
-from featurestore.encoders import Embedded, EmbeddedImage, Encoder
+from featurestore.catalog.diff import FOUND, TO_INGEST, files_to_ingest
+from featurestore.encoders import Embedded, EmbeddedImage, Encoder, KnownImage
 from featurestore.errors import Interrupted, SourceError
+from featurestore.imaging import IsKnown
+from featurestore.ingest.moves import Moves
+from featurestore.ingest.reports import IndexReport
 from featurestore.progress import Listener
 from featurestore.sources import Failure, ImageFile, open_source
 from featurestore.sources.formats import CONTAINER_SUFFIX
@@ -21,27 +25,6 @@ from featurestore.system.interrupts import uninterrupted
 from featurestore.system.spool import Spool
 
 COMMIT_IMAGES, COMMIT_SECONDS = 16_384, 5.0  # a killed run loses no more than this and one batch
-
-
-@dataclass(frozen=True, slots=True)
-class IndexReport:
-    """What a run did; counts are images."""
-
-    added: int
-    updated: int  # known by path, with new content
-    unchanged: int
-    removed: int  # no longer in the source
-    failed: int
-    deleted: int  # files that were passed over, since their items were deleted; see `delete`
-    images_per_second: float  # encoded, over the whole run
-    labels_set: int = 0  # of items without a label
-    labels_changed: int = 0
-    labels_kept: int = 0  # that differ, but must not be replaced; see `label_source`
-    encoder: str = ""  # its name
-    others: tuple["IndexReport", ...] = ()  # of the other encoders, when all of a store were run
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -91,13 +74,17 @@ class Ingest:
     include_deleted: bool  # items that were deleted come back
     listener: Listener
     counts: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("added", "updated", "unchanged", "removed", "failed", "deleted"), 0)
+        default_factory=lambda: dict.fromkeys(
+            ("added", "updated", "unchanged", "removed", "failed", "deleted", "moved"), 0
+        )
     )
     loading: dict[int, FileToIngest] = field(default_factory=dict)  # by place: the files that the encoder has taken
     vectors: list[NDArray[np.float16]] = field(default_factory=list)  # each (n, D); with what follows: not committed
     changes: list[ItemChange] = field(default_factory=list)
     failures: list[FailedFile] = field(default_factory=list)
     labels: LabelCounts = field(default_factory=LabelCounts)
+    passed_over: list[int] = field(default_factory=list)  # ids of items whose file now has a content that was deleted
+    not_moved: Spool = field(default_factory=lambda: Spool(TO_INGEST))  # files to encode after all
     encoded: int = 0
 
     def run(self, found: Found) -> IndexReport:
@@ -112,20 +99,18 @@ class Ingest:
             self._count_unchanged(unchanged)
         try:
             self._update_labels(diff)
-            for embedded in self.encoder.embed_files(self._to_embed(diff), self.workers, self.image_seconds):
-                with uninterrupted():
-                    self._record(embedded)
-                self.listener.advance(len(embedded), self._speed(began))
-                self._commit_when_due()
+            self._embed((todo for todo in files_to_ingest(diff.todo) if not todo.unchanged), True, began)
+            self._embed(files_to_ingest(self.not_moved), False, began)
         except KeyboardInterrupt:
             self._commit()
             raise Interrupted(
                 f"interrupted; {self.encoded} images were encoded and are kept: run the same command again to go on"
             ) from None
         self._commit()
-        if len(diff.removed) or diff.gone_failures:
-            self.store.catalog.changes.mark_removed(diff.removed, diff.gone_failures)
-        self.counts["removed"] = len(diff.removed)
+        removed = np.setdiff1d(np.append(diff.removed, np.array(self.passed_over, np.int64)), diff.lost.moved())
+        if len(removed) or diff.gone_failures:
+            self.store.catalog.changes.mark_removed(removed, diff.gone_failures)
+        self.counts["removed"] = len(removed)
         seconds = time.monotonic() - began
         labels = self.labels
         return IndexReport(
@@ -147,51 +132,77 @@ class Ingest:
             self.include_deleted,
         )
         self.next_item, self.change, self.deleted_hashes = diff.next_item, diff.change, diff.deleted_hashes
+        self.moves = Moves(self.store.catalog, self.encoder.fingerprint, diff.lost)
         self.writer = self.store.vector_writer(self.record)
         self.committed_at = time.monotonic()
         return diff
 
     def _update_labels(self, diff: Diff) -> None:
         """Record the labels of files that changed in nothing else."""
-        for todo in diff:
+        for todo in files_to_ingest(diff.todo):
             if todo.unchanged:
                 self._count_unchanged(1)
                 self.changes.append(self._change(todo))
                 self._commit_when_due()
 
-    def _to_embed(self, diff: Diff) -> Iterator[tuple[ImageFile, str | None]]:
-        """Give the files to load, each with the hash of the content that the encoder has a vector of."""
-        for place, todo in enumerate(todo for todo in diff if not todo.unchanged):
+    def _embed(self, files: Iterator[FileToIngest], may_be_moved: bool, began: float) -> None:
+        """Embed files and commit now and then. may_be_moved: new files with the content of a lost item are not encoded."""
+        for embedded in self.encoder.embed_files(self._loading(files, may_be_moved), self.workers, self.image_seconds):
+            waiting = self.not_moved.rows
+            with uninterrupted():
+                self._record(embedded)
+            self.listener.advance(len(embedded) + waiting - self.not_moved.rows, self._speed(began))
+            self._commit_when_due()
+
+    def _loading(self, files: Iterator[FileToIngest], may_be_moved: bool) -> Iterator[tuple[ImageFile, IsKnown]]:
+        """Give the files to load, each with what tells whether its content needs a vector."""
+        for place, todo in enumerate(files):
             self.loading[place] = todo
             file = ImageFile(todo.path, todo.label, todo.split, todo.size, todo.mtime_ns)
-            yield file, todo.sha256 if todo.encoded else None
+            yield file, partial(self._is_known, todo, may_be_moved)
+
+    def _is_known(self, todo: FileToIngest, may_be_moved: bool, sha256: str) -> bool:
+        """Whether a content is that which the encoder has a vector of, was deleted, or may be that of an item that moved."""
+        if sha256 == todo.sha256:
+            return todo.encoded
+        return sha256 in self.deleted_hashes or (may_be_moved and todo.id is None and self.moves.may_be_moved(sha256))
 
     def _record(self, embedded: Embedded) -> None:
         """Take a batch of the encoder into what the next commit writes."""
-        kept = [place for place, image in enumerate(embedded.images) if not self._is_deleted(image)]
         first = self.writer.rows + sum(map(len, self.vectors))
-        for row, image in enumerate((embedded.images[place] for place in kept), start=first):
+        for row, image in enumerate(embedded.images, start=first):
             todo = self.loading.pop(image.place)
             known_content = todo.sha256 == image.sha256  # it has a vector of another encoder already
             self.counts["added" if todo.id is None or todo.removed or known_content else "updated"] += 1
             self.changes.append(self._change(todo, image, row))
-        if kept:
-            self.vectors.append(embedded.vectors[kept].astype(np.float16))  # half the memory until the commit
-        for place in embedded.unchanged:
-            todo = self.loading.pop(place)
-            self.counts["added" if todo.removed else "unchanged"] += 1
-            self.changes.append(self._change(todo))
+        if embedded.images:
+            self.vectors.append(embedded.vectors.astype(np.float16))  # half the memory until the commit
+        self._record_known(embedded.known)
         for failure in embedded.failures:
             self._fail(self.loading.pop(failure.place).path, failure.reason, not failure.readable)
         self.encoded += len(embedded.images) + sum(failure.readable for failure in embedded.failures)
 
-    def _is_deleted(self, image: EmbeddedImage) -> bool:
-        """Whether a new file has the content of an item that was deleted; it is passed over then."""
-        if image.sha256 not in self.deleted_hashes or self.loading[image.place].id is not None:
-            return False
-        del self.loading[image.place]
-        self.counts["deleted"] += 1
-        return True
+    def _record_known(self, images: Sequence[KnownImage]) -> None:
+        """Take files that were not encoded: their content is the same as before, was deleted, or may be that of an item that moved."""
+        new: list[tuple[FileToIngest, str]] = []
+        for image in images:
+            todo = self.loading.pop(image.place)
+            if image.sha256 == todo.sha256:
+                self.counts["added" if todo.removed else "unchanged"] += 1
+                self.changes.append(self._change(todo))
+            elif image.sha256 in self.deleted_hashes:
+                self.counts["deleted"] += 1
+                self.passed_over += [todo.id] if todo.id is not None and not todo.removed else []
+            else:
+                new.append((todo, image.sha256))
+        origins = self.moves.origins([(todo.path, sha256) for todo, sha256 in new])
+        for (todo, sha256), item in zip(new, origins, strict=True):
+            known = todo if item is None else replace(todo, id=item.id, sha256=sha256)
+            if item is not None and item.encoded:
+                self.counts["moved"] += 1
+                self.changes.append(self._change(known))
+            else:
+                self.not_moved.add(astuple(known))
 
     def _change(self, todo: FileToIngest, image: EmbeddedImage | None = None, row: int | None = None) -> ItemChange:
         """Give what the catalog records of a file: with an image and its row when there is a new vector."""
@@ -201,7 +212,8 @@ class Ingest:
         label, labels, split = (todo.label, todo.labels, todo.split) if self.by_folder else (None, None, None)
         width, height, sha256 = (image.width, image.height, image.sha256) if image else (None, None, None)
         return ItemChange(
-            item, todo.id is None, todo.path, label, split, width, height, todo.size, todo.mtime_ns, sha256, row, labels=labels
+            item, todo.id is None, todo.path, label, split, width, height, todo.size, todo.mtime_ns, sha256, row,
+            label_source="folder" if label or labels else None, split_source="folder" if split else None, labels=labels,
         )  # fmt: skip
 
     def _fail(self, path: str, reason: str, unreadable: bool) -> None:

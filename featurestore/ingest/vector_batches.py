@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from featurestore.ann.normalize import unit_rows
 from featurestore.catalog import EncoderRecord, repeated_path
+from featurestore.catalog.labels import COLUMNS, SOURCES
 from featurestore.catalog.records import DETAILS
 from featurestore.errors import SourceError
 from featurestore.imaging import decode
@@ -25,6 +26,7 @@ from featurestore.sources.filesystem import file_state
 from featurestore.system.spool import Spool
 from featurestore.system.text import UNPRINTABLE
 
+NEWER = ("labels", "label_source", "split_source")  # columns that older files do not have
 LENGTH_TOLERANCE = 2e-3  # of rows that were rounded to float16
 
 
@@ -60,12 +62,22 @@ def batches(
                     )
                 if item.get("labels"):
                     item["label"], item["labels"] = as_labels(item["labels"])
+                item |= _sources(item)
             values = pa.table({name: as_type(batch[name], kind) for name, kind in types.items()})
             vectors, normalized = _unit(table, batch[table.vector], record)
             yield Arrivals(items, vectors, values, normalized)
             listener.advance(len(items))
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{file}: cannot be read: {error}; export it again") from error
+
+
+def _sources(item: dict[str, Any]) -> dict[str, str | None]:
+    """Say where the labels and the split of an item come from: as its file says it, or else that file."""
+    found = {}
+    for column, values in COLUMNS.items():
+        said = item.get(f"{column}_source")
+        found[f"{column}_source"] = said if said in SOURCES else "file" if any(map(item.get, values)) else None
+    return found
 
 
 def _types_of_values(table: VectorTable, held: dict[str, pa.DataType]) -> dict[str, pa.DataType]:

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +11,14 @@ from featurestore.catalog import EncoderRecord, ItemChange
 from featurestore.catalog.records import DETAILS
 from featurestore.encoders.encoder import Encoder
 from featurestore.errors import EncoderNotInStore, ImageError, SourceError
-from featurestore.ingest.vector_batches import batches, read_content
+from featurestore.ingest.reports import ImportReport
+from featurestore.ingest.vector_batches import NEWER, batches, read_content
 from featurestore.ingest.vector_table import KEY, VERSION, VectorTable, open_table
 from featurestore.progress import Listener
 from featurestore.storage import Storage
 from featurestore.storage.snapshot import with_vectors
 from featurestore.system.disk import atomic_write, require_suffix
 from featurestore.system.text import printable
-
-
-@dataclass(frozen=True, slots=True)
-class ImportReport:
-    """The result of `import-vectors`; counts are items."""
-
-    added: int
-    unchanged: int  # the store had a vector of that path already
-    conflicting: int  # the store knows another content under that path
-    deleted: int  # left out, because path or content was deleted from the store
-    failed: int  # left out, because the file is missing or no image; only files of another program's table are read
-    normalized: int  # of all vectors of the table, those that were scaled to length 1
 
 
 def export_vectors(
@@ -150,9 +138,9 @@ def _import(store: Storage, record: EncoderRecord, table: VectorTable, listener:
             number = old.id if old is not None else next_item
             next_item += old is None
             if old is not None:
-                item |= {"label": None, "labels": None, "split": None}  # the store keeps its own
+                item |= dict.fromkeys(("label", "split", *NEWER))  # the store keeps its own
             row = writer.rows + len(accepted)
-            changes.append(ItemChange(number, old is None, **item, row=row, source="file"))
+            changes.append(ItemChange(number, old is None, **item, row=row))
             accepted.append(place)
         if changes:
             values = _values(changes, arrived.values.take(accepted))

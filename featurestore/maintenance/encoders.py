@@ -50,16 +50,13 @@ def drop_encoder(store: Storage, encoder: str | Path) -> int:
                 f"encoder {record.name} is needed by the classifier {needed[0]}; drop that first: featurestore classify STORE --drop {needed[0]}"
             )
         vectors = len(store.catalog.items.rows_in_use(record.fingerprint)[0])
-        store.catalog.encoders.drop(record.fingerprint)
-        unused = [
-            store.layout.encoder_file(record.fingerprint), store.layout.vector_file(record), *store.layout.unused_vector_files(record),
-            *store.layout.unused_index_files(store.catalog.indexes.all()),
-        ]  # fmt: skip
-        for path in unused:
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise DiskError(
-                    f"{path} could not be deleted ({error.strerror}); no command uses it, delete it by hand"
-                ) from error
+        try:
+            store.layout.dropped_mark(record.fingerprint).touch()
+            store.catalog.encoders.drop(record.fingerprint)
+            for path in store.layout.dropped_files(store.catalog.encoders.all()):
+                path.unlink()
+        except OSError as error:
+            raise DiskError(
+                f"{error.filename} could not be written or deleted ({error.strerror}); the next featurestore optimize deletes what is left of {record.name}"
+            ) from error
     return vectors

@@ -90,7 +90,8 @@ def _optimize(store: Storage, recall: float, memory: int, listener: Listener) ->
         else:
             catalog.indexes.drop(record.fingerprint)
             unindexed.append(TooFewVectors(record.name, record.rows, least_rows(record.dim)))
-    for path in [*layout.unused_index_files(catalog.indexes.all()), *layout.part_files()]:
+    stopped = [*layout.part_files(), *layout.dropped_files(catalog.encoders.all())]
+    for path in dict.fromkeys([*layout.unused_index_files(catalog.indexes.all()), *stopped]):
         path.unlink()
     catalog.rewrite()
     return OptimizeReport(kept, dropped, before, size(store.path), tuple(indexes), tuple(unindexed))

@@ -228,15 +228,19 @@ class Verification:
         records = self.catalog.encoders.all()
         old_vectors = [path for record in records for path in self.layout.unused_vector_files(record)]
         old_indexes = self.layout.unused_index_files(self.catalog.indexes.all())
-        for path in dict.fromkeys([*old_vectors, *self.layout.part_files(), *old_indexes]):
+        dropped = self.layout.dropped_files(records)
+        for path in dict.fromkeys([*old_vectors, *self.layout.part_files(), *old_indexes, *dropped]):
             yield Finding(
                 str(path.relative_to(self.store.path)), "left by a stopped run, or just being written",
                 "everything", "nothing: the next optimize removes it", damage=False,
             )  # fmt: skip
         known = {record.fingerprint[:16] for record in records}
         for path in files:
-            if path.name[:16] not in known:
+            if path.name[:16] not in known and path not in dropped:
+                repair = "moves it to damaged/: another catalog of this store, such as one in a backup, may know it"
+                if self.repair:
+                    repair = f"moved it to {self.backups.keep(path)}: another catalog of this store, such as one in a backup, may know it"
+                    path.unlink()
                 yield Finding(
-                    f"vectors/{path.name}", "vectors of an encoder that is not in the catalog", "everything else",
-                    "nothing: an older catalog may know it",
+                    f"vectors/{path.name}", "vectors of an encoder that is not in the catalog", "everything else", repair, repaired=self.repair,
                 )  # fmt: skip

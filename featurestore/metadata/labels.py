@@ -50,6 +50,8 @@ def apply_labels(store: Storage, table: KeyedTable, clear: bool = False) -> Labe
 def undo_labels(store: Storage) -> UndoneChange:
     """Undo the last run of `label` or `index` that set labels or splits of known items; again for the one before.
 
+    Labels that came with new items of `index` stay, because these items had none before.
+
     Raises QueryError when there is nothing left to undo.
     """
     with store.writing():

@@ -58,6 +58,20 @@ def read(path: str | Path, mtime_ns: int | None = None) -> bytes:
         raise ImageError(str(error)) from error
 
 
+def is_missing(path: str) -> bool:
+    """Whether a local file, or the container of an image, is known not to be there; False for a URL, which is not asked."""
+    if filesystem.is_url(path):
+        return False
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        member = MEMBER.fullmatch(path)
+        return member is None or is_missing(member[1])
+    except OSError:
+        return False
+    return False
+
+
 def _open_url(url: str) -> Source:
     files, inner = filesystem.file_system(url)
     try:

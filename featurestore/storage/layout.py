@@ -56,6 +56,21 @@ class Layout:
     def encoder_file(self, fingerprint: str) -> Path:
         return self.encoders / f"{fingerprint[:16]}.onnx"
 
+    def dropped_mark(self, fingerprint: str) -> Path:
+        """An empty file that says: the encoder is being dropped, and once the catalog does not name it, its files are useless."""
+        return self.encoders / f"{fingerprint[:16]}.dropped"
+
+    def dropped_files(self, records: list[EncoderRecord]) -> list[Path]:
+        """What a stopped drop of an encoder left: its files if the catalog no longer names it, and its mark, which comes last."""
+        known = {record.fingerprint[:16] for record in records}
+        files: list[Path] = []
+        for mark in sorted(self.encoders.glob("*.dropped")):
+            if mark.stem not in known:
+                places = ((self.vectors, "*.f16*"), (self.indexes, "-*.faiss*"), (self.encoders, ".onnx*"))
+                files += [path for folder, end in places for path in sorted(folder.glob(mark.stem + end))]
+            files.append(mark)
+        return files
+
     def index_file(self, record: IndexRecord) -> Path:
         return self.indexes / record.file
 

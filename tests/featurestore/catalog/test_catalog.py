@@ -12,7 +12,7 @@ import pytest
 
 from featurestore.catalog import Batch, Catalog, FailedFile, IndexRecord, ItemChange
 from featurestore.catalog import repair as upkeep
-from featurestore.catalog.diff import FOUND, Diff, FileToIngest, Scope
+from featurestore.catalog.diff import FOUND, Diff, FileToIngest, Scope, files_to_ingest
 from featurestore.catalog.user_sql import check_expression
 from featurestore.errors import QueryError, StoreCorrupt
 from featurestore.sources.formats import CONTAINER_SUFFIX
@@ -23,7 +23,21 @@ ENCODER, OTHER = "e" * 64, "f" * 64
 
 
 def item(number: int, row: int | None, label: str | None = None, split: str | None = None) -> ItemChange:
-    return ItemChange(number, True, f"/p/{number}.png", label, split, 10 * number, 20, 300, 400, f"sha-{number}", row)
+    return ItemChange(
+        number,
+        True,
+        f"/p/{number}.png",
+        label,
+        split,
+        10 * number,
+        20,
+        300,
+        400,
+        f"sha-{number}",
+        row,
+        "folder",
+        "folder",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +209,7 @@ def test_items_that_vanished_changed_or_were_deleted_are_no_hits(filled: Catalog
     filled.changes.mark_removed(np.array([1]), [])
     changed = replace(item(2, None, "rose"), new=False, sha256="another")
     filled.changes.commit(ENCODER, Batch([changed], [], [], 5, 4))
-    filled.items.delete(np.array([3]))
+    filled.deletions.delete(np.array([3]))
     assert filled.items.at_rows(ENCODER, np.arange(4))["id"].to_pylist() == [4]
     assert filled.items.by_id(ENCODER, np.arange(1, 5))["id"].to_pylist() == [4]
     assert filled.items.of_encoder(ENCODER).ids.tolist() == [4]
@@ -309,7 +323,7 @@ def test_a_plan_holds_what_is_new_or_changed_in_the_order_of_the_files(filled: C
         ("/p/1.png", "rose", 301, 400),
     )
     plan = planned(filled, found, claims=[Scope("/p/", False)])
-    assert list(plan) == [
+    assert list(files_to_ingest(plan.todo)) == [
         FileToIngest("/p/9.png", "new", None, None, 1, 2, None, None, False, False, False),
         FileToIngest("/p/2.png", "rose", None, None, 300, 401, 2, "sha-2", False, True, False),
         FileToIngest("/p/1.png", "rose", None, None, 301, 400, 1, "sha-1", False, True, False),
@@ -321,20 +335,25 @@ def test_a_plan_holds_what_is_new_or_changed_in_the_order_of_the_files(filled: C
 def test_a_plan_by_folders_holds_unchanged_files_with_another_label(filled: Catalog) -> None:
     found = listed(("/p/1.png", "rose", 300, 400), ("/p/3.png", "lily", 300, 400))
     plan = planned(filled, found, by_folder=True)
-    assert [(todo.path, todo.label, todo.unchanged) for todo in plan] == [("/p/3.png", "lily", True)]
+    assert [(todo.path, todo.label, todo.unchanged) for todo in files_to_ingest(plan.todo)] == [
+        ("/p/3.png", "lily", True)
+    ]
     assert plan.removed.tolist() == []
 
 
 def test_a_plan_for_an_encoder_without_vectors_holds_everything(filled: Catalog) -> None:
     filled.encoders.add(OTHER, "name-f", 12, "{}")
     plan = planned(filled, listed(("/p/1.png", None, 300, 400)), OTHER)
-    assert [(todo.id, todo.sha256, todo.encoded) for todo in plan] == [(1, "sha-1", False)]
+    assert [(todo.id, todo.sha256, todo.encoded) for todo in files_to_ingest(plan.todo)] == [(1, "sha-1", False)]
 
 
 def test_a_plan_takes_a_file_of_several_sources_once(filled: Catalog) -> None:
     found = listed(("/p/8.png", "first", 1, 2), ("/p/7.png", None, 1, 2), ("/p/8.png", "second", 1, 2))
     plan = planned(filled, found, several=True)
-    assert [(todo.path, todo.label) for todo in plan] == [("/p/8.png", "first"), ("/p/7.png", None)]
+    assert [(todo.path, todo.label) for todo in files_to_ingest(plan.todo)] == [
+        ("/p/8.png", "first"),
+        ("/p/7.png", None),
+    ]
     assert plan.total == 2
 
 

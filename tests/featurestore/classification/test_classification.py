@@ -1,5 +1,6 @@
 """Classifiers of a store: how they are trained, measured and kept, and what they write into the items."""
 
+import importlib
 import json
 import shutil
 from collections import Counter
@@ -260,6 +261,23 @@ def test_a_classifier_of_an_encoder_that_is_gone_is_refused(trained: FeatureStor
             EncoderNotInStore, match="for vectors of the encoder aaaaaaaaaaaaaaaa, the store has those of quadrants-"
         ):
             call()
+
+
+def test_an_encoder_that_is_dropped_while_it_is_trained_on_leaves_no_classifier(
+    clear: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = importlib.import_module("featurestore.classification.train")
+    train_on = training.train_on
+
+    def dropped_meanwhile(*arguments: Any) -> Any:
+        trained = train_on(*arguments)
+        clear.drop_encoder(clear.info()["encoders"][0]["name"])
+        return trained
+
+    monkeypatch.setattr(training, "train_on", dropped_meanwhile)
+    with pytest.raises(EncoderNotInStore, match=r"classifier 'kind': its encoder \w{16} was dropped while"):
+        clear.train_classifier("kind", "nearest-mean")
+    assert clear.info()["classifiers"] == []
 
 
 def test_an_interruption_leaves_the_columns_as_they_were(

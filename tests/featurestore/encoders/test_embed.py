@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featurestore import Encoder
-from featurestore.encoders import Embedded, FailedImage
+from featurestore.encoders import Embedded, FailedImage, KnownImage
 from featurestore.encoders import encoder as running
-from featurestore.imaging import pool
+from featurestore.imaging import IsKnown, pool
 from featurestore.sources import ImageFile
 from tests.featurestore.fakes import DIM, paint, unit
 
@@ -42,8 +42,8 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def named(path: Path, known: str | None = None) -> tuple[ImageFile, str | None]:
-    return ImageFile(str(path), None, None, 0, 0), known
+def named(path: Path, known: str = "") -> tuple[ImageFile, IsKnown]:
+    return ImageFile(str(path), None, None, 0, 0), known.__eq__
 
 
 def paths(folder: Path, count: int) -> list[Path]:
@@ -64,7 +64,7 @@ def test_images_come_from_paths_urls_and_memory(tmp_path: Path, opened: Encoder)
     facts = [(image.place, image.path, image.sha256, image.width, image.height) for image in found.images]
     file = [(place, name, sha256, 16, 16) for place, name in enumerate((str(path), str(path), f"file://{path}"))]
     assert facts == [*file, (3, "", "", 16, 16)]
-    assert (found.failures, found.unchanged, len(found)) == ([], [], 4)
+    assert (found.failures, found.known, len(found)) == ([], [], 4)
 
 
 def test_what_has_no_vector_is_a_failure_in_its_place(tmp_path: Path, opened: Encoder, batches: list[int]) -> None:
@@ -105,11 +105,14 @@ def test_a_stream_gives_what_one_call_gives(tmp_path: Path, opened: Encoder, bat
     np.testing.assert_allclose(streamed.vectors, whole.vectors, atol=1e-6)
 
 
-def test_known_content_is_unchanged_and_not_encoded(tmp_path: Path, opened: Encoder) -> None:
+def test_known_content_is_not_encoded(tmp_path: Path, opened: Encoder) -> None:
     files = paths(tmp_path, 3)
     known = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
     [found] = opened.embed_files([named(files[0], known[0]), named(files[1], known[2]), named(files[2], known[2])])
-    assert (found.unchanged, [image.place for image in found.images]) == ([0, 2], [1])
+    assert (found.known, [image.place for image in found.images]) == (
+        [KnownImage(0, known[0]), KnownImage(2, known[2])],
+        [1],
+    )
 
 
 def test_a_batch_does_not_wait_for_images_that_come_slowly(

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from featurestore.imaging import Unchanged, load_all, pool, preprocess
+from featurestore.imaging import Known, load_all, pool, preprocess
 from featurestore.imaging.load import load
 from featurestore.sources import Failure, ImageFile
 from tests.featurestore.fakes import RECORD, paint
@@ -42,9 +42,9 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[ImageFile], Non
     """Put a function of the file in the place of reading and decoding it."""
 
     def replace(act: Callable[[ImageFile], None]) -> None:
-        def fake_load(file: ImageFile, record: Any, known_sha256: str | None = None) -> Unchanged:
+        def fake_load(file: ImageFile, record: Any, is_known: Any = None) -> Known:
             act(file)
-            return Unchanged(file.path)
+            return Known(file.path, "")
 
         monkeypatch.setattr(pool, "load", fake_load)
 
@@ -69,8 +69,9 @@ def test_known_bytes_are_not_decoded(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(b"no image")
     file = named(str(path))
-    assert load(file, RECORD, hashlib.sha256(b"no image").hexdigest()) == Unchanged(str(path))
-    assert isinstance(load(file, RECORD, "another"), Failure)
+    content = hashlib.sha256(b"no image").hexdigest()
+    assert load(file, RECORD, {content, "another"}.__contains__) == Known(str(path), content)
+    assert isinstance(load(file, RECORD, {"another"}.__contains__), Failure)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_what_waits_is_bounded_and_a_consumer_that_stops_leaves_no_thread_behind
 def test_all_threads_work_at_once(fake: Any) -> None:
     together = threading.Barrier(3, timeout=10)
     fake(lambda file: together.wait() and None)
-    assert [type(result) for result in load_all(numbered(3), RECORD, workers=3)] == [Unchanged] * 3
+    assert [type(result) for result in load_all(numbered(3), RECORD, workers=3)] == [Known] * 3
 
 
 # -- images that take too long
@@ -137,14 +138,14 @@ def test_an_image_that_stalls_is_a_failure_and_the_run_goes_on(fake: Any, stalle
             time.sleep(0.02)
     assert [result.path for result in results] == [str(number) for number in range(10)]
     for result in results:
-        assert result == (Failure(result.path, LATE) if result.path in stalled else Unchanged(result.path))
+        assert result == (Failure(result.path, LATE) if result.path in stalled else Known(result.path, ""))
     assert stuck == len(stalled)  # each keeps its thread, and no other thread is left
 
 
 def test_time_counts_from_the_moment_a_thread_begins(fake: Any) -> None:
     fake(lambda file: time.sleep(0.06))
     results = list(load_all(numbered(8), RECORD, workers=1, seconds=0.3))
-    assert [type(result) for result in results] == [Unchanged] * 8  # the last one waited longer than that
+    assert [type(result) for result in results] == [Known] * 8  # the last one waited longer than that
 
 
 def test_a_late_result_is_dropped_and_its_thread_ends(fake: Any) -> None:
@@ -164,7 +165,7 @@ def test_a_slow_consumer_gives_no_image_up(fake: Any) -> None:
     results = load_all(numbered(4), RECORD, workers=1, seconds=0.05)
     for result in results:
         time.sleep(0.1)
-        assert isinstance(result, Unchanged)
+        assert isinstance(result, Known)
 
 
 # -- decoders with faults

@@ -50,7 +50,21 @@ def changed(exported: Path, said: str | dict[str, Any], **columns: Any) -> Path:
 def test_the_file_says_all_that_is_known(store: FeatureStore, exported: Path, colours: Path) -> None:
     table = pq.read_table(exported)
     ids, x, labels = store.features()
-    names = ["id", "path", "label", "labels", "split", "width", "height", "bytes", "mtime_ns", "sha256", "vector"]
+    names = [
+        "id",
+        "path",
+        "label",
+        "labels",
+        "split",
+        "width",
+        "height",
+        "bytes",
+        "mtime_ns",
+        "sha256",
+        "label_source",
+        "split_source",
+        "vector",
+    ]
     assert table.schema.names == names
     assert table.schema.field("vector").type == pa.list_(pa.float32(), 12)  # which all programs read
     assert table["id"].to_pylist() == ids.tolist()
@@ -82,11 +96,29 @@ def own_columns(store: FeatureStore) -> list[dict[str, Any]]:
 
 
 def test_the_users_columns_go_out_and_come_in(store: FeatureStore, annotated: Path, other: FeatureStore) -> None:
-    assert pq.read_schema(annotated).names[10:] == ["taken on", "vector id", "vector"]
+    assert pq.read_schema(annotated).names[12:] == ["taken on", "vector id", "vector"]
     assert other.import_vectors(annotated).added == 6
     assert own_columns(other) == own_columns(store)
     assert own_columns(other)[0]["taken on"] == date(2024, 1, 1)
     assert other.info()["columns"] == store.info()["columns"]
+
+
+def test_labels_keep_where_they_come_from(store: FeatureStore, other: FeatureStore, tmp_path: Path) -> None:
+    said = "SELECT path, label, label_source, split, split_source FROM items ORDER BY path"
+    (tmp_path / "l.csv").write_text("id,label,split\n1,hot,test\n2,,\n")
+    store.label(tmp_path / "l.csv", clear=True)
+    store.export_vectors(tmp_path / "v.parquet")
+    assert other.import_vectors(tmp_path / "v.parquet").added == 6
+    assert other.sql(said) == store.sql(said)
+    assert other.sql(said)["label_source"].to_pylist() == ["file", "file", *["folder"] * 4]
+
+
+@pytest.mark.parametrize("columns", [{"label_source": None, "split_source": None}, {"label_source": ["rumour"] * 6}])
+def test_labels_of_unknown_origin_count_as_those_of_a_file(
+    exported: Path, other: FeatureStore, columns: dict[str, Any]
+) -> None:
+    assert other.import_vectors(changed(exported, {}, **columns)).added == 6
+    assert other.sql("SELECT DISTINCT label_source FROM items").to_pylist() == [{"label_source": "file"}]
 
 
 def annotate_mixed(path: Path, other_encoder: Path, colours: Path, value: str) -> None:

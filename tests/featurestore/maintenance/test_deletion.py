@@ -54,6 +54,28 @@ def test_the_twin_of_a_deleted_picture_that_is_an_item_stays(opened: FeatureStor
     assert "twin" in names(opened)
 
 
+def test_deleted_pictures_are_hashed_but_not_decoded(
+    opened: FeatureStore, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened.delete("label = 'primary'")
+    (source / "primary").rename(source / "elsewhere")
+    monkeypatch.setattr("featurestore.imaging.decode.decode", None)  # whatever is decoded fails
+    report = opened.index(source)
+    assert (report.deleted, report.failed, report.unchanged) == (3, 0, 3)
+
+
+def test_a_deleted_picture_that_is_copied_over_another_stays_away(opened: FeatureStore, source: Path) -> None:
+    opened.delete("path LIKE '%red.png'")
+    white = (source / "plain" / "white.png").read_bytes()
+    shutil.copy(source / "primary" / "red.png", source / "plain" / "white.png")
+    report = opened.index(source)
+    assert (report.updated, report.unchanged, report.removed, report.deleted) == (0, 4, 1, 2)
+    assert "white" not in names(opened)
+    (source / "plain" / "white.png").write_bytes(white)
+    assert opened.index(source).added == 1
+    assert opened.sql("SELECT id FROM items WHERE label = 'plain'").to_pylist() == [{"id": 3}]
+
+
 def test_deleted_items_come_back_when_asked_for(opened: FeatureStore, source: Path) -> None:
     opened.delete("label = 'primary'")
     report = opened.index(source, include_deleted=True)
@@ -92,6 +114,17 @@ def test_forgetting_that_was_stopped_is_finished_by_the_same_command(
     assert opened.delete("id = 6", forget=True) == 0
     [file] = opened.layout.vectors.iterdir()
     assert file.stat().st_size == 5 * 12 * 2
+
+
+def test_what_was_deleted_before_can_be_forgotten_later(opened: FeatureStore, source: Path) -> None:
+    opened.delete("label = 'primary'")
+    kept = "SELECT parse_filename(path) AS name, length(sha256) AS n FROM deleted ORDER BY name NULLS LAST"
+    assert opened.delete("path LIKE '%red.png'", forget=True, dry_run=True) == 1
+    assert opened.delete("label IS NULL", forget=True) == 0  # labels of deleted items are gone
+    assert opened.delete("path LIKE '%red.png'", forget=True) == 1
+    assert opened.sql(kept).to_pylist() == [{"name": name, "n": 64} for name in ("blue.png", "green.png", None)]
+    assert b"red.png" not in b"".join(path.read_bytes() for path in opened.path.rglob("*") if path.is_file())
+    assert opened.index(source).deleted == 3
 
 
 def test_forgotten_items_leave_no_trace_but_the_hash(opened: FeatureStore, source: Path, tmp_path: Path) -> None:

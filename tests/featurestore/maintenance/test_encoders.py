@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from featurestore import Encoder, FeatureStore
-from featurestore.errors import ConfigError, EncoderError, EncoderNotInStore, SourceError
+from featurestore.errors import ConfigError, EncoderError, EncoderNotInStore, SourceError, StoreCorrupt
 from tests.featurestore.fakes import paint
 
 
@@ -63,6 +63,8 @@ def test_an_encoder_is_renamed(both: FeatureStore) -> None:
     ):
         with pytest.raises(ConfigError, match=reason):
             both.rename_encoder("quadrants", name)
+    with pytest.raises(EncoderNotInStore, match=r"has: quadrants-\w{8} \(6 vectors\), second, fingerprint \w{8} \(6 v"):
+        used(both, "absent")
 
 
 def test_an_encoder_is_dropped_with_its_vectors_and_files(
@@ -79,6 +81,42 @@ def test_an_encoder_is_dropped_with_its_vectors_and_files(
     assert both.info()["items"] == 6
 
 
+def test_what_a_stopped_drop_leaves_is_removed_and_what_another_catalog_may_know_is_not(
+    both: FeatureStore, other_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = Encoder(other_encoder).fingerprint[:16]
+
+    def left() -> set[str]:
+        return {str(path.relative_to(both.path)) for path in both.path.rglob(f"*{prefix}*")}
+
+    def drop(where: str) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(where, stopped)
+            with pytest.raises(KeyboardInterrupt):
+                both.drop_encoder(Encoder(other_encoder).name)
+
+    def stopped(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    drop("featurestore.catalog.encoders.Encoders.drop")  # before the commit
+    both.optimize()
+    files = {f"encoders/{prefix}.onnx", f"vectors/{prefix}.f16"}
+    assert (left(), len(names(both))) == (files, 2)
+    drop("pathlib.Path.unlink")  # after it
+    assert left() == {*files, f"encoders/{prefix}.dropped"}
+    found = {(finding.place, finding.damage) for finding in both.verify(both.path).findings}
+    assert found == {(file, False) for file in left()}
+    data = (both.path / "vectors" / f"{prefix}.f16").read_bytes()
+    both.optimize()
+    assert (left(), both.verify(both.path).findings) == (set(), ())
+
+    (both.path / "vectors" / f"{prefix}.f16").write_bytes(data)  # as after an older catalog was put back
+    both.optimize()
+    assert len(left()) == 1
+    assert both.verify(both.path, repair=True).damaged is False
+    assert [name[:8] for name in left()] == ["damaged/"]
+
+
 def test_an_encoder_that_a_classifier_needs_is_not_dropped(both: FeatureStore, other_encoder: Path) -> None:
     pytest.importorskip("sklearn")
     both.train_classifier("kind", "nearest-mean", encoder="other")
@@ -90,6 +128,18 @@ def test_index_without_an_encoder_brings_all_up_to_date(both: FeatureStore, tmp_
     report = both.index(paint(tmp_path / "more" / "violet.png", (200, 0, 255)).parent)
     assert (report.added, [other.added for other in report.others]) == (1, [1])
     assert [report.encoder, *(other.encoder for other in report.others)] == names(both)
+
+
+def test_a_missing_encoder_does_not_stop_the_others(run: Any, both: FeatureStore, tmp_path: Path) -> None:
+    first, second = (record for record in both.catalog.encoders.all())
+    more = paint(tmp_path / "more" / "violet.png", (200, 0, 255)).parent
+    both.layout.encoder_file(first.fingerprint).unlink()
+    status, out, err = run("index", both.path, more)
+    assert (status, out.split(",")[0]) == (1, "1 added")
+    assert f"not run: {both.path}/encoders/{first.fingerprint[:16]}.onnx is missing; put the encoder {first.name} back there" in err  # fmt: skip
+    both.layout.encoder_file(second.fingerprint).unlink()
+    with pytest.raises(StoreCorrupt, match="is missing; put the encoder other-"):
+        both.index(more)
 
 
 def test_index_without_a_source_takes_those_of_before(

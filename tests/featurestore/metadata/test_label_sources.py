@@ -9,6 +9,7 @@ import pytest
 
 from featurestore import FeatureStore
 from featurestore.errors import QueryError
+from tests.featurestore.fakes import paint
 
 
 def labels(store: FeatureStore) -> dict[int, tuple[str | None, str | None]]:
@@ -125,6 +126,16 @@ def test_a_change_of_folders_is_undone(store: FeatureStore, encoder: Path, colou
     assert (report.labels_set, labels(store)) == (6, FROM_FOLDERS)
     assert store.undo_labels().items == 6
     assert set(labels(store).values()) == {(None, None)}
+
+
+def test_undo_says_that_labels_of_new_items_stay(run: Any, store: FeatureStore, tmp_path: Path) -> None:
+    source = paint(tmp_path / "s" / "a" / "old.png", (9, 9, 1)).parents[1]
+    run("index", store.path, source)
+    paint(source / "b" / "new.png", (9, 9, 2))
+    run("index", store.path, source, "--labels", "folders")
+    out = run("label", store.path, "--undo")[1]
+    assert out.endswith("1 items have their labels of before; labels of items that were new in that run stay\n")
+    assert (labels(store)[7], labels(store)[8]) == ((None, None), ("b", "folder"))
 
 
 def test_undo_knows_nothing_of_deleted_items(store: FeatureStore, tmp_path: Path) -> None:

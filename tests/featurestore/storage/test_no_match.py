@@ -30,7 +30,7 @@ def test_many_values_are_cut_short(shared: FeatureStore, monkeypatch: pytest.Mon
 
 
 def test_items_without_a_vector_are_told_from_none(store: FeatureStore, other_encoder: object) -> None:
-    store.catalog.items.delete(store.catalog.items.select("id > 1"))
+    store.catalog.deletions.delete(store.catalog.items.select("id > 1"))
     opened = FeatureStore.open(store.path, str(other_encoder))
     with opened.writing():
         record = opened.add_encoder(opened.given_encoder)  # type: ignore[arg-type]
