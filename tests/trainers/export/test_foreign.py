@@ -439,12 +439,24 @@ def test_toml_and_json_say_the_same(tmp_path: Path) -> None:
             {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]},
             r"pixels from 0 to 1, found .*give mean = \[0.485, 0.456, 0.406\] and std = \[0.229, 0.224, 0.225\]",
         ),
+        (
+            {"mean": [0.229, 0.224, 0.225], "std": [0.485, 0.456, 0.406]},
+            r"they seem to be exchanged: give mean = \[0.485, 0.456, 0.406\] and std = \[0.229, 0.224, 0.225\]",
+        ),
         ({"mean": [127.5, 127.5, 127.5]}, r"give mean = \[0.5, 0.5, 0.5\]"),
     ],
 )
 def test_a_mistake_in_the_preprocess_file_is_named(more: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         read_preprocess(preprocess_file(tmp_path / "p.toml", **more))
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [([0.5] * 3, [0.5] * 3), ([0.0] * 3, [1.0] * 3), ([0.48, 0.46, 0.41], [0.27, 0.26, 0.28]), ([0.5] * 3, [1.0] * 3)],
+)
+def test_usual_means_and_stds_are_taken(mean: list[float], std: list[float], tmp_path: Path) -> None:
+    assert read_preprocess(preprocess_file(tmp_path / "p.toml", mean=mean, std=std)).record.std == tuple(std)
 
 
 def test_a_preprocess_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
