@@ -129,7 +129,7 @@ def _load(
         raise ConfigError(
             "--labels folders: expected class folders, such as train/<class>/<file>; found none; leave --labels out"
         )
-    if files.left_out:
+    if files.left_out or any(file.split for file in files.training):
         listener.note(files.describe_splits())
     listener.start("decoding", len(files.training) + len(held_back))
     record = preprocess_of(config)

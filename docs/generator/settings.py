@@ -2,7 +2,6 @@
 
 import dataclasses
 import inspect
-import math
 import re
 import typing
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from docs.generator.text import escape, first_sentence, table
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
 from trainers.methods import METHODS
-from trainers.settings import LIMITS
+from trainers.settings import LIMITS, limits_of
 
 MEANINGS = {  # of settings whose field has no comment, by the last part of their name
     "method": "training method",
@@ -114,7 +113,7 @@ def _settings(cls: Any, prefix: str, skip: Iterable[str] = ()) -> str:
     rows = []
     for f in dataclasses.fields(cls):
         if f.name not in skip:
-            meaning = f.metadata.get("help") or comments.get(f.name) or MEANINGS.get(f.name, "")
+            meaning = comments.get(f.name) or MEANINGS.get(f.name, "")
             default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
             rows.append(
                 (f"`{prefix}{f.name}`", _type(hints[f.name]), f"`{_shown(default)}`", _range(f), escape(meaning))
@@ -124,8 +123,11 @@ def _settings(cls: Any, prefix: str, skip: Iterable[str] = ()) -> str:
 
 def _range(f: "dataclasses.Field[Any]") -> str:
     """The limits in the field's metadata, in words."""
-    limits = {key: value for key, value in f.metadata.items() if key != "help" and value not in (math.inf, -math.inf)}
-    return escape(", ".join(LIMITS[key][0].format(_limit(value)) for key, value in limits.items()))
+    words = [LIMITS[key][0].format(_limit(value)) for key, value in limits_of(f).items()]
+    if "usual" in f.metadata:
+        low, high = f.metadata["usual"]
+        words.append(f"usually {low:g} to {high:g}")
+    return escape(", ".join(words))
 
 
 def _limit(value: Any) -> str:

@@ -27,10 +27,12 @@ from featurestore.system.text import printable
 @click.option(
     "--labels", default="none", show_default=True, metavar="none|folders|FILE", help="Where labels come from."
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: one per processor]")
+@click.option(
+    "--workers", type=click.IntRange(1, 1024), help="Threads that decode images.  [default: one per processor]"
+)
 @click.option(
     "--image-seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0.1),
     default=30.0,
     show_default=True,
     help="Time limit for reading and decoding one image; an image that takes longer is a failure.",

@@ -185,10 +185,11 @@ def test_the_command_ends_with_what_was_reached_and_what_to_do_next(
         return result.stderr.splitlines()[-2:]
 
     good, next_step = last_lines(0.75)
-    assert good == "k-NN 0.750 (before training 0.500, raw pixels 0.250)"
+    assert good == "k-NN 0.750: higher than before training (0.500) and raw pixels (0.250)"
     assert next_step == f"next: featurestore index few.store {few_shapes} --encoder '{run}/encoder.onnx'"
-    assert last_lines(0.5)[0].endswith("; it must be higher: train longer, or change what views may differ in")
-    assert last_lines(None)[0].startswith("whether it is good only labels can tell: train with --labels folders")
+    bad = "k-NN 0.500: not higher than before training (0.500); train longer, or change the augmentation"
+    assert last_lines(0.5)[0] == bad
+    assert last_lines(None)[0].startswith("only labels can tell whether it is good: train with --labels folders")
 
 
 def test_an_option_given_twice_is_refused(few_shapes: Path, tmp_path: Path) -> None:

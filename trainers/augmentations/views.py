@@ -8,22 +8,30 @@ from trainers.settings import setting
 
 # BYOL's augmentation (appendix B), used by MoCo v3 and DINO as well: the two views differ in blur and solarization.
 ASYMMETRIC: Mapping[str, Any] = {"saturation": 0.2, "blur": [1.0, 0.1], "solarize": [0.0, 0.2]}
+STRENGTH: Mapping[str, Any] = {
+    "least": 0,
+    "most": 2,
+    "usual": (0, 1),
+    "unit": "s for a factor from 1 - s to 1 + s",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class AugmentConfig:
     """Settings of the augmentation; `blur` and `solarize` have one probability for each view."""
 
-    crop_min: float = setting(0.2, above=0, most="crop_max")  # smallest share of the image's area that a view shows
+    # Smallest share of the image's area that a view shows
+    crop_min: float = setting(0.2, above=0, most="crop_max", usual=(0.02, 1))
     crop_max: float = setting(1.0, above=0, most=1)
-    aspect: float = setting(4 / 3, least=1)  # the crop's aspect ratio lies between 1 / aspect and aspect
+    aspect: float = setting(4 / 3, least=1, most=10)  # the crop's aspect ratio lies between 1 / aspect and aspect
     flip: float = setting(0.5, least=0, most=1)  # probability of a mirror image; 0 where left and right matter
-    rotate: float = 0.0  # degrees, drawn from [-rotate, rotate]
+    rotate: float = setting(0.0, least=0, most=180)  # degrees, drawn from [-rotate, rotate]
     jitter: float = setting(0.8, least=0, most=1)  # probability of the colour jitter below
-    brightness: float = 0.4
-    contrast: float = 0.4
-    saturation: float = 0.4
-    hue: float = setting(0.1, least=0, most=0.5)  # share of the full circle
+    brightness: float = setting(0.4, **STRENGTH)
+    contrast: float = setting(0.4, **STRENGTH)
+    saturation: float = setting(0.4, **STRENGTH)
+    # Share of the full circle
+    hue: float = setting(0.1, least=0, most=0.5, unit="share of the full circle, not degrees")
     grey: float = setting(0.2, least=0, most=1)  # probability of a grey image
     blur: tuple[float, float] = setting((0.5, 0.5), least=0, most=1)
     solarize: tuple[float, float] = setting((0.0, 0.0), least=0, most=1)

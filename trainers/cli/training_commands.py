@@ -151,14 +151,12 @@ def profile(
 def _verdict(knn: float | None, baselines: Mapping[str, float]) -> str:
     """Say whether a training was worth it, by the k-NN figure of its monitor."""
     if knn is None:
-        return "whether it is good only labels can tell: train with --labels folders, or measure by featurestore knn and compare"
-    others = ", ".join(f"{name} {figure:.3f}" for name, figure in baselines.items())
-    advice = (
-        ""
-        if knn > max(baselines.values(), default=0.0)
-        else "; it must be higher: train longer, or change what views may differ in"
-    )
-    return f"k-NN {knn:.3f}{f' ({others})' if others else ''}{advice}"
+        return "only labels can tell whether it is good: train with --labels folders, or index with labels and compare featurestore knn"
+    better = all(knn > figure for figure in baselines.values())
+    those = " and ".join(f"{name} ({figure:.3f})" for name, figure in baselines.items() if better or knn <= figure)
+    if better:
+        return f"k-NN {knn:.3f}: higher than {those}" if those else f"k-NN {knn:.3f}"
+    return f"k-NN {knn:.3f}: not higher than {those}; train longer, or change the augmentation"
 
 
 def _join(options: dict[str, Any], assigned: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,10 @@ def on_this_machine(config: Config) -> Config:
     gpus = torch.cuda.device_count()
     if device == "cuda" and config.devices > gpus:
         raise ConfigError(f"--devices {config.devices}: expected at most {gpus}, the number of GPUs here")
+    if device == "cpu" and config.devices > available_cpus():
+        raise ConfigError(
+            f"--devices {config.devices}: expected at most {available_cpus()}, the number of processors here"
+        )
     precision = config.precision
     if precision == "auto":
         precision = "bf16-mixed" if _has_bfloat16(device) else "32-true"

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,27 +21,29 @@ class Config:
 
     method: str = "byol"
     backbone: str = "resnet18"
-    patch_size: int | None = None  # pixels, of a ViT; smaller is better and slower (DINO, section 5.1)
-    drop_path: float = 0.0  # share of residual branches that are dropped, in the student only
+    # Pixels, of a ViT; smaller is better and slower (DINO, section 5.1)
+    patch_size: int | None = setting(None, least=1, most="image_size")
+    # Share of residual branches that are dropped, in the student only
+    drop_path: float = setting(0.0, least=0, below=1)
     init: str | None = None  # weights to start from: "timm", or the folder of a run
-    image_size: int = setting(32, least=1)  # pixels, the side of the square that the encoder sees
+    image_size: int = setting(32, least=8, most=4096)  # pixels, the side of the square that the encoder sees
     # Pixels, of the views in training; None: image_size. Smaller is faster and as good (FixRes, Touvron et al. 2019).
-    view_size: int | None = setting(None, least=1)
-    epochs: int = setting(100, least=1)  # without effect when minutes is given
-    minutes: float | None = setting(None, above=0, below=math.inf)  # train for this long instead
-    batch_size: int = setting(256, least=2)  # images a step, over all devices
+    view_size: int | None = setting(None, least=8, most=4096)
+    epochs: int = setting(100, least=1, most=100_000)  # without effect when minutes is given
+    minutes: float | None = setting(None, above=0, most=43_200, usual=(0.5, 10_080))  # train for this long instead
+    batch_size: int = setting(256, least=2, most=65_536, usual=(8, 65_536))  # images a step, over all devices
     accumulate: int = setting(1, least=1)  # parts in which the batch goes through the network
     recipe: Literal["auto", "none"] = (
         "auto"  # auto: settings that are not given depend on the number and size of the images
     )
-    seed: int = setting(0, least=0)
+    seed: int = setting(0, least=0, most=2**63 - 1)
     device: Device = "auto"
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     devices: int = setting(1, least=1)  # processes, one a device
     compile: bool = False  # compile the backbone with torch.compile
     tensorboard: bool = False  # write logs for TensorBoard beside metrics.jsonl
     stop_on_collapse: bool = False
-    workers: int | None = setting(None, least=0)  # threads that decode; None or 0: one a processor
+    workers: int | None = setting(None, least=0, most=1024)  # threads that decode; None or 0: one a processor
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     settings: Any = None  # the method's own dataclass; its table carries the method's name

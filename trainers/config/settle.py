@@ -1,5 +1,6 @@
 """The one road from what a user gives to settled settings: by the images, by the time, and by the machine."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from trainers.config.resolve import resolve
 from trainers.config.schema import Config
 from trainers.config.time_budget import Measure
 from trainers.data.images import check_enough
+from trainers.methods import METHODS
+from trainers.optimization.optimizers import unusual_rate
+from trainers.settings import unusual
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,16 @@ def settle(files: Sequence[ImageFile], given: Mapping[str, Any], measure: Measur
         by_number = recipe(config.method, merge(by_time, given))
         if chosen := recipes.describe(by_number, config.to_table()):
             lines.append(f"recipe for {len(files):,} images of {config.image_size} px: {', '.join(chosen)}")
-    return Settled(config, tuple(lines))
+    return Settled(config, (*lines, *_doubts(config, len(files))))
+
+
+def _doubts(config: Config, images: int) -> list[str]:
+    """Say what is allowed, but probably not meant."""
+    shared = dataclasses.replace(config, settings=None)
+    lines = [*unusual(shared), *unusual_rate(config.optimizer), *unusual(config.settings, f"{config.method}.")]
+    if config.batch_size > images:
+        lines.append(f"a batch of {config.batch_size} is more than the {images} images: each step takes all of them")
+    return [*lines, *METHODS[config.method].doubts(config.settings, images)]
 
 
 def _network_of(init: Any) -> dict[str, Any]:

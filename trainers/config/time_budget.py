@@ -106,8 +106,12 @@ def choose(
             views = f"views of {candidate.view_size} px"
             chosen = f"{minutes:g} minutes on this machine: {method['method']}, {candidate}, {views}"
             return layer, ["; ".join([chosen, *passed_over])]
-        epochs = f"{seen / len(files):,.1f} of the {needed / len(files):,.0f} epochs that it needs"
-        why = f"is too slow: {epochs}" if seen else "does not fit the memory"
+        epochs = f"{seen / len(files):,.1f}" if seen > 0.1 * len(files) else "less than 0.1"
+        why = (
+            f"is too slow: {epochs} of the {needed / len(files):,.0f} epochs that it needs"
+            if seen
+            else "does not fit the memory"
+        )
         passed_over.append(f"{candidate} {why}")
     assert refusal is not None  # the last candidates need no images
     raise refusal

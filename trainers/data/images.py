@@ -45,12 +45,12 @@ class TrainingFiles:
     left_out: dict[str, int]  # images of other splits than train, by split
 
     def describe_splits(self) -> str:
-        """Say how many images are trained on, and how many are left out."""
+        """Say how many images are trained on, and how many are left out, if any."""
         named = sum(file.split == "train" for file in self.training)
         without = len(self.training) - named
         used = [f"{named} of split train"] * bool(named) + [f"{without} without a split"] * bool(without)
         left_out = ", ".join(f"{count} of split {printable(split)}" for split, count in sorted(self.left_out.items()))
-        return f"trained on: {', '.join(used)}; left out: {left_out}"
+        return f"trained on: {', '.join(used)}" + (f"; left out: {left_out}" if left_out else "")
 
 
 def list_training_files(source: str | Path) -> TrainingFiles:

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ def read_preprocess(path: str | Path) -> ForeignPreprocess:
         raise ConfigError(f"--preprocess {path}: {error}") from error
     if found := _meant_for_bytes(record):
         raise ConfigError(f"--preprocess {path}: {found}")
+    if found := _exchanged(record):
+        raise ConfigError(f"--preprocess {path}: {found}")
     return ForeignPreprocess(record, **{key: table[key] for key in optional if key in table})
 
 
@@ -63,6 +66,20 @@ def _meant_for_bytes(record: Preprocess) -> str | None:
     return (
         f"expected mean and std of pixels from 0 to 1, found mean {list(record.mean)} and std {list(record.std)}; if these are for pixels from 0 to 255, "
         f"give mean = {mean} and std = {std}"
+    )
+
+
+def _exchanged(record: Preprocess) -> str | None:
+    """Say that mean and std are exchanged, where no pixels from 0 to 1 can have them as given; None when they can."""
+
+    def can_be(means: Sequence[float], stds: Sequence[float]) -> bool:
+        return all(0 < std**2 <= mean * (1 - mean) for mean, std in zip(means, stds, strict=True))
+
+    if can_be(record.mean, record.std) or not can_be(record.std, record.mean):
+        return None
+    return (
+        f"pixels from 0 to 1 cannot have the mean {list(record.mean)} and the std {list(record.std)}; they seem to be exchanged: "
+        f"give mean = {list(record.std)} and std = {list(record.mean)}"
     )
 
 

@@ -126,11 +126,14 @@ def to_int8(encoder: Path, pixels: NDArray[np.uint8]) -> onnx.ModelProto:
             quant_pre_process(str(encoder), str(prepared), skip_symbolic_shape=True)
             model = onnx.load(prepared)
             convolutional = is_convolutional(model.graph)
+            early = [] if convolutional else layers(model.graph)[:EARLY]
+            if len(early) == len(layers(model.graph)):
+                raise ValueError("it has no layers with weights of which int8 versions would be used")
             quantize_static(
                 model, small, _Batches(model.graph.input[0].name, pixels), quant_format=QuantFormat.QDQ, per_channel=True,
                 activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
                 op_types_to_quantize=["Conv", *LINEAR, *(BETWEEN if convolutional else ())],
-                nodes_to_exclude=[] if convolutional else [node.name for node in layers(model.graph)[:EARLY]],
+                nodes_to_exclude=[node.name for node in early],
                 extra_options={
                     "CalibMovingAverage": True,  # averages the ranges of batches, so that one odd image does not widen them
                     "MatMulConstBOnly": True, "OpTypesToExcludeOutputQuantization": list(LINEAR),

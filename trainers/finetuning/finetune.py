@@ -33,6 +33,8 @@ from trainers.models.backbones import feature_dim
 from trainers.training.devices import launch
 from trainers.training.setup import preprocess_of
 
+MOST_EPOCHS, MOST_MINUTES = 100_000, 43_200
+
 
 def finetune(
     run: str | Path,
@@ -56,7 +58,7 @@ def finetune(
     Raises ConfigError, EvaluationError, SourceError, TrainingError, ExportError, DiskError; Interrupted on Ctrl-C, with nothing written.
     """
     out, listener = Path(out), listener or Listener()
-    check_options(fraction, head, epochs, minutes)
+    check_options(fraction, head, epochs, minutes, seed)
     if (out / "classifier.onnx").exists():
         raise ConfigError(f"{out} holds a classifier already; choose another --out")
     start = read_start(run)
@@ -96,18 +98,21 @@ def finetune(
     return finetuned
 
 
-def check_options(fraction: float, head: str, epochs: int | None, minutes: float | None) -> None:
+def check_options(fraction: float, head: str, epochs: int | None, minutes: float | None, seed: int = 0) -> None:
     """Raise ConfigError for an option out of its range."""
     if not 0 < fraction <= 1:
+        percent = f"; {fraction:g} percent is {fraction / 100:g}" if 1 < fraction <= 100 else ""
         raise ConfigError(
-            f"fraction {fraction}: expected more than 0 and at most 1, such as 0.01 for a hundredth of the labels"
+            f"fraction {fraction}: expected more than 0 and at most 1, such as 0.01 for a hundredth of the labels{percent}"
         )
     if head not in HEADS:
         raise ConfigError(f"head {head!r}: expected one of {', '.join(HEADS)}")
-    if epochs is not None and epochs < 1:
-        raise ConfigError(f"epochs {epochs}: expected at least 1")
-    if minutes is not None and not 0 < minutes < float("inf"):
-        raise ConfigError(f"minutes {minutes}: expected more than 0")
+    if seed < 0:
+        raise ConfigError(f"seed {seed}: expected at least 0")
+    if epochs is not None and not 1 <= epochs <= MOST_EPOCHS:
+        raise ConfigError(f"epochs {epochs}: expected at least 1 and at most {MOST_EPOCHS}")
+    if minutes is not None and not 0 < minutes <= MOST_MINUTES:
+        raise ConfigError(f"minutes {minutes}: expected more than 0 and at most {MOST_MINUTES}, which are 30 days")
     if epochs is not None and minutes is not None:
         raise ConfigError("epochs and minutes: expected one of the two, found both; each says how long to train")
 

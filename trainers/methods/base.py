@@ -61,6 +61,11 @@ class Method(nn.Module, ABC):
         return {}
 
     @classmethod
+    def doubts(cls, settings: Any, images: int) -> list[str]:
+        """Say what of the method's settings does not fit a number of images."""
+        return []
+
+    @classmethod
     def make_views(cls, augment: AugmentConfig, image_size: int, settings: Any) -> tuple[ViewSpec, ...]:
         """Describe the views that the method wants: two of the full size, unless a method overrides this."""
         return two_views(augment, image_size)

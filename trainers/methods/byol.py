@@ -26,7 +26,8 @@ class BYOLSettings:
 
     hidden: int = setting(1024, least=1)
     dim: int = setting(256, least=1)
-    momentum: float = setting(0.99, least=0, most=1)  # of the teacher at the start; rises to 1 along half a cosine
+    # Of the teacher at the start; rises to 1 along half a cosine
+    momentum: float = setting(0.99, least=0, most=1, usual=(0.8, 1))
 
 
 class BYOL(Method):

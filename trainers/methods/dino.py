@@ -30,10 +30,12 @@ class DINOSettings:
     prototypes: int = setting(1024, least=1)
     hidden: int = setting(1024, least=1)
     bottleneck: int = setting(128, least=1)
-    momentum: float = setting(0.99, least=0, most=1)  # of the teacher at the start; rises to 1 along half a cosine
-    student_temperature: float = setting(0.1, above=0)
-    teacher_temperature_start: float = setting(0.04, above=0)
-    teacher_temperature: float = setting(0.04, above=0)  # after `teacher_warmup`; above 0.07 training is unstable
+    # Of the teacher at the start; rises to 1 along half a cosine
+    momentum: float = setting(0.99, least=0, most=1, usual=(0.8, 1))
+    student_temperature: float = setting(0.1, above=0, most=10, usual=(0.01, 2))
+    teacher_temperature_start: float = setting(0.04, above=0, most=10, usual=(0.01, 2))
+    # After `teacher_warmup`; above 0.07 training is unstable
+    teacher_temperature: float = setting(0.04, above=0, most=10, usual=(0.01, 2))
     teacher_warmup: float = setting(0.3, least=0, most=1)  # share of the training
     centre_momentum: float = setting(0.9, least=0, most=1)
     # Epochs in which the last layer does not change, but not more than a tenth of the training.

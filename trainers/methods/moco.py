@@ -27,16 +27,14 @@ class MoCoSettings:
 
     head: Literal["linear", "mlp"] = "mlp"  # v1: linear
     dim: int = setting(128, least=1)
-    temperature: float = setting(0.2, above=0)  # v1: 0.07
-    momentum: float = setting(
-        0.99, least=0, most=1
-    )  # of the teacher, constant; the paper: 0.999 with a queue of 65,536
+    temperature: float = setting(0.2, above=0, most=10, usual=(0.01, 2))  # v1: 0.07
+    # Of the teacher, constant; the paper: 0.999 with a queue of 65,536
+    momentum: float = setting(0.99, least=0, most=1, usual=(0.8, 1))
     # Keys; not more than images, because an image would meet its own older keys as negatives.
     queue: int = setting(4096, least=1)
     symmetric: bool = True  # each view is the query once; an option of the authors' code for small images
-    groups: int = setting(
-        8, least=1
-    )  # parts of the batch with their own BatchNorm statistics, as if on that many devices
+    # Parts of the batch with their own BatchNorm statistics, as if on that many devices
+    groups: int = setting(8, least=1)
 
 
 class MoCo(Method):
@@ -65,6 +63,14 @@ class MoCo(Method):
         # Half the collection: an image seldom meets its own older key.
         queue = max(16, min(65_536 if large else 4096, power_of_two(situation.images // 2)))
         return {"momentum": 0.999 if large else 0.99, "queue": queue}
+
+    @classmethod
+    def doubts(cls, settings: MoCoSettings, images: int) -> list[str]:
+        if settings.queue <= images:
+            return []
+        return [
+            f"a queue of {settings.queue} keys is longer than the {images} images: an image meets its own older keys as negatives"
+        ]
 
     def __init__(self, backbone: nn.Module, settings: MoCoSettings, views: tuple[ViewSpec, ...]) -> None:
         super().__init__(backbone, settings, views)

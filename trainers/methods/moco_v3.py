@@ -26,10 +26,11 @@ from trainers.training.distributed import gather, gather_keys
 class MoCoV3Settings:
     """Settings of MoCo v3 (section 3; widths for small networks)."""
 
-    temperature: float = setting(0.2, above=0)  # 1.0 for ResNet-50
+    temperature: float = setting(0.2, above=0, most=10, usual=(0.01, 2))  # 1.0 for ResNet-50
     hidden: int = setting(1024, least=1)
     dim: int = setting(256, least=1)
-    momentum: float = setting(0.99, least=0, most=1)  # of the teacher at the start; rises to 1 along half a cosine
+    # Of the teacher at the start; rises to 1 along half a cosine
+    momentum: float = setting(0.99, least=0, most=1, usual=(0.8, 1))
 
 
 class MoCoV3(Method):

@@ -22,7 +22,7 @@ from trainers.training.distributed import gather
 class SimCLRSettings:
     """Settings of SimCLR (section 4.2 and appendix B; temperature 0.5 is its value for small images)."""
 
-    temperature: float = setting(0.5, above=0)
+    temperature: float = setting(0.5, above=0, most=10, usual=(0.01, 2))
     hidden: int = setting(512, least=1)
     dim: int = setting(128, least=1)
     layers: int = setting(2, least=1)  # v2: 3

@@ -16,6 +16,7 @@ USUAL: dict[str, dict[str, float | None]] = {
     "adamw": {"lr": 1e-3, "weight_decay": 0.05, "weight_decay_end": None},
     "lars": {"lr": 0.3, "weight_decay": 1e-6, "weight_decay_end": None},
 }
+USUAL_RATES = {"sgd": (0.001, 2.0), "adamw": (1e-6, 0.01), "lars": (0.01, 10.0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +24,26 @@ class OptimizerConfig:
     """Settings of the optimiser."""
 
     name: Literal["sgd", "adamw", "lars"] = "sgd"
-    lr: float = setting(0.12, above=0)  # peak, for a batch of 256; scaled linearly with the batch
-    momentum: float = 0.9  # of sgd and lars
-    weight_decay: float = setting(5e-4, least=0)  # on matrices and kernels only
-    weight_decay_end: float | None = None  # reached along half a cosine; None: the decay is constant
+    lr: float = setting(0.12, above=0, most=100)  # peak, for a batch of 256; scaled linearly with the batch
+    momentum: float = setting(0.9, least=0, below=1)  # of sgd and lars
+    weight_decay: float = setting(5e-4, least=0, below=1)  # on matrices and kernels only
+    # Reached along half a cosine; None: the decay is constant
+    weight_decay_end: float | None = setting(None, least=0, below=1)
     schedule: Literal["cosine", "steps"] = "cosine"  # of the learning rate after the warm-up
-    warmup: float = setting(0.05, least=0, below=1)  # share of the training over which the learning rate rises
-    clip: float = 0.0  # largest norm of a single tensor's gradient; 0: no clipping
+    # Share of the training over which the learning rate rises
+    warmup: float = setting(0.05, least=0, below=1, unit="share of the training, not epochs")
+    clip: float = setting(0.0, least=0)  # largest norm of a single tensor's gradient; 0: no clipping
+
+
+def unusual_rate(config: OptimizerConfig) -> list[str]:
+    """Say that a learning rate is far from those that the optimiser trains with; empty when it is not."""
+    low, high = USUAL_RATES[config.name]
+    if low <= config.lr <= high:
+        return []
+    what = "will probably diverge" if config.lr > high else "will hardly learn"
+    return [
+        f"optimizer.lr = {config.lr:g} is unusual for {config.name}, which trains with {low:g} to {high:g}: the training {what}"
+    ]
 
 
 def make_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:

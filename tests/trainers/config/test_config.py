@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 
 from featurestore.errors import ConfigError
+from featurestore.progress import Listener
+from featurestore.sources import ImageFile
 from trainers.config import recipes
 from trainers.config.parse import over_file, parse_assignments, read_toml
 from trainers.config.resolve import resolve
+from trainers.config.settle import settle
 from trainers.methods import METHODS
 from trainers.methods.simclr import SimCLRSettings
 
@@ -69,7 +72,10 @@ def test_assignments_are_read_as_toml_or_as_text() -> None:
         ({"optimizer": {"name": "sgdd"}}, ["optimizer.name", "'sgd'", "'adamw'"]),
         ({"augment": {"blur": [1]}}, ["augment.blur", "2 values"]),
         ({"augment": {"flip": 1.5}}, ["augment.flip = 1.5", "at least 0 and at most 1"]),
-        ({"epochs": 0, "seed": -1}, ["epochs = 0: expected at least 1; seed = -1: expected at least 0"]),
+        (
+            {"epochs": 0, "seed": -1},
+            ["epochs = 0: expected at least 1 and at most 100000; seed = -1: expected at least 0"],
+        ),
         (
             {"method": "mae", "mae": {"decoder_heads": 3}},
             ["mae.decoder_dim = 128", "a multiple of mae.decoder_heads (3)"],
@@ -86,24 +92,31 @@ def test_what_is_wrong_is_named(layer: dict[str, object], words: list[str]) -> N
 
 PROBABILITY = ([-0.01, 1.01], [0.0, 1.0])
 LIMITS: dict[str, tuple[list[Any], list[Any]]] = {  # values just out of range, and values in it
-    "image_size": ([0], [1]),
-    "view_size": ([0], [1, None]),
-    "epochs": ([0], [1]),
-    "minutes": ([0.0, -1.0, math.inf, math.nan], [0.01, None]),
-    "batch_size": ([1], [2]),
+    "image_size": ([0, 1, 7, 100_000], [8, 4096]),
+    "view_size": ([0, 7, 4097], [8, 4096, None]),
+    "epochs": ([0, 10**9], [1, 100_000]),
+    "minutes": ([0.0, -1.0, 1e6, math.inf, math.nan], [0.01, None]),
+    "batch_size": ([1, 100_000], [2]),
     "accumulate": ([0], [1]),
-    "seed": ([-1], [0]),
+    "seed": ([-1, 2**63], [0]),
+    "patch_size": ([0, 33], [1, 32, None]),  # image_size is 32
+    "drop_path": ([-0.1, 1.0], [0.0, 0.99]),
     "devices": ([0], [1]),
-    "workers": ([-1], [0, None]),
+    "workers": ([-1, 10_000], [0, None]),
     **{f"augment.{key}": PROBABILITY for key in ("flip", "jitter", "grey")},
     **{f"augment.{key}": ([(-0.01, 0.5), (0.5, 1.01)], [(0.0, 1.0)]) for key in ("blur", "solarize")},
     "augment.crop_min": ([0.0, 1.01], [0.01, 1.0]),  # crop_max is 1
     "augment.crop_max": ([0.19, 1.01], [0.2, 1.0]),  # crop_min is 0.2
-    "augment.aspect": ([0.99], [1.0]),
+    "augment.aspect": ([0.99, 11.0], [1.0]),
+    "augment.rotate": ([-1.0, 181.0], [0.0, 180.0]),
+    **{f"augment.{key}": ([-0.1, 2.1], [0.0, 2.0]) for key in ("brightness", "contrast", "saturation")},
     "augment.hue": ([-0.01, 0.51], [0.0, 0.5]),
-    "optimizer.lr": ([0.0, math.nan], [0.001]),
+    "optimizer.lr": ([0.0, 101.0, math.nan], [0.001, 10.0]),
     "optimizer.warmup": ([-0.01, 1.0], [0.0, 0.99]),
-    "optimizer.weight_decay": ([-0.01], [0.0]),
+    "optimizer.weight_decay": ([-0.01, 1.0], [0.0]),
+    "optimizer.weight_decay_end": ([-0.01, 1.0], [0.0, None]),
+    "optimizer.momentum": ([-0.1, 1.0], [0.0, 0.99]),
+    "optimizer.clip": ([-1.0], [0.0, 3.0]),
 }
 
 
@@ -121,6 +134,67 @@ def test_a_value_out_of_range_is_refused_by_name(name: str) -> None:
         with pytest.raises(ConfigError, match=rf"{table}\S+ = .*: expected"):
             value_of(value)
     assert [value_of(value) for value in right] == right
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"augment": {"flip": 50.0}}, "augment.flip = 50.0: expected at least 0 and at most 1; 50 percent is 0.5"),
+        ({"byol": {"momentum": 99.0}}, "byol.momentum = 99.0: expected at least 0 and at most 1; 99 percent is 0.99"),
+        (
+            {"augment": {"crop_min": 1.0, "crop_max": 0.2}},
+            "augment.crop_min = 1.0: expected more than 0 and at most augment.crop_max (0.2)",
+        ),
+        (
+            {"augment": {"hue": 36.0}},
+            "augment.hue = 36.0: expected at least 0 and at most 0.5 (share of the full circle, not degrees)",
+        ),
+        (
+            {"optimizer": {"warmup": 200.0}},
+            "optimizer.warmup = 200.0: expected at least 0 and less than 1 (share of the training, not epochs)",
+        ),
+    ],
+)
+def test_a_refusal_says_what_was_probably_meant(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve({"method": "byol", **given})
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        ({"method": "byol"}, []),
+        ({"method": "dino", "backbone": "vit_tiny_patch16_224"}, []),
+        ({"batch_size": 2}, ["batch_size = 2 is unusual: trainings have 8 to 65536"]),
+        ({"minutes": 0.01}, ["minutes = 0.01 is unusual: trainings have 0.5 to 10080"]),
+        ({"byol": {"momentum": 0.5}}, ["byol.momentum = 0.5 is unusual: trainings have 0.8 to 1"]),
+        (
+            {"method": "simclr", "simclr": {"temperature": 10.0}},
+            ["simclr.temperature = 10.0 is unusual: trainings have 0.01 to 2"],
+        ),
+        (
+            {"optimizer": {"lr": 10.0}},
+            ["optimizer.lr = 10 is unusual for sgd, which trains with 0.001 to 2: the training will probably diverge"],
+        ),
+        (
+            {"optimizer": {"name": "adamw", "lr": 1e-9}},
+            [
+                "optimizer.lr = 1e-09 is unusual for adamw, which trains with 1e-06 to 0.01: the training will hardly learn"
+            ],
+        ),
+        ({"batch_size": 256}, ["a batch of 256 is more than the 100 images: each step takes all of them"]),
+        (
+            {"method": "moco-v2", "moco-v2": {"queue": 4096}},
+            ["a queue of 4096 keys is longer than the 100 images: an image meets its own older keys as negatives"],
+        ),
+    ],
+)
+def test_what_is_allowed_but_probably_not_meant_is_noted(given: dict[str, Any], lines: list[str]) -> None:
+    files = [ImageFile(f"{number}.png", None, None, 1, 0) for number in range(100)]
+    given = {"backbone": "resnet18", "device": "cpu", **given}
+    noted = settle(files, given, lambda *_: math.inf, Listener()).lines
+    assert [line for line in noted if not line.startswith(("recipe for", "0.01 minutes"))] == lines
 
 
 def test_another_optimiser_brings_its_own_decay_but_what_is_given_stays() -> None:

@@ -71,6 +71,51 @@ def linear() -> onnx.ModelProto:
     return make(nodes, weights, ["N", 3, SIZE, SIZE], ["N", 4, 32])
 
 
+def fixed(batch: int) -> onnx.ModelProto:
+    """A network with its batch in more than shapes: a class token that is expanded to it, then added."""
+    model = convolutional(batch=batch)
+    model.graph.node[-1].output[0] = "own"
+    token = np.random.default_rng(2).normal(size=(1, 24)).astype(np.float32)
+    for name, value in (("token", token), ("times", np.array([batch, 24], np.int64))):
+        model.graph.initializer.append(numpy_helper.from_array(value, name))
+    model.graph.node.append(helper.make_node("Expand", ["token", "times"], ["tokens"]))
+    model.graph.node.append(helper.make_node("Concat", ["own", "tokens"], ["vector"], axis=1))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("vector", TensorProto.FLOAT, [batch, 48]))
+    return model
+
+
+def clip() -> onnx.ModelProto:
+    """Images and texts into one space, and how well they agree: as published networks of both come."""
+    model = convolutional()
+    model.graph.node[-1].output[0] = "image_embeds"
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((8, 24), np.float32), "words"))
+    model.graph.node.extend([
+        helper.make_node("Gather", ["words", "input_ids"], ["embedded"]),
+        helper.make_node("ReduceMean", ["embedded"], ["text_embeds"], axes=[1], keepdims=0),
+        helper.make_node("Transpose", ["text_embeds"], ["turned"], perm=[1, 0]),
+        helper.make_node("MatMul", ["image_embeds", "turned"], ["logits"]),
+    ])  # fmt: skip
+    model.graph.input.append(helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["N", "T"]))
+    del model.graph.output[:]
+    for name, columns in (("logits", "N"), ("text_embeds", 24), ("image_embeds", 24)):
+        model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", columns]))
+    return model
+
+
+def taking(kind: int, shape: list[int | str]) -> onnx.ModelProto:
+    """A network that takes an input of this type and shape."""
+    return make([helper.make_node("Flatten", ["pixels"], ["vector"])], {}, shape, ["N", "D"], kind=kind)
+
+
+def giving(node: onnx.NodeProto, kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
+    """The convolutional network with one more node, from "own" to "vector"."""
+    model = convolutional()
+    model.graph.node[-1].output[0] = "own"
+    model.graph.node.append(node)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("vector", kind, None))
+    return model
+
+
 def save(model: onnx.ModelProto, path: Path) -> Path:
     onnx.save(model, path)
     return path

@@ -214,6 +214,13 @@ def test_a_network_that_cannot_be_quantised_is_named(
         quantize(full, source, tmp_path / "int8.onnx")
 
 
+def test_a_network_without_layers_to_quantise_is_not_called_int8(source: Path, tmp_path: Path) -> None:
+    """One that is run image by image has them inside its loop, where they would stay as they are."""
+    full = export_encoder("pixels:8", tmp_path / "pixels.onnx")
+    with pytest.raises(ExportError, match="it has no layers with weights of which int8 versions would be used"):
+        quantize(full, source, tmp_path / "int8.onnx", force=True)
+
+
 def test_a_foreign_network_goes_to_int8_in_one_step_and_leaves_nothing_beside(source: Path, tmp_path: Path) -> None:
     other, given = save(convolutional(), tmp_path / "other.onnx"), preprocess_file(tmp_path / "p.toml")
     result = export_int8(str(other), tmp_path / "out" / "int8.onnx", source, force=True, preprocess=given)

@@ -152,7 +152,7 @@ LIMITS: dict[str, tuple[list[Any], list[Any]]] = {  # by name: values just out o
     "decoder_heads": ([0, 3], [1]),
 }
 COUNT = ([0], [1])
-TEMPERATURE = ([0.0], [0.001])
+TEMPERATURE = ([0.0, 10.1, 100.0], [0.001, 10.0])
 
 
 def test_every_number_of_a_methods_settings_has_a_range(name: str) -> None:
