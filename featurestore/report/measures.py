@@ -121,9 +121,13 @@ def label_free(report: ReportValues, figures: LabelFree) -> Section:
 def training(report: ReportValues, run: Training) -> Section:
     """Show the curves of the run that made the encoder, a small chart each."""
     curves = run.curves()
+    monitor = [(m["epoch"], m["knn_top1"]) for m in run.metrics if m.get("knn_top1") is not None]
     words = f"The measurements of the training run “{run.run}” in each epoch."
     if not run.same_encoder:
         words += f" Its encoder.onnx is not the file that made these vectors, {report.encoder['name']}: it was trained further or exported again."
+    if len(monitor) > 1:
+        (first, start), (last, end) = monitor[0], monitor[-1]
+        words += f" Its k-NN monitor went from {percent(start)} % in epoch {first} to {percent(end)} % in epoch {last}."
     epochs = sorted({epoch for points in curves.values() for epoch, _ in points})
 
     def chart(title: str, points: list[tuple[float, float]]) -> str:
