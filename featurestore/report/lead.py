@@ -5,7 +5,6 @@ from featurestore.report.blocks import MINUS, Cell, Table, count, interval, perc
 from featurestore.report.values import Baseline, ReportValues
 
 DECIMALS_FROM = 1_000  # measured images: a tenth of a percent of fewer is less than one image
-WEAKEST = 3  # classes named
 WORDS = {"untrained": "an untrained network", "pixels": "bare pixels"}
 
 
@@ -15,12 +14,11 @@ def headline(report: ReportValues) -> list[str]:
     held = report.collection
     if figures is None:
         parts = {"images with their nearest neighbours": report.sheets, "a map": report.map}
-        shown = " and ".join(name for name, part in parts.items() if part)
+        shown = ", and ".join(name for name, part in parts.items() if part)
         look = f" To judge by eye: {shown}." if shown else ""
-        return [
-            f"{count(held.vectors, 'image')}, and no figure for how often the encoder is right: that takes labels of two classes or more.{look}"
-        ]
-    sentences = [_accuracy(report, figures), _gain(report), _weakest(figures), _few_labels(report, figures)]
+        images = count(held.vectors, "image")
+        return [f"{images} without labels of two classes, so it is not known how often the encoder is right.{look}"]
+    sentences = [_accuracy(report, figures), _gain(report), _weakest(report, figures), _few_labels(report, figures)]
     if held.labelled < held.items:
         sentences.append(
             f"{held.items - held.labelled:,} of {count(held.items, 'image')} have no label, and are not in these figures."
@@ -69,14 +67,16 @@ def _gain(report: ReportValues) -> str:
     return f"That it is better than {name} is not certain ({points}).".replace("-", MINUS)
 
 
-def _weakest(figures: KnnReport) -> str:
+def _weakest(report: ReportValues, figures: KnnReport) -> str:
     """Name the weakest classes and the most frequent mistake."""
-    weak = sorted((c for c in figures.classes if (c.recall or 0) < 1), key=lambda c: (c.recall or 0, c.label))[:WEAKEST]
-    if not weak:
+    mistakes = figures.confusion.pairs()
+    if not mistakes:
         return "No image got another class."
-    names = ", ".join(f"{c.label} ({round((c.recall or 0) * c.n):,} of {c.n:,} right)" for c in weak)
-    times, truth, predicted = figures.confusion.pairs()[0]
-    return f"Weakest: {names}. Most frequent mistake: {truth} taken for {predicted}, {count(times, 'time')}."
+    worst = [examples.figures for examples in report.classes.worst] if report.classes else []
+    names = [f"{c.label} ({round((c.recall or 0) * c.n):,} of {c.n:,} right)" for c in worst if (c.recall or 0) < 1]
+    times, truth, predicted = mistakes[0]
+    weakest = f"Weakest: {', '.join(names)}. " if names else ""
+    return f"{weakest}Most frequent mistake: {truth} taken for {predicted}, {count(times, 'time')}."
 
 
 def _few_labels(report: ReportValues, figures: KnnReport) -> str:

@@ -19,7 +19,7 @@ FLATTEST = 0.45  # height over width
 DESCRIBED = 12  # classes that the description for screen readers names
 MARKED = COLOURS * SHAPES  # classes with a mark of their own; the others share a grey one
 LISTED = 300  # classes that the legend names
-NAMED = 25  # classes whose names stand on the map itself, where there is room
+NAMED = 25  # up to so many classes, their names stand on the map itself
 LETTER, LINE = 7.6, 17  # width and height of a letter of these names
 LONGEST = 24  # letters of a name on the map
 TITLES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
@@ -67,7 +67,7 @@ def _values(found: Map, sizes: dict[str, int]) -> dict[str, object]:
     marks = "".join(
         _mark(item, x, y, numbers.get(item.label or "")) for item, (x, y) in zip(found.items, points.tolist(), strict=True)
     )  # fmt: skip
-    names = "".join(_names(found, points, sizes)) if len(sizes) > 1 else ""
+    names = "".join(_names(found, points, sizes)) if 1 < len(sizes) <= NAMED else ""
     alt = f"Map of {len(found.items)} images" + "".join(f", {n} of {label}" for label, n in list(sizes.items())[:DESCRIBED])  # fmt: skip
     unlabelled = len(found.items) - sum(sizes.values())
     others = [("other classes", sum(list(sizes.values())[LISTED:])), ("no label", unlabelled if sizes else 0)]
@@ -89,10 +89,10 @@ def _key(number: int | None) -> Markup:
 
 
 def _names(found: Map, points: NDArray[np.float64], sizes: dict[str, int]) -> Iterator[str]:
-    """Write the names of the largest classes where their items lie most densely, unless they would cover one another."""
+    """Write the name of each class where its items lie most densely, unless it would cover another name."""
     labels = np.array([item.label or "" for item in found.items])
     taken: list[tuple[float, float, float]] = []  # middle and half the width
-    for label in list(sizes)[:NAMED]:
+    for label in sizes:
         x, y = _densest(points[labels == label]).tolist()
         name = label if len(label) <= LONGEST else label[: LONGEST - 1] + "…"
         half = len(name) * LETTER / 2

@@ -6,7 +6,6 @@ const enlarged = document.querySelector(".enlarged");
 const large = new Image();
 const zooms = [...document.querySelectorAll(".zoom")];
 let open = 0;
-enlarged.prepend(large);
 
 function enlarge(place) {
   open = (place + zooms.length) % zooms.length;
@@ -14,6 +13,7 @@ function enlarge(place) {
   large.src = picture.src;
   large.alt = picture.alt;
   large.className = picture.className;
+  enlarged.prepend(large);
   enlarged.querySelector("p").textContent = picture.alt;
 }
 

@@ -180,6 +180,6 @@ def test_without_labels_the_other_parts_are_there_and_it_says_how_to_add_them(
     assert list(made.figures.missing) == ["labels"]
     found = made.save(tmp_path / "report.html").read_text(encoding="utf-8")
     assert section_names(found) == ["neighbours", "map", "no-labels", "collection", "without-labels", "made"]
-    assert "30 images, and no figure for how often the encoder is right" in found
+    assert "30 images without labels of two classes" in found
     assert "featurestore label STORE FILE.csv" in found
     assert "no label" in found
