@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from PIL import Image, ImageColor
 
 from featurestore import FeatureStore
 from featurestore.rendering.html import templates
-from featurestore.report.blocks import Graphic, Paragraph
+from featurestore.report.blocks import Columns, Graphic, Paragraph, Table
 from featurestore.report.map import map_section
+from featurestore.report.overview import collection
 from featurestore.report.pictures import GREY, SIDE, TILE, Pictures
-from featurestore.report.projection import pca
+from featurestore.report.projection import MapLayout, pca
 from featurestore.report.report import Report
 from featurestore.report.values import Item, Map
 from tests.featurestore.fakes import COLOURS, paint
@@ -120,6 +122,35 @@ def test_the_map_of_many_classes_marks_the_most_frequent(made: Report) -> None:
     assert "no label <small>1</small>" in html
     looks = set(re.findall(r'<(circle|path) class="point (c\d)"[^>]*?( d="M[\d. -]+[a-z])?', html))
     assert len({colour for _, colour, _ in looks}) == 10
+
+
+def test_names_stand_on_the_map_where_they_do_not_cover_one_another(made: Report) -> None:
+    points = np.array([[0, 0], [1, 0], [9, 9], [10, 9], [0, 0.1], [1, 0.1], [5, 5]], float)
+    items = tuple(Item(n, f"{n}.png", label) for n, label in enumerate([*"aabbcc", None]))
+    layout = MapLayout("tsne", "", points, None)
+    drawn = map_section(made.figures, Map(layout, items, 7)).blocks[1]
+    assert isinstance(drawn, Graphic)
+    assert re.findall(r'class="name"[^>]*>(\w)<', drawn.values["plane"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"a": 3, "b": 3}, "2 classes of 3 images each: a, b."),
+        ({"a": 3, "b": 2}, [["a", 3], ["b", 2], False]),
+        ({"a": 2, "b": 30}, [["b", 30], ["a", 2], True]),
+    ],
+)
+def test_bars_are_drawn_only_where_they_say_something(made: Report, labels: dict[str, int], said: object) -> None:
+    held = replace(made.figures.collection, labels=labels)
+    block = collection(replace(made.figures, collection=held)).blocks[2]
+    if isinstance(block, Columns):
+        [table] = block.left
+        assert isinstance(table, Table)
+        assert [*map(list, table.rows), table.bars] == said
+    else:
+        assert isinstance(block, Paragraph)
+        assert block.text == said
 
 
 def test_an_image_that_cannot_be_opened_leaves_a_tile(tmp_path: Path, encoder: Path) -> None:
