@@ -78,8 +78,8 @@ def test_markup_in_names_is_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ]  # fmt: skip
     labels: list[str | None] = ["<b>bold</b>", '"><img src=x>', *[None] * 7]
     query = (QueryImage("<i>.png", "<i>.png"), QueryImage(None, "<u>"))
-    asked = {"facts": (("filter", "label = '<s>'"),), "query_label": "<b>bold</b>"}
-    found = read(replace(matches(evil, labels, query), **asked), tmp_path / "hits.html")
+    hits = replace(matches(evil, labels, query), facts=(("filter", "label = '<s>'"),), query_label="<b>bold</b>")
+    found = read(hits, tmp_path / "hits.html")
     assert not {"script", "i", "u", "b", "s"} & set(found.tags)
     assert found.pictures == []
     assert set(found.texts) >= {

@@ -54,7 +54,8 @@ def labelled(labelled_path: Path) -> FeatureStore:
 
 def report(store: FeatureStore, **options: Any) -> Report:
     """Build a report with few draws of labels and the fastest map."""
-    return build(store, **{"limits": Limits(tries=DRAWS), "map": "pca"} | options)
+    quick: dict[str, Any] = {"limits": Limits(tries=DRAWS), "map": "pca"}
+    return build(store, **quick | options)
 
 
 def written(store: FeatureStore, file: Path, **options: Any) -> str:
