@@ -78,13 +78,13 @@ def test_markup_in_names_is_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ]  # fmt: skip
     labels: list[str | None] = ["<b>bold</b>", '"><img src=x>', *[None] * 7]
     query = (QueryImage("<i>.png", "<i>.png"), QueryImage(None, "<u>"))
-    hits = replace(matches(evil, labels, query), facts=(("filter", "label = '<s>'"),), query_label="<b>bold</b>")
+    hits = replace(matches(evil, labels, query), facts=(("filter", "label = '<s>'"),), query_labels=("<b>bold</b>",))
     found = read(hits, tmp_path / "hits.html")
     assert not {"script", "i", "u", "b", "s"} & set(found.tags)
     assert found.pictures == []
     assert set(found.texts) >= {
         "<b>bold</b>", '"><img src=x>', "/<script>alert(1)</script>/", "<i>.png", "<u>", "a\\x0ab\\x1b[31m.png", "&lt;.png", "<b>gone</b>",
-        "label = '<s>'", "<b>bold</b>: 1 of 9 hits have it too",
+        "label = '<s>'", "<b>bold</b>: 1 of 9 hits share it",
     }  # fmt: skip
     assert all(link.startswith(("file:///", "https://x/")) for link in found.links)
     assert {"https://x/%22%3E%3Cscript%3E.png", "https://x/a?b&lt;c"} <= set(found.links)
@@ -135,9 +135,13 @@ def test_a_path_breaks_only_between_its_parts() -> None:
 
 
 def test_hits_with_the_label_of_the_query_are_marked(tmp_path: Path) -> None:
-    found = replace(matches(["/a/1.png", "/a/2.png", "/a/3.png"], ["sea", "sky", None]), query_label="sea")
-    assert read(found, tmp_path / "hits.html").classes.count("same") == 1
-    assert "same" not in read(replace(found, query_label=None), tmp_path / "hits.html").classes
+    found = replace(
+        matches(["/a/1.png", "/a/2.png", "/a/3.png"], ["sea", "sky", None]),
+        query_labels=("sea",),
+        label_lists={9: ["sky", "sea"]},
+    )
+    assert read(found, tmp_path / "hits.html").classes.count("same") == 2
+    assert "same" not in read(replace(found, query_labels=()), tmp_path / "hits.html").classes
 
 
 def test_a_page_is_written_completely_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
