@@ -7,10 +7,8 @@ from featurestore.errors import EvaluationError, StoreCorrupt
 from featurestore.estimators.knn import rank_classes
 from featurestore.evaluation.knn import KnnReport, neighbour_classes
 from featurestore.metrics.statistics import bootstrap, compare_items
-from featurestore.report.values import Baseline
+from featurestore.report.values import LEARNED_NOTHING, Baseline
 from featurestore.storage import LabelledItems, Storage
-
-LEARNED_NOTHING = ("untrained", "pixels")  # methods on the card of an encoder
 
 
 def measure_baselines(store: Storage, labelled: LabelledItems, report: KnnReport) -> tuple[Baseline, ...]:

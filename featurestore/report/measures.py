@@ -23,7 +23,7 @@ from featurestore.report.blocks import (
 )
 from featurestore.report.charts import SMALL, Axis, Line, Plot, line_chart, swatch
 from featurestore.report.training import WHOLE, Training
-from featurestore.report.values import LabelFree, ReportValues
+from featurestore.report.values import LEARNED_NOTHING, LabelFree, ReportValues
 
 UNSEEN = 10  # classes named at most
 
@@ -43,6 +43,12 @@ def knn(report: ReportValues, figures: KnnReport) -> Section:
     ]
     heads = ("k", "T", "top-1, %", "95 % interval", "top-5, %")
     blocks: list[Block] = [Paragraph(words), Table(heads, rows), Footnote(["k-NN", *_conditions(report, figures)])]
+    if not report.baselines and report.encoder["method"] not in LEARNED_NOTHING:
+        blocks.append(
+            Paragraph(
+                "The store has no encoder that has learned nothing, with vectors of the same images. It would show what training has gained: featurestore export untrained:RUN, then index with it."
+            )
+        )
     if figures.unseen:
         names = ", ".join(figures.unseen[:UNSEEN]) + (" and others" if len(figures.unseen) > UNSEEN else "")
         blocks.append(

@@ -12,6 +12,7 @@ from featurestore.metrics.statistics import ItemDifference
 from featurestore.report.projection import MapLayout
 from featurestore.report.training import Training
 
+LEARNED_NOTHING = ("untrained", "pixels")  # methods of encoders that others are compared with
 FOLDERS = 2  # of a path that the page shows before the file's name: whole paths may be private
 
 

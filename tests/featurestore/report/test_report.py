@@ -116,16 +116,18 @@ def test_the_curves_of_a_run_are_shown(
     labelled: FeatureStore, tmp_path: Path, encoder: Path, other_encoder: Path
 ) -> None:
     lines = [{"epoch": n, "loss": 5 / n, "lr": 0.1, "rankme": None if n == 1 else 3.0 * n} for n in (1, 2, 3)]
+    lines[0]["knn_top1"], lines[2]["knn_top1"] = 0.3, 0.55
     folder = run_folder(tmp_path / "run<1>", lines)
     shutil.copy(encoder, folder / "encoder.onnx")
     found = written(labelled, tmp_path / "report.html", run=folder)
     assert re.findall(r'<section id="([^"]*)"', found)[-2:] == ["training", "made"]
-    assert found.count('<svg class="chart"') == 2 + 3
+    assert found.count('<svg class="chart"') == 2 + 4
     assert "run&lt;1&gt;" in found
     assert "not the file that made" not in found
     shutil.copy(other_encoder, folder / "encoder.onnx")
     text = written(labelled, tmp_path / "report.md", run=folder)
-    assert "| 2 | 2.5 | 0.1 | 6 |" in text
+    assert "| 2 | 2.5 | 0.1 | \u2013 | 6 |" in text
+    assert "Its k-NN monitor went from 30.0 % in epoch 1 to 55.0 % in epoch 3." in text
     assert "not the file that made these vectors" in text
 
 
