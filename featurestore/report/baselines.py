@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.errors import EvaluationError, StoreCorrupt
+from featurestore.errors import EvaluationError
 from featurestore.estimators.knn import rank_classes
-from featurestore.evaluation.knn import KnnReport, neighbour_classes
-from featurestore.metrics.statistics import bootstrap, compare_items
+from featurestore.evaluation.knn import KnnReport, knn, neighbour_classes
+from featurestore.metrics.statistics import compare_items
 from featurestore.report.values import LEARNED_NOTHING, Baseline
 from featurestore.storage import LabelledItems, Storage
 
@@ -16,23 +16,30 @@ def measure_baselines(store: Storage, labelled: LabelledItems, report: KnnReport
 
     Encoders that have vectors of other items are left out, since their figures could not be compared.
     """
-    snapshot = store.snapshots.now()
-    own = None
-    found = []
-    for record in snapshot.encoders:
-        if record.card["method"] not in LEARNED_NOTHING or record.fingerprint == labelled.encoder.fingerprint:
-            continue
-        try:
-            other = LabelledItems.of(snapshot.item_vectors(record.fingerprint))
-        except (EvaluationError, StoreCorrupt):
-            continue
-        if not _same_items(labelled, other):
-            continue
-        own = _correct(labelled, report) if own is None else own
-        correct = _correct(other, report)
-        interval, gain = bootstrap(correct, report.seed), compare_items(correct, own, report.seed)
-        found.append(Baseline(record.name, record.card["method"], float(correct.mean()), interval, gain))
-    return tuple(found)
+    names = [
+        record.fingerprint
+        for record in store.snapshots.now().encoders
+        if record.card["method"] in LEARNED_NOTHING and record.fingerprint != report.encoder
+    ]
+    if not names:
+        return ()
+    own = _correct(labelled, report)
+    others = (_labelled_items(store, name) for name in names)
+    return tuple(_baseline(store, other, report, own) for other in others if other and _same_items(labelled, other))
+
+
+def _labelled_items(store: Storage, encoder: str) -> LabelledItems | None:
+    try:
+        return store.labelled_items(encoder)
+    except EvaluationError:  # it has vectors of other items only
+        return None
+
+
+def _baseline(store: Storage, other: LabelledItems, report: KnnReport, own: NDArray[np.bool_]) -> Baseline:
+    record = other.encoder
+    [measured] = knn(store, report.k, report.temperature, record.fingerprint).results
+    gain = compare_items(_correct(other, report), own)
+    return Baseline(record.name, record.card["method"], measured.top1, measured.top1_ci95, gain)
 
 
 def _same_items(labelled: LabelledItems, other: LabelledItems) -> bool:

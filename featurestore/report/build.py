@@ -84,7 +84,7 @@ def build(
     if labelled is not None:
         knn = part("knn", lambda: measure_knn(labelled, None, TEMPERATURE, seed))
         lowshot = part("lowshot", lambda: _lowshot(labelled, seed, limits.tries, listener))
-    if labelled is not None and knn is not None:
+    if labelled is not None and knn is not None and knn.classes:  # images with several labels have no single classes
         classes = part("classes", lambda: best_and_worst(view, labelled, knn, seed))
         baselines = part("baselines", lambda: measure_baselines(store, labelled, knn))
         order = by_likeness(labelled, shown_classes(knn.confusion), seed)

@@ -34,7 +34,8 @@ def baseline_table(report: ReportValues) -> Table | None:
     first = figures.results[0]
     rows: list[list[Cell]] = [[report.encoder["name"], interval(first.top1_ci95), percent(first.top1)]]
     rows += [[b.name, interval(b.top1_ci95), percent(b.top1)] for b in _ranked(report)]
-    rows.append(["chance: always the largest class", None, percent(chance(figures))])
+    if figures.classes:
+        rows.append(["chance: always the largest class", None, percent(chance(figures))])
     return Table(("encoder", "95 % interval", "right class, %"), rows, bars=True, longest=100)
 
 
@@ -51,8 +52,10 @@ def _accuracy(report: ReportValues, figures: KnnReport) -> str:
     right = (
         f"{_short(first.top1, figures)} % of {figures.n_test:,} {which} images get the right class from their {nearest}"
     )
-    others = [("chance", chance(figures)), *((WORDS[b.method], b.top1) for b in _ranked(report))]
-    return f"{right}; {', '.join(f'{name} {_short(top1, figures)} %' for name, top1 in others)}."
+    others = [("chance", chance(figures))] if figures.classes else []
+    others += [(WORDS[b.method], b.top1) for b in _ranked(report)]
+    compared = ", ".join(f"{name} {_short(top1, figures)} %" for name, top1 in others)
+    return f"{right}; {compared}." if compared else f"{right}."
 
 
 def _gain(report: ReportValues) -> str:
@@ -71,7 +74,7 @@ def _weakest(report: ReportValues, figures: KnnReport) -> str:
     """Name the weakest classes and the most frequent mistake."""
     mistakes = figures.confusion.pairs()
     if not mistakes:
-        return "No image got another class."
+        return "No image got another class." if figures.classes else ""
     worst = [examples.figures for examples in report.classes.worst] if report.classes else []
     names = [f"{c.label} ({round((c.recall or 0) * c.n):,} of {c.n:,} right)" for c in worst if (c.recall or 0) < 1]
     times, truth, predicted = mistakes[0]

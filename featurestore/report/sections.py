@@ -24,7 +24,7 @@ def sections(report: ReportValues) -> list[Section]:
     figures = report.knn
     found = [
         figures and report.classes and classes(report, figures, report.classes),
-        figures and confusion(report, figures),
+        figures and figures.classes and confusion(report, figures),
         report.sheets and neighbours(report, report.sheets),
         report.map and map_section(report, report.map),
         *_missing(report, "neighbours", "map", "labels", "knn", "lowshot", "classes"),
