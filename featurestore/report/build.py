@@ -21,7 +21,7 @@ from featurestore.progress import Listener
 from featurestore.report.baselines import measure_baselines
 from featurestore.report.confusion import shown_classes
 from featurestore.report.examples import best_and_worst, items_at, sheets
-from featurestore.report.likeness import by_likeness
+from featurestore.report.likeness import by_likeness, class_means
 from featurestore.report.projection import check_method, default_method, project
 from featurestore.report.report import Report
 from featurestore.report.training import read_training
@@ -87,7 +87,8 @@ def build(
     if labelled is not None and knn is not None and knn.classes:  # images with several labels have no single classes
         classes = part("classes", lambda: best_and_worst(view, labelled, knn, seed))
         baselines = part("baselines", lambda: measure_baselines(store, labelled, knn))
-        order = by_likeness(labelled, shown_classes(knn.confusion), seed)
+        shown = shown_classes(knn.confusion)
+        order = by_likeness(shown, class_means(labelled, shown, seed))
     return Report(ReportValues(
         store.path.resolve().name, datetime.now().astimezone().isoformat(timespec="seconds"), __version__, seed, _encoder(view), collection,
         part("neighbours", lambda: sheets(view, seed)) or (), knn, baselines or (), classes, order, lowshot, part("labelfree", lambda: _label_free(view, seed)),

@@ -3,26 +3,26 @@
 import numpy as np
 import pytest
 
-from featurestore.report.likeness import by_likeness
-from featurestore.storage import LabelledItems
+from featurestore import FeatureStore
+from featurestore.report.likeness import by_likeness, class_means
+from tests.featurestore.report.conftest import BASES
 
-
-def placed(means: dict[str, float]) -> LabelledItems:
-    """Two items of each class, whose vectors lie around a place on a line."""
-    rows, n = np.arange(2 * len(means)), len(means)
-    stored = np.array([[mean + off] for mean in means.values() for off in (-0.1, 0.1)], np.float16)
-    mask = np.ones(2 * n, bool)
-    return LabelledItems(None, rows, rows, rows.astype(object), rows // 2, list(means), mask, mask, True, stored)  # type: ignore[arg-type]
+MEANS = np.array([[0], [9], [1], [11], [4]], np.float32)  # of a to e
 
 
 def test_classes_that_look_alike_stand_beside_each_other() -> None:
     pytest.importorskip("scipy")
-    items = placed({"a": 0, "b": 9, "c": 1, "d": 11, "e": 4})
-    order = by_likeness(items, list("abcde"), 0)
-    assert order in (tuple("acebd"), tuple("dbeca"))
-    assert set(by_likeness(items, list("abd"), 0)[1:2]) == {"b"}
+    assert by_likeness("abcde", MEANS) in (tuple("acebd"), tuple("dbeca"))
+    assert by_likeness("ab", MEANS[:2]) == tuple("ab")
 
 
 def test_without_scipy_the_order_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert by_likeness(placed({"a": 0, "b": 9, "c": 1}), list("abc"), 0) == tuple("abc")
+    assert by_likeness("abcde", MEANS) == tuple("abcde")
+
+
+def test_the_mean_of_a_class_is_that_of_its_items(labelled: FeatureStore) -> None:
+    _, x, y = labelled.features()
+    names = sorted(BASES)
+    naive = [x[y == name].mean(axis=0) for name in names]
+    np.testing.assert_allclose(class_means(labelled.labelled_items(), names, 0), naive, atol=1e-6)
