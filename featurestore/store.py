@@ -70,7 +70,7 @@ class FeatureStore(Storage):
         self,
         encoder: str | Path | None = None,
         run: str | Path | None = None,
-        map: str = "pca",
+        map: str | None = None,
         seed: int = 0,
         listener: Listener | None = None,
     ) -> "Report":

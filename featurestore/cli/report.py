@@ -20,7 +20,10 @@ from featurestore.system.text import printable
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="Format.  [default: the suffix of FILE]")
 @click.option("--run", type=PATH, metavar="RUN", help="Folder of the encoder's training run, to show its curves.")
 @click.option(
-    "--map", "map_", type=click.Choice(MAPS), default="pca", show_default=True, help="Method that lays out the map."
+    "--map",
+    "map_",
+    type=click.Choice(MAPS),
+    help="Method that lays out the map.  [default: tsne where scikit-learn is installed, otherwise pca]",
 )
 @seed_option
 @encoder_option
@@ -30,7 +33,7 @@ def report(
     out: Path,
     format_: Format | None,
     run: Path | None,
-    map_: str,
+    map_: str | None,
     seed: int,
     encoder: str | None,
     as_json: bool,

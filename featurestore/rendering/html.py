@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,7 @@ def templates(room: str) -> Environment:
         loader=ChoiceLoader([PackageLoader(room), PackageLoader("featurestore.rendering")]),
         autoescape=True, finalize=_finalize, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(link=link, csp_hash=csp_hash)
+    environment.filters.update(link=link, breakable=breakable, csp_hash=csp_hash)
     environment.globals["verbatim"] = lambda name: Markup(_source(environment, name))  # a style or script of ours
     return environment
 
@@ -43,6 +44,11 @@ def _source(environment: Environment, name: str) -> str:
 def text(value: object) -> str:
     """Escape a value for markup that is written in Python, as the templates do; safe in double-quoted attributes too."""
     return str(escape(printable(str(value))))
+
+
+def breakable(path: str) -> Markup:
+    """Escape a path, with places where a line may break: after slashes, and after underscores and hyphens of long names."""
+    return Markup(re.sub(r"(?<=[/_-])(?=[^/_-])", "<wbr>", text(path)))
 
 
 def csp_hash(script: str) -> str:

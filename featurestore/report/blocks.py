@@ -37,14 +37,16 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     summary: str | None = None  # the page folds the table away behind this line: a graphic shows the same figures
     bars: bool = False  # the page draws the numbers of the last column as bars too
+    longest: float | None = None  # the number whose bar is the longest; None: the largest
 
     def is_number(self, column: int) -> bool:
         """Whether a column holds numbers, which are aligned to the right."""
         return any(isinstance(row[column], (int, float, Number)) for row in self.rows)
 
-    def largest(self) -> float:
-        """The largest number of the last column: the longest bar."""
-        return max(row[-1] for row in self.rows if isinstance(row[-1], (int, float)))
+    def bar(self, row: Sequence[Cell]) -> float:
+        """Give the length of a row's bar, from 0 to 1."""
+        longest = self.longest or max(float(row[-1] or 0) for row in self.rows)
+        return float(row[-1] or 0) / longest
 
 
 @dataclass(frozen=True, slots=True)

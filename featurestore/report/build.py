@@ -18,11 +18,14 @@ from featurestore.evaluation.knn import TEMPERATURE
 from featurestore.evaluation.lowshot import MEASURED, SHOTS, TRIES, possible_shots
 from featurestore.metrics.label_free import rankme, sample, uniformity
 from featurestore.progress import Listener
+from featurestore.report.baselines import measure_baselines
+from featurestore.report.confusion import shown_classes
 from featurestore.report.examples import best_and_worst, items_at, sheets
-from featurestore.report.projection import check_method, project
+from featurestore.report.likeness import by_likeness, class_means
+from featurestore.report.projection import check_method, default_method, project
 from featurestore.report.report import Report
 from featurestore.report.training import read_training
-from featurestore.report.values import Collection, LabelFree, Map, ReportValues, Sizes
+from featurestore.report.values import Baseline, Collection, LabelFree, Map, ReportValues, Sizes
 from featurestore.storage import ItemVectors, LabelledItems, Storage
 from featurestore.system.packages import require
 from featurestore.version import __version__
@@ -47,17 +50,18 @@ def build(
     store: Storage,
     encoder: str | Path | None = None,
     run: str | Path | None = None,
-    map: str = "pca",
+    map: str | None = None,
     seed: int = 0,
     listener: Listener | None = None,
     limits: Limits = Limits(),
 ) -> Report:
     """Compute the report of one encoder. A part that cannot be computed is None, with the reason.
 
-    run: folder of the training run, for its curves. map: how to lay it out: pca, tsne (needs scikit-learn) or umap (needs umap-learn).
-    Raises ConfigError when the run is not one or the map cannot be made.
+    run: folder of the training run, for its curves. map: how to lay it out: pca, tsne (needs scikit-learn) or umap (needs umap-learn);
+    None is tsne where scikit-learn is installed, otherwise pca. Raises ConfigError when the run is not one or the map cannot be made.
     """
-    check_method(map)
+    method = default_method() if map is None else map
+    check_method(method)
     listener = listener or Listener()
     view = store.view(encoder)
     record = view.items.encoder
@@ -75,15 +79,20 @@ def build(
     collection = _collection(store.catalog, view, seed, limits)
     labelled = part("labels", lambda: LabelledItems.of(view))
     knn = classes = lowshot = None
+    baselines: tuple[Baseline, ...] | None = None
+    order: tuple[str, ...] = ()
     if labelled is not None:
         knn = part("knn", lambda: measure_knn(labelled, None, TEMPERATURE, seed))
         lowshot = part("lowshot", lambda: _lowshot(labelled, seed, limits.tries, listener))
-    if labelled is not None and knn is not None:
+    if labelled is not None and knn is not None and knn.classes:  # images with several labels have no single classes
         classes = part("classes", lambda: best_and_worst(view, labelled, knn, seed))
+        baselines = part("baselines", lambda: measure_baselines(store, labelled, knn))
+        shown = shown_classes(knn.confusion)
+        order = by_likeness(shown, class_means(labelled, shown, seed))
     return Report(ReportValues(
         store.path.resolve().name, datetime.now().astimezone().isoformat(timespec="seconds"), __version__, seed, _encoder(view), collection,
-        part("neighbours", lambda: sheets(view, seed)) or (), knn, classes, lowshot, part("labelfree", lambda: _label_free(view, seed)),
-        part("map", lambda: _map(view, map, seed, limits.map)), training, missing,
+        part("neighbours", lambda: sheets(view, seed)) or (), knn, baselines or (), classes, order, lowshot, part("labelfree", lambda: _label_free(view, seed)),
+        part("map", lambda: _map(view, method, seed, limits.map)), training, missing,
     ))  # fmt: skip
 
 

@@ -163,13 +163,18 @@ def mark(shape: int, x: float, y: float, r: float, attributes: str = "", inside:
     return f'<path{attributes} d="{path}">{inside}</path>'
 
 
-def swatch(colour: int, shape: int | None = None, r: float = 4) -> Markup:
-    """Draw the mark of a legend: on a piece of its line, or alone with the shape given."""
+def colour_class(colour: int | None) -> str:
+    """Give the CSS class of a colour; None is grey."""
+    return "none" if colour is None else f"c{colour % COLOURS}"
+
+
+def swatch(colour: int | None, shape: int | None = None, r: float = 4) -> Markup:
+    """Draw the mark of a legend: on a piece of its line, or alone with the shape given; a colour of None is grey."""
     if shape is None:
-        inside, view_box = f'<line x1="-10" x2="10"/>{mark(colour, 0, 0, r)}', "-10 -6 20 12"
+        inside, view_box = f'<line x1="-10" x2="10"/>{mark(colour or 0, 0, 0, r)}', "-10 -6 20 12"
     else:
         inside, view_box = mark(shape, 0, 0, r), "-6 -6 12 12"
-    return svg(view_box, inside, f"swatch c{colour % COLOURS}")
+    return svg(view_box, inside, f"swatch {colour_class(colour)}")
 
 
 def svg(view_box: str, inside: str, kind: str, alt: str | None = None) -> Markup:

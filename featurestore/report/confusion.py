@@ -1,55 +1,79 @@
-"""The section of the confusion matrix: a heat map, the most frequent mistakes, and recall and precision of every class."""
+"""The section of confusions: a heat map, the most frequent mistakes, and recall and precision of every class."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from featurestore.evaluation.knn import KnnReport
 from featurestore.metrics.confusion import Confusion
-from featurestore.report.blocks import Block, Cell, Columns, Graphic, Paragraph, Section, Table
+from featurestore.report.blocks import Block, Cell, Columns, Graphic, Paragraph, Section, Table, count, percent
 from featurestore.report.measures import class_footnote, class_table
 from featurestore.report.values import ReportValues
 
-SHOWN = 20  # classes: more do not fit on a page
-PAIRS = 10
+SHOWN = 30  # classes: more do not fit on a page
+PAIRS = 12
 BRIGHT = 0.55  # from this share on, numbers are light on a dark cell
 
 
 def confusion(report: ReportValues, figures: KnnReport) -> Section:
     """Show which classes the neighbours confuse."""
     whole = figures.confusion
-    shown = most_confused(whole, SHOWN)
-    words = (
-        "Each row shows how the images of one class were classified, in percent of that class. The diagonal, in blue, is correct; "
-        "mistakes are red, and the more frequent they are, the stronger the red."
-    )
-    if len(whole.labels) > SHOWN:
-        words += f" The matrix shows the {SHOWN} of {len(whole.labels):,} classes with the most mistakes, without confusions with the other classes."
-    pairs: list[list[Cell]] = [[truth, predicted, times] for times, truth, predicted in whole.pairs()[:PAIRS]]
-    mistakes: list[Block] = [
-        Paragraph("The most frequent mistakes:"),
-        Table(("label", "predicted", "times"), pairs, bars=True),
-    ]
+    shown = arranged(whole, report.class_order)
     totals = dict(zip(whole.labels, map(sum, whole.counts), strict=True))
     rows = [
         (truth, [_cell(n, totals[truth], truth, predicted) for n, predicted in zip(counts, shown.labels, strict=True)])
         for truth, counts in zip(shown.labels, shown.counts, strict=True)
     ]
+    matrix: list[Block] = [Graphic("confusion", {"labels": shown.labels, "rows": rows})]
+    mistakes = _mistakes(whole, totals)
+    many = len(whole.labels) > SHOWN
     blocks: list[Block] = [
-        Paragraph(words),
-        Columns([Graphic("confusion", {"labels": shown.labels, "rows": rows})], mistakes if pairs else []),
+        *([*mistakes, Paragraph(_words(whole)), *matrix] if many else [Paragraph(_words(whole)), Columns(matrix, mistakes)]),
         class_table(figures.classes, "Recall and precision of every class"),
         class_footnote(report, figures),
+    ]  # fmt: skip
+    return Section("confusion", "Which classes are confused", blocks)
+
+
+def _words(whole: Confusion) -> str:
+    words = (
+        "Each row shows how the images of one class were classified, in percent of that class. Blue is correct, red is a mistake. "
+        "Classes that look alike to the encoder stand beside each other."
+    )
+    if len(whole.labels) > SHOWN:
+        words += f" The matrix shows the {SHOWN} of {len(whole.labels):,} classes with the most mistakes, without confusions with the other classes."
+    return words
+
+
+def _mistakes(whole: Confusion, totals: dict[str, int]) -> list[Block]:
+    """List the most frequent mistakes."""
+    pairs = whole.pairs()
+    if not pairs:
+        return [Paragraph("No image was classified wrongly.")]
+    rows: list[list[Cell]] = [
+        [truth, predicted, f"{times:,} of {totals[truth]:,}", percent(times / totals[truth])]
+        for times, truth, predicted in pairs[:PAIRS]
     ]
-    return Section("confusion", "Confusion matrix", blocks)
+    rest = f" The {PAIRS} most frequent of {len(pairs):,} kinds of mistakes:" if len(pairs) > PAIRS else ""
+    wrong = count(sum(times for times, _, _ in pairs), "image")
+    return [
+        Paragraph(f"{wrong} of {sum(totals.values()):,} got another class.{rest}"),
+        Table(("class", "taken for", "images", "share, %"), rows),
+    ]
 
 
-def most_confused(matrix: Confusion, most: int) -> Confusion:
-    """Choose the classes with the most mistakes, as label or as prediction, in their old order."""
+def shown_classes(matrix: Confusion) -> list[str]:
+    """Choose the classes that the matrix shows: those with the most mistakes, as label or as prediction, in their old order."""
     counts = np.array(matrix.counts)
     wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
-    chosen = np.sort(np.argsort(-wrong, kind="stable")[:most])
-    return Confusion([matrix.labels[i] for i in chosen], counts[np.ix_(chosen, chosen)].tolist())
+    return [matrix.labels[place] for place in np.sort(np.argsort(-wrong, kind="stable")[:SHOWN])]
+
+
+def arranged(matrix: Confusion, labels: Sequence[str]) -> Confusion:
+    """Give a part of the matrix, with its classes in a given order."""
+    places = [matrix.labels.index(label) for label in labels]
+    return Confusion(list(labels), np.array(matrix.counts)[np.ix_(places, places)].tolist())
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ def best_and_worst(view: ItemVectors, labelled: LabelledItems, report: KnnReport
     """
     ranked = sorted(report.classes, key=lambda figures: (-(figures.recall or 0.0), figures.label))
     best = ranked[: min(SHOWN_CLASSES, -(-len(ranked) // 2))]
-    worst = ranked[::-1][: min(SHOWN_CLASSES, len(ranked) // 2)]
+    others = sorted(ranked[len(best) :], key=lambda figures: (figures.recall or 0.0, -figures.n))
+    worst = others[: min(SHOWN_CLASSES, len(ranked) // 2)]  # of equal recall, the class with more images to show it by
     candidates = [_candidates(labelled, figures.label, seed) for figures in (*best, *worst)]
     rows = np.concatenate(candidates)
     scores, found = _nearest(labelled.stored, rows, labelled.rows[labelled.train], report.k, labelled.leave_one_out)

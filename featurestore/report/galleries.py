@@ -1,4 +1,4 @@
-"""Sections of pictures: the best and worst classes by examples, and queries with their nearest neighbours."""
+"""Sections of pictures: the worst and best classes by examples, and queries with their nearest neighbours."""
 
 from collections.abc import Sequence
 
@@ -10,18 +10,20 @@ from featurestore.report.values import Classes, ClassExamples, ReportValues, She
 
 
 def classes(report: ReportValues, figures: KnnReport, chosen: Classes) -> Section:
-    """Show the best and the worst classes, with correctly classified and misclassified images."""
+    """Show the worst and the best classes, with correctly classified and misclassified images."""
     words = (
-        "The classes with the highest and the lowest recall, with images drawn at random from those classified correctly and those "
-        "misclassified. Beside each misclassified image are its nearest neighbours, which voted; a cross marks a label that differs from the image's own."
+        "The classes of which the fewest and the most images are classified correctly, with examples drawn at random. Beside each misclassified "
+        "image are its nearest neighbours, which voted; a cross marks a label that differs from the image's own."
     )
     blocks = [
-        Paragraph(words), *_ranked("Best", chosen.best), *_ranked("Worst", chosen.worst), class_footnote(report, figures),
+        Paragraph(words), *_ranked("Weakest", chosen.worst), *_ranked("Strongest", chosen.best), class_footnote(report, figures),
     ]  # fmt: skip
-    return Section("classes", "Best and worst classes", blocks)
+    return Section("classes", "Weakest and strongest classes", blocks)
 
 
 def _ranked(title: str, chosen: Sequence[ClassExamples]) -> list[Block]:
+    if not chosen:
+        return []
     return [
         Graphic("classes", {"title": title, "classes": chosen, "summary": _summary}),
         class_table([examples.figures for examples in chosen], f"{title} classes as a table"),
@@ -29,7 +31,8 @@ def _ranked(title: str, chosen: Sequence[ClassExamples]) -> list[Block]:
 
 
 def _summary(figures: ClassFigures) -> str:
-    return f"recall {percent(figures.recall)} %, precision {percent(figures.precision)} %, {count(figures.n, 'image')}"
+    right = f"{round((figures.recall or 0) * figures.n):,} of {count(figures.n, 'image')} right"
+    return f"{right}, precision {percent(figures.precision)} %"
 
 
 def neighbours(report: ReportValues, sheets: Sequence[Sheet]) -> Section:

@@ -1,13 +1,15 @@
 """The section of the map: a mark for each item, and its picture where the pointer is."""
 
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from featurestore.rendering.html import text
 from featurestore.report.blocks import MINUS, Block, Cell, Footnote, Graphic, Number, Paragraph, Section, Table, count
-from featurestore.report.charts import COLOURS, SHAPES, mark, svg, swatch
+from featurestore.report.charts import COLOURS, SHAPES, colour_class, mark, svg, swatch
 from featurestore.report.values import Item, Map, ReportValues
 
 SIDE, MARGIN = 720, 18  # of the plane
@@ -16,6 +18,10 @@ RADIUS = 3.6
 FLATTEST = 0.45  # height over width
 DESCRIBED = 12  # classes that the description for screen readers names
 MARKED = COLOURS * SHAPES  # classes with a mark of their own; the others share a grey one
+LISTED = 300  # classes that the legend names
+NAMED = 25  # up to so many classes, their names stand on the map itself
+LETTER, LINE = 7.6, 17  # width and height of a letter of these names
+LONGEST = 24  # letters of a name on the map
 TITLES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
 
@@ -30,7 +36,7 @@ def map_section(report: ReportValues, found: Map) -> Section:
     else:
         words += " Distances between groups that lie far apart mean little."
     if len(sizes) > MARKED:
-        words += f" The {MARKED} most frequent of {len(sizes):,} classes have a mark of their own."
+        words += f" The {MARKED} most frequent of {len(sizes):,} classes have a mark of their own; the others are grey."
     blocks: list[Block] = [
         Paragraph(words),
         Graphic("map", _values(found, sizes)),
@@ -54,19 +60,55 @@ def _row(found: Map, label: str, n: int) -> list[Cell]:
 
 
 def _values(found: Map, sizes: dict[str, int]) -> dict[str, object]:
-    numbers = {label: number for number, label in enumerate(sorted(list(sizes)[:MARKED]))}
+    marked = sorted(list(sizes)[:MARKED])
+    listed = marked + sorted(list(sizes)[MARKED:LISTED])
+    numbers = {label: number for number, label in enumerate(listed)}
     points, height = _fit(found.layout.points)
     marks = "".join(
         _mark(item, x, y, numbers.get(item.label or "")) for item, (x, y) in zip(found.items, points.tolist(), strict=True)
     )  # fmt: skip
+    names = "".join(_names(found, points, sizes)) if 1 < len(sizes) <= NAMED else ""
     alt = f"Map of {len(found.items)} images" + "".join(f", {n} of {label}" for label, n in list(sizes.items())[:DESCRIBED])  # fmt: skip
-    others = sum(sizes.values()) - sum(sizes[label] for label in numbers)
+    unlabelled = len(found.items) - sum(sizes.values())
+    others = [("other classes", sum(list(sizes.values())[LISTED:])), ("no label", unlabelled if sizes else 0)]
     return {
-        "plane": svg(f"0 0 {SIDE} {height}", marks, "scatter", alt), "axes": found.layout.axes or (), "items": found.items,
-        "columns": COLUMNS, "rows": -(-len(found.items) // COLUMNS), "others": f"{others:,}" if others else "",
-        "legend": [(number, label, f"{sizes[label]:,}") for label, number in numbers.items()],
-        "key": lambda number: swatch(number, number // COLOURS, RADIUS),
+        "plane": svg(f"0 0 {SIDE} {height}", marks + names, "scatter", alt), "axes": found.layout.axes or (), "items": found.items,
+        "columns": COLUMNS, "rows": -(-len(found.items) // COLUMNS), "others": [(name, f"{n:,}") for name, n in others if n],
+        "legend": [(number, label, f"{sizes[label]:,}") for number, label in enumerate(listed)], "key": _key,
     }  # fmt: skip
+
+
+def _look(number: int | None) -> tuple[int | None, int]:
+    """Give the colour and shape of a class by its number in the legend; a colour of None is grey."""
+    return (None, 0) if number is None or number >= MARKED else (number % COLOURS, number // COLOURS)
+
+
+def _key(number: int | None) -> Markup:
+    """Draw the mark of a class for the legend."""
+    return swatch(*_look(number), RADIUS)
+
+
+def _names(found: Map, points: NDArray[np.float64], sizes: dict[str, int]) -> Iterator[str]:
+    """Write the name of each class where its items lie most densely, unless it would cover another name."""
+    labels = np.array([item.label or "" for item in found.items])
+    taken: list[tuple[float, float, float]] = []  # middle and half the width
+    for label in sizes:
+        x, y = _densest(points[labels == label]).tolist()
+        name = label if len(label) <= LONGEST else label[: LONGEST - 1] + "…"
+        half = len(name) * LETTER / 2
+        x = min(max(x, half), SIDE - half)
+        if all(
+            abs(y - other_y) > LINE or abs(x - other_x) > half + other_half for other_x, other_y, other_half in taken
+        ):
+            taken.append((x, y, half))
+            yield f'<text class="name" x="{x:.1f}" y="{y:.1f}">{text(name)}</text>'
+
+
+def _densest(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Choose the point that has a third of the others nearest around it."""
+    away = np.linalg.norm(points[:, None] - points, axis=2)
+    nearest: NDArray[np.float64] = points[np.sort(away, axis=1)[:, len(points) // 3].argmin()]
+    return nearest
 
 
 def _fit(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
@@ -80,8 +122,8 @@ def _fit(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
 
 
 def _mark(item: Item, x: float, y: float, number: int | None) -> str:
-    colour = "none" if number is None else f"c{number % COLOURS}"
+    colour, shape = _look(number)
     label = "" if number is None else f' data-label="{number}"'
     title = f"<title>{text(item.label or 'no label')}\n{text(item.short_path)}</title>"
-    attributes = f' class="point {colour}" data-x="{x:.1f}" data-y="{y:.1f}"{label}'
-    return mark((number or 0) // COLOURS, x, y, RADIUS, attributes, title)
+    attributes = f' class="point {colour_class(colour)}" data-x="{x:.1f}" data-y="{y:.1f}"{label}'
+    return mark(shape, x, y, RADIUS, attributes, title)

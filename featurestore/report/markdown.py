@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from featurestore.report.blocks import Block, Cell, Columns, Footnote, Graphic, Number, Paragraph, Table, cell_text
-from featurestore.report.sections import headline, key_figures, provenance, sections
+from featurestore.report.blocks import Block, Columns, Footnote, Graphic, Paragraph, Table, cell_text
+from featurestore.report.lead import baseline_table, headline
+from featurestore.report.sections import sections
 from featurestore.report.values import ReportValues
 from featurestore.system.text import printable
 
@@ -13,8 +14,9 @@ MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")  # characters that Markdown would
 
 def markdown(report: ReportValues) -> str:
     """Write the report as Markdown."""
-    facts: list[list[Cell]] = [[name, Number(value)] for name, value in (*key_figures(report), *provenance(report))]
-    parts = [f"# {_text(report.title)}", *map(_text, headline(report)), _table(Table(("", ""), facts))]
+    parts = [f"# {_text(report.title)}", *map(_text, headline(report))]
+    if (table := baseline_table(report)) is not None:
+        parts.append(_table(table))
     for section in sections(report):
         parts += [f"## {_text(section.title)}", *(part for block in section.blocks for part in _block(block))]
     return "\n\n".join(parts) + "\n"

@@ -23,7 +23,7 @@ from featurestore.report.blocks import (
 )
 from featurestore.report.charts import SMALL, Axis, Line, Plot, line_chart, swatch
 from featurestore.report.training import WHOLE, Training
-from featurestore.report.values import LabelFree, ReportValues
+from featurestore.report.values import LEARNED_NOTHING, LabelFree, ReportValues
 
 UNSEEN = 10  # classes named at most
 
@@ -43,6 +43,12 @@ def knn(report: ReportValues, figures: KnnReport) -> Section:
     ]
     heads = ("k", "T", "top-1, %", "95 % interval", "top-5, %")
     blocks: list[Block] = [Paragraph(words), Table(heads, rows), Footnote(["k-NN", *_conditions(report, figures)])]
+    if not report.baselines and report.encoder["method"] not in LEARNED_NOTHING:
+        blocks.append(
+            Paragraph(
+                "The store has no encoder that has learned nothing, with vectors of the same images. It would show what training has gained: featurestore export untrained:RUN, then index with it."
+            )
+        )
     if figures.unseen:
         names = ", ".join(figures.unseen[:UNSEEN]) + (" and others" if len(figures.unseen) > UNSEEN else "")
         blocks.append(
@@ -121,9 +127,13 @@ def label_free(report: ReportValues, figures: LabelFree) -> Section:
 def training(report: ReportValues, run: Training) -> Section:
     """Show the curves of the run that made the encoder, a small chart each."""
     curves = run.curves()
+    monitor = [(m["epoch"], m["knn_top1"]) for m in run.metrics if m.get("knn_top1") is not None]
     words = f"The measurements of the training run “{run.run}” in each epoch."
     if not run.same_encoder:
         words += f" Its encoder.onnx is not the file that made these vectors, {report.encoder['name']}: it was trained further or exported again."
+    if len(monitor) > 1:
+        (first, start), (last, end) = monitor[0], monitor[-1]
+        words += f" Its k-NN monitor went from {percent(start)} % in epoch {first} to {percent(end)} % in epoch {last}."
     epochs = sorted({epoch for points in curves.values() for epoch, _ in points})
 
     def chart(title: str, points: list[tuple[float, float]]) -> str:

@@ -5,15 +5,20 @@ from featurestore.report.charts import Axis, Plot, histogram
 from featurestore.report.values import Collection, ReportValues, Sizes
 
 LABELS, REASONS = 20, 8  # rows shown at most
+WORTH_BARS = 10  # images of the largest class: below that, bars say no more than the numbers
+WORTH_HISTOGRAM = 20  # images
 
 
 def collection(report: ReportValues) -> Section:
     """Show the collection at a glance."""
     held = report.collection
+    ranked = sorted(held.labels.items(), key=lambda entry: -entry[1])
+    equal = len({n for _, n in ranked}) == 1
     blocks: list[Block] = [
         Paragraph(_counts(held, report.encoder["name"])),
         Graphic("mosaic", {"items": held.mosaic}),
-        Columns(_labels(held), _image_sizes(held.sizes)),
+        *([_equal_classes(ranked)] if equal else []),
+        Columns([] if equal else _labels(ranked), _image_sizes(held.sizes)),
     ]
     if held.failures:
         reasons: list[list[Cell]] = [[reason, n] for reason, n in held.reasons.items()]
@@ -22,11 +27,15 @@ def collection(report: ReportValues) -> Section:
     return Section("collection", "The collection", blocks)
 
 
-def _labels(held: Collection) -> list[Block]:
-    if not held.labels:
+def _equal_classes(ranked: list[tuple[str, int]]) -> Paragraph:
+    names = ", ".join(label for label, _ in ranked[:LABELS]) + (" and others" if len(ranked) > LABELS else "")
+    return Paragraph(f"{count(len(ranked), 'class', 'classes')} of {count(ranked[0][1], 'image')} each: {names}.")
+
+
+def _labels(ranked: list[tuple[str, int]]) -> list[Block]:
+    if not ranked:
         return []
-    ranked = sorted(held.labels.items(), key=lambda entry: -entry[1])
-    blocks: list[Block] = [Table(("label", "images"), ranked[:LABELS], bars=True)]
+    blocks: list[Block] = [Table(("label", "images"), ranked[:LABELS], bars=ranked[0][1] >= WORTH_BARS)]
     if len(ranked) > LABELS:
         smallest = count(ranked[-1][1], "image")
         blocks.append(Paragraph(f"The {LABELS} largest of {len(ranked):,} classes; the smallest has {smallest}."))
@@ -37,7 +46,7 @@ def _image_sizes(sizes: Sizes | None) -> list[Block]:
     if sizes is None:
         return []
     blocks: list[Block] = [Paragraph(_extent(sizes))]
-    if len([n for n in sizes.counts if n]) > 1:
+    if len([n for n in sizes.counts if n]) > 1 and sum(sizes.counts) >= WORTH_HISTOGRAM:
         x = Axis.over("longer side, pixels", sizes.edges, "{:,.0f}".format)
         y = Axis.over("images", [0, max(sizes.counts)], "{:,.0f}".format)
         alt = f"Histogram of the longer sides of the images, from {sizes.edges[0]:.0f} to {sizes.edges[-1]:.0f} pixels, median {sizes.median}"

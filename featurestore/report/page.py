@@ -6,9 +6,10 @@ from markupsafe import Markup
 
 from featurestore.progress import Listener
 from featurestore.rendering.html import templates
-from featurestore.report.blocks import Graphic, cell_text
+from featurestore.report.blocks import Graphic, cell_text, count
+from featurestore.report.lead import baseline_table, headline
 from featurestore.report.pictures import Pictures
-from featurestore.report.sections import headline, key_figures, provenance, sections
+from featurestore.report.sections import sections
 from featurestore.report.values import Item, ReportValues
 
 
@@ -21,10 +22,16 @@ def page(report: ReportValues, listener: Listener) -> str:
         return Markup(environment.get_template(f"{graphic.template}.html").render(graphic.values, pictures=pictures))
 
     return environment.get_template("report.html").render(
-        title=report.title, headline=headline(report), key_figures=key_figures(report), provenance=provenance(report),
+        title=report.title, byline=_byline(report), headline=headline(report), baselines=baseline_table(report),
         sections=sections(report), draw=draw, cell_text=cell_text,
         footer=f"Made by featurestore {report.version}, {report.made}. This one file loads nothing from elsewhere.",
     )  # fmt: skip
+
+
+def _byline(report: ReportValues) -> str:
+    """Say in a line what the report is about."""
+    card = report.encoder
+    return f"{count(report.collection.items, 'image')} as seen by {card['name']} ({card['method']}, {card['backbone']})"
 
 
 def _large(report: ReportValues) -> Iterator[Item]:

@@ -14,7 +14,7 @@ from featurestore.report.values import Item
 from featurestore.system.cpus import available_cpus
 from featurestore.system.text import describe_error
 
-SIDE = 144  # pixels of the longer side of a picture
+SIDE = 256  # pixels of the longer side of a picture: it is shown small, and large when it is pressed
 TILE = 64  # pixels of a tile in the sheet of the map
 QUALITY = 80
 GREY = "#8a8a86"  # of a tile whose picture cannot be opened

@@ -8,9 +8,11 @@ from typing import Any
 from featurestore.evaluation import LowShotReport
 from featurestore.evaluation.knn import KnnReport
 from featurestore.metrics.confusion import ClassFigures
+from featurestore.metrics.statistics import ItemDifference
 from featurestore.report.projection import MapLayout
 from featurestore.report.training import Training
 
+LEARNED_NOTHING = ("untrained", "pixels")  # methods of encoders that others are compared with
 FOLDERS = 2  # of a path that the page shows before the file's name: whole paths may be private
 
 
@@ -26,6 +28,16 @@ class Item:
     def short_path(self) -> str:
         """The end of the path."""
         return "/".join(self.path.split("/")[-1 - FOLDERS :])
+
+    @property
+    def caption(self) -> str:
+        """The label, or the file's name where there is none."""
+        return self.label or self.path.rpartition("/")[2]
+
+    @property
+    def description(self) -> str:
+        """The label and the end of the path."""
+        return f"{self.label}: {self.short_path}" if self.label else self.short_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +128,17 @@ class Classes:
 
 
 @dataclass(frozen=True, slots=True)
+class Baseline:
+    """An encoder that has learned nothing, measured as the encoder of the report."""
+
+    name: str
+    method: str  # "untrained" or "pixels"
+    top1: float
+    top1_ci95: tuple[float, float]
+    gain: ItemDifference  # top-1 of the report's encoder minus this
+
+
+@dataclass(frozen=True, slots=True)
 class Map:
     """Items on a plane, drawn at random where there are many."""
 
@@ -150,7 +173,9 @@ class ReportValues:
     collection: Collection
     sheets: tuple[Sheet, ...]
     knn: KnnReport | None
+    baselines: tuple[Baseline, ...]
     classes: Classes | None
+    class_order: tuple[str, ...]  # classes of the confusion matrix, those alike beside each other
     lowshot: LowShotReport | None
     labelfree: LabelFree | None
     map: Map | None
@@ -174,7 +199,9 @@ class ReportValues:
         }  # fmt: skip
         return parts | {
             "knn": self.knn and self.knn.to_json(),
+            "baselines": [asdict(baseline) for baseline in self.baselines],
             "classes": self.classes and self.classes.to_json(),
+            "class_order": list(self.class_order),
             "lowshot": self.lowshot and self.lowshot.to_json(),
             "labelfree": self.labelfree and asdict(self.labelfree),
             "map": self.map and self.map.to_json(),

@@ -49,6 +49,8 @@ class Matches:
     warnings: tuple[str, ...] = ()  # what the user should know of this answer
     label_lists: Mapping[int, list[str]] = field(default_factory=dict)  # by id, of items with several labels
     left_out: tuple[int, ...] = ()  # ids of the items that the query itself is
+    facts: tuple[tuple[str, str], ...] = ()  # names and values of what was asked: store, encoder, filter, k
+    query_labels: tuple[str, ...] = ()  # labels that all examples have, where these are items of the store
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -141,7 +143,9 @@ class Matches:
         from featurestore.rendering import hits_page as page
 
         require_suffix(Path(path), (".html", ".htm"), "a page")
-        page.write(Path(path), self._title(), self._note(), self.query, self.to_json()[:DRAWN])
+        page.write(
+            Path(path), self._title(), self._note(), self.query, self.to_json()[:DRAWN], self.facts, self.query_labels
+        )
         return Path(path)
 
     def _title(self) -> str:

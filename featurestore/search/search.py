@@ -53,7 +53,16 @@ def search(
                 f"; the best is {best[0]:.4f}" if len(best) else ""
             )
             searcher = replace(searcher, warnings=(*searcher.warnings, reason))
-        return _matches(searcher, hits, query, left_out)
+        asked = {
+            "k": HITS if k is None and above is None else k,
+            "score from": above,
+            "filter": where,
+            "without near duplicates from": unique,
+        }
+        facts = {"store": store.path.resolve().name, "encoder": searcher.items.record.name} | asked
+        shown = tuple((name, str(value)) for name, value in facts.items() if value is not None)
+        found = _matches(searcher, hits, query, left_out)
+        return replace(found, facts=shown, query_labels=_query_labels(searcher, query))
 
     return store.snapshots.answer(answer)
 
@@ -130,6 +139,15 @@ def _query_encoder(store: Storage, searcher: Searcher, named: str | Path | None)
     return QueryEncoder(
         record.name, record.dim, lambda: store.encoders.open(record, file), searcher.vectors_of, searcher.items.ids_at
     )
+
+
+def _query_labels(searcher: Searcher, query: QueryVector) -> tuple[str, ...]:
+    """Find the labels that all examples have: known when all are items of the store."""
+    if len(query.item_ids) < len(query.shown) or any(shown.negative for shown in query.shown):
+        return ()
+    items = searcher.items.by_id(query.item_ids)
+    each = zip(items.labels.to_pylist(), items.label_lists.to_pylist(), strict=True)
+    return tuple(sorted(set.intersection(*(set(several or [one]) - {None} for one, several in each))))
 
 
 def _matches(searcher: Searcher, hits: Hits, query: QueryVector, left_out: tuple[int, ...]) -> Matches:

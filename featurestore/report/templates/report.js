@@ -1,5 +1,41 @@
 "use strict";
-// On a map, the picture, label and name of the item nearest to the pointer. Everything else on the page works without scripts.
+// What the page does by script: it enlarges pictures, and shows the item of the map that is nearest to the pointer.
+
+// A picture that is pressed is shown large, with its label and name; the arrows lead to those before and after it.
+const enlarged = document.querySelector(".enlarged");
+const large = new Image();
+const zooms = [...document.querySelectorAll(".zoom")];
+let open = 0;
+
+function enlarge(place) {
+  open = (place + zooms.length) % zooms.length;
+  const picture = zooms[open].querySelector("img");
+  large.src = picture.src;
+  large.alt = picture.alt;
+  large.className = picture.className;
+  enlarged.prepend(large);
+  enlarged.querySelector("p").textContent = picture.alt;
+}
+
+for (const [place, zoom] of zooms.entries()) {
+  zoom.disabled = false;
+  zoom.addEventListener("click", () => {
+    enlarge(place);
+    enlarged.showModal();
+  });
+}
+enlarged.addEventListener("click", (event) => {
+  const step = Number(event.target.dataset.step ?? 0); // a press beside the buttons closes, as that on the middle one
+  if (step) enlarge(open + step);
+  else enlarged.close();
+});
+enlarged.addEventListener("keydown", (event) => {
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (step) enlarge(open + step);
+});
+enlarged.addEventListener("close", () => zooms[open].focus()); // also scrolls to the picture seen last
+
+// On a map: the picture, label and name of the item nearest to the pointer.
 for (const map of document.querySelectorAll(".map")) {
   const plane = map.querySelector("svg");
   const tip = map.querySelector(".tip");

@@ -18,7 +18,7 @@ class Reader(HTMLParser):
         self.classes: list[str] = []
         self.pictures: list[Image.Image] = []
         self.alts: list[str] = []
-        self.feed(text)
+        self.feed(text.replace("<wbr>", ""))
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from featurestore.errors import DiskError, ImageError
 from featurestore.rendering import hits_page as page
+from featurestore.rendering.html import breakable
 from featurestore.rendering.query_image import QueryImage
 from featurestore.search.results import Matches
 from tests.featurestore.fakes import COLOURS, paint
@@ -43,12 +45,15 @@ def test_a_page_shows_examples_and_hits(tmp_path: Path) -> None:
     )  # fmt: skip
     found = read(matches([paths["blue"], member], ["sea", None], shown), tmp_path / "hits.html")
     assert [colour(p) for p in found.pictures] == [COLOURS[name] for name in ("red", "white", "green", "blue", "cyan")]
-    assert found.texts[found.texts.index("2 nearest images", 1) :] == [
+    start = found.texts.index("2 nearest images", 1)
+    assert found.texts[2:start] == [
+        "query", "red.png", "query", "an image", "no picture", "query", "a vector", "not", "item 3", "green.png",
+    ]  # fmt: skip
+    assert found.texts[start:] == [
         "2 nearest images", "by cosine similarity",
-        "query", f"{tmp_path}/", "red.png", "query", "an image", "no picture", "query", "a vector",
-        "not", "item 3", f"{tmp_path}/", "green.png",
-        "1", "sea", "0.9000", f"{tmp_path}/", "blue.png", "id 7",
-        "2", "0.5000", f"{tmp_path}/shard.tar::in/", "cyan.png", "id 8",
+        "folder of the hits", f"{tmp_path}/",
+        "1", "sea", "0.900", "blue.png", "id 7",
+        "2", "0.500", "shard.tar::in/", "cyan.png", "id 8",
     ]  # fmt: skip
     assert found.links == [Path(paths[name]).as_uri() for name in ("red", "green", "blue")]
     assert [name for name in found.classes if name in ("example", "negative")] == ["example"] * 3 + ["negative"]
@@ -72,13 +77,14 @@ def test_markup_in_names_is_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         'https://x/"><script>.png', "/a\nb\x1b[31m.png", "/\udcff.png", "https://x/\udcff.png", "https://x/a?b&lt;c",
     ]  # fmt: skip
     labels: list[str | None] = ["<b>bold</b>", '"><img src=x>', *[None] * 7]
-    found = read(
-        matches(evil, labels, (QueryImage("<i>.png", "<i>.png"), QueryImage(None, "<u>"))), tmp_path / "hits.html"
-    )
-    assert not {"script", "i", "u"} & set(found.tags)
+    query = (QueryImage("<i>.png", "<i>.png"), QueryImage(None, "<u>"))
+    hits = replace(matches(evil, labels, query), facts=(("filter", "label = '<s>'"),), query_labels=("<b>bold</b>",))
+    found = read(hits, tmp_path / "hits.html")
+    assert not {"script", "i", "u", "b", "s"} & set(found.tags)
     assert found.pictures == []
     assert set(found.texts) >= {
         "<b>bold</b>", '"><img src=x>', "/<script>alert(1)</script>/", "<i>.png", "<u>", "a\\x0ab\\x1b[31m.png", "&lt;.png", "<b>gone</b>",
+        "label = '<s>'", "<b>bold</b>: 1 of 9 hits share it",
     }  # fmt: skip
     assert all(link.startswith(("file:///", "https://x/")) for link in found.links)
     assert {"https://x/%22%3E%3Cscript%3E.png", "https://x/a?b&lt;c"} <= set(found.links)
@@ -106,6 +112,36 @@ def test_pictures_are_upright_and_small(tmp_path: Path) -> None:
 def test_a_page_of_no_hits_says_so(tmp_path: Path) -> None:
     assert "0 nearest images" in read(matches([]), tmp_path / "none.html").texts
     assert "1 nearest image" in read(matches(["/a.png"]), tmp_path / "one.html").texts
+
+
+@pytest.mark.parametrize(
+    ("paths", "folder"),
+    [
+        (["/a/bc/1.png", "/a/bd/2.png"], "/a/"),
+        (["/a/b/1.png"], "/a/b/"),
+        (["/a/1.png", "/b/2.png"], ""),
+        (["/a.tar::in/1.png", "/a.tar::in/2.png"], "/a.tar::in/"),
+        (["https://x/a/1.png", "https://x/b/2.png"], "https://x/"),
+        (["https://x/1.png", "https://y/2.png"], ""),
+        ([], ""),
+    ],
+)
+def test_the_folder_of_all_hits_is_shown_once(paths: list[str], folder: str) -> None:
+    assert page.common_folder(paths) == folder
+
+
+def test_a_path_breaks_only_between_its_parts() -> None:
+    assert breakable("/a b/<c>_d-e.jpg") == "/<wbr>a b/<wbr>&lt;c&gt;_<wbr>d-<wbr>e.jpg"
+
+
+def test_hits_with_the_label_of_the_query_are_marked(tmp_path: Path) -> None:
+    found = replace(
+        matches(["/a/1.png", "/a/2.png", "/a/3.png"], ["sea", "sky", None]),
+        query_labels=("sea",),
+        label_lists={9: ["sky", "sea"]},
+    )
+    assert read(found, tmp_path / "hits.html").classes.count("same") == 2
+    assert "same" not in read(replace(found, query_labels=()), tmp_path / "hits.html").classes
 
 
 def test_a_page_is_written_completely_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

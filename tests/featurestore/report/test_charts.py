@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from featurestore.metrics.confusion import Confusion
+from featurestore.report import confusion
 from featurestore.report.charts import LEFT, TOP, Axis, Line, Plot, histogram, line_chart, mark
-from featurestore.report.confusion import most_confused
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,11 @@ def test_marks_differ_in_shape() -> None:
     assert mark(4, 5, 5, 3) == mark(0, 5, 5, 3)
 
 
-def test_the_classes_with_most_mistakes_are_chosen_in_their_order() -> None:
+def test_the_classes_with_most_mistakes_are_chosen_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = np.diag([9, 9, 9, 9])
     counts[3, 1], counts[0, 2] = 5, 1
     whole = Confusion(list("abcd"), counts.tolist())
-    assert most_confused(whole, 2) == Confusion(["b", "d"], [[9, 0], [5, 9]])
-    assert most_confused(whole, 20) == whole
+    assert confusion.shown_classes(whole) == list("abcd")
+    monkeypatch.setattr(confusion, "SHOWN", 2)
+    assert confusion.shown_classes(whole) == ["b", "d"]
+    assert confusion.arranged(whole, ["d", "b"]) == Confusion(["d", "b"], [[9, 5], [0, 9]])

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from PIL import Image, ImageColor
 
 from featurestore import FeatureStore
 from featurestore.rendering.html import templates
-from featurestore.report.blocks import Graphic, Paragraph
+from featurestore.report.blocks import Columns, Graphic, Paragraph, Table
 from featurestore.report.map import map_section
+from featurestore.report.overview import collection
 from featurestore.report.pictures import GREY, SIDE, TILE, Pictures
-from featurestore.report.projection import pca
+from featurestore.report.projection import MapLayout, pca
 from featurestore.report.report import Report
 from featurestore.report.values import Item, Map
 from tests.featurestore.fakes import COLOURS, paint
@@ -24,7 +26,7 @@ from tests.featurestore.rendering.pages import Reader
 from tests.featurestore.report.conftest import DRAWS, draw_source, new_store, report, written
 
 EVIL = ['<b>bold</b>', '"><img src=x onerror=alert(1)>', "</script><script>alert(1)</script>", "a|b`c*d\x1b[31m", "{}%s\\", "10"]  # fmt: skip
-SECTIONS = ["collection", "knn", "few-labels", "confusion", "classes", "neighbours", "map", "without-labels"]
+SECTIONS = ["classes", "confusion", "neighbours", "map", "collection", "knn", "few-labels", "without-labels", "made"]
 
 
 def section_names(html: str) -> list[str]:
@@ -51,14 +53,14 @@ def test_a_page_says_how_every_figure_was_measured(html: str) -> None:
     assert (
         footnotes.count(f"k-NN, k = 10, T = 0.07 · {conditions}") == 2
     )  # the confusion matrix, and best and worst classes
-    assert len(footnotes) == len(SECTIONS) - 1  # all but the collection itself
+    assert len(footnotes) == len(SECTIONS) - 2  # all but the collection itself, and how it was made
     assert all(encoder[0] in line and "seed 0" in line for line in footnotes)
 
 
 def test_a_page_shows_the_figures(html: str, labelled: FeatureStore) -> None:
     [first, *_] = labelled.knn().results
     texts = Reader(html).texts
-    assert f"{100 * first.top1:.1f} %" in texts
+    assert f"{100 * first.top1:.1f}" in texts
     assert f"{100 * first.top1_ci95[0]:.1f}\u2013{100 * first.top1_ci95[1]:.1f}" in texts
     assert "1 of 4 of warm are classified as leaf" in html
     assert "3 of 4 of warm are classified correctly" in html
@@ -87,7 +89,10 @@ def test_pictures_are_small_and_every_picture_and_chart_is_described(html: str) 
     charts = re.findall(r'<svg class="(?:chart|scatter)"[^>]*>', html)
     assert len(charts) == 3  # sizes, few labels, map
     assert all(re.search(r'role="img" aria-label="[^"]{20,}"', chart) for chart in charts)
-    assert max(max(p.size) for p in found.pictures[:-1]) <= SIDE
+    sheet = next(picture for picture, alt in zip(found.pictures, found.alts, strict=True) if not alt)
+    assert max(max(p.size) for p in found.pictures if p is not sheet) <= SIDE
+    assert {"warm: test/warm/1.png", "cold: train/cold/0.png"} <= set(found.alts)
+    assert html.count('class="zoom"') == len(found.pictures) - 1  # each can be enlarged
     assert len(html) < 400_000
 
 
@@ -95,7 +100,7 @@ def test_the_map_has_a_mark_a_picture_and_a_title_for_each_item(html: str, made:
     assert made.figures.map is not None
     titles = re.findall(r"<title>([^<]*)</title></[cp]", html, re.DOTALL)
     assert titles == [f"{item.label}\n{'/'.join(item.path.split('/')[-3:])}" for item in made.figures.map.items]
-    assert Reader(html).pictures[-1].size == (40 * TILE, TILE)
+    assert (40 * TILE, TILE) in [picture.size for picture in Reader(html).pictures]
     places = re.findall(r'data-x="([\d.]+)" data-y="([\d.]+)"', html)
     assert all(0 < float(v) < 720 for v in places[0])
 
@@ -111,11 +116,41 @@ def test_the_map_of_many_classes_marks_the_most_frequent(made: Report) -> None:
     assert "The 40 most frequent of 45 classes" in words.text
     pictures = Pictures(dict.fromkeys(range(90), "gone"))
     html = templates("featurestore.report").get_template("map.html").render(drawn.values, pictures=pictures)
-    assert html.count("<button") == 40
-    assert html.count('class="point none"') == 10  # nine of other classes, one without a label
-    assert "other classes <small>9</small>" in html
+    assert html.count("<button") == 45
+    assert html.count('class="point none"') == 10  # nine of the other classes, one without a label
+    assert html.count('class="swatch none"') == 5 + 1
+    assert "no label <small>1</small>" in html
     looks = set(re.findall(r'<(circle|path) class="point (c\d)"[^>]*?( d="M[\d. -]+[a-z])?', html))
     assert len({colour for _, colour, _ in looks}) == 10
+
+
+def test_names_stand_on_the_map_where_they_do_not_cover_one_another(made: Report) -> None:
+    points = np.array([[0, 0], [1, 0], [9, 9], [10, 9], [0, 0.1], [1, 0.1], [5, 5]], float)
+    items = tuple(Item(n, f"{n}.png", label) for n, label in enumerate([*"aabbcc", None]))
+    layout = MapLayout("tsne", "", points, None)
+    drawn = map_section(made.figures, Map(layout, items, 7)).blocks[1]
+    assert isinstance(drawn, Graphic)
+    assert re.findall(r'class="name"[^>]*>(\w)<', drawn.values["plane"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"a": 3, "b": 3}, "2 classes of 3 images each: a, b."),
+        ({"a": 3, "b": 2}, [["a", 3], ["b", 2], False]),
+        ({"a": 2, "b": 30}, [["b", 30], ["a", 2], True]),
+    ],
+)
+def test_bars_are_drawn_only_where_they_say_something(made: Report, labels: dict[str, int], said: object) -> None:
+    held = replace(made.figures.collection, labels=labels)
+    block = collection(replace(made.figures, collection=held)).blocks[2]
+    if isinstance(block, Columns):
+        [table] = block.left
+        assert isinstance(table, Table)
+        assert [*map(list, table.rows), table.bars] == said
+    else:
+        assert isinstance(block, Paragraph)
+        assert block.text == said
 
 
 def test_an_image_that_cannot_be_opened_leaves_a_tile(tmp_path: Path, encoder: Path) -> None:
@@ -175,6 +210,7 @@ def test_without_labels_the_other_parts_are_there_and_it_says_how_to_add_them(
     assert (made.figures.knn, made.figures.classes, made.figures.lowshot) == (None, None, None)
     assert list(made.figures.missing) == ["labels"]
     found = made.save(tmp_path / "report.html").read_text(encoding="utf-8")
-    assert section_names(found) == ["collection", "no-labels", "neighbours", "map", "without-labels"]
+    assert section_names(found) == ["neighbours", "map", "no-labels", "collection", "without-labels", "made"]
+    assert "30 images without labels of two classes" in found
     assert "featurestore label STORE FILE.csv" in found
     assert "no label" in found

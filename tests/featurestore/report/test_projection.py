@@ -27,6 +27,12 @@ def test_equal_vectors_have_one_place() -> None:
     assert np.abs(layout.points).max() < 1e-9
 
 
+def test_the_map_is_laid_out_by_tsne_where_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert projection.default_method() == "tsne"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert projection.default_method() == "pca"
+
+
 @pytest.mark.slow
 def test_tsne_lays_out_a_map(labelled: FeatureStore) -> None:
     pytest.importorskip("sklearn")

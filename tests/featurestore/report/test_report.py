@@ -22,8 +22,11 @@ def test_markdown_has_the_tables_of_the_page(made: Report, tmp_path: Path) -> No
     first = made.figures.knn.results[0]
     low, high = (f"{100 * end:.1f}" for end in first.top1_ci95)
     assert f"| 10 | 0.07 | {100 * first.top1:.1f} | {low}\u2013{high} | 100.0 |" in found
-    assert "| warm | leaf | 1 |" in found
-    assert [line for line in found if line.startswith("## ")][:2] == ["## The collection", "## k-NN classification"]
+    assert "| warm | leaf | 1 of 4 | 25.0 |" in found
+    assert [line for line in found if line.startswith("## ")][:2] == [
+        "## Weakest and strongest classes",
+        "## Which classes are confused",
+    ]
     assert "<" not in "".join(found).replace("\\<", "")
     assert sum(bool(re.fullmatch(r"\|( ---:? \|)+", line)) for line in found) >= 8  # tables
 
@@ -72,10 +75,22 @@ def test_templates_are_installed_with_the_code() -> None:
 
 
 def test_the_command_writes_and_reports_what_is_missing(run: Run, labelled_path: Path, tmp_path: Path) -> None:
-    status, out, err = run("report", labelled_path, "--out", tmp_path / "report.md")
+    status, out, err = run("report", labelled_path, "--out", tmp_path / "report.md", "--map", "pca")
     assert (status, err) == (0, "")
     assert re.fullmatch(r"report of 30 images written to .*report\.md, 0\.0 MB\n", out)
-    found = answer(run, "report", labelled_path, "--out", tmp_path / "report.html", "--format", "json", "--seed", "2")
+    found = answer(
+        run,
+        "report",
+        labelled_path,
+        "--out",
+        tmp_path / "report.html",
+        "--format",
+        "json",
+        "--seed",
+        "2",
+        "--map",
+        "pca",
+    )
     assert json.loads((tmp_path / "report.html").read_text())["seed"] == 2
     assert found == {
         "file": str(tmp_path / "report.html"), "bytes": (tmp_path / "report.html").stat().st_size, "missing": {},
@@ -87,7 +102,7 @@ def test_the_command_names_what_is_wrong(run: Run, labelled_path: Path, tmp_path
     assert status == 1
     assert "expected the folder of a training run" in err
     assert not (tmp_path / "report.html").exists()
-    status, _, err = run("report", labelled_path, "--out", tmp_path / "absent" / "report.html")
+    status, _, err = run("report", labelled_path, "--out", tmp_path / "absent" / "report.html", "--map", "pca")
     assert (status, "expected a name such as report.html in an existing folder" in err) == (1, True)
 
 
@@ -101,16 +116,18 @@ def test_the_curves_of_a_run_are_shown(
     labelled: FeatureStore, tmp_path: Path, encoder: Path, other_encoder: Path
 ) -> None:
     lines = [{"epoch": n, "loss": 5 / n, "lr": 0.1, "rankme": None if n == 1 else 3.0 * n} for n in (1, 2, 3)]
+    lines[0]["knn_top1"], lines[2]["knn_top1"] = 0.3, 0.55
     folder = run_folder(tmp_path / "run<1>", lines)
     shutil.copy(encoder, folder / "encoder.onnx")
     found = written(labelled, tmp_path / "report.html", run=folder)
-    assert re.findall(r'<section id="([^"]*)"', found)[-1] == "training"
-    assert found.count('<svg class="chart"') == 2 + 3
+    assert re.findall(r'<section id="([^"]*)"', found)[-2:] == ["training", "made"]
+    assert found.count('<svg class="chart"') == 2 + 4
     assert "run&lt;1&gt;" in found
     assert "not the file that made" not in found
     shutil.copy(other_encoder, folder / "encoder.onnx")
     text = written(labelled, tmp_path / "report.md", run=folder)
-    assert "| 2 | 2.5 | 0.1 | 6 |" in text
+    assert "| 2 | 2.5 | 0.1 | \u2013 | 6 |" in text
+    assert "Its k-NN monitor went from 30.0 % in epoch 1 to 55.0 % in epoch 3." in text
     assert "not the file that made these vectors" in text
 
 

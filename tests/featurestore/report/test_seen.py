@@ -16,6 +16,7 @@ from tests.featurestore.report.test_page import SECTIONS
 from tests.featurestore.report.test_report import run_folder
 
 webdriver = pytest.importorskip("selenium.webdriver")
+WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 pytestmark = [
@@ -23,8 +24,9 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="needs chromium and chromedriver"),
 ]
 
-WIDTHS = {"desk": 1280, "phone": 390}
+WIDTHS = {"desk": 1280, "phone": 375}
 READABLE = 4.5  # contrast of text, WCAG 2.1 AA
+KEYS = {"Enter": 13, "Escape": 27, "ArrowRight": 39}
 
 CONTRASTS = """
 const parse = (colour) => {
@@ -41,7 +43,7 @@ const found = [];
 const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 while (walk.nextNode()) {
   const element = walk.currentNode.parentElement;
-  if (!walk.currentNode.data.trim() || element.closest("script, title") || !element.checkVisibility()) continue;
+  if (!walk.currentNode.data.trim() || element.closest("script, title, .name") || !element.checkVisibility()) continue;
   const style = getComputedStyle(element);
   const colour = element.closest("svg") ? style.fill : style.color;
   const below = behind(element);
@@ -118,7 +120,7 @@ def test_every_section_has_its_place(browser: Any) -> None:
     boxes = browser.execute_script(
         "return [...document.querySelectorAll('section')].map((s) => [s.id, s.getBoundingClientRect().width, s.getBoundingClientRect().height])"
     )
-    assert [name for name, _, _ in boxes] == [*SECTIONS, "training"]
+    assert [name for name, _, _ in boxes] == [*SECTIONS[:-1], "training", SECTIONS[-1]]
     assert all(width > 300 and height > 100 for _, width, height in boxes)
     charts = browser.execute_script(
         "return [...document.querySelectorAll('svg.chart, svg.scatter')].map((s) => [s.getBoundingClientRect().width, s.getBoundingClientRect().height])"
@@ -153,6 +155,33 @@ def test_text_of_charts_is_large_enough(browser: Any) -> None:
     )
     assert len(sizes) > 30
     assert min(sizes) >= 10  # pixels
+
+
+def enlarged(browser: Any) -> str:
+    """What is enlarged: the words below it, checked against the picture; empty when nothing is."""
+    words: str = browser.execute_script(
+        "const d = document.querySelector('.enlarged'); if (!d.open) return '';"
+        "const i = d.querySelector('img'), b = i.getBoundingClientRect();"
+        "return i.src.startsWith('data:') && b.width > 200 && b.left >= 0 && b.right <= innerWidth && b.bottom <= innerHeight"
+        " && i.alt === d.querySelector('p').textContent ? i.alt : ''"
+    )
+    return words
+
+
+def press(browser: Any, key: str) -> None:
+    event = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]} | ({"text": "\r"} if key == "Enter" else {})
+    for kind in ("keyDown", "keyUp"):
+        browser.execute_cdp_cmd("Input.dispatchKeyEvent", {"type": kind} | event)
+
+
+def test_a_picture_is_enlarged_by_keys_alone(browser: Any) -> None:
+    alts = browser.execute_script("return [...document.querySelectorAll('.zoom img')].map((i) => i.alt)")
+    browser.execute_script("document.querySelectorAll('.zoom')[3].focus()")
+    assert enlarged(browser) == ""
+    for key, shown in (("Enter", alts[3]), ("ArrowRight", alts[4]), ("Escape", "")):
+        press(browser, key)
+        WebDriverWait(browser, 5).until(lambda seen, shown=shown: enlarged(seen) == shown)
+    assert browser.execute_script("return document.activeElement.querySelector('img').alt") == alts[4]
 
 
 def point_at(browser: Any, number: int) -> tuple[float, float]:

@@ -45,7 +45,19 @@ def test_an_item_finds_the_others(shared: FeatureStore) -> None:
     assert found.ids.tolist() == [YELLOW, WHITE, CYAN]
     np.testing.assert_allclose(found.scores, [HALF, THIRD, 0], atol=2e-3)
     assert [(Path(str(shown.picture)).name, shown.name) for shown in found.query] == [("red.png", f"item {RED}")]
+    assert found.query_labels == ("primary",)
     assert shared.search(found.ids[0], k=1).ids.tolist() == [WHITE]
+
+
+def test_a_search_tells_what_was_asked_and_the_label_of_its_query(shared: FeatureStore, colours: Path) -> None:
+    found = shared.search(colours / "primary/red.png", k=2, where="label != 'plain'")
+    facts = dict(found.facts)
+    assert facts.pop("encoder").startswith("quadrants-")
+    assert facts == {"store": "colours.store", "k": "2", "filter": "label != 'plain'"}
+    assert found.query_labels == ("primary",)  # known by its path, which is among the hits
+    assert shared.search([RED, BLUE]).query_labels == ("primary",)
+    assert shared.search([RED, YELLOW]).query_labels == ()
+    assert shared.search([RED], exclude=[BLUE]).query_labels == ()
 
 
 def test_examples_are_searched_by_their_mean(shared: FeatureStore) -> None:
