@@ -73,10 +73,10 @@ def build(
             return None
 
     collection = _collection(store.catalog, view, seed, limits)
-    labelled = part("labels", lambda: LabelledItems.of(view))
+    labelled = part("labels", lambda: store.labelled_among(view))
     knn = classes = lowshot = None
     if labelled is not None:
-        knn = part("knn", lambda: measure_knn(labelled, None, TEMPERATURE, seed))
+        knn = part("knn", lambda: measure_knn(labelled, None, TEMPERATURE))
         lowshot = part("lowshot", lambda: _lowshot(labelled, seed, limits.tries, listener))
     if labelled is not None and knn is not None:
         classes = part("classes", lambda: best_and_worst(view, labelled, knn, seed))

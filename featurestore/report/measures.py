@@ -64,7 +64,7 @@ def class_footnote(report: ReportValues, figures: KnnReport) -> Footnote:
 
 def _conditions(report: ReportValues, figures: KnnReport | LowShotReport) -> list[str]:
     counts = f"{figures.n_train:,} train, {figures.n_test:,} test"
-    return [figures.split.replace("->", " → "), counts, report.encoder["name"], f"seed {figures.seed}"]
+    return [figures.split.replace("->", " → "), counts, report.encoder["name"], f"seed {report.seed}"]
 
 
 def lowshot(report: ReportValues, figures: LowShotReport) -> Section:

@@ -29,7 +29,7 @@ def test_counts_are_those_of_the_store(made: Report) -> None:
 
 def test_figures_are_those_that_the_store_measures(labelled: FeatureStore) -> None:
     found = report(labelled, seed=3).figures
-    assert found.knn == labelled.knn(seed=3)
+    assert found.knn == labelled.knn()
     assert found.lowshot == labelled.lowshot(shots=(1, 2, 5), fractions=(), tries=DRAWS, seed=3)
     assert found.missing == {}
     assert found.encoder["fingerprint"] == labelled.knn().encoder
