@@ -164,7 +164,7 @@ def test_encoders_with_equal_names_are_told_apart(
     tmp_path: Path, encoder: Path, other_encoder: Path, count: int
 ) -> None:
     source = [("a", RED), ("b", BLUE), ("a", ORANGE), ("b", GREEN)]
-    first = labelled_store(tmp_path, encoder, source)  # type: ignore[arg-type]
+    first = labelled_store(tmp_path, encoder, source)
     second = FeatureStore.open(tmp_path / "second.store", other_encoder if count == 2 else encoder)
     second.index(tmp_path / "source")
     if count == 2:

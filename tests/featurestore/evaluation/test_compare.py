@@ -94,7 +94,7 @@ def test_a_copy_differs_by_nothing(kind: str, comparisons: dict[str, Comparison]
     for figure in copy.figures().values():
         assert figure.difference is not None
         low, high = figure.difference.ci95
-        assert (figure.difference.mean, low) == (0.0, pytest.approx(-high))
+        assert (figure.difference.mean, low) == pytest.approx((0.0, -high))
     assert (copy.rankme, copy.uniformity, copy.neighbour_agreement) == (first.rankme, first.uniformity, 1.0)
     assert found.verdicts[0].startswith(
         f"k-NN: {copy.name} and {first.name} do not differ significantly on these {found.n_test} items (-"
