@@ -17,7 +17,7 @@ def notes_on(items: int, names: Sequence[str], splits: NDArray[np.object_], leav
     counts = Counter(split for split in splits.tolist() if split is not None)
     notes = []
     if len(splits) < items:
-        notes.append(f"{items - len(splits)} of {items} items have no label and are left out")
+        notes.append(f"items without a label, which are left out: {items - len(splits)} of {items}")
     if leave_one_out and counts:
         listed = ", ".join(f"{split} {count}" for split, count in sorted(counts.items()))
         notes.append(
@@ -25,7 +25,7 @@ def notes_on(items: int, names: Sequence[str], splits: NDArray[np.object_], leav
         )
     others = len(splits) - counts["train"] - counts["test"]
     if not leave_one_out and others:
-        notes.append(f"{others} labelled items are of neither train nor test and are left out")
+        notes.append(f"labelled items of neither train nor test, which are left out: {others}")
     if similar := _similar(names):
         groups = "; ".join(", ".join(map(repr, group)) for group in similar[:SHOWN])
         more = f" and {len(similar) - SHOWN} more groups" if len(similar) > SHOWN else ""

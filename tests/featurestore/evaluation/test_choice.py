@@ -127,10 +127,10 @@ def test_labels_that_differ_only_in_case_or_blanks_are_noted(tmp_path: Path, enc
 
 
 def test_what_is_left_out_is_noted(copied: FeatureStore, tmp_path: Path, encoder: Path) -> None:
-    assert copied.knn(1).notes == ["1 labelled items are of neither train nor test and are left out"]
+    assert copied.knn(1).notes == ["labelled items of neither train nor test, which are left out: 1"]
     found = notes(tmp_path, encoder, ("val/a", RED), ("val/b", BLUE), ("val/a", ORANGE), (".", GREEN), (".", GREEN))
     assert found == [
-        "2 of 5 items have no label and are left out",
+        "items without a label, which are left out: 2 of 5",
         "train and test do not both have labelled items (val 3), so all items are used whatever their split",
     ]
 
