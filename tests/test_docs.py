@@ -92,7 +92,7 @@ def test_the_generated_text_says_what_the_code_says() -> None:
     """The comparison above would pass on empty parts."""
     commands, settings = PARTS["commands"](), PARTS["settings"]()
     assert "### search\n" in commands
-    assert "| `-k`, `--k K` | " in commands
+    assert "| `-k, --k K` | " in commands
     assert '| `optimizer.name` | `sgd` or `adamw` or `lars` | `"sgd"` |' in settings
     assert "| `all_items` |" not in PARTS["catalog"]()
     assert "| `path` | TEXT | absolute path" in PARTS["catalog"]()

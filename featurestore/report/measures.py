@@ -48,6 +48,13 @@ def knn(report: ReportValues, figures: KnnReport) -> Section:
         blocks.append(
             Paragraph(f"No training image has the label {names}: test images with it cannot be classified correctly.")
         )
+    if figures.twins.n:
+        without = (
+            ""
+            if figures.twins.top1_without is None
+            else f" Without them, top-1 at k = {figures.k} is {100 * figures.twins.top1_without:.1f} %."
+        )
+        blocks.append(Paragraph(f"Images with an exact copy among those that vote: {figures.twins.n:,}.{without}"))
     return Section("knn", "k-NN classification", blocks)
 
 

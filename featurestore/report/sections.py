@@ -26,7 +26,7 @@ def sections(report: ReportValues) -> list[Section]:
         collection(report),
         figures and knn(report, figures),
         report.lowshot and lowshot(report, report.lowshot),
-        figures and confusion(report, figures),
+        figures and figures.classes and confusion(report, figures),
         figures and report.classes and classes(report, figures, report.classes),
         *_missing(report, "labels", "knn", "lowshot", "classes"),
         report.sheets and neighbours(report, report.sheets),
