@@ -278,4 +278,5 @@ def test_index_search_and_knn_need_no_training_library(tmp_path: Path) -> None:
     index, search, knn = json.loads("[" + done.stdout.replace("}\n[", "},\n[").replace("]\n{", "],\n{") + "]")
     assert index["added"] == 4
     assert sorted(hit["id"] for hit in search) == [1, 2, 3, 4]
-    assert knn["results"] == [{"k": 1, "temperature": 0.07, "top1": 1.0, "top1_ci95": [1.0, 1.0], "top5": 1.0}]
+    [result] = knn["results"]
+    assert (result["k"], result["top1"], result["top1_ci95"][1]) == (1, 1.0, 1.0)

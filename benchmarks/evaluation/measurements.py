@@ -64,8 +64,7 @@ def _sklearn(
 
 
 def _labelled(path: str) -> LabelledItems:
-    snapshot = FeatureStore.open(path).snapshots.now()
-    return LabelledItems.of(snapshot.item_vectors(snapshot.encoders[0].fingerprint))
+    return FeatureStore.open(path).labelled_items()
 
 
 def _arrays(

@@ -24,6 +24,8 @@ def neighbours(
     if not 1 <= k < len(rows):
         raise EvaluationError(
             f"k = {k}: expected from 1 to {len(rows) - 1}, one less than the {len(rows)} items there are"
+            if len(rows) > 1
+            else f"expected two items or more, to find the neighbours of each, found {len(rows)}"
         )
     own = rows.rows
     scores, indices = np.empty((len(own), k), np.float32), np.empty((len(own), k), np.int64)

@@ -18,7 +18,8 @@ from featurestore.estimators.linear_classifier import LinearClassifier
 from featurestore.metrics.calibration import expected_calibration_error, fit_temperature, log_loss, softmax
 from featurestore.metrics.confusion import ClassFigures, class_figures
 from featurestore.metrics.splits import folds
-from featurestore.metrics.statistics import bootstrap
+from featurestore.metrics.statistics import wilson
+from featurestore.metrics.twins import Twins, without_twins
 from featurestore.progress import Listener
 from featurestore.storage import LabelledItems
 from featurestore.storage.storage import Storage
@@ -49,6 +50,7 @@ class OnTest:
     top1: float
     top1_ci95: tuple[float, float]
     unseen: list[str]  # classes that only test has, so that they are never predicted
+    twins: Twins  # with an exact copy in split train
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,9 @@ class ClassifierReport:
     before: Calibration  # at temperature 1
     after: Calibration  # of each fold at the temperature fitted on the others
     classes: list[ClassFigures]
+    twins: Twins  # images of the cross-validation with an exact copy among those that are trained on
+    where: str | None  # what the images were chosen by
+    notes: list[str]
     test: OnTest | None
 
     def to_json(self) -> dict[str, Any]:
@@ -85,14 +90,16 @@ def train(
     encoder: str | Path | None = None,
     seed: int = 0,
     listener: Listener | None = None,
+    where: str | None = None,
 ) -> ClassifierReport:
     """Train a classifier on labelled items, those of split train when split test has labels too, and store it; it replaces one of that name.
 
-    method: logistic, nearest-mean or ridge. Raises ConfigError for another method, a name that cannot be a column, or without scikit-learn;
-    QueryError when the columns that it would fill are taken; EvaluationError when there are no labels, all are of one class, or no class has two.
+    method: logistic, nearest-mean or ridge. where: only items for which this SQL expression is true. Raises ConfigError for another method,
+    a name that cannot be a column, or without scikit-learn; QueryError when the columns that it would fill are taken, or no item matches
+    `where`; EvaluationError when there are no labels, all are of one class, no class has two, or items have several.
     """
     check_classifier(store.catalog, name, method)
-    record, report = train_on(store.labelled_items(encoder), name, method, seed, listener or Listener())
+    record, report = train_on(store.labelled_items(encoder, where), name, method, seed, listener or Listener())
     with store.writing():
         store.catalog.classifiers.put(record)
     return report
@@ -142,12 +149,15 @@ def train_on(
         folds=rounds,
         n_validated=len(truth),
         top1=float(right.mean()),
-        top1_ci95=bootstrap(right, seed),
+        top1_ci95=wilson(right),
         temperature=temperature,
         before=_calibration(softmax(logits), truth),
         after=_calibration(_cross_calibrated(logits, truth, fold[validated]), truth),
         classes=class_figures(predicted, truth, classes),
-        test=_test(model, labelled, seed),
+        twins=without_twins(right, labelled.twins_among(labelled.train, labelled.train)[validated]),
+        where=labelled.where,
+        notes=labelled.notes,
+        test=_test(model, labelled),
     )
     return to_record(model, name, report.encoder, method, report.to_json()), report
 
@@ -215,10 +225,10 @@ def _calibration(probabilities: NDArray[np.float64], truth: Codes) -> Calibratio
     return Calibration(log_loss(probabilities, truth), expected_calibration_error(probabilities, truth))
 
 
-def _test(model: LinearClassifier, labelled: LabelledItems, seed: int) -> OnTest | None:
+def _test(model: LinearClassifier, labelled: LabelledItems) -> OnTest | None:
     if labelled.leave_one_out:
         return None
     predicted = model.probabilities(labelled.vectors(labelled.test)).argmax(axis=1)
     truth = [labelled.names[code] for code in labelled.codes[labelled.test]]
     right = np.array([model.classes[code] == name for code, name in zip(predicted, truth, strict=True)])
-    return OnTest(len(right), float(right.mean()), bootstrap(right, seed), labelled.unseen)
+    return OnTest(len(right), float(right.mean()), wilson(right), labelled.unseen, without_twins(right, labelled.twins))

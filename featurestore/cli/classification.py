@@ -33,7 +33,7 @@ BELONGS_TO = {  # each option, and the actions it goes with
     "method": ("--train",),
     "seed": ("--train",),
     "encoder": ("--train",),
-    "where": ("--apply",),
+    "where": ("--train", "--apply"),
     "k": ("IMAGE",),
     "provider": ("IMAGE",),
 }
@@ -48,7 +48,7 @@ BELONGS_TO = {  # each option, and the actions it goes with
 @click.option("--drop", metavar="NAME", help="Delete a classifier.")
 @click.option("--name", metavar="NAME", help="Name of the classifier to train or export.")
 @click.option("--method", default=METHODS[0], show_default=True, metavar="|".join(METHODS), help="Kind of classifier to train.")  # fmt: skip
-@click.option("--where", metavar="SQL", help="With --apply: only items for which this is true; the others keep their values.")  # fmt: skip
+@click.option("--where", metavar="SQL", help="Train on or apply to only those items for which this is true; the others keep their values.")  # fmt: skip
 @click.option("-k", "--k", default=PRINTED, show_default=True, help="Number of classes to print for each IMAGE.")
 @seed_option
 @encoder_option
@@ -80,7 +80,7 @@ def classify(
     opened = Storage.open(store)
     if train:
         with ProgressBar() as bar:
-            trained = classification.train(opened, name or "", method, encoder, seed, bar)
+            trained = classification.train(opened, name or "", method, encoder, seed, bar, where)
         print_result(trained.to_json(), _trained(trained), as_json)
     elif apply is not None:
         with ProgressBar() as bar:
@@ -112,9 +112,7 @@ def _check(context: click.Context) -> None:
         )
     for key, owners in BELONGS_TO.items():
         if key in given and chosen[0] not in owners:
-            raise click.UsageError(
-                f"{'-' if key == 'k' else '--'}{key} belongs to {' and '.join(owners)}, not to {chosen[0]}"
-            )
+            raise click.UsageError(f"--{key} belongs to {' and '.join(owners)}, not to {chosen[0]}")
     if "name" not in given and chosen[0] in BELONGS_TO["name"]:
         raise click.UsageError(f"{chosen[0]} needs --name NAME")
 
@@ -145,13 +143,21 @@ def _trained(report: ClassifierReport) -> str:
     if report.test is not None:
         measured.append(("split test", report.test.n_test, report.test.top1, _interval(report.test.top1_ci95)))
     classes = [(c.label, c.n, c.recall, c.precision) for c in report.classes]
+    filtered = "" if report.where is None else f" where {report.where}"
+    heading = f"{report.name}  {report.method}{strength}, trained on {report.n_train} images ({source}){filtered}, seed {report.seed}, encoder {report.encoder[:16]}"
     parts = [
-        f"{report.name}  {report.method}{strength}, trained on {report.n_train} images ({source}), seed {report.seed}, encoder {report.encoder[:16]}",
+        "\n".join([heading, *(f"note: {note}" for note in report.notes)]),
         format_table(measured, ("measured by", "n", "top-1", "95 % interval")),
         f"calibrated at T = {report.temperature:.3g}: expected calibration error {report.before.ece:.4f} before, {report.after.ece:.4f} after; "
         f"log loss {report.before.log_loss:.4f} before, {report.after.log_loss:.4f} after",
         format_table(classes, ("label", "n", "recall", "precision")),
     ]
+    twins = [("images of the cross-validation", report.twins)]
+    twins += [] if report.test is None else [("images of split test", report.test.twins)]
+    for images, found in twins:
+        if found.n:
+            without = "" if found.top1_without is None else f"; top-1 without them {found.top1_without:.4f}"
+            parts.append(f"twins: {found.n} {images} have an exact copy among those trained on{without}")
     if report.few:
         listed = ", ".join(f"{printable(label)} {n}" for label, n in report.few.items())
         parts.append(

@@ -7,14 +7,20 @@ from typing import Any
 import click
 
 from featurestore import evaluation
-from featurestore.cli.options import PATH, encoder_option, json_option, print_result, seed_option, store_argument
+from featurestore.cli.options import (
+    encoder_option,
+    json_option,
+    print_result,
+    seed_option,
+    store_argument,
+    where_option,
+)
 from featurestore.estimators.few_shot import FEW_SHOT_METHODS
 from featurestore.evaluation import EpisodesReport, LowShotReport
-from featurestore.evaluation.compare import compare as compare_encoders
-from featurestore.evaluation.comparison import Comparison, points
 from featurestore.evaluation.knn import KnnReport
 from featurestore.evaluation.linear import GRID
 from featurestore.evaluation.lowshot import MEASURED, TRIES
+from featurestore.metrics.checks import first_few
 from featurestore.metrics.confusion import ClassFigures, Confusion
 from featurestore.progress import ProgressBar
 from featurestore.storage import Storage
@@ -23,6 +29,8 @@ from featurestore.system.text_table import format_table
 
 MATRIX = 12  # classes up to which the confusion matrix is printed
 CONFUSED = 10  # pairs of classes printed instead
+NAMED = 20  # classes that are left out
+ONE_SET = ("leave-one-out", "cross-validation", "drawn->rest")  # where the same images are trained on and predicted
 
 temperature_option = click.option(
     "--temperature", default=0.07, show_default=True, help="T in the weight exp(score / T) of a vote."
@@ -33,19 +41,26 @@ temperature_option = click.option(
 @store_argument
 @click.option("-k", "--k", "ks", type=int, multiple=True, help="Number of neighbours that vote; may be repeated.  [default: 10 20 100 200]")  # fmt: skip
 @temperature_option
-@seed_option
+@where_option
 @encoder_option
 @json_option
-def knn(store: Path, ks: tuple[int, ...], temperature: float, seed: int, encoder: str | None, as_json: bool) -> None:
+def knn(
+    store: Path, ks: tuple[int, ...], temperature: float, where: str | None, encoder: str | None, as_json: bool
+) -> None:
     """Measure k-NN classification in STORE (test against train, otherwise leave-one-out)."""
-    report = evaluation.knn(Storage.open(store), ks or None, temperature, encoder, seed)
+    report = evaluation.knn(Storage.open(store), ks or None, temperature, encoder, where)
     print_result(report.to_json(), "\n".join(_knn(report)), as_json)
 
 
 def _knn(report: KnnReport) -> Iterator[str]:
-    yield _heading("k-NN", report)
+    yield from _heading("k-NN", report)
     rows = [(r.k, f"{r.temperature:g}", r.top1, _interval(r.top1_ci95), r.top5) for r in report.results]
     yield format_table(rows, ("k", "T", "top-1", "95 % interval", "top-5"))
+    yield from _twins(report.twins.n, report.split, f"top-1 at k = {report.k}", report.twins.top1_without)
+    if report.several_labels:
+        yield f"\n{report.several_labels} images have several labels: a prediction is right when it is one of them; no figures of classes, no confusion matrix"
+        yield from _unseen(report.unseen)
+        return
     yield f"\nclasses, at k = {report.k}, T = {report.temperature:g}"
     yield from _classes(report.classes, report.unseen)
     yield from _confusion(report.confusion)
@@ -54,16 +69,19 @@ def _knn(report: KnnReport) -> Iterator[str]:
 @click.command()
 @store_argument
 @click.option("--grid", type=click.IntRange(min=1), default=GRID, show_default=True, help="Number of values of C to try, from 1e-6 to 1e5; 45 as in DINOv2.")  # fmt: skip
+@where_option
 @seed_option
 @encoder_option
 @json_option
-def linear(store: Path, grid: int, seed: int, encoder: str | None, as_json: bool) -> None:
+def linear(store: Path, grid: int, where: str | None, seed: int, encoder: str | None, as_json: bool) -> None:
     """Measure logistic regression on the vectors of STORE (test against train, otherwise cross-validation)."""
     with ProgressBar() as bar:
-        report = evaluation.linear(Storage.open(store), grid, encoder, seed, bar)
+        report = evaluation.linear(Storage.open(store), grid, encoder, seed, bar, where)
     lines = [
-        _heading("linear", report),
-        f"top-1 {report.top1:.4f}, 95 % interval {_interval(report.top1_ci95)}, C = {report.c:.3g}\n",
+        *_heading("linear", report),
+        f"top-1 {report.top1:.4f}, 95 % interval {_interval(report.top1_ci95)}, C = {report.c:.3g}",
+        *_twins(report.twins.n, report.split, "top-1", report.twins.top1_without),
+        "",
         format_table([(f"{r.c:.3g}", r.top1) for r in report.results], ("C", "top-1 within train")),
         "",
         *_classes(report.classes, report.unseen),
@@ -80,6 +98,7 @@ def linear(store: Path, grid: int, seed: int, encoder: str | None, as_json: bool
 @click.option("--way", type=int, help="Run episodes instead, with this many classes each, classified by the nearest mean.")  # fmt: skip
 @click.option("--queries", type=int, default=15, show_default=True, help="Query items per class of an episode.")
 @click.option("--episodes", type=int, default=600, show_default=True, help="Number of episodes.")
+@where_option
 @seed_option
 @encoder_option
 @json_option
@@ -92,6 +111,7 @@ def lowshot(
     way: int | None,
     queries: int,
     episodes: int,
+    where: str | None,
     seed: int,
     encoder: str | None,
     as_json: bool,
@@ -104,27 +124,33 @@ def lowshot(
         opened = Storage.open(store)
         if way is None:
             report = evaluation.lowshot(
-                opened, shots or None, fractions or None, tries, methods or MEASURED, encoder, seed, bar
+                opened, shots or None, fractions or None, tries, methods or MEASURED, encoder, seed, bar, where
             )
         else:
-            report = evaluation.episodes(opened, way, shots or (1, 5), queries, episodes, encoder, seed, bar)
+            report = evaluation.episodes(opened, way, shots or (1, 5), queries, episodes, encoder, seed, bar, where)
     lines = _lowshot(report) if isinstance(report, LowShotReport) else _episodes(report)
     print_result(report.to_json(), "\n".join(lines), as_json)
 
 
 def _lowshot(report: LowShotReport) -> Iterator[str]:
-    yield _heading("few labels", report)
+    yield from _heading("few labels", report)
+    if report.left_out:
+        listed = [f"{printable(name)} {count}" for name, count in report.left_out.items()]
+        yield f"left out: {len(listed)} classes with too few labels to draw from ({first_few(listed, NAMED)})"
     rows: list[tuple[Any, ...]] = []
+    without = any(r.without is not None for r in report.results)
     for r in report.results:
         labels = f"{r.shots} per class" if r.fraction is None else f"{r.fraction:.3g} of all"
-        rows.append((labels, r.labels, r.method, r.top1_mean, r.top1_ci95, r.tries))
-    yield format_table(rows, ("labels", "drawn", "method", "top-1", "95 % ±", "tries"))
+        rows.append((labels, r.labels, r.method, r.top1_mean, r.top1_ci95, *[r.without] * without, r.tries))
+    yield format_table(rows, ("labels", "drawn", "method", "top-1", "95 % ±", *["without twins"] * without, "tries"))
+    if report.twins:
+        yield f"twins: {report.twins} images to predict have an exact copy among those whose labels may be drawn"
     for method, settings in report.settings.items():
         yield f"{method}: {', '.join(f'{name} = {value:g}' for name, value in settings.items())}"
 
 
 def _episodes(report: EpisodesReport) -> Iterator[str]:
-    yield _heading(f"episodes ({report.method})", report)
+    yield from _heading(f"episodes ({report.method})", report)
     rows = [(r.way, r.shots, r.queries, r.top1_mean, r.top1_ci95, r.episodes, r.classes) for r in report.results]
     yield format_table(rows, ("ways", "shots", "queries", "top-1", "95 % ±", "episodes", "of classes"))
 
@@ -132,97 +158,53 @@ def _episodes(report: EpisodesReport) -> Iterator[str]:
 @click.command()
 @store_argument
 @click.option("-k", "--k", "ks", type=int, multiple=True, help="k of recall@k and precision@k; may be repeated.  [default: 1 5 10]")  # fmt: skip
+@where_option
 @encoder_option
 @json_option
-def retrieval(store: Path, ks: tuple[int, ...], encoder: str | None, as_json: bool) -> None:
+def retrieval(store: Path, ks: tuple[int, ...], where: str | None, encoder: str | None, as_json: bool) -> None:
     """Measure whether a query's nearest items in STORE share its label (test queries against train, otherwise each against all others)."""
     with ProgressBar() as bar:
-        report = evaluation.retrieval(Storage.open(store), ks or None, encoder, bar)
+        report = evaluation.retrieval(Storage.open(store), ks or None, encoder, bar, where)
     result = report.result
     rows = [(k, result.recall[k], result.precision[k]) for k in result.recall]
     lines = [
         f"retrieval  {report.split}, {report.n_train} candidates, {report.n_test} queries, {result.queries_without_match} of them without a match, encoder {report.encoder[:16]}",
-        f"mAP {result.map:.4f}\n",
+        *_chosen(report),
+        f"mAP {result.map:.4f}",
+        *_twins(report.twins, report.split, "mAP", None if report.without_twins is None else report.without_twins.map),
+        "",
         format_table(rows, ("k", "recall@k", "precision@k")),
     ]
     print_result(report.to_json(), "\n".join(lines), as_json)
 
 
-@click.command()
-@click.argument("stores", metavar="STORE...", nargs=-1, required=True, type=PATH)
-@click.option("--encoder", "encoders", metavar="NAME", multiple=True, help="An encoder to compare: name, fingerprint or ONNX file; may be repeated, the first is the reference.  [default: all]")  # fmt: skip
-@click.option(
-    "-k", "--k", type=int, help="Number of neighbours that vote, and whose agreement is measured.  [default: 20]"
-)
-@temperature_option
-@click.option("--shots", type=int, multiple=True, help="Labels per class; may be repeated.  [default: 1 and 5]")
-@click.option("--linear/--no-linear", default=None, help="Logistic regression too.  [default: if scikit-learn is installed]")  # fmt: skip
-@click.option("--grid", default=GRID, show_default=True, help="Number of values of C that logistic regression tries.")
-@seed_option
-@json_option
-def compare(
-    stores: tuple[Path, ...],
-    encoders: tuple[str, ...],
-    k: int | None,
-    temperature: float,
-    shots: tuple[int, ...],
-    linear: bool | None,
-    grid: int,
-    seed: int,
-    as_json: bool,
-) -> None:
-    """Compare encoders of one or more STOREs on the same images: figures of each, and differences from the first."""
-    with ProgressBar() as bar:
-        found = compare_encoders(
-            *stores, encoders=encoders, k=k, temperature=temperature, shots=shots or None, linear=linear, grid=grid,
-            seed=seed, listener=bar,
-        )  # fmt: skip
-    parts = ["\n".join(_conditions(found)), _figures(found)]
-    if found.split is not None:
-        parts += [_differences(found), "\n".join(found.verdicts)]
-    print_result(found.to_json(), "\n\n".join(parts), as_json)
-
-
-def _conditions(found: Comparison) -> Iterator[str]:
-    """What was measured, and how."""
-    yield f"{found.items} items with vectors of all encoders, {found.left_out} without are left out; seed {found.seed}"
-    if found.split is None:
-        yield "no labels, so only measures without labels; to add some: featurestore label STORE FILE.csv"
-    else:
-        yield f"k-NN        {found.split}, {found.n_train} train, {found.n_test} test, {found.classes} classes, k = {found.k}, T = {found.temperature:g}"
-    if found.linear_split is not None:
-        yield f"linear      {found.linear_split}, logistic regression, {found.grid} values of C"
-    if found.rows[0].lowshot:
-        yield f"few labels  {found.lowshot_split}, nearest mean, {found.tries} draws"
-    yield f"no labels   {found.sampled} items, {found.k} neighbours, agreement with {found.names()[0]}"
-    if found.unseen:
-        yield f"untrained   {', '.join(map(printable, found.unseen))}: no training item has these labels, so they are never predicted"
-    if found.labelled_otherwise:
-        yield f"labels      {found.labelled_otherwise} items have other labels in another store; those of {found.rows[0].store} count"
-
-
-def _figures(found: Comparison) -> str:
-    rows = [
-        (name, row.dim, *(f.top1 for f in row.figures().values()), row.rankme, row.uniformity, row.neighbour_agreement)
-        for name, row in zip(found.names(), found.rows, strict=True)
-    ]
-    return format_table(rows, ("encoder", "dim", *found.rows[0].figures(), "RankMe", "uniformity", "agreement"))
-
-
-def _differences(found: Comparison) -> str:
-    """Differences from the first encoder in percentage points, with their intervals."""
-    rows = [
-        (name, *(points(figure.difference) for figure in row.figures().values() if figure.difference is not None))
-        for name, row in list(zip(found.names(), found.rows, strict=True))[1:]
-    ]
-    return format_table(rows, (f"points above {found.names()[0]}", *found.rows[0].figures()))
-
-
 # -- shared
 
 
-def _heading(what: str, report: Any) -> str:
-    return f"{what}  {report.split}, {report.n_train} train, {report.n_test} test, seed {report.seed}, encoder {report.encoder[:16]}"
+def _heading(what: str, report: Any) -> Iterator[str]:
+    seed = f"seed {report.seed}, " if hasattr(report, "seed") else ""
+    yield f"{what}  {report.split}, {report.n_train} train, {report.n_test} test, {seed}encoder {report.encoder[:16]}"
+    yield from _chosen(report)
+
+
+def _chosen(report: Any) -> Iterator[str]:
+    """What the items were chosen by, and what the user should know of the choice."""
+    if report.where is not None:
+        count = report.n_train if report.split in ONE_SET else report.n_train + report.n_test
+        yield f"{count} labelled items where {report.where}"
+    yield from (f"note: {note}" for note in report.notes)
+
+
+def _twins(count: int, split: str, figure: str, without: float | None) -> Iterator[str]:
+    if count:
+        yield f"twins: {have_twins(count, split)}" + (
+            f"; {figure} without them {without:.4f}" if without is not None else ""
+        )
+
+
+def have_twins(count: int, split: str) -> str:
+    bank = "another image" if split in ONE_SET else "a training image"
+    return f"{count} test image{'s are exact copies' if count > 1 else ' is an exact copy'} of {bank}"
 
 
 def _interval(ends: tuple[float, float]) -> str:
@@ -231,6 +213,10 @@ def _interval(ends: tuple[float, float]) -> str:
 
 def _classes(classes: Sequence[ClassFigures], unseen: Sequence[str]) -> Iterator[str]:
     yield format_table([(c.label, c.n, c.recall, c.precision) for c in classes], ("label", "n", "recall", "precision"))
+    yield from _unseen(unseen)
+
+
+def _unseen(unseen: Sequence[str]) -> Iterator[str]:
     if unseen:
         yield f"\nnever predicted, since no training item has the label: {', '.join(map(printable, unseen))}"
 

@@ -24,6 +24,9 @@ provider_option = click.option(
     show_default=True,
     help="Hardware to run the encoder on; an error when it is not available.",
 )
+where_option = click.option(
+    "--where", metavar="SQL", help="Only items for which this is true, such as \"label = 'rose'\"."
+)
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything drawn at random."
 )

@@ -17,6 +17,7 @@ from featurestore.cli.options import (
     print_result,
     provider_option,
     store_argument,
+    where_option,
 )
 from featurestore.progress import ProgressBar
 from featurestore.search import neighbours as build_knn_graph
@@ -25,6 +26,7 @@ from featurestore.search import search_many
 from featurestore.search.query import QueryExample
 from featurestore.search.query_file import parse_query, read_queries
 from featurestore.search.results import Matches, label_text
+from featurestore.search.search import NEIGHBOURS
 from featurestore.search.searcher import HITS
 from featurestore.storage import Storage
 from featurestore.system.text import printable
@@ -60,7 +62,7 @@ def score(text: str) -> float:
     help="Weight of an example; one for each, QUERYs before --id.",
 )
 @click.option("-k", "--k", type=int, metavar="K", help=f"Number of hits.  [default: {HITS}; with --above all]")
-@click.option("--where", metavar="SQL", help="Only items for which this is true, such as \"label = 'rose'\".")
+@where_option
 @click.option("--above", type=score, metavar="SCORE", help="All hits with at least this score.")
 @click.option(
     "--unique",
@@ -190,15 +192,19 @@ def _rows(matches: Matches) -> list[tuple[Any, ...]]:
 
 @click.command()
 @store_argument
-@click.option("-k", "--k", default=20, show_default=True, help="Number of neighbours of each item.")
+@click.option(
+    "-k", "--k", type=int, help=f"Number of neighbours of each item.  [default: {NEIGHBOURS}, or as many as there are]"
+)
 @click.option("--out", type=PATH, required=True, metavar="FILE.parquet", help="File to write.")
 @click.option("--exact", is_flag=True, help="Compare all items with all others instead of using the index.")
 @encoder_option
 @json_option
-def neighbours(store: Path, k: int, out: Path, exact: bool, encoder: str | None, as_json: bool) -> None:
+def neighbours(store: Path, k: int | None, out: Path, exact: bool, encoder: str | None, as_json: bool) -> None:
     """Write the nearest neighbours of every item of STORE: columns id, neighbours, scores."""
     with ProgressBar() as bar:
         graph = build_knn_graph(Storage.open(store), k, exact, encoder, bar)
     graph.save(out)
-    text = f"{k} neighbours of each of {len(graph.ids)} items written to {out}"
-    print_result({"file": str(out), "items": len(graph.ids), "k": k}, text, as_json)
+    found = graph.neighbours.shape[1]
+    fewer = f"; there are no more, so not the {NEIGHBOURS} that are usual" if k is None and found < NEIGHBOURS else ""
+    text = f"{found} neighbours of each of {len(graph.ids)} items written to {out}{fewer}"
+    print_result({"file": str(out), "items": len(graph.ids), "k": found}, text, as_json)

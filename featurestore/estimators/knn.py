@@ -40,12 +40,15 @@ def top_scores(scores: NDArray[np.floating], k: int) -> tuple[NDArray[np.floatin
 def votes(scores: NDArray[np.floating], labels: Labels, classes: int, temperature: float) -> NDArray[np.float64]:
     """Sum the weights exp(score / T) of the neighbours by class: (N, classes). Each row is divided by its largest weight, against overflow.
 
-    scores: (N, K), descending; labels: (N, K), in [0, classes).
+    scores: (N, K), descending; labels: (N, K), in [0, classes), or (N, K, L) where a neighbour votes for each of its up to L labels,
+    with -1 for none.
     """
     weights = np.exp((scores - scores[:, :1]).astype(np.float64) / temperature)
-    cells = np.arange(len(labels))[:, None] * classes + labels
-    summed = np.bincount(cells.ravel(), weights.ravel(), minlength=len(labels) * classes).astype(np.float64, copy=False)
-    return summed.reshape(-1, classes)
+    labels = labels.reshape(*scores.shape, -1)
+    cells = np.arange(len(labels))[:, None, None] * classes + labels
+    weights = np.where(labels < 0, 0, weights[:, :, None])
+    summed = np.bincount(cells.clip(0).ravel(), weights.ravel(), minlength=len(labels) * classes)
+    return summed.astype(np.float64, copy=False).reshape(-1, classes)
 
 
 def top_classes(vote: NDArray[np.float64], top: int = 1) -> NDArray[np.intp]:

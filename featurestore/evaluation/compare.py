@@ -22,8 +22,9 @@ from featurestore.evaluation.shared_items import SharedItems, StoreEncoder, find
 from featurestore.metrics.label_free import neighbour_agreement, rankme, sample, uniformity
 from featurestore.metrics.splits import shot_draws
 from featurestore.metrics.statistics import compare_draws, compare_items
+from featurestore.metrics.twins import without_twins
 from featurestore.progress import Listener, shows_progress
-from featurestore.storage import ItemVectors, LabelledItems
+from featurestore.storage import LabelledItems
 from featurestore.storage.storage import Storage
 
 K, SHOTS = 20, (1, 5)
@@ -66,25 +67,30 @@ def compare(
     grid: int = GRID,
     seed: int = 0,
     listener: Listener | None = None,
+    where: str | None = None,
 ) -> Comparison:
     """Measure each encoder on the items that all encoders have vectors of, and its differences from the first encoder.
 
     encoders: which of those in the stores, the first being the one to compare with; default all. k: neighbours; None is 20, or as many as
     there are. shots: labels a class; None is 1 and 5, as far as every class has them. linear: None measures it when scikit-learn is
-    installed; grid: how many values of C it tries. Without labels only the figures that need none are given. Raises EvaluationError when fewer
-    than two items are shared, all labels are the same, or k or shots are more than there are; EncoderNotInStore; ConfigError when `linear` is
-    True without scikit-learn.
+    installed; grid: how many values of C it tries. where: only items for which this SQL expression is true in the first store. Without
+    labels only the figures that need none are given. Raises EvaluationError when fewer than two items are shared, all labels are the same,
+    items have several, or k or shots are more than there are; EncoderNotInStore; QueryError; ConfigError when `linear` is True without
+    scikit-learn.
     """
     listener = listener or Listener()
     shared = SharedItems.of(find_encoders([_open(store) for store in stores], encoders))
+    if where is not None:
+        shared = shared.matching(where)
     view = shared.view(0)
-    labelled = _labelled(view)
+    labelled = shared.labelled(view)
     linear = importlib.util.find_spec("sklearn") is not None if linear is None else linear
     cs = c_grid(grid) if linear and labelled is not None else []
     protocol = _protocol(len(view.items.ids), labelled, k, temperature, shots, cs, seed)
-    results = [_measure(encoder.name, shared.view(n), protocol, listener) for n, encoder in enumerate(shared.encoders)]
+    results = [_measure(shared, n, protocol, listener) for n in range(len(shared.encoders))]
+    twins = np.zeros(0, bool) if labelled is None else labelled.twins
     return Comparison(
-        rows=[_row(encoder, own, results[0], seed) for encoder, own in zip(shared.encoders, results, strict=True)],
+        rows=[_row(encoder, own, results[0], twins) for encoder, own in zip(shared.encoders, results, strict=True)],
         items=len(view.items.ids),
         left_out=shared.left_out,
         labelled_otherwise=shared.labelled_otherwise,
@@ -101,15 +107,14 @@ def compare(
         tries=TRIES,
         sampled=min(SAMPLED, len(view.items.ids)),
         seed=seed,
+        twins=int(twins.sum()),
+        where=where,
+        notes=labelled.notes if labelled else [],
     )
 
 
 def _open(store: Storage | str | Path) -> Storage:
     return store if isinstance(store, Storage) else Storage.open(store)
-
-
-def _labelled(view: ItemVectors) -> LabelledItems | None:
-    return None if view.items.labels.null_count == len(view.items.labels) else LabelledItems.of(view)
 
 
 def _split(labelled: LabelledItems | None, without_test: str) -> str | None:
@@ -138,13 +143,14 @@ def _protocol(
     return Protocol(k, temperature, draws, cs, seed)
 
 
-def _measure(name: str, view: ItemVectors, protocol: Protocol, listener: Listener) -> EncoderFigures:
-    listener.start(f"measuring {name}", None)
+def _measure(shared: SharedItems, number: int, protocol: Protocol, listener: Listener) -> EncoderFigures:
+    listener.start(f"measuring {shared.encoders[number].name}", None)
+    view = shared.view(number)
     sampled = sample(len(view.vectors), SAMPLED, protocol.seed)
     x = floats(view.vectors[sampled])
     _, neighbours = without_self(*scan(x, view.vectors, np.arange(len(view.vectors)), protocol.k + 1), sampled)
     knn, linear, c, few = None, None, None, {}
-    labelled = _labelled(view)
+    labelled = shared.labelled(view)
     if labelled is not None:
         knn = _knn(labelled, protocol)
         few = _lowshot(labelled, protocol)
@@ -157,7 +163,7 @@ def _knn(labelled: LabelledItems, protocol: Protocol) -> NDArray[np.bool_]:
     scores, codes = neighbour_classes(labelled, protocol.k)
     truth = labelled.codes[labelled.test]
     k, temperature = [protocol.k], protocol.temperature
-    _, predicted = knn_accuracies(scores, codes, truth, len(labelled.names), k, temperature, protocol.seed)
+    _, predicted = knn_accuracies(scores, codes, truth, len(labelled.names), k, temperature)
     return np.asarray(predicted == truth)
 
 
@@ -175,14 +181,17 @@ def _linear(labelled: LabelledItems, protocol: Protocol, listener: Listener) -> 
     return np.asarray(predicted == labelled.codes)[labelled.test], median_low(chosen)
 
 
-def _row(encoder: StoreEncoder, own: EncoderFigures, first: EncoderFigures, seed: int) -> ComparedEncoder:
+def _row(
+    encoder: StoreEncoder, own: EncoderFigures, first: EncoderFigures, twins: NDArray[np.bool_]
+) -> ComparedEncoder:
     """Make the row of one encoder: its figures and their differences from the first encoder, which may be itself."""
     record = encoder.view.items.encoder
 
     def figure(right: NDArray[np.bool_] | None, of_first: NDArray[np.bool_] | None) -> Figure | None:
         if right is None or of_first is None:
             return None
-        return Figure(float(right.mean()), None if own is first else compare_items(of_first, right, seed))
+        difference = None if own is first else compare_items(of_first, right)
+        return Figure(float(right.mean()), difference, without_twins(right, twins).top1_without)
 
     few = {
         shots: Figure(float(tries.mean()), None if own is first else compare_draws(first.lowshot[shots], tries))

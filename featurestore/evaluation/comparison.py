@@ -3,7 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from featurestore.metrics.statistics import Difference, ItemDifference
+from featurestore.metrics.statistics import Difference, ItemDifference, sign_test
+
+DECISIVE = 6  # items: with fewer, the sign test is never below 5 %, even when all are in favour of one encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +14,7 @@ class Figure:
 
     top1: float
     difference: Difference | None  # None: this is the first encoder
+    without_twins: float | None = None  # the accuracy without them; None: there are none, or not measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,9 @@ class ComparedEncoder:
             for shots, figure in self.lowshot.items()
         ]
         knn, linear = (
-            None if figure is None else {"top1": figure.top1, "difference": _json(figure.difference)}
+            None
+            if figure is None
+            else {"top1": figure.top1, "without_twins": figure.without_twins, "difference": _json(figure.difference)}
             for figure in (self.knn, self.linear)
         )
         return {
@@ -77,6 +82,9 @@ class Comparison:
     tries: int  # draws of few labels
     sampled: int  # items for the figures without labels
     seed: int
+    twins: int  # test items with an exact copy among those they are predicted from
+    where: str | None  # what the items were chosen by
+    notes: list[str]
 
     @property
     def verdicts(self) -> list[str]:
@@ -90,16 +98,23 @@ class Comparison:
         ]
 
     def names(self) -> list[str]:
-        """The name of each row: the encoder, with its store when there are several stores."""
+        """The name of each row: the encoder, with its store when there are several stores, and the start of its fingerprint where names are equal."""
         several = len({row.store for row in self.rows}) > 1
-        return [f"{row.store}:{row.name}" if several else row.name for row in self.rows]
+        names = [f"{row.store}:{row.name}" if several else row.name for row in self.rows]
+        prints: dict[str, set[str]] = {}
+        for row in self.rows:
+            prints.setdefault(row.name, set()).add(row.encoder)
+        return [
+            f"{name} ({row.encoder[:8]})" if len(prints[row.name]) > 1 else name
+            for name, row in zip(names, self.rows, strict=True)
+        ]
 
     def to_json(self) -> dict[str, Any]:
         return {
             "protocol": "compare", "split": self.split, "linear_split": self.linear_split, "lowshot_split": self.lowshot_split, "items": self.items, "left_out": self.left_out,
             "labelled_otherwise": self.labelled_otherwise, "n_train": self.n_train, "n_test": self.n_test, "classes": self.classes, "unseen": self.unseen,
             "k": self.k, "temperature": self.temperature, "grid": self.grid, "tries": self.tries, "sampled": self.sampled, "seed": self.seed,
-            "encoders": [row.to_json() for row in self.rows], "verdicts": self.verdicts,
+            "twins": self.twins, "where": self.where, "notes": self.notes, "encoders": [row.to_json() for row in self.rows], "verdicts": self.verdicts,
         }  # fmt: skip
 
 
@@ -111,9 +126,16 @@ def points(difference: Difference) -> str:
 
 def _verdict(first: str, other: str, measure: str, difference: ItemDifference, items: int) -> str:
     low, high = sorted(100 * abs(end) for end in difference.ci95)
+    if items < DECISIVE:
+        there = f"{items} item{'s are' if items != 1 else ' is'}"
+        return f"{measure}: {there} too few to tell {other} from {first}; it takes {DECISIVE} or more"
     if not difference.significant:
         span = " to ".join(f"{100 * end:+.1f}" for end in difference.ci95)
-        return f"{measure}: {other} and {first} do not differ significantly on these {items:,} items ({span} points)"
+        doubt = ""
+        if not difference.ci95[0] <= 0 <= difference.ci95[1]:
+            chance = float(sign_test(difference.only_first, difference.only_second))
+            doubt = f"; the sign test disagrees with this interval, p = {chance:.2g}"
+        return f"{measure}: {other} and {first} do not differ significantly on these {items:,} items ({span} points{doubt})"
     word = "better" if difference.mean > 0 else "worse"
     return f"{measure}: {other} is {word} than {first} by {100 * abs(difference.mean):.1f} points ({low:.1f} to {high:.1f})"
 

@@ -47,6 +47,8 @@ class EpisodesReport:
     seed: int
     method: str
     results: list[EpisodesResult]
+    where: str | None  # what the images were chosen by
+    notes: list[str]
 
     def to_json(self) -> dict[str, Any]:
         return {"protocol": "episodes", **asdict(self)}
@@ -61,12 +63,15 @@ def episodes(
     encoder: str | Path | None = None,
     seed: int = 0,
     listener: Listener | None = None,
+    where: str | None = None,
 ) -> EpisodesReport:
     """Measure `count` episodes for each number of shots: `way` classes with that many labels each predict `queries` more items of each.
 
-    Raises EvaluationError when fewer than `way` classes have enough labels.
+    where: only items for which this SQL expression is true. Raises EvaluationError when fewer than `way` classes have enough labels, or
+    items have several; QueryError.
     """
-    return measure_episodes(store.labelled_items(encoder), way, shots, queries, count, seed, listener or Listener())
+    labelled = store.labelled_items(encoder, where)
+    return measure_episodes(labelled, way, shots, queries, count, seed, listener or Listener())
 
 
 def measure_episodes(
@@ -81,8 +86,8 @@ def measure_episodes(
     ]
     split = REST if labelled.leave_one_out else labelled.split
     return EpisodesReport(
-        labelled.encoder.fingerprint, split, labelled.n_train, labelled.n_test, seed, "nearest-mean", results
-    )
+        labelled.encoder.fingerprint, split, labelled.n_train, labelled.n_test, seed, "nearest-mean", results, labelled.where, labelled.notes
+    )  # fmt: skip
 
 
 def run_episodes(

@@ -1,4 +1,8 @@
-"""k-NN classification of the labelled items of a store."""
+"""k-NN classification of the labelled items of a store.
+
+Of images with several labels, a neighbour votes for each of its labels, and a prediction is right when the image has the predicted
+label: 1 minus the one-error of multi-label classification (Schapire and Singer 2000, BoosTexter).
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +18,8 @@ from featurestore.errors import EvaluationError
 from featurestore.estimators.knn import rank_classes
 from featurestore.metrics.checks import check_finite
 from featurestore.metrics.confusion import ClassFigures, Confusion, class_figures, confusion
-from featurestore.metrics.statistics import bootstrap
+from featurestore.metrics.statistics import wilson
+from featurestore.metrics.twins import Twins, without_twins
 from featurestore.storage import LabelledItems
 from featurestore.storage.storage import Storage
 
@@ -43,11 +48,14 @@ class KnnReport:
     k: int  # the same
     n_train: int
     n_test: int
-    seed: int  # of the intervals
     results: list[KnnResult]
-    classes: list[ClassFigures]
+    classes: list[ClassFigures]  # empty when images have several labels, and so is the confusion matrix
     confusion: Confusion
     unseen: list[str]  # classes of test items that no other item has
+    twins: Twins  # at `k`
+    several_labels: int  # images that have several
+    where: str | None  # what the images were chosen by
+    notes: list[str]
 
     def to_json(self) -> dict[str, Any]:
         return {"protocol": "knn", **asdict(self)}
@@ -58,17 +66,18 @@ def knn(
     k: int | Sequence[int] | None = None,
     temperature: float = TEMPERATURE,
     encoder: str | Path | None = None,
-    seed: int = 0,
+    where: str | None = None,
 ) -> KnnReport:
     """Measure k-NN classification of the items of split test by those of train, or of all items leave-one-out when one split is missing.
 
-    k: how many neighbours vote; None is 10, 20, 100 and 200, as far as there are enough items, and 200 at T = 0.1. Raises EvaluationError
-    when there are no labels of two classes, or k is larger than the labelled items to compare with.
+    k: how many neighbours vote; None is 10, 20, 100 and 200, as far as there are enough items, and 200 at T = 0.1. where: only items for
+    which this SQL expression is true. Raises EvaluationError when there are no labels of two classes, or k is larger than the labelled
+    items to compare with; QueryError.
     """
-    return measure_knn(store.labelled_items(encoder), [k] if isinstance(k, int) else k, temperature, seed)
+    return measure_knn(store.labelled_items(encoder, where), [k] if isinstance(k, int) else k, temperature)
 
 
-def measure_knn(labelled: LabelledItems, ks: Sequence[int] | None, temperature: float, seed: int) -> KnnReport:
+def measure_knn(labelled: LabelledItems, ks: Sequence[int] | None, temperature: float) -> KnnReport:
     """Measure k-NN classification of labelled items, as `knn`."""
     available = labelled.n_train - labelled.leave_one_out
     chosen = [k for k in KS if k <= available] or [available] if ks is None else list(ks)
@@ -79,13 +88,19 @@ def measure_knn(labelled: LabelledItems, ks: Sequence[int] | None, temperature: 
             f"k = {max(chosen)} is more than the {available} labelled images there are to compare with; choose a smaller --k"
         )
     scores, codes = neighbour_classes(labelled, max(chosen))
-    truth = labelled.codes[labelled.test]
-    results, predicted = knn_accuracies(scores, codes, truth, len(labelled.names), chosen, temperature, seed)
+    truth = labelled.label_codes[labelled.test]
+    results, predicted = knn_accuracies(scores, codes, truth, len(labelled.names), chosen, temperature)
     if ks is None and OTHER[0] in chosen and temperature == TEMPERATURE:
-        results += knn_accuracies(scores, codes, truth, len(labelled.names), [OTHER[0]], OTHER[1], seed)[0]
+        results += knn_accuracies(scores, codes, truth, len(labelled.names), [OTHER[0]], OTHER[1])[0]
+    right = (predicted[:, None] == truth).any(axis=1)
+    classes: list[ClassFigures] = []
+    matrix = Confusion([], [])
+    if not labelled.several:
+        classes = class_figures(predicted, truth[:, 0], labelled.names)
+        matrix = confusion(predicted, truth[:, 0], labelled.names)
     return KnnReport(
-        labelled.encoder.fingerprint, labelled.split, temperature, chosen[0], labelled.n_train, labelled.n_test, seed, results,
-        class_figures(predicted, truth, labelled.names), confusion(predicted, truth, labelled.names), labelled.unseen,
+        labelled.encoder.fingerprint, labelled.split, temperature, chosen[0], labelled.n_train, labelled.n_test, results, classes, matrix,
+        labelled.unseen, without_twins(right, labelled.twins), labelled.several, labelled.where, labelled.notes,
     )  # fmt: skip
 
 
@@ -96,12 +111,11 @@ def knn_accuracies(
     classes: int,
     ks: Sequence[int],
     temperature: float,
-    seed: int = 0,
 ) -> tuple[list[KnnResult], NDArray[np.intp]]:
     """Compute top-1, its 95 % interval and top-5 for each k; and the class predicted for each query at the first k, (N,).
 
-    scores, neighbour_codes: (N, K), nearest first; truth: (N,); codes are in [0, classes). A class without a vote is not among the top
-    five. Raises EvaluationError when a k is not in [1, K], the temperature is not positive, or a score is NaN.
+    scores: (N, K), nearest first; neighbour_codes: the same, or (N, K, L) with the codes of L labels; truth: (N,), or (N, L') likewise. Codes
+    are in [0, classes), and -1 where there are fewer labels. A class without a vote is not among the top five. Raises EvaluationError when a k is not in [1, K], the temperature is not positive, or a score is NaN.
     """
     most = scores.shape[1]
     if not ks or min(ks) < 1 or max(ks) > most:
@@ -111,17 +125,18 @@ def knn_accuracies(
     if not temperature > 0:
         raise EvaluationError(f"temperature {temperature}: expected more than 0, such as 0.07")
     check_finite(scores)
+    known = truth.reshape(len(truth), -1)
     ranked = [rank_classes(scores[:, :k], neighbour_codes[:, :k], classes, temperature) for k in ks]
     results = []
     for k, classes_of_k in zip(ks, ranked, strict=True):
-        hits = classes_of_k == truth[:, None]
+        hits = ((classes_of_k[:, :, None] == known[:, None]) & (known[:, None] >= 0)).any(axis=2)
         top1, top5 = float(hits[:, 0].mean()), float(hits.any(axis=1).mean())
-        results.append(KnnResult(k, temperature, top1, bootstrap(hits[:, 0], seed), top5))
+        results.append(KnnResult(k, temperature, top1, wilson(hits[:, 0]), top5))
     return results, ranked[0][:, 0]
 
 
 def neighbour_classes(labelled: LabelledItems, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Find the k train items nearest to each test item, without itself: scores and class codes, (n_test, k), best first.
+    """Find the k train items nearest to each test item, without itself: scores (n_test, k) and codes of their labels (n_test, k, L), best first.
 
     Of equal scores the lower row comes first.
     """
@@ -130,6 +145,6 @@ def neighbour_classes(labelled: LabelledItems, k: int) -> tuple[NDArray[np.float
     scores, found = scan(queries, labelled.stored, rows, k + labelled.leave_one_out)
     if labelled.leave_one_out:
         scores, found = without_self(scores, found, labelled.rows)
-    code_of_row = np.empty(len(labelled.stored), np.int64)
-    code_of_row[labelled.rows] = labelled.codes
-    return scores, code_of_row[found]
+    place = np.empty(len(labelled.stored), np.int64)
+    place[labelled.rows] = np.arange(len(labelled.rows))
+    return scores, labelled.label_codes[place[found]]

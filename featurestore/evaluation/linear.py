@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from featurestore.estimators.linear import LinearResult, best_c, c_grid, logistic, try_c
 from featurestore.metrics.confusion import ClassFigures, class_figures
 from featurestore.metrics.splits import folds
-from featurestore.metrics.statistics import bootstrap
+from featurestore.metrics.statistics import wilson
+from featurestore.metrics.twins import Twins, without_twins
 from featurestore.progress import Listener
 from featurestore.storage import LabelledItems
 from featurestore.storage.storage import Storage
@@ -32,26 +33,35 @@ class LinearReport:
     split: str  # "train->test" or "cross-validation"
     n_train: int
     n_test: int
-    seed: int  # of the held-out rows, the folds and the interval
+    seed: int  # of the held-out rows and the folds
     results: list[LinearResult]  # on the held-out rows of train; with several folds their means
     c: float  # the C chosen; with several folds the median
     top1: float
     top1_ci95: tuple[float, float]
     classes: list[ClassFigures]
     unseen: list[str]  # classes of test items that no other item has
+    twins: Twins
+    where: str | None  # what the images were chosen by
+    notes: list[str]
 
     def to_json(self) -> dict[str, Any]:
         return {"protocol": "linear", **asdict(self)}
 
 
 def linear(
-    store: Storage, grid: int = GRID, encoder: str | Path | None = None, seed: int = 0, listener: Listener | None = None
+    store: Storage,
+    grid: int = GRID,
+    encoder: str | Path | None = None,
+    seed: int = 0,
+    listener: Listener | None = None,
+    where: str | None = None,
 ) -> LinearReport:
     """Measure logistic regression: trained on split train, tested on split test, or by cross-validation when one of them is missing.
 
-    grid: how many values of C are tried; 45 are those of DINOv2. Needs scikit-learn. Raises EvaluationError, ConfigError.
+    grid: how many values of C are tried; 45 are those of DINOv2. where: only items for which this SQL expression is true. Needs
+    scikit-learn. Raises EvaluationError, also when items have several labels; QueryError, ConfigError.
     """
-    return measure_linear(store.labelled_items(encoder), grid, seed, listener or Listener())
+    return measure_linear(store.labelled_items(encoder, where), grid, seed, listener or Listener())
 
 
 def measure_linear(labelled: LabelledItems, grid: int, seed: int, listener: Listener) -> LinearReport:
@@ -63,8 +73,8 @@ def measure_linear(labelled: LabelledItems, grid: int, seed: int, listener: List
     right = predicted == truth
     return LinearReport(
         labelled.encoder.fingerprint, CROSS_VALIDATION if labelled.leave_one_out else labelled.split, labelled.n_train, labelled.n_test, seed,
-        results, median_low(chosen), float(right.mean()), bootstrap(right, seed), class_figures(predicted, truth, labelled.names),
-        labelled.unseen,
+        results, median_low(chosen), float(right.mean()), wilson(right), class_figures(predicted, truth, labelled.names),
+        labelled.unseen, without_twins(right, labelled.twins), labelled.where, labelled.notes,
     )  # fmt: skip
 
 

@@ -1,15 +1,16 @@
 """The items that several encoders all have vectors of, in one order: what a comparison is measured on."""
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.catalog import ItemTable
-from featurestore.errors import EncoderNotInStore, EvaluationError
-from featurestore.storage import ItemVectors
+from featurestore.errors import EncoderNotInStore, EvaluationError, QueryError
+from featurestore.storage import ItemVectors, LabelledItems
+from featurestore.storage.no_match import describe_no_match
 from featurestore.storage.storage import Storage
 
 
@@ -38,6 +39,7 @@ def find_encoders(stores: Sequence[Storage], encoders: Sequence[str | Path]) -> 
             for store in stores
             for record in store.snapshots.now().encoders
         ]
+    found = list({(one.store.path.resolve(), one.view.items.encoder.fingerprint): one for one in found}.values())
     if len(found) < 2:
         names = " and ".join(one.name for one in found) or "none"
         raise EvaluationError(
@@ -84,6 +86,25 @@ class SharedItems:
         every = set().union(*position_of)
         return cls(encoders, positions, len(every) - len(shared), _labelled_otherwise(encoders, positions))
 
+    def matching(self, where: str) -> "SharedItems":
+        """Give those items for which an SQL expression is true in the first store. Raises QueryError, EvaluationError."""
+        first = self.encoders[0]
+        ids = first.view.items.ids[self.positions[0]]
+        kept = np.isin(ids, first.store.catalog.items.select(where))
+        if not kept.any():
+            raise QueryError(describe_no_match(first.store.catalog, where, first.view.items.encoder))
+        if kept.sum() < 2:
+            raise EvaluationError(f"expected at least 2 items where {where}, found 1")
+        positions = [places[kept] for places in self.positions]
+        return replace(self, positions=positions, labelled_otherwise=_labelled_otherwise(self.encoders, positions))
+
+    def labelled(self, view: ItemVectors) -> LabelledItems | None:
+        """Give the labelled items of a view of the shared items; None when none has a label. Raises EvaluationError."""
+        columns = (view.items.labels, view.items.label_lists)
+        if all(column.null_count == len(column) for column in columns):
+            return None
+        return self.encoders[0].store.labelled_among(view)
+
     def view(self, number: int) -> ItemVectors:
         """Get the shared items of the first store with the vectors of one encoder, as a view with rows 0 to N - 1. Raises EvaluationError for damaged vectors."""
         encoder, positions = self.encoders[number], self.positions[number]
@@ -114,13 +135,9 @@ def _paths_and_contents(encoder: StoreEncoder) -> list[Hashable]:
 
 
 def _labelled_otherwise(encoders: list[StoreEncoder], positions: list[NDArray[np.int64]]) -> int:
-    """Count the shared items whose label or split is not the same in all stores."""
-    labels, splits = (
-        [
-            getattr(one.view.items, column).take(where).to_numpy(zero_copy_only=False)
-            for one, where in zip(encoders, positions, strict=True)
-        ]
-        for column in ("labels", "splits")
-    )
-    differ = [(label != labels[0]) | (split != splits[0]) for label, split in zip(labels[1:], splits[1:], strict=True)]
-    return int(np.any(differ, axis=0).sum())
+    """Count the shared items whose labels or split are not the same in all stores."""
+    said = [
+        list(zip(*(getattr(one.view.items, column).take(where).to_pylist() for column in ("labels", "label_lists", "splits")), strict=True))
+        for one, where in zip(encoders, positions, strict=True)
+    ]  # fmt: skip
+    return sum(any(other != each[0] for other in each[1:]) for each in zip(*said, strict=True))

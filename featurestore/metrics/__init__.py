@@ -12,12 +12,12 @@ from featurestore.metrics.splits import draw, folds, fraction_draws, held_out, s
 from featurestore.metrics.statistics import (
     Difference,
     ItemDifference,
-    bootstrap,
     compare_draws,
     compare_items,
     half_width,
     sign_test,
     student,
+    wilson,
 )
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "Difference",
     "ItemDifference",
     "RetrievalResult",
-    "bootstrap",
     "check_classes",
     "check_finite",
     "class_figures",
@@ -50,4 +49,5 @@ __all__ = [
     "softmax",
     "student",
     "uniformity",
+    "wilson",
 ]

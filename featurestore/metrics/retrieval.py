@@ -1,7 +1,8 @@
 """Retrieval by label: whether the vectors nearest to a query have its label.
 
 The whole bank is ranked for every query by score, equal scores by index. Class-based, as in deep metric learning (Oh Song et al.
-2016; Musgrave et al. 2020); mean average precision as in Manning, Raghavan and Schütze, *Introduction to Information Retrieval*, 8.4.
+2016; Musgrave et al. 2020); of images with several labels, those that share at least one are a match, as in
+retrieval on NUS-WIDE (Xia et al. 2014); mean average precision as in Manning, Raghavan and Schütze, *Introduction to Information Retrieval*, 8.4.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,9 +38,9 @@ def evaluate(
     advance: Callable[[int], object] = lambda count: None,
     block: int = RANKED,
 ) -> RetrievalResult:
-    """Rank the bank (N, D) for each query (Q, D), all of unit length; a match has the query's label.
+    """Rank the bank (N, D) for each query (Q, D), all of unit length; a match has a label of the query.
 
-    own: (Q,), index in the bank of the query itself, which is left out. block: scores ranked at a time, at 30 bytes each. Raises
+    query_labels, bank_labels: (Q,) and (N,), or (Q, L) and (N, L) with codes from 0 on of up to L labels each, and -1 for none. own: (Q,), index in the bank of the query itself, which is left out. block: scores ranked at a time, at 30 bytes each. Raises
     EvaluationError when a k is not in [1, N], no query has a match, or a vector holds NaN.
     """
     check_finite(queries, bank)
@@ -49,12 +50,11 @@ def evaluate(
             f"k = {', '.join(map(str, ks)) or 'none'}: expected between 1 and {most}, the number of vectors to find"
         )
     step = max(1, block // len(bank))
+    matching = _matcher(query_labels, bank_labels)
     figures = []
     for start in range(0, len(queries), step):
         part = slice(start, start + step)
-        matches = _ranked(
-            queries[part] @ bank.T, query_labels[part, None] == bank_labels, None if own is None else own[part]
-        )
+        matches = _ranked(queries[part] @ bank.T, matching(part), None if own is None else own[part])
         figures.append(_figures(matches, ks))
         advance(len(matches))
     found = np.concatenate(figures)  # (Q, 1 + 2 x number of ks); NaN in the first column without a match
@@ -68,6 +68,22 @@ def evaluate(
     return RetrievalResult(
         means[0], dict(zip(ks, recall, strict=True)), dict(zip(ks, precision, strict=True)), int((~matched).sum())
     )
+
+
+def _matcher(
+    query_labels: NDArray[np.integer], bank_labels: NDArray[np.integer]
+) -> Callable[[slice], NDArray[np.bool_]]:
+    """Make a function that gives the matches of some queries: (B, N)."""
+    if query_labels.ndim == 1 or query_labels.shape[1] == 1:
+        asked, held = query_labels.reshape(-1, 1), bank_labels.reshape(-1)
+        return lambda part: asked[part] == held
+    has = np.zeros(
+        (max(query_labels.max(), bank_labels.max()) + 2, len(bank_labels)), bool
+    )  # by class; the last for none
+    for labels in bank_labels.T:
+        has[labels, np.arange(len(labels))] = True
+    has[-1] = False
+    return lambda part: np.asarray(np.logical_or.reduce([has[labels[part]] for labels in query_labels.T]))
 
 
 def _ranked(

@@ -77,15 +77,16 @@ def build(
             return None
 
     collection = _collection(store.catalog, view, seed, limits)
-    labelled = part("labels", lambda: LabelledItems.of(view))
+    labelled = part("labels", lambda: store.labelled_among(view))
     knn = classes = lowshot = None
     baselines: tuple[Baseline, ...] | None = None
     order: tuple[str, ...] = ()
     if labelled is not None:
-        knn = part("knn", lambda: measure_knn(labelled, None, TEMPERATURE, seed))
+        knn = part("knn", lambda: measure_knn(labelled, None, TEMPERATURE))
         lowshot = part("lowshot", lambda: _lowshot(labelled, seed, limits.tries, listener))
-    if labelled is not None and knn is not None and knn.classes:  # images with several labels have no single classes
+    if labelled is not None and knn is not None:
         classes = part("classes", lambda: best_and_worst(view, labelled, knn, seed))
+    if labelled is not None and knn is not None and knn.classes:  # images with several labels have no single classes
         baselines = part("baselines", lambda: measure_baselines(store, labelled, knn))
         shown = shown_classes(knn.confusion)
         order = by_likeness(shown, class_means(labelled, shown, seed))

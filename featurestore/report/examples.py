@@ -47,6 +47,7 @@ def best_and_worst(view: ItemVectors, labelled: LabelledItems, report: KnnReport
 
     The neighbours vote as they did for the k-NN report.
     """
+    code_of = labelled.codes  # refuses images with several labels
     ranked = sorted(report.classes, key=lambda figures: (-(figures.recall or 0.0), figures.label))
     best = ranked[: min(SHOWN_CLASSES, -(-len(ranked) // 2))]
     others = sorted(ranked[len(best) :], key=lambda figures: (figures.recall or 0.0, -figures.n))
@@ -54,7 +55,7 @@ def best_and_worst(view: ItemVectors, labelled: LabelledItems, report: KnnReport
     candidates = [_candidates(labelled, figures.label, seed) for figures in (*best, *worst)]
     rows = np.concatenate(candidates)
     scores, found = _nearest(labelled.stored, rows, labelled.rows[labelled.train], report.k, labelled.leave_one_out)
-    codes = labelled.codes[np.searchsorted(labelled.rows, found)]
+    codes = code_of[np.searchsorted(labelled.rows, found)]
     predicted = rank_classes(scores, codes, len(labelled.names), report.temperature, top=1)[:, 0]
 
     def drawn(positions: NDArray[np.int64], most: int) -> tuple[Example, ...]:

@@ -54,6 +54,13 @@ def knn(report: ReportValues, figures: KnnReport) -> Section:
         blocks.append(
             Paragraph(f"No training image has the label {names}: test images with it cannot be classified correctly.")
         )
+    if figures.twins.n:
+        without = (
+            ""
+            if figures.twins.top1_without is None
+            else f" Without them, top-1 at k = {figures.k} is {100 * figures.twins.top1_without:.1f} %."
+        )
+        blocks.append(Paragraph(f"Images with an exact copy among those that vote: {figures.twins.n:,}.{without}"))
     return Section("knn", "k-NN classification", blocks)
 
 
@@ -70,7 +77,7 @@ def class_footnote(report: ReportValues, figures: KnnReport) -> Footnote:
 
 def _conditions(report: ReportValues, figures: KnnReport | LowShotReport) -> list[str]:
     counts = f"{figures.n_train:,} train, {figures.n_test:,} test"
-    return [figures.split.replace("->", " → "), counts, report.encoder["name"], f"seed {figures.seed}"]
+    return [figures.split.replace("->", " → "), counts, report.encoder["name"], f"seed {report.seed}"]
 
 
 def lowshot(report: ReportValues, figures: LowShotReport) -> Section:

@@ -16,6 +16,8 @@ from featurestore.search.results import Matches, Neighbours
 from featurestore.search.searcher import HITS, Hits, Searcher, why_slow
 from featurestore.storage import Snapshot, Storage
 
+NEIGHBOURS = 20  # of each item, when the caller does not say how many
+
 
 def search(
     store: Storage,
@@ -98,19 +100,21 @@ def search_many(
 
 def neighbours(
     store: Storage,
-    k: int = 20,
+    k: int | None = None,
     exact: bool = False,
     encoder: str | Path | None = None,
     listener: Listener | None = None,
 ) -> Neighbours:
     """Find the k nearest items of every item, without itself: the k-NN graph of the collection.
 
-    exact: compare all with all, without the index. Raises EvaluationError when there are not more than k items.
+    k: None is 20, or as many others as there are. exact: compare all with all, without the index. Raises EvaluationError when there are
+    not more than k items, or there is one only.
     """
     snapshot = store.snapshots.now()
     searcher = Searcher.of(snapshot, store.encoder_record(encoder, snapshot), None, exact, load=True)
     ids = snapshot.item_vectors(searcher.items.record.fingerprint).items.ids
     vectors = searcher.items.vectors
+    k = max(1, min(NEIGHBOURS, len(ids) - 1)) if k is None else k
     scores, places = nearest_rows(vectors, searcher.rows, k, searcher.index, listener or Listener())
     return Neighbours(ids, ids[places], scores)
 

@@ -92,6 +92,7 @@ class Snapshot:
         self._searches = Counter[str]()
         self._item_vectors: dict[str, ItemVectors] = {}
         self._filters: dict[tuple[str, str], RowFilter] = {}
+        self._twins: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
         self._readers: dict[tuple[str, bool], ItemReader] = {}
 
     def item_vectors(self, encoder: str) -> ItemVectors:
@@ -101,6 +102,13 @@ class Snapshot:
                 loaded = with_vectors(lambda: self._catalog.items.of_encoder(encoder), self._layout)
                 self._item_vectors[encoder] = ItemVectors(*loaded)
             return self._item_vectors[encoder]
+
+    def twins(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Give the ids, ascending, of items with the content of another one, and for each a number of the content."""
+        with self._lock:
+            if self._twins is None:
+                self._twins = self._catalog.items.twins()
+            return self._twins
 
     def reader(self, record: EncoderRecord, load: bool = False) -> ItemReader:
         """Choose how a search reads items: from memory, or from the catalog for the first searches of a large collection.

@@ -4,13 +4,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from featurestore.catalog import Catalog, EncoderRecord, no_such_encoder
 from featurestore.catalog.schema import SCHEMA_VERSION
 from featurestore.encoders.encoder import Encoder, fingerprint
-from featurestore.errors import DiskError, StoreCorrupt, StoreError, StoreNotFound
+from featurestore.errors import DiskError, QueryError, StoreCorrupt, StoreError, StoreNotFound
 from featurestore.storage.encoder_files import EncoderFiles, encoder_file
 from featurestore.storage.labelled_items import LabelledItems
 from featurestore.storage.layout import Layout
+from featurestore.storage.no_match import describe_no_match
 from featurestore.storage.snapshot import ItemVectors, Snapshot, Snapshots
 from featurestore.storage.vector_writer import VectorWriter
 from featurestore.storage.vectors import VectorFile
@@ -123,9 +126,19 @@ class Storage:
         snapshot = self.snapshots.now()
         return snapshot.item_vectors(self.encoder_record(encoder, snapshot).fingerprint)
 
-    def labelled_items(self, encoder: str | Path | None = None) -> LabelledItems:
-        """Give the labelled items of an encoder, in splits for evaluation. Raises EncoderNotInStore, EvaluationError."""
-        return LabelledItems.of(self.view(encoder))
+    def labelled_items(self, encoder: str | Path | None = None, where: str | None = None) -> LabelledItems:
+        """Give the labelled items of an encoder, in splits for evaluation: all, or those for which an SQL expression is true.
+
+        Raises EncoderNotInStore, EvaluationError; QueryError when no item matches `where`.
+        """
+        return self.labelled_among(self.view(encoder), where)
+
+    def labelled_among(self, view: ItemVectors, where: str | None = None) -> LabelledItems:
+        """Give the labelled items among those of a view, as `labelled_items`."""
+        chosen = view.items.ids if where is None else self.catalog.items.select(where)
+        if where is not None and not np.isin(view.items.ids, chosen).any():
+            raise QueryError(describe_no_match(self.catalog, where, view.items.encoder))
+        return LabelledItems.of(view, self.snapshots.now().twins(), chosen, where)
 
     def vector_file(self, record: EncoderRecord) -> VectorFile:
         """Give the vector file of an encoder."""

@@ -16,7 +16,7 @@ from featurestore.errors import ConfigError, Interrupted
 from featurestore.metrics.calibration import expected_calibration_error, softmax
 from featurestore.metrics.confusion import class_figures
 from featurestore.metrics.splits import draw, share_counts
-from featurestore.metrics.statistics import bootstrap
+from featurestore.metrics.statistics import wilson
 from featurestore.progress import Listener
 from featurestore.system.disk import write_text
 from featurestore.version import __version__
@@ -79,7 +79,7 @@ def finetune(
     )
     try:
         trained = Trainer(fabric_of(start, device), start, head, task, seed, listener).train(epochs, minutes)
-        figures = measure(trained, task, (*listed.names, *listed.unseen), seed)
+        figures = measure(trained, task, (*listed.names, *listed.unseen))
         card = _card(start, head, task, trained, figures, listed.names, fraction, seed)
         listener.note("exporting and checking the classifier")
         export_classifier(trained.network, card, trained.temperature, out / "classifier.onnx")
@@ -128,13 +128,13 @@ def fabric_of(start: StartingPoint, device: str) -> Fabric:
     return launch(on_this_machine(resolve(tomllib.loads(start.config.to_toml()), layer)))
 
 
-def measure(trained: Trained, task: Task, names: tuple[str, ...], seed: int) -> TestFigures:
+def measure(trained: Trained, task: Task, names: tuple[str, ...]) -> TestFigures:
     """Test a classifier; `names` are the names of all codes."""
     logits, codes = logits_of(trained.network, task.test.pixels), task.test.codes.numpy()
     predicted = logits.argmax(axis=1)
     return TestFigures(
         top1=float((predicted == codes).mean()),
-        top1_ci95=bootstrap(predicted == codes, seed),
+        top1_ci95=wilson(predicted == codes),
         ece_before=expected_calibration_error(softmax(logits), codes),
         ece=expected_calibration_error(softmax(logits, trained.temperature), codes),
         classes=class_figures(predicted, codes, names),

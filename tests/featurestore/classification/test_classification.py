@@ -424,9 +424,9 @@ def test_the_command_prints_its_figures(tmp_path: Path, encoder: Path, run: Run)
         (["--train", "--apply", "kind"], "found --train and --apply"),
         (["--train"], "--train needs --name NAME"),
         (["--export", "x.onnx"], "--export needs --name NAME"),
-        (["--train", "--name", "kind", "--where", "1 = 1"], "--where belongs to --apply, not to --train"),
+        (["--drop", "kind", "--where", "1 = 1"], "--where belongs to --train and --apply, not to --drop"),
         (["--apply", "kind", "--seed", "3"], "--seed belongs to --train, not to --apply"),
-        (["--drop", "kind", "-k", "3"], "-k belongs to IMAGE, not to --drop"),
+        (["--drop", "kind", "-k", "3"], "--k belongs to IMAGE, not to --drop"),
         (["photo.jpg", "--train", "--name", "kind"], "found IMAGE and --train"),
     ],
 )

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.featurestore.commands import Run, answer
-from tests.featurestore.evaluation.labelled import labelled_store, random_entries
+from tests.featurestore.evaluation.labelled import labelled_store, random_entries, twins_of_test
+
+TWINS = twins_of_test(random_entries(True, 60))
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +19,7 @@ def test_knn(run: Run, store_path: Path) -> None:
     status, out, err = run("knn", store_path, "--k", "1", "--k", "5")
     assert (status, err) == (0, "")
     heading, *table = out.splitlines()
-    assert heading.startswith("k-NN  leave-one-out, 6 train, 6 test, seed 0, encoder ")
+    assert heading.startswith("k-NN  leave-one-out, 6 train, 6 test, encoder ")
     assert table[0].split() == ["k", "T", "top-1", "95", "%", "interval", "top-5"]
     assert [line.split()[:2] for line in table[1:3]] == [["1", "0.07"], ["5", "0.07"]]
     assert table[4] == "classes, at k = 1, T = 0.07"
@@ -40,8 +42,8 @@ def test_knn_of_many_classes_prints_the_most_frequent_mistakes(run: Run, tmp_pat
 
 
 def test_options_of_knn_become_arguments(run: Run, store_path: Path) -> None:
-    found = answer(run, "knn", store_path, "--k", "2", "--temperature", "0.5", "--seed", "4")
-    assert (found["k"], found["temperature"], found["seed"]) == (2, 0.5, 4)
+    found = answer(run, "knn", store_path, "-k", "2", "--temperature", "0.5", "--where", "id < 6")
+    assert (found["k"], found["temperature"], found["where"], found["n_test"]) == (2, 0.5, "id < 6", 5)
     assert [(r["k"], r["temperature"]) for r in found["results"]] == [(2, 0.5)]
 
 
@@ -49,7 +51,8 @@ def test_linear(run: Run, measured: Path) -> None:
     status, out, err = run("linear", measured, "--grid", "3")
     assert (status, err) == (0, "")
     first, grid, classes = (part.splitlines() for part in out.split("\n\n"))
-    heading, figure = first
+    heading, figure, twins = first
+    assert twins.startswith(f"twins: {TWINS} test images are exact copies of a training image; top-1 without them 0.")
     assert heading.startswith("linear  train->test, 40 train, 20 test, seed 0, encoder ")
     assert figure.startswith("top-1 0.")
     assert ", 95 % interval 0." in figure
@@ -64,10 +67,11 @@ def test_lowshot(run: Run, measured: Path) -> None:
     words = ["--shots", "2", "--fraction", "0.5", "--tries", "3", "--method", "knn", "--method", "nearest-mean"]
     status, out, err = run("lowshot", measured, *words)
     assert (status, err) == (0, "")
-    heading, heads, *rows, settings = out.splitlines()
+    heading, heads, *rows, twins, settings = out.splitlines()
+    assert twins == f"twins: {TWINS} images to predict have an exact copy among those whose labels may be drawn"
     assert settings == "knn: k = 20, temperature = 0.07"
     assert heading.startswith("few labels  train->test, 40 train, 20 test, seed 0, encoder ")
-    assert heads.split() == ["labels", "drawn", "method", "top-1", "95", "%", "±", "tries"]
+    assert heads.split() == ["labels", "drawn", "method", "top-1", "95", "%", "±", "without", "twins", "tries"]
     assert [(*row.split()[:5], row.split()[-1]) for row in rows] == [
         ("2", "per", "class", "6", "knn", "3"), ("2", "per", "class", "6", "nearest-mean", "3"),
         ("0.5", "of", "all", "20", "knn", "3"), ("0.5", "of", "all", "20", "nearest-mean", "3"),
@@ -96,7 +100,8 @@ def test_episodes_know_no_options_of_draws(run: Run, measured: Path, option: tup
 def test_retrieval(run: Run, measured: Path) -> None:
     status, out, err = run("retrieval", measured, "--k", "1", "--k", "4")
     assert (status, err) == (0, "")
-    heading, figure, _, heads, *rows = out.splitlines()
+    heading, figure, twins, _, heads, *rows = out.splitlines()
+    assert twins.startswith(f"twins: {TWINS} test images are exact copies of a training image; mAP without them 0.")
     assert heading.startswith("retrieval  train->test, 40 candidates, 20 queries, 0 of them without a match, encoder ")
     found = answer(run, "retrieval", measured, "--k", "1", "--k", "4")
     assert figure == f"mAP {found['results']['map']:.4f}"

@@ -32,6 +32,12 @@ def random_entries(splits: bool, count: int = 40) -> list[tuple[str, tuple[int, 
     return entries
 
 
+def twins_of_test(entries: list[tuple[str, tuple[int, int, int]]]) -> int:
+    """Count the pictures of test that are in train, too."""
+    train = {colour for where, colour in entries if where.startswith("train/")}
+    return sum(where.startswith("test/") and colour in train for where, colour in entries)
+
+
 def arrays(store: FeatureStore, split: str | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Vectors and class codes of a store."""
     _, x, labels = store.features(split=split)

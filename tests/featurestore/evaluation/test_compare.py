@@ -17,7 +17,7 @@ from featurestore.evaluation.comparison import ComparedEncoder, Comparison
 from featurestore.metrics.label_free import neighbour_agreement
 from featurestore.metrics.statistics import ItemDifference
 from tests.featurestore.commands import Run, answer
-from tests.featurestore.evaluation.labelled import labelled_store, random_entries
+from tests.featurestore.evaluation.labelled import labelled_store, random_entries, twins_of_test
 from tests.featurestore.fakes import CARD, DIM, Colour, paint, write_encoder
 
 Entries = list[tuple[str, Colour]]
@@ -93,10 +93,11 @@ def test_a_copy_differs_by_nothing(kind: str, comparisons: dict[str, Comparison]
     assert {figure.difference for figure in first.figures().values()} == {None}
     for figure in copy.figures().values():
         assert figure.difference is not None
-        assert (figure.difference.mean, figure.difference.ci95) == (0.0, (0.0, 0.0))
+        low, high = figure.difference.ci95
+        assert (figure.difference.mean, low) == pytest.approx((0.0, -high))
     assert (copy.rankme, copy.uniformity, copy.neighbour_agreement) == (first.rankme, first.uniformity, 1.0)
-    assert found.verdicts[0] == (
-        f"k-NN: {copy.name} and {first.name} do not differ significantly on these {found.n_test} items (+0.0 to +0.0 points)"
+    assert found.verdicts[0].startswith(
+        f"k-NN: {copy.name} and {first.name} do not differ significantly on these {found.n_test} items (-"
     )
 
 
@@ -120,7 +121,9 @@ def test_on_few_items_not_even_a_blind_encoder_differs_significantly(comparisons
     assert (found.only_first, found.only_second) == (5, 0)
     assert found.ci95[1] < 0
     expected = f"k-NN: {blind.name} and {first.name} do not differ significantly on these 14 items (-"
-    assert comparisons["split"].verdicts[2].startswith(expected)
+    verdict = comparisons["split"].verdicts[2]
+    assert verdict.startswith(expected)
+    assert verdict.endswith(" points; the sign test disagrees with this interval, p = 0.062)")
 
 
 def test_compared_with_the_blind_encoder_the_other_is_better(
@@ -320,8 +323,12 @@ def test_the_table_puts_figures_differences_and_verdicts_under_one_another(store
         "k-NN        train->test, 26 train, 14 test, 3 classes, k = 5, T = 0.07\n"
         "linear      train->test, logistic regression, 3 values of C\n"
         "few labels  train->test, nearest mean, 10 draws\n"
-        f"no labels   40 items, 5 neighbours, agreement with {first.name}\n\n"
+        f"no labels   40 items, 5 neighbours, agreement with {first.name}\n"
+        f"twins       {twins_of_test(random_entries(True))} test images are exact copies of a training image; k-NN without them: "
     )
+    for row in comparisons["split"].rows:
+        assert row.knn is not None
+        assert f"{row.name} {row.knn.without_twins:.4f}" in out
     lines = out.splitlines()
     [heads] = [line for line in lines if line.startswith("encoder ")]
     assert heads.split("  ")[0] == "encoder"

@@ -50,7 +50,7 @@ def test_a_result_has_shots_or_fraction() -> None:
     by_shots, by_share = (
         summarize({"knn": [0.5, 0.7]}, 10, **amount)[0].to_json() for amount in ({"shots": 5}, {"fraction": 0.01})
     )
-    assert by_shots == {"shots": 5, "method": "knn", "top1_mean": pytest.approx(0.6), "top1_ci95": pytest.approx(1.27062, abs=1e-5), "tries": 2, "labels": 10}  # fmt: skip
+    assert by_shots == {"shots": 5, "method": "knn", "top1_mean": pytest.approx(0.6), "top1_ci95": pytest.approx(1.27062, abs=1e-5), "tries": 2, "labels": 10, "without_twins": None}  # fmt: skip
     assert by_share == {"fraction": 0.01, **{k: v for k, v in by_shots.items() if k != "shots"}}
 
 
@@ -78,13 +78,20 @@ def test_lowshot_with_splits_predicts_test_from_draws_of_train(splits: FeatureSt
     expected = lowshot_accuracies(x, labels, drawn, ["ridge", "nearest-mean"], test)
     share = list(fraction_draws(labels, 0.1, 3, seed=7))
     by_share = lowshot_accuracies(x, labels, share, ["ridge", "nearest-mean"], test)
-    assert report.results == [*summarize(expected, 6, 2), *summarize(by_share, len(share[0]), None, 0.1)]
+    copied = splits.labelled_items().twins
+    others = test[0][~copied], test[1][~copied]
+    expected_others = lowshot_accuracies(x, labels, drawn, ["ridge", "nearest-mean"], others)
+    by_share_others = lowshot_accuracies(x, labels, share, ["ridge", "nearest-mean"], others)
+    assert report.results == [
+        *summarize(expected, 6, 2, None, expected_others), *summarize(by_share, len(share[0]), None, 0.1, by_share_others),
+    ]  # fmt: skip
+    assert report.twins == copied.sum() > 0
     assert (report.split, report.n_train, report.n_test, report.seed) == ("train->test", *SPLITS, 7)
     report_json = json.loads(json.dumps(report.to_json()))
-    assert report_json.keys() == {"protocol", "encoder", "split", "n_train", "n_test", "seed", "settings", "results"}
+    assert report_json.keys() == {"protocol", "encoder", "split", "n_train", "n_test", "seed", "settings", "results", "left_out", "twins", "where", "notes"}  # fmt: skip
     assert report_json["settings"] == {"ridge": {"alpha": ALPHA}}
     assert [set(r) for r in report_json["results"]] == [
-        {amount, "method", "top1_mean", "top1_ci95", "tries", "labels"}
+        {amount, "method", "top1_mean", "top1_ci95", "tries", "labels", "without_twins"}
         for amount in ("shots", "shots", "fraction", "fraction")
     ]
 
@@ -92,8 +99,14 @@ def test_lowshot_with_splits_predicts_test_from_draws_of_train(splits: FeatureSt
 def test_lowshot_without_splits_predicts_what_was_not_drawn(whole: FeatureStore) -> None:
     x, labels = arrays(whole)
     report = whole.lowshot(shots=[3], tries=2, methods=["nearest-mean"])
-    [expected] = summarize(lowshot_accuracies(x, labels, list(shot_draws(labels, 3, 2)), ["nearest-mean"]), 9, 3)
-    assert report.results == [expected]
+    drawn = list(shot_draws(labels, 3, 2))
+    copied = whole.labelled_items().twins
+    others = lowshot_accuracies(x, labels, drawn, ["nearest-mean"], unasked=copied)
+    assert report.results == summarize(lowshot_accuracies(x, labels, drawn, ["nearest-mean"]), 9, 3, None, others)
+    for rows, accuracy in zip(drawn, others["nearest-mean"], strict=True):
+        rest = np.setdiff1d(np.flatnonzero(~copied), rows)
+        predicted = FEW_SHOT_METHODS["nearest-mean"](x[rows], labels[rows], x[rest])
+        assert accuracy == pytest.approx((predicted == labels[rest]).mean())
     assert (report.split, report.n_test) == ("drawn->rest", 240)
 
 
@@ -108,7 +121,7 @@ def test_lowshot_defaults_to_what_every_class_has(whole: FeatureStore, shared: F
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        ({"shots": [3]}, r"shots = 3: expected between 1 and 1.*\(mixed has 2, plain has 1\)"),
+        ({"shots": [3]}, r"shots = 3: expected between 1 and 2.*\(mixed has 2, plain has 1\)"),
         ({"methods": ["knn", "magic"]}, "method magic: expected some of nearest-mean, knn"),
         ({"methods": []}, "method none"),
         ({"tries": 1}, "tries = 1: expected at least 2"),

@@ -34,6 +34,7 @@ def test_linear_with_splits_is_the_protocol_step_by_step(splits: FeatureStore) -
     report_json = json.loads(json.dumps(report.to_json()))
     assert report_json.keys() == {
         "protocol", "encoder", "split", "n_train", "n_test", "seed", "results", "c", "top1", "top1_ci95", "classes", "unseen",
+        "twins", "where", "notes",
     }  # fmt: skip
     assert [set(r) for r in report_json["results"]] == [{"c", "top1"}] * 6
 
@@ -63,7 +64,9 @@ def test_retrieval_by_splits_and_without(splits: FeatureStore, whole: FeatureSto
     alone = whole.retrieval(k=[3])
     assert alone.result == retrieval.evaluate(x, x, labels, labels, np.arange(240), [3])
     written = json.loads(json.dumps(alone.to_json()))
-    assert list(written) == ["protocol", "encoder", "split", "n_train", "n_test", "results", "queries_without_match"]
+    assert list(written) == [
+        "protocol", "encoder", "split", "n_train", "n_test", "results", "queries_without_match", "twins", "several_labels", "where", "notes",
+    ]  # fmt: skip
     assert written["results"].keys() == {"map", "recall@3", "precision@3"}
     assert (written["split"], written["queries_without_match"]) == ("leave-one-out", 0)
 

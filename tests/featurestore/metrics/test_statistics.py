@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 
 from featurestore.metrics.statistics import (
     Difference,
-    ItemDifference,
-    bootstrap,
     compare_draws,
     compare_items,
     half_width,
     sign_test,
     student,
+    wilson,
 )
 
 stats = pytest.importorskip("scipy.stats")  # comes with scikit-learn
@@ -30,21 +29,17 @@ def test_half_width_by_hand() -> None:
     assert half_width([0.5, 0.5, 0.5]) == 0
 
 
-def test_the_bootstrap_is_that_of_items_drawn_again() -> None:
-    right = np.arange(200) < 150
-    rng = np.random.default_rng(7)
-    shares = [right[rng.integers(0, 200, 200)].mean() for _ in range(4000)]
-    assert bootstrap(right) == pytest.approx(np.percentile(shares, [2.5, 97.5]), abs=0.006)
+@pytest.mark.parametrize(("count", "n"), [(0, 1), (1, 1), (5, 5), (0, 20), (3, 7), (150, 200), (4999, 5000)])
+def test_the_interval_of_a_share_is_wilsons(count: int, n: int) -> None:
+    expected = stats.binomtest(count, n).proportion_ci(method="wilson")
+    low, high = wilson(np.arange(n) < count)
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert 0 <= low <= count / n <= high <= 1
+    assert high - low > 0
 
 
-def test_the_bootstrap_depends_on_the_seed_alone() -> None:
-    right = np.random.default_rng(0).random(5000) < 0.7
-    assert bootstrap(right, 1) == bootstrap(right, 1) != bootstrap(right, 2)
-
-
-@pytest.mark.parametrize("share", [0, 1])
-def test_a_share_of_none_or_all_has_no_spread(share: int) -> None:
-    assert bootstrap(np.full(10, bool(share))) == (share, share)
+def test_five_of_five_may_be_less_than_all() -> None:
+    assert wilson(np.ones(5, bool)) == pytest.approx((5 / (5 + 1.96**2), 1), abs=1e-4)
 
 
 # -- paired differences
@@ -63,7 +58,7 @@ def test_the_interval_is_that_of_items_drawn_again_with_both_their_answers() -> 
     difference = second.astype(int) - first.astype(int)
     naive = [float(difference[rng.integers(0, 400, 400)].mean()) for _ in range(4000)]
     assert found.mean == pytest.approx(second.mean() - first.mean())
-    assert found.ci95 == pytest.approx(tuple(np.percentile(naive, [2.5, 97.5])), abs=0.006)
+    assert found.ci95 == pytest.approx(tuple(np.percentile(naive, [2.5, 97.5])), abs=0.008)
     assert (found.only_first, found.only_second) == (int((first & ~second).sum()), int((second & ~first).sum()))
     assert found.significant
 
@@ -71,19 +66,33 @@ def test_the_interval_is_that_of_items_drawn_again_with_both_their_answers() -> 
 def test_the_same_answers_differ_by_nothing() -> None:
     first, _ = answers(50, 0.5, 0.1, 0.2)
     found = compare_items(first, first)
-    assert found == ItemDifference(0.0, (0.0, 0.0), 0, 0)
+    assert (found.mean, found.only_first, found.only_second) == (0.0, 0, 0)
+    assert found.ci95[0] == -found.ci95[1]
+    assert 0 < found.ci95[1] < 0.1
     assert not found.significant
     draws = np.array([0.5, 0.7, 0.6])
     assert compare_draws(draws, draws) == Difference(0.0, (0.0, 0.0))
 
 
 def test_five_items_are_too_few_though_all_agree() -> None:
-    """The bootstrap alone would be sure: whatever is drawn again says the same."""
+    """The interval alone would be sure."""
     wrong, right = np.zeros(5, bool), np.ones(5, bool)
     found = compare_items(wrong, right)
-    assert found.ci95 == (1.0, 1.0)
+    assert found.ci95 == pytest.approx(
+        (1 - math.sqrt(2) * (1 - 5 / (5 + 1.96**2)), 1), abs=1e-4
+    )  # both shares may be off by as much
     assert not found.significant
     assert compare_items(np.zeros(6, bool), np.ones(6, bool)).significant  # 2 / 2^6 = 0.031
+
+
+def test_the_interval_of_a_difference_holds_the_true_one_nineteen_times_in_twenty() -> None:
+    rng = np.random.default_rng(3)
+    held = 0
+    for _ in range(400):
+        drawn = rng.random(30)  # both right, only the first, only the second, neither
+        found = compare_items(drawn < 0.75, (drawn < 0.6) | ((drawn >= 0.75) & (drawn < 0.85)))
+        held += found.ci95[0] <= -0.05 <= found.ci95[1]
+    assert 0.93 <= held / 400 <= 0.99
 
 
 @pytest.mark.parametrize(("a", "b"), [(0, 0), (0, 5), (0, 6), (3, 3), (2, 9), (40, 61), (1200, 1300)])

@@ -5,12 +5,14 @@ from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from featurestore import FeatureStore
 from featurestore.metrics.label_free import rankme, uniformity
 from featurestore.report.build import Limits
 from featurestore.report.report import Report
+from featurestore.system.spool import Spool
 from tests.featurestore.fakes import COLOURS, paint
 from tests.featurestore.report.conftest import BASES, DRAWS, TEST, TRAIN, new_store, report
 
@@ -29,7 +31,7 @@ def test_counts_are_those_of_the_store(made: Report) -> None:
 
 def test_figures_are_those_that_the_store_measures(labelled: FeatureStore) -> None:
     found = report(labelled, seed=3).figures
-    assert found.knn == labelled.knn(seed=3)
+    assert found.knn == labelled.knn()
     assert found.lowshot == labelled.lowshot(shots=(1, 2, 5), fractions=(), tries=DRAWS, seed=3)
     assert found.missing == {}
     assert found.encoder["fingerprint"] == labelled.knn().encoder
@@ -128,3 +130,17 @@ def test_without_scikit_learn_only_our_own_methods_are_measured(
     found = report(labelled).figures.lowshot
     assert found is not None
     assert {r.method for r in found.results} == {"nearest-mean", "knn"}
+
+
+def test_of_images_with_several_labels_what_needs_one_each_is_missing_with_the_reason(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    rows = Spool(pa.schema([("id", pa.int64()), ("value0", pa.list_(pa.string()))]))
+    rows.add((1, ["mixed", "primary"]))
+    store.catalog.labels.set_from_file(rows, ("labels",), "label", clear=False)
+    made = report(store)
+    assert made.figures.knn is not None
+    assert made.figures.knn.several_labels == 1
+    assert set(made.figures.missing) == {"lowshot", "classes"}
+    assert made.figures.missing["classes"].startswith("1 of 6 items have several labels")
+    assert "k-NN classification" in made.save(tmp_path / "report.html").read_text(encoding="utf-8")

@@ -12,8 +12,7 @@ from tests.featurestore.fakes import unit
 
 
 def labelled_of(store: FeatureStore) -> LabelledItems:
-    moment = store.snapshots.now()
-    return LabelledItems.of(moment.item_vectors(moment.encoders[0].fingerprint))
+    return store.labelled_items()
 
 
 ENTRIES = [

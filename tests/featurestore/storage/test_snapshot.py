@@ -33,6 +33,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_warm_search_opens_no_connection(store: FeatureStore, opened: list[str]) -> None:
     first = store.search(6, k=3)
+    store.knn(1)
     assert opened != []
     opened.clear()
     for _ in range(3):
