@@ -13,6 +13,7 @@ from featurestore.catalog import Diff, EncoderRecord, FailedFile, FileToIngest, 
 from featurestore.catalog.diff import FOUND
 from featurestore.encoders import Embedded, EmbeddedImage, Encoder
 from featurestore.errors import Interrupted, SourceError
+from featurestore.imaging.readings import Readings
 from featurestore.progress import Listener
 from featurestore.sources import Failure, ImageFile, open_source
 from featurestore.sources.formats import CONTAINER_SUFFIX
@@ -37,6 +38,7 @@ class IndexReport:
     labels_set: int = 0  # of items without a label
     labels_changed: int = 0
     labels_kept: int = 0  # that differ, but must not be replaced; see `label_source`
+    readings: Readings = field(default_factory=Readings)  # how the encoded images were read
     encoder: str = ""  # its name
     others: tuple["IndexReport", ...] = ()  # of the other encoders, when all of a store were run
 
@@ -99,6 +101,7 @@ class Ingest:
     failures: list[FailedFile] = field(default_factory=list)
     labels: LabelCounts = field(default_factory=LabelCounts)
     encoded: int = 0
+    readings: Readings = field(default_factory=Readings)
 
     def run(self, found: Found) -> IndexReport:
         """Compare, embed, commit, and mark as removed what is gone. Raises Interrupted on Ctrl-C, DiskError, StoreCorrupt."""
@@ -131,6 +134,7 @@ class Ingest:
         return IndexReport(
             **dict[str, Any](self.counts), images_per_second=round(self.encoded / seconds, 1),
             encoder=self.record.name, labels_set=labels.set, labels_changed=labels.changed, labels_kept=diff.labels_kept,
+            readings=self.readings,
         )  # fmt: skip
 
     def _compare(self, found: Found) -> Diff:
@@ -172,6 +176,7 @@ class Ingest:
         first = self.writer.rows + sum(map(len, self.vectors))
         for row, image in enumerate((embedded.images[place] for place in kept), start=first):
             todo = self.loading.pop(image.place)
+            self.readings.add(image.path, image.how, image.flat)
             known_content = todo.sha256 == image.sha256  # it has a vector of another encoder already
             self.counts["added" if todo.id is None or todo.removed or known_content else "updated"] += 1
             self.changes.append(self._change(todo, image, row))
