@@ -131,13 +131,13 @@ def _samples(image: Image.Image, bands: Sequence[int] | None) -> Samples | None:
             return None
         image = image if image.mode in PLAIN_MODES else image.convert("RGB")
     values = np.atleast_3d(np.asarray(image))
+    if image.format == "PPM" and image.mode == "I":
+        values = values.astype(np.uint16)  # to which Pillow has scaled them
     return Samples(values, colours=values.shape[2], stated=_stated(image))
 
 
 def _stated(image: Image.Image) -> tuple[float, float] | None:
-    """Give black and white where they are known of a format."""
-    if image.format == "PPM" and image.mode == "I":
-        return 0, 65535  # Pillow has scaled the values by the largest one that the header names
+    """Give black and white of a TIFF whose samples are packed into twelve bits."""
     tags = getattr(image, "tag_v2", {})
     return (0, 4095) if image.mode.startswith("I;16") and tags.get(tiff.BITS) == (12,) else None
 

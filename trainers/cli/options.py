@@ -21,6 +21,6 @@ class Bands(click.ParamType[tuple[int, ...]]):
 bands_option = click.option(
     "--bands",
     type=Bands(),
-    metavar="R,G,B|N",
+    metavar="R,G,B",
     help="Which bands of the images are read, counted from 1: three as colours, or one as grey.  [default: the colours]",
 )

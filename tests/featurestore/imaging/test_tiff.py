@@ -13,26 +13,10 @@ from PIL import Image
 from featurestore.errors import ImageError
 from featurestore.imaging import tiff
 from featurestore.imaging.decode import decode, size_of
+from tests.featurestore.imaging.image_bytes import multiband
 from tests.featurestore.imaging.image_bytes import tiff as tiff_of
 
 RNG = np.random.default_rng(0)
-FORMATS = {"u": 1, "i": 2, "f": 3}
-
-
-def multiband(values: NDArray[Any], *, rows: int = 7, planar: bool = False, pack: Any = bytes, **tags: Any) -> bytes:
-    """A TIFF of (H, W, C) in strips of some rows, each packed by `pack`."""
-    height, width, bands = values.shape
-    parts = [values[..., band, None] for band in range(bands)] if planar else [values]
-    strips = [pack(part[row : row + rows].tobytes()) for part in parts for row in range(0, height, rows)]
-    return tiff_of(
-        {
-            256: (width,), 257: (height,), 258: (8 * values.itemsize,) * bands, 259: (1,), 262: (2 if bands in (3, 4) else 1,),
-            273: (), 277: (bands,), 278: (rows,), 279: tuple(map(len, strips)), 284: (1 + planar,),
-            339: (FORMATS[values.dtype.kind],) * bands,
-        } | {int(key[1:]): value for key, value in tags.items()},
-        *strips,
-        order=">" if values.dtype.byteorder == ">" else "<",
-    )  # fmt: skip
 
 
 def read(data: bytes, bands: tuple[int, ...] | None = None) -> NDArray[Any]:

@@ -20,7 +20,7 @@ from featurestore.progress import Listener
 from tests.featurestore import fakes
 from tests.trainers.export.onnx_networks import SIZE, convolutional, linear, make, preprocess_file, save
 from trainers.export.preprocess_file import ForeignPreprocess, read_preprocess
-from trainers.export.targets import export_encoder
+from trainers.export.targets import _preprocess_of, export_encoder
 
 MEAN, STD = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.25, 0.3])
 
@@ -452,6 +452,14 @@ def test_a_preprocess_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "p.toml", tmp_path / "none.json"):
         with pytest.raises(ConfigError, match="expected a TOML or JSON file"):
             read_preprocess(path)
+
+
+def test_bands_of_the_command_go_before_those_of_the_file(tmp_path: Path) -> None:
+    given = preprocess_file(tmp_path / "p.toml", bands=[4, 3, 2])
+    assert read_preprocess(given).record.bands == (4, 3, 2)
+    with pytest.raises(ConfigError, match=r"bands .* make no sense"):
+        read_preprocess(preprocess_file(tmp_path / "q.toml", bands=[4, 3]))
+    assert _preprocess_of("other.onnx", given, (7,)).record.bands == (7,)
 
 
 def test_the_example_of_the_page_is_one(tmp_path: Path) -> None:
