@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from featurestore.imaging import camera_raw, deep_png, optional_formats, tiff
@@ -21,7 +21,6 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-QUARTER_TURNS = (TURNS[5], TURNS[6], TURNS[7], TURNS[8])
 ORIENTATION = 0x0112  # the tag of EXIF and TIFF
 PLAIN_MODES = ("L", "LA", "RGB", "RGBA")  # whose channels are bands as they are
 
@@ -51,9 +50,9 @@ def decode(
         if _is_raw(data, tags):
             optional_formats.require("raw")
             return Decoded(*camera_raw.develop(data, shorter_side))
-        samples = None if tags is None else tiff.read_samples(data, tags, bands)
+        samples = None if tags is None else tiff.read_samples(data, tags, bands, preview)
         if tags is not None and samples is not None:
-            pixels, how = to_rgb(samples, preview)
+            pixels, how = to_rgb(samples)
             turned = _turned(Image.fromarray(pixels), int(tags.get(ORIENTATION, 1)))
             return Decoded(turned, *turned.size, how)
     with opened(data) as image:
@@ -79,7 +78,7 @@ def size_of(data: bytes) -> tuple[int, int]:
             optional_formats.require("raw")
             return camera_raw.size_of(data)
         if tags is not None:
-            return int(tags[tiff.WIDTH]), int(tags[tiff.HEIGHT])
+            return int(tags[TiffImagePlugin.IMAGEWIDTH]), int(tags[TiffImagePlugin.IMAGELENGTH])
     with opened(data) as image:
         return image.size
 
@@ -103,7 +102,7 @@ def _tiff_tags(data: bytes) -> ImageFileDirectory_v2 | None:
         return None
     try:
         tags = tiff.read_tags(data)
-        width, height = int(tags[tiff.WIDTH]), int(tags[tiff.HEIGHT])
+        width, height = int(tags[TiffImagePlugin.IMAGEWIDTH]), int(tags[TiffImagePlugin.IMAGELENGTH])
     except Exception:
         return None
     check_size(width, height)
@@ -133,13 +132,13 @@ def _samples(image: Image.Image, bands: Sequence[int] | None) -> Samples | None:
     values = np.atleast_3d(np.asarray(image))
     if image.format == "PPM" and image.mode == "I":
         values = values.astype(np.uint16)  # to which Pillow has scaled them
-    return Samples(values, colours=values.shape[2], stated=_stated(image))
+    return Samples(values, stated=_stated(image))
 
 
 def _stated(image: Image.Image) -> tuple[float, float] | None:
     """Give black and white of a TIFF whose samples are packed into twelve bits."""
     tags = getattr(image, "tag_v2", {})
-    return (0, 4095) if image.mode.startswith("I;16") and tags.get(tiff.BITS) == (12,) else None
+    return (0, 4095) if image.mode.startswith("I;16") and tags.get(TiffImagePlugin.BITSPERSAMPLE) == (12,) else None
 
 
 def _to_rgb(image: Image.Image, samples: Samples | None, bands: Sequence[int] | None) -> tuple[Image.Image, str]:

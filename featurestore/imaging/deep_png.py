@@ -25,13 +25,13 @@ def read_samples(data: bytes, image: Image.Image) -> Samples:
     """Read the samples of an opened PNG from its bytes. Raises what Pillow raises for damaged ones."""
     kind = data[25]
     values = _values(data, image, kind)
-    alpha = values.shape[2] - 1 if kind in (GREY_ALPHA, RGB_ALPHA) else None
+    alpha = kind in (GREY_ALPHA, RGB_ALPHA)
     key = image.info.get("transparency")  # the colour that is transparent
-    if alpha is None and key is not None:
-        alpha = values.shape[2]
+    if key is not None and not alpha:
+        alpha = True
         opaque = np.any(values != np.array(key, np.uint16), axis=2, keepdims=True)
         values = np.concatenate([values, opaque * np.uint16(OPAQUE)], axis=2)
-    return Samples(values, 3 if kind in (RGB, RGB_ALPHA) else 1, alpha, stated=_stated(data))
+    return Samples(values, alpha, stated=_stated(data))
 
 
 def _values(data: bytes, image: Image.Image, kind: int) -> NDArray[np.uint16]:

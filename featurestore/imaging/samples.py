@@ -17,14 +17,14 @@ OUTSIDE = 0.01  # share of the values outside a stated range above which the sta
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The samples of an image as they are stored."""
+    """The samples of an image that are to be read, as they are stored."""
 
-    values: NDArray[Any]  # (H, W, C) of any type
-    colours: int  # how many of the C are colour, from the first: 3 or 1
-    alpha: int | None = None  # which of the C is alpha, from 0
+    values: NDArray[Any]  # (H, W, C) of any type: three colours or grey, then alpha where there is one
+    alpha: bool = False
     premultiplied: bool = False  # the colours are multiplied by alpha
     stated: tuple[float, float] | None = None  # black and white, where the file says them
     inverted: bool = False  # the lowest value is white
+    left_out: str = ""  # in a few words, where the file has more channels
 
 
 def check_bands(bands: Sequence[int], there: int) -> None:
@@ -38,32 +38,19 @@ def check_bands(bands: Sequence[int], there: int) -> None:
 def select(samples: Samples, bands: Sequence[int]) -> Samples:
     """Take three bands as colours, or one as grey. Raises ImageError when the image has not all of them."""
     check_bands(bands, samples.values.shape[2])
-    values = samples.values[..., [band - 1 for band in bands]]
-    return replace(samples, values=values, colours=len(bands), alpha=None)
+    return replace(samples, values=samples.values[..., [band - 1 for band in bands]], alpha=False)
 
 
-def to_rgb(samples: Samples, preview: bool = False) -> tuple[NDArray[np.uint8], str]:
-    """Turn samples into 8-bit RGB (H, W, 3), with transparency over white; also says how, in a few words.
-
-    Raises ImageError for bands whose meaning is unknown, unless for a `preview`, which shows the first three.
-    """
-    colours, there = samples.colours, samples.values.shape[2]
-    told = ""
-    if there > colours + (samples.alpha is not None):
-        if colours == 1 and not preview:
-            raise ImageError(
-                f"{there} bands; say which to read, three or one, when the encoder is made: featurestore train --bands 3,2,1 "
-                "or featurestore export --bands 3,2,1; see docs/reference/inputs.md"
-            )
-        colours = 3 if there >= 3 else 1
-        told = f"{there} channels, of which the first {colours} are read"
-    shown, how = scale(samples.values[..., :colours], samples.stated)
+def to_rgb(samples: Samples) -> tuple[NDArray[np.uint8], str]:
+    """Turn samples into 8-bit RGB (H, W, 3), with transparency over white; also says how, in a few words. Raises ImageError."""
+    values = samples.values
+    shown, how = scale(values[..., :-1] if samples.alpha else values, samples.stated)
     if samples.inverted:
         shown = 255 - shown
-    if samples.alpha is not None:
-        alpha, _ = scale(samples.values[..., samples.alpha, None])
+    if samples.alpha:
+        alpha, _ = scale(values[..., -1:])
         shown = _over_white(shown, alpha, samples.premultiplied)
-    return shown.repeat(3, axis=2) if colours == 1 else shown, "; ".join(filter(None, (told, how)))
+    return shown.repeat(3 // shown.shape[2], axis=2), "; ".join(filter(None, (samples.left_out, how)))
 
 
 def _over_white(values: NDArray[np.uint8], alpha: NDArray[np.uint8], premultiplied: bool) -> NDArray[np.uint8]:

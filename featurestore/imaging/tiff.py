@@ -10,26 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL import TiffImagePlugin as tag
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from featurestore.errors import ImageError
 from featurestore.imaging.samples import Samples, check_bands
 
 HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are BigTIFF
-WIDTH, HEIGHT, BITS = 256, 257, 258  # tags
 GREY_INVERTED, GREY, RGB = 0, 1, 2  # PhotometricInterpretation
-PLAIN, DEFLATE = 1, (8, 32946)
-COMPRESSIONS = (
-    PLAIN,
-    *DEFLATE,
-    5,
-    32773,
-    34925,
-    50000,
-)  # of bytes, whatever they mean: the last four are LZW, PackBits, LZMA, Zstandard
+PLAIN, LZW, DEFLATE, PACKBITS, LZMA, ZSTD = 1, 5, (8, 32946), 32773, 34925, 50000
+COMPRESSIONS = (PLAIN, LZW, *DEFLATE, PACKBITS, LZMA, ZSTD)  # of bytes, whatever they mean
 KINDS = {1: "u", 2: "i", 3: "f"}  # SampleFormat
-ALPHA = (1, 2)  # ExtraSamples: multiplied into the colours, and not; 0 is a channel of unknown meaning
+PREMULTIPLIED, ALPHA, COREL_ALPHA = 1, 2, 999  # ExtraSamples; 0 is a channel of unknown meaning
 DIFFERENCES, FLOAT_DIFFERENCES = 2, 3  # Predictor
+STATED = ((340, 341), (280, 281))  # SMinSampleValue and SMaxSampleValue, MinSampleValue and MaxSampleValue
+LARGEST = 4 << 30  # bytes of the channels that are read
 LARGEST_CHUNK = 1 << 30  # bytes of a strip or tile
 
 
@@ -61,62 +56,80 @@ def read_tags(data: bytes) -> ImageFileDirectory_v2:
     return tags
 
 
-def read_samples(data: bytes, tags: ImageFileDirectory_v2, bands: Sequence[int] | None) -> Samples | None:
-    """Read the samples of the first image, all or those of some bands (from 1); None where Pillow is to read the file.
+def read_samples(
+    data: bytes, tags: ImageFileDirectory_v2, bands: Sequence[int] | None, preview: bool = False
+) -> Samples | None:
+    """Read the samples of the first image: some bands (from 1), or its colours; None where Pillow is to read the file.
 
-    Raises ImageError for a file that is cut off or damaged, or has not so many bands.
+    Raises ImageError for bands whose meaning is unknown (for a `preview`, the first ones are read), for bands that are not there, and for
+    a file that is cut off or damaged.
     """
     layout = _layout(tags)
     if layout is None or (bands is None and _is_plain(layout)):
         return None
-    colours = 3 if layout.photometric == RGB else 1
+    stated, inverted = _stated(tags, layout.dtype), layout.photometric == GREY_INVERTED
     if bands is not None:
         check_bands(bands, layout.samples)
-        alpha, colours = None, len(bands)
-    else:
-        alpha = next((layout.samples - len(layout.extra) + i for i, x in enumerate(layout.extra) if x in ALPHA), None)
-    return Samples(
-        _read(data, layout, [band - 1 for band in bands or range(1, layout.samples + 1)]),
-        colours,
-        alpha,
-        premultiplied=alpha is not None and ALPHA[0] in layout.extra,
-        stated=_stated(tags, layout.dtype),
-        inverted=layout.photometric == GREY_INVERTED,
-    )
+        return Samples(_read(data, layout, [band - 1 for band in bands]), stated=stated, inverted=inverted)
+    colours = 3 if layout.photometric == RGB else 1
+    extra = range(layout.samples - len(layout.extra), layout.samples)  # the channels that ExtraSamples describes
+    alpha = [(place, kind) for place, kind in zip(extra, layout.extra, strict=True) if kind in (PREMULTIPLIED, ALPHA)][
+        :1
+    ]
+    left_out = ""
+    if layout.samples > colours + len(alpha):
+        if colours == 1 and not preview:
+            raise ImageError(
+                f"{layout.samples} bands; say which to read, three or one, when the encoder is made: featurestore train --bands 3,2,1 "
+                "or featurestore export --bands 3,2,1; see docs/reference/inputs.md"
+            )
+        colours = 3 if layout.samples >= 3 else 1
+        left_out = f"{layout.samples} channels, of which the first {colours} are read"
+    values = _read(data, layout, [*range(colours), *(place for place, _ in alpha)])
+    premultiplied = bool(alpha) and alpha[0][1] == PREMULTIPLIED
+    return Samples(values, bool(alpha), premultiplied, stated, inverted, left_out)
 
 
 def _layout(tags: ImageFileDirectory_v2) -> _Layout | None:
     """Read how the samples lie; None for palettes, other colour spaces, packed bits and compressions of pictures."""
-    samples = int(tags.get(277, 1))
-    bits, kinds = set(tags.get(BITS, (1,))), set(tags.get(339, (1,)))
-    photometric, compression = tags.get(262, GREY_INVERTED), tags.get(259, PLAIN)
-    plain = photometric in (GREY_INVERTED, GREY, RGB) and compression in COMPRESSIONS and tags.get(266, 1) == 1
-    if not plain or len(bits) != 1 or len(kinds) != 1 or not bits <= {8, 16, 32, 64} or not kinds <= set(KINDS):
+    bits, kinds = set(tags.get(tag.BITSPERSAMPLE, (1,))), set(tags.get(tag.SAMPLEFORMAT, (1,)))
+    photometric, compression = tags.get(tag.PHOTOMETRIC_INTERPRETATION, GREY_INVERTED), tags.get(tag.COMPRESSION, PLAIN)
+    of_bytes = compression in COMPRESSIONS and tags.get(tag.FILLORDER, 1) == 1
+    if not of_bytes or photometric not in (GREY_INVERTED, GREY, RGB) or len(bits) != 1 or len(kinds) != 1:
         return None
     [depth], [kind] = bits, kinds
-    if (KINDS[kind], depth) == ("f", 8):
+    if depth not in (8, 16, 32, 64) or kind not in KINDS or (KINDS[kind], depth) == ("f", 8):
         return None
-    tiled = 322 in tags
-    width, height = int(tags[WIDTH]), int(tags[HEIGHT])
+    tiled = tag.TILEWIDTH in tags
+    width, height = int(tags[tag.IMAGEWIDTH]), int(tags[tag.IMAGELENGTH])
+    strip = min(int(tags.get(tag.ROWSPERSTRIP, height)), height), width
     return _Layout(
-        width, height, samples,
-        np.dtype(f"{tags._endian}{KINDS[kind]}{depth // 8}"),
-        photometric, tuple(tags.get(338, ())), compression, tags.get(317, 1), tags.get(284, 1) == 2,
-        (int(tags[323]), int(tags[322])) if tiled else (min(int(tags.get(278, height)), height), width),
-        tiled, tuple(tags[324 if tiled else 273]), tuple(tags[325 if tiled else 279]),
-    )  # fmt: skip
+        width=width,
+        height=height,
+        samples=int(tags.get(tag.SAMPLESPERPIXEL, 1)),
+        dtype=np.dtype(f"{tags._endian}{KINDS[kind]}{depth // 8}"),
+        photometric=photometric,
+        extra=tuple(tags.get(tag.EXTRASAMPLES, ())),
+        compression=compression,
+        predictor=tags.get(tag.PREDICTOR, 1),
+        planar=tags.get(tag.PLANAR_CONFIGURATION, 1) == 2,
+        chunk=(int(tags[tag.TILELENGTH]), int(tags[tag.TILEWIDTH])) if tiled else strip,
+        tiled=tiled,
+        offsets=tuple(tags[tag.TILEOFFSETS if tiled else tag.STRIPOFFSETS]),
+        counts=tuple(tags[tag.TILEBYTECOUNTS if tiled else tag.STRIPBYTECOUNTS]),
+    )
 
 
 def _is_plain(layout: _Layout) -> bool:
     """Whether Pillow reads all of it as it is meant: 8 bits, grey or RGB, with nothing else than alpha."""
-    colours = 3 if layout.photometric == RGB else 1
-    extra = layout.samples - colours
-    return layout.dtype == np.uint8 and (extra == 0 or (extra == 1 and layout.extra in ((1,), (2,))))
+    extra = layout.samples - (3 if layout.photometric == RGB else 1)
+    known = extra == 1 and layout.extra in ((PREMULTIPLIED,), (ALPHA,), (COREL_ALPHA,))
+    return layout.dtype == np.uint8 and (extra == 0 or known)
 
 
 def _stated(tags: ImageFileDirectory_v2, dtype: np.dtype[Any]) -> tuple[float, float] | None:
-    """Give black and white as SMinSampleValue, SMaxSampleValue, MinSampleValue and MaxSampleValue say; None for the whole of the type."""
-    for low, high in ((340, 341), (280, 281)):
+    """Give black and white as the tags say; the whole of the type, which many programs write without thinking, says nothing."""
+    for low, high in STATED:
         if low in tags and high in tags:
             stated = float(np.min(tags[low])), float(np.max(tags[high]))
             whole = dtype.kind != "f" and stated == (np.iinfo(dtype).min, np.iinfo(dtype).max)
@@ -126,17 +139,22 @@ def _stated(tags: ImageFileDirectory_v2, dtype: np.dtype[Any]) -> tuple[float, f
 
 def _read(data: bytes, layout: _Layout, bands: Sequence[int]) -> NDArray[Any]:
     """Read some bands (from 0): (H, W, C) in the byte order of this machine."""
+    need = layout.height * layout.width * len(bands) * layout.dtype.itemsize
+    if need > LARGEST:
+        raise ImageError(f"too large: {need:,} bytes of the channels that are read, the limit is {LARGEST:,}")
     values = np.zeros((layout.height, layout.width, len(bands)), layout.dtype.newbyteorder("="))
-    for place, band in enumerate(bands) if layout.planar else [(slice(None), None)]:
-        for row, column, chunk in _chunks(data, layout, band or 0):
-            part = chunk[: layout.height - row, : layout.width - column]
-            into = values[row : row + part.shape[0], column : column + part.shape[1], place]
-            into[...] = part[..., 0] if layout.planar else part[..., bands]
+    if not layout.planar:
+        for rows, columns, chunk in _chunks(data, layout, 0):
+            values[rows, columns] = chunk[..., bands]
+        return values
+    for place, band in enumerate(bands):
+        for rows, columns, chunk in _chunks(data, layout, band):
+            values[rows, columns, place] = chunk[..., 0]
     return values
 
 
-def _chunks(data: bytes, layout: _Layout, plane: int) -> Iterator[tuple[int, int, NDArray[Any]]]:
-    """Yield the strips or tiles of a plane: the row and column where each begins, and its samples (rows, columns, C)."""
+def _chunks(data: bytes, layout: _Layout, plane: int) -> Iterator[tuple[slice, slice, NDArray[Any]]]:
+    """Yield the strips or tiles of a plane: the rows and columns that each covers, and its samples there, (rows, columns, C)."""
     rows, columns = layout.chunk
     if rows < 1 or columns < 1:
         raise ImageError("damaged, or of a kind without a decoder here: strips or tiles without pixels")
@@ -148,7 +166,9 @@ def _chunks(data: bytes, layout: _Layout, plane: int) -> Iterator[tuple[int, int
     for number, (row, column) in enumerate(corners, start=first):
         shape = (rows if layout.tiled else min(rows, layout.height - row), columns, depth)
         start = layout.offsets[number]
-        yield row, column, _unpack(data[start : start + layout.counts[number]], layout, shape)
+        chunk = _unpack(data[start : start + layout.counts[number]], layout, shape)
+        chunk = chunk[: layout.height - row, : layout.width - column]  # tiles reach over the edge
+        yield slice(row, row + len(chunk)), slice(column, column + chunk.shape[1]), chunk
 
 
 def _unpack(packed: bytes, layout: _Layout, shape: tuple[int, int, int]) -> NDArray[Any]:
@@ -186,16 +206,10 @@ def _decompress(packed: bytes, compression: int, rows: int, row_bytes: int) -> b
 def _grey_tiff(packed: bytes, compression: int, rows: int, columns: int) -> bytes:
     """Write a TIFF of 8-bit grey around compressed bytes."""
     tags = {
-        WIDTH: columns,
-        HEIGHT: rows,
-        BITS: 8,
-        259: compression,
-        262: GREY,
-        273: 0,
-        277: 1,
-        278: rows,
-        279: len(packed),
-    }
-    tags[273] = 8 + 2 + 12 * len(tags) + 4
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+        tag.IMAGEWIDTH: columns, tag.IMAGELENGTH: rows, tag.BITSPERSAMPLE: 8, tag.COMPRESSION: compression,
+        tag.PHOTOMETRIC_INTERPRETATION: GREY, tag.STRIPOFFSETS: 0, tag.SAMPLESPERPIXEL: 1, tag.ROWSPERSTRIP: rows,
+        tag.STRIPBYTECOUNTS: len(packed),
+    }  # fmt: skip
+    tags[tag.STRIPOFFSETS] = 8 + 2 + 12 * len(tags) + 4
+    entries = b"".join(struct.pack("<HHII", number, 4, 1, value) for number, value in tags.items())
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + packed

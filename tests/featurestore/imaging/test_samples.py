@@ -94,14 +94,7 @@ def test_no_finite_value_is_a_failure() -> None:
 
 def test_channels_share_one_range_so_that_colours_stay() -> None:
     values = np.array([[[1023, 511, 0]]], np.uint16)
-    assert to_rgb(Samples(values, 3))[0].tolist() == [[[255, 127, 0]]]
-
-
-def test_extra_channels_are_left_out_and_told() -> None:
-    near_infrared = np.array([[[10, 20, 30, 40]]], np.uint8)
-    pixels, how = to_rgb(Samples(near_infrared, 3))
-    assert pixels.tolist() == [[[10, 20, 30]]]
-    assert how == "4 channels, of which the first 3 are read"
+    assert to_rgb(Samples(values))[0].tolist() == [[[255, 127, 0]]]
 
 
 @pytest.mark.parametrize(
@@ -109,21 +102,15 @@ def test_extra_channels_are_left_out_and_told() -> None:
 )
 def test_alpha_is_laid_over_white(premultiplied: bool, expected: list[int]) -> None:
     values = np.array([[[100, 240, 100, 46]]], np.uint8)
-    pixels, how = to_rgb(Samples(values, 3, alpha=3, premultiplied=premultiplied))
+    pixels, how = to_rgb(Samples(values, alpha=True, premultiplied=premultiplied))
     assert (pixels[0, 0].tolist(), how) == (expected, "")
 
 
 def test_white_may_be_the_lowest_value() -> None:
-    assert to_rgb(Samples(np.array([[[0], [255]]], np.uint8), 1, inverted=True))[0][0].tolist() == [[255] * 3, [0] * 3]
+    assert to_rgb(Samples(np.array([[[0], [255]]], np.uint8), inverted=True))[0][0].tolist() == [[255] * 3, [0] * 3]
 
 
-THIRTEEN = Samples(np.arange(13, dtype=np.uint8).reshape(1, 1, 13), 1)
-
-
-def test_bands_without_a_meaning_are_refused_with_the_way_to_name_them() -> None:
-    with pytest.raises(ImageError, match=r"^13 bands; say which to read, three or one, .*train --bands 3,2,1 or"):
-        to_rgb(THIRTEEN)
-    assert to_rgb(THIRTEEN, preview=True)[0].tolist() == [[[0, 1, 2]]]
+THIRTEEN = Samples(np.arange(13, dtype=np.uint8).reshape(1, 1, 13))
 
 
 @pytest.mark.parametrize(("bands", "expected"), [((4, 3, 2), [3, 2, 1]), ((13,), [12, 12, 12])])
