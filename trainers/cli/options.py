@@ -3,24 +3,20 @@
 import click
 
 from featurestore.errors import ConfigError
-from featurestore.imaging.preprocess import read_bands
 
 
-class Bands(click.ParamType[tuple[int, ...]]):
-    """Three bands or one, counted from 1: 4,3,2."""
+def _read(context: click.Context, option: click.Parameter, text: str | None) -> tuple[int, ...] | None:
+    from featurestore.imaging.preprocess import read_bands  # loads Pillow, which `--help` does not need
 
-    name = "bands"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        try:
-            return read_bands(str(value))
-        except ConfigError as error:
-            self.fail(str(error), param, ctx)
+    try:
+        return None if text is None else read_bands(text)
+    except ConfigError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 bands_option = click.option(
     "--bands",
-    type=Bands(),
+    callback=_read,
     metavar="R,G,B",
     help="Which bands of the images are read, counted from 1: three as colours, or one as grey.  [default: the colours]",
 )
