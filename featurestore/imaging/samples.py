@@ -82,7 +82,7 @@ def scale(values: NDArray[Any], stated: tuple[float, float] | None = None) -> tu
     bits = max(FEWEST_BITS, int(high).bit_length())
     if values.dtype.kind == "f":
         return _linear(values, 0.0, 2.0**bits - 1), f"{name} with whole numbers of {bits} bits; scaled by these"
-    told = values.dtype != np.uint16 or bits < 16
+    told = bits != 8 * values.dtype.itemsize
     return _shift(values, bits), f"{name}, of which {bits} are in use; scaled by these" if told else ""
 
 

@@ -17,6 +17,7 @@ from featurestore.errors import ImageError
 from featurestore.imaging.samples import Samples, check_bands
 
 HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are BigTIFF
+II = b"II"  # prefix of little-endian files
 GREY_INVERTED, GREY, RGB = 0, 1, 2  # PhotometricInterpretation
 PLAIN, LZW, DEFLATE, PACKBITS, LZMA, ZSTD = 1, 5, (8, 32946), 32773, 34925, 50000
 COMPRESSIONS = (PLAIN, LZW, *DEFLATE, PACKBITS, LZMA, ZSTD)  # of bytes, whatever they mean
@@ -107,7 +108,7 @@ def _layout(tags: ImageFileDirectory_v2) -> _Layout | None:
         width=width,
         height=height,
         samples=int(tags.get(tag.SAMPLESPERPIXEL, 1)),
-        dtype=np.dtype(f"{tags._endian}{KINDS[kind]}{depth // 8}"),
+        dtype=np.dtype(f"{'<' if tags.prefix == II else '>'}{KINDS[kind]}{depth // 8}"),
         photometric=photometric,
         extra=tuple(tags.get(tag.EXTRASAMPLES, ())),
         compression=compression,
