@@ -151,6 +151,8 @@ def _load(
             f"{len(failures)} files could not be read and are left out, the first: {failures[0].path}: {failures[0].reason}"
         )
     data.check_enough(len(images.files), "readable images")
+    for line in images.readings.lines():
+        listener.note(line)
     for line in _describe(config, len(images.files)):
         listener.note(line)
     return images

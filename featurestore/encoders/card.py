@@ -29,7 +29,7 @@ class Card:
     classifier: dict[str, Any] = field(default_factory=dict)  # of a classifier: how it was trained, and its figures
 
     def to_json(self) -> str:
-        record = asdict(self)
+        record = {**asdict(self), "preprocess": self.preprocess.to_json()}
         if not self.classes:  # the card of an encoder has the same fields as before there were classifiers
             del record["classes"], record["classifier"]
         return json.dumps({"card_version": CARD_VERSION, **record}, sort_keys=True)

@@ -16,6 +16,8 @@ class EmbeddedImage:
     sha256: str  # of the file's bytes; empty for an image in memory
     width: int  # in pixels, upright
     height: int
+    how: str = ""  # in a few words, where values were scaled or channels left out
+    flat: bool = False  # of one colour, or nearly so
 
 
 @dataclass(frozen=True, slots=True)

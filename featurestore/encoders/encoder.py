@@ -141,7 +141,9 @@ class Encoder:
         images = []
         for (place, found), usable in zip(ready, has_vector.tolist(), strict=True):
             if usable:
-                images.append(EmbeddedImage(place, found.path, found.sha256, found.width, found.height))
+                images.append(
+                    EmbeddedImage(place, found.path, found.sha256, found.width, found.height, found.how, found.flat)
+                )
             else:
                 reason = "the encoder gave a vector that is zero or not finite"
                 failures.append(FailedImage(place, found.path, reason, readable=True))

@@ -1,25 +1,15 @@
 """Decode the bytes of an image to upright RGB pixels. The only decoder of the project."""
 
-import io
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from featurestore.errors import ImageError
-from featurestore.system.text import describe_error, one_line
-
-MAX_PIXELS = 178_956_970  # above this Pillow itself refuses; a 108-megapixel phone photo passes
-
-# Formats that are tried, the common ones first; TGA comes last since it has no signature. Pillow's other formats are not
-# used: EPS, for one, would run the file as a program in Ghostscript, whatever its name.
-FORMATS = (
-    "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF", "ICO", "DDS", "QOI", "PSD", "DIB", "TGA",
-)  # fmt: skip
+from featurestore.imaging import camera_raw, deep_png, optional_formats, tiff
+from featurestore.imaging.opening import check_size, opened, reasons
+from featurestore.imaging.samples import Samples, select, to_rgb
 
 # The operation that turns an image upright, by its EXIF orientation (CIPA DC-008, 4.6.5).
 TURNS = {
@@ -31,14 +21,8 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-QUARTER_TURNS = (TURNS[5], TURNS[6], TURNS[7], TURNS[8])
-
-# Pillow warns from half of its limit on; an image up to the limit is decoded, a larger one is refused with a reason.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-# Pillow also warns about each broken EXIF block; the image is decoded all the same.
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-# What Pillow logs about a damaged file is in the reason; without a handler, logging would print it.
-logging.getLogger("PIL").addHandler(logging.NullHandler())
+ORIENTATION = 0x0112  # the tag of EXIF and TIFF
+PLAIN_MODES = ("L", "LA", "RGB", "RGBA")  # whose channels are bands as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,104 +32,121 @@ class Decoded:
     image: Image.Image
     width: int
     height: int
+    how: str = ""  # in a few words, where values were scaled or channels left out
 
 
-def decode(data: bytes, shorter_side: int | None = None) -> Decoded:
+def decode(
+    data: bytes, shorter_side: int | None = None, bands: Sequence[int] | None = None, preview: bool = False
+) -> Decoded:
     """Decode the bytes of an image to upright 8-bit RGB.
 
-    A JPEG is decoded at the smallest DCT scale whose shorter side is still at least `shorter_side` pixels. The first
-    frame of an animation counts; transparency is laid over white; 16-bit grey keeps its upper eight bits; floating-point
-    grey is stretched from its own minimum to its maximum. Raises ImageError with the reason.
+    A JPEG is decoded at the smallest DCT scale whose shorter side is still at least `shorter_side` pixels. The first frame of an
+    animation counts; transparency is laid over white; more than 8 bits are scaled as `samples.scale` says. `bands`, from 1, are read
+    where they are given, three as colours or one as grey; without them, bands that have no meaning are refused, unless for a `preview`,
+    which shows the first ones. Raises ImageError with the reason.
     """
-    with _opened(data) as image:
+    with reasons():
+        tags = _tiff_tags(data)
+        if _is_raw(data, tags):
+            optional_formats.require("raw")
+            return Decoded(*camera_raw.develop(data, shorter_side))
+        samples = None if tags is None else tiff.read_samples(data, tags, bands, preview)
+        if tags is not None and samples is not None:
+            pixels, how = to_rgb(samples)
+            turned = _turned(Image.fromarray(pixels), int(tags.get(ORIENTATION, 1)))
+            return Decoded(turned, *turned.size, how)
+    with opened(data) as image:
         width, height = image.size
         if shorter_side is not None:
             scale = shorter_side / min(width, height)
             image.draft("RGB", (max(1, round(width * scale)), max(1, round(height * scale))))
         reduced = image.size != (width, height)
-        rgb, turned = _upright_rgb(image)
+        image.load()  # first: a PNG may store its orientation behind its pixels
+        samples = deep_png.read_samples(data, image) if deep_png.is_deep(data) else _samples(image, bands)
+        rgb, how = _to_rgb(image, samples, bands)
+        turned = _turned(rgb, _orientation(image))
     if not reduced:
-        return Decoded(rgb, *rgb.size)
-    return Decoded(rgb, *((height, width) if turned else (width, height)))
+        return Decoded(turned, *turned.size, how)
+    return Decoded(turned, *((height, width) if turned.size != rgb.size else (width, height)), how)
 
 
 def size_of(data: bytes) -> tuple[int, int]:
     """Read width and height in pixels, as stored, without decoding. Raises ImageError with the reason."""
-    with _opened(data) as image:
+    with reasons():
+        tags = _tiff_tags(data)
+        if _is_raw(data, tags):
+            optional_formats.require("raw")
+            return camera_raw.size_of(data)
+        if tags is not None:
+            return int(tags[TiffImagePlugin.IMAGEWIDTH]), int(tags[TiffImagePlugin.IMAGELENGTH])
+    with opened(data) as image:
         return image.size
 
 
-@contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
-    """Open the bytes of an image; any error until it is closed becomes an ImageError with the reason."""
-    if not data:
-        raise ImageError("empty file (0 bytes)")
-    try:
-        Image.init()
-        known = [name for name in FORMATS if name in Image.OPEN]
-        with Image.open(io.BytesIO(data), formats=known) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise ImageError(f"too large: {width} x {height} pixels, the limit is {MAX_PIXELS:,} pixels")
-            yield image
-    except ImageError:
-        raise
-    except Exception as error:
-        raise ImageError(_damage(error)) from error
-
-
-def upright(image: Image.Image) -> Decoded:
+def upright(image: Image.Image, bands: Sequence[int] | None = None) -> Decoded:
     """Turn a PIL image to upright 8-bit RGB. Raises ImageError with the reason."""
+    with reasons():  # Pillow reads the pixels of an opened file only now
+        image.load()
+        rgb, how = _to_rgb(image, _samples(image, bands), bands)
+        rgb = _turned(rgb, _orientation(image))
+    return Decoded(rgb, *rgb.size, how)
+
+
+def _is_raw(data: bytes, tags: ImageFileDirectory_v2 | None) -> bool:
+    return camera_raw.starts_as_raw(data) or (tags is not None and camera_raw.is_raw(tags))
+
+
+def _tiff_tags(data: bytes) -> ImageFileDirectory_v2 | None:
+    """Read the tags of a TIFF; None for other files, and for damaged ones, which Pillow then names."""
+    if not data.startswith(tiff.HEADS):
+        return None
     try:
-        rgb, _ = _upright_rgb(image)
-    except Exception as error:  # Pillow reads the pixels of an opened file only now
-        raise ImageError(_damage(error)) from error
-    return Decoded(rgb, *rgb.size)
+        tags = tiff.read_tags(data)
+        width, height = int(tags[TiffImagePlugin.IMAGEWIDTH]), int(tags[TiffImagePlugin.IMAGELENGTH])
+    except Exception:
+        return None
+    check_size(width, height)
+    return tags
 
 
-def _damage(error: Exception) -> str:
-    """Say in a few words why bytes could not be decoded: plugins of Pillow raise nearly everything for damaged ones."""
-    text = one_line(error)
-    match error:
-        case UnidentifiedImageError():
-            return "not an image, or of a format without a decoder here"
-        case Image.DecompressionBombError():
-            return f"too large: more than the limit of {MAX_PIXELS:,} pixels"
-        case MemoryError():
-            return describe_error(error)
-        case OSError() if "truncated" in text.lower() or "broken data" in text or "unrecognized data" in text:
-            return f"cut off or damaged: {text}"
-    return f"damaged, or of a kind without a decoder here: {text}"
-
-
-def _upright_rgb(image: Image.Image) -> tuple[Image.Image, bool]:
-    """Return an image as upright RGB, and whether width and height were swapped."""
-    image.load()  # first: a PNG may store its orientation behind its pixels
-    turn = TURNS.get(_orientation(image))
-    rgb = to_rgb(image)
-    return (rgb, False) if turn is None else (rgb.transpose(turn), turn in QUARTER_TURNS)
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    """Turn an image upright."""
+    turn = TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)
 
 
 def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 when there is none."""
     try:
-        return int(image.getexif().get(0x0112, 1))
+        return int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # of a broken EXIF block
         return 1
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Turn an image of any Pillow mode into 8-bit RGB; transparency is laid over white."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode == "I":
-        return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image)).astype(np.float64)  # float32 may not hold the difference of two
-        values -= values.min()
-        values *= 255 / (float(values.max()) or 1.0)
-        return Image.fromarray(values.astype(np.uint8)).convert("RGB")
+def _samples(image: Image.Image, bands: Sequence[int] | None) -> Samples | None:
+    """Give the samples of a loaded image that have more than 8 bits, or of which bands are to be read; None for all others."""
+    if not image.mode.startswith("I") and image.mode != "F":
+        if bands is None:
+            return None
+        image = image if image.mode in PLAIN_MODES else image.convert("RGB")
+    values = np.atleast_3d(np.asarray(image))
+    if image.format == "PPM" and image.mode == "I":
+        values = values.astype(np.uint16)  # to which Pillow has scaled them
+    return Samples(values, stated=_stated(image))
+
+
+def _stated(image: Image.Image) -> tuple[float, float] | None:
+    """Give black and white of a TIFF whose samples are packed into twelve bits."""
+    tags = getattr(image, "tag_v2", {})
+    return (0, 4095) if image.mode.startswith("I;16") and tags.get(TiffImagePlugin.BITSPERSAMPLE) == (12,) else None
+
+
+def _to_rgb(image: Image.Image, samples: Samples | None, bands: Sequence[int] | None) -> tuple[Image.Image, str]:
+    """Turn a loaded image into 8-bit RGB, and say in a few words how."""
+    if samples is not None:
+        rgb, how = to_rgb(samples if bands is None else select(samples, bands))
+        return Image.fromarray(rgb), how
     if image.has_transparency_data:
         layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"), ""
+    return image.convert("RGB"), ""

@@ -29,6 +29,8 @@ class Loaded:
     width: int  # in pixels, upright
     height: int
     pixels: NDArray[np.uint8]  # (size, size, 3)
+    how: str = ""  # in a few words, where values were scaled or channels left out
+    flat: bool = False  # of one colour, or nearly so
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +49,15 @@ def load(image: Picture | ImageFile, record: Preprocess, is_known: IsKnown | Non
     path = "" if isinstance(image, Image.Image) else image.path if isinstance(image, ImageFile) else str(image)
     try:
         if isinstance(image, Image.Image):
-            sha256, decoded = "", decode.upright(image)
+            sha256, decoded = "", decode.upright(image, record.bands)
         else:
             data = read(path, image.mtime_ns if isinstance(image, ImageFile) else None)
             sha256 = hashlib.sha256(data).hexdigest()
             if is_known is not None and is_known(sha256):
                 return Known(path, sha256)
-            decoded = decode.decode(data, shorter_side=record.shorter_side)
-        return Loaded(path, sha256, decoded.width, decoded.height, preprocess.apply(decoded, record))
+            decoded = decode.decode(data, record.shorter_side, record.bands)
+        pixels = preprocess.apply(decoded, record)
+        return Loaded(path, sha256, decoded.width, decoded.height, pixels, decoded.how, preprocess.is_flat(pixels))
     except ImageError as error:
         return Failure(path, str(error))
     except Exception as error:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurestore.errors import EncoderError
+from featurestore.errors import ConfigError, EncoderError
 from featurestore.imaging.decode import Decoded
 
 # The only place with these numbers (ImageNet, Deng et al. 2009; statistics as published with torchvision).
@@ -17,6 +17,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 RESIZES = ("shorter", "stretch")
+LAST_BAND = 9999
+FLAT = 4  # levels of 255: less contrast is noise
+LOOK = 4  # pixels a side that are looked at first
 MAX_SIDE = 8192  # pixels; one image of this size is 200 MB
 
 
@@ -30,6 +33,9 @@ class Preprocess:
     interpolation: str = "bicubic"  # antialiased, as Pillow does it
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    bands: tuple[int, ...] | None = (
+        None  # which bands of an image are read, from 1: three, or one as grey; None: its colours
+    )
 
     def __post_init__(self) -> None:
         if self.resize not in RESIZES or self.interpolation not in INTERPOLATIONS:
@@ -48,8 +54,17 @@ class Preprocess:
                 f"preprocess: mean {self.mean} and std {self.std} make no sense; expected three means, three positive stds"
             )
 
+        if self.bands is not None and not _are_bands(self.bands):
+            raise EncoderError(
+                f"preprocess: bands {self.bands!r} make no sense; expected three or one, counted from 1, such as 4,3,2"
+            )
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Give the record as it stands in a card: without `bands` where there are none, as before there were any."""
+        record = asdict(self)
+        if self.bands is None:
+            del record["bands"]
+        return record
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> "Preprocess":
@@ -66,6 +81,23 @@ class Preprocess:
             ) from error
 
 
+def _are_bands(value: object) -> bool:
+    if not isinstance(value, tuple) or len(value) not in (1, 3):
+        return False
+    return all(type(band) is int and 1 <= band <= LAST_BAND for band in value)
+
+
+def read_bands(text: str) -> tuple[int, ...]:
+    """Read bands as they are typed, such as "4,3,2" or "1". Raises ConfigError."""
+    try:
+        bands = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        bands = ()
+    if not _are_bands(bands):
+        raise ConfigError(f"bands {text!r}: expected three or one, counted from 1, such as 4,3,2")
+    return bands
+
+
 def apply(decoded: Decoded, record: Preprocess) -> NDArray[np.uint8]:
     """Resize and crop in one antialiased pass over the pixels that are used: uint8 (size, size, 3)."""
     image = decoded.image
@@ -78,3 +110,12 @@ def apply(decoded: Decoded, record: Preprocess) -> NDArray[np.uint8]:
         box = (left, top, left + side, top + side)
     resized = image.resize((record.size, record.size), INTERPOLATIONS[record.interpolation], box=box)
     return np.asarray(resized)
+
+
+def is_flat(pixels: NDArray[np.uint8]) -> bool:
+    """Whether no channel of the pixels, (size, size, 3), varies by more than FLAT levels."""
+    step = max(1, len(pixels) // LOOK)
+    few = pixels[::step, ::step].tobytes()  # nearly always they tell, and bytes are faster than an array of so few
+    if any(max(few[channel::3]) - min(few[channel::3]) > FLAT for channel in range(3)):
+        return False
+    return bool(np.ptp(pixels.reshape(-1, 3), axis=0).max() <= FLAT)

@@ -15,6 +15,7 @@ from featurestore.catalog.diff import FOUND, TO_INGEST, files_to_ingest
 from featurestore.encoders import Embedded, EmbeddedImage, Encoder, KnownImage
 from featurestore.errors import Interrupted, SourceError
 from featurestore.imaging import IsKnown
+from featurestore.imaging.readings import Readings
 from featurestore.ingest.moves import Moves
 from featurestore.ingest.reports import IndexReport
 from featurestore.progress import Listener
@@ -86,6 +87,7 @@ class Ingest:
     passed_over: list[int] = field(default_factory=list)  # ids of items whose file now has a content that was deleted
     not_moved: Spool = field(default_factory=lambda: Spool(TO_INGEST))  # files to encode after all
     encoded: int = 0
+    readings: Readings = field(default_factory=Readings)
 
     def run(self, found: Found) -> IndexReport:
         """Compare, embed, commit, and mark as removed what is gone. Raises Interrupted on Ctrl-C, DiskError, StoreCorrupt."""
@@ -116,6 +118,7 @@ class Ingest:
         return IndexReport(
             **dict[str, Any](self.counts), images_per_second=round(self.encoded / seconds, 1),
             encoder=self.record.name, labels_set=labels.set, labels_changed=labels.changed, labels_kept=diff.labels_kept,
+            readings=self.readings,
         )  # fmt: skip
 
     def _compare(self, found: Found) -> Diff:
@@ -172,6 +175,7 @@ class Ingest:
         first = self.writer.rows + sum(map(len, self.vectors))
         for row, image in enumerate(embedded.images, start=first):
             todo = self.loading.pop(image.place)
+            self.readings.add(image.path, image.how, image.flat)
             known_content = todo.sha256 == image.sha256  # it has a vector of another encoder already
             self.counts["added" if todo.id is None or todo.removed or known_content else "updated"] += 1
             self.changes.append(self._change(todo, image, row))

@@ -1,7 +1,9 @@
 """What runs of ingest report."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from featurestore.imaging.readings import Readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,7 @@ class IndexReport:
     labels_set: int = 0  # of items without a label
     labels_changed: int = 0
     labels_kept: int = 0  # that differ, but must not be replaced; see `label_source`
+    readings: Readings = field(default_factory=Readings)  # how the encoded images were read
     encoder: str = ""  # its name
     others: tuple["IndexReport", ...] = ()  # of the other encoders, when all of a store were run
     not_run: tuple[

@@ -7,8 +7,11 @@ from featurestore.sources import read
 
 
 def thumbnail(picture: Image.Image | str, side: int) -> Image.Image:
-    """Scale a picture, or the one at a path, down until no side is longer than `side` pixels: upright RGB. Raises ImageError."""
-    decoded = images.decode(read(picture), shorter_side=side) if isinstance(picture, str) else images.upright(picture)
+    """Scale a picture, or the one at a path, down until no side is longer than `side` pixels: upright RGB, of many bands the first.
+
+    Raises ImageError.
+    """
+    decoded = images.decode(read(picture), side, preview=True) if isinstance(picture, str) else images.upright(picture)
     image = decoded.image
     return image if max(image.size) <= side else scaled(image, side, Image.Resampling.BICUBIC)
 

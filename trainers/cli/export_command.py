@@ -8,6 +8,7 @@ import click
 
 from featurestore.progress import ProgressBar
 from featurestore.system.packages import require
+from trainers.cli.options import bands_option
 
 PATH = click.Path(path_type=Path)
 NEEDED = {  # packages, by what is exported
@@ -34,6 +35,7 @@ NEEDED = {  # packages, by what is exported
     metavar="FILE",
     help="Of FILE.onnx: TOML or JSON that describes its preprocessing.",
 )
+@bands_option
 @click.option(
     "--pretrained/--no-pretrained", default=True, help="Of a published model: its weights, or random ones for a trial."
 )
@@ -67,6 +69,10 @@ def export(what: str, out: Path, int8: bool, calibrate: str | None, force: bool,
         (
             kind not in ("timm", "torchvision") and not how["pretrained"],
             "--no-pretrained belongs to timm:NAME or torchvision:NAME",
+        ),
+        (
+            kind in ("run", "untrained") and how["bands"] is not None,
+            "--bands belongs to a published model, an ONNX file or pixels:SIZE; a run was trained on its own bands",
         ),
         (kind not in ("run", "timm") and how["attention"], "--attention belongs to a run or a timm:NAME"),
     ):

@@ -11,6 +11,7 @@ import click
 from featurestore.errors import ConfigError
 from featurestore.progress import ProgressBar
 from featurestore.system.packages import require
+from trainers.cli.options import bands_option
 
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
@@ -28,6 +29,7 @@ SETTINGS = [  # options that `train` and `profile` share
         type=int,
         help="Side of the square that the encoder sees, in pixels.  [default: 32; with --minutes by the images]",
     ),
+    bands_option,
     click.option("--patch-size", type=int, help="Side of a ViT's patches; smaller is better and slower."),
     click.option("--batch-size", type=int, help="Images a step, over all devices.  [default: by the recipe]"),
     click.option(

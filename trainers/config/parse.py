@@ -97,6 +97,10 @@ def _check_type(name: str, value: Any, expected: Any) -> Any:
         if value is None and type(None) in arguments:
             return None
         return _check_type(name, value, next(a for a in arguments if a is not type(None)))
+    if origin is tuple and arguments[-1] is ...:
+        if isinstance(value, (list, tuple)):
+            return tuple(_check_type(name, v, arguments[0]) for v in value)
+        raise ConfigError(f"setting {name!r}: expected a list, found {value!r}")
     if origin is tuple:
         if isinstance(value, (list, tuple)) and len(value) == len(arguments):
             return tuple(_check_type(name, v, a) for v, a in zip(value, arguments, strict=True))

@@ -30,9 +30,14 @@ def resolve(*layers: Mapping[str, Any], recipe: Recipe | None = None) -> Config:
     table.pop("settings", None)
     own: Any = build(METHODS[name].Settings, table.pop(name), name)
     config = build(Config, table, "", extra=(name,))
-    if wrong := [*out_of_range(config), *out_of_range(own, f"{name}.")]:
+    if wrong := [*out_of_range(config), *_wrong_bands(config), *out_of_range(own, f"{name}.")]:
         raise ConfigError("; ".join(wrong))
     return dataclasses.replace(config, settings=own)
+
+
+def _wrong_bands(config: Config) -> list[str]:
+    wrong = config.bands is not None and len(config.bands) not in (1, 3)
+    return [f"bands = {list(config.bands or ())}: expected three or one, such as [4, 3, 2]"] * wrong
 
 
 def _defaults(name: str, given: Mapping[str, Any], recipe: Recipe | None) -> dict[str, Any]:

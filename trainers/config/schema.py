@@ -29,6 +29,7 @@ class Config:
     image_size: int = setting(32, least=8, most=4096)  # pixels, the side of the square that the encoder sees
     # Pixels, of the views in training; None: image_size. Smaller is faster and as good (FixRes, Touvron et al. 2019).
     view_size: int | None = setting(None, least=8, most=4096)
+    bands: tuple[int, ...] | None = setting(None, least=1)  # which bands of the images are read: three, or one as grey
     epochs: int = setting(100, least=1, most=100_000)  # without effect when minutes is given
     minutes: float | None = setting(None, above=0, most=43_200, usual=(0.5, 10_080))  # train for this long instead
     batch_size: int = setting(256, least=2, most=65_536, usual=(8, 65_536))  # images a step, over all devices
@@ -52,6 +53,8 @@ class Config:
         """Give all settings as nested tables; the method's own stand under its name."""
         table = dataclasses.asdict(self)
         table[self.method] = table.pop("settings")
+        if self.bands is None:  # runs without have the hash that they had before there were bands
+            del table["bands"]
         return table
 
     def to_toml(self) -> str:

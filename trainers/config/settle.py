@@ -66,4 +66,4 @@ def _network_of(init: Any) -> dict[str, Any]:
     if init in (None, "timm"):
         return {}
     theirs = read_toml(Path(str(init)) / "config.toml")
-    return {key: theirs[key] for key in time_budget.NETWORK_SETTINGS if key in theirs}
+    return {key: theirs[key] for key in (*time_budget.NETWORK_SETTINGS, "bands") if key in theirs}

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.imaging.preprocess import Preprocess
+from featurestore.imaging.readings import Readings
 from featurestore.sources import Failure, ImageFile
 from featurestore.system.disk import atomic_write, write_text
 
-Decode = Callable[[NDArray[np.uint8]], tuple[list[int], list[Failure]]]
+Decode = Callable[[NDArray[np.uint8]], tuple[list[int], list[Failure], Readings]]
+READING = 2  # goes up when files are decoded to other pixels than before
 ADVICE = "free some space, choose a smaller --image-size or another --out"
 
 
@@ -28,13 +30,14 @@ class DecodedFiles:
     pixels: NDArray[np.uint8]  # (N, 3, size, size)
     files: list[int]
     failures: list[Failure]
+    readings: Readings
     sha256: str  # of the used pixels, in order
 
 
 def decode_to_memory(pixels: NDArray[np.uint8], decode: Decode) -> DecodedFiles:
-    """Fill an array from the front by `decode`, which returns the numbers of the files in it, and the failures of the others."""
-    files, failures = decode(pixels)
-    return DecodedFiles(pixels, files, failures, hashlib.sha256(pixels[: len(files)].data).hexdigest())
+    """Fill an array from the front by `decode`, which returns the numbers of the files in it, the failures of the others, and how files were read."""
+    files, failures, readings = decode(pixels)
+    return DecodedFiles(pixels, files, failures, readings, hashlib.sha256(pixels[: len(files)].data).hexdigest())
 
 
 def decode_to_cache(path: Path, files: Sequence[ImageFile], record: Preprocess, decode: Decode) -> DecodedFiles:
@@ -59,12 +62,14 @@ def decode_to_cache(path: Path, files: Sequence[ImageFile], record: Preprocess, 
             "file": _stamp(path),
             "files": made.files,
             "failures": [asdict(failure) for failure in made.failures],
+            "readings": asdict(made.readings),
             "sha256": made.sha256,
         }
         write_text(notes, json.dumps(known), ADVICE)
     # Read only: writable pages would count as memory, and be refused when there is not enough.
     pixels = np.memmap(path, np.uint8, "r", shape=shape)
-    return DecodedFiles(pixels, known["files"], [Failure(**failure) for failure in known["failures"]], known["sha256"])
+    failures = [Failure(**failure) for failure in known["failures"]]
+    return DecodedFiles(pixels, known["files"], failures, Readings(**known["readings"]), known["sha256"])
 
 
 def _known(notes: Path, path: Path) -> dict[str, Any]:
@@ -93,5 +98,5 @@ def _reserve(handle: int, count: int) -> None:
 
 
 def _key(files: Sequence[ImageFile], record: Preprocess) -> str:
-    contents = repr((asdict(record), [(file.path, file.size, file.mtime_ns) for file in files]))
+    contents = repr((READING, asdict(record), [(file.path, file.size, file.mtime_ns) for file in files]))
     return hashlib.sha256(contents.encode()).hexdigest()

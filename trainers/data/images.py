@@ -3,7 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from featurestore.errors import SourceError, TrainingError
 from featurestore.imaging import Loaded, load_all
 from featurestore.imaging.preprocess import Preprocess
+from featurestore.imaging.readings import Readings
 from featurestore.sources import Failure, ImageFile, open_source
 from featurestore.system.text import printable
 from trainers.data.cache import decode_to_cache, decode_to_memory
@@ -33,6 +34,7 @@ class Images:
     failures: tuple[Failure, ...]
     sha256: str  # of all pixels in order; the encoder's card identifies its training data by it
     held_back: Optional["Images"] = None  # the images of split test, where the monitor wants them
+    readings: Readings = field(default_factory=Readings)  # how they were read
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,10 @@ def load(
             "choose a smaller --image-size or fewer images"
         )
 
-    def decode(pixels: NDArray[np.uint8]) -> tuple[list[int], list[Failure]]:
+    def decode(pixels: NDArray[np.uint8]) -> tuple[list[int], list[Failure], Readings]:
         good: list[int] = []
         failures: list[Failure] = []
+        readings = Readings()
         for number, result in enumerate(load_all(((file, None) for file in files), record, workers)):
             tick()
             if isinstance(result, Failure):
@@ -109,7 +112,8 @@ def load(
             elif isinstance(result, Loaded):
                 pixels[len(good)] = result.pixels.transpose(2, 0, 1)
                 good.append(number)
-        return good, failures
+                readings.add(result.path, result.how, result.flat)
+        return good, failures, readings
 
     if cache is not None:
         decoded = decode_to_cache(cache, files, record, decode)
@@ -121,4 +125,5 @@ def load(
         raise SourceError(f"none of {len(files)} files could be read as an image{first}")
     with warnings.catch_warnings(action="ignore"):  # torch warns that a mapped array is read only; nobody writes to it
         pixels = torch.from_numpy(decoded.pixels[: len(good)])
-    return Images(pixels, tuple(files[number] for number in good), tuple(failures), decoded.sha256)
+    used = tuple(files[number] for number in good)
+    return Images(pixels, used, tuple(failures), decoded.sha256, readings=decoded.readings)

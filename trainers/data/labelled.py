@@ -167,6 +167,8 @@ def load_labelled(
         listener.note(
             f"{len(images.failures)} images could not be read and are left out, the first: {first.path}: {first.reason}"
         )
+    for line in images.readings.lines():
+        listener.note(line)
     place = {file.path: i for i, file in enumerate(files)}
     places = np.array([place[file.path] for file in images.files], np.intp)
     return LabelledImages(images.pixels, torch.from_numpy(listed.codes(list(images.files))), places)

@@ -32,13 +32,19 @@ def read_size(text: str) -> int:
     return size
 
 
-def export_pixels(size: int, out: Path, source: str | Path | None = None, listener: Listener | None = None) -> Path:
+def export_pixels(
+    size: int,
+    out: Path,
+    source: str | Path | None = None,
+    listener: Listener | None = None,
+    bands: tuple[int, ...] | None = None,
+) -> Path:
     """Write an encoder whose vector is the image at `size` x `size` pixels / 255, minus the mean image of `source`, or minus 0.5.
 
     The mean is that of up to 1,300 random images, the same each time. Raises SourceError, ConfigError for fewer than 50
     readable images, ExportError, DiskError.
     """
-    record = Preprocess(size, size, mean=(GREY,) * 3, std=(1.0,) * 3)
+    record = Preprocess(size, size, mean=(GREY,) * 3, std=(1.0,) * 3, bands=bands)
     trained_on = {"count": 0, "sha256": ""}
     mean = np.full((size, size, 3), GREY)
     if source is not None:

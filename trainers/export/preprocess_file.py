@@ -12,7 +12,8 @@ from featurestore.imaging.preprocess import Preprocess
 
 LAYOUTS = ("nchw", "nhwc")
 POOLS = ("none", "cls", "mean")
-REQUIRED = [field.name for field in fields(Preprocess)]  # none of them is guessed
+BANDS = "bands"
+REQUIRED = [field.name for field in fields(Preprocess) if field.name != BANDS]  # none of them is guessed
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,20 @@ def read_preprocess(path: str | Path) -> ForeignPreprocess:
             f"--preprocess {path}: expected a TOML or JSON file; {error}; see docs/guides/own-onnx.md for an example"
         ) from error
     optional = [field.name for field in fields(ForeignPreprocess)][1:]
+    of_record = [*REQUIRED, BANDS]
     keys = set(table) if isinstance(table, dict) else set()
-    if keys - {*REQUIRED, *optional} or set(REQUIRED) - keys:
+    if keys - {*of_record, *optional} or set(REQUIRED) - keys:
         raise ConfigError(
-            f"--preprocess {path}: expected {', '.join(REQUIRED)}, and where needed {', '.join(optional)}; found {', '.join(sorted(keys)) or 'none of them'}; "
+            f"--preprocess {path}: expected {', '.join(REQUIRED)}, and where needed {', '.join([BANDS, *optional])}; found {', '.join(sorted(keys)) or 'none of them'}; "
             "see docs/guides/own-onnx.md for an example"
         )
-    if not _well_typed({"layout": LAYOUTS[0], "output": None, "pool": POOLS[0], **table}):
+    if not _well_typed({"layout": LAYOUTS[0], "output": None, "pool": POOLS[0], BANDS: [1], **table}):
         raise ConfigError(
-            f"--preprocess {path}: expected whole numbers as size and shorter_side, lists of numbers as mean and std, texts as resize, interpolation and output, "
+            f"--preprocess {path}: expected whole numbers as size and shorter_side, lists of numbers as mean, std and bands, texts as resize, interpolation and output, "
             f"a layout of {LAYOUTS} and a pool of {POOLS}; found {table}"
         )
     try:
-        record = Preprocess.from_json({key: table[key] for key in REQUIRED})
+        record = Preprocess.from_json({key: table[key] for key in of_record if key in table})
     except EncoderError as error:
         raise ConfigError(f"--preprocess {path}: {error}") from error
     if found := _meant_for_bytes(record):
@@ -87,7 +89,8 @@ def _well_typed(table: dict[str, Any]) -> bool:
     return (
         all(type(table[key]) is int for key in ("size", "shorter_side"))
         and all(
-            isinstance(table[key], list) and {type(x) for x in table[key]} <= {int, float} for key in ("mean", "std")
+            isinstance(table[key], list) and {type(x) for x in table[key]} <= {int, float}
+            for key in ("mean", "std", BANDS)
         )
         and all(isinstance(table[key], str) for key in ("resize", "interpolation"))
         and isinstance(table["output"], str | None)

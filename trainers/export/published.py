@@ -1,5 +1,6 @@
 """Published encoders: a model of timm or torchvision, with its own preprocessing and without its classifier."""
 
+import dataclasses
 import difflib
 import logging
 import math
@@ -33,7 +34,14 @@ class Published:
     weights: str  # the name of the published weights, or "random"
 
 
-def export_published(library: str, name: str, out: Path, pretrained: bool = True, attention: bool = False) -> Path:
+def export_published(
+    library: str,
+    name: str,
+    out: Path,
+    pretrained: bool = True,
+    attention: bool = False,
+    bands: tuple[int, ...] | None = None,
+) -> Path:
     """Export the model `name` of "timm" or "torchvision" with its own preprocessing; downloads its weights where they are missing.
 
     Raises ConfigError for an unknown name and for a model that does not take square RGB images, ExportError when the weights
@@ -49,7 +57,7 @@ def export_published(library: str, name: str, out: Path, pretrained: bool = True
             f"{library}:{name}: expected a network from images to one vector each, found: {error}; choose another model"
         ) from error
     card = Card(
-        preprocess=model.record,
+        preprocess=dataclasses.replace(model.record, bands=bands),
         dim=dim,
         method=library,
         backbone=name,

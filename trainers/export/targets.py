@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trainers.export.quantize import Quantized
 
 Kind = Literal["run", "untrained", "pixels", "timm", "torchvision", "file"]
+Bands = tuple[int, ...] | None
 PREFIXES: tuple[Kind, ...] = ("untrained", "pixels", "timm", "torchvision")
 
 
@@ -33,13 +34,14 @@ def export_encoder(
     *,
     pretrained: bool = True,
     preprocess: Path | None = None,
+    bands: Bands = None,
     attention: bool = False,
     calibrate: str | Path | None = None,
     listener: Listener | None = None,
 ) -> Path:
     """Export a run, a published model, an ONNX network (with its preprocess file), or a baseline, as a float32 encoder file.
 
-    calibrate: for "pixels:SIZE", images whose mean is subtracted. Raises ConfigError, SourceError, EncoderError, ExportError, DiskError, TrainingError.
+    calibrate: for "pixels:SIZE", images whose mean is subtracted. bands: which are read, from 1; a run has its own. Raises ConfigError, SourceError, EncoderError, ExportError, DiskError, TrainingError.
     """
     kind, name = kind_of(what), what.partition(":")[2]
     if kind == "run":
@@ -51,14 +53,14 @@ def export_encoder(
     if kind == "pixels":
         from trainers.export.pixel_baseline import export_pixels, read_size
 
-        return export_pixels(read_size(name), out, calibrate, listener)
+        return export_pixels(read_size(name), out, calibrate, listener, bands)
     if kind == "file":
         from trainers.export import foreign
 
-        return foreign.export_foreign(what, _preprocess_of(what, preprocess), out, listener)
+        return foreign.export_foreign(what, _preprocess_of(what, preprocess, bands), out, listener)
     from trainers.export.published import export_published
 
-    return export_published(kind, name, out, pretrained, attention)
+    return export_published(kind, name, out, pretrained, attention, bands)
 
 
 def export_int8(
@@ -69,6 +71,7 @@ def export_int8(
     force: bool = False,
     pretrained: bool = True,
     preprocess: Path | None = None,
+    bands: Bands = None,
     attention: bool = False,
     listener: Listener | None = None,
 ) -> "Quantized":
@@ -95,6 +98,7 @@ def export_int8(
             Path(folder) / "float32.onnx",
             pretrained=pretrained,
             preprocess=preprocess,
+            bands=bands,
             attention=attention,
             listener=listener,
         )
@@ -112,12 +116,17 @@ def _export_untrained(run: Path, out: Path) -> Path:
     return export_untrained(dataclasses.replace(resolve(read_toml(run / "config.toml")), init=None), out)
 
 
-def _preprocess_of(what: str, preprocess: Path | None) -> "ForeignPreprocess":
+def _preprocess_of(what: str, preprocess: Path | None, bands: Bands) -> "ForeignPreprocess":
     from trainers.export import foreign
     from trainers.export.preprocess_file import read_preprocess
 
     if preprocess is not None:
-        return read_preprocess(preprocess)
+        given = read_preprocess(preprocess)
+        return (
+            given
+            if bands is None
+            else dataclasses.replace(given, record=dataclasses.replace(given.record, bands=bands))
+        )
     if foreign.has_card(Path(what)):
         raise ConfigError(f"{what}: has a card already; use it as it is: featurestore index --encoder {what}")
     raise ConfigError(

@@ -100,7 +100,7 @@ def build(config: Config, note: Callable[[str], None] = lambda text: None) -> Me
 
 def preprocess_of(config: Config) -> Preprocess:
     """Give the preprocessing of a run's encoder."""
-    return Preprocess(size=config.image_size, shorter_side=config.image_size)
+    return Preprocess(size=config.image_size, shorter_side=config.image_size, bands=config.bands)
 
 
 def _load_backbone(method: Method, run: Path) -> None:

@@ -6,6 +6,7 @@ import zlib
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 Colour = tuple[int, int, int]
@@ -84,6 +85,25 @@ def tiff_tags(width: int, height: int, **changes: tuple[int, ...]) -> dict[int, 
         256: (width,), 257: (height,), 258: (8, 8, 8), 259: (1,), 262: (2,), 273: (), 277: (3,), 278: (height,), 279: (width * height * 3,),
     }  # fmt: skip
     return tags | {int(key[1:]): value for key, value in changes.items()}
+
+
+FORMATS = {"u": 1, "i": 2, "f": 3}
+
+
+def multiband(values: NDArray[Any], *, rows: int = 7, planar: bool = False, pack: Any = bytes, **tags: Any) -> bytes:
+    """A TIFF of (H, W, C) in strips of some rows, each packed by `pack`."""
+    height, width, bands = values.shape
+    parts = [values[..., band, None] for band in range(bands)] if planar else [values]
+    strips = [pack(part[row : row + rows].tobytes()) for part in parts for row in range(0, height, rows)]
+    return tiff(
+        {
+            256: (width,), 257: (height,), 258: (8 * values.itemsize,) * bands, 259: (1,), 262: (2 if bands in (3, 4) else 1,),
+            273: (), 277: (bands,), 278: (rows,), 279: tuple(map(len, strips)), 284: (1 + planar,),
+            339: (FORMATS[values.dtype.kind],) * bands,
+        } | {int(key[1:]): value for key, value in tags.items()},
+        *strips,
+        order=">" if values.dtype.byteorder == ">" else "<",
+    )  # fmt: skip
 
 
 def jpeg_of_size(width: int, height: int) -> bytes:

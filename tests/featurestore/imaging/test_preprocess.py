@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featurestore.errors import EncoderError
+from featurestore.encoders.card import Card
+from featurestore.errors import ConfigError, EncoderError
 from featurestore.imaging import preprocess
 from featurestore.imaging.decode import Decoded
-from featurestore.imaging.preprocess import Preprocess
+from featurestore.imaging.preprocess import Preprocess, read_bands
 
 
 def picture(width: int, height: int) -> Image.Image:
@@ -73,12 +74,30 @@ def test_the_record_survives_json() -> None:
     assert Preprocess.from_json({**written, "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}) == record
 
 
+def test_bands_are_in_the_record_only_where_there_are_any() -> None:
+    """So that encoders without them keep their card and their fingerprint."""
+    assert "bands" not in Preprocess(32, 32).to_json()
+    assert Preprocess.from_json({**Preprocess(32, 32).to_json(), "bands": [4, 3, 2]}).bands == (4, 3, 2)
+    card = Card(Preprocess(32, 32, bands=(7,)), 4, "m", "b", "x", {"count": 0}, "", "0")
+    assert Card.from_json(card.to_json(), "e.onnx") == card
+
+
+@pytest.mark.parametrize("text", ["", "4,3", "4;3;2", "0,1,2", "1,2,3,4", "red"])
+def test_bands_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^bands {text!r}: expected three or one, counted from 1, such as 4,3,2$"):
+        read_bands(text)
+
+
+def test_bands_are_read_as_they_are_typed() -> None:
+    assert (read_bands("4,3,2"), read_bands(" 8 ")) == ((4, 3, 2), (8,))
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"size": 0}, {"size": 33}, {"resize": "fit"}, {"interpolation": "nearest"}, {"mean": (0.0, 0.0)}, {"std": (1.0, 1.0, 0.0)},
         {"std": (1.0,)}, {"new_field": 1}, {"size": "32"}, {"std": 1.0}, {"size": 31.5}, {"shorter_side": 10**9}, {"shorter_side": None},
-        {"mean": (0.0, 0.0, math.nan)}, {"std": (1.0, 1.0, math.inf)}, {"std": (10**400, 1, 1)}, {"mean": "abc"}, {"mean": ("0", "0", "0")},
+        {"mean": (0.0, 0.0, math.nan)}, {"std": (1.0, 1.0, math.inf)}, {"std": (10**400, 1, 1)}, {"mean": "abc"}, {"mean": ("0", "0", "0")}, {"bands": [1, 2]}, {"bands": [0]}, {"bands": "4,3,2"}, {"bands": [1.0]},
     ],
 )  # fmt: skip
 def test_a_record_that_makes_no_sense_is_refused(change: dict[str, Any]) -> None:

@@ -1,9 +1,11 @@
 """Bring a store up to date: what is new, changed, gone, and in which order it is written."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from featurestore import FeatureStore
@@ -16,7 +18,8 @@ from featurestore.ingest import run as store_module
 from featurestore.ingest.ingest import find_files
 from featurestore.progress import Listener
 from featurestore.system.lock import writer_lock
-from tests.featurestore.fakes import COLOURS, paint, unit
+from tests.featurestore.fakes import CARD, COLOURS, paint, unit, write_encoder
+from tests.featurestore.imaging.image_bytes import multiband
 from tests.featurestore.ingest.ingested import as_stored, by_name, counts, look
 
 
@@ -28,12 +31,30 @@ def test_a_first_run_adds_everything_and_a_second_encodes_and_writes_nothing(
     assert report.images_per_second > 0
     assert report.to_json().keys() == {
         "added", "updated", "unchanged", "removed", "failed", "deleted", "moved", "images_per_second",
-        "labels_set", "labels_changed", "labels_kept", "encoder", "others", "not_run",
+        "labels_set", "labels_changed", "labels_kept", "readings", "encoder", "others", "not_run",
     }  # fmt: skip
     assert look(empty)[2] == {name: as_stored(colour) for name, colour in COLOURS.items()}
     monkeypatch.delattr(Database, "transaction")
     assert counts(empty.index(source)) == (0, 0, 6, 0, 0)
     assert sum(encoded) == 6
+
+
+def test_an_encoder_with_bands_reads_them_and_the_report_says_how(tmp_path: Path) -> None:
+    """A TIFF of five bands, each of one value; the encoder reads the fifth, fourth and third."""
+    record = replace(CARD.preprocess, bands=(5, 4, 3))
+    encoder = write_encoder(tmp_path / "bands.onnx", replace(CARD, preprocess=record))
+    source = tmp_path / "tiles"
+    source.mkdir()
+    values = np.tile(np.array([9, 9, 500, 1000, 2000], np.uint16), (8, 8, 1))
+    (source / "tile.tif").write_bytes(multiband(values))
+    store = FeatureStore.open(tmp_path / "my.store", encoder)
+    report = store.index(source)
+    np.testing.assert_allclose(look(store)[2]["tile"], unit((2000 >> 3, 1000 >> 3, 500 >> 3)), atol=1e-3)
+    how = "16 bits a channel, of which 11 are in use; scaled by these"
+    assert report.to_json()["readings"] == {
+        "images": 1, "ways": {how: 1}, "flat": 1, "flat_paths": [str((source / "tile.tif").resolve())],
+    }  # fmt: skip
+    assert store.search(source / "tile.tif", with_self=True).scores[0] > 0.999  # a query is read in the same way
 
 
 def test_a_touched_file_is_read_but_not_encoded(empty: FeatureStore, source: Path, encoded: list[int]) -> None:

@@ -14,6 +14,7 @@ from trainers.config.resolve import resolve
 from trainers.config.settle import settle
 from trainers.methods import METHODS
 from trainers.methods.simclr import SimCLRSettings
+from trainers.training.setup import preprocess_of
 
 
 def test_later_layers_win_and_the_method_brings_its_defaults() -> None:
@@ -53,6 +54,13 @@ def test_hashes_are_those_of_earlier_versions() -> None:
     ] == ["3831dedc30ab34b2", "909671d580adbfb8", "a728e139d7811f62", "b8f5e52ac1517b0c"]
 
 
+def test_bands_are_part_of_a_run_and_of_its_encoder() -> None:
+    config = resolve({"method": "byol", "bands": [4, 3, 2]})
+    assert resolve(tomllib.loads(config.to_toml())) == config
+    assert config.hash() != resolve({"method": "byol"}).hash()
+    assert preprocess_of(config).bands == (4, 3, 2)
+
+
 def test_assignments_are_read_as_toml_or_as_text() -> None:
     layer = parse_assignments(["optimizer.lr=0.1", "augment.blur=[0.5, 0.5]", "backbone=resnet18", "epochs=3"])
     assert layer == {"optimizer": {"lr": 0.1}, "augment": {"blur": [0.5, 0.5]}, "backbone": "resnet18", "epochs": 3}
@@ -71,6 +79,9 @@ def test_assignments_are_read_as_toml_or_as_text() -> None:
         ({"optimizer": 3}, ["optimizer", "table"]),
         ({"optimizer": {"name": "sgdd"}}, ["optimizer.name", "'sgd'", "'adamw'"]),
         ({"augment": {"blur": [1]}}, ["augment.blur", "2 values"]),
+        ({"bands": "4,3,2"}, ["bands", "a list", "4,3,2"]),
+        ({"bands": [4, 3]}, ["bands = [4, 3]", "three or one"]),
+        ({"bands": [0]}, ["bands = [0]", "at least 1"]),
         ({"augment": {"flip": 1.5}}, ["augment.flip = 1.5", "at least 0 and at most 1"]),
         (
             {"epochs": 0, "seed": -1},

@@ -11,6 +11,7 @@ import torch
 
 from featurestore.errors import DiskError
 from featurestore.imaging.preprocess import Preprocess
+from featurestore.imaging.readings import Readings
 from tests.featurestore.fakes import paint
 from trainers.data import cache
 from trainers.data import images as data
@@ -99,7 +100,7 @@ def test_a_disk_without_enough_room_is_named_where_none_can_be_reserved(
 
 def test_nothing_can_change_the_file_through_its_pixels(source: Path, tmp_path: Path) -> None:
     files = data.list_training_files(source).training
-    held = cache.decode_to_cache(tmp_path / "pixels.cache", files, RECORD, lambda pixels: ([0], []))
+    held = cache.decode_to_cache(tmp_path / "pixels.cache", files, RECORD, lambda pixels: ([0], [], Readings()))
     assert not held.pixels.flags.writeable
 
 

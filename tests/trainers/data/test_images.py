@@ -4,7 +4,9 @@ import io
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from featurestore.errors import SourceError
 from featurestore.imaging.preprocess import Preprocess
@@ -21,6 +23,19 @@ def pack(folder: Path, tar: Path, *names: str) -> Path:
             info.size = len(image)
             shard.addfile(info, io.BytesIO(image))
     return tar
+
+
+def test_how_files_were_read_is_kept_with_their_pixels(tmp_path: Path) -> None:
+    """Also where the pixels come from the file of an earlier run."""
+    for number in range(2):
+        Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 64).save(tmp_path / f"{number}.png")
+    files = data.list_training_files(tmp_path).training
+    first, *others = (
+        data.load(files, Preprocess(8, 8), cache=cache).readings for cache in (None, *[tmp_path / "c"] * 2)
+    )
+    assert others == [first, first]
+    [line] = first.lines()
+    assert line.startswith("2 of 2 images: 16 bits a channel, of which 12 are in use")
 
 
 def test_images_of_a_tar_are_trained_on_but_for_those_of_val_and_test(tmp_path: Path) -> None:

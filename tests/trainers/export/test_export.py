@@ -214,6 +214,8 @@ def test_attention_of_a_network_without_a_class_token_is_refused(tmp_path: Path)
     [
         (["run", "--int8"], "--int8 needs --calibrate SOURCE"),
         (["run", "--calibrate", "photos"], "--calibrate and --force belong to --int8"),
+        (["run", "--bands", "4,3,2"], "--bands belongs to a published model, an ONNX file or pixels:SIZE"),
+        (["pixels:4", "--bands", "4,3"], "expected three or one, counted from 1"),
         (["run", "--preprocess", "p.toml"], "--preprocess belongs to a FILE.onnx"),
         (["run", "--no-pretrained"], "--no-pretrained belongs to timm:NAME or torchvision:NAME"),
         (["other.onnx", "--preprocess", "p.toml", "--attention"], "--attention belongs to a run or a timm:NAME"),

@@ -47,6 +47,10 @@ def test_the_mean_image_of_a_source_is_subtracted(tmp_path: Path) -> None:
     assert again.fingerprint == encoder.fingerprint != Encoder(export_pixels(4, tmp_path / "plain.onnx")).fingerprint
 
 
+def test_bands_are_in_the_card(tmp_path: Path) -> None:
+    assert Encoder(export_encoder("pixels:4", tmp_path / "pixels.onnx", bands=(4, 3, 2))).preprocess.bands == (4, 3, 2)
+
+
 @pytest.mark.parametrize("size", ["0", "65", "-4", "4.5", "4x4", "", "99999", "\u0664"])
 def test_a_size_that_is_none_is_refused(size: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"expected pixels:SIZE with a side from 1 to 64 pixels"):

@@ -12,6 +12,7 @@ from tests.trainers.export.onnx_networks import (
     preprocess_file,
 )
 from trainers.export.preprocess_file import ForeignPreprocess, read_preprocess
+from trainers.export.targets import _preprocess_of
 
 
 def test_toml_and_json_say_the_same(tmp_path: Path) -> None:
@@ -78,3 +79,11 @@ def test_the_example_of_the_page_is_one(tmp_path: Path) -> None:
         "flatten",
         "none",
     )
+
+
+def test_bands_of_the_command_go_before_those_of_the_file(tmp_path: Path) -> None:
+    given = preprocess_file(tmp_path / "p.toml", bands=[4, 3, 2])
+    assert read_preprocess(given).record.bands == (4, 3, 2)
+    with pytest.raises(ConfigError, match=r"bands .* make no sense"):
+        read_preprocess(preprocess_file(tmp_path / "q.toml", bands=[4, 3]))
+    assert _preprocess_of("other.onnx", given, (7,)).record.bands == (7,)
