@@ -1,7 +1,9 @@
 """Labels and splits from a table of a user."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,12 +16,13 @@ from featurestore.sources.user_table import UserTable, open_table, readable
 
 WHOLE = r"^-?[0-9]+\.0$"  # how pandas writes whole numbers when one is missing
 LONGEST = 1_000  # characters
+_Column = tuple[str, pa.DataType, Callable[[pa.Array], pa.Array]]  # its role, and the type and conversion of its values
 
 
 def read_labels(file: str | Path, key: str | None = None, columns: ColumnNames = USUAL) -> KeyedTable:
     """Read a CSV, JSONL or Parquet file with columns for path or id, label, and optionally split, found by their usual names or named by `columns`.
 
-    Labels are text, without control characters and blanks around. Raises SourceError when the file is something else.
+    Labels are text, without control characters and blanks around; of a column of lists, lists of them, under the name labels. Raises SourceError when the file is something else.
     """
     path = Path(file)
     wanted = f"the columns {key or 'path'},label"
@@ -38,16 +41,19 @@ def read_labels(file: str | Path, key: str | None = None, columns: ColumnNames =
 
 
 def _read(table: UserTable, key: Key, label: str, split: str | None) -> KeyedTable:
-    columns = {label: "label"} | ({split: "split"} if split is not None else {})
     labels = _Labels(table, label)
-    converters = {label: labels.read} | ({split: _splits} if split is not None else {})
-    read = read_rows(table, key, dict.fromkeys(columns, pa.string()), lambda name, values: converters[name](values))
+    chosen: dict[str, _Column] = {label: (labels.role, labels.type, labels.read)}
+    if split is not None:
+        chosen[split] = ("split", pa.string(), _splits)
+    types = {name: kind for name, (_, kind, _) in chosen.items()}
+    read = read_rows(table, key, types, lambda name, values: chosen[name][2](values))
+    roles = {name: role for name, (role, _, _) in chosen.items()}
     renamed = [
-        f"{role}s: column {name}"
-        for name, role in ({key.column: key.kind} | columns).items()
+        f"{role.removesuffix('s')}s: column {name}"
+        for name, role in ({key.column: key.kind} | roles).items()
         if name.casefold() != role
     ]
-    return replace(read, names=tuple(columns.values()), notes=(*read.notes, *renamed, *labels.notes()))
+    return replace(read, names=tuple(roles.values()), notes=(*read.notes, *renamed, *labels.notes()))
 
 
 class _Labels:
@@ -57,12 +63,30 @@ class _Labels:
         self._place = f"{table.path}: column {column!r}"
         self._missing = Counter[str]()
         self._drops_zero = not table.is_typed and _all_match(table, column, WHOLE)
+        kind = table.schema.field(column).type
+        self._are_lists = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+
+    @property
+    def role(self) -> str:
+        """Return "labels" for lists of them, else "label"."""
+        return "labels" if self._are_lists else "label"
+
+    @property
+    def type(self) -> pa.DataType:
+        return pa.list_(pa.string()) if self._are_lists else pa.string()
 
     def read(self, values: pa.Array) -> pa.Array:
-        """Return labels as text, null where there is none. Raises SourceError for several labels a row, and for long texts."""
+        """Return labels as text, or lists of them; null where there is none. Raises SourceError for long texts."""
+        if not self._are_lists:
+            return self._texts(values)
+        lengths = [0 if row is None else len(row) for row in values.to_pylist()]
+        starts = pa.array(accumulate(lengths, initial=0), pa.int32())
+        return pa.ListArray.from_arrays(starts, self._texts(values.flatten()))
+
+    def _texts(self, values: pa.Array) -> pa.Array:
         import pyarrow.compute as pc  # slow to import, and most commands do without
 
-        encoded = _as_text(self._one_each(values)).dictionary_encode()
+        encoded = _as_text(values).dictionary_encode()
         names = [self._name(text) for text in encoded.dictionary.to_pylist()]
         for place, name in enumerate(names):
             if name in MISSING:
@@ -82,17 +106,6 @@ class _Labels:
         found = ", ".join(f"{text} ({count:,})" for text, count in self._missing.most_common())
         missing = [f"read as no label: {found}; if one is a class, give it another name"] if found else []
         return [*missing, *["labels such as 1.0 are read as 1"] * self._drops_zero]
-
-    def _one_each(self, values: pa.Array) -> pa.Array:
-        if not (pa.types.is_list(values.type) or pa.types.is_large_list(values.type)):
-            return values
-        rows = values.to_pylist()
-        several = next((row for row in rows if row and len(row) > 1), None)
-        if several is not None:
-            raise SourceError(
-                f"{self._place}: expected one label a row, found several: {', '.join(map(str, several[:5]))}"
-            )
-        return pa.array([row[0] if row else None for row in rows], values.type.value_type)
 
 
 def _as_text(values: pa.Array) -> pa.Array:

@@ -16,7 +16,7 @@ from featurestore.imaging.preprocess import Preprocess
 from featurestore.metrics.splits import held_out
 from featurestore.progress import Listener
 from featurestore.sources import Failure, ImageFile, open_source
-from featurestore.sources.base import as_label, as_split
+from featurestore.sources.base import as_labels, as_split
 from featurestore.sources.column_names import USUAL, ColumnNames
 from featurestore.sources.keyed_table import KeyedTable
 from featurestore.sources.label_file import read_labels
@@ -89,6 +89,9 @@ def list_labelled(source: str | Path, labels: str, label_column: str | None = No
         files, unknown = _relabel(files, table, str(source))
         if unknown:
             notes.append(f"{len(unknown)} rows of {labels} match no image of the source, the first: {unknown[0]}")
+    several = sum(bool(file.labels) for file in files)
+    if several:
+        notes.append(f"{several} images have several labels and are left out")
     labelled = [file for file in files if file.label]
     if not labelled:
         raise EvaluationError(
@@ -141,17 +144,18 @@ def _relabel(files: list[ImageFile], keyed: KeyedTable, source: str) -> tuple[li
     relabelled: dict[str, ImageFile] = {}
     unknown: list[str] = []
     for batch in keyed.rows.reader():
-        columns = dict(zip(("path", *keyed.names), batch.columns[1:], strict=True))
-        splits = columns["split"].to_pylist() if "split" in columns else None
-        for row, (path, label) in enumerate(
-            zip(columns["path"].to_pylist(), columns["label"].to_pylist(), strict=True)
-        ):
+        columns = {
+            name: column.to_pylist() for name, column in zip(("path", *keyed.names), batch.columns[1:], strict=True)
+        }
+        given = columns.get("labels") or [[label] for label in columns["label"]]
+        for row, path in enumerate(columns["path"]):
             file = _find(path, by_path, keyed.path.parent, source)
             if file is None:
                 unknown.append(path)
                 continue
-            split = as_split(splits[row]) if splits is not None else file.split
-            relabelled[file.path] = dataclasses.replace(file, label=as_label(label), split=split)
+            label, labels = as_labels(given[row])
+            split = as_split(columns["split"][row]) if "split" in columns else file.split
+            relabelled[file.path] = dataclasses.replace(file, label=label, labels=labels, split=split)
     if not relabelled:
         raise SourceError(
             f"{keyed.path}: none of its {keyed.rows.rows} paths is an image of the source"
