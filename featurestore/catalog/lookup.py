@@ -19,9 +19,7 @@ CLEANED = r"replace(trim(key), '\', '/')"
 class Spelling:
     """A way to read the paths of a file that are not those of items as they are written."""
 
-    prefixes: Callable[
-        [str], Iterable[str]
-    ]  # from a folder in the file to what it may mean, likeliest first; each ends in "/" or "::"
+    prefixes: Callable[[str], Iterable[str]]  # of a folder in the file, likeliest first; each ends in "/" or "::"
     note: str = ""  # how to tell that paths were read so
     cleaned: bool = False  # a backslash means a slash, and blanks around are dropped
     normalized: bool = False  # letters with accents are the same in composed and decomposed form

@@ -8,7 +8,7 @@ from typing import Literal
 
 from featurestore.catalog import no_such_encoder
 from featurestore.encoders import Encoder
-from featurestore.errors import SourceError
+from featurestore.errors import ConfigError, SourceError
 from featurestore.ingest.ingest import IndexReport, Ingest, find_files
 from featurestore.metadata import LabelReport, apply_labels
 from featurestore.progress import Listener
@@ -42,11 +42,13 @@ def ingest(
     of that file, or of sources that are tables, that have no usual name. Folders never replace a label from a file or a person. An image
     that takes longer than `image_seconds` to read and decode is a failure. Items that were deleted stay so, by path and content, unless
     `include_deleted`. Work is committed every few seconds, so a stopped run goes on where it was. Raises SourceError when there is no
-    image, no label where labels were asked for, or several columns could be them; EncoderNotInStore, DiskError, StoreBusy; Interrupted
+    image, no label where labels were asked for, or several columns could be them; ConfigError, EncoderNotInStore, DiskError, StoreBusy; Interrupted
     on Ctrl-C.
     """
     columns = ColumnNames(path_column, label_column, split_column)
     by_folder = labels == "folders"
+    if labels == "none" and (label_column or split_column):
+        raise ConfigError("a column of labels or splits was named, but no labels are wanted; add --labels folders")
     table = None if labels in ("none", "folders") else _read_table(Path(labels), columns)
     in_sources = columns if table is None else USUAL
     listener = listener or Listener()
