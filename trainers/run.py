@@ -72,6 +72,8 @@ def train(
     saving the state.
     """
     out, listener, began = Path(out), listener or Listener(), time.monotonic()
+    if labels == "none" and label_column is not None:
+        raise ConfigError("a column of labels was named, but no labels are wanted; add --labels folders")
     given = read_given(config, settings)
     files = data.list_training_files(source, label_column)
     state = None

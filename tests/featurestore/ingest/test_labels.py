@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.errors import SourceError
+from featurestore.errors import ConfigError, SourceError
 from featurestore.progress import Listener
 from tests.featurestore.fakes import COLOURS, paint
 from tests.featurestore.ingest.ingested import as_stored, counts, labels_of, look
@@ -135,6 +135,8 @@ def test_the_column_of_labels_is_told_or_must_be_chosen(
     path = write_parquet(tmp_path, hugging_face(data, fine_label=["rose", "tulip"], coarse_label=["flower"] * 2))
     with pytest.raises(SourceError, match="'fine_label' and 'coarse_label'; choose one with --label-column"):
         empty.index(path, labels="folders")
+    with pytest.raises(ConfigError, match="no labels are wanted; add --labels folders"):
+        empty.index(path, label_column="fine_label")
     assert not empty.path.exists()
     empty.index(path, labels="folders", label_column="fine_label", listener=Notes(notes))
     assert notes == ["labels: column fine_label of part.parquet (2 classes)"]
