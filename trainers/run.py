@@ -67,9 +67,9 @@ def train(
     or `minutes` that is given, with a learning rate that rises and falls again.
 
     `config` is a TOML file or a mapping, `settings` go over it (`method="byol", epochs=50, augment={"flip": 0}`). Labels are never
-    trained on; with labels="folders" a k-NN figure is computed after each epoch, with minutes less often; label_column: the column of
-    a table in which they are, when it has no usual name. Images in top folders called val or test are not trained on. Raises ConfigError, SourceError, TrainingError, ExportError, DiskError; Interrupted on Ctrl-C, after
-    saving the state.
+    trained on; with labels="folders" a k-NN figure is computed after each epoch, with minutes less often. label_column: the column of
+    labels in a table, when it has no usual name. Images in top folders called val or test are not trained on. Raises ConfigError,
+    SourceError, TrainingError, ExportError, DiskError; Interrupted on Ctrl-C, after saving the state.
     """
     out, listener, began = Path(out), listener or Listener(), time.monotonic()
     if labels == "none" and label_column is not None:

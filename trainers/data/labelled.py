@@ -68,7 +68,8 @@ class LabelledImages:
 def list_labelled(source: str | Path, labels: str, label_column: str | None = None) -> LabelledFiles:
     """List the labelled images of a source; `labels` is "folders", or a CSV, JSONL or Parquet file with path, label and perhaps split.
 
-    label_column: the column of labels in that file, or in a source that is a table, when it has no usual name. Images of the split val are left out. Raises SourceError, and EvaluationError when there are fewer than two classes to learn
+    label_column: the column of labels in that file, or in a source that is a table, when it has no usual name. Images of the split val
+    and of several labels are left out. Raises SourceError, and EvaluationError when there are fewer than two classes to learn
     or no image to test one of them.
     """
     columns = ColumnNames(label=label_column)
