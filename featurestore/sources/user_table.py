@@ -16,6 +16,7 @@ from featurestore.system.text import describe_error, first_line
 
 BATCH_ROWS = 65_536  # read at a time from Parquet
 PARQUET, JSONL = (".parquet", ".pq"), (".jsonl", ".ndjson", ".json")
+SPREADSHEETS = (".xlsx", ".xls", ".ods")
 
 
 class UserTable(Protocol):
@@ -55,8 +56,10 @@ class ParquetRows:
 
 
 def open_table(path: Path) -> UserTable:
-    """Open a table by its suffix: .parquet or .pq, .jsonl, .ndjson or .json; any other is CSV."""
+    """Open a table by its suffix: .parquet or .pq, .jsonl, .ndjson or .json; any other is CSV. Raises ValueError for a spreadsheet."""
     kind = _kind(path)
+    if path.suffix.lower() in SPREADSHEETS:
+        raise ValueError("found a spreadsheet; save it as CSV")
     return ParquetRows(path) if kind == "Parquet" else JsonlTable(path) if kind == "JSONL" else CsvTable(path)
 
 

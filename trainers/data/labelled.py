@@ -86,10 +86,8 @@ def list_labelled(source: str | Path, labels: str, label_column: str | None = No
         notes += LabelTally.of(opened, str(source), files).notes()
     else:
         table = read_labels(labels, "path", columns)
-        notes += table.notes
-        files, unknown = _relabel(files, table, str(source))
-        if unknown:
-            notes.append(f"{len(unknown)} rows of {labels} match no image of the source, the first: {unknown[0]}")
+        files, told = _relabel(files, table, str(source))
+        notes += [*table.notes, *told]
     several = sum(bool(file.labels) for file in files)
     if several:
         notes.append(f"{several} images have several labels and are left out")
@@ -140,23 +138,27 @@ def _unseen(test: list[ImageFile], names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _relabel(files: list[ImageFile], keyed: KeyedTable, source: str) -> tuple[list[ImageFile], list[str]]:
-    """Replace labels and splits from folders by those of a table; also returns the table's paths that match no file."""
+    """Replace labels and splits from folders by those of a table; also returns what to tell about its rows."""
     by_path = {file.path: file for file in files}
     relabelled: dict[str, ImageFile] = {}
     unknown: list[str] = []
+    differing: list[str] = []
     for batch in keyed.rows.reader():
         columns = {
             name: column.to_pylist() for name, column in zip(("path", *keyed.names), batch.columns[1:], strict=True)
         }
         given = columns.get("labels") or [[label] for label in columns["label"]]
         for row, path in enumerate(columns["path"]):
-            file = _find(path, by_path, keyed.path.parent, source)
+            file = _find(path or "", by_path, keyed.path.parent, source)
             if file is None:
-                unknown.append(path)
+                unknown.append(path or "")
                 continue
             label, labels = as_labels(given[row])
             split = as_split(columns["split"][row]) if "split" in columns else file.split
-            relabelled[file.path] = dataclasses.replace(file, label=label, labels=labels, split=split)
+            changed = dataclasses.replace(file, label=label, labels=labels, split=split)
+            if relabelled.get(file.path, changed) != changed:
+                differing.append(path)
+            relabelled[file.path] = changed
     if not relabelled:
         raise SourceError(
             f"{keyed.path}: none of its {keyed.rows.rows} paths is an image of the source"
@@ -164,7 +166,15 @@ def _relabel(files: list[ImageFile], keyed: KeyedTable, source: str) -> tuple[li
             + f", the first of the source: {files[0].path!r}" * bool(files)
             + "; give absolute paths, or paths relative to the file or to the source"
         )
-    return [relabelled[file.path] for file in files if file.path in relabelled], unknown
+    notes = [
+        f"{len(found)} rows of {keyed.path} {what}, the first: {found[0]}"
+        for found, what in (
+            (unknown, "match no image of the source"),
+            (differing, "differ from an earlier row of the same image, which they replace"),
+        )
+        if found
+    ]
+    return [relabelled[file.path] for file in files if file.path in relabelled], notes
 
 
 def _find(path: str, by_path: dict[str, ImageFile], folder: Path, source: str) -> ImageFile | None:

@@ -110,7 +110,12 @@ def test_a_column_or_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         read(path, label="kind")
     with pytest.raises(ConfigError, match="--key id and --path-column"):
         read(path, key="id", path="path")
-    for missing, reason in ((tmp_path / "none.csv", "no such file"), (tmp_path, "not a file but a folder")):
+    sheet = write(tmp_path, b"PK\3\4", "labels.xlsx")
+    for missing, reason in (
+        (tmp_path / "none.csv", "no such file"),
+        (tmp_path, "not a file but a folder"),
+        (sheet, "found a spreadsheet; save it as CSV"),
+    ):
         with pytest.raises(SourceError, match=reason):
             read(missing)
 
