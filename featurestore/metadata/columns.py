@@ -41,8 +41,9 @@ def annotate(
     """Make the columns of a CSV, JSONL or Parquet file columns of `items`, for `where` and `sql`; items without a row in it keep their values.
 
     key: what says which items the rows are about, path (as in `label`) or id; path_column: the column of paths, when it has no usual
-    name. Types are those of Parquet or JSON, or the narrowest that all values of a CSV column have. A missing value, and NaN, removes the item's value. Raises SourceError when the
-    file cannot be read, no row is about an item, or a column is ours, nested, or of another type than the items have.
+    name. Types are those of Parquet or JSON, or the narrowest that all values of a CSV column have. A missing value, and NaN, removes
+    the item's value. Raises SourceError when the file cannot be read, no row is about an item, or a column is ours, nested, or of
+    another type than the items have.
     """
     with store.writing():
         columns = store.catalog.columns

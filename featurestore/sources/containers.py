@@ -106,7 +106,7 @@ class ContainerSource(Source):
 
 
 def open_container(path: str, refresh: bool = False) -> Container:
-    """Open a container as it is now. Raises ImageError when it cannot be read, SourceError for a table without images.
+    """Open a container as it is now. Raises ImageError when it cannot be read.
 
     refresh: ask a remote file for its state again.
     """
