@@ -13,6 +13,7 @@ from torch import nn
 from featurestore.errors import ConfigError
 from featurestore.progress import Listener, shows_progress
 from featurestore.system.disk import write_text
+from featurestore.system.text import printable
 from trainers.config.schema import Config
 from trainers.config.settle import read_given, settle
 from trainers.data import images as data
@@ -54,6 +55,7 @@ def train(
     out: str | Path,
     *,
     labels: Literal["none", "folders"] = "none",
+    label_column: str | None = None,
     resume: bool = False,
     config: str | Path | Mapping[str, Any] | None = None,
     listener: Listener | None = None,
@@ -65,13 +67,15 @@ def train(
     or `minutes` that is given, with a learning rate that rises and falls again.
 
     `config` is a TOML file or a mapping, `settings` go over it (`method="byol", epochs=50, augment={"flip": 0}`). Labels are never
-    trained on; with labels="folders" a k-NN figure is computed after each epoch, with minutes less often. Images in top folders called
-    val or test are not trained on. Raises ConfigError, SourceError, TrainingError, ExportError, DiskError; Interrupted on Ctrl-C, after
-    saving the state.
+    trained on; with labels="folders" a k-NN figure is computed after each epoch, with minutes less often. label_column: the column of
+    labels in a table, when it has no usual name. Images in top folders called val or test are not trained on. Raises ConfigError,
+    SourceError, TrainingError, ExportError, DiskError; Interrupted on Ctrl-C, after saving the state.
     """
     out, listener, began = Path(out), listener or Listener(), time.monotonic()
+    if labels == "none" and label_column is not None:
+        raise ConfigError("a column of labels was named, but no labels are wanted; add --labels folders")
     given = read_given(config, settings)
-    files = data.list_training_files(source)
+    files = data.list_training_files(source, label_column)
     state = None
     if resume:
         state, settled = resume_run(out, given)
@@ -125,10 +129,14 @@ def _load(
 ) -> data.Images:
     """Decode the images, from a file in `out` where they are many, and note what was read and what will be done."""
     held_back = monitor.thin(files.held_back) if labels == "folders" else []
-    if labels == "folders" and not any(file.label for file in files.training):
-        raise ConfigError(
-            "--labels folders: expected class folders, such as train/<class>/<file>; found none; leave --labels out"
-        )
+    if labels == "folders":
+        files.labels.check()
+        if not any(file.label for file in files.training):
+            raise ConfigError(
+                "--labels folders: expected class folders, such as train/<class>/<file>; found none; leave --labels out"
+            )
+        for note in files.labels.notes():
+            listener.note(printable(note))
     if files.left_out or any(file.split for file in files.training):
         listener.note(files.describe_splits())
     listener.start("decoding", len(files.training) + len(held_back))

@@ -9,7 +9,7 @@ from featurestore.catalog.catalog_state import CatalogState
 from featurestore.catalog.diff import Diff, FileToIngest, Scope
 from featurestore.catalog.items import ItemDetails, ItemTable
 from featurestore.catalog.labels import LabelCounts, UndoneChange
-from featurestore.catalog.lookup import MatchedItems, repeated_path
+from featurestore.catalog.lookup import MatchedItems, Spelling, repeated_path
 from featurestore.catalog.migrate import PART
 from featurestore.catalog.moves import LostItem, LostItems
 from featurestore.catalog.records import (
@@ -44,6 +44,7 @@ __all__ = [
     "LostItems",
     "MatchedItems",
     "Scope",
+    "Spelling",
     "UndoneChange",
     "check_expression",
     "no_such_encoder",

@@ -12,7 +12,7 @@ from featurestore.catalog.columns import quoted_name, user_columns
 from featurestore.catalog.connection import Database
 from featurestore.catalog.encoders import encoder_record
 from featurestore.catalog.engine import Connection
-from featurestore.catalog.lookup import MatchedItems, Spellings, match
+from featurestore.catalog.lookup import MatchedItems, Spelling, match, similar_paths
 from featurestore.catalog.records import DETAILS, EncoderRecord, spooled
 from featurestore.catalog.user_sql import check_expression, run_where
 from featurestore.system.spool import Spool
@@ -136,10 +136,21 @@ class Items:
         with self._database.guarded(seconds) as connection:
             return run_where(connection, where, text)
 
-    def look_up(self, rows: Spool, by_path: bool, spellings: Sequence[Spellings]) -> MatchedItems:
+    def look_up(self, rows: Spool, by_path: bool, spellings: Sequence[Spelling]) -> MatchedItems:
         """Find the items that the rows of a user's file are about; see `lookup.match`."""
         with self._database.reading() as connection:
             return match(connection, rows, by_path, spellings)
+
+    def similar_paths(self, paths: Sequence[str]) -> list[tuple[str, str]]:
+        """Pair paths of a file with items of a similar name; see `lookup.similar_paths`."""
+        with self._database.reading() as connection:
+            return similar_paths(connection, paths)
+
+    def first_paths(self, count: int) -> list[str]:
+        """Give the paths of some items."""
+        with self._database.reading() as connection:
+            found = connection.execute("SELECT path FROM items ORDER BY id LIMIT ?", [count]).fetchall()
+            return [path for (path,) in found]
 
     def count(self) -> int:
         """Count the items."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from featurestore.cli.metadata import label_counts
-from featurestore.cli.options import PATH, json_option, print_result, provider_option, store_argument
+from featurestore.cli.options import PATH, column_options, json_option, print_result, provider_option, store_argument
 from featurestore.errors import StoreNotFound
 from featurestore.ingest.run import ingest
 from featurestore.maintenance import optimize
@@ -27,6 +27,7 @@ from featurestore.system.text import printable
 @click.option(
     "--labels", default="none", show_default=True, metavar="none|folders|FILE", help="Where labels come from."
 )
+@column_options
 @click.option(
     "--workers", type=click.IntRange(1, 1024), help="Threads that decode images.  [default: one per processor]"
 )
@@ -56,6 +57,7 @@ def index(
     auto_optimize: bool,
     provider: str,
     as_json: bool,
+    **columns: str | None,
 ) -> None:
     """Bring STORE up to date with its sources: encode new and changed images, remove those that are gone.
 
@@ -77,6 +79,7 @@ def index(
             workers=workers,
             image_seconds=image_seconds,
             include_deleted=include_deleted,
+            **columns,
             listener=bar,
         )
         reasons = slow(opened)

@@ -7,7 +7,15 @@ from pathlib import Path
 import click
 
 from featurestore import metadata
-from featurestore.cli.options import PATH, json_option, print_result, store_argument
+from featurestore.cli.options import (
+    PATH,
+    column_options,
+    json_option,
+    path_column_option,
+    print_remarks,
+    print_result,
+    store_argument,
+)
 from featurestore.sources.keyed_table import KEYS
 from featurestore.storage import Storage
 from featurestore.system.text import printable
@@ -29,6 +37,7 @@ def label_counts(found: int, changed: int, kept: int, removed: int = 0, splits: 
 @store_argument
 @click.argument("file", type=PATH, required=False)
 @key_option
+@column_options
 @click.option(
     "--clear",
     is_flag=True,
@@ -40,9 +49,11 @@ def label_counts(found: int, changed: int, kept: int, removed: int = 0, splits: 
     help="Undo the last change of labels, by label or index; again for the one before. Labels that came with new items stay.",
 )
 @json_option
-def label(store: Path, file: Path | None, key: str | None, clear: bool, undo: bool, as_json: bool) -> None:
-    """Set labels from a CSV or Parquet FILE with the columns path (or id), label and optionally split."""
-    if undo == (file is not None) or (undo and (key or clear)):
+def label(
+    store: Path, file: Path | None, key: str | None, clear: bool, undo: bool, as_json: bool, **columns: str | None
+) -> None:
+    """Set labels from a CSV, JSONL or Parquet FILE with the columns path (or id), label and optionally split."""
+    if undo == (file is not None) or (undo and (key or clear or any(columns.values()))):
         raise click.UsageError("expected a FILE, or --undo without a FILE")
     opened = Storage.open(store)
     if file is None:
@@ -51,27 +62,26 @@ def label(store: Path, file: Path | None, key: str | None, clear: bool, undo: bo
         text += "; labels of items that were new in that run stay" if undone.command == "index" else ""
         print_result(asdict(undone), text, as_json)
         return
-    report = metadata.label(opened, file, key, clear)
-    print_result(
-        asdict(report), label_counts(report.set, report.changed, report.kept, report.removed, report.splits), as_json
-    )
+    report = metadata.label(opened, file, key, clear, **columns)
+    text = label_counts(report.set, report.changed, report.kept, report.removed, report.splits)
+    text += f", {report.unchanged} unchanged" * bool(report.unchanged)
+    print_result(asdict(report), text, as_json)
     if not as_json:
-        if report.empty:
-            click.echo(
-                f"{report.empty} empty labels changed nothing; to remove the labels of these items: --clear", err=True
-            )
-        _warn_of_unknown(len(report.unknown), report.unknown, report.key)
+        print_remarks(report.remarks())
 
 
 @click.command()
 @store_argument
 @click.argument("file", type=PATH, required=False)
 @key_option
+@path_column_option
 @click.option("--drop", metavar="NAME", multiple=True, help="Remove this column instead; may be repeated.")
 @json_option
-def annotate(store: Path, file: Path | None, key: str | None, drop: Sequence[str], as_json: bool) -> None:
-    """Add the columns of a CSV or Parquet FILE to the items of STORE, for --where and sql."""
-    if (file is None) == (not drop) or (drop and key):
+def annotate(
+    store: Path, file: Path | None, key: str | None, path_column: str | None, drop: Sequence[str], as_json: bool
+) -> None:
+    """Add the columns of a CSV, JSONL or Parquet FILE to the items of STORE, for --where and sql."""
+    if (file is None) == (not drop) or (drop and (key or path_column)):
         raise click.UsageError("expected a FILE, or --drop NAME without a FILE")
     opened = Storage.open(store)
     if file is None:
@@ -79,16 +89,11 @@ def annotate(store: Path, file: Path | None, key: str | None, drop: Sequence[str
             metadata.drop_column(opened, name)
         print_result({"dropped": drop}, f"dropped {_joined(drop)}", as_json)
         return
-    report = metadata.annotate(opened, file, key)
+    report = metadata.annotate(opened, file, key, path_column)
     print_result(asdict(report), f"{report.items} items annotated: {_joined(report.columns)}", as_json)
     if not as_json:
-        _warn_of_unknown(report.unknown, report.first_unknown, report.key)
+        print_remarks(report.remarks())
 
 
 def _joined(names: Sequence[str]) -> str:
     return ", ".join(map(printable, names))
-
-
-def _warn_of_unknown(count: int, unknown: Sequence[str], key: str) -> None:
-    if count:
-        click.echo(f"{count} {key}s are not items of the store, the first: {printable(unknown[0])}", err=True)

@@ -1,6 +1,7 @@
 """Arguments and options that several commands share, and their output as JSON."""
 
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,29 @@ where_option = click.option(
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything drawn at random."
 )
+
+path_column_option = click.option(
+    "--path-column", metavar="NAME", help="The column of paths.  [default: path, file_name, image or similar]"
+)
+
+
+def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that name the columns of a table."""
+    for option in (
+        click.option("--split-column", metavar="NAME", help="The column of splits.  [default: split]"),
+        click.option(
+            "--label-column", metavar="NAME", help="The column of labels.  [default: label, class, category or similar]"
+        ),
+        path_column_option,
+    ):
+        command = option(command)
+    return command
+
+
+def print_remarks(remarks: Iterable[str]) -> None:
+    """Print what a user should know beside the result."""
+    for remark in remarks:
+        click.echo(printable(remark), err=True)
 
 
 def print_json(value: Any) -> None:

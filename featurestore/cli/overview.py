@@ -33,6 +33,8 @@ OVERVIEW = {
     },
     "Keep a store": {
         "encoders": "List encoders; choose the default, rename or drop one.",
+        "relocate": "Tell a store that its images have moved.",
+        "sources": "List what index was given, or forget one.",
         "delete": "Delete items with their labels and vectors.",
         "optimize": "Drop unused vectors; index large collections for search.",
         "verify": "Check every byte of a store, and repair it.",

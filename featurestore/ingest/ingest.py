@@ -20,10 +20,13 @@ from featurestore.ingest.moves import Moves
 from featurestore.ingest.reports import IndexReport
 from featurestore.progress import Listener
 from featurestore.sources import Failure, ImageFile, open_source
+from featurestore.sources.column_names import USUAL, ColumnNames
 from featurestore.sources.formats import CONTAINER_SUFFIX
+from featurestore.sources.label_tally import LabelTally
 from featurestore.storage import Storage
 from featurestore.system.interrupts import uninterrupted
 from featurestore.system.spool import Spool
+from featurestore.system.text import printable
 
 COMMIT_IMAGES, COMMIT_SECONDS = 16_384, 5.0  # a killed run loses no more than this and one batch
 
@@ -38,17 +41,22 @@ class Found:
     scopes: list[Scope]
 
 
-def find_files(sources: Sequence[str | Path], listener: Listener) -> Found:
-    """List all sources. Raises SourceError when one is missing, or when there is no image in any."""
+def find_files(
+    sources: Sequence[str | Path], listener: Listener, named: ColumnNames = USUAL, with_labels: bool = False
+) -> Found:
+    """List all sources; with labels, say what gives them. Raises SourceError when one is missing, or when no source has an image, or a label."""
     listener.start("looking for images", None)
-    opened = [open_source(source) for source in sources]
+    opened = [open_source(source, named) for source in sources]
+    labels = LabelTally()
     files, unlisted, scopes = Spool(FOUND), dict[str, Failure](), list[Scope]()
-    for source in opened:
+    for name, source in zip(sources, opened, strict=True):
         before = files.rows
+        labels.start(source, str(name))
         for entry in source:
             if isinstance(entry, Failure):
                 unlisted[entry.path] = entry
             else:
+                labels.add(entry)
                 files.add(
                     (files.rows, entry.path, entry.label, entry.labels or None, entry.split, entry.size, entry.mtime_ns)
                 )
@@ -59,6 +67,10 @@ def find_files(sources: Sequence[str | Path], listener: Listener) -> Found:
         raise SourceError(
             f"no image found in {', '.join(map(str, sources))}; expected files such as .jpg, .png, .webp or .tif; nothing was changed{hints}"
         )
+    if with_labels:
+        labels.check()
+        for note in labels.notes():
+            listener.note(printable(note))
     return Found(files, len(opened) > 1, list(unlisted.values()), scopes)
 
 

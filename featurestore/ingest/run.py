@@ -3,17 +3,20 @@
 import os
 import shlex
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from featurestore.catalog import no_such_encoder
 from featurestore.encoders import Encoder
-from featurestore.errors import EncoderError, SourceError, StoreCorrupt
+from featurestore.errors import ConfigError, EncoderError, SourceError, StoreCorrupt
 from featurestore.ingest.ingest import Ingest, find_files
 from featurestore.ingest.reports import IndexReport
-from featurestore.metadata import apply_labels
+from featurestore.metadata import LabelReport, apply_labels
 from featurestore.progress import Listener
+from featurestore.sources.column_names import USUAL, ColumnNames
 from featurestore.sources.filesystem import is_url
+from featurestore.sources.keyed_table import KeyedTable
 from featurestore.sources.label_file import read_labels
 from featurestore.storage import Storage
 from featurestore.system.text import printable
@@ -26,6 +29,9 @@ def ingest(
     workers: int | None = None,
     image_seconds: float = 30.0,
     include_deleted: bool = False,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
     listener: Listener | None = None,
 ) -> IndexReport:
     """Bring the store up to date with its sources: encode new and changed images, and mark items that are gone as removed.
@@ -33,23 +39,30 @@ def ingest(
     Without sources, those of earlier runs. Uses the encoder that the store was opened with, otherwise all that it has; the report is
     that of the default one, with those of the others in it. Encoders whose file is missing or damaged are passed over and named in the report.
 
-    labels: "folders" takes the parent folder as the label and a top folder train, val or test as the split; a CSV or Parquet file is
-    applied afterwards as by `label`; "none" leaves labels as they are. Folders never replace a label from a file or a person. An image
+    labels: "folders" takes the parent folder as the label and a top folder train, val or test as the split; a CSV, JSONL or
+    Parquet file is applied afterwards as by `label`; "none" leaves labels as they are. path_column, label_column, split_column: columns
+    of that file, or of sources that are tables, that have no usual name. Folders never replace a label from a file or a person. An image
     that takes longer than `image_seconds` to read and decode is a failure. Items that were deleted stay so, by path and content, unless
     `include_deleted`. Work is committed every few seconds, so a stopped run goes on where it was. Raises SourceError when there is no
-    image, EncoderNotInStore, DiskError, StoreBusy; Interrupted on Ctrl-C.
+    image, no label where labels were asked for, or several columns could be them; ConfigError, EncoderNotInStore, DiskError, StoreBusy; Interrupted
+    on Ctrl-C.
     """
-    table = None if labels in ("none", "folders") else read_labels(labels)
+    columns = ColumnNames(path_column, label_column, split_column)
+    by_folder = labels == "folders"
+    if labels == "none" and (label_column or split_column):
+        raise ConfigError("a column of labels or splits was named, but no labels are wanted; add --labels folders")
+    table = None if labels in ("none", "folders") else _read_table(Path(labels), columns)
+    in_sources = columns if table is None else USUAL
     listener = listener or Listener()
     is_new = not store.layout.is_store()
     sources = sources or _known_sources(store, is_new, listener)
-    found = find_files(sources, listener) if is_new else None  # so that a source without images creates nothing
+    find = partial(find_files, sources, listener, in_sources, by_folder)
+    found = find() if is_new else None  # so that a source without images creates nothing
     store.create()
-    by_folder = labels == "folders"
     reports = []
     with store.writing():
         if found is None or store.catalog.encoders.all():  # what is gone is only known from a list made under the lock
-            found = find_files(sources, listener)
+            found = find()
         encoders, not_run = _encoders(store)
         for encoder in encoders:
             record = store.add_encoder(encoder)
@@ -58,9 +71,25 @@ def ingest(
         store.catalog.sources.add([str(s) if is_url(str(s)) else os.path.abspath(s) for s in sources])
     report = replace(reports[0], others=tuple(reports[1:]), not_run=tuple(not_run))
     if table is not None:
-        given = apply_labels(store, table)
+        given = _apply(store, table, listener)
         report = replace(report, labels_set=given.set, labels_changed=given.changed, labels_kept=given.kept)
     return report
+
+
+def _read_table(file: Path, columns: ColumnNames) -> KeyedTable:
+    if not file.exists():
+        raise SourceError(f"labels {str(file)!r}: expected none, folders or a file of labels, found no such file")
+    return read_labels(file, columns=columns)
+
+
+def _apply(store: Storage, table: KeyedTable, listener: Listener) -> LabelReport:
+    try:
+        given = apply_labels(store, table)
+    except SourceError as error:
+        raise SourceError(f"the images are indexed, but have no labels yet: {error}") from error
+    for remark in given.remarks():
+        listener.note(printable(remark))
+    return given
 
 
 def _encoders(store: Storage) -> tuple[list[Encoder], list[str]]:

@@ -23,6 +23,7 @@ from featurestore.sources import read
 from featurestore.sources.base import as_labels
 from featurestore.sources.column_types import as_type
 from featurestore.sources.filesystem import file_state
+from featurestore.sources.user_table import ParquetRows
 from featurestore.system.spool import Spool
 from featurestore.system.text import UNPRINTABLE
 
@@ -86,7 +87,7 @@ def _types_of_values(table: VectorTable, held: dict[str, pa.DataType]) -> dict[s
     if not names:
         return {}
     check_names(table.file, names)
-    return settle_types(table.file, pa.schema([table.schema.field(name) for name in names]), held)
+    return settle_types(ParquetRows(table.file), pa.schema([table.schema.field(name) for name in names]), held)
 
 
 def _check_paths(table: VectorTable) -> None:

@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from featurestore.catalog.records import DETAILS
 from featurestore.errors import SourceError
+from featurestore.sources.column_names import PATH
 from featurestore.sources.filesystem import is_url
 from featurestore.sources.lists import numbered_lines
 from featurestore.sources.relative_paths import locate
-from featurestore.sources.table_columns import PATHS
 from featurestore.system.text import describe_error, printable
 
 KEY = b"featurestore"  # of the schema's metadata
@@ -109,12 +109,12 @@ def _choose(file: Path, schema: pa.Schema) -> tuple[str, str]:
     """Choose the columns of paths and of vectors, by name and type."""
     texts = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
     lists = [field.name for field in schema if _holds_floats(field.type)]
-    path = next((name for name in (*PATHS, "filename") if name in texts), None)
+    path = next((name for name in (PATH.own, *PATH.others) if name in texts), None)
     vector = next((name for name in VECTORS if name in lists), lists[0] if len(lists) == 1 else None)
     if path is None or vector is None:
         found = ", ".join(f"{field.name} ({field.type})" for field in schema) or "none"
         raise SourceError(
-            f"{file}: expected a text column of paths named {', '.join(PATHS)} or filename, and vectors as lists of floats in a column named "
+            f"{file}: expected a text column of paths named {', '.join((PATH.own, *PATH.others))}, and vectors as lists of floats in a column named "
             f"{', '.join(VECTORS)}; found the columns {found}; rename one of them"
         )
     return path, vector

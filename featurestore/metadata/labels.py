@@ -3,9 +3,10 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from featurestore.catalog import LabelCounts, UndoneChange
+from featurestore.catalog import UndoneChange
 from featurestore.errors import QueryError
-from featurestore.metadata.matching import find_items
+from featurestore.metadata.matching import find_items, unknown_note
+from featurestore.sources.column_names import ColumnNames
 from featurestore.sources.keyed_table import KeyedTable
 from featurestore.sources.label_file import read_labels
 from featurestore.storage import Storage
@@ -24,27 +25,45 @@ class LabelReport:
     kept: int  # items whose label a person gave, which a file does not replace
     splits: int  # items whose split was set, changed or removed
     empty: int  # items with an empty label in the file, which changed nothing
+    notes: tuple[str, ...] = ()  # how the file was read, where that is not plain
+
+    @property
+    def unchanged(self) -> int:
+        """Items that have the label of the file already."""
+        return self.labelled - self.set - self.changed - self.removed - self.kept - self.empty
+
+    def remarks(self) -> list[str]:
+        """Say how the file was read, and what of it changed nothing."""
+        empty = f"{self.empty:,} empty labels changed nothing; to remove the labels of these items: label --clear"
+        return [*unknown_note(self.key, self.unknown, len(self.unknown)), *[empty] * bool(self.empty), *self.notes]
 
 
-def label(store: Storage, file: str | Path, key: str | None = None, clear: bool = False) -> LabelReport:
-    """Set labels from a CSV or Parquet file with the columns path or id, label and perhaps split.
+def label(
+    store: Storage,
+    file: str | Path,
+    key: str | None = None,
+    clear: bool = False,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
+) -> LabelReport:
+    """Set labels from a CSV, JSONL or Parquet file with columns for path or id, label and perhaps split, by these or other usual names.
 
     An empty value changes nothing; with `clear` it removes the label or split of its item. `undo_labels` takes the change back.
-    Paths are absolute, URLs, or relative to the file's folder or the current one. key: which of path and id to use, when the file
-    has both. Raises SourceError when the file cannot be read, or no row is about an item of the store.
+    Paths are absolute, URLs, or relative to the file's folder, the current one, or a source. key: which of path and id to use, when the
+    file has both. path_column, label_column, split_column: columns that have no usual name. Raises SourceError when the file cannot be
+    read, several columns could be the labels, or no row is about an item of the store.
     """
-    return apply_labels(store, read_labels(file, key), clear)
+    return apply_labels(store, read_labels(file, key, ColumnNames(path_column, label_column, split_column)), clear)
 
 
 def apply_labels(store: Storage, table: KeyedTable, clear: bool = False) -> LabelReport:
     """Set the labels, and splits if there are any, of a table that was read before. Raises SourceError, StoreBusy."""
     with store.writing():
         matched = find_items(store.catalog, table)
-        counts = LabelCounts()
-        if matched.items.rows:
-            counts = store.catalog.labels.set_from_file(matched.items, table.names, f"label {table.path.name}", clear)
+        counts = store.catalog.labels.set_from_file(matched.items, table.names, f"label {table.path.name}", clear)
     unknown = tuple(sorted(matched.unknown.to_pylist()))
-    return LabelReport(matched.items.rows, unknown, table.key, **asdict(counts))
+    return LabelReport(matched.items.rows, unknown, table.key, **asdict(counts), notes=(*table.notes, *matched.notes))
 
 
 def undo_labels(store: Storage) -> UndoneChange:

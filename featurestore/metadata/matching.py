@@ -1,39 +1,83 @@
 """The items that the rows of a user's file are about."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from featurestore.catalog import Catalog, MatchedItems
+from featurestore.catalog import Catalog, MatchedItems, Spelling
 from featurestore.errors import SourceError
+from featurestore.metadata.suggestions import did_you_mean
 from featurestore.sources.keyed_table import KeyedTable
-from featurestore.sources.relative_paths import absolute_paths, resolved_paths
+from featurestore.sources.relative_paths import absolute_paths, below_sources, resolved_paths
+
+SHOWN = 3  # paths of each side
 
 
 def find_items(catalog: Catalog, table: KeyedTable) -> MatchedItems:
     """Find the items that the rows are about. Raises SourceError when there is none.
 
     Paths are absolute, URLs, or relative to the folder of the file or else to the current one; symbolic links are followed if needed.
+    What fits no item so is read with slashes for backslashes, relative to a source, and with accents in another form of Unicode; of
+    these, what could mean several items means none.
     """
-    matched = catalog.items.look_up(table.rows, table.key == "path", _spellings(table.path.parent))
-    if table.rows.rows and not matched.items.rows:
-        first = matched.unknown[0].as_py()
-        if table.key == "id":
-            raise SourceError(
-                f"{table.path}: none of its {table.rows.rows} ids belongs to an item of the store, the first: {first}; to see the ids: "
-                "featurestore sql STORE 'SELECT id, path FROM items'"
-            )
+    is_path = table.key == "path"
+    matched = catalog.items.look_up(table.rows, is_path, _spellings(table.path.parent, catalog.sources.all()))
+    unknown = matched.unknown
+    if matched.items.rows:
+        hint = suggestion(catalog, unknown.to_pylist()) if is_path and len(unknown) else ""
+        return replace(matched, notes=(*matched.notes, *[hint] * bool(hint)))
+    shown = quoted_list(unknown[:SHOWN].to_pylist(), len(unknown))
+    if not is_path:
         raise SourceError(
-            f"{table.path}: none of its {table.rows.rows} paths belongs to an item of the store, the first: {first!r}, read as "
-            f"{absolute_paths(first, table.path.parent)[0]}; give absolute paths, or paths relative to the file"
+            f"{table.path}: none of its {table.rows.rows:,} ids belongs to an item of the store; in the file: {shown}; "
+            "to see the ids: featurestore sql STORE 'SELECT id, path FROM items'"
         )
-    return matched
+    known = quoted_list(catalog.items.first_paths(SHOWN), SHOWN + 1)
+    raise SourceError(
+        f"{table.path}: none of its {table.rows.rows:,} paths belongs to an item of the store; "
+        f"in the file: {shown}; in the store: {known}; "
+        + (
+            suggestion(catalog, unknown.to_pylist())
+            or "give absolute paths, or paths relative to the file or to a source"
+        )
+    )
 
 
-def _spellings(folder_of_file: Path) -> list[Callable[[str], list[str]]]:
-    """The absolute folders that a folder in the file may mean, most likely first; then the same with links followed."""
+def suggestion(catalog: Catalog, unknown: Sequence[str]) -> str:
+    """Say what a path that no item has may mean; empty when no item has a similar name."""
+    return did_you_mean(catalog.items.similar_paths(unknown[:SHOWN]))
 
-    def of(rule: Callable[[str, Path], list[str]]) -> Callable[[str], list[str]]:
+
+def unknown_note(key: str, first: Sequence[str], total: int) -> list[str]:
+    """Say how many keys of a file no item has, and the first of them."""
+    return [f"{total:,} {key}s are not items of the store: {quoted_list(first[:SHOWN], total)}"] * bool(total)
+
+
+def quoted_list(shown: Iterable[str], total: int) -> str:
+    """Write some paths, and that there are more."""
+    paths = list(shown)
+    return ", ".join(f"'{path}'" for path in paths) + ", …" * (total > len(paths)) if paths else "none"
+
+
+def _spellings(folder_of_file: Path, sources: Sequence[str]) -> list[Spelling]:
+    """What a folder in the file may mean, most likely first."""
+
+    def beside(rule: Callable[[str, Path], list[str]]) -> Callable[[str], list[str]]:
         return lambda folder: [os.path.join(path, "") for path in rule(folder, folder_of_file)]
 
-    return [of(absolute_paths), of(resolved_paths)]
+    def below(folder: str) -> list[str]:
+        return below_sources(folder, sources)
+
+    absolute = beside(absolute_paths)
+    return [
+        Spelling(absolute),
+        Spelling(beside(resolved_paths)),
+        Spelling(absolute, "are read with \\ as / and without blanks around", cleaned=True),
+        Spelling(below, "are read as relative to a source", cleaned=True, unique=True),
+        Spelling(
+            lambda folder: [*absolute(folder), *below(folder)],
+            "are written with accents in another form of Unicode than the file names",
+            cleaned=True, normalized=True, unique=True,
+        ),
+    ]  # fmt: skip

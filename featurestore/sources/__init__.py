@@ -2,7 +2,7 @@
 
 `open_source` takes what a user names, a folder, a file, a list, a tar, a table or a URL, and gives a `Source`; iterating
 it gives an `ImageFile` per image, or a `Failure` for a place that cannot be listed. `read` takes the path of any of them
-and gives the bytes. The room also reads the tables in which users write about images: `label_file`, `keyed_table`.
+and gives the bytes. The room also reads the tables in which users write about images: `user_table`, `keyed_table`, `label_file`.
 """
 
 from featurestore.sources.base import Failure, ImageFile, Source

@@ -2,7 +2,7 @@
 
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -43,7 +43,7 @@ class ArrowTable(TableFile):
         super().__init__(path, state, schema, self._starts[-1], features)
         self._lock = threading.Lock()
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         for number in range(len(self._parts)):
             yield self._batch(number)
 
@@ -55,7 +55,7 @@ class ArrowTable(TableFile):
             if batch is None:
                 batch = self._batch(number)
                 _batches.put(key, batch, batch.nbytes)
-        value = image_bytes(batch.column(self.columns.image).slice(row - self._starts[number], 1))[0].as_py()
+        value = image_bytes(batch.column(self.image_column).slice(row - self._starts[number], 1))[0].as_py()
         return None if value is None else bytes(value)
 
     def _batch(self, number: int) -> pa.RecordBatch:

@@ -12,6 +12,7 @@ SPLIT_NAMES = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
     **dict.fromkeys(("test", "testing", "eval"), "test"),
 }
+MISSING = frozenset(["nan", "NaN", "NaT", "<NA>", "None", "NULL", "#N/A"])  # how programs write that there is no value
 
 
 Labels = tuple[str | None, tuple[str, ...]]  # `label` and `labels` of an image; see `ImageFile`
@@ -46,6 +47,9 @@ class Source(ABC):
     )
     within_containers: bool = False  # its images are inside containers; a folder that holds these does not list them
     hint: str = ""  # set by an iteration: which containers the user should name instead
+    labelled_by: str = ""  # what other than folders gives its labels, such as "column label"; known after an iteration
+    label_hint: str = ""  # why it may have no labels, and what to do
+    labels_unclear: bool = False  # several columns may be its labels, and the user chose none
 
     @abstractmethod
     def __iter__(self) -> Iterator[ImageFile | Failure]: ...

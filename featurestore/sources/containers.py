@@ -2,18 +2,19 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from featurestore.errors import ImageError
 from featurestore.sources import filesystem
 from featurestore.sources.arrow import ArrowTable
 from featurestore.sources.base import Failure, ImageFile, Source
+from featurestore.sources.column_names import USUAL, ColumnNames
 from featurestore.sources.filesystem import FileState
 from featurestore.sources.formats import suffix
-from featurestore.sources.lists import list_files
 from featurestore.sources.lru_cache import LruCache
 from featurestore.sources.parquet import ParquetTable
+from featurestore.sources.table_columns import describe
 from featurestore.sources.tables import TableFile
 from featurestore.sources.tar import Tar
 
@@ -29,7 +30,9 @@ class Container(Protocol):
     @property
     def weight(self) -> int: ...  # its memory, in members of a tar
 
-    def __iter__(self) -> Iterator[ImageFile | Failure]: ...
+    def entries(self, named: ColumnNames) -> Iterator[ImageFile | Failure]: ...
+
+    def labelled_by(self, named: ColumnNames) -> str: ...  # after its entries; see `Source`
 
     def read(self, member: str) -> bytes: ...
 
@@ -48,19 +51,24 @@ _opening: dict[str, threading.Lock] = {}  # by path; held while one thread opens
 class ContainerSource(Source):
     """The images of one container, or the files that a table lists; what cannot be read is a failure.
 
-    Raises SourceError when a table has no column for either.
+    named: the columns of a table that the user chose. Raises SourceError when a table has no column for images or paths.
     """
 
     within_containers = True
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, named: ColumnNames = USUAL) -> None:
+        self.path, self._named = path, named
         self.prefix = f"{path}::"
-        if suffix(path) != ".tar":
-            try:
-                self.prefix = _prefix(open_container(path, refresh=True))
-            except ImageError:
-                self.prefix = None  # the reason will be a failure
+        if suffix(path) == ".tar":
+            return
+        try:
+            table = open_container(path, refresh=True)
+        except ImageError:
+            self.prefix = None  # the reason will be a failure
+            return
+        self.prefix = self._prefix(table)
+        if isinstance(table, TableFile):
+            self._look_for_labels(table)
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
         self.prefix = None  # until the end is reached: images behind damage have not vanished
@@ -68,18 +76,37 @@ class ContainerSource(Source):
         try:
             with filesystem.as_image_errors():
                 container = open_container(self.path, refresh=True)
-                for entry in _entries(container):
+                for entry in container.entries(self._named):
                     is_whole = is_whole and entry.path != self.path
                     yield entry
+                self.labelled_by = container.labelled_by(self._named)
         except ImageError as error:
             yield Failure(self.path, str(error))
             return
         if is_whole:
-            self.prefix = _prefix(container)
+            self.prefix = self._prefix(container)
+
+    def _prefix(self, container: Container) -> str | None:
+        """Return what the paths of all images begin with; None for a table of paths, whose files lie anywhere."""
+        lists_files = isinstance(container, TableFile) and container.choose(self._named).image is None
+        return None if lists_files else f"{container.path}::"
+
+    def _look_for_labels(self, table: TableFile) -> None:
+        columns = table.choose(self._named)
+        if columns.possible_labels:
+            found = " and ".join(map(repr, columns.possible_labels))
+            self.label_hint = (
+                f"{self.path}: expected one column of labels, found {found}; choose one with --label-column"
+            )
+            self.labels_unclear = True
+        elif columns.label is None:
+            self.label_hint = (
+                f"{self.path} has no column of labels among {describe(table.schema)}; choose one with --label-column"
+            )
 
 
 def open_container(path: str, refresh: bool = False) -> Container:
-    """Open a container as it is now. Raises ImageError when it cannot be read, SourceError for a table without images.
+    """Open a container as it is now. Raises ImageError when it cannot be read.
 
     refresh: ask a remote file for its state again.
     """
@@ -123,14 +150,3 @@ def _state(path: str, refresh: bool) -> FileState:
     state = filesystem.file_state(path)
     _states.put(path, (time.monotonic(), state))
     return state
-
-
-def _prefix(container: Container) -> str | None:
-    """Return what the paths of all images begin with; None for a table of paths, whose files lie anywhere."""
-    return None if isinstance(container, TableFile) and container.lists_files else f"{container.path}::"
-
-
-def _entries(container: Container) -> Iterable[ImageFile | Failure]:
-    if isinstance(container, TableFile) and container.lists_files:
-        return list_files(container.listed_files(), container.path, folders_label=container.columns.label is None)
-    return container

@@ -9,6 +9,7 @@ from typing import Any
 
 from featurestore.errors import SourceError
 from featurestore.sources.base import Failure, ImageFile, Source, as_split, unfit_name
+from featurestore.sources.column_names import USUAL, ColumnNames
 from featurestore.sources.containers import ContainerSource
 from featurestore.system.text import describe_error
 
@@ -26,9 +27,11 @@ class SavedDataset(Source):
 
     within_containers = True
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, named: ColumnNames = USUAL) -> None:
         self.path = folder
-        self._parts = [(split, ContainerSource(path)) for split, path in _files(folder)]
+        self._parts = [(split, ContainerSource(path, named)) for split, path in _files(folder)]
+        self.label_hint = next((members.label_hint for _, members in self._parts if members.label_hint), "")
+        self.labels_unclear = any(members.labels_unclear for _, members in self._parts)
         self.prefix = folder + os.sep
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
@@ -37,6 +40,7 @@ class SavedDataset(Source):
                 if split and isinstance(entry, ImageFile):
                     entry = replace(entry, split=split)
                 yield entry
+            self.labelled_by = self.labelled_by or members.labelled_by
         self.prefix = None if any(members.prefix is None for _, members in self._parts) else self.path + os.sep
 
 

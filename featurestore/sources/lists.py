@@ -1,6 +1,7 @@
 """A text file of paths or URLs, one per line."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 
 from featurestore.errors import ImageError, SourceError
@@ -8,6 +9,8 @@ from featurestore.sources import filesystem
 from featurestore.sources.base import UNLABELLED, Failure, ImageFile, Labels, Source
 from featurestore.sources.folders import file_entry
 from featurestore.sources.relative_paths import locate
+
+LINE_END = re.compile(r"\r\n?|\n")
 
 
 class PathList(Source):
@@ -36,9 +39,9 @@ def numbered_lines(data: bytes) -> list[tuple[int, str]]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = error.object.count(b"\n", 0, error.start)
+        before = len(LINE_END.findall(error.object[: error.start].decode(errors="ignore")))
         raise ValueError(f"line {before + 1} is not UTF-8") from error
-    lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), start=1))
+    lines = ((number, line.strip()) for number, line in enumerate(LINE_END.split(text), start=1))
     return [(number, line) for number, line in lines if line and not line.startswith("#")]
 
 

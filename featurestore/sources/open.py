@@ -8,6 +8,7 @@ from pathlib import Path
 from featurestore.errors import FeatureStoreError, ImageError, SourceError
 from featurestore.sources import filesystem
 from featurestore.sources.base import Failure, ImageFile, Source
+from featurestore.sources.column_names import USUAL, ColumnNames
 from featurestore.sources.containers import ContainerSource, read_member
 from featurestore.sources.folders import Folder, OneFile
 from featurestore.sources.formats import CONTAINER_SUFFIX, CONTAINERS, LISTS, PACKED, suffix
@@ -24,10 +25,13 @@ def find(source: str | Path) -> Iterator[ImageFile | Failure]:
     return iter(open_source(source))
 
 
-def open_source(source: str | Path) -> Source:
-    """Open a source of any kind; see docs/reference/sources.md. Raises SourceError when it is missing or of an unknown kind."""
+def open_source(source: str | Path, named: ColumnNames = USUAL) -> Source:
+    """Open a source of any kind; see docs/reference/sources.md. Raises SourceError when it is missing or of an unknown kind.
+
+    named: the columns of a table that the user chose.
+    """
     if filesystem.is_url(str(source)):
-        return _open_url(str(source))
+        return _open_url(str(source), named)
     path = Path(source).expanduser()
     try:
         exists = path.exists()
@@ -39,8 +43,8 @@ def open_source(source: str | Path) -> Source:
         )
     place = str(path.resolve())
     if path.is_dir():
-        return SavedDataset(place) if is_dataset(place) else Folder(place)
-    return _open_file(place)
+        return SavedDataset(place, named) if is_dataset(place) else Folder(place)
+    return _open_file(place, named)
 
 
 def read(path: str | Path, mtime_ns: int | None = None) -> bytes:
@@ -72,10 +76,10 @@ def is_missing(path: str) -> bool:
     return False
 
 
-def _open_url(url: str) -> Source:
+def _open_url(url: str, named: ColumnNames) -> Source:
     files, inner = filesystem.file_system(url)
     try:
-        return RemoteFolder(url) if files.info(inner)["type"] == "directory" else _open_file(url)
+        return RemoteFolder(url) if files.info(inner)["type"] == "directory" else _open_file(url, named)
     except FileNotFoundError as error:
         raise SourceError(f"source {url!r}: expected a folder or a file, found nothing there; check the URL") from error
     except FeatureStoreError:
@@ -86,12 +90,12 @@ def _open_url(url: str) -> Source:
         ) from error
 
 
-def _open_file(path: str) -> Source:
+def _open_file(path: str, named: ColumnNames) -> Source:
     kind = suffix(path)
     if kind in PACKED:
         raise SourceError(
             f"source {path!r}: expected images, or an uncompressed .tar; found {kind}, from which single images cannot be read; unpack it first"
         )
     if kind in CONTAINERS:
-        return ContainerSource(path)
+        return ContainerSource(path, named)
     return PathList(path) if kind in LISTS else OneFile(path)

@@ -2,7 +2,7 @@
 
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 import pyarrow as pa
@@ -35,8 +35,8 @@ class ParquetTable(TableFile):
         self._following: Iterator[pa.RecordBatch] = iter(())  # yields the rows from `_next` to `_end`
         self._next = self._end = 0
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        leaves = [self._leaf(name) for name in self.columns.used()]
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        leaves = [self._leaf(name) for name in columns]
         for group in range(len(self._starts) - 1):  # one by one: damage in one does not affect the rows before it
             batches = self._file.iter_batches(STEP, row_groups=[group], columns=leaves)
             while True:
@@ -68,8 +68,8 @@ class ParquetTable(TableFile):
 
     def _seek(self, row: int) -> None:
         group = bisect_right(self._starts, row) - 1
-        assert self.columns.image is not None
-        self._following = self._file.iter_batches(STEP, row_groups=[group], columns=[self._leaf(self.columns.image)])
+        assert self.image_column is not None
+        self._following = self._file.iter_batches(STEP, row_groups=[group], columns=[self._leaf(self.image_column)])
         self._next, self._end = self._starts[group], self._starts[group + 1]
 
     def _leaf(self, column: str) -> str:

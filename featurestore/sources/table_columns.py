@@ -1,18 +1,16 @@
 """Choose the columns of a table that hold images or their paths, labels and splits."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from featurestore.errors import SourceError
+from featurestore.sources.column_names import LABEL, PATH, SPLIT, ColumnNames, candidates, choose
 
 BYTES = ("image", "img", "bytes", "jpg", "png", "webp", "content")
-PATHS = ("path", "file_name", "image_path", "file", "filepath", "image")
-LABELS = ("label", "labels", "class", "cls")
-SPLIT = "split"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,34 +21,51 @@ class TableColumns:
     path: str | None  # of image files, when no column holds images
     label: str | None  # of one label a row, or of lists
     split: str | None
-    label_names: tuple[str, ...]  # names of integer labels; empty when they have none
+    label_names: tuple[str, ...] = ()  # names of integer labels; empty when they have none
+    possible_labels: tuple[str, ...] = ()  # several columns that could be labels; then `label` is None
 
     def used(self) -> list[str]:
         """Return the names of those that the table has."""
         return [name for name in (self.image, self.path, self.label, self.split) if name is not None]
 
 
-def choose_columns(path: str, schema: pa.Schema, features: Mapping[str, Any]) -> TableColumns:
-    """Choose columns by type and name; `features` are those of Hugging Face. Raises SourceError when no column holds images or paths."""
+def image_column(schema: pa.Schema) -> str | None:
+    """Return the column that holds images: one of a usual name, or the only one with bytes."""
     holding = [field.name for field in schema if _holds_bytes(field.type)]
-    named = [field.name for field in schema if _is_text(field.type)]
-    image = _first(BYTES, holding) or (holding[0] if len(holding) == 1 else None)
-    path_column = None if image else _first(PATHS, named)
+    usual = next((name for name in BYTES if name in holding), None)
+    return usual or (holding[0] if len(holding) == 1 else None)
+
+
+def choose_columns(path: str, schema: pa.Schema, features: Mapping[str, Any], named: ColumnNames) -> TableColumns:
+    """Choose columns by type and name; `features` are those of Hugging Face, `named` those that the user chose.
+
+    Raises SourceError when no column holds images or paths, when several could be the paths, or when a named one is not there.
+    """
+    image = None if named.path else image_column(schema)
+    texts = [field.name for field in schema if _is_text(field.type)]
+    path_column = None if image else choose(path, texts, PATH, named.path)
     if image is None and path_column is None:
-        found = ", ".join(f"{field.name} ({field.type})" for field in schema) or "none"
         raise SourceError(
             f"{path!r}: expected a binary column of images named {', '.join(BYTES[:-1])} or {BYTES[-1]}, or a text column of paths named "
-            f"{', '.join(PATHS[:-1])} or {PATHS[-1]}; found the columns {found}; rename one of them"
+            f"{PATH.own}, {', '.join(PATH.others[:-1])} or {PATH.others[-1]}; found the columns {describe(schema)}; choose one with --path-column"
         )
-    label_columns = [
+    usable = [
         f.name
         for f in schema
         if f.name not in (image, path_column)
         and (_is_label(f.type) or _is_list_of_labels(f.type, _label_names(features, f.name)))
     ]
-    label = _first(LABELS, label_columns)
-    split = SPLIT if SPLIT in named else None
-    return TableColumns(image, path_column, label, split, _label_names(features, label))
+    labels = candidates(path, usable, LABEL, named.label)
+    label = labels[0] if len(labels) == 1 else None
+    split = choose(path, texts, SPLIT, named.split)
+    return TableColumns(
+        image, path_column, label, split, _label_names(features, label), tuple(labels) if label is None else ()
+    )
+
+
+def describe(schema: pa.Schema) -> str:
+    """List the columns of a table with their types."""
+    return ", ".join(f"{field.name} ({field.type})" for field in schema) or "none"
 
 
 def features_of(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any]:
@@ -75,10 +90,6 @@ def _label_names(features: Mapping[str, Any], label: str | None) -> tuple[str, .
         feature = feature[0]  # the same, as earlier versions wrote it
     names = feature.get("names") if isinstance(feature, dict) else None
     return tuple(map(str, names)) if isinstance(names, list) else ()
-
-
-def _first(names: Iterable[str], among: list[str]) -> str | None:
-    return next((name for name in names if name in among), None)
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:

@@ -1,50 +1,67 @@
 """Tables of images: their entries, and the image of one row."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
 from featurestore.errors import ImageError
 from featurestore.sources.base import UNLABELLED, Failure, ImageFile, Labels, as_label, as_labels, as_split
+from featurestore.sources.column_names import ColumnNames
 from featurestore.sources.filesystem import FileState
-from featurestore.sources.table_columns import choose_columns
+from featurestore.sources.lists import list_files
+from featurestore.sources.table_columns import TableColumns, choose_columns, image_column
 
 CACHED_BYTES = 128 << 20  # of rows that were read, once for all parquet files, once for all Arrow files
 
 
 class TableFile(ABC):
-    """A table with a column of images, or of their paths. Raises SourceError when it has neither."""
+    """A table with a column of images, or of their paths."""
 
     def __init__(self, path: str, state: FileState, schema: pa.Schema, count: int, features: Mapping[str, Any]) -> None:
         self.path, self.state, self.schema, self.count = path, state, schema, count
-        self.columns = choose_columns(path, schema, features)
+        self.image_column = image_column(schema)
+        self._features = features
 
-    @property
-    def lists_files(self) -> bool:
-        """Whether the rows hold paths instead of images."""
-        return self.columns.image is None
+    def choose(self, named: ColumnNames) -> TableColumns:
+        """Choose the columns to read. Raises SourceError as `choose_columns` does."""
+        return choose_columns(self.path, self.schema, self._features, named)
 
     @property
     def weight(self) -> int:
         return 25_000  # so that at most twenty are open
 
     @abstractmethod
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield all rows in order, in batches of bounded size, with the columns in use."""
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield all rows in order, in batches of bounded size, with these columns at least."""
 
     @abstractmethod
     def image(self, row: int) -> bytes | None:
         """Return the image of one row, None when it is null; thread-safe."""
 
-    def __iter__(self) -> Iterator[ImageFile | Failure]:
+    def entries(self, named: ColumnNames) -> Iterator[ImageFile | Failure]:
+        """Yield the images of all rows, or the files that these list."""
+        columns = self.choose(named)
+        if columns.image is not None:
+            return self._images(columns)
+        return list_files(self._listed_files(columns), self.path, folders_label=columns.label is None)
+
+    def labelled_by(self, named: ColumnNames) -> str:
+        """Return in words what gives labels; nothing when only folders may."""
+        label = self.choose(named).label
+        return f"column {label}" if label is not None else ""
+
+    def _images(self, columns: TableColumns) -> Iterator[ImageFile | Failure]:
         import pyarrow.compute as pc  # slow to import, and most commands do without
 
         row = 0
-        for batch in self.batches():
-            sizes = pc.binary_length(image_bytes(batch.column(self.columns.image))).to_pylist()
-            for size, (label, labels), split in zip(sizes, self._labels(batch), self._splits(batch), strict=True):
+        for batch in self.batches(columns.used()):
+            sizes = pc.binary_length(image_bytes(batch.column(columns.image))).to_pylist()
+            for size, (label, labels), split in zip(
+                sizes, _labels(batch, columns), _splits(batch, columns), strict=True
+            ):
                 path = f"{self.path}::{row}"
                 yield (
                     Failure(path, "the row has no image")
@@ -57,38 +74,42 @@ class TableFile(ABC):
         """Return the image of a row, given its number as text. Raises ImageError when there is none."""
         if not (member.isdecimal() and member.isascii() and int(member) < self.count):
             raise ImageError(f"no such row: the file holds {self.count}, counted from 0")
+        if self.image_column is None:
+            raise ImageError("its table holds no images")
         data = self.image(int(member))
         if data is None:
             raise ImageError("the row has no image")
         return data
 
-    def listed_files(self) -> Iterator[tuple[str | None, Labels, str | None]]:
+    def _listed_files(self, columns: TableColumns) -> Iterator[tuple[str | None, Labels, str | None]]:
         """Yield path, labels and split of every row of a table of paths."""
-        for batch in self.batches():
-            yield from zip(
-                batch.column(self.columns.path).to_pylist(), self._labels(batch), self._splits(batch), strict=True
-            )
+        for batch in self.batches(columns.used()):
+            paths = batch.column(columns.path).to_pylist()
+            yield from zip(paths, _labels(batch, columns), _splits(batch, columns), strict=True)
 
-    def _labels(self, batch: pa.RecordBatch) -> list[Labels]:
-        if self.columns.label is None:
-            return [UNLABELLED] * batch.num_rows
-        values = batch.column(self.columns.label).to_pylist()
-        return [as_labels(map(self._name, value if isinstance(value, list) else [value])) for value in values]
 
-    def _name(self, value: object) -> str | None:
-        if isinstance(value, float):  # pandas turns whole numbers into floats when one is missing
-            if not value.is_integer():
-                return None
-            value = int(value)
-        names = self.columns.label_names
-        if not names or not isinstance(value, int):
-            return as_label(value)
-        return as_label(names[value]) if 0 <= value < len(names) else None  # Hugging Face writes -1 for no label
+def _labels(batch: pa.RecordBatch, columns: TableColumns) -> list[Labels]:
+    if columns.label is None:
+        return [UNLABELLED] * batch.num_rows
+    values = batch.column(columns.label).to_pylist()
+    name = partial(_name, names=columns.label_names)
+    return [as_labels(map(name, value if isinstance(value, list) else [value])) for value in values]
 
-    def _splits(self, batch: pa.RecordBatch) -> list[str | None]:
-        if self.columns.split is None:
-            return [None] * batch.num_rows
-        return [as_split(value) for value in batch.column(self.columns.split).to_pylist()]
+
+def _name(value: object, names: tuple[str, ...]) -> str | None:
+    if isinstance(value, float):  # pandas turns whole numbers into floats when one is missing
+        if not value.is_integer():
+            return None
+        value = int(value)
+    if not names or not isinstance(value, int):
+        return as_label(value)
+    return as_label(names[value]) if 0 <= value < len(names) else None  # Hugging Face writes -1 for no label
+
+
+def _splits(batch: pa.RecordBatch, columns: TableColumns) -> list[str | None]:
+    if columns.split is None:
+        return [None] * batch.num_rows
+    return [as_split(value) for value in batch.column(columns.split).to_pylist()]
 
 
 def image_bytes(column: pa.Array) -> pa.Array:

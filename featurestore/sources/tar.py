@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from featurestore.errors import ImageError
 from featurestore.sources import filesystem
 from featurestore.sources.base import Failure, ImageFile, Labels, as_labels, folder_labels, unfit_name
+from featurestore.sources.column_names import ColumnNames
 from featurestore.sources.filesystem import FileState
 from featurestore.sources.formats import HEAD, is_image_name, starts_as_image, suffix
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import tarfile
 
 BLOCK = 512  # bytes; headers and data begin at multiples of it
-JSON_LABELS = ("label", "labels", "cls")  # fields of a .json: the first that it has
+JSON_LABELS = ("label", "labels", "cls", "class")  # fields of a .json: the first that it has
 LARGEST_LABEL = 1 << 20  # bytes of a .cls or .json; larger ones are ignored
 PACKERS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zX": "xz", b"\x28\xb5\x2f\xfd": "zstd"}  # by first bytes
 
@@ -35,7 +36,8 @@ class Tar:
     def weight(self) -> int:
         return 1 + len(self._places)
 
-    def __iter__(self) -> Iterator[ImageFile | Failure]:
+    def entries(self, named: ColumnNames) -> Iterator[ImageFile | Failure]:
+        """Yield the images; a tar has no columns to name."""
         for name, (_, size) in self._places.items():
             path = f"{self.path}::{name}"
             folders = [part for part in name.split("/")[:-1] if part not in ("", ".", "..")]
@@ -43,6 +45,11 @@ class Tar:
             label, labels = self._labels(name) or (label, ())
             yield unfit_name(path) or ImageFile(path, label, split, size, self.state.mtime_ns, labels)
         yield from self._failures
+
+    def labelled_by(self, named: ColumnNames) -> str:
+        """Return in words what gives labels; nothing when only folders may."""
+        kinds = {".cls files": self._from_cls, ".json files": self._from_json}
+        return " and ".join(kind for kind, labels in kinds.items() if any(map(any, labels.values())))
 
     def read(self, member: str) -> bytes:
         """Return the bytes of a member. Raises ImageError when there is none of that name."""

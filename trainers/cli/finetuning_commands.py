@@ -26,6 +26,11 @@ def _training_options(command: Any) -> Any:
             help="On the backbone; projection: with the first layer of the method's own projection.",
         ),
         click.option(
+            "--label-column",
+            metavar="NAME",
+            help="The column of labels in that file, or in a table.  [default: label, class or similar]",
+        ),
+        click.option(
             "--labels",
             metavar="folders|FILE.csv",
             default="folders",

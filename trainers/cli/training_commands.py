@@ -83,6 +83,9 @@ def _with_settings(command: F) -> F:
     show_default=True,
     help="Never trained on; folders: monitor k-NN each epoch, with --minutes less often.",
 )
+@click.option(
+    "--label-column", metavar="NAME", help="The column of labels in a table.  [default: label, class or similar]"
+)
 @click.option("--devices", type=int, help="Processes to train with, one a device.  [default: 1]")
 @click.option("--tensorboard", is_flag=True, default=None, help="Also write logs for TensorBoard.")
 @click.option("--stop-on-collapse", is_flag=True, default=None, help="End the run when the vectors collapse.")
@@ -94,6 +97,7 @@ def train(
     assignments: tuple[str, ...],
     resume: bool,
     labels: Any,
+    label_column: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -108,6 +112,7 @@ def train(
             source,
             out,
             labels=labels,
+            label_column=label_column,
             resume=resume,
             config=config,
             listener=bar,

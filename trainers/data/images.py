@@ -17,6 +17,8 @@ from featurestore.imaging import Loaded, load_all
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.imaging.readings import Readings
 from featurestore.sources import Failure, ImageFile, open_source
+from featurestore.sources.column_names import ColumnNames
+from featurestore.sources.label_tally import LabelTally
 from featurestore.system.text import printable
 from trainers.data.cache import decode_to_cache, decode_to_memory
 
@@ -45,6 +47,7 @@ class TrainingFiles:
     held_back: list[ImageFile]  # split test
     unlisted: list[Failure]  # places that could not be listed
     left_out: dict[str, int]  # images of other splits than train, by split
+    labels: LabelTally  # of all
 
     def describe_splits(self) -> str:
         """Say how many images are trained on, and how many are left out, if any."""
@@ -55,11 +58,12 @@ class TrainingFiles:
         return f"trained on: {', '.join(used)}" + (f"; left out: {left_out}" if left_out else "")
 
 
-def list_training_files(source: str | Path) -> TrainingFiles:
+def list_training_files(source: str | Path, label_column: str | None = None) -> TrainingFiles:
     """List a source; images of the splits val and test are not trained on. Raises SourceError when none is left."""
-    opened = open_source(source)
+    opened = open_source(source, ColumnNames(label=label_column))
     found = list(opened)
     files = [f for f in found if isinstance(f, ImageFile)]
+    labels = LabelTally.of(opened, str(source), files)
     training = [f for f in files if f.split in (None, "train")]
     left_out = dict(Counter(f.split for f in files if f.split not in (None, "train")))
     if not training:
@@ -68,7 +72,7 @@ def list_training_files(source: str | Path) -> TrainingFiles:
             + (f"; {opened.hint}" if opened.hint else "")
         )
     held_back = [f for f in files if f.split == "test"]
-    return TrainingFiles(training, held_back, [f for f in found if isinstance(f, Failure)], left_out)
+    return TrainingFiles(training, held_back, [f for f in found if isinstance(f, Failure)], left_out, labels)
 
 
 def check_enough(count: int, what: str) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from featurestore.imaging.preprocess import Preprocess
 from featurestore.metrics.splits import held_out
 from featurestore.progress import Listener
 from featurestore.sources import Failure, ImageFile, open_source
-from featurestore.sources.base import as_label, as_split
+from featurestore.sources.base import as_labels, as_split
+from featurestore.sources.column_names import USUAL, ColumnNames
+from featurestore.sources.keyed_table import KeyedTable
 from featurestore.sources.label_file import read_labels
-from featurestore.sources.relative_paths import absolute_paths, resolved_paths
+from featurestore.sources.label_tally import LabelTally
+from featurestore.sources.relative_paths import absolute_paths, below_sources, cleaned, resolved_paths
 from trainers.data import images as data
 
 TEST_SHARE = 0.2  # held out where a source has no split test
@@ -61,22 +65,32 @@ class LabelledImages:
         return LabelledImages(self.pixels[chosen], self.codes[chosen], self.places[rows])
 
 
-def list_labelled(source: str | Path, labels: str) -> LabelledFiles:
-    """List the labelled images of a source; `labels` is "folders", or a CSV or Parquet file with path, label and perhaps split.
+def list_labelled(source: str | Path, labels: str, label_column: str | None = None) -> LabelledFiles:
+    """List the labelled images of a source; `labels` is "folders", or a CSV, JSONL or Parquet file with path, label and perhaps split.
 
-    Images of the split val are left out. Raises SourceError, and EvaluationError when there are fewer than two classes to learn
+    label_column: the column of labels in that file, or in a source that is a table, when it has no usual name. Images of the split val
+    and of several labels are left out. Raises SourceError, and EvaluationError when there are fewer than two classes to learn
     or no image to test one of them.
     """
-    found = list(open_source(source))
+    columns = ColumnNames(label=label_column)
+    opened = open_source(source, columns if labels == "folders" else USUAL)
+    found = list(opened)
     files = [file for file in found if isinstance(file, ImageFile)]
     unread = [failure for failure in found if isinstance(failure, Failure)]
     notes = (
         [f"{len(unread)} places could not be read, the first: {unread[0].path}: {unread[0].reason}"] if unread else []
     )
-    if labels != "folders":
-        files, unknown = _relabel(files, Path(labels))
-        if unknown:
-            notes.append(f"{len(unknown)} rows of {labels} match no image of the source, the first: {unknown[0]}")
+    if labels == "folders":
+        if opened.labels_unclear:
+            raise SourceError(opened.label_hint)
+        notes += LabelTally.of(opened, str(source), files).notes()
+    else:
+        table = read_labels(labels, "path", columns)
+        files, told = _relabel(files, table, str(source))
+        notes += [*table.notes, *told]
+    several = sum(bool(file.labels) for file in files)
+    if several:
+        notes.append(f"{several} images have several labels and are left out")
     labelled = [file for file in files if file.label]
     if not labelled:
         raise EvaluationError(
@@ -123,36 +137,58 @@ def _unseen(test: list[ImageFile], names: tuple[str, ...]) -> tuple[str, ...]:
     return unseen
 
 
-def _relabel(files: list[ImageFile], table: Path) -> tuple[list[ImageFile], list[str]]:
-    """Replace labels and splits from folders by those of a table; also returns the table's paths that match no file."""
+def _relabel(files: list[ImageFile], keyed: KeyedTable, source: str) -> tuple[list[ImageFile], list[str]]:
+    """Replace labels and splits from folders by those of a table; also returns what to tell about its rows."""
     by_path = {file.path: file for file in files}
     relabelled: dict[str, ImageFile] = {}
     unknown: list[str] = []
-    keyed = read_labels(table, "path")
+    differing: list[str] = []
     for batch in keyed.rows.reader():
-        columns = dict(zip(("path", *keyed.names), batch.columns[1:], strict=True))
-        splits = columns["split"].to_pylist() if "split" in columns else None
-        for row, (path, label) in enumerate(
-            zip(columns["path"].to_pylist(), columns["label"].to_pylist(), strict=True)
-        ):
-            file = _find(path, by_path, table)
+        columns = {
+            name: column.to_pylist() for name, column in zip(("path", *keyed.names), batch.columns[1:], strict=True)
+        }
+        given = columns.get("labels") or [[label] for label in columns["label"]]
+        for row, path in enumerate(columns["path"]):
+            file = _find(path or "", by_path, keyed.path.parent, source)
             if file is None:
-                unknown.append(path)
+                unknown.append(path or "")
                 continue
-            split = as_split(splits[row]) if splits is not None else file.split
-            relabelled[file.path] = dataclasses.replace(file, label=as_label(label), split=split)
+            label, labels = as_labels(given[row])
+            split = as_split(columns["split"][row]) if "split" in columns else file.split
+            changed = dataclasses.replace(file, label=label, labels=labels, split=split)
+            if relabelled.get(file.path, changed) != changed:
+                differing.append(path)
+            relabelled[file.path] = changed
     if not relabelled:
         raise SourceError(
-            f"{table}: none of its {keyed.rows.rows} paths is an image of the source"
+            f"{keyed.path}: none of its {keyed.rows.rows} paths is an image of the source"
             + (f", the first: {unknown[0]!r}" if unknown else "")
-            + "; give absolute paths, or paths relative to the file"
+            + f", the first of the source: {files[0].path!r}" * bool(files)
+            + "; give absolute paths, or paths relative to the file or to the source"
         )
-    return [relabelled[file.path] for file in files if file.path in relabelled], unknown
+    notes = [
+        f"{len(found)} rows of {keyed.path} {what}, the first: {found[0]}"
+        for found, what in (
+            (unknown, "match no image of the source"),
+            (differing, "differ from an earlier row of the same image, which they replace"),
+        )
+        if found
+    ]
+    return [relabelled[file.path] for file in files if file.path in relabelled], notes
 
 
-def _find(path: str, by_path: dict[str, ImageFile], table: Path) -> ImageFile | None:
-    """Find the file of a path as it is written, relative to the table, or relative to the current folder."""
-    spellings = (path, *absolute_paths(path, table.parent), *resolved_paths(path, table.parent))
+def _find(path: str, by_path: dict[str, ImageFile], folder: Path, source: str) -> ImageFile | None:
+    """Find the file of a path as it is written, relative to the folder of the table or the current one, or relative to the source."""
+    clean = cleaned(path)
+    start, name = os.path.split(clean)
+    below = (prefix + name for prefix in below_sources(start, [os.path.abspath(source)]))
+    spellings = (
+        path,
+        *absolute_paths(path, folder),
+        *resolved_paths(path, folder),
+        *absolute_paths(clean, folder),
+        *below,
+    )
     return next((by_path[spelling] for spelling in spellings if spelling in by_path), None)
 
 

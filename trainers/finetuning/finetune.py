@@ -42,6 +42,7 @@ def finetune(
     out: str | Path,
     *,
     labels: str = "folders",
+    label_column: str | None = None,
     fraction: float = 1.0,
     head: Head = "mlp",
     epochs: int | None = None,
@@ -64,7 +65,7 @@ def finetune(
     start = read_start(run)
     if from_scratch:
         start = start.from_scratch()
-    listed = list_labelled(source, labels)
+    listed = list_labelled(source, labels, label_column)
     for line in listed.notes:
         listener.note(line)
     drawn = [listed.train[i] for i in draw_labels(listed.codes(listed.train), fraction, seed)]

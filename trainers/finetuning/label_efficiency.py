@@ -34,6 +34,7 @@ def field(
     out: str | Path,
     *,
     labels: str = "folders",
+    label_column: str | None = None,
     fractions: Sequence[float] = (0.01, 0.1, 1.0),
     seeds: int = 3,
     head: Head = "mlp",
@@ -54,7 +55,7 @@ def field(
     for fraction in fractions:
         check_options(fraction, head, epochs, minutes)
     setting = Setting(labels, head, epochs, minutes)
-    listed = list_labelled(source, labels)
+    listed = list_labelled(source, labels, label_column)
     for line in listed.notes:
         listener.note(line)
     cells = FinishedCells(out.with_name(f"{out.name}.cells.jsonl"))

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.featurestore.commands import Run, answer
@@ -66,8 +67,8 @@ def test_a_terminal_gets_the_first_rows(run: Run, store_path: Path, monkeypatch:
     )
 
 
-def test_control_characters_are_spelled_out(run: Run, store_path: Path, colours: Path, tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_text(f"path,label\n{colours}/mixed/cyan.png,\x1b[31mred\x07\n")
-    run("label", store_path, tmp_path / "labels.csv")
+def test_control_characters_are_spelled_out(run: Run, store_path: Path) -> None:
+    with duckdb.connect(str(store_path / "catalog.duckdb")) as opened:  # no road leads them there
+        opened.execute("UPDATE all_items SET label = ? WHERE id = 1", ["\x1b[31mred\x07"])
     assert run("sql", store_path, "SELECT label FROM items WHERE id = 1")[1].splitlines()[1] == r"\x1b[31mred\x07"
     assert "\x1b" not in run("knn", store_path, "--k", "1")[1]  # labels are headings of the confusion matrix too

@@ -5,9 +5,26 @@ from pathlib import Path
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.errors import SourceError
+from featurestore.errors import ConfigError, SourceError
+from featurestore.progress import Listener
 from tests.featurestore.fakes import COLOURS, paint
 from tests.featurestore.ingest.ingested import as_stored, counts, labels_of, look
+from tests.featurestore.sources.tables import hugging_face, write_parquet
+
+
+class Notes(Listener):
+    """Keeps what is told."""
+
+    def __init__(self, notes: list[str]) -> None:
+        self._notes = notes
+
+    def note(self, text: str) -> None:
+        self._notes.append(text)
+
+
+@pytest.fixture
+def notes() -> list[str]:
+    return []
 
 
 def test_labels_from_folders_and_their_change(empty: FeatureStore, tmp_path: Path, encoded: list[int]) -> None:
@@ -59,10 +76,13 @@ def test_the_last_label_of_a_path_counts_and_unknown_paths_are_named(
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"name,label\nx,y\n", r"columns path,label and perhaps split; found \['name', 'label'\]"),
-        (b"", "found None"),
-        (b"path,label\nnowhere.png,x\nnever.png,y\n", "none of its 2 paths belongs to an item .* first: 'nowhere.png'"),
-        (b"path,label\n\xff\xfe,x\n", "expected a CSV file"),
+        (b"name,label\nx,y\n", "columns path,label and perhaps split; found 'name', 'label'; choose"),
+        (b"", "found none"),
+        (
+            b"path,label\nnowhere.png,x\nnever.png,y\n",
+            "none of its 2 paths belongs to an item .*: 'nowhere.png', 'never.png'; in the store: ",
+        ),
+        (b"path,label\n\xff\x81,x\n", "expected a CSV file .* neither UTF-8 nor cp1252"),
         (None, "expected a CSV file"),
     ],
 )
@@ -91,9 +111,9 @@ def test_labels_by_paths_through_a_linked_folder_are_found(
 def test_a_malformed_or_missing_csv_is_noticed_before_anything_is_encoded(
     empty: FeatureStore, source: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "labels.csv").write_text("file,class\nred.png,warm\n")
+    (tmp_path / "labels.csv").write_text("files,kind\nred.png,warm\n")
     for name in ("labels.csv", "absent.csv"):
-        with pytest.raises(SourceError, match="columns path,label"):
+        with pytest.raises(SourceError, match=r"columns path,label|expected none, folders or a file"):
             empty.index(source, labels=tmp_path / name)
     assert not empty.path.exists()
 
@@ -106,3 +126,31 @@ def test_splits_of_a_label_file_have_our_names(store: FeatureStore, tmp_path: Pa
     store.label(tmp_path / "labels.csv")
     found = {row["id"]: row["split"] for row in store.sql("SELECT id, split FROM items").to_pylist()}
     assert found == {1: "test", 2: "val", 3: "train", 4: "fold7", 5: None, 6: None}
+
+
+def test_the_column_of_labels_is_told_or_must_be_chosen(
+    empty: FeatureStore, tmp_path: Path, source: Path, notes: list[str]
+) -> None:
+    data = [path.read_bytes() for path in sorted(source.glob("*.png"))[:2]]
+    path = write_parquet(tmp_path, hugging_face(data, fine_label=["rose", "tulip"], coarse_label=["flower"] * 2))
+    with pytest.raises(SourceError, match="'fine_label' and 'coarse_label'; choose one with --label-column"):
+        empty.index(path, labels="folders")
+    with pytest.raises(ConfigError, match="no labels are wanted; add --labels folders"):
+        empty.index(path, label_column="fine_label")
+    assert not empty.path.exists()
+    empty.index(path, labels="folders", label_column="fine_label", listener=Notes(notes))
+    assert notes == ["labels: column fine_label of part.parquet (2 classes)"]
+    assert empty.sql("SELECT label FROM items ORDER BY id")["label"].to_pylist() == ["rose", "tulip"]
+
+
+def test_a_label_file_that_matches_nothing_is_refused_after_the_images_are_kept(
+    empty: FeatureStore, source: Path, tmp_path: Path, notes: list[str]
+) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("photo,kind\nnowhere.png,warm\n")
+    with pytest.raises(SourceError, match=r"the images are indexed, but have no labels yet: .* none of its 1 paths"):
+        empty.index(source, labels=table, path_column="photo", label_column="kind")
+    table.write_text("photo,kind\nred.png,warm\nnowhere.png,x\n")
+    report = empty.index(source, labels=table, path_column="photo", label_column="kind", listener=Notes(notes))
+    assert report.labels_set == 1
+    assert notes[0] == "1 paths are not items of the store: 'nowhere.png'"

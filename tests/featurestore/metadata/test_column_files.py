@@ -64,8 +64,20 @@ def test_the_type_of_a_csv_column_is_the_narrowest_of_all_its_values(
     assert taken(file) == {"v": (kind, expected)}
 
 
+def test_tables_of_pandas_and_json_lines_are_read(tmp_path: Path) -> None:
+    assert taken(csv(tmp_path, ",file_name,sharpness\n0,a.jpg,1\n")) == {"sharpness": ("int64", [1])}
+    lines = '{"file_name": "a.jpg", "n": 7, "day": "2024-05-01"}\n{"file_name": "b.jpg", "note": "x"}'
+    assert taken(csv(tmp_path, lines, "metadata.jsonl")) == {
+        "n": ("int64", [7, None]), "day": ("string", ["2024-05-01", None]), "note": ("string", [None, "x"]),
+    }  # fmt: skip
+    with pytest.raises(SourceError, match="expected the names of its columns in the first row"):
+        taken(csv(tmp_path, "a.jpg,1\nb.jpg,2\n"))
+    with pytest.raises(SourceError, match="a column file_name and a column id; choose with --key"):
+        taken(csv(tmp_path, "file_name,id,v\na.jpg,1,2\n"))
+
+
 def test_a_value_far_down_counts_for_the_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("featurestore.sources.keyed_table.BLOCK_BYTES", 1 << 10)
+    monkeypatch.setattr("featurestore.sources.csv_table.BLOCK_BYTES", 1 << 10)
     lines = [f"{n},{n}" for n in range(1000)]
     kind, values = taken(csv(tmp_path, "id,v\n" + "\n".join(lines) + "\n6,0.5\n"))["v"]
     assert (kind, values) == ("double", [*map(float, range(1000)), 0.5])
@@ -140,7 +152,7 @@ def test_text_that_is_no_utf8_is_refused(store: FeatureStore, tmp_path: Path) ->
     broken = pa.Array.from_buffers(pa.string(), 1, [None, *pa.array([b"\xff\xfe"]).buffers()[1:]])
     with pytest.raises(SourceError, match=r"expected a Parquet file .*(?i:utf-?8)"):
         store.annotate(parquet(tmp_path, id=[1], v=broken))
-    (tmp_path / "table.csv").write_bytes(b"id,v\n1,\xff\xfe\n")
+    (tmp_path / "table.csv").write_bytes(b"id,v\n1,\xff\x81\n")
     with pytest.raises(SourceError, match=r"expected a CSV file .*(?i:utf-?8)"):
         store.annotate(tmp_path / "table.csv")
     assert types(store) == {}
@@ -149,7 +161,7 @@ def test_text_that_is_no_utf8_is_refused(store: FeatureStore, tmp_path: Path) ->
 # -- names
 
 
-NAMES = ["two words", 'a "quoted" one', "sélection 字😀", "select", "order", "a.b", "it's", "a;b--", "1st", "place", "key", "value0", "row", "%s", "$1", " x ", "items", "all_items", "given", "i", "v", "t"]  # fmt: skip
+NAMES = ["two words", 'a "quoted" one', "sélection 字😀", "select", "order", "a.b", "it's", "a;b--", "1st", "place", "key", "value0", "row", "%s", "$1", "items", "all_items", "given", "i", "v", "t"]  # fmt: skip
 
 
 def test_any_printable_name_works(store: FeatureStore, tmp_path: Path) -> None:
@@ -179,7 +191,7 @@ def test_any_printable_name_works(store: FeatureStore, tmp_path: Path) -> None:
     [
         ("path,width", "'width' is one of featurestore's own columns; leave it out, or rename it"),
         ("path,Removed_At", "'Removed_At' is one of featurestore's own"),
-        ("path,ID", "'ID' is one of featurestore's own"),
+        ("path,ID", "a column path and a column ID; choose with --key"),
         ("path,v,path", "'path' occurs twice"),
         ("path,rowid", "'rowid' is one of featurestore's own"),
         ("path,vector", "'vector' is one of featurestore's own"),

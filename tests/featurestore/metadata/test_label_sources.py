@@ -168,3 +168,11 @@ def test_imported_labels_are_not_replaced_by_folders(
     other.import_vectors(tmp_path / "v.parquet")
     assert other.index(colours, labels="folders").labels_kept == 1
     assert "by hand" in {label for label, _ in labels(other).values()}
+
+
+def test_a_list_of_a_file_gives_an_item_all_its_labels(store: FeatureStore, tmp_path: Path) -> None:
+    lines = ['{"id": 1, "labels": ["warm", "cold", "warm"]}', '{"id": 2, "labels": ["hot"]}', '{"id": 3, "labels": []}']
+    report = store.label(write(tmp_path / "l.jsonl", *lines))
+    assert (report.changed, report.empty) == (2, 1)
+    rows = store.sql("SELECT label, labels FROM items WHERE id < 4 ORDER BY id").to_pylist()
+    assert [(row["label"], row["labels"]) for row in rows] == [(None, ["cold", "warm"]), ("hot", None), ("plain", None)]

@@ -34,8 +34,12 @@ def test_lines_are_paths_in_order_and_the_folder_is_the_label(tmp_path: Path, na
 def test_blank_lines_and_comments_are_passed_over(tmp_path: Path) -> None:
     path = paint(tmp_path / "a.png", RED)
     lines = write(tmp_path / "l.txt", "# mine", "", f"  {path}\t", "   ", "#a.png")
-    lines.write_bytes(b"\xef\xbb\xbf" + lines.read_bytes().replace(b"\n", b"\r\n"))
-    assert [entry.path for entry in find(lines)] == [str(path)]
+    for end in (b"\r\n", b"\r"):
+        lines.write_bytes(
+            b"\xef\xbb\xbf"
+            + lines.read_bytes().replace(b"\xef\xbb\xbf", b"").replace(b"\r\n", b"\n").replace(b"\n", end)
+        )
+        assert [entry.path for entry in find(lines)] == [str(path)]
 
 
 def test_relative_paths_are_those_beside_the_list_or_else_in_the_current_folder(

@@ -54,6 +54,25 @@ def test_a_file_gives_labels_that_may_be_numbers_and_splits(tmp_path: Path) -> N
     assert "warm/09.png" in listed.notes[0]
 
 
+def test_a_file_of_windows_relative_to_the_source_is_read_by_the_column_that_was_named(tmp_path: Path) -> None:
+    source = write_colours(tmp_path / "colours", train=2, test=0)
+    rows = "".join(f"{name}\\0{n}.png;{name}\n" for name in ("cold", "warm") for n in range(2))
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "table.csv").write_text(f"file_name;temperature\n{rows}")
+    listed = list_labelled(source, str(tmp_path / "else" / "table.csv"), "temperature")
+    assert (listed.names, len(listed.train) + len(listed.test)) == (("cold", "warm"), 4)
+    assert listed.notes == ("paths: column file_name", "labels: column temperature")
+
+
+def test_rows_that_differ_about_an_image_are_told(tmp_path: Path) -> None:
+    source = write_colours(tmp_path / "colours", train=2, test=0)
+    rows = "".join(f"{name}/0{n}.png,{name}\n" for name in ("cold", "warm") for n in range(2))
+    (source / "table.csv").write_text(f"path,label\n{rows},x\ncold/00.png,warm\n")
+    notes = list_labelled(source, str(source / "table.csv")).notes
+    assert "1 rows of" in notes[0]
+    assert notes[1].endswith("differ from an earlier row of the same image, which they replace, the first: cold/00.png")
+
+
 def test_a_file_about_other_images_is_refused(tmp_path: Path) -> None:
     source = write_colours(tmp_path / "colours", train=3, test=0)
     table = tmp_path / "labels.csv"
