@@ -5,13 +5,15 @@ from pathlib import Path
 import click
 
 from featurestore.cli.metadata import label_counts
-from featurestore.cli.options import PATH, json_option, print_result, provider_option, store_argument
+from featurestore.cli.options import PATH, exclude_option, json_option, print_result, provider_option, store_argument
 from featurestore.errors import StoreNotFound
 from featurestore.ingest.run import ingest
 from featurestore.maintenance import optimize
 from featurestore.progress import ProgressBar
 from featurestore.search import slow
+from featurestore.sources.reasons import SHOWN
 from featurestore.storage import Storage
+from featurestore.system.text import printable
 
 
 @click.command()
@@ -33,6 +35,7 @@ from featurestore.storage import Storage
     show_default=True,
     help="Time limit for reading and decoding one image; an image that takes longer is a failure.",
 )
+@exclude_option
 @click.option("--include-deleted", is_flag=True, help="Add items again that were deleted from STORE.")
 @click.option(
     "--auto-optimize",
@@ -48,6 +51,7 @@ def index(
     labels: str,
     workers: int | None,
     image_seconds: float,
+    exclude: tuple[str, ...],
     include_deleted: bool,
     auto_optimize: bool,
     provider: str,
@@ -73,6 +77,7 @@ def index(
             workers=workers,
             image_seconds=image_seconds,
             include_deleted=include_deleted,
+            exclude=exclude or None,
             listener=bar,
         )
         reasons = slow(opened)
@@ -96,3 +101,5 @@ def index(
         )
     if report.failed and not as_json:
         click.echo(f"{report.failed} files could not be used; to list them: featurestore failures {store}", err=True)
+        for group in report.reasons[:SHOWN]:
+            click.echo(f"  {printable(str(group))}", err=True)

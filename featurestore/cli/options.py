@@ -27,6 +27,12 @@ provider_option = click.option(
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything drawn at random."
 )
+exclude_option = click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out what matches, as a line of .gitignore would; may be repeated. The store keeps it for later runs; '' drops what it keeps.",
+)
 
 
 def print_json(value: Any) -> None:

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from featurestore.catalog import Diff, EncoderRecord, FailedFile, FileToIngest, ItemChange, LabelCounts, Scope
 from featurestore.catalog.diff import FOUND
 from featurestore.encoders import Embedded, EmbeddedImage, Encoder
-from featurestore.errors import Interrupted, SourceError
+from featurestore.errors import Interrupted
 from featurestore.progress import Listener
-from featurestore.sources import Failure, ImageFile, open_source
+from featurestore.sources import Failure, ImageFile, open_sources
 from featurestore.sources.formats import CONTAINER_SUFFIX
+from featurestore.sources.listing import Listing, may_overlap
+from featurestore.sources.reasons import ReasonCount, Reasons
 from featurestore.storage import Storage
 from featurestore.system.interrupts import uninterrupted
 from featurestore.system.spool import Spool
@@ -37,6 +39,11 @@ class IndexReport:
     labels_set: int = 0  # of items without a label
     labels_changed: int = 0
     labels_kept: int = 0  # that differ, but must not be replaced; see `label_source`
+    labels_found: int = 0  # images with a label, in the sources
+    classes: int = 0  # different labels there
+    splits: dict[str, int] = field(default_factory=dict)  # images there
+    passed_over: dict[str, int] = field(default_factory=dict)  # files and folders that are not images, by kind
+    reasons: tuple[ReasonCount, ...] = ()  # why files failed, the most frequent first
     encoder: str = ""  # its name
     others: tuple["IndexReport", ...] = ()  # of the other encoders, when all of a store were run
 
@@ -52,30 +59,33 @@ class Found:
     has_duplicates: bool  # several sources may hold the same file
     unlisted: list[Failure]  # places that could not be listed
     scopes: list[Scope]
+    listing: Listing
 
 
-def find_files(sources: Sequence[str | Path], listener: Listener) -> Found:
-    """List all sources. Raises SourceError when one is missing, or when there is no image in any."""
+def find_files(sources: Sequence[tuple[str | Path, Sequence[str]]], listener: Listener) -> Found:
+    """List all sources, each given with its patterns of what to leave out. Raises SourceError when one is missing, or when there is no image in any."""
     listener.start("looking for images", None)
-    opened = [open_source(source) for source in sources]
-    files, unlisted, scopes = Spool(FOUND), dict[str, Failure](), list[Scope]()
+    opened = open_sources(sources)
+    files, unlisted, scopes, listing = Spool(FOUND), dict[str, Failure](), list[Scope](), Listing()
+    has_duplicates, seen = may_overlap(opened), set[int]()
     for source in opened:
         before = files.rows
         for entry in source:
+            if not has_duplicates or (key := hash(entry.path)) not in seen:
+                listing.count(entry)
+                if has_duplicates:
+                    seen.add(key)
             if isinstance(entry, Failure):
                 unlisted[entry.path] = entry
             else:
                 files.add(
                     (files.rows, entry.path, entry.label, entry.labels or None, entry.split, entry.size, entry.mtime_ns)
                 )
+        listing.passed_over += source.passed_over
         if source.prefix is not None and files.rows > before:  # an empty folder may be a drive that is not mounted
             scopes.append(Scope(source.prefix, source.within_containers))
-    if not files.rows:
-        hints = "".join(f"; {source.hint}" for source in opened if source.hint)
-        raise SourceError(
-            f"no image found in {', '.join(map(str, sources))}; expected files such as .jpg, .png, .webp or .tif; nothing was changed{hints}"
-        )
-    return Found(files, len(opened) > 1, list(unlisted.values()), scopes)
+    listing.check_images([source for source, _ in sources])
+    return Found(files, has_duplicates, list(unlisted.values()), scopes, listing)
 
 
 @dataclass
@@ -97,6 +107,7 @@ class Ingest:
     vectors: list[NDArray[np.float16]] = field(default_factory=list)  # each (n, D); with what follows: not committed
     changes: list[ItemChange] = field(default_factory=list)
     failures: list[FailedFile] = field(default_factory=list)
+    reasons: Reasons = field(default_factory=Reasons)
     labels: LabelCounts = field(default_factory=LabelCounts)
     encoded: int = 0
 
@@ -131,6 +142,8 @@ class Ingest:
         return IndexReport(
             **dict[str, Any](self.counts), images_per_second=round(self.encoded / seconds, 1),
             encoder=self.record.name, labels_set=labels.set, labels_changed=labels.changed, labels_kept=diff.labels_kept,
+            labels_found=found.listing.labelled, classes=len(found.listing.classes), splits=dict(found.listing.splits),
+            passed_over=dict(found.listing.passed_over.counts), reasons=self.reasons.counts(),
         )  # fmt: skip
 
     def _compare(self, found: Found) -> Diff:
@@ -207,6 +220,7 @@ class Ingest:
     def _fail(self, path: str, reason: str, unreadable: bool) -> None:
         """Record a failure; the item of an unreadable file is removed, that of a file without a vector is not."""
         self.failures.append(FailedFile(path, reason, unreadable))
+        self.reasons.add(Failure(path, reason))
         self.counts["failed"] += 1
 
     def _count_unchanged(self, files: int) -> None:

@@ -1,8 +1,10 @@
 """Containers: files that hold many images. Each is opened once, and again after the file has changed."""
 
+import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from featurestore.errors import ImageError
@@ -11,9 +13,11 @@ from featurestore.sources.arrow import ArrowTable
 from featurestore.sources.base import Failure, ImageFile, Source
 from featurestore.sources.filesystem import FileState
 from featurestore.sources.formats import suffix
-from featurestore.sources.lists import list_files
+from featurestore.sources.lists import ListedFile, common_folder, list_files
 from featurestore.sources.lru_cache import LruCache
 from featurestore.sources.parquet import ParquetTable
+from featurestore.sources.passed_over import EXCLUDED, PassedOver
+from featurestore.sources.relative_paths import locate
 from featurestore.sources.tables import TableFile
 from featurestore.sources.tar import Tar
 
@@ -54,21 +58,29 @@ class ContainerSource(Source):
     within_containers = True
 
     def __init__(self, path: str) -> None:
+        super().__init__()
         self.path = path
         self.prefix = f"{path}::"
         if suffix(path) != ".tar":
             try:
-                self.prefix = _prefix(open_container(path, refresh=True))
+                container = open_container(path, refresh=True)
             except ImageError:
                 self.prefix = None  # the reason will be a failure
+                return
+            self.prefix = _prefix(container)
+            if isinstance(container, TableFile) and container.lists_files:
+                self.lists_files = True
+                with filesystem.as_image_errors():
+                    self.place = common_folder(_listed_files(container))
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
+        self.passed_over = PassedOver()
         self.prefix = None  # until the end is reached: images behind damage have not vanished
         is_whole = True
         try:
             with filesystem.as_image_errors():
                 container = open_container(self.path, refresh=True)
-                for entry in _entries(container):
+                for entry in self._entries(container):
                     is_whole = is_whole and entry.path != self.path
                     yield entry
         except ImageError as error:
@@ -76,6 +88,26 @@ class ContainerSource(Source):
             return
         if is_whole:
             self.prefix = _prefix(container)
+
+    def _entries(self, container: Container) -> Iterator[ImageFile | Failure]:
+        """Yield what a container holds or lists, without what the user excludes; an image without a split is of the source's own."""
+        if isinstance(container, TableFile) and container.lists_files:
+            yield from list_files(_listed_files(container), self, folders_label=container.columns.label is None)
+            return
+        if isinstance(container, Tar):
+            self.passed_over += container.passed_over
+        split = self.own_split
+        for entry in container:
+            if (
+                self.excludes
+                and isinstance(container, Tar)
+                and self.excludes.cover_file(entry.path[len(self.path) + 2 :])
+            ):
+                self.passed_over.add(EXCLUDED)
+            elif split and isinstance(entry, ImageFile) and entry.split is None:
+                yield replace(entry, split=split)
+            else:
+                yield entry
 
 
 def open_container(path: str, refresh: bool = False) -> Container:
@@ -130,7 +162,7 @@ def _prefix(container: Container) -> str | None:
     return None if isinstance(container, TableFile) and container.lists_files else f"{container.path}::"
 
 
-def _entries(container: Container) -> Iterable[ImageFile | Failure]:
-    if isinstance(container, TableFile) and container.lists_files:
-        return list_files(container.listed_files(), container.path, folders_label=container.columns.label is None)
-    return container
+def _listed_files(table: TableFile) -> Iterator[ListedFile]:
+    """Yield the files that a table lists, with their paths relative to its folder or the current one."""
+    folder = os.path.dirname(table.path)
+    return (ListedFile(path and locate(path, folder), labels, split) for path, labels, split in table.listed_files())

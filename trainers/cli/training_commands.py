@@ -81,6 +81,12 @@ def _with_settings(command: F) -> F:
     show_default=True,
     help="Never trained on; folders: monitor k-NN each epoch, with --minutes less often.",
 )
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out what matches, as a line of .gitignore would; may be repeated.",
+)
 @click.option("--devices", type=int, help="Processes to train with, one a device.  [default: 1]")
 @click.option("--tensorboard", is_flag=True, default=None, help="Also write logs for TensorBoard.")
 @click.option("--stop-on-collapse", is_flag=True, default=None, help="End the run when the vectors collapse.")
@@ -92,6 +98,7 @@ def train(
     assignments: tuple[str, ...],
     resume: bool,
     labels: Any,
+    exclude: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -109,6 +116,7 @@ def train(
             resume=resume,
             config=config,
             listener=bar,
+            exclude=exclude,
             **_join(options, parse_assignments(assignments)),
         )
     if distributed.rank():

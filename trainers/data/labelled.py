@@ -14,11 +14,12 @@ from featurestore.errors import EvaluationError, SourceError
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.metrics.splits import held_out
 from featurestore.progress import Listener
-from featurestore.sources import Failure, ImageFile, open_source
+from featurestore.sources import ImageFile
 from featurestore.sources.base import as_label, as_split
 from featurestore.sources.label_file import read_labels
 from featurestore.sources.relative_paths import absolute_paths, resolved_paths
 from trainers.data import images as data
+from trainers.data.listing import list_images
 
 TEST_SHARE = 0.2  # held out where a source has no split test
 TEST_SEED = 0  # the same fifth whatever the seed of a training, so that all seeds share one test set
@@ -67,12 +68,8 @@ def list_labelled(source: str | Path, labels: str) -> LabelledFiles:
     Images of the split val are left out. Raises SourceError, and EvaluationError when there are fewer than two classes to learn
     or no image to test one of them.
     """
-    found = list(open_source(source))
-    files = [file for file in found if isinstance(file, ImageFile)]
-    unread = [failure for failure in found if isinstance(failure, Failure)]
-    notes = (
-        [f"{len(unread)} places could not be read, the first: {unread[0].path}: {unread[0].reason}"] if unread else []
-    )
+    files, unread, listing, _ = list_images(source)
+    notes = [f"{len(unread)} places could not be read; {data.describe_failures(unread)}"] if unread else []
     if labels != "folders":
         files, unknown = _relabel(files, Path(labels))
         if unknown:
@@ -94,6 +91,7 @@ def list_labelled(source: str | Path, labels: str) -> LabelledFiles:
     unseen = _unseen(test, names)
     if unseen:
         notes.append(f"classes without a training image, whose test images always count as wrong: {', '.join(unseen)}")
+    notes += [listing.passed_over.describe()] * bool(listing.passed_over.counts)
     return LabelledFiles(train, test, names, unseen, split, tuple(notes))
 
 
@@ -163,9 +161,8 @@ def load_labelled(
     listener.start("decoding", len(files))
     images = data.load(files, record, tick=listener.advance)
     if images.failures:
-        first = images.failures[0]
         listener.note(
-            f"{len(images.failures)} images could not be read and are left out, the first: {first.path}: {first.reason}"
+            f"{len(images.failures)} images could not be read and are left out; {data.describe_failures(images.failures)}"
         )
     place = {file.path: i for i, file in enumerate(files)}
     places = np.array([place[file.path] for file in images.files], np.intp)

@@ -37,7 +37,7 @@ def test_index(run: Run, tmp_path: Path, encoder: Path, colours: Path) -> None:
     status, out, err = run(
         "index", tmp_path / "my.store", colours, "--encoder", encoder, "--labels", "folders", "--workers", "1"
     )
-    assert (status, err) == (0, "")
+    assert (status, err) == (0, "6 images; 3 classes; 6 labels found\n")
     assert out.startswith("6 added, 0 updated, 0 unchanged, 0 removed, 0 failed  (")
     assert out.endswith(" images/s)\n6 labels set, 0 changed, 0 kept\n")
 
@@ -45,7 +45,8 @@ def test_index(run: Run, tmp_path: Path, encoder: Path, colours: Path) -> None:
 def test_index_json(run: Run, store_path: Path, colours: Path, encoder: Path) -> None:
     assert answer(run, "index", store_path, colours) == {
         "added": 0, "updated": 0, "unchanged": 6, "removed": 0, "failed": 0, "deleted": 0, "images_per_second": 0.0,
-        "labels_set": 0, "labels_changed": 0, "labels_kept": 0, "encoder": Encoder(encoder).name, "others": [],
+        "labels_set": 0, "labels_changed": 0, "labels_kept": 0, "labels_found": 6, "classes": 3, "splits": {}, "passed_over": {},
+        "reasons": [], "encoder": Encoder(encoder).name, "others": [],
     }  # fmt: skip
 
 
@@ -56,7 +57,11 @@ def test_index_points_to_its_failures(run: Run, tmp_path: Path, encoder: Path) -
     status, out, err = run("index", path, tmp_path / "s", "--encoder", encoder)
     assert status == 0
     assert "1 added, 0 updated, 0 unchanged, 0 removed, 1 failed" in out
-    assert err == f"1 files could not be used; to list them: featurestore failures {path}\n"
+    failed = tmp_path.resolve() / "s" / "b.png"
+    assert (
+        err
+        == f"1 files could not be used; to list them: featurestore failures {path}\n  1 file: empty file (0 bytes), {failed}\n"
+    )
     assert answer(run, "failures", path) == [
         {"path": str(tmp_path.resolve() / "s" / "b.png"), "reason": "empty file (0 bytes)"}
     ]

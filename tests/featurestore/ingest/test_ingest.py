@@ -28,7 +28,7 @@ def test_a_first_run_adds_everything_and_a_second_encodes_and_writes_nothing(
     assert report.images_per_second > 0
     assert report.to_json().keys() == {
         "added", "updated", "unchanged", "removed", "failed", "deleted", "images_per_second",
-        "labels_set", "labels_changed", "labels_kept", "encoder", "others",
+        "labels_set", "labels_changed", "labels_kept", "labels_found", "classes", "splits", "passed_over", "reasons", "encoder", "others",
     }  # fmt: skip
     assert look(empty)[2] == {name: as_stored(colour) for name, colour in COLOURS.items()}
     monkeypatch.delattr(Database, "transaction")
