@@ -16,7 +16,7 @@ from featurestore.errors import Interrupted
 from featurestore.progress import Listener
 from featurestore.sources import Failure, ImageFile, open_sources
 from featurestore.sources.formats import CONTAINER_SUFFIX
-from featurestore.sources.listing import Listing, may_overlap
+from featurestore.sources.listing import Listing, is_within, may_overlap
 from featurestore.sources.reasons import ReasonCount, Reasons
 from featurestore.storage import Storage
 from featurestore.system.interrupts import uninterrupted
@@ -68,7 +68,7 @@ def find_files(sources: Sequence[tuple[str | Path, Sequence[str]]], listener: Li
     opened = open_sources(sources)
     files, unlisted, scopes, listing = Spool(FOUND), dict[str, Failure](), list[Scope](), Listing()
     has_duplicates, seen = may_overlap(opened), set[int]()
-    for source in opened:
+    for number, source in enumerate(opened):
         before = files.rows
         for entry in source:
             if not has_duplicates or (key := hash(entry.path)) not in seen:
@@ -81,7 +81,8 @@ def find_files(sources: Sequence[tuple[str | Path, Sequence[str]]], listener: Li
                 files.add(
                     (files.rows, entry.path, entry.label, entry.labels or None, entry.split, entry.size, entry.mtime_ns)
                 )
-        listing.passed_over += source.passed_over
+        if not is_within(source, opened[:number]):
+            listing.passed_over += source.passed_over
         if source.prefix is not None and files.rows > before:  # an empty folder may be a drive that is not mounted
             scopes.append(Scope(source.prefix, source.within_containers))
     listing.check_images([source for source, _ in sources])

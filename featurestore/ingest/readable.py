@@ -35,4 +35,4 @@ def _files(found: Found) -> Iterator[ImageFile]:
 
 def nothing_usable(count: int, reasons: tuple[ReasonCount, ...]) -> str:
     """Say why none of so many files could be used."""
-    return f"none of {count} files could be used; {describe(reasons)}"
+    return f"none of {count} file{'s' * (count != 1)} could be used; {describe(reasons)}"

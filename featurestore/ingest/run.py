@@ -104,6 +104,7 @@ def _sources(
             f"{store.path} remembers no source that is there; name one: featurestore index {store.path} SOURCE"
         )
     patterns = None if exclude is None else [pattern for pattern in exclude if pattern]
+    names = list(dict.fromkeys(names))
     return [(name, kept.get(name, ()) if patterns is None else patterns) for name in names]
 
 

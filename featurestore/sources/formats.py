@@ -48,7 +48,7 @@ def suffix(name: str) -> str:
 
 def is_image_name(name: str) -> bool:
     """Return whether a file name has the suffix of an image that can be decoded here."""
-    return suffix(name) in IMAGE_SUFFIXES
+    return suffix(name.rstrip()) in IMAGE_SUFFIXES
 
 
 def starts_as_image(head: bytes) -> bool:

@@ -1,7 +1,7 @@
 """What the sources of one run hold together: counts to tell, and the check that labels were found where they were asked for."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -16,23 +16,40 @@ from featurestore.system.text import printable
 class Listing:
     """Counts of the images that sources list, each path once, and of what they pass over."""
 
-    images: int = 0
-    labelled: int = 0
-    classes: set[str] = field(default_factory=set)
-    splits: Counter[str] = field(default_factory=Counter)  # without the images that have none
+    kinds: dict[tuple[str | None, tuple[str, ...], str | None], int] = field(
+        default_factory=dict
+    )  # images by label, labels, split
     unlisted: Reasons = field(default_factory=Reasons)  # places that could not be listed
     passed_over: PassedOver = field(default_factory=PassedOver)
 
     def count(self, entry: ImageFile | Failure) -> None:
+        """Count one entry; this is called for every file."""
         if isinstance(entry, Failure):
             self.unlisted.add(entry)
-            return
-        self.images += 1
-        labels = entry.labels or ((entry.label,) if entry.label else ())
-        self.labelled += bool(labels)
-        self.classes.update(labels)
-        if entry.split:
-            self.splits[entry.split] += 1
+        else:
+            kind = entry.label, entry.labels, entry.split
+            self.kinds[kind] = self.kinds.get(kind, 0) + 1
+
+    @property
+    def images(self) -> int:
+        return sum(self.kinds.values())
+
+    @property
+    def labelled(self) -> int:
+        return sum(count for (label, labels, _), count in self.kinds.items() if label or labels)
+
+    @property
+    def classes(self) -> set[str]:
+        return {name for label, labels, _ in self.kinds for name in (label, *labels) if name}
+
+    @property
+    def splits(self) -> Counter[str]:
+        """Images by split, without those that have none."""
+        found = Counter[str]()
+        for (_, _, split), count in self.kinds.items():
+            if split:
+                found[split] += count
+        return found
 
     def describe(self) -> str:
         """Say how many images, splits and labels there are, for example: 390 images: train 273, test 117; 13 classes; 390 labels found."""
@@ -41,16 +58,15 @@ class Listing:
         splits += [f"without a split {without}"] * bool(splits and without)
         only = f" ({printable(*self.classes)})" if len(self.classes) == 1 else ""
         classes = f"{len(self.classes)} class{'es' * (len(self.classes) != 1)}{only}"
-        return f"{self.images} images{': ' * bool(splits)}{', '.join(splits)}; {classes}; {self.labelled} labels found"
+        images, labels = f"{self.images} image{_s(self.images)}", f"{self.labelled} label{_s(self.labelled)}"
+        return f"{images}{': ' * bool(splits)}{', '.join(splits)}; {classes}; {labels} found"
 
     def check_images(self, sources: Sequence[object]) -> None:
         """Raise SourceError with all reasons when no image was listed."""
         if self.images:
             return
         passed_over = self.passed_over.describe()
-        reasons = (
-            f"; {len(self.unlisted)} could not be listed: {describe(self.unlisted.counts())}" if self.unlisted else ""
-        )
+        reasons = f"; {describe(self.unlisted.counts())}" if self.unlisted else ""
         raise SourceError(
             f"no image found in {', '.join(map(str, sources))}; expected files such as .jpg, .png, .webp or .tif"
             + reasons
@@ -62,7 +78,7 @@ class Listing:
         if not self.labelled:
             raise SourceError(
                 f"--labels folders: expected images in folders of their classes, such as SOURCE/<class>/<file> or SOURCE/train/<class>/<file>, "
-                f"or a table with a column label; found no label for {self.images} images of {', '.join(map(str, sources))}; "
+                f"or a table with a column label; found no label for {self.images} image{_s(self.images)} of {', '.join(map(str, sources))}; "
                 "name the folder above the classes, or all class folders, or leave --labels out"
             )
 
@@ -71,6 +87,17 @@ class Listing:
         if any(exclude) and not self.passed_over.counts[EXCLUDED]:
             return f"nothing matched --exclude {' '.join(exclude)}"
         return ""
+
+
+def _s(count: int) -> str:
+    return "s" * (count != 1)
+
+
+def is_within(source: Source, others: Iterable[Source]) -> bool:
+    """Return whether a folder or file is one of the folders of other sources, or lies in one."""
+    place = source.path.rstrip("/") + "/"
+    folders = (other.prefix for other in others if other.prefix is not None and not other.within_containers)
+    return not source.within_containers and any(place.startswith(folder) for folder in folders)
 
 
 def may_overlap(sources: Sequence[Source]) -> bool:

@@ -68,7 +68,9 @@ def _part(words: str, note: str, counts: dict[str, int]) -> str:
     kinds = sorted((kind for kind in counts if kind.startswith(".")), key=lambda kind: (-counts[kind], kind))
     names = " ".join(kinds[:NAMED_SUFFIXES]) + " …" * (len(kinds) > NAMED_SUFFIXES)
     details = note or (names if names != words else "")
-    return f"{sum(counts.values())} {words or names}" + f" ({details})" * bool(details)
+    total = sum(counts.values())
+    what = words.removesuffix("s") if total == 1 else words
+    return f"{total} {what or names}" + f" ({details})" * bool(details)
 
 
 def unwanted(name: str) -> str | None:

@@ -39,11 +39,12 @@ def test_what_was_found_and_passed_over_is_told_and_reported(empty: FeatureStore
     }  # fmt: skip
     heard = Notes()
     assert empty.index(tree, exclude=["*.jpeg"], listener=heard).passed_over == {".mp4": 1}
-    assert heard.lines == ["passed over: 1 videos (.mp4)", "nothing matched --exclude *.jpeg"]
+    assert heard.lines == ["passed over: 1 video (.mp4)", "nothing matched --exclude *.jpeg"]
 
 
 def test_images_of_several_sources_count_once(empty: FeatureStore, tree: Path) -> None:
-    report = empty.index(tree / "train" / "rose", tree, tree, labels="folders")
+    report = empty.index(tree / "train" / "rose", tree, tree, tree / "train" / "..", labels="folders")
+    assert report.passed_over == {".mp4": 1}
     assert (report.added, report.labels_found, report.splits) == (4, 4, {"train": 2, "test": 2})
     assert labels_of(empty)["a"] == ("rose", "train")
 
@@ -109,7 +110,7 @@ def test_a_run_in_which_all_fail_ends_with_the_reasons_and_records_them(empty: F
     empty.index(source)
     (source / "red.png").write_bytes(b"")
     with pytest.raises(
-        SourceError, match=r"none of 1 files could be used; 1 file: empty file.*to list them: featurestore failures"
+        SourceError, match=r"none of 1 file could be used; 1 file: empty file.*to list them: featurestore failures"
     ):
         empty.index(source / "red.png")
     assert "red" not in by_name(empty)
