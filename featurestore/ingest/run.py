@@ -38,8 +38,9 @@ def ingest(
     applied afterwards as by `label`; "none" leaves labels as they are. Folders never replace a label from a file or a person. An image
     that takes longer than `image_seconds` to read and decode is a failure. Items that were deleted stay so, by path and content, unless
     `include_deleted`. What matches a pattern of `exclude`, in the form of .gitignore, is left out; the store keeps the patterns of each
-    source until others are given, [] for none. Work is committed every few seconds, so a stopped run goes on where it was. Raises SourceError when there is no
-    image, when none can be read, or when labels="folders" finds no label; EncoderNotInStore, DiskError, StoreBusy; Interrupted on Ctrl-C.
+    source until others are given, [] for none. Work is committed every few seconds, so a stopped run goes on where it was.
+    Raises SourceError when there is no image, when none can be read, or when labels="folders" finds no label; EncoderNotInStore,
+    DiskError, StoreBusy; Interrupted on Ctrl-C.
     """
     table = None if labels in ("none", "folders") else read_labels(labels)
     listener = listener or Listener()

@@ -27,7 +27,8 @@ def list_images(source: str | Path, exclude: Sequence[str] = ()) -> ListedImages
         if isinstance(entry, Failure):
             unlisted.append(entry)
         else:
-            files.append(replace(entry, split=None) if entry.split == opened.own_split else entry)
+            is_named = entry.split is not None and entry.split == opened.own_split
+            files.append(replace(entry, split=None) if is_named else entry)
     listing.passed_over += opened.passed_over
     listing.check_images([source])
     return ListedImages(files, unlisted, listing, opened.own_split)
