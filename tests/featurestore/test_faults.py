@@ -261,7 +261,7 @@ def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(
         run.send_signal(signal.SIGINT)
         _, errors = run.communicate(timeout=120)  # a disk that is busy with others may take long to flush
     assert run.returncode == 130
-    found, line = errors.strip().splitlines()
+    found, *_, line = errors.strip().splitlines()  # between them, how far it is, where it takes long
     assert found == f"{COUNT} images; 1 class (warm); {COUNT} labels found"
     kept = len(state(path))
     assert kept in (8, 12)  # what was committed, and perhaps the batch of four behind it
