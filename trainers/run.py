@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,6 @@ from torch import nn
 from featurestore.errors import ConfigError
 from featurestore.progress import Listener, shows_progress
 from featurestore.system.disk import write_text
-from featurestore.system.text import printable
 from trainers.config.schema import Config
 from trainers.config.settle import read_given, settle
 from trainers.data import images as data
@@ -59,6 +58,7 @@ def train(
     resume: bool = False,
     config: str | Path | Mapping[str, Any] | None = None,
     listener: Listener | None = None,
+    exclude: Sequence[str] = (),
     **settings: Any,
 ) -> Run:
     """Train an encoder on the images of `source`, and write encoder.onnx, checkpoint.pt, config.toml and metrics.jsonl to `out`.
@@ -68,14 +68,17 @@ def train(
 
     `config` is a TOML file or a mapping, `settings` go over it (`method="byol", epochs=50, augment={"flip": 0}`). Labels are never
     trained on; with labels="folders" a k-NN figure is computed after each epoch, with minutes less often. label_column: the column of
-    labels in a table, when it has no usual name. Images in top folders called val or test are not trained on. Raises ConfigError,
-    SourceError, TrainingError, ExportError, DiskError; Interrupted on Ctrl-C, after saving the state.
+    labels in a table, when it has no usual name. Images in top folders called val or test are not trained on, unless `source` is such a
+    folder. What matches a pattern of `exclude`, in the form of .gitignore, is left out. Raises ConfigError, SourceError, TrainingError,
+    ExportError, DiskError; Interrupted on Ctrl-C, after saving the state.
     """
     out, listener, began = Path(out), listener or Listener(), time.monotonic()
     if labels == "none" and label_column is not None:
         raise ConfigError("a column of labels was named, but no labels are wanted; add --labels folders")
     given = read_given(config, settings)
-    files = data.list_training_files(source, label_column)
+    files = data.list_training_files(source, exclude, label_column)
+    if labels == "folders":
+        files.check_labels(source)
     state = None
     if resume:
         state, settled = resume_run(out, given)
@@ -84,6 +87,8 @@ def train(
         settled = settle(files.training, given, images_per_second, listener)
 
     def load(fabric: Fabric, listener: Listener) -> data.Images:
+        for text in files.notes(labels == "folders", exclude):
+            listener.note(text)
         images = _load(files, settled.config, out, labels, fabric, listener)
         if state is not None:
             check_same_images(state, _identity(settled.config, images), source, out)
@@ -129,16 +134,6 @@ def _load(
 ) -> data.Images:
     """Decode the images, from a file in `out` where they are many, and note what was read and what will be done."""
     held_back = monitor.thin(files.held_back) if labels == "folders" else []
-    if labels == "folders":
-        files.labels.check()
-        if not any(file.label for file in files.training):
-            raise ConfigError(
-                "--labels folders: expected class folders, such as train/<class>/<file>; found none; leave --labels out"
-            )
-        for note in files.labels.notes():
-            listener.note(printable(note))
-    if files.left_out or any(file.split for file in files.training):
-        listener.note(files.describe_splits())
     listener.start("decoding", len(files.training) + len(held_back))
     record = preprocess_of(config)
     if data.is_large(files.training, record, fabric.world_size):
@@ -155,9 +150,7 @@ def _load(
         images = dataclasses.replace(images, held_back=data.load(held_back, record, config.workers, listener.advance))
     failures = [*files.unlisted, *images.failures]
     if failures:
-        listener.note(
-            f"{len(failures)} files could not be read and are left out, the first: {failures[0].path}: {failures[0].reason}"
-        )
+        listener.note(f"{len(failures)} files could not be read and are left out; {data.describe_failures(failures)}")
     data.check_enough(len(images.files), "readable images")
     for line in images.readings.lines():
         listener.note(line)

@@ -107,7 +107,7 @@ COLUMNS = {
     ),
     "sources": (
         "One row for each source that `index` was given.",
-        {"path": "absolute path or URL", "added_at": "when it was first given"},
+        {"path": "absolute path or URL", "added_at": "when it was first given", "exclude": "patterns of `--exclude`, which later runs keep"},
     ),
 }  # fmt: skip
 

@@ -76,7 +76,7 @@ CREATE TABLE label_history (
     label TEXT, labels TEXT[], label_source TEXT, split TEXT, split_source TEXT  -- before the change
 );
 CREATE TABLE deleted (path TEXT, sha256 TEXT, deleted_at TIMESTAMP);  -- what `index` passes over; no path: forgotten
-CREATE TABLE sources (path TEXT, added_at TIMESTAMP);  -- what `index` was given
+CREATE TABLE sources (path TEXT, added_at TIMESTAMP, exclude TEXT[]);  -- what `index` was given, and what it leaves out
 INSERT INTO meta VALUES ({SCHEMA_VERSION}, 1, NULL);
 """
 
@@ -115,6 +115,7 @@ MIGRATIONS = {
     5: """
     ALTER TABLE all_items ADD COLUMN labels TEXT[];
     ALTER TABLE label_history ADD COLUMN labels TEXT[];
+    ALTER TABLE sources ADD COLUMN exclude TEXT[];
     CREATE OR REPLACE VIEW items AS SELECT * EXCLUDE (removed_at) FROM all_items WHERE removed_at IS NULL;
     UPDATE meta SET schema_version = 6;
     """,

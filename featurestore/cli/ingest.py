@@ -6,12 +6,21 @@ from pathlib import Path
 import click
 
 from featurestore.cli.metadata import label_counts
-from featurestore.cli.options import PATH, column_options, json_option, print_result, provider_option, store_argument
+from featurestore.cli.options import (
+    PATH,
+    column_options,
+    exclude_option,
+    json_option,
+    print_result,
+    provider_option,
+    store_argument,
+)
 from featurestore.errors import StoreNotFound
 from featurestore.ingest.run import ingest
 from featurestore.maintenance import optimize
 from featurestore.progress import ProgressBar
 from featurestore.search import slow
+from featurestore.sources.reasons import SHOWN
 from featurestore.storage import Storage
 from featurestore.system.text import printable
 
@@ -38,6 +47,7 @@ from featurestore.system.text import printable
     show_default=True,
     help="Time limit for reading and decoding one image; an image that takes longer is a failure.",
 )
+@exclude_option
 @click.option("--include-deleted", is_flag=True, help="Add items again that were deleted from STORE.")
 @click.option(
     "--auto-optimize",
@@ -53,6 +63,7 @@ def index(
     labels: str,
     workers: int | None,
     image_seconds: float,
+    exclude: tuple[str, ...],
     include_deleted: bool,
     auto_optimize: bool,
     provider: str,
@@ -79,6 +90,7 @@ def index(
             workers=workers,
             image_seconds=image_seconds,
             include_deleted=include_deleted,
+            exclude=exclude or None,
             **columns,
             listener=bar,
         )
@@ -108,5 +120,7 @@ def index(
         click.echo(f"not run: {printable(problem)}", err=True)
     if report.failed and not as_json:
         click.echo(f"{report.failed} files could not be used; to list them: featurestore failures {store}", err=True)
+        for group in report.reasons[:SHOWN]:
+            click.echo(f"  {printable(str(group))}", err=True)
     if report.not_run:
         sys.exit(1)

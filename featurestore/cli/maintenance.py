@@ -78,8 +78,12 @@ def sources(store: Path, forget: str | None, as_json: bool) -> None:
     if forget is not None:
         click.echo(f"{printable(maintenance.forget_source(opened, forget))} is forgotten; its items stay", err=True)
     found = maintenance.sources(opened)
-    rows = [(s.path, "not asked" if s.there is None else "there" if s.there else "missing") for s in found]
-    print_result(list(map(asdict, found)), format_table(rows, ("source", "state")) if rows else "no sources", as_json)
+    rows = [
+        (s.path, "not asked" if s.there is None else "there" if s.there else "missing", " ".join(s.exclude))
+        for s in found
+    ]
+    heads = ("source", "state", "left out")
+    print_result(list(map(asdict, found)), format_table(rows, heads) if rows else "no sources", as_json)
 
 
 @click.command()

@@ -31,6 +31,12 @@ where_option = click.option(
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything drawn at random."
 )
+exclude_option = click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out what matches, as a line of .gitignore would; may be repeated. The store keeps it for later runs; '' drops what it keeps.",
+)
 
 path_column_option = click.option(
     "--path-column", metavar="NAME", help="The column of paths.  [default: path, file_name, image or similar]"

@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from featurestore.catalog import Diff, EncoderRecord, FailedFile, FileToIngest, ItemChange, LabelCounts, Scope
 from featurestore.catalog.diff import FOUND, TO_INGEST, files_to_ingest
 from featurestore.encoders import Embedded, EmbeddedImage, Encoder, KnownImage
-from featurestore.errors import Interrupted, SourceError
+from featurestore.errors import Interrupted
 from featurestore.imaging import IsKnown
 from featurestore.imaging.readings import Readings
 from featurestore.ingest.moves import Moves
 from featurestore.ingest.reports import IndexReport
 from featurestore.progress import Listener
-from featurestore.sources import Failure, ImageFile, open_source
+from featurestore.sources import Failure, ImageFile, open_sources
 from featurestore.sources.column_names import USUAL, ColumnNames
 from featurestore.sources.formats import CONTAINER_SUFFIX
-from featurestore.sources.label_tally import LabelTally
+from featurestore.sources.listing import Listing, is_within, may_overlap
+from featurestore.sources.reasons import Reasons
 from featurestore.storage import Storage
 from featurestore.system.interrupts import uninterrupted
 from featurestore.system.spool import Spool
-from featurestore.system.text import printable
 
 COMMIT_IMAGES, COMMIT_SECONDS = 16_384, 5.0  # a killed run loses no more than this and one batch
 
@@ -39,39 +39,40 @@ class Found:
     has_duplicates: bool  # several sources may hold the same file
     unlisted: list[Failure]  # places that could not be listed
     scopes: list[Scope]
+    listing: Listing
 
 
 def find_files(
-    sources: Sequence[str | Path], listener: Listener, named: ColumnNames = USUAL, with_labels: bool = False
+    sources: Sequence[tuple[str | Path, Sequence[str]]], listener: Listener, named: ColumnNames = USUAL
 ) -> Found:
-    """List all sources; with labels, say what gives them. Raises SourceError when one is missing, or when no source has an image, or a label."""
+    """List all sources, each given with its patterns of what to leave out. Raises SourceError when one is missing, or when there is no image in any.
+
+    named: the columns of tables that the user chose.
+    """
     listener.start("looking for images", None)
-    opened = [open_source(source, named) for source in sources]
-    labels = LabelTally()
-    files, unlisted, scopes = Spool(FOUND), dict[str, Failure](), list[Scope]()
-    for name, source in zip(sources, opened, strict=True):
+    opened = open_sources(sources, named)
+    files, unlisted, scopes, listing = Spool(FOUND), dict[str, Failure](), list[Scope](), Listing()
+    has_duplicates, seen = may_overlap(opened), set[int]()
+    for number, source in enumerate(opened):
         before = files.rows
-        labels.start(source, str(name))
+        listing.start(source)
         for entry in source:
+            if not has_duplicates or (key := hash(entry.path)) not in seen:
+                listing.count(entry)
+                if has_duplicates:
+                    seen.add(key)
             if isinstance(entry, Failure):
                 unlisted[entry.path] = entry
             else:
-                labels.add(entry)
                 files.add(
                     (files.rows, entry.path, entry.label, entry.labels or None, entry.split, entry.size, entry.mtime_ns)
                 )
+        if not is_within(source, opened[:number]):
+            listing.passed_over += source.passed_over
         if source.prefix is not None and files.rows > before:  # an empty folder may be a drive that is not mounted
             scopes.append(Scope(source.prefix, source.within_containers))
-    if not files.rows:
-        hints = "".join(f"; {source.hint}" for source in opened if source.hint)
-        raise SourceError(
-            f"no image found in {', '.join(map(str, sources))}; expected files such as .jpg, .png, .webp or .tif; nothing was changed{hints}"
-        )
-    if with_labels:
-        labels.check()
-        for note in labels.notes():
-            listener.note(printable(note))
-    return Found(files, len(opened) > 1, list(unlisted.values()), scopes)
+    listing.check_images([source for source, _ in sources])
+    return Found(files, has_duplicates, list(unlisted.values()), scopes, listing)
 
 
 @dataclass
@@ -95,6 +96,7 @@ class Ingest:
     vectors: list[NDArray[np.float16]] = field(default_factory=list)  # each (n, D); with what follows: not committed
     changes: list[ItemChange] = field(default_factory=list)
     failures: list[FailedFile] = field(default_factory=list)
+    reasons: Reasons = field(default_factory=Reasons)
     labels: LabelCounts = field(default_factory=LabelCounts)
     passed_over: list[int] = field(default_factory=list)  # ids of items whose file now has a content that was deleted
     not_moved: Spool = field(default_factory=lambda: Spool(TO_INGEST))  # files to encode after all
@@ -130,7 +132,8 @@ class Ingest:
         return IndexReport(
             **dict[str, Any](self.counts), images_per_second=round(self.encoded / seconds, 1),
             encoder=self.record.name, labels_set=labels.set, labels_changed=labels.changed, labels_kept=diff.labels_kept,
-            readings=self.readings,
+            readings=self.readings, labels_found=found.listing.labelled, classes=len(found.listing.classes),
+            splits=dict(found.listing.splits), passed_over=dict(found.listing.passed_over.counts), reasons=self.reasons.counts(),
         )  # fmt: skip
 
     def _compare(self, found: Found) -> Diff:
@@ -235,6 +238,7 @@ class Ingest:
     def _fail(self, path: str, reason: str, unreadable: bool) -> None:
         """Record a failure; the item of an unreadable file is removed, that of a file without a vector is not."""
         self.failures.append(FailedFile(path, reason, unreadable))
+        self.reasons.add(Failure(path, reason))
         self.counts["failed"] += 1
 
     def _count_unchanged(self, files: int) -> None:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from featurestore.imaging.readings import Readings
+from featurestore.sources.reasons import ReasonCount
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,11 @@ class IndexReport:
     labels_changed: int = 0
     labels_kept: int = 0  # that differ, but must not be replaced; see `label_source`
     readings: Readings = field(default_factory=Readings)  # how the encoded images were read
+    labels_found: int = 0  # images with a label, in the sources
+    classes: int = 0  # different labels there
+    splits: dict[str, int] = field(default_factory=dict)  # images there
+    passed_over: dict[str, int] = field(default_factory=dict)  # files and folders that are not images, by kind
+    reasons: tuple[ReasonCount, ...] = ()  # why files failed, the most frequent first
     encoder: str = ""  # its name
     others: tuple["IndexReport", ...] = ()  # of the other encoders, when all of a store were run
     not_run: tuple[

@@ -2,15 +2,17 @@
 
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from featurestore.catalog import no_such_encoder
 from featurestore.encoders import Encoder
 from featurestore.errors import ConfigError, EncoderError, SourceError, StoreCorrupt
-from featurestore.ingest.ingest import Ingest, find_files
+from featurestore.ingest.ingest import Found, Ingest, find_files
+from featurestore.ingest.readable import check_readable, nothing_usable
 from featurestore.ingest.reports import IndexReport
 from featurestore.metadata import LabelReport, apply_labels
 from featurestore.progress import Listener
@@ -29,6 +31,7 @@ def ingest(
     workers: int | None = None,
     image_seconds: float = 30.0,
     include_deleted: bool = False,
+    exclude: Sequence[str] | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
     split_column: str | None = None,
@@ -43,9 +46,10 @@ def ingest(
     Parquet file is applied afterwards as by `label`; "none" leaves labels as they are. path_column, label_column, split_column: columns
     of that file, or of sources that are tables, that have no usual name. Folders never replace a label from a file or a person. An image
     that takes longer than `image_seconds` to read and decode is a failure. Items that were deleted stay so, by path and content, unless
-    `include_deleted`. Work is committed every few seconds, so a stopped run goes on where it was. Raises SourceError when there is no
-    image, no label where labels were asked for, or several columns could be them; ConfigError, EncoderNotInStore, DiskError, StoreBusy; Interrupted
-    on Ctrl-C.
+    `include_deleted`. What matches a pattern of `exclude`, in the form of .gitignore, is left out; the store keeps the patterns of each
+    source until others are given, [] for none. Work is committed every few seconds, so a stopped run goes on where it was.
+    Raises SourceError when there is no image, when none can be read, when labels="folders" finds no label, or several columns could be
+    them; ConfigError, EncoderNotInStore, DiskError, StoreBusy; Interrupted on Ctrl-C.
     """
     columns = ColumnNames(path_column, label_column, split_column)
     by_folder = labels == "folders"
@@ -55,20 +59,29 @@ def ingest(
     in_sources = columns if table is None else USUAL
     listener = listener or Listener()
     is_new = not store.layout.is_store()
-    sources = sources or _known_sources(store, is_new, listener)
-    find = partial(find_files, sources, listener, in_sources, by_folder)
-    found = find() if is_new else None  # so that a source without images creates nothing
+    wanted = _sources(store, sources, is_new, exclude, listener)
+    find = partial(_find, wanted, by_folder, in_sources, listener)
+    found = None
+    if is_new:  # so that a source without images creates nothing
+        found = find()
+        check_readable(found, cast(Encoder, store.given_encoder).preprocess, workers, image_seconds)
     store.create()
     reports = []
     with store.writing():
         if found is None or store.catalog.encoders.all():  # what is gone is only known from a list made under the lock
             found = find()
+        for note in found.listing.notes(by_folder, exclude or ()):
+            listener.note(note)
         encoders, not_run = _encoders(store)
         for encoder in encoders:
             record = store.add_encoder(encoder)
             run = Ingest(store, record, encoder, by_folder, workers, image_seconds, include_deleted, listener)
             reports.append(run.run(found))
-        store.catalog.sources.add([str(s) if is_url(str(s)) else os.path.abspath(s) for s in sources])
+        store.catalog.sources.add(dict(wanted))
+    if not any(r.added + r.updated + r.unchanged + r.moved + r.deleted for r in reports):
+        raise SourceError(
+            f"{nothing_usable(reports[0].failed, reports[0].reasons)}; to list them: featurestore failures {store.path}"
+        )
     report = replace(reports[0], others=tuple(reports[1:]), not_run=tuple(not_run))
     if table is not None:
         given = _apply(store, table, listener)
@@ -114,22 +127,38 @@ def _encoders(store: Storage) -> tuple[list[Encoder], list[str]]:
     return encoders, list(map(str, problems))
 
 
-def _known_sources(store: Storage, is_new: bool, listener: Listener) -> tuple[str, ...]:
-    """Give the sources of earlier runs that are there. Raises SourceError when there is none."""
-    known = [] if is_new else store.catalog.sources.all()
-    there = tuple(source for source in known if is_url(source) or os.path.exists(source))
-    for source in sorted({*known} - {*there}):
-        quoted = shlex.quote(printable(source))
-        listener.note(
-            f"source {printable(source)} is not there and is passed over; its items stay as they are; if it has moved: "
-            f"featurestore relocate {store.path} {quoted} NEW; if it is gone for good: featurestore sources {store.path} --forget {quoted}"
-        )
-    if is_new:
+Wanted = Sequence[tuple[str, Sequence[str]]]  # sources, each with its patterns of what to leave out
+
+
+def _sources(
+    store: Storage, given: Sequence[str | Path], is_new: bool, exclude: Sequence[str] | None, listener: Listener
+) -> Wanted:
+    """Give the sources of a run, or those of earlier runs that are there. Raises SourceError when there is none."""
+    kept = {} if is_new else store.catalog.sources.all()
+    names = [str(s) if is_url(str(s)) else os.path.abspath(os.path.expanduser(s)) for s in given]
+    if is_new and not names:
         raise SourceError(
             f"{store.path} is a new store; name where its images are: featurestore index {store.path} SOURCE --encoder FILE"
         )
-    if not there:
+    if not names:
+        names = [source for source in kept if is_url(source) or os.path.exists(source)]
+        for source in sorted({*kept} - {*names}):
+            quoted = shlex.quote(printable(source))
+            listener.note(
+                f"source {printable(source)} is not there and is passed over; its items stay as they are; if it has moved: "
+                f"featurestore relocate {store.path} {quoted} NEW; if it is gone for good: featurestore sources {store.path} --forget {quoted}"
+            )
+    if not names:
         raise SourceError(
             f"{store.path} remembers no source that is there; name one: featurestore index {store.path} SOURCE"
         )
-    return there
+    patterns = None if exclude is None else [pattern for pattern in exclude if pattern]
+    names = list(dict.fromkeys(names))
+    return [(name, kept.get(name, ()) if patterns is None else patterns) for name in names]
+
+
+def _find(wanted: Wanted, by_folder: bool, named: ColumnNames, listener: Listener) -> Found:
+    found = find_files(wanted, listener, named)
+    if by_folder:
+        found.listing.check_labels([source for source, _ in wanted])
+    return found

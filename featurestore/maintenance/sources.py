@@ -16,11 +16,15 @@ class KnownSource:
 
     path: str
     there: bool | None  # None for a URL, which is not asked
+    exclude: tuple[str, ...]  # patterns of what `index` leaves out
 
 
 def sources(store: Storage) -> list[KnownSource]:
     """List the sources that `index` takes when it is given none, oldest first."""
-    return [KnownSource(path, None if is_url(path) else not is_missing(path)) for path in store.catalog.sources.all()]
+    return [
+        KnownSource(path, None if is_url(path) else not is_missing(path), exclude)
+        for path, exclude in store.catalog.sources.all().items()
+    ]
 
 
 def forget_source(store: Storage, source: str | Path) -> str:

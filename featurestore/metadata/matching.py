@@ -22,7 +22,7 @@ def find_items(catalog: Catalog, table: KeyedTable) -> MatchedItems:
     these, what could mean several items means none.
     """
     is_path = table.key == "path"
-    matched = catalog.items.look_up(table.rows, is_path, _spellings(table.path.parent, catalog.sources.all()))
+    matched = catalog.items.look_up(table.rows, is_path, _spellings(table.path.parent, list(catalog.sources.all())))
     unknown = matched.unknown
     if matched.items.rows:
         hint = suggestion(catalog, unknown.to_pylist()) if is_path and len(unknown) else ""

@@ -6,7 +6,7 @@ and gives the bytes. The room also reads the tables in which users write about i
 """
 
 from featurestore.sources.base import Failure, ImageFile, Source
-from featurestore.sources.open import find, is_missing, open_source, read
+from featurestore.sources.open import find, is_missing, open_source, open_sources, read
 from featurestore.sources.relative_paths import absolute_paths, locate, resolved_paths
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "is_missing",
     "locate",
     "open_source",
+    "open_sources",
     "read",
     "resolved_paths",
 ]

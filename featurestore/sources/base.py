@@ -1,9 +1,11 @@
 """The contract of a source: it yields an `ImageFile` per image, and a `Failure` for what cannot be used."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from featurestore.sources.ignore import Excludes
+from featurestore.sources.passed_over import PassedOver
 from featurestore.system.text import UNPRINTABLE, printable
 
 # What others call the splits, in any case, and our name for it.
@@ -42,20 +44,33 @@ class Failure:
 class Source(ABC):
     """A place where images come from; each iteration lists it again."""
 
-    prefix: str | None = (
-        None  # start of all its paths: an item whose path starts so but is no longer listed has vanished
-    )
+    path: str
+    prefix: str | None = None  # start of all its paths: an item whose path starts so but is not listed has vanished
     within_containers: bool = False  # its images are inside containers; a folder that holds these does not list them
-    hint: str = ""  # set by an iteration: which containers the user should name instead
+    lists_files: bool = False  # its images may lie anywhere
+    place: str = (
+        ""  # the folder that it is or lies in, as the user named it; of a list, the folder that holds all its files
+    )
+    place_folders: Sequence[str] = ()  # names at the end of `place` that tell labels and splits
+    file_split: str | None = None  # split that its file is named after
+    excludes: Excludes = Excludes()
     labelled_by: str = ""  # what other than folders gives its labels, such as "column label"; known after an iteration
     label_hint: str = ""  # why it may have no labels, and what to do
     labels_unclear: bool = False  # several columns may be its labels, and the user chose none
 
+    def __init__(self) -> None:
+        self.passed_over = PassedOver()  # by the last iteration
+
     @abstractmethod
     def __iter__(self) -> Iterator[ImageFile | Failure]: ...
 
+    @property
+    def own_split(self) -> str | None:
+        """The split of its images that say no other."""
+        return self.file_split or folder_labels(self.place_folders)[1]
 
-def folder_labels(folders: list[str]) -> tuple[str | None, str | None]:
+
+def folder_labels(folders: Sequence[str]) -> tuple[str | None, str | None]:
     """Return label and split from the folders above an image, given from the source downwards."""
     split = SPLIT_NAMES.get(folders[0].lower()) if folders else None
     return (folders[-1] if len(folders) > (split is not None) else None), split

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from featurestore.errors import ImageError
@@ -12,8 +13,10 @@ from featurestore.sources.base import Failure, ImageFile, Source
 from featurestore.sources.column_names import USUAL, ColumnNames
 from featurestore.sources.filesystem import FileState
 from featurestore.sources.formats import suffix
+from featurestore.sources.lists import common_folder, list_files
 from featurestore.sources.lru_cache import LruCache
 from featurestore.sources.parquet import ParquetTable
+from featurestore.sources.passed_over import EXCLUDED, PassedOver
 from featurestore.sources.table_columns import describe
 from featurestore.sources.tables import TableFile
 from featurestore.sources.tar import Tar
@@ -57,26 +60,28 @@ class ContainerSource(Source):
     within_containers = True
 
     def __init__(self, path: str, named: ColumnNames = USUAL) -> None:
+        super().__init__()
         self.path, self._named = path, named
         self.prefix = f"{path}::"
         if suffix(path) == ".tar":
             return
         try:
-            table = open_container(path, refresh=True)
+            with filesystem.as_image_errors():
+                table = open_container(path, refresh=True)
+                self.prefix = self._prefix(table)
+                if isinstance(table, TableFile):
+                    self._look_at(table)
         except ImageError:
             self.prefix = None  # the reason will be a failure
-            return
-        self.prefix = self._prefix(table)
-        if isinstance(table, TableFile):
-            self._look_for_labels(table)
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
+        self.passed_over = PassedOver()
         self.prefix = None  # until the end is reached: images behind damage have not vanished
         is_whole = True
         try:
             with filesystem.as_image_errors():
                 container = open_container(self.path, refresh=True)
-                for entry in container.entries(self._named):
+                for entry in self._entries(container):
                     is_whole = is_whole and entry.path != self.path
                     yield entry
                 self.labelled_by = container.labelled_by(self._named)
@@ -88,11 +93,15 @@ class ContainerSource(Source):
 
     def _prefix(self, container: Container) -> str | None:
         """Return what the paths of all images begin with; None for a table of paths, whose files lie anywhere."""
-        lists_files = isinstance(container, TableFile) and container.choose(self._named).image is None
+        lists_files = isinstance(container, TableFile) and container.lists_files(self._named)
         return None if lists_files else f"{container.path}::"
 
-    def _look_for_labels(self, table: TableFile) -> None:
+    def _look_at(self, table: TableFile) -> None:
+        """Find out where its files lie, and which column gives labels."""
         columns = table.choose(self._named)
+        if table.lists_files(self._named):
+            self.lists_files = True
+            self.place = common_folder(table.listed_files(self._named))
         if columns.possible_labels:
             found = " and ".join(map(repr, columns.possible_labels))
             self.label_hint = (
@@ -103,6 +112,27 @@ class ContainerSource(Source):
             self.label_hint = (
                 f"{self.path} has no column of labels among {describe(table.schema)}; choose one with --label-column"
             )
+
+    def _entries(self, container: Container) -> Iterator[ImageFile | Failure]:
+        """Yield what a container holds or lists, without what the user excludes; an image without a split is of the source's own."""
+        if isinstance(container, TableFile) and container.lists_files(self._named):
+            folders_label = container.choose(self._named).label is None
+            yield from list_files(container.listed_files(self._named), self, folders_label)
+            return
+        if isinstance(container, Tar):
+            self.passed_over += container.passed_over
+        split = self.own_split
+        for entry in container.entries(self._named):
+            if (
+                self.excludes
+                and isinstance(container, Tar)
+                and self.excludes.cover_file(entry.path[len(self.path) + 2 :])
+            ):
+                self.passed_over.add(EXCLUDED)
+            elif split and isinstance(entry, ImageFile) and entry.split is None:
+                yield replace(entry, split=split)
+            else:
+                yield entry
 
 
 def open_container(path: str, refresh: bool = False) -> Container:

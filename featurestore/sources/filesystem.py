@@ -117,6 +117,23 @@ def file_system(url: str) -> tuple[Any, str]:
         ) from error
 
 
+def names_in(folder: str, folders: bool) -> list[str]:
+    """Return the names of the folders in a folder, or else of its files; none when it cannot be listed."""
+    try:
+        if is_url(folder):
+            files, inner = file_system(folder)
+            places = files.ls(inner, detail=True)
+            return [
+                info["name"].rstrip("/").rpartition("/")[2]
+                for info in places
+                if (info["type"] == "directory") == folders
+            ]
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.is_dir() == folders]
+    except Exception:  # remote file systems raise nearly everything
+        return []
+
+
 def find_below(files: Any, root: str) -> dict[str, Any]:
     """List everything below a folder: by path, the file system's record of a file, or the error of a folder that cannot be listed.
 

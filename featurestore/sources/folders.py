@@ -3,22 +3,39 @@
 import os
 import stat
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 
 from featurestore.errors import ImageError
 from featurestore.sources import filesystem
-from featurestore.sources.base import UNLABELLED, Failure, ImageFile, Labels, Source, folder_labels, unfit_name
-from featurestore.sources.formats import CONTAINERS, HEAD, is_image_name, starts_as_image, suffix
+from featurestore.sources.base import Failure, ImageFile, Labels, Source, folder_labels, unfit_name
+from featurestore.sources.formats import HEAD, is_image_name, starts_as_image
+from featurestore.sources.ignore import IGNORE_FILE, Excludes
+from featurestore.sources.passed_over import EXCLUDED, HIDDEN, STORE, PassedOver, unwanted
 from featurestore.system.text import describe_error, printable
+
+CATALOG = "catalog.duckdb"  # a folder that holds it is a store
 
 
 class OneFile(Source):
     """One file or URL, whatever its name."""
 
     def __init__(self, path: str) -> None:
+        super().__init__()
         self.path = path
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
-        yield file_entry(self.path, UNLABELLED, None)
+        self.passed_over = PassedOver()
+        if self.excludes.cover_file(os.path.basename(self.path)):
+            self.passed_over.add(EXCLUDED)
+        else:
+            label, split = folder_labels(self.place_folders)
+            yield file_entry(self.path, (label, ()), split)
+
+
+def read_ignore_file(path: str) -> str:
+    """Read the patterns of an ignore file. Raises ImageError with the reason."""
+    filesystem.file_state(path)  # opening a pipe would wait for a writer
+    return filesystem.read_whole(path).decode("utf-8-sig", "replace")
 
 
 def file_entry(path: str, labels: Labels, split: str | None) -> ImageFile | Failure:
@@ -32,62 +49,91 @@ def file_entry(path: str, labels: Labels, split: str | None) -> ImageFile | Fail
         return Failure(path, str(error))
 
 
-class SkippedContainers:
-    """Containers in a folder: they are not images, and become sources only when they are named."""
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """A folder that is being listed."""
 
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-        self._first: dict[str, str] = {}  # folder of the first one
-
-    def add(self, folder: str, kind: str) -> None:
-        self._counts[kind] = self._counts.get(kind, 0) + 1
-        self._first.setdefault(kind, folder)
-
-    def hint(self) -> str:
-        """Say what to name instead of the folder; empty when nothing was skipped."""
-        return "; ".join(
-            f"it holds {count} {kind} file{'s' * (count > 1)}: name {'them' if count > 1 else 'it'}, {self._first[kind]}/*{kind}"
-            for kind, count in self._counts.items()
-        )
+    folders: list[str]  # from the source down to it
+    label: str | None
+    split: str | None
+    excludes: Excludes
+    entries: Iterator[os.DirEntry[str]]  # that are left
 
 
 class Folder(Source):
     """All images of a folder tree, sorted; what cannot be read is a failure.
 
-    Skipped are hidden files and folders, stores, files with a suffix that is not of an image, and files without a suffix whose first bytes
-    are not those of an image.
+    Passed over are hidden files and folders, those of the system, stores, what the user excludes, files with a suffix that is not of an
+    image, and files without a suffix whose first bytes are not those of an image.
     """
 
     def __init__(self, path: str) -> None:
+        super().__init__()
         self.path = path
         self.prefix: str = path if path.endswith(os.sep) else path + os.sep
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
-        skipped = SkippedContainers()
+        self.passed_over = PassedOver()
         seen: set[tuple[int, int]] = set()
-        first = yield from _scan(self.path, seen)
-        levels: list[tuple[list[str], Iterator[os.DirEntry[str]]]] = [
-            ([], first)
-        ]  # no recursion: a tree may be deeper than Python's stack
-        while levels:
-            above, entries = levels[-1]
-            label, split = folder_labels(above)
-            for entry in entries:
+        levels = [(yield from self._enter(self.path, [], self.excludes, seen))]
+        while levels:  # no recursion: a tree may be deeper than Python's stack
+            level = levels[-1]
+            filtered = bool(level.excludes)
+            for entry in level.entries:
                 name = entry.name
                 if name.startswith("."):
-                    continue
-                if _is_folder(entry):
-                    if not self._is_listed_elsewhere(entry):
-                        inner = yield from _scan(entry.path, seen)
-                        levels.append(([*above, name], inner))
+                    self.passed_over.add(HIDDEN)
+                elif _is_folder(entry):
+                    if (kind := unwanted(name)) is not None:
+                        self.passed_over.add(kind)
+                    elif filtered and self._is_excluded(entry, level.excludes, is_folder=True):
+                        self.passed_over.add(EXCLUDED)
+                    elif not self._is_listed_elsewhere(entry):
+                        levels.append(
+                            (yield from self._enter(entry.path, [*level.folders, name], level.excludes, seen))
+                        )
                         break
+                elif filtered and self._is_excluded(entry, level.excludes, is_folder=False):
+                    self.passed_over.add(EXCLUDED)
                 elif is_image_name(name) or ("." not in name and _starts_as_image(entry)):
-                    yield _entry(entry, label, split)
-                elif (kind := suffix(name)) in CONTAINERS:
-                    skipped.add(os.path.dirname(entry.path), kind)
+                    yield _entry(entry, level.label, level.split)
+                else:
+                    self.passed_over.add_file(name, os.path.dirname(entry.path))
             else:
                 levels.pop()
-        self.hint = skipped.hint()
+
+    def _enter(
+        self, folder: str, folders: list[str], excludes: Excludes, seen: set[tuple[int, int]]
+    ) -> Generator[Failure, None, "_Level"]:
+        """Return what to list of a folder; yield a failure when it cannot be read."""
+        entries = yield from self._scan(folder, seen)
+        if any(entry.name == IGNORE_FILE for entry in entries):
+            try:
+                text = read_ignore_file(f"{folder}/{IGNORE_FILE}")
+                excludes = excludes.within("".join(f"{name}/" for name in folders), text)
+            except ImageError as error:
+                yield Failure(f"{folder}/{IGNORE_FILE}", str(error))
+        return _Level(folders, *folder_labels([*self.place_folders, *folders]), excludes, iter(entries))
+
+    def _scan(self, folder: str, seen: set[tuple[int, int]]) -> Generator[Failure, None, list[os.DirEntry[str]]]:
+        """Return the sorted entries of a folder; yield a failure when it cannot be read."""
+        try:
+            here = os.stat(folder)
+            with os.scandir(folder) as places:
+                entries = sorted(places, key=lambda entry: entry.name)
+        except OSError as error:
+            yield Failure(printable(folder), f"folder not readable: {error.strerror}")
+            return []
+        if (here.st_dev, here.st_ino) in seen:
+            return []  # a loop of symbolic links
+        if any(entry.name == CATALOG for entry in entries):
+            self.passed_over.add(STORE)
+            return []
+        seen.add((here.st_dev, here.st_ino))
+        return entries
+
+    def _is_excluded(self, entry: os.DirEntry[str], excludes: Excludes, is_folder: bool) -> bool:
+        return excludes.cover(entry.path[len(self.prefix) :], is_folder)
 
     def _is_listed_elsewhere(self, entry: os.DirEntry[str]) -> bool:
         """Return whether a folder is a link to a folder of this source, which is listed under its own name."""
@@ -95,21 +141,6 @@ class Folder(Source):
             return False
         place = os.path.realpath(entry.path) + os.sep
         return place.startswith(self.prefix) and os.sep + "." not in place[len(self.prefix) - 1 :]
-
-
-def _scan(folder: str, seen: set[tuple[int, int]]) -> Generator[Failure, None, Iterator[os.DirEntry[str]]]:
-    """Return the sorted entries of a folder; yield a failure when it cannot be read."""
-    try:
-        here = os.stat(folder)
-        with os.scandir(folder) as places:
-            entries = sorted(places, key=lambda entry: entry.name)
-    except OSError as error:
-        yield Failure(printable(folder), f"folder not readable: {error.strerror}")
-        return iter(())
-    if (here.st_dev, here.st_ino) in seen or any(entry.name == "catalog.duckdb" for entry in entries):
-        return iter(())  # a loop of symbolic links, or a store inside its own source
-    seen.add((here.st_dev, here.st_ino))
-    return iter(entries)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

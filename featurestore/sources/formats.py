@@ -27,6 +27,7 @@ HEAD = 12  # bytes that `starts_as_image` needs
 CONTAINERS = (".tar", ".parquet", ".arrow")  # an image in one has the path FILE::MEMBER
 CONTAINER_SUFFIX = f"(?:{'|'.join(map(re.escape, CONTAINERS))})"  # a regular expression, for Python and for SQL
 LISTS = (".txt", ".lst")
+TABLES = (".csv", ".tsv", ".json", ".jsonl")  # of labels or other columns; never a source
 # Single images cannot be read from these.
 PACKED = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".zip", ".7z", ".rar")
 
@@ -47,7 +48,7 @@ def suffix(name: str) -> str:
 
 def is_image_name(name: str) -> bool:
     """Return whether a file name has the suffix of an image that can be decoded here."""
-    return suffix(name) in IMAGE_SUFFIXES
+    return suffix(name.rstrip()) in IMAGE_SUFFIXES
 
 
 def starts_as_image(head: bytes) -> bool:

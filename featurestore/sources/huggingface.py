@@ -28,6 +28,7 @@ class SavedDataset(Source):
     within_containers = True
 
     def __init__(self, folder: str, named: ColumnNames = USUAL) -> None:
+        super().__init__()
         self.path = folder
         self._parts = [(split, ContainerSource(path, named)) for split, path in _files(folder)]
         self.label_hint = next((members.label_hint for _, members in self._parts if members.label_hint), "")
@@ -37,8 +38,8 @@ class SavedDataset(Source):
     def __iter__(self) -> Iterator[ImageFile | Failure]:
         for split, members in self._parts:
             for entry in members:
-                if split and isinstance(entry, ImageFile):
-                    entry = replace(entry, split=split)
+                if isinstance(entry, ImageFile) and (known := split or entry.split or self.own_split) != entry.split:
+                    entry = replace(entry, split=known)
                 yield entry
             self.labelled_by = self.labelled_by or members.labelled_by
         self.prefix = None if any(members.prefix is None for _, members in self._parts) else self.path + os.sep

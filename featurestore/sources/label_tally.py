@@ -21,18 +21,9 @@ class LabelTally:
     def __init__(self) -> None:
         self._counted: list[_Counted] = []
 
-    @classmethod
-    def of(cls, source: Source, name: str, files: Iterable[ImageFile]) -> "LabelTally":
-        """Count the images of one source."""
-        tally = cls()
-        tally.start(source, name)
-        for file in files:
-            tally.add(file)
-        return tally
-
-    def start(self, source: Source, name: str) -> None:
+    def start(self, source: Source) -> None:
         """Count the images of another source from now on."""
-        self._counted.append(_Counted(source, os.path.basename(name.rstrip("/")) or name))
+        self._counted.append(_Counted(source, os.path.basename(source.path.rstrip("/")) or source.path))
 
     def add(self, file: ImageFile) -> None:
         """Count one image of the source that was started last."""

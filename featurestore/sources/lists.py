@@ -3,11 +3,14 @@
 import os
 import re
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
+from typing import NamedTuple
 
 from featurestore.errors import ImageError, SourceError
 from featurestore.sources import filesystem
-from featurestore.sources.base import UNLABELLED, Failure, ImageFile, Labels, Source
+from featurestore.sources.base import UNLABELLED, Failure, ImageFile, Labels, Source, folder_labels
 from featurestore.sources.folders import file_entry
+from featurestore.sources.passed_over import EXCLUDED, PassedOver
 from featurestore.sources.relative_paths import locate
 
 LINE_END = re.compile(r"\r\n?|\n")
@@ -19,6 +22,8 @@ class PathList(Source):
     Raises SourceError when the list is not UTF-8 text.
     """
 
+    lists_files = True
+
     def __init__(self, path: str) -> None:
         try:
             self.lines = numbered_lines(filesystem.read_whole(path))
@@ -28,10 +33,15 @@ class PathList(Source):
             raise SourceError(
                 f"list {path!r}: expected paths in UTF-8, one per line; {error}; save the list as UTF-8"
             ) from error
+        super().__init__()
         self.path = path
+        folder = os.path.dirname(path)
+        self._files = [ListedFile(locate(line, folder)) for _, line in self.lines]
+        self.place = common_folder(self._files)
 
     def __iter__(self) -> Iterator[ImageFile | Failure]:
-        return list_files(((line, UNLABELLED, None) for _, line in self.lines), self.path, folders_label=True)
+        self.passed_over = PassedOver()
+        return list_files(self._files, self)
 
 
 def numbered_lines(data: bytes) -> list[tuple[int, str]]:
@@ -45,23 +55,41 @@ def numbered_lines(data: bytes) -> list[tuple[int, str]]:
     return [(number, line) for number, line in lines if line and not line.startswith("#")]
 
 
+class ListedFile(NamedTuple):
+    """What a list or a table says about one file."""
+
+    path: str | None  # absolute, or a URL; None when the row has none
+    labels: Labels = UNLABELLED
+    split: str | None = None
+
+
+def common_folder(files: Iterable[ListedFile]) -> str:
+    """Return the deepest folder that holds all files."""
+    folders = [file.path.split("/")[:-1] for file in files if file.path]
+    if not folders:
+        return ""
+    pairs = zip(min(folders), max(folders), strict=False)
+    return "/".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
 def list_files(
-    places: Iterable[tuple[str | None, Labels, str | None]], origin: str, folders_label: bool
+    files: Iterable[ListedFile], source: Source, folders_label: bool = True
 ) -> Iterator[ImageFile | Failure]:
-    """List files given by path, labels and split, each file once; with `folders_label` the label is the name of its folder.
+    """List files, each once, as their common folder `source.place` would; with `folders_label` labels come from the folders.
 
-    Paths may be relative to the folder of `origin`, or to the current one.
+    A split of the row comes first, then one that the list is named after, then one of the folders.
     """
-    folder = os.path.dirname(origin)
     seen = set()
-    for row, (name, labels, split) in enumerate(places):
-        if not name:
-            yield Failure(f"{origin}::{row}", "the row has no path")
-        elif (path := locate(name, folder)) not in seen:
+    for row, (path, labels, split) in enumerate(files):
+        if not path:
+            yield Failure(f"{source.path}::{row}", "the row has no path")
+        elif path not in seen:
             seen.add(path)
-            yield file_entry(path, (parent_name(path), ()) if folders_label else labels, split)
-
-
-def parent_name(path: str) -> str | None:
-    """Return the name of the folder that a file is in."""
-    return os.path.basename(os.path.dirname(path)) or None
+            below = path.removeprefix(source.place).removeprefix("/")
+            if source.excludes and source.excludes.cover_file(below):
+                source.passed_over.add(EXCLUDED)
+                continue
+            folder_label, folder_split = folder_labels([*source.place_folders, *below.split("/")[:-1]])
+            yield file_entry(
+                path, (folder_label, ()) if folders_label else labels, split or source.file_split or folder_split
+            )

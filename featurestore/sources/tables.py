@@ -1,5 +1,6 @@
 """Tables of images: their entries, and the image of one row."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -11,7 +12,8 @@ from featurestore.errors import ImageError
 from featurestore.sources.base import UNLABELLED, Failure, ImageFile, Labels, as_label, as_labels, as_split
 from featurestore.sources.column_names import ColumnNames
 from featurestore.sources.filesystem import FileState
-from featurestore.sources.lists import list_files
+from featurestore.sources.lists import ListedFile
+from featurestore.sources.relative_paths import locate
 from featurestore.sources.table_columns import TableColumns, choose_columns, image_column
 
 CACHED_BYTES = 128 << 20  # of rows that were read, once for all parquet files, once for all Arrow files
@@ -41,12 +43,21 @@ class TableFile(ABC):
     def image(self, row: int) -> bytes | None:
         """Return the image of one row, None when it is null; thread-safe."""
 
+    def lists_files(self, named: ColumnNames) -> bool:
+        """Return whether its rows name files, and hold no images."""
+        return self.choose(named).image is None
+
     def entries(self, named: ColumnNames) -> Iterator[ImageFile | Failure]:
-        """Yield the images of all rows, or the files that these list."""
-        columns = self.choose(named)
-        if columns.image is not None:
-            return self._images(columns)
-        return list_files(self._listed_files(columns), self.path, folders_label=columns.label is None)
+        """Yield the images of all rows."""
+        return self._images(self.choose(named))
+
+    def listed_files(self, named: ColumnNames) -> Iterator[ListedFile]:
+        """Yield the file that each row names, relative to the folder of the table or to the current one, with its labels and split."""
+        columns, folder = self.choose(named), os.path.dirname(self.path)
+        for batch in self.batches(columns.used()):
+            paths = batch.column(columns.path).to_pylist()
+            for path, labels, split in zip(paths, _labels(batch, columns), _splits(batch, columns), strict=True):
+                yield ListedFile(path and locate(path, folder), labels, split)
 
     def labelled_by(self, named: ColumnNames) -> str:
         """Return in words what gives labels; nothing when only folders may."""
@@ -80,12 +91,6 @@ class TableFile(ABC):
         if data is None:
             raise ImageError("the row has no image")
         return data
-
-    def _listed_files(self, columns: TableColumns) -> Iterator[tuple[str | None, Labels, str | None]]:
-        """Yield path, labels and split of every row of a table of paths."""
-        for batch in self.batches(columns.used()):
-            paths = batch.column(columns.path).to_pylist()
-            yield from zip(paths, _labels(batch, columns), _splits(batch, columns), strict=True)
 
 
 def _labels(batch: pa.RecordBatch, columns: TableColumns) -> list[Labels]:

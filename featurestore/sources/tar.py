@@ -10,6 +10,7 @@ from featurestore.sources.base import Failure, ImageFile, Labels, as_labels, fol
 from featurestore.sources.column_names import ColumnNames
 from featurestore.sources.filesystem import FileState
 from featurestore.sources.formats import HEAD, is_image_name, starts_as_image, suffix
+from featurestore.sources.passed_over import PassedOver, unwanted
 
 if TYPE_CHECKING:
     import tarfile
@@ -29,6 +30,7 @@ class Tar:
         self._from_cls: dict[str, Labels] = {}  # by key
         self._from_json: dict[str, Labels] = {}
         self._failures: list[Failure] = []
+        self.passed_over = PassedOver()
         with filesystem.as_image_errors(), filesystem.open_file(path) as file:
             self._scan(file)
 
@@ -86,7 +88,10 @@ class Tar:
             import tarfile
 
             raise tarfile.ReadError(f"a member of {size} bytes")
-        if not member.isreg() or any(p.startswith(".") and p not in (".", "..") for p in name.split("/")):
+        if not member.isreg():
+            return
+        if (kind := next(filter(None, map(unwanted, name.split("/"))), None)) is not None:
+            self.passed_over.add(kind)
             return
         if start + size > self.state.size:
             return  # cut off: `_check_end` will report it
@@ -98,6 +103,8 @@ class Tar:
                 self._failures.append(Failure(f"{self.path}::{name}", "a sparse member; pack the tar without --sparse"))
             else:
                 self._places[name] = start, size
+        else:
+            self.passed_over.add_file(base, None)
 
     def _take_label(self, name: str, data: bytes) -> None:
         key, _, kind = name.rpartition(".")

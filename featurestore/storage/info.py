@@ -30,7 +30,7 @@ def info(store: Storage) -> dict[str, Any]:
     return {
         "store": str(store.path),
         **store.catalog.items.counts(),
-        "sources": store.catalog.sources.all(),
+        "sources": list(store.catalog.sources.all()),
         "encoders": encoders,
         "classifiers": [_classifier(record) for record in store.catalog.classifiers.all()],
         "bytes": size(store.path),

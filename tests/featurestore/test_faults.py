@@ -28,7 +28,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forty pictures, all of other colours."""
     folder = tmp_path_factory.mktemp("many")
     for number in range(COUNT):
-        paint(folder / f"{number:02}.png", (255, 6 * number, 0))
+        paint(folder / "warm" / f"{number:02}.png", (255, 6 * number, 0))
     return folder
 
 
@@ -261,7 +261,8 @@ def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(
         run.send_signal(signal.SIGINT)
         _, errors = run.communicate(timeout=120)  # a disk that is busy with others may take long to flush
     assert run.returncode == 130
-    [line] = errors.strip().splitlines()
+    found, *_, line = errors.strip().splitlines()  # between them, how far it is, where it takes long
+    assert found == f"{COUNT} images; 1 class (warm); {COUNT} labels found"
     kept = len(state(path))
     assert kept in (8, 12)  # what was committed, and perhaps the batch of four behind it
     done = f"interrupted; {kept} images were encoded and are kept: run the same command again to go on"

@@ -86,6 +86,12 @@ def _with_settings(command: F) -> F:
 @click.option(
     "--label-column", metavar="NAME", help="The column of labels in a table.  [default: label, class or similar]"
 )
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out what matches, as a line of .gitignore would; may be repeated.",
+)
 @click.option("--devices", type=int, help="Processes to train with, one a device.  [default: 1]")
 @click.option("--tensorboard", is_flag=True, default=None, help="Also write logs for TensorBoard.")
 @click.option("--stop-on-collapse", is_flag=True, default=None, help="End the run when the vectors collapse.")
@@ -98,6 +104,7 @@ def train(
     resume: bool,
     labels: Any,
     label_column: str | None,
+    exclude: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -116,6 +123,7 @@ def train(
             resume=resume,
             config=config,
             listener=bar,
+            exclude=exclude,
             **_join(options, parse_assignments(assignments)),
         )
     if distributed.rank():

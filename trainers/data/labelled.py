@@ -15,14 +15,14 @@ from featurestore.errors import EvaluationError, SourceError
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.metrics.splits import held_out
 from featurestore.progress import Listener
-from featurestore.sources import Failure, ImageFile, open_source
+from featurestore.sources import ImageFile
 from featurestore.sources.base import as_labels, as_split
 from featurestore.sources.column_names import USUAL, ColumnNames
 from featurestore.sources.keyed_table import KeyedTable
 from featurestore.sources.label_file import read_labels
-from featurestore.sources.label_tally import LabelTally
 from featurestore.sources.relative_paths import absolute_paths, below_sources, cleaned, resolved_paths
 from trainers.data import images as data
+from trainers.data.listing import list_images
 
 TEST_SHARE = 0.2  # held out where a source has no split test
 TEST_SEED = 0  # the same fifth whatever the seed of a training, so that all seeds share one test set
@@ -73,17 +73,11 @@ def list_labelled(source: str | Path, labels: str, label_column: str | None = No
     or no image to test one of them.
     """
     columns = ColumnNames(label=label_column)
-    opened = open_source(source, columns if labels == "folders" else USUAL)
-    found = list(opened)
-    files = [file for file in found if isinstance(file, ImageFile)]
-    unread = [failure for failure in found if isinstance(failure, Failure)]
-    notes = (
-        [f"{len(unread)} places could not be read, the first: {unread[0].path}: {unread[0].reason}"] if unread else []
-    )
+    files, unread, listing, _ = list_images(source, named=columns if labels == "folders" else USUAL)
+    notes = [f"{len(unread)} places could not be read; {data.describe_failures(unread)}"] if unread else []
     if labels == "folders":
-        if opened.labels_unclear:
-            raise SourceError(opened.label_hint)
-        notes += LabelTally.of(opened, str(source), files).notes()
+        listing.labels.check()
+        notes += listing.labels.notes()
     else:
         table = read_labels(labels, "path", columns)
         files, told = _relabel(files, table, str(source))
@@ -108,6 +102,7 @@ def list_labelled(source: str | Path, labels: str, label_column: str | None = No
     unseen = _unseen(test, names)
     if unseen:
         notes.append(f"classes without a training image, whose test images always count as wrong: {', '.join(unseen)}")
+    notes += [listing.passed_over.describe()] * bool(listing.passed_over.counts)
     return LabelledFiles(train, test, names, unseen, split, tuple(notes))
 
 
@@ -199,9 +194,8 @@ def load_labelled(
     listener.start("decoding", len(files))
     images = data.load(files, record, tick=listener.advance)
     if images.failures:
-        first = images.failures[0]
         listener.note(
-            f"{len(images.failures)} images could not be read and are left out, the first: {first.path}: {first.reason}"
+            f"{len(images.failures)} images could not be read and are left out; {data.describe_failures(images.failures)}"
         )
     for line in images.readings.lines():
         listener.note(line)

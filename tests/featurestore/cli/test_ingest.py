@@ -37,8 +37,10 @@ def test_index(run: Run, tmp_path: Path, encoder: Path, colours: Path) -> None:
     status, out, err = run(
         "index", tmp_path / "my.store", colours, "--encoder", encoder, "--labels", "folders", "--workers", "1"
     )
-    assert (status, err.count("\n")) == (0, 1)
-    assert err.startswith("one colour, or nearly, at the encoder's size: 6 of 6 images; ")
+    assert (status, err.count("\n")) == (0, 2)
+    assert err.startswith(
+        "6 images; 3 classes; 6 labels found\none colour, or nearly, at the encoder's size: 6 of 6 images; "
+    )
     assert out.startswith("6 added, 0 updated, 0 unchanged, 0 removed, 0 failed  (")
     assert out.endswith(" images/s)\n6 labels set, 0 changed, 0 kept\n")
 
@@ -46,8 +48,9 @@ def test_index(run: Run, tmp_path: Path, encoder: Path, colours: Path) -> None:
 def test_index_json(run: Run, store_path: Path, colours: Path, encoder: Path) -> None:
     assert answer(run, "index", store_path, colours) == {
         "added": 0, "updated": 0, "unchanged": 6, "removed": 0, "failed": 0, "deleted": 0, "moved": 0, "images_per_second": 0.0,
-        "labels_set": 0, "labels_changed": 0, "labels_kept": 0, "encoder": Encoder(encoder).name, "others": [], "not_run": [],
+        "labels_set": 0, "labels_changed": 0, "labels_kept": 0, "labels_found": 6, "classes": 3, "splits": {}, "passed_over": {},
         "readings": {"images": 0, "ways": {}, "flat": 0, "flat_paths": []},
+        "reasons": [], "encoder": Encoder(encoder).name, "others": [], "not_run": [],
     }  # fmt: skip
 
 
@@ -58,7 +61,10 @@ def test_index_points_to_its_failures(run: Run, tmp_path: Path, encoder: Path) -
     status, out, err = run("index", path, tmp_path / "s", "--encoder", encoder)
     assert status == 0
     assert "1 added, 0 updated, 0 unchanged, 0 removed, 1 failed" in out
-    assert err.endswith(f"\n1 files could not be used; to list them: featurestore failures {path}\n")
+    failed = tmp_path.resolve() / "s" / "b.png"
+    assert err.endswith(
+        f"\n1 files could not be used; to list them: featurestore failures {path}\n  1 file: empty file (0 bytes), {failed}\n"
+    )
     assert answer(run, "failures", path) == [
         {"path": str(tmp_path.resolve() / "s" / "b.png"), "reason": "empty file (0 bytes)"}
     ]

@@ -70,12 +70,14 @@ def test_an_image_in_a_container_is_a_query_and_is_drawn(
     with tarfile.open(tmp_path / "shard.tar", "w") as archive:
         archive.add(colours, "colours")
     store, member = tmp_path / "my.store", f"{tmp_path}/shard.tar::colours/primary/red.png"
-    report = answer(run, "index", store, tmp_path / "shard.tar", "--encoder", encoder, "--labels", "folders")
-    assert report["added"] == 6
+    status, out, _ = run("index", store, tmp_path / "shard.tar", "--encoder", encoder, "--labels", "folders", "--json")
+    assert (status, json.loads(out)["added"]) == (0, 6)
     [hit] = answer(run, "search", store, member, "-k", "1", "--with-self", "--sheet", tmp_path / "hits.png")
     assert (hit["path"], hit["label"]) == (member, "primary")
     assert (tmp_path / "hits.png").stat().st_size > 1000
-    assert answer(run, "index", store, tmp_path)["removed"] == 0  # the folder around the tar does not list its members
+    status, out, err = run("index", store, tmp_path, "--json")
+    assert (status, json.loads(out)["removed"]) == (0, 0)  # the folder around the tar does not list its members
+    assert err == f"passed over: 1 .tar (to use it, name it: {tmp_path}/*.tar)\n"
 
 
 def matches(paths: list[str], warnings: tuple[str, ...] = ()) -> Matches:

@@ -15,7 +15,7 @@ def labelled_store(folder: Path, encoder: Path, entries: list[tuple[str, tuple[i
     for place, (where, colour) in enumerate(entries):
         paint(folder / "source" / where / f"{place:03}.png", colour)
     store = FeatureStore.open(folder / "my.store", encoder)
-    store.index(folder / "source", labels="folders")
+    store.index(folder / "source", labels="folders" if any(where != "." for where, _ in entries) else "none")
     return store
 
 

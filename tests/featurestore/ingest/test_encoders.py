@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from featurestore import Encoder, FeatureStore
-from featurestore.errors import EncoderNotInStore
+from featurestore.errors import EncoderNotInStore, SourceError
 from tests.featurestore.fakes import CARD, paint, write_encoder
 from tests.featurestore.ingest.ingested import as_stored, counts
 
@@ -57,8 +57,10 @@ def test_content_that_changed_for_one_encoder_is_stale_for_the_other(
 
 def test_what_one_encoder_cannot_tell_stays_with_the_other(store: FeatureStore, colours: Path, tmp_path: Path) -> None:
     blind = write_encoder(tmp_path / "blind.onnx", replace(CARD, method="blind"), scale=0.0)
-    report = FeatureStore.open(store.path, blind).index(colours)
-    assert (report.added, report.failed) == (0, 6)
+    with pytest.raises(
+        SourceError, match=r"none of 6 files could be used; 6 files: the encoder gave a vector that is zero"
+    ):
+        FeatureStore.open(store.path, blind).index(colours)
     assert len(store.failures()) == 6
     assert store.info()["items"] == 6
     [first, second] = store.info()["encoders"]

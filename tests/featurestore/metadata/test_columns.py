@@ -192,7 +192,7 @@ def test_columns_live_as_long_as_their_items(tmp_path: Path, encoder: Path, othe
     paint(tmp_path / "photos" / "a.png", (200, 0, 0))  # changed
     (tmp_path / "photos" / "b.png").rename(tmp_path / "b.png")  # vanished
     paint(tmp_path / "photos" / "d.png", (0, 200, 0))  # new
-    FeatureStore.open(path, encoder).index(tmp_path / "photos", labels="folders")
+    FeatureStore.open(path, encoder).index(tmp_path / "photos")
     assert said(FeatureStore.open(path), "v") == {1: 10, 3: 30}
     (tmp_path / "b.png").rename(tmp_path / "photos" / "b.png")
     FeatureStore.open(path, encoder).index(tmp_path / "photos")

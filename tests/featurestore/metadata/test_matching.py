@@ -59,7 +59,7 @@ def test_accents_match_in_either_form_when_only_one_item_can_be_meant(store: Fea
 
 
 def test_a_path_that_is_in_two_sources_means_none(store: FeatureStore, elsewhere: Path) -> None:
-    store.catalog.sources.add(["/other"])
+    store.catalog.sources.add({"/other": ()})
     with duckdb.connect(str(store.layout.catalog)) as opened:
         opened.execute("UPDATE all_items SET path = '/other/plain/white.png' WHERE id = 1")
     _, _, unknown = found(store, elsewhere, "plain/white.png,x", "primary/red.png,y")

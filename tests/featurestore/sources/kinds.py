@@ -23,7 +23,6 @@ class Kind:
     make: Make
     prefix: str | None = "{source}::"  # of all paths, "{source}" stands for the source
     within_containers: bool = True
-    splits: bool = True  # whether it tells splits
     numbered: bool = False  # images are named by their row
     timed: bool = True  # whether it tells the file's own time
 
@@ -94,7 +93,7 @@ def timed(path: Path) -> str:
 
 KINDS = {
     "folder": Kind(in_folder, "{source}/", within_containers=False),
-    "list": Kind(in_list, None, within_containers=False, splits=False),
+    "list": Kind(in_list, None, within_containers=False),
     "tar": Kind(in_tar),
     **{form: Kind(in_table(write), numbered=True) for form, write in FORMS.items()},
     "dataset": Kind(in_dataset, "{source}/", numbered=True),

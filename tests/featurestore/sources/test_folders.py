@@ -164,15 +164,16 @@ def test_a_name_with_control_characters_is_a_failure(tmp_path: Path) -> None:
     assert paths(tmp_path) == []
 
 
-def test_containers_in_a_folder_are_named_in_a_hint(tmp_path: Path) -> None:
+def test_containers_in_a_folder_are_counted_with_what_to_name(tmp_path: Path) -> None:
     (tmp_path / "shards").mkdir()
     for name in ("shards/1.tar", "shards/2.TAR", "part.parquet"):
         (tmp_path / name).touch()
     source = open_source(tmp_path)
     assert list(source) == []
     folder = tmp_path.resolve()
-    assert source.hint == (
-        f"it holds 1 .parquet file: name it, {folder}/*.parquet; it holds 2 .tar files: name them, {folder}/shards/*.tar"
+    assert source.passed_over.describe() == (
+        f"passed over: 1 .parquet (to take the images inside, name {folder}/*.parquet), "
+        f"2 .tar (to take the images inside, name {folder}/shards/*.tar)"
     )
 
 

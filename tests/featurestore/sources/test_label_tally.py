@@ -21,8 +21,8 @@ def listed(*sources: Path, named: ColumnNames = USUAL) -> tuple[list[str | None]
     """The labels of sources, and the tally of them."""
     labels, tally = [], LabelTally()
     for path in sources:
-        source = open_source(path, named)
-        tally.start(source, str(path))
+        source = open_source(path, named=named)
+        tally.start(source)
         for entry in source:
             assert isinstance(entry, ImageFile)
             tally.add(entry)
@@ -94,7 +94,7 @@ def test_a_column_of_paths_can_be_named(tmp_path: Path) -> None:
     path = write_parquet(tmp_path, pa.table({"photo": ["rose/a.png"], "flower": ["x"], "fold": ["dev"]}))
     with pytest.raises(SourceError, match="choose one with --path-column"):
         open_source(path)
-    [entry] = open_source(path, ColumnNames("photo", "flower", "fold"))
+    [entry] = open_source(path, named=ColumnNames("photo", "flower", "fold"))
     assert isinstance(entry, ImageFile)
     assert (entry.path, entry.label, entry.split) == (str(tmp_path / "rose" / "a.png"), "x", "val")
     two = write_parquet(tmp_path, pa.table({"file": ["rose/a.png"], "image": ["rose/a.png"]}))

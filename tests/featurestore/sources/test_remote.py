@@ -36,7 +36,8 @@ def test_a_folder_is_listed_as_on_disk(memory: Any) -> None:
         ("memory://x/train/rose/a.jpg", "rose", "train", 16),
     ]
     assert source.prefix == "memory://x/"
-    assert source.hint == "it holds 1 .tar file: name it, memory://x/shards/*.tar"
+    assert source.passed_over.counts == {"hidden": 2, ".csv": 1, ".tar": 1}
+    assert "1 .tar (to take the images inside, name memory://x/shards/*.tar)" in source.passed_over.describe()
 
 
 def test_one_image_is_a_source(memory: Any) -> None:

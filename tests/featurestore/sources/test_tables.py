@@ -190,8 +190,9 @@ def test_paths_are_those_of_files_beside_the_table(tmp_path: Path, write: Write)
 @pytest.mark.parametrize("name", ["path", "file_name", "image_path", "file", "filepath", "image"])
 def test_the_folder_is_the_label_where_a_table_of_paths_has_none(tmp_path: Path, name: str) -> None:
     a = paint(tmp_path / "rose" / "a.png", (255, 0, 0))
-    [image] = images(write_parquet(tmp_path, pa.table({name: [str(a)]})))
-    assert (image.path, image.label) == (str(a), "rose")
+    b = paint(tmp_path / "tulip" / "b.png", (255, 0, 0))
+    listed = images(write_parquet(tmp_path, pa.table({name: [str(a), str(b)]})))
+    assert [(image.path, image.label) for image in listed] == [(str(a), "rose"), (str(b), "tulip")]
 
 
 @every_form

@@ -55,9 +55,38 @@ def test_a_folder_of_tars_is_refused_with_what_to_name(tmp_path: Path) -> None:
     (tmp_path / "shards").mkdir()
     pack(tmp_path, tmp_path / "shards" / "s.tar", "a.png")
     with pytest.raises(
-        SourceError, match=r"expected images to train on.*it holds 1 \.tar file: name it, .*shards/\*\.tar"
+        SourceError, match=r"no image found in .*1 \.tar \(to take the images inside, name .*shards/\*\.tar\)"
     ):
         data.list_training_files(tmp_path / "shards")
+
+
+def test_a_split_that_is_named_is_trained_on(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for number in range(2):
+            paint(tmp_path / split / "rose" / f"{number}.png", (9, 9, 9))
+    files = data.list_training_files(tmp_path / "test")
+    assert (len(files.training), files.held_back, files.left_out) == (2, [], {})
+    assert files.notes(with_labels=True, exclude=["x"]) == [
+        "trained on: 2 of split test, which was named",
+        "2 images: test 2; 1 class (rose); 2 labels found",
+        "nothing matched --exclude x",
+    ]
+    assert len(data.list_training_files(tmp_path, ["train/rose/0.png"]).training) == 1
+    with pytest.raises(
+        SourceError,
+        match=r"found 2 of other splits \(test\) and none else; to train on these, name their folder: .*/test",
+    ):
+        data.list_training_files(tmp_path, ["train"])
+
+
+def test_files_none_of_which_can_be_read_are_refused_with_the_reasons(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.png").touch()
+    with pytest.raises(
+        SourceError,
+        match=r"none of 2 files could be read as an image; 2 files: empty file \(0 bytes\), the first .*a\.png",
+    ):
+        data.load(data.list_training_files(tmp_path).training, Preprocess(8, 8))
 
 
 def test_what_several_processes_would_hold_is_mapped_sooner() -> None:

@@ -123,5 +123,5 @@ def test_bad_input_is_refused_before_anything_is_measured(source: Path, tmp_path
         field(source, [run], tmp_path / "table.md", fractions=[2.0])
     with pytest.raises(ConfigError, match="at least one run"):
         field(source, [], tmp_path / "table.md")
-    with pytest.raises(EvaluationError, match="needs labels"):
+    with pytest.raises(EvaluationError, match="at least two classes, found 'warm'"):
         field(source / "train" / "warm", [run], tmp_path / "table.md")
