@@ -74,11 +74,17 @@ def test_with_an_index_nearly_all_are_found(
     assert (np.diff(scores) <= 0).all()
 
 
-@pytest.mark.parametrize(("count", "k"), [(5, 0), (5, -1), (5, 5), (5, 6), (1, 1), (0, 1)])
+@pytest.mark.parametrize(("count", "k"), [(5, 0), (5, -1), (5, 5), (5, 6)])
 def test_a_k_out_of_range_is_refused(count: int, k: int) -> None:
     rows = RowFilter(9, np.arange(count))
     with pytest.raises(EvaluationError, match=rf"k = {k}: expected from 1 to .*the {count} items there are"):
         neighbours(np.ones((9, 2), np.float16), rows, k, None, QUIET)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_one_item_has_no_neighbours(count: int) -> None:
+    with pytest.raises(EvaluationError, match=f"expected two items or more, to find the neighbours of each, found {count}"):
+        neighbours(np.ones((9, 2), np.float16), RowFilter(9, np.arange(count)), 1, None, QUIET)
 
 
 def test_progress_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

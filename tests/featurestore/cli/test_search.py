@@ -77,7 +77,7 @@ def test_an_image_in_a_container_is_a_query_and_is_drawn(
     assert (tmp_path / "hits.png").stat().st_size > 1000
     status, out, err = run("index", store, tmp_path, "--json")
     assert (status, json.loads(out)["removed"]) == (0, 0)  # the folder around the tar does not list its members
-    assert err == f"passed over: 1 .tar (to use it, name it: {tmp_path}/*.tar)\n"
+    assert err == f"passed over: 1 .tar (to take the images inside, name {tmp_path}/*.tar), 1 store\n"
 
 
 def matches(paths: list[str], warnings: tuple[str, ...] = ()) -> Matches:

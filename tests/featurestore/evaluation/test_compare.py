@@ -42,7 +42,7 @@ def filled(folder: Path, encoders: dict[str, Path], entries: Entries, *names: st
     """A store of labelled pictures by the quadrants and by other encoders."""
     store = labelled_store(folder, encoders["quadrants"], entries)
     for name in names:
-        FeatureStore.open(store.path, encoders[name]).index(folder / "source", labels="folders")
+        FeatureStore.open(store.path, encoders[name]).index(folder / "source")
     return FeatureStore.open(store.path)
 
 
