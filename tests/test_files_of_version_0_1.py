@@ -180,7 +180,9 @@ def test_its_classifier_predicts_the_same(store: Path, tmp_path: Path, command: 
 def test_the_store_can_be_extended(store: Path, tmp_path: Path) -> None:
     opened = FeatureStore.open(store, GOLDEN / "encoder.onnx")
     (tmp_path / "more").mkdir()
-    (tmp_path / "more" / "copy.jpg").write_bytes(PICTURE.read_bytes() + b"\0")  # with the same bytes, it would be the item itself, moved
+    (tmp_path / "more" / "copy.jpg").write_bytes(
+        PICTURE.read_bytes() + b"\0"
+    )  # with the same bytes, it would be the item itself, moved
     (tmp_path / "more" / "shelves.csv").write_text("id,shelf\n20,7\n", encoding="utf-8")
     report = opened.index(tmp_path / "more", workers=1)
     assert (report.added, report.removed, report.failed) == (1, 0, 0)

@@ -108,9 +108,6 @@ def index(
     if labels != "none":
         text += f"\n{label_counts(report.labels_set, report.labels_changed, report.labels_kept)}"
     print_result(report.to_json(), text, as_json)
-    if not as_json:
-        for line in dict.fromkeys(line for r in (report, *report.others) for line in r.readings.lines()):
-            click.echo(line, err=True)
     if report.deleted and not as_json:
         click.echo(
             f"{report.deleted} files were deleted from {store} before and are left out; to add them: --include-deleted",

@@ -78,6 +78,8 @@ def ingest(
             run = Ingest(store, record, encoder, by_folder, workers, image_seconds, include_deleted, listener)
             reports.append(run.run(found))
         store.catalog.sources.add(dict(wanted))
+    for line in dict.fromkeys(line for report in reports for line in report.readings.lines()):
+        listener.note(line)
     if not any(r.added + r.updated + r.unchanged + r.moved + r.deleted for r in reports):
         raise SourceError(
             f"{nothing_usable(reports[0].failed, reports[0].reasons)}; to list them: featurestore failures {store.path}"

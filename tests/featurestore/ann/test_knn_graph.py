@@ -83,7 +83,9 @@ def test_a_k_out_of_range_is_refused(count: int, k: int) -> None:
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_one_item_has_no_neighbours(count: int) -> None:
-    with pytest.raises(EvaluationError, match=f"expected two items or more, to find the neighbours of each, found {count}"):
+    with pytest.raises(
+        EvaluationError, match=f"expected two items or more, to find the neighbours of each, found {count}"
+    ):
         neighbours(np.ones((9, 2), np.float16), RowFilter(9, np.arange(count)), 1, None, QUIET)
 
 

@@ -65,7 +65,7 @@ def test_verify_names_damage_and_repairs_it(run: Run, store_path: Path, colours:
     assert (status, err) == (0, "")
     assert "  repair: moved it to " in out
     assert run("verify", store_path)[0] == 0
-    assert answer(run, "index", store_path, colours)["added"] == 6
+    assert json.loads(run("index", store_path, colours, "--json")[1])["added"] == 6
 
 
 def test_vectors_go_out_and_come_in(run: Run, store_path: Path, tmp_path: Path, encoder: Path) -> None:
