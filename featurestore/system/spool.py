@@ -19,6 +19,7 @@ class Spool:
     def __init__(self, schema: pa.Schema) -> None:
         self.schema = schema
         self.rows = 0
+        self._is_complete = False
         self._pending: list[tuple[Any, ...]] = []
         self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (closed with the object)
         self._writer = pa.ipc.new_stream(self._file, schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
@@ -53,7 +54,9 @@ class Spool:
         """Read all rows from the start; no more rows can be added after this."""
         self._flush()
         with _disk_errors():
-            self._writer.close()
+            if not self._is_complete:
+                self._writer.close()  # once: again, it would write an end where the last reader stopped
+                self._is_complete = True
             self._file.seek(0)
         return pa.ipc.open_stream(self._file)
 
