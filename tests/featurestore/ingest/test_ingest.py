@@ -17,6 +17,7 @@ from featurestore.ingest import ingest as indexing
 from featurestore.ingest import run as store_module
 from featurestore.ingest.ingest import find_files
 from featurestore.progress import Listener
+from featurestore.system import spool
 from featurestore.system.lock import writer_lock
 from tests.featurestore.fakes import CARD, COLOURS, paint, unit, write_encoder
 from tests.featurestore.imaging.image_bytes import multiband
@@ -214,3 +215,11 @@ def test_progress_is_heard(empty: FeatureStore, source: Path) -> None:
 
     empty.index(source, listener=Ear())
     assert heard == [("looking for images", None), ("indexing", 6), 6]
+
+
+def test_a_list_of_files_in_many_batches_is_taken_whole(
+    empty: FeatureStore, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "BATCH_ROWS", 2)
+    assert counts(empty.index(source)) == (6, 0, 0, 0, 0)
+    assert counts(empty.index(source)) == (0, 0, 6, 0, 0)
