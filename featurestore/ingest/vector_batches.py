@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from featurestore.ann.normalize import unit_rows
@@ -104,6 +103,8 @@ def _unit(table: VectorTable, column: pa.Array, record: EncoderRecord) -> tuple[
     """Convert the vectors to (N, D) of length 1; gives how many had another length. Raises SourceError unless they are finite and not zero."""
     flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
     if column.null_count or flat.size != len(column) * record.dim:
+        import pyarrow.compute as pc  # slow to import, and only an error needs it
+
         sizes = sorted(set(pc.list_value_length(column).to_pylist()) - {record.dim}, key=str)
         raise SourceError(
             f"{table.file}: expected vectors of {record.dim} numbers, as the encoder {record.name} makes; found {', '.join(map(str, sizes[:3]))} "

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from featurestore.ann.row_filter import RowFilter
@@ -96,6 +95,8 @@ class LoadedItems(ItemReader):
         return FoundItems(items.rows[places], items.ids[places], *texts)
 
     def ids_at(self, paths: Sequence[str]) -> dict[str, int]:
+        import pyarrow.compute as pc  # slow to import, and most searches do without
+
         items = self._items
         places = np.flatnonzero(pc.is_in(items.paths, pa.array(paths, items.paths.type)).to_numpy(zero_copy_only=False))
         return dict(zip(items.paths.take(places).to_pylist(), items.ids[places].tolist(), strict=True))
