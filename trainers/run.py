@@ -13,6 +13,7 @@ from torch import nn
 from featurestore.errors import ConfigError
 from featurestore.progress import Listener, shows_progress
 from featurestore.system.disk import write_text
+from featurestore.system.text import counted
 from trainers.config.schema import Config
 from trainers.config.settle import read_given, settle
 from trainers.data import images as data
@@ -150,7 +151,9 @@ def _load(
         images = dataclasses.replace(images, held_back=data.load(held_back, record, config.workers, listener.advance))
     failures = [*files.unlisted, *images.failures]
     if failures:
-        listener.note(f"{len(failures)} files could not be read and are left out; {data.describe_failures(failures)}")
+        listener.note(
+            f"left out: {counted(len(failures), 'file')} that could not be read; {data.describe_failures(failures)}"
+        )
     data.check_enough(len(images.files), "readable images")
     for line in images.readings.lines():
         listener.note(line)

@@ -9,6 +9,7 @@ from featurestore.catalog.connection import scratch
 from featurestore.catalog.engine import Connection
 from featurestore.catalog.records import spooled
 from featurestore.system.spool import Spool
+from featurestore.system.text import counted
 
 PREFIXES = pa.schema([("folder", pa.string()), ("place", pa.int64()), ("prefix", pa.string())])
 SIMILAR = 10_000  # pairs of paths that are compared to find what was meant
@@ -53,7 +54,7 @@ def match(connection: Connection, rows: Spool, by_path: bool, spellings: Sequenc
     for spelling in spellings if by_path else ():
         count = _match_spelling(connection, spelling)
         if count and spelling.note:
-            notes.append(f"{count:,} paths {spelling.note}")
+            notes.append(f"{counted(count, 'path')} {spelling.note}")
     values = ", ".join(rows.schema.names[2:])
     notes += _contradictions(connection, values)
     items = connection.sql(
@@ -105,9 +106,9 @@ def _contradictions(connection: Connection, values: str) -> list[str]:
             WHERE id IN (SELECT id FROM matched GROUP BY id HAVING count(*) > 1)
             GROUP BY id HAVING count(DISTINCT ({values},)) > 1)"""
     ).fetchall()
-    return [f"{count:,} items have several rows that differ, and the last row counts; the first: '{first}'"] * bool(
-        count
-    )
+    return [
+        f"{counted(count, 'item')} with several rows that differ, of which the last one counts; the first: '{first}'"
+    ] * bool(count)
 
 
 def similar_paths(connection: Connection, paths: Sequence[str]) -> list[tuple[str, str]]:

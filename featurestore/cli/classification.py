@@ -24,7 +24,7 @@ from featurestore.encoders.classifier import Classifier
 from featurestore.progress import ProgressBar
 from featurestore.sources import Failure
 from featurestore.storage import Storage
-from featurestore.system.text import printable
+from featurestore.system.text import counted, printable
 from featurestore.system.text_table import format_table
 
 PRINTED = 3  # classes of an image
@@ -152,12 +152,14 @@ def _trained(report: ClassifierReport) -> str:
         f"log loss {report.before.log_loss:.4f} before, {report.after.log_loss:.4f} after",
         format_table(classes, ("label", "n", "recall", "precision")),
     ]
-    twins = [("images of the cross-validation", report.twins)]
-    twins += [] if report.test is None else [("images of split test", report.test.twins)]
-    for images, found in twins:
+    twins = [("the cross-validation", report.twins)]
+    twins += [] if report.test is None else [("split test", report.test.twins)]
+    for where, found in twins:
         if found.n:
             without = "" if found.top1_without is None else f"; top-1 without them {found.top1_without:.4f}"
-            parts.append(f"twins: {found.n} {images} have an exact copy among those trained on{without}")
+            parts.append(
+                f"twins: {counted(found.n, 'image')} of {where} with an exact copy among those trained on{without}"
+            )
     if report.few:
         listed = ", ".join(f"{printable(label)} {n}" for label, n in report.few.items())
         parts.append(

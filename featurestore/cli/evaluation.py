@@ -24,7 +24,7 @@ from featurestore.metrics.checks import first_few
 from featurestore.metrics.confusion import ClassFigures, Confusion
 from featurestore.progress import ProgressBar
 from featurestore.storage import Storage
-from featurestore.system.text import printable
+from featurestore.system.text import counted, printable
 from featurestore.system.text_table import format_table
 
 MATRIX = 12  # classes up to which the confusion matrix is printed
@@ -58,7 +58,7 @@ def _knn(report: KnnReport) -> Iterator[str]:
     yield format_table(rows, ("k", "T", "top-1", "95 % interval", "top-5"))
     yield from _twins(report.twins.n, report.split, f"top-1 at k = {report.k}", report.twins.top1_without)
     if report.several_labels:
-        yield f"\n{report.several_labels} images have several labels: a prediction is right when it is one of them; no figures of classes, no confusion matrix"
+        yield f"\n{counted(report.several_labels, 'image')} with several labels: a prediction is right when it is one of them; no figures of classes, no confusion matrix"
         yield from _unseen(report.unseen)
         return
     yield f"\nclasses, at k = {report.k}, T = {report.temperature:g}"
@@ -136,7 +136,7 @@ def _lowshot(report: LowShotReport) -> Iterator[str]:
     yield from _heading("few labels", report)
     if report.left_out:
         listed = [f"{printable(name)} {count}" for name, count in report.left_out.items()]
-        yield f"left out: {len(listed)} classes with too few labels to draw from ({first_few(listed, NAMED)})"
+        yield f"left out: {counted(len(listed), 'class', 'classes')} with too few labels to draw from ({first_few(listed, NAMED)})"
     rows: list[tuple[Any, ...]] = []
     without = any(r.without is not None for r in report.results)
     for r in report.results:
@@ -144,7 +144,7 @@ def _lowshot(report: LowShotReport) -> Iterator[str]:
         rows.append((labels, r.labels, r.method, r.top1_mean, r.top1_ci95, *[r.without] * without, r.tries))
     yield format_table(rows, ("labels", "drawn", "method", "top-1", "95 % ±", *["without twins"] * without, "tries"))
     if report.twins:
-        yield f"twins: {report.twins} images to predict have an exact copy among those whose labels may be drawn"
+        yield f"twins: {counted(report.twins, 'image')} to predict with an exact copy among those whose labels may be drawn"
     for method, settings in report.settings.items():
         yield f"{method}: {', '.join(f'{name} = {value:g}' for name, value in settings.items())}"
 

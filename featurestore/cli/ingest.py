@@ -22,7 +22,7 @@ from featurestore.progress import ProgressBar
 from featurestore.search import slow
 from featurestore.sources.reasons import SHOWN
 from featurestore.storage import Storage
-from featurestore.system.text import printable
+from featurestore.system.text import counted, printable
 
 
 @click.command()
@@ -110,13 +110,15 @@ def index(
     print_result(report.to_json(), text, as_json)
     if report.deleted and not as_json:
         click.echo(
-            f"{report.deleted} files were deleted from {store} before and are left out; to add them: --include-deleted",
+            f"left out: {counted(report.deleted, 'file')} deleted from {store} before; to add: --include-deleted",
             err=True,
         )
     for problem in report.not_run:
         click.echo(f"not run: {printable(problem)}", err=True)
     if report.failed and not as_json:
-        click.echo(f"{report.failed} files could not be used; to list them: featurestore failures {store}", err=True)
+        click.echo(
+            f"{counted(report.failed, 'file')} could not be used; to list: featurestore failures {store}", err=True
+        )
         for group in report.reasons[:SHOWN]:
             click.echo(f"  {printable(str(group))}", err=True)
     if report.not_run:

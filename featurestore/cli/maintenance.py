@@ -12,7 +12,7 @@ from featurestore.maintenance.verification import verify_path
 from featurestore.progress import ProgressBar
 from featurestore.storage import Storage
 from featurestore.storage.info import info
-from featurestore.system.text import printable
+from featurestore.system.text import counted, printable
 from featurestore.system.text_table import format_table
 
 
@@ -30,9 +30,9 @@ def delete(store: Path, where: str, dry_run: bool, forget: bool, as_json: bool) 
     """Delete items from STORE with their labels and vectors; their files stay, but `index` passes them over from now on."""
     count = maintenance.delete(Storage.open(store), where, dry_run, forget=forget)
     text = (
-        f"{count} items match, nothing was deleted"
+        f"{counted(count, 'matching item')}, nothing was deleted"
         if dry_run
-        else f"{count} items {'forgotten' if forget else 'deleted'}"
+        else f"{counted(count, 'item')} {'forgotten' if forget else 'deleted'}"
     )
     print_result({"deleted": 0 if dry_run else count, "matching": count}, text, as_json)
 
@@ -58,7 +58,7 @@ def encoders(store: Path, default: str | None, rename: tuple[str, str] | None, d
     elif drop is not None:
         name = opened.encoder_record(drop).name
         vectors = maintenance.drop_encoder(opened, drop)
-        click.echo(f"{name} dropped with {vectors} vectors", err=True)
+        click.echo(f"{name} dropped with {counted(vectors, 'vector')}", err=True)
     found = info(opened)["encoders"]
     heads = ("name", "vectors", "dim", "method", "backbone", "fingerprint")
     rows = [
@@ -97,12 +97,12 @@ def relocate(store: Path, old: str, new: str, missing_ok: bool, as_json: bool) -
     report = maintenance.relocate(Storage.open(store), old, new, missing_ok)
     checked = f"; {report.there} of the first {report.checked} files checked are there" if report.checked else ""
     others = [
-        f"{n} {what}"
-        for n, what in ((report.sources, "sources"), (report.deleted, "deleted files"), (report.failures, "failures"))
+        counted(n, what)
+        for n, what in ((report.sources, "source"), (report.deleted, "deleted file"), (report.failures, "failure"))
         if n
     ]
     more = f", with {' and '.join(others)}" if others else ""
-    print_result(asdict(report), f"{report.items} items now under {report.new}{more}{checked}", as_json)
+    print_result(asdict(report), f"{counted(report.items, 'item')} now under {report.new}{more}{checked}", as_json)
 
 
 @click.command()
@@ -168,7 +168,7 @@ def export_vectors(store: Path, file: Path, encoder: str | None, as_json: bool) 
     """Write the items of STORE with their vectors to FILE.parquet."""
     with ProgressBar() as bar:
         count = ingest.export_vectors(Storage.open(store), file, encoder, bar)
-    print_result({"file": str(file), "vectors": count}, f"{count} vectors written to {file}", as_json)
+    print_result({"file": str(file), "vectors": count}, f"{counted(count, 'vector')} written to {file}", as_json)
 
 
 @click.command("import-vectors")

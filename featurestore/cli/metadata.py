@@ -18,7 +18,7 @@ from featurestore.cli.options import (
 )
 from featurestore.sources.keyed_table import KEYS
 from featurestore.storage import Storage
-from featurestore.system.text import printable
+from featurestore.system.text import counted, printable
 
 key_option = click.option(
     "--key",
@@ -29,8 +29,8 @@ key_option = click.option(
 
 def label_counts(found: int, changed: int, kept: int, removed: int = 0, splits: int = 0) -> str:
     """Say what happened to labels and splits."""
-    more = [f"{removed} removed"] * bool(removed) + [f"{splits} splits set"] * bool(splits)
-    return ", ".join([f"{found} labels set, {changed} changed, {kept} kept", *more])
+    more = [f"{removed} removed"] * bool(removed) + [f"{counted(splits, 'split')} set"] * bool(splits)
+    return ", ".join([f"{counted(found, 'label')} set, {changed} changed, {kept} kept", *more])
 
 
 @click.command()
@@ -52,13 +52,13 @@ def label_counts(found: int, changed: int, kept: int, removed: int = 0, splits: 
 def label(
     store: Path, file: Path | None, key: str | None, clear: bool, undo: bool, as_json: bool, **columns: str | None
 ) -> None:
-    """Set labels from a CSV, JSONL or Parquet FILE with the columns path (or id), label and optionally split."""
+    """Set labels from a CSV, JSON Lines or Parquet FILE with the columns path (or id), label and optionally split."""
     if undo == (file is not None) or (undo and (key or clear or any(columns.values()))):
         raise click.UsageError("expected a FILE, or --undo without a FILE")
     opened = Storage.open(store)
     if file is None:
         undone = metadata.undo_labels(opened)
-        text = f"undone: {printable(undone.command)} of {undone.made_at:%Y-%m-%d %H:%M}; {undone.items} items have their labels of before"
+        text = f"undone: {printable(undone.command)} of {undone.made_at:%Y-%m-%d %H:%M}; {counted(undone.items, 'item')} changed back"
         text += "; labels of items that were new in that run stay" if undone.command == "index" else ""
         print_result(asdict(undone), text, as_json)
         return
@@ -80,7 +80,7 @@ def label(
 def annotate(
     store: Path, file: Path | None, key: str | None, path_column: str | None, drop: Sequence[str], as_json: bool
 ) -> None:
-    """Add the columns of a CSV, JSONL or Parquet FILE to the items of STORE, for --where and sql."""
+    """Add the columns of a CSV, JSON Lines or Parquet FILE to the items of STORE, for --where and sql."""
     if (file is None) == (not drop) or (drop and (key or path_column)):
         raise click.UsageError("expected a FILE, or --drop NAME without a FILE")
     opened = Storage.open(store)
@@ -90,7 +90,7 @@ def annotate(
         print_result({"dropped": drop}, f"dropped {_joined(drop)}", as_json)
         return
     report = metadata.annotate(opened, file, key, path_column)
-    print_result(asdict(report), f"{report.items} items annotated: {_joined(report.columns)}", as_json)
+    print_result(asdict(report), f"{counted(report.items, 'item')} annotated: {_joined(report.columns)}", as_json)
     if not as_json:
         print_remarks(report.remarks())
 

@@ -10,6 +10,7 @@ from featurestore.imaging.preprocess import Preprocess
 from featurestore.ingest.ingest import Found
 from featurestore.sources import Failure, ImageFile
 from featurestore.sources.reasons import ReasonCount, Reasons, describe
+from featurestore.system.text import counted
 
 
 def check_readable(found: Found, record: Preprocess, workers: int | None, seconds: float) -> None:
@@ -35,4 +36,4 @@ def _files(found: Found) -> Iterator[ImageFile]:
 
 def nothing_usable(count: int, reasons: tuple[ReasonCount, ...]) -> str:
     """Say why none of so many files could be used."""
-    return f"none of {count} file{'s' * (count != 1)} could be used; {describe(reasons)}"
+    return f"none of {counted(count, 'file')} could be used; {describe(reasons)}"

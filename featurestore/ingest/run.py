@@ -42,7 +42,7 @@ def ingest(
     Without sources, those of earlier runs. Uses the encoder that the store was opened with, otherwise all that it has; the report is
     that of the default one, with those of the others in it. Encoders whose file is missing or damaged are passed over and named in the report.
 
-    labels: "folders" takes the parent folder as the label and a top folder train, val or test as the split; a CSV, JSONL or
+    labels: "folders" takes the parent folder as the label and a top folder train, val or test as the split; a CSV, JSON Lines or
     Parquet file is applied afterwards as by `label`; "none" leaves labels as they are. path_column, label_column, split_column: columns
     of that file, or of sources that are tables, that have no usual name. Folders never replace a label from a file or a person. An image
     that takes longer than `image_seconds` to read and decode is a failure. Items that were deleted stay so, by path and content, unless

@@ -18,7 +18,7 @@ from featurestore.progress import Listener
 from featurestore.storage import Storage
 from featurestore.storage.snapshot import with_vectors
 from featurestore.system.disk import atomic_write, require_suffix
-from featurestore.system.text import printable
+from featurestore.system.text import counted, printable
 
 
 def export_vectors(
@@ -148,7 +148,7 @@ def _import(store: Storage, record: EncoderRecord, table: VectorTable, listener:
     if first_failure and counts["failed"] == table.rows:
         raise SourceError(f"{table.file}: none of its {table.rows} files can be read; the first, {first_failure}")
     if first_failure:
-        listener.note(f"{counts['failed']} files cannot be read and are left out; the first, {first_failure}")
+        listener.note(f"left out: {counted(counts['failed'], 'file')} that cannot be read; the first, {first_failure}")
     return ImportReport(**{name: counts[name] for name in ImportReport.__dataclass_fields__})
 
 

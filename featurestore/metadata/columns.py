@@ -38,7 +38,7 @@ class AnnotateReport:
 def annotate(
     store: Storage, file: str | Path, key: str | None = None, path_column: str | None = None
 ) -> AnnotateReport:
-    """Make the columns of a CSV, JSONL or Parquet file columns of `items`, for `where` and `sql`; items without a row in it keep their values.
+    """Make the columns of a CSV, JSON Lines or Parquet file columns of `items`, for `where` and `sql`; items without a row in it keep their values.
 
     key: what says which items the rows are about, path (as in `label`) or id; path_column: the column of paths, when it has no usual
     name. Types are those of Parquet or JSON, or the narrowest that all values of a CSV column have. A missing value, and NaN, removes

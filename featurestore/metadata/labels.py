@@ -10,6 +10,7 @@ from featurestore.sources.column_names import ColumnNames
 from featurestore.sources.keyed_table import KeyedTable
 from featurestore.sources.label_file import read_labels
 from featurestore.storage import Storage
+from featurestore.system.text import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class LabelReport:
 
     def remarks(self) -> list[str]:
         """Say how the file was read, and what of it changed nothing."""
-        empty = f"{self.empty:,} empty labels changed nothing; to remove the labels of these items: label --clear"
+        empty = f"{counted(self.empty, 'empty label')} changed nothing; to remove labels: label --clear"
         return [*unknown_note(self.key, self.unknown, len(self.unknown)), *[empty] * bool(self.empty), *self.notes]
 
 
@@ -47,7 +48,7 @@ def label(
     label_column: str | None = None,
     split_column: str | None = None,
 ) -> LabelReport:
-    """Set labels from a CSV, JSONL or Parquet file with columns for path or id, label and perhaps split, by these or other usual names.
+    """Set labels from a CSV, JSON Lines or Parquet file with columns for path or id, label and perhaps split, by these or other usual names.
 
     An empty value changes nothing; with `clear` it removes the label or split of its item. `undo_labels` takes the change back.
     Paths are absolute, URLs, or relative to the file's folder, the current one, or a source. key: which of path and id to use, when the

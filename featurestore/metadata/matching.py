@@ -10,6 +10,7 @@ from featurestore.errors import SourceError
 from featurestore.metadata.suggestions import did_you_mean
 from featurestore.sources.keyed_table import KeyedTable
 from featurestore.sources.relative_paths import absolute_paths, below_sources, resolved_paths
+from featurestore.system.text import counted
 
 SHOWN = 3  # paths of each side
 
@@ -30,12 +31,12 @@ def find_items(catalog: Catalog, table: KeyedTable) -> MatchedItems:
     shown = quoted_list(unknown[:SHOWN].to_pylist(), len(unknown))
     if not is_path:
         raise SourceError(
-            f"{table.path}: none of its {table.rows.rows:,} ids belongs to an item of the store; in the file: {shown}; "
+            f"{table.path}: none of its ids ({counted(table.rows.rows, 'row')}) belongs to an item of the store; in the file: {shown}; "
             "to see the ids: featurestore sql STORE 'SELECT id, path FROM items'"
         )
     known = quoted_list(catalog.items.first_paths(SHOWN), SHOWN + 1)
     raise SourceError(
-        f"{table.path}: none of its {table.rows.rows:,} paths belongs to an item of the store; "
+        f"{table.path}: none of its paths ({counted(table.rows.rows, 'row')}) belongs to an item of the store; "
         f"in the file: {shown}; in the store: {known}; "
         + (
             suggestion(catalog, unknown.to_pylist())
@@ -51,7 +52,7 @@ def suggestion(catalog: Catalog, unknown: Sequence[str]) -> str:
 
 def unknown_note(key: str, first: Sequence[str], total: int) -> list[str]:
     """Say how many keys of a file no item has, and the first of them."""
-    return [f"{total:,} {key}s are not items of the store: {quoted_list(first[:SHOWN], total)}"] * bool(total)
+    return [f"{counted(total, key)} without an item in the store: {quoted_list(first[:SHOWN], total)}"] * bool(total)
 
 
 def quoted_list(shown: Iterable[str], total: int) -> str:
@@ -73,11 +74,11 @@ def _spellings(folder_of_file: Path, sources: Sequence[str]) -> list[Spelling]:
     return [
         Spelling(absolute),
         Spelling(beside(resolved_paths)),
-        Spelling(absolute, "are read with \\ as / and without blanks around", cleaned=True),
-        Spelling(below, "are read as relative to a source", cleaned=True, unique=True),
+        Spelling(absolute, "read with \\ as / and without blanks around", cleaned=True),
+        Spelling(below, "read as relative to a source", cleaned=True, unique=True),
         Spelling(
             lambda folder: [*absolute(folder), *below(folder)],
-            "are written with accents in another form of Unicode than the file names",
+            "written with accents in another form of Unicode than the file names",
             cleaned=True, normalized=True, unique=True,
         ),
     ]  # fmt: skip

@@ -94,11 +94,6 @@ def plus_minus(half: float) -> Number:
     return Number(f"± {percent(half)}")
 
 
-def count(n: int, one: str, more: str | None = None) -> str:
-    """Write a number with its noun, in the singular or plural."""
-    return f"{n:,} {one if n == 1 else more or one + 's'}"
-
-
 def cell_text(cell: Cell) -> str:
     """Write a cell of a table."""
     match cell:

@@ -7,9 +7,10 @@ import numpy as np
 
 from featurestore.evaluation.knn import KnnReport
 from featurestore.metrics.confusion import Confusion
-from featurestore.report.blocks import Block, Cell, Columns, Graphic, Paragraph, Section, Table, count, percent
+from featurestore.report.blocks import Block, Cell, Columns, Graphic, Paragraph, Section, Table, percent
 from featurestore.report.measures import class_footnote, class_table
 from featurestore.report.values import ReportValues
+from featurestore.system.text import counted
 
 SHOWN = 30  # classes: more do not fit on a page
 PAIRS = 12
@@ -56,7 +57,7 @@ def _mistakes(whole: Confusion, totals: dict[str, int]) -> list[Block]:
         for times, truth, predicted in pairs[:PAIRS]
     ]
     rest = f" The {PAIRS} most frequent of {len(pairs):,} kinds of mistakes:" if len(pairs) > PAIRS else ""
-    wrong = count(sum(times for times, _, _ in pairs), "image")
+    wrong = counted(sum(times for times, _, _ in pairs), "image")
     return [
         Paragraph(f"{wrong} of {sum(totals.values()):,} got another class.{rest}"),
         Table(("class", "taken for", "images", "share, %"), rows),

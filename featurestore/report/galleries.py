@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from featurestore.evaluation.knn import KnnReport
 from featurestore.metrics.confusion import ClassFigures
-from featurestore.report.blocks import Block, Cell, Footnote, Graphic, Paragraph, Section, Table, count, percent
+from featurestore.report.blocks import Block, Cell, Footnote, Graphic, Paragraph, Section, Table, percent
 from featurestore.report.measures import class_footnote, class_table
 from featurestore.report.values import Classes, ClassExamples, ReportValues, Sheet
+from featurestore.system.text import counted
 
 
 def classes(report: ReportValues, figures: KnnReport, chosen: Classes) -> Section:
@@ -31,14 +32,14 @@ def _ranked(title: str, chosen: Sequence[ClassExamples]) -> list[Block]:
 
 
 def _summary(figures: ClassFigures) -> str:
-    right = f"{round((figures.recall or 0) * figures.n):,} of {count(figures.n, 'image')} right"
+    right = f"{round((figures.recall or 0) * figures.n):,} of {counted(figures.n, 'image')} right"
     return f"{right}, precision {percent(figures.precision)} %"
 
 
 def neighbours(report: ReportValues, sheets: Sequence[Sheet]) -> Section:
     """Show queries drawn at random, each with its nearest neighbours."""
     labelled = any(sheet.query.label is not None for sheet in sheets)
-    words = f"{count(len(sheets), 'image')} drawn at random, each followed by its nearest neighbours with their scores (cosine similarity)."
+    words = f"{counted(len(sheets), 'image')} drawn at random, each followed by its nearest neighbours with their scores (cosine similarity)."
     if labelled:
         words += " A cross marks a label that differs from the first image's."
     rows: list[list[Cell]] = [
@@ -46,7 +47,7 @@ def neighbours(report: ReportValues, sheets: Sequence[Sheet]) -> Section:
         for sheet in sheets
     ]
     table = Table(("image", "label", "neighbours with the same label"), rows, summary="The same as a table")
-    collection = f"among {count(report.collection.vectors, 'image')}"
+    collection = f"among {counted(report.collection.vectors, 'image')}"
     return Section("neighbours", "Nearest neighbours", [
         Paragraph(words), Graphic("neighbours", {"sheets": sheets}), *([table] if labelled else []),
         Footnote([collection, report.encoder["name"], f"seed {report.seed}"]),

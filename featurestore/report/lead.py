@@ -1,8 +1,9 @@
 """The head of a report: what its figures mean, in a few sentences, and the encoder beside what has learned nothing."""
 
 from featurestore.evaluation.knn import KnnReport
-from featurestore.report.blocks import MINUS, Cell, Table, count, interval, percent
+from featurestore.report.blocks import MINUS, Cell, Table, interval, percent
 from featurestore.report.values import Baseline, ReportValues
+from featurestore.system.text import counted
 
 DECIMALS_FROM = 1_000  # measured images: a tenth of a percent of fewer is less than one image
 WORDS = {"untrained": "an untrained network", "pixels": "bare pixels"}
@@ -16,12 +17,12 @@ def headline(report: ReportValues) -> list[str]:
         parts = {"images with their nearest neighbours": report.sheets, "a map": report.map}
         shown = ", and ".join(name for name, part in parts.items() if part)
         look = f" To judge by eye: {shown}." if shown else ""
-        images = count(held.vectors, "image")
+        images = counted(held.vectors, "image")
         return [f"{images} without labels of two classes, so it is not known how often the encoder is right.{look}"]
     sentences = [_accuracy(report, figures), _gain(report), _weakest(report, figures), _few_labels(report, figures)]
     if held.labelled < held.items:
         sentences.append(
-            f"{held.items - held.labelled:,} of {count(held.items, 'image')} have no label, and are not in these figures."
+            f"{held.items - held.labelled:,} of {counted(held.items, 'image')} have no label, and are not in these figures."
         )
     return [sentence for sentence in sentences if sentence]
 
@@ -79,7 +80,7 @@ def _weakest(report: ReportValues, figures: KnnReport) -> str:
     names = [f"{c.label} ({round((c.recall or 0) * c.n):,} of {c.n:,} right)" for c in worst if (c.recall or 0) < 1]
     times, truth, predicted = mistakes[0]
     weakest = f"Weakest: {', '.join(names)}. " if names else ""
-    return f"{weakest}Most frequent mistake: {truth} taken for {predicted}, {count(times, 'time')}."
+    return f"{weakest}Most frequent mistake: {truth} taken for {predicted}, {counted(times, 'time')}."
 
 
 def _few_labels(report: ReportValues, figures: KnnReport) -> str:
@@ -87,7 +88,7 @@ def _few_labels(report: ReportValues, figures: KnnReport) -> str:
     if not few:
         return ""
     best = max((r for r in few if r.shots == few[-1].shots), key=lambda r: r.top1_mean)
-    labels = count(best.shots or 0, "labelled image")
+    labels = counted(best.shots or 0, "labelled image")
     return f"With {labels} of each class, {best.method} gets {_short(best.top1_mean, figures)} % right (± {_short(best.top1_ci95, figures)})."
 
 

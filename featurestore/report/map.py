@@ -8,9 +8,10 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from featurestore.rendering.html import text
-from featurestore.report.blocks import MINUS, Block, Cell, Footnote, Graphic, Number, Paragraph, Section, Table, count
+from featurestore.report.blocks import MINUS, Block, Cell, Footnote, Graphic, Number, Paragraph, Section, Table
 from featurestore.report.charts import COLOURS, SHAPES, colour_class, mark, svg, swatch
 from featurestore.report.values import Item, Map, ReportValues
+from featurestore.system.text import counted
 
 SIDE, MARGIN = 720, 18  # of the plane
 COLUMNS = 40  # of the sheet of pictures
@@ -30,7 +31,7 @@ def map_section(report: ReportValues, found: Map) -> Section:
     layout, title = found.layout, TITLES[found.layout.method]
     sizes = _sizes(found)
     drawn = "" if len(found.items) == found.of else f" drawn at random from {found.of:,}"
-    words = f"{count(len(found.items), 'image')}{drawn}, placed by {title} of their vectors: images that look alike to the encoder lie close together."
+    words = f"{counted(len(found.items), 'image')}{drawn}, placed by {title} of their vectors: images that look alike to the encoder lie close together."
     if layout.method == "pca":
         words += f" The two directions shown cover {layout.settings}; images that lie together here may lie apart in the others."
     else:

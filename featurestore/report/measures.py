@@ -16,7 +16,6 @@ from featurestore.report.blocks import (
     Paragraph,
     Section,
     Table,
-    count,
     interval,
     percent,
     plus_minus,
@@ -24,6 +23,7 @@ from featurestore.report.blocks import (
 from featurestore.report.charts import SMALL, Axis, Line, Plot, line_chart, swatch
 from featurestore.report.training import WHOLE, Training
 from featurestore.report.values import LEARNED_NOTHING, LabelFree, ReportValues
+from featurestore.system.text import counted
 
 UNSEEN = 10  # classes named at most
 
@@ -126,7 +126,7 @@ def label_free(report: ReportValues, figures: LabelFree) -> Section:
         ["RankMe", Number(f"{figures.rankme:.1f} of {min(report.encoder['dim'], figures.n):,}")],
         ["uniformity", Number(f"{figures.uniformity:.2f}".replace("-", MINUS))],
     ]
-    vectors = f"{figures.n:,} of {count(report.collection.vectors, 'vector')}"
+    vectors = f"{figures.n:,} of {counted(report.collection.vectors, 'vector')}"
     footnote = Footnote([vectors, report.encoder["name"], f"seed {report.seed}"])
     return Section("without-labels", "Without labels", [Paragraph(words), Table(("measure", "value"), rows), footnote])
 
@@ -155,5 +155,5 @@ def training(report: ReportValues, run: Training) -> Section:
     return Section("training", "Training curves", [
         Paragraph(words), Graphic("panels", {"panels": [(title, chart(title, points)) for title, points in curves.items()]}),
         Table(("epoch", *curves), rows, summary="The same as a table"),
-        Footnote([f"run {run.run}", count(len(epochs), "epoch"), report.encoder["name"]]),
+        Footnote([f"run {run.run}", counted(len(epochs), "epoch"), report.encoder["name"]]),
     ])  # fmt: skip

@@ -1,8 +1,9 @@
 """The section of the collection: counts, some images, labels, image sizes and failures."""
 
-from featurestore.report.blocks import TIMES, Block, Cell, Columns, Graphic, Paragraph, Section, Table, count
+from featurestore.report.blocks import TIMES, Block, Cell, Columns, Graphic, Paragraph, Section, Table
 from featurestore.report.charts import Axis, Plot, histogram
 from featurestore.report.values import Collection, ReportValues, Sizes
+from featurestore.system.text import counted
 
 LABELS, REASONS = 20, 8  # rows shown at most
 WORTH_BARS = 10  # images of the largest class: below that, bars say no more than the numbers
@@ -22,14 +23,14 @@ def collection(report: ReportValues) -> Section:
     ]
     if held.failures:
         reasons: list[list[Cell]] = [[reason, n] for reason, n in held.reasons.items()]
-        blocks.append(Paragraph(f"{count(held.failures, 'file')} could not be read as an image."))
+        blocks.append(Paragraph(f"{counted(held.failures, 'file')} could not be read as an image."))
         blocks.append(Table(("reason", "files"), reasons[:REASONS]))
     return Section("collection", "The collection", blocks)
 
 
 def _equal_classes(ranked: list[tuple[str, int]]) -> Paragraph:
     names = ", ".join(label for label, _ in ranked[:LABELS]) + (" and others" if len(ranked) > LABELS else "")
-    return Paragraph(f"{count(len(ranked), 'class', 'classes')} of {count(ranked[0][1], 'image')} each: {names}.")
+    return Paragraph(f"{counted(len(ranked), 'class', 'classes')} of {counted(ranked[0][1], 'image')} each: {names}.")
 
 
 def _labels(ranked: list[tuple[str, int]]) -> list[Block]:
@@ -37,7 +38,7 @@ def _labels(ranked: list[tuple[str, int]]) -> list[Block]:
         return []
     blocks: list[Block] = [Table(("label", "images"), ranked[:LABELS], bars=ranked[0][1] >= WORTH_BARS)]
     if len(ranked) > LABELS:
-        smallest = count(ranked[-1][1], "image")
+        smallest = counted(ranked[-1][1], "image")
         blocks.append(Paragraph(f"The {LABELS} largest of {len(ranked):,} classes; the smallest has {smallest}."))
     return blocks
 
@@ -58,9 +59,9 @@ def _image_sizes(sizes: Sizes | None) -> list[Block]:
 def _counts(held: Collection, encoder: str) -> str:
     splits = ", ".join(f"{n:,} {name}" for name, n in held.splits.items() if name != "(none)")
     labels = (
-        f"{held.labelled:,} labelled, {count(len(held.labels), 'class', 'classes')}" if held.labelled else "no labels"
+        f"{held.labelled:,} labelled, {counted(len(held.labels), 'class', 'classes')}" if held.labelled else "no labels"
     )
-    parts = [f"{count(held.items, 'image')}, {labels}", f"splits: {splits or 'none'}"]
+    parts = [f"{counted(held.items, 'image')}, {labels}", f"splits: {splits or 'none'}"]
     if held.vectors != held.items:
         parts.append(f"{held.vectors:,} have a vector of {encoder}, and only these are measured below")
     if held.removed:

@@ -6,11 +6,12 @@ from markupsafe import Markup
 
 from featurestore.progress import Listener
 from featurestore.rendering.html import templates
-from featurestore.report.blocks import Graphic, cell_text, count
+from featurestore.report.blocks import Graphic, cell_text
 from featurestore.report.lead import baseline_table, headline
 from featurestore.report.pictures import Pictures
 from featurestore.report.sections import sections
 from featurestore.report.values import Item, ReportValues
+from featurestore.system.text import counted
 
 
 def page(report: ReportValues, listener: Listener) -> str:
@@ -31,7 +32,9 @@ def page(report: ReportValues, listener: Listener) -> str:
 def _byline(report: ReportValues) -> str:
     """Say in a line what the report is about."""
     card = report.encoder
-    return f"{count(report.collection.items, 'image')} as seen by {card['name']} ({card['method']}, {card['backbone']})"
+    return (
+        f"{counted(report.collection.items, 'image')} as seen by {card['name']} ({card['method']}, {card['backbone']})"
+    )
 
 
 def _large(report: ReportValues) -> Iterator[Item]:

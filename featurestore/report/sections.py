@@ -1,12 +1,13 @@
 """The sections of a report in their order, for every format: what the encoder does first, how it was measured after."""
 
-from featurestore.report.blocks import Cell, Paragraph, Section, Table, count
+from featurestore.report.blocks import Cell, Paragraph, Section, Table
 from featurestore.report.confusion import confusion
 from featurestore.report.galleries import classes, neighbours
 from featurestore.report.map import map_section
 from featurestore.report.measures import knn, label_free, lowshot, training
 from featurestore.report.overview import collection
 from featurestore.report.values import ReportValues
+from featurestore.system.text import counted
 
 MISSING_TITLES = {
     "labels": "Measures that need labels",
@@ -51,7 +52,7 @@ def made(report: ReportValues) -> Section:
     """Describe the encoder, and when the report was made."""
     card = report.encoder
     trained_on = card["trained_on"]
-    origin = trained_on.get("weights") or (count(trained_on["count"], "image") if trained_on["count"] else "unknown")
+    origin = trained_on.get("weights") or (counted(trained_on["count"], "image") if trained_on["count"] else "unknown")
     rows: list[list[Cell]] = [
         ["encoder", card["name"]],
         ["method", card["method"]],

@@ -20,7 +20,7 @@ _Column = tuple[str, pa.DataType, Callable[[pa.Array], pa.Array]]  # its role, a
 
 
 def read_labels(file: str | Path, key: str | None = None, columns: ColumnNames = USUAL) -> KeyedTable:
-    """Read a CSV, JSONL or Parquet file with columns for path or id, label, and optionally split, by their usual names or those in `columns`.
+    """Read a CSV, JSON Lines or Parquet file with columns for path or id, label, and optionally split, by their usual names or those in `columns`.
 
     Labels are text without control characters and blanks around; those of a column of lists are lists, under the name labels. Raises
     SourceError when the file is something else.

@@ -10,7 +10,7 @@ from featurestore.sources.base import Failure, ImageFile, Source
 from featurestore.sources.label_tally import LabelTally
 from featurestore.sources.passed_over import EXCLUDED, PassedOver
 from featurestore.sources.reasons import Reasons, describe
-from featurestore.system.text import printable
+from featurestore.system.text import counted, printable
 
 
 @dataclass
@@ -64,8 +64,8 @@ class Listing:
         splits = [f"{printable(split)} {count}" for split, count in self.splits.most_common()]
         splits += [f"without a split {without}"] * bool(splits and without)
         only = f" ({printable(*self.classes)})" if len(self.classes) == 1 else ""
-        classes = f"{len(self.classes)} class{'es' * (len(self.classes) != 1)}{only}"
-        images, labels = f"{self.images} image{_s(self.images)}", f"{self.labelled} label{_s(self.labelled)}"
+        classes = counted(len(self.classes), "class", "classes") + only
+        images, labels = counted(self.images, "image"), counted(self.labelled, "label")
         return f"{images}{': ' * bool(splits)}{', '.join(splits)}; {classes}; {labels} found"
 
     def notes(self, with_labels: bool, exclude: Sequence[str]) -> list[str]:
@@ -91,7 +91,7 @@ class Listing:
         if not self.labelled:
             raise SourceError(
                 f"--labels folders: expected images in folders of their classes, such as SOURCE/<class>/<file> or SOURCE/train/<class>/<file>, "
-                f"or a table with a column label; found no label for {self.images} image{_s(self.images)} of {', '.join(map(str, sources))}; "
+                f"or a table with a column label; found no label for {counted(self.images, 'image')} of {', '.join(map(str, sources))}; "
                 "name the folder above the classes, or all class folders, or leave --labels out"
             )
 
@@ -100,10 +100,6 @@ class Listing:
         if any(exclude) and not self.passed_over.counts[EXCLUDED]:
             return f"nothing matched --exclude {' '.join(exclude)}"
         return ""
-
-
-def _s(count: int) -> str:
-    return "s" * (count != 1)
 
 
 def is_within(source: Source, others: Iterable[Source]) -> bool:

@@ -3,6 +3,7 @@
 from featurestore.catalog import Catalog, EncoderRecord
 from featurestore.catalog.items import ColumnValues
 from featurestore.catalog.user_sql import named_columns
+from featurestore.system.text import counted
 
 SHOWN = 8  # values of a column
 
@@ -15,7 +16,7 @@ def describe_no_match(catalog: Catalog, where: str, encoder: EncoderRecord) -> s
     matching = len(catalog.items.select(where))
     if matching:
         return (
-            f"where {where!r}: {matching} items match, but none of them has a vector of {encoder.name}; "
+            f"where {where!r}: {counted(matching, 'matching item')}, none with a vector of {encoder.name}; "
             "to encode them: featurestore index STORE --encoder encoder.onnx"
         )
     columns = catalog.items.values(named_columns(where), SHOWN)
@@ -26,9 +27,10 @@ def describe_no_match(catalog: Catalog, where: str, encoder: EncoderRecord) -> s
 def _describe(values: ColumnValues) -> str:
     if values.distinct == 0:
         return "no item has a value"
-    if values.distinct > SHOWN and values.type != "VARCHAR":
+    repeated = max(values.frequent.values()) > 1
+    if values.type != "VARCHAR" and values.distinct > 1 and not (repeated and values.distinct <= SHOWN):
         return f"from {values.least} to {values.greatest}"
-    if max(values.frequent.values()) == 1 and values.distinct > SHOWN:  # such as paths
+    if not repeated and values.distinct > SHOWN:  # such as paths
         return f"{values.distinct} values, such as {values.least}"
     shown = ", ".join(f"{value} {count}" for value, count in values.frequent.items())
     more = values.distinct - len(values.frequent)

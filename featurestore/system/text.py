@@ -13,6 +13,11 @@ def printable(text: str) -> str:
     return UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", encoded)
 
 
+def counted(n: int, one: str, more: str | None = None) -> str:
+    """Write a number with its noun, in the singular or plural."""
+    return f"{n:,} {one if n == 1 else more or one + 's'}"
+
+
 def describe_error(error: BaseException) -> str:
     """Describe in a few words why a file could not be read."""
     match error:

@@ -21,6 +21,7 @@ from featurestore.sources.column_names import USUAL, ColumnNames
 from featurestore.sources.keyed_table import KeyedTable
 from featurestore.sources.label_file import read_labels
 from featurestore.sources.relative_paths import absolute_paths, below_sources, cleaned, resolved_paths
+from featurestore.system.text import counted
 from trainers.data import images as data
 from trainers.data.listing import list_images
 
@@ -66,7 +67,7 @@ class LabelledImages:
 
 
 def list_labelled(source: str | Path, labels: str, label_column: str | None = None) -> LabelledFiles:
-    """List the labelled images of a source; `labels` is "folders", or a CSV, JSONL or Parquet file with path, label and perhaps split.
+    """List the labelled images of a source; `labels` is "folders", or a CSV, JSON Lines or Parquet file with path, label and perhaps split.
 
     label_column: the column of labels in that file, or in a source that is a table, when it has no usual name. Images of the split val
     and of several labels are left out. Raises SourceError, and EvaluationError when there are fewer than two classes to learn
@@ -74,7 +75,7 @@ def list_labelled(source: str | Path, labels: str, label_column: str | None = No
     """
     columns = ColumnNames(label=label_column)
     files, unread, listing, _ = list_images(source, named=columns if labels == "folders" else USUAL)
-    notes = [f"{len(unread)} places could not be read; {data.describe_failures(unread)}"] if unread else []
+    notes = [f"{counted(len(unread), 'place')} could not be read; {data.describe_failures(unread)}"] if unread else []
     if labels == "folders":
         listing.labels.check()
         notes += listing.labels.notes()
@@ -84,7 +85,7 @@ def list_labelled(source: str | Path, labels: str, label_column: str | None = No
         notes += [*table.notes, *told]
     several = sum(bool(file.labels) for file in files)
     if several:
-        notes.append(f"{several} images have several labels and are left out")
+        notes.append(f"left out: {counted(several, 'image')} with several labels")
     labelled = [file for file in files if file.label]
     if not labelled:
         raise EvaluationError(
@@ -156,16 +157,16 @@ def _relabel(files: list[ImageFile], keyed: KeyedTable, source: str) -> tuple[li
             relabelled[file.path] = changed
     if not relabelled:
         raise SourceError(
-            f"{keyed.path}: none of its {keyed.rows.rows} paths is an image of the source"
+            f"{keyed.path}: none of its paths ({counted(keyed.rows.rows, 'row')}) is an image of the source"
             + (f", the first: {unknown[0]!r}" if unknown else "")
             + f", the first of the source: {files[0].path!r}" * bool(files)
             + "; give absolute paths, or paths relative to the file or to the source"
         )
     notes = [
-        f"{len(found)} rows of {keyed.path} {what}, the first: {found[0]}"
+        f"{counted(len(found), 'row')} of {keyed.path} {what}, the first: {found[0]}"
         for found, what in (
-            (unknown, "match no image of the source"),
-            (differing, "differ from an earlier row of the same image, which they replace"),
+            (unknown, "about no image of the source"),
+            (differing, "in place of a different earlier one about the same image"),
         )
         if found
     ]
@@ -195,7 +196,7 @@ def load_labelled(
     images = data.load(files, record, tick=listener.advance)
     if images.failures:
         listener.note(
-            f"{len(images.failures)} images could not be read and are left out; {data.describe_failures(images.failures)}"
+            f"left out: {counted(len(images.failures), 'image')} that could not be read; {data.describe_failures(images.failures)}"
         )
     for line in images.readings.lines():
         listener.note(line)

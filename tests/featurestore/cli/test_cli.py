@@ -21,7 +21,7 @@ def test_label(run: Run, store_path: Path, colours: Path, tmp_path: Path) -> Non
     (tmp_path / "labels.csv").write_text(f"path,label\n{colours}/plain/white.png,pale\nnowhere.png,x\n")
     status, out, err = run("label", store_path, tmp_path / "labels.csv")
     assert (status, out) == (0, "0 labels set, 1 changed, 0 kept\n")
-    assert err == "1 paths are not items of the store: 'nowhere.png'\n"
+    assert err == "1 path without an item in the store: 'nowhere.png'\n"
     assert answer(run, "label", store_path, tmp_path / "labels.csv") == {
         "labelled": 1, "unknown": ["nowhere.png"], "key": "path", "set": 0, "changed": 0, "removed": 0, "kept": 0, "splits": 0, "empty": 0, "notes": [],
     }  # fmt: skip

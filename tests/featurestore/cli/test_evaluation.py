@@ -68,7 +68,7 @@ def test_lowshot(run: Run, measured: Path) -> None:
     status, out, err = run("lowshot", measured, *words)
     assert (status, err) == (0, "")
     heading, heads, *rows, twins, settings = out.splitlines()
-    assert twins == f"twins: {TWINS} images to predict have an exact copy among those whose labels may be drawn"
+    assert twins == f"twins: {TWINS} images to predict with an exact copy among those whose labels may be drawn"
     assert settings == "knn: k = 20, temperature = 0.07"
     assert heading.startswith("few labels  train->test, 40 train, 20 test, seed 0, encoder ")
     assert heads.split() == ["labels", "drawn", "method", "top-1", "95", "%", "±", "without", "twins", "tries"]

@@ -63,7 +63,7 @@ def test_index_points_to_its_failures(run: Run, tmp_path: Path, encoder: Path) -
     assert "1 added, 0 updated, 0 unchanged, 0 removed, 1 failed" in out
     failed = tmp_path.resolve() / "s" / "b.png"
     assert err.endswith(
-        f"\n1 files could not be used; to list them: featurestore failures {path}\n  1 file: empty file (0 bytes), {failed}\n"
+        f"\n1 file could not be used; to list: featurestore failures {path}\n  1 file: empty file (0 bytes), {failed}\n"
     )
     assert answer(run, "failures", path) == [
         {"path": str(tmp_path.resolve() / "s" / "b.png"), "reason": "empty file (0 bytes)"}

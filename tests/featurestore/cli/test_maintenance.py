@@ -21,7 +21,7 @@ def damage(store: Path) -> None:
 def test_delete_says_how_many(run: Run, store_path: Path) -> None:
     assert run("delete", store_path)[0] == 2  # without --where
     dry = run("delete", store_path, "--where", "label = 'mixed'", "--dry-run")
-    assert dry == (0, "2 items match, nothing was deleted\n", "")
+    assert dry == (0, "2 matching items, nothing was deleted\n", "")
     assert run("delete", store_path, "--where", "label = 'mixed'") == (0, "2 items deleted\n", "")
     assert answer(run, "delete", store_path, "--where", "TRUE", "--dry-run") == {"deleted": 0, "matching": 4}
     assert answer(run, "delete", store_path, "--where", "TRUE") == {"deleted": 4, "matching": 4}

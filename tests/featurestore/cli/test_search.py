@@ -127,7 +127,7 @@ def test_search_prints_paths_and_spells_them_out_for_a_terminal(
     expected = f"{folder}/mixed/yellow.png\n{folder}/plain/white.png\n"
     assert run("search", store_path, "--id", "6", "-k", "2", "--paths") == (0, expected, "")
     assert run("search", store_path, "--id", "6", "--where", "id > 6", "--paths") == (
-        0, "", "where 'id > 6': 0 of 6 items match; id: 1 1, 2 1, 3 1, 4 1, 5 1, 6 1\n",
+        0, "", "where 'id > 6': 0 of 6 items match; id: from 1 to 6\n",
     )  # fmt: skip
     monkeypatch.setattr(
         "featurestore.cli.search.search_store", lambda *arguments, **named: matches(["/a\x1b[2J", "/b"])

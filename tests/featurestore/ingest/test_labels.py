@@ -80,7 +80,7 @@ def test_the_last_label_of_a_path_counts_and_unknown_paths_are_named(
         (b"", "found none"),
         (
             b"path,label\nnowhere.png,x\nnever.png,y\n",
-            "none of its 2 paths belongs to an item .*: 'nowhere.png', 'never.png'; in the store: ",
+            r"none of its paths \(2 rows\) belongs to an item .*: 'nowhere.png', 'never.png'; in the store: ",
         ),
         (b"path,label\n\xff\x81,x\n", "expected a CSV file .* neither UTF-8 nor cp1252"),
         (None, "expected a CSV file"),
@@ -151,9 +151,9 @@ def test_a_label_file_that_matches_nothing_is_refused_after_the_images_are_kept(
 ) -> None:
     table = tmp_path / "labels.csv"
     table.write_text("photo,kind\nnowhere.png,warm\n")
-    with pytest.raises(SourceError, match=r"the images are indexed, but have no labels yet: .* none of its 1 paths"):
+    with pytest.raises(SourceError, match=r"the images are indexed, but have no labels yet: .* none of its paths"):
         empty.index(source, labels=table, path_column="photo", label_column="kind")
     table.write_text("photo,kind\nred.png,warm\nnowhere.png,x\n")
     report = empty.index(source, labels=table, path_column="photo", label_column="kind", listener=Notes(notes))
     assert report.labels_set == 1
-    assert notes[0] == "1 paths are not items of the store: 'nowhere.png'"
+    assert notes[0] == "1 path without an item in the store: 'nowhere.png'"

@@ -147,9 +147,6 @@ def test_the_commands_say_what_is_left_out(run: Any, store_path: Path, encoder: 
     assert run("delete", store_path, "--where", "id < 3") == (0, "2 items deleted\n", "")
     status, out, err = run("index", store_path, colours)
     assert (status, out.split("  ")[0]) == (0, "0 added, 0 updated, 4 unchanged, 0 removed, 0 failed")
-    assert (
-        err.splitlines()[-1]
-        == f"2 files were deleted from {store_path} before and are left out; to add them: --include-deleted"
-    )
+    assert err.splitlines()[-1] == f"left out: 2 files deleted from {store_path} before; to add: --include-deleted"
     assert run("index", store_path, colours, "--include-deleted")[1].startswith("2 added")
-    assert run("delete", store_path, "--where", "id = 3", "--forget")[1] == "1 items forgotten\n"
+    assert run("delete", store_path, "--where", "id = 3", "--forget")[1] == "1 item forgotten\n"

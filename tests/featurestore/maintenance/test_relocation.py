@@ -119,7 +119,7 @@ def test_the_command_says_what_it_did(run: Any, opened: FeatureStore, photos: Pa
     out = run("relocate", opened.path, drive, photos)[1]
     assert (
         out
-        == f"5 items now under {photos}, with 1 sources and 1 deleted files and 1 failures; 4 of the first 4 files checked are there\n"
+        == f"5 items now under {photos}, with 1 source and 1 deleted file and 1 failure; 4 of the first 4 files checked are there\n"
     )
 
 

@@ -100,12 +100,12 @@ def test_unknown_keys_are_counted_and_the_first_are_named(store: FeatureStore, c
 def test_a_file_about_no_item_is_refused_and_changes_nothing(store: FeatureStore, tmp_path: Path) -> None:
     with pytest.raises(
         SourceError,
-        match=r"none of its 2 ids belongs to an item of the store; in the file: '70', '80'; .*SELECT id, path",
+        match=r"none of its ids \(2 rows\) belongs to an item of the store; in the file: '70', '80'; .*SELECT id, path",
     ):
         store.annotate(csv(tmp_path, "id,v\n70,1\n80,2\n"))
     with pytest.raises(
         SourceError,
-        match=r"none of its 1 paths belongs to an item of the store; in the file: 'x.png'; in the store: .*cyan.png', ",
+        match=r"none of its paths \(1 row\) belongs to an item of the store; in the file: 'x.png'; in the store: .*cyan.png', ",
     ):
         store.annotate(csv(tmp_path, "path,v\nx.png,1\n"))
     with pytest.raises(SourceError, match="expected rows below the names of its columns, found none"):
@@ -338,8 +338,8 @@ def test_the_command_says_what_it_did(run: Run, store_path: Path, tmp_path: Path
     table = csv(tmp_path, "id,v,w\n1,1,a\n70,2,b\n80,2,b\n")
     assert run("annotate", store_path, table) == (
         0,
-        "1 items annotated: v, w\n",
-        "2 ids are not items of the store: '70', '80'\n",
+        "1 item annotated: v, w\n",
+        "2 ids without an item in the store: '70', '80'\n",
     )
     assert answer(run, "annotate", store_path, table, "--key", "id") == {
         "columns": ["v", "w"], "items": 1, "unknown": 2, "first_unknown": ["70", "80"], "key": "id", "notes": [],

@@ -134,7 +134,7 @@ def test_undo_says_that_labels_of_new_items_stay(run: Any, store: FeatureStore, 
     paint(source / "b" / "new.png", (9, 9, 2))
     run("index", store.path, source, "--labels", "folders")
     out = run("label", store.path, "--undo")[1]
-    assert out.endswith("1 items have their labels of before; labels of items that were new in that run stay\n")
+    assert out.endswith("1 item changed back; labels of items that were new in that run stay\n")
     assert (labels(store)[7], labels(store)[8]) == ((None, None), ("b", "folder"))
 
 

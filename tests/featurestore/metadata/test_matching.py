@@ -30,14 +30,14 @@ def found(store: FeatureStore, folder: Path, *rows: str) -> tuple[dict[int, str]
 def test_paths_relative_to_a_source_are_found_and_told(shared: FeatureStore, colours: Path, elsewhere: Path) -> None:
     rows = ["primary\\red.png,a", "./primary/blue.png ,b", f"{colours.name}/plain/white.png,c", "mixed/cyan.png,d"]
     labels = {6: "a", 4: "b", 3: "c", 1: "d"}
-    assert found(shared, elsewhere, *rows) == (labels, ("4 paths are read as relative to a source",), [])
+    assert found(shared, elsewhere, *rows) == (labels, ("4 paths read as relative to a source",), [])
 
 
 def test_paths_of_windows_are_found_and_told(shared: FeatureStore, colours: Path, elsewhere: Path) -> None:
     rows = [str(colours / "primary" / "red.png").replace("/", "\\") + ",x"]
     assert found(shared, elsewhere, *rows) == (
         {6: "x"},
-        ("1 paths are read with \\ as / and without blanks around",),
+        ("1 path read with \\ as / and without blanks around",),
         [],
     )
 
@@ -52,7 +52,7 @@ def test_accents_match_in_either_form_when_only_one_item_can_be_meant(store: Fea
         )
     labels, notes, _ = found(store, elsewhere, f"/s/{composed}.png,x", f"/s/t/{decomposed}.png,y")
     assert labels == {1: "x", 3: "y"}
-    assert notes == ("1 paths are written with accents in another form of Unicode than the file names",)
+    assert notes == ("1 path written with accents in another form of Unicode than the file names",)
     with duckdb.connect(str(store.layout.catalog)) as opened:
         opened.execute("UPDATE all_items SET path = ? WHERE id = 3", [f"/s/t/{decomposed}.PNG"])
     assert found(store, elsewhere, f"/s/t/{decomposed}.png,x")[0] == {2: "x"}
@@ -70,7 +70,7 @@ def test_no_match_shows_both_sides(shared: FeatureStore, colours: Path, elsewher
     with pytest.raises(SourceError) as raised:
         found(shared, elsewhere, *(f"/x/primary/{colour}.png,l" for colour in ("red", "blue", "o", "p")))
     text = str(raised.value)
-    assert "none of its 4 paths belongs to an item" in text
+    assert "none of its paths (4 rows) belongs to an item" in text
     assert "in the file: '/x/primary/red.png', '/x/primary/blue.png', '/x/primary/o.png', …; " in text
     assert f"in the store: '{colours}/mixed/cyan.png', '{colours}/mixed/yellow.png', " in text
     assert f"the same names are under '{colours}' instead of '/x'" in text
@@ -79,7 +79,7 @@ def test_no_match_shows_both_sides(shared: FeatureStore, colours: Path, elsewher
 def test_a_partial_match_says_how_many_rows_match_nothing(store: FeatureStore, elsewhere: Path) -> None:
     rows = ["mixed/cyan.png", "primary/Red.png", "no/1.png", "no/2.png", "no/3.png"]
     remarks = store.label(csv(elsewhere, "path,label\n" + "".join(f"{row},l\n" for row in rows))).remarks()
-    assert remarks[0].startswith("4 paths are not items of the store: ")
+    assert remarks[0].startswith("4 paths without an item in the store: ")
     assert remarks[0].endswith(", …")
     assert remarks[-1].startswith("for 'primary/Red.png', did you mean '/")
     assert said(store, "label")[1] == "l"
@@ -89,7 +89,9 @@ def test_rows_that_differ_about_one_item_are_told(shared: FeatureStore, elsewher
     rows = ["mixed/cyan.png,a", "plain/white.png,c", "plain/white.png,c", "mixed\\cyan.png,b"]
     labels, notes, _ = found(shared, elsewhere, *rows)
     assert labels == {1: "b", 3: "c"}
-    assert notes[-1] == "1 items have several rows that differ, and the last row counts; the first: 'mixed/cyan.png'"
+    assert (
+        notes[-1] == "1 item with several rows that differ, of which the last one counts; the first: 'mixed/cyan.png'"
+    )
 
 
 @pytest.mark.parametrize(

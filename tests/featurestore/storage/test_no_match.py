@@ -35,4 +35,4 @@ def test_items_without_a_vector_are_told_from_none(store: FeatureStore, other_en
     with opened.writing():
         record = opened.add_encoder(opened.given_encoder)  # type: ignore[arg-type]
     said = describe_no_match(opened.catalog, "id = 1", record)
-    assert said.startswith(f"where 'id = 1': 1 items match, but none of them has a vector of {record.name}; ")
+    assert said.startswith(f"where 'id = 1': 1 matching item, none with a vector of {record.name}; ")

@@ -50,7 +50,7 @@ def test_a_file_gives_labels_that_may_be_numbers_and_splits(tmp_path: Path) -> N
     table.write_text("path,label,split\n" + "".join(",".join(row) + "\n" for row in rows))
     listed = list_labelled(source, str(table))
     assert (listed.names, named(listed)) == (("0", "1"), (["00.png", "00.png"], ["01.png"]))
-    assert "1 rows" in listed.notes[0]
+    assert "1 row of" in listed.notes[0]
     assert "warm/09.png" in listed.notes[0]
 
 
@@ -69,15 +69,15 @@ def test_rows_that_differ_about_an_image_are_told(tmp_path: Path) -> None:
     rows = "".join(f"{name}/0{n}.png,{name}\n" for name in ("cold", "warm") for n in range(2))
     (source / "table.csv").write_text(f"path,label\n{rows},x\ncold/00.png,warm\n")
     notes = list_labelled(source, str(source / "table.csv")).notes
-    assert "1 rows of" in notes[0]
-    assert notes[1].endswith("differ from an earlier row of the same image, which they replace, the first: cold/00.png")
+    assert "1 row of" in notes[0]
+    assert notes[1].endswith("in place of a different earlier one about the same image, the first: cold/00.png")
 
 
 def test_a_file_about_other_images_is_refused(tmp_path: Path) -> None:
     source = write_colours(tmp_path / "colours", train=3, test=0)
     table = tmp_path / "labels.csv"
     table.write_text("path,label\nelsewhere.png,a\n")
-    with pytest.raises(SourceError, match=r"none of its 1 paths.*elsewhere\.png"):
+    with pytest.raises(SourceError, match=r"none of its paths .*elsewhere\.png"):
         list_labelled(source, str(table))
 
 
