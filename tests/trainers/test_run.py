@@ -127,7 +127,7 @@ def test_images_that_cannot_be_read_are_left_out_and_noted(
     Image.new("RGB", (16, 16), "navy").save(few_shapes / "plain.png")
     train(few_shapes, tmp_path / "run", epochs=1, listener=notes, **TINY)
     assert no_export[0].trained_on["count"] == 26
-    assert any("broken.jpg" in line and "1 files could not be read" in line for line in notes.lines)
+    assert any("broken.jpg" in line and "1 file that could not be read" in line for line in notes.lines)
     assert any("1 of 26 images: 16 bits a channel, of which 12 are in use" in line for line in notes.lines)
     assert any("1 of 26 images; " in line and "plain.png" in line for line in notes.lines)  # of one colour
 

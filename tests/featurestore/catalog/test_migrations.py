@@ -13,6 +13,8 @@ from featurestore.catalog.schema import CHECKSUMS_SINCE, SCHEMA, SCHEMA_VERSION
 from featurestore.errors import DiskError
 from tests.featurestore.life import GOLDEN
 
+ENDS = (1, SCHEMA_VERSION - 1)  # through all migrations, and through the last one alone
+
 
 def unpack(version: int, store: Path) -> Path:
     with tarfile.open(GOLDEN / f"store-v{version}.tar.xz") as archive:
@@ -82,6 +84,7 @@ def test_its_index_and_the_columns_of_users_are_kept(tmp_path: Path) -> None:
     assert store.info()["classifiers"] == []
 
 
+@pytest.mark.parametrize("version", [CHECKSUMS_SINCE - 1, CHECKSUMS_SINCE])
 @pytest.mark.parametrize("damaged_before", [False, True])
 def test_its_vectors_are_under_the_checksums_it_had_or_else_new_ones(
     version: int, old: Path, damaged_before: bool
@@ -96,6 +99,7 @@ def test_its_vectors_are_under_the_checksums_it_had_or_else_new_ones(
     assert FeatureStore.verify(old).damaged == (version >= CHECKSUMS_SINCE or not damaged_before)
 
 
+@pytest.mark.parametrize("version", ENDS)
 def test_a_migration_that_cannot_be_done_leaves_the_store_as_it_was(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     catalog = (old / "catalog.duckdb").read_bytes()
 
@@ -110,6 +114,7 @@ def test_a_migration_that_cannot_be_done_leaves_the_store_as_it_was(old: Path, m
     assert FeatureStore.open(old).info()["items"] == 5
 
 
+@pytest.mark.parametrize("version", ENDS)
 def test_vectors_that_are_missing_do_not_keep_an_old_store_closed(version: int, old: Path) -> None:
     short, absent = sorted((old / "vectors").iterdir())
     short.write_bytes(short.read_bytes()[:-24])
@@ -121,6 +126,7 @@ def test_vectors_that_are_missing_do_not_keep_an_old_store_closed(version: int, 
     assert not FeatureStore.verify(old).damaged
 
 
+@pytest.mark.parametrize("version", ENDS)
 def test_an_encoder_without_a_single_vector_is_taken_along(version: int, old: Path) -> None:
     file = ", repeat('a', 16) || '.f16'" if version > 1 else ""
     with duckdb.connect(str(old / "catalog.duckdb")) as connection:
@@ -130,6 +136,7 @@ def test_an_encoder_without_a_single_vector_is_taken_along(version: int, old: Pa
     assert [record["rows"] for record in FeatureStore.open(old).info()["encoders"]].count(0) == 1
 
 
+@pytest.mark.parametrize("version", ENDS)
 def test_a_log_beside_an_old_catalog_is_taken_along(old: Path) -> None:
     connection = duckdb.connect(str(old / "catalog.duckdb"))
     connection.execute("UPDATE all_items SET label = 'logged' WHERE id = 2")

@@ -161,15 +161,13 @@ def test_neighbours_takes_as_many_as_there_are_and_refuses_a_k_that_is_too_large
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_encoders_with_equal_names_are_told_apart(
-    tmp_path: Path, encoder: Path, other_encoder: Path, count: int
+    copied: FeatureStore, tmp_path: Path, encoder: Path, other_encoder: Path, count: int
 ) -> None:
-    source = [("a", RED), ("b", BLUE), ("a", ORANGE), ("b", GREEN)]
-    first = labelled_store(tmp_path, encoder, source)
     second = FeatureStore.open(tmp_path / "second.store", other_encoder if count == 2 else encoder)
-    second.index(tmp_path / "source")
+    second.index(copied.path.parent / "source", labels="folders")
     if count == 2:
-        second.rename_encoder(second.info()["encoders"][0]["name"], first.info()["encoders"][0]["name"])
-    found = compare(first, second, k=1, linear=False)
+        second.rename_encoder(second.info()["encoders"][0]["name"], copied.info()["encoders"][0]["name"])
+    found = compare(copied, second, k=1, linear=False)
     names: list[Any] = found.names()
     assert len(set(names)) == 2
     assert all(

@@ -166,7 +166,7 @@ def test_an_image_that_cannot_be_read_is_left_out_and_named(run: Path, tmp_path:
     (source / "train" / "warm" / "00.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     found = finetune(run, source, tmp_path / "out", epochs=1, device="cpu", listener=Notes())
     assert found.card.classifier["n_train"] == 15
-    assert any("1 images could not be read" in line and "00.png" in line for line in Notes.lines)
+    assert any("1 image that could not be read" in line and "00.png" in line for line in Notes.lines)
 
 
 # -- what is refused
