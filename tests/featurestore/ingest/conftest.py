@@ -1,4 +1,4 @@
-"""A source to change, an empty store, and a count of what is encoded."""
+"""A source to change, an empty store, a count of what is encoded, and an export of a store for another one."""
 
 from pathlib import Path
 from typing import Any
@@ -34,3 +34,15 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Encoder, "encode", counting)
     return batches
+
+
+@pytest.fixture
+def exported(store: FeatureStore, tmp_path: Path) -> Path:
+    path = tmp_path / "vectors.parquet"
+    assert store.export_vectors(path) == 6
+    return path
+
+
+@pytest.fixture
+def other(tmp_path: Path, encoder: Path) -> FeatureStore:
+    return FeatureStore.open(tmp_path / "other.store", encoder)

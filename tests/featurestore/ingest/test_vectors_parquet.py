@@ -1,12 +1,10 @@
 """Vectors out to Parquet and back."""
 
 import json
-import os
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,18 +15,6 @@ from featurestore.catalog.items import Items
 from featurestore.errors import DiskError, EncoderNotInStore, SourceError
 from tests.featurestore.fakes import paint
 from tests.featurestore.life import look
-
-
-@pytest.fixture
-def exported(store: FeatureStore, tmp_path: Path) -> Path:
-    path = tmp_path / "vectors.parquet"
-    assert store.export_vectors(path) == 6
-    return path
-
-
-@pytest.fixture
-def other(tmp_path: Path, encoder: Path) -> FeatureStore:
-    return FeatureStore.open(tmp_path / "other.store", encoder)
 
 
 def changed(exported: Path, said: str | dict[str, Any], **columns: Any) -> Path:
@@ -294,67 +280,3 @@ def test_what_cannot_be_written_leaves_nothing(store: FeatureStore, tmp_path: Pa
         with pytest.raises(DiskError, match=rf"could not be written \({reason}"):
             store.export_vectors(out)
     assert not list(tmp_path.glob("*.part"))
-
-
-# -- tables of other programs
-
-
-def test_vectors_made_elsewhere_are_taken_with_what_their_files_hold(
-    other: FeatureStore, store: FeatureStore, colours: Path, tmp_path: Path
-) -> None:
-    x = store.features()[1]
-    rows = store.sql("SELECT path, label FROM items ORDER BY id").to_pylist()
-    table = {
-        "file_name": [os.path.relpath(row["path"], tmp_path) for row in rows],
-        "embedding": pa.array((3 * x.astype(np.float64)).tolist(), pa.list_(pa.float64())),
-        "label": [row["label"] for row in rows],
-        "extra": [1] * 6,
-    }
-    pq.write_table(pa.table(table), tmp_path / "foreign.parquet")
-    report = other.import_vectors(tmp_path / "foreign.parquet")
-    assert (report.added, report.failed, report.normalized) == (6, 0, 6)
-    columns = "SELECT id, path, label, width, height, bytes, mtime_ns, sha256 FROM items ORDER BY id"
-    assert other.sql(columns).to_pylist() == store.sql(columns).to_pylist()
-    np.testing.assert_allclose(other.features()[1], x, atol=1e-3)
-    assert other.index(colours).unchanged == 6
-
-
-def test_an_array_comes_with_a_list_of_paths(other: FeatureStore, colours: Path, tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", np.eye(12, dtype=np.float16)[:2])
-    paths = tmp_path / "paths.txt"
-    paths.write_text(f"{colours}/primary/red.png\n{colours}/primary/gone.png\n")
-    report = other.import_vectors(tmp_path / "x.npy", paths)
-    assert (report.added, report.failed, report.normalized) == (1, 1, 0)
-    assert other.features()[1].tolist() == [np.eye(12)[0].tolist()]
-    for given, reason in (
-        (None, "expected the paths of the vectors too.*--paths FILE.txt"),
-        (tmp_path / "absent.txt", "no such file"),
-        (tmp_path / "x.npy", "not UTF-8"),
-    ):
-        with pytest.raises(SourceError, match=reason):
-            other.import_vectors(tmp_path / "x.npy", given)
-    paths.write_text("a.png\n")
-    with pytest.raises(SourceError, match=r"of floats for the 1 paths of .*found float16 of the shape \(2, 12\)"):
-        other.import_vectors(tmp_path / "x.npy", paths)
-    paths.write_text("a.png\nb.png\n")
-    with pytest.raises(SourceError, match=r"none of its 2 files can be read; the first, .*a\.png: no such file"):
-        other.import_vectors(tmp_path / "x.npy", paths)
-
-
-def test_an_export_that_another_program_wrote_again_is_taken(
-    exported: Path, store: FeatureStore, other: FeatureStore, tmp_path: Path
-) -> None:
-    again = tmp_path / "again.parquet"
-    duckdb.sql(
-        f"""COPY (SELECT * REPLACE (bytes::INTEGER AS bytes, vector::DOUBLE[] AS vector), 1 AS extra FROM '{exported}'
-            WHERE id > 2) TO '{again}'"""
-    )
-    assert pq.read_schema(again).metadata is None or b"featurestore" not in pq.read_schema(again).metadata
-    report = other.import_vectors(again)
-    assert (report.added, report.normalized) == (4, 0)
-    columns = "SELECT path, label, width, bytes, sha256 FROM items"
-    assert (
-        other.sql(f"{columns} ORDER BY id").to_pylist() == store.sql(f"{columns} WHERE id > 2 ORDER BY id").to_pylist()
-    )
-    with pytest.raises(EncoderNotInStore, match="does not say which encoder made its vectors; name it: --encoder"):
-        FeatureStore.open(other.path).import_vectors(again)
