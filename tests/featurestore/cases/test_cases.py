@@ -11,6 +11,7 @@ from PIL import Image
 from featurestore import FeatureStore
 from featurestore.errors import FeatureStoreError
 from featurestore.progress import Listener
+from featurestore.system.text import counted
 from tests.featurestore.cases.collections import COLLECTIONS, SIDE, Entry, drawn
 from tests.featurestore.cases.roads import ROADS
 from tests.featurestore.cases.said import ALL, SAID, Case
@@ -52,7 +53,9 @@ def test_what_is_said_and_stored(case: Case, run: Run, encoder: Path) -> None:
         f"{added} added, 0 updated, 0 unchanged, 0 removed, {failed} failed  (N images/s)",
         f"{added} labels set, 0 changed, 0 kept",
     ]
-    failures = [f"{failed} files could not be used; to list them: featurestore failures {store}"] if failed else []
+    failures = (
+        [f"{counted(failed, 'file')} could not be used; to list: featurestore failures {store}"] if failed else []
+    )
     failures += [f"  {case.with_paths(line)}" for line in said.failures]
     assert err.splitlines() == case.notes + failures
     opened.index(case.source, labels="folders", listener=listener)
