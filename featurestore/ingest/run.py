@@ -82,7 +82,7 @@ def ingest(
         listener.note(line)
     if not any(r.added + r.updated + r.unchanged + r.moved + r.deleted for r in reports):
         raise SourceError(
-            f"{nothing_usable(reports[0].failed, reports[0].reasons)}; to list them: featurestore failures {store.path}"
+            f"{nothing_usable(reports[0].failed, reports[0].reasons)}; to list: featurestore failures {store.path}"
         )
     report = replace(reports[0], others=tuple(reports[1:]), not_run=tuple(not_run))
     if table is not None:

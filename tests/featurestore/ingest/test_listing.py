@@ -110,7 +110,7 @@ def test_a_run_in_which_all_fail_ends_with_the_reasons_and_records_them(empty: F
     empty.index(source)
     (source / "red.png").write_bytes(b"")
     with pytest.raises(
-        SourceError, match=r"none of 1 file could be used; 1 file: empty file.*to list them: featurestore failures"
+        SourceError, match=r"none of 1 file could be used; 1 file: empty file.*to list: featurestore failures"
     ):
         empty.index(source / "red.png")
     assert "red" not in by_name(empty)
