@@ -9,7 +9,18 @@ WORDS = {"untrained": "an untrained network", "pixels": "bare pixels"}
 
 
 def headline(report: ReportValues) -> list[str]:
-    """Say what the figures mean."""
+    """Say what the report is about, when that is a part of the store, and what the figures mean."""
+    return [sentence for sentence in (_choice(report), *_meaning(report)) if sentence]
+
+
+def _choice(report: ReportValues) -> str:
+    held = report.collection
+    return (
+        f"Only {held.items:,} of {count(held.of, 'image')}: where {report.where}." if report.where is not None else ""
+    )
+
+
+def _meaning(report: ReportValues) -> list[str]:
     figures = report.knn
     held = report.collection
     if figures is None:
@@ -23,7 +34,7 @@ def headline(report: ReportValues) -> list[str]:
         sentences.append(
             f"{held.items - held.labelled:,} of {count(held.items, 'image')} have no label, and are not in these figures."
         )
-    return [sentence for sentence in sentences if sentence]
+    return sentences
 
 
 def baseline_table(report: ReportValues) -> Table | None:

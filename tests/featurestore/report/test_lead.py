@@ -36,6 +36,17 @@ def test_images_without_a_label_are_counted(made: Report) -> None:
     assert said[-1] == "12 of 30 images have no label, and are not in these figures."
 
 
+def test_baselines_are_measured_on_the_items_that_a_where_chooses(
+    copied: FeatureStore, tmp_path: Path, drawn: Path
+) -> None:
+    add_untrained(copied, tmp_path, drawn)
+    where = "label <> 'warm'"
+    found = report(copied, encoder="quadrants", where=where).figures
+    [baseline] = found.baselines
+    assert baseline.top1 == copied.knn(10, encoder="untrained", where=where).results[0].top1 == 7 / 8
+    assert headline(found)[0] == "Only 20 of 30 images: where label <> 'warm'."
+
+
 def add_untrained(store: FeatureStore, folder: Path, source: Path) -> None:
     """Add an encoder of the same vectors, whose card says that it is untrained."""
     file = write_encoder(folder / "untrained.onnx", replace(CARD, method="untrained"), 2.0)
