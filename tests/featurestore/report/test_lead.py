@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from featurestore import FeatureStore
+from featurestore.metrics.twins import Twins
 from featurestore.report.lead import baseline_table, chance, headline
 from featurestore.report.report import Report
 from tests.featurestore.fakes import CARD, write_encoder
@@ -21,6 +22,20 @@ def test_the_head_says_what_the_figures_mean(made: Report) -> None:
         (made.figures.encoder["name"], "83.3"),
         ("chance: always the largest class", "33.3"),
     ]
+
+
+def test_exact_copies_in_train_are_told_with_the_figure_without_them(made: Report) -> None:
+    knn = made.figures.knn
+    assert knn is not None
+
+    def second(twins: Twins, split: str = "train->test") -> str:
+        return headline(replace(made.figures, knn=replace(knn, twins=twins, split=split)))[1]
+
+    assert second(Twins(3, 7 / 9)) == "3 test images have an exact copy in train; without them, 78 % are right."
+    assert second(Twins(1, 0.75)) == "1 test image has an exact copy in train; without it, 75 % are right."
+    assert second(Twins(12, None), "leave-one-out") == (
+        "12 images have an exact copy among the others: no other is left to measure."
+    )
 
 
 def test_chance_is_the_share_of_the_largest_class(made: Report) -> None:
