@@ -73,11 +73,12 @@ class FeatureStore(Storage):
         map: str | None = None,
         seed: int = 0,
         listener: Listener | None = None,
+        where: str | None = None,
     ) -> "Report":
         """Build a report, to be written by its `save`; see `featurestore.report.build`."""
         from featurestore.report.build import build  # slow to import, and most commands do without
 
-        return build(self, encoder, run, map, seed, listener)
+        return build(self, encoder, run, map, seed, listener, where=where)
 
     def __repr__(self) -> str:
         return f"<FeatureStore {str(self.path)!r}: {self._summary()}>"

@@ -127,7 +127,8 @@ def _identity(config: Config, images: data.Images) -> dict[str, Any]:
 def _baselines(evaluate: Callable[[nn.Module], dict[str, float]], backbone: nn.Module) -> dict[str, float]:
     """Evaluate what a training must beat: the network before it, and raw pixels."""
     networks = {"before training": backbone, "raw pixels": monitor.RawPixels()}
-    return {name: figure for name, network in networks.items() for figure in evaluate(network).values()}
+    figures = {name: evaluate(network).get("knn_top1") for name, network in networks.items()}
+    return {name: figure for name, figure in figures.items() if figure is not None}
 
 
 def _load(

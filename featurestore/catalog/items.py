@@ -32,6 +32,11 @@ class ItemTable:
     label_lists: pa.ListArray  # of items with several labels, which have no value in `labels`; of the others null
     splits: pa.LargeStringArray
 
+    def only(self, chosen: NDArray[np.bool_]) -> "ItemTable":
+        """Give the items where a mask (N,) is set."""
+        columns = (column.filter(chosen) for column in (self.paths, self.labels, self.label_lists, self.splits))
+        return ItemTable(self.encoder, self.rows[chosen], self.ids[chosen], *columns)
+
 
 @dataclass(frozen=True, slots=True)
 class ItemDetails:
@@ -158,24 +163,29 @@ class Items:
             [(items,)] = connection.execute("SELECT count(*) FROM items").fetchall()
             return int(items)
 
-    def counts(self) -> dict[str, Any]:
+    def counts(self, chosen: NDArray[np.int64] | None = None) -> dict[str, Any]:
         """Count items, labelled and removed items and failures, items by split and label; give the types of the user's columns.
 
-        An item with several labels counts with each of them.
+        chosen: ids of the items to count instead of all; removed items and failures are always those of the store. An item with several
+        labels counts with each of them.
         """
+        items_table = "items"
         with self._database.reading() as connection:
+            if chosen is not None:
+                connection.register("chosen", pa.table({"id": chosen}))
+                items_table = "(FROM items SEMI JOIN chosen USING (id))"
 
             def ask(text: str) -> list[tuple[Any, ...]]:
                 return connection.execute(text).fetchall()
 
             [(items, labelled, several)] = ask(
-                "SELECT count(*), count(label) + count(labels), count(labels) FROM items"
+                f"SELECT count(*), count(label) + count(labels), count(labels) FROM {items_table}"
             )
             [(removed,)] = ask("SELECT count(*) FROM all_items WHERE removed_at IS NOT NULL")
             [(failures,)] = ask("SELECT count(*) FROM failures")
-            splits = ask("SELECT coalesce(split, '(none)'), count(*) FROM items GROUP BY 1 ORDER BY 1")
+            splits = ask(f"SELECT coalesce(split, '(none)'), count(*) FROM {items_table} GROUP BY 1 ORDER BY 1")
             labels = ask(
-                "SELECT unnest(coalesce(labels, [label])) AS name, count(*) FROM items WHERE coalesce(label, labels[1]) IS NOT NULL GROUP BY 1 ORDER BY 1"
+                f"SELECT unnest(coalesce(labels, [label])) AS name, count(*) FROM {items_table} WHERE coalesce(label, labels[1]) IS NOT NULL GROUP BY 1 ORDER BY 1"
             )
             columns = {name: str(kind) for name, kind in user_columns(connection).items()}
         return {

@@ -16,6 +16,7 @@ from featurestore.cli.options import (
     store_argument,
 )
 from featurestore.errors import StoreNotFound
+from featurestore.imaging.pool import LEAST_SECONDS, MOST_WORKERS
 from featurestore.ingest.run import ingest
 from featurestore.maintenance import optimize
 from featurestore.progress import ProgressBar
@@ -38,11 +39,11 @@ from featurestore.system.text import counted, printable
 )
 @column_options
 @click.option(
-    "--workers", type=click.IntRange(1, 1024), help="Threads that decode images.  [default: one per processor]"
+    "--workers", type=click.IntRange(1, MOST_WORKERS), help="Threads that decode images.  [default: one per processor]"
 )
 @click.option(
     "--image-seconds",
-    type=click.FloatRange(min=0.1),
+    type=click.FloatRange(min=LEAST_SECONDS),
     default=30.0,
     show_default=True,
     help="Time limit for reading and decoding one image; an image that takes longer is a failure.",

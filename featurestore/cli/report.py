@@ -4,7 +4,15 @@ from pathlib import Path
 
 import click
 
-from featurestore.cli.options import PATH, encoder_option, json_option, print_result, seed_option, store_argument
+from featurestore.cli.options import (
+    PATH,
+    encoder_option,
+    json_option,
+    print_result,
+    seed_option,
+    store_argument,
+    where_option,
+)
 from featurestore.encoders.encoder import Encoder
 from featurestore.progress import ProgressBar
 from featurestore.report import FORMATS, MAPS, Format
@@ -25,6 +33,7 @@ from featurestore.system.text import printable
     type=click.Choice(MAPS),
     help="Method that lays out the map.  [default: tsne where scikit-learn is installed, otherwise pca]",
 )
+@where_option
 @seed_option
 @encoder_option
 @json_option
@@ -34,6 +43,7 @@ def report(
     format_: Format | None,
     run: Path | None,
     map_: str | None,
+    where: str | None,
     seed: int,
     encoder: str | None,
     as_json: bool,
@@ -45,13 +55,15 @@ def report(
     from featurestore.report.build import build  # here, since it is slow to import
 
     with ProgressBar() as bar:
-        made = build(Storage.open(store), encoder, run, map_, seed, bar)
+        made = build(Storage.open(store), encoder, run, map_, seed, bar, where=where)
         made.save(out, format_, bar)
     missing = made.figures.missing
     for part, reason in missing.items():
         click.echo(f"without {part}: {printable(reason)}", err=True)
     size = out.stat().st_size
-    text = f"report of {made.figures.collection.items:,} images written to {out}, {size / 1e6:.1f} MB"
+    held = made.figures.collection
+    chosen = "" if where is None else f" of {held.of:,}"
+    text = f"report of {held.items:,}{chosen} images written to {out}, {size / 1e6:.1f} MB"
     print_result({"file": str(out), "bytes": size, "missing": missing}, text, as_json)
 
 

@@ -15,7 +15,7 @@ from featurestore.ann.knn_graph import without_self
 from featurestore.errors import EvaluationError
 from featurestore.estimators.linear import c_grid
 from featurestore.evaluation.comparison import ComparedEncoder, Comparison, Figure
-from featurestore.evaluation.knn import TEMPERATURE, knn_accuracies, neighbour_classes
+from featurestore.evaluation.knn import TEMPERATURE, knn_accuracies, neighbour_classes, temperature_notes
 from featurestore.evaluation.linear import CROSS_VALIDATION, GRID, linear_predictions
 from featurestore.evaluation.lowshot import REST, TRIES, lowshot_accuracies, possible_shots
 from featurestore.evaluation.shared_items import SharedItems, StoreEncoder, find_encoders
@@ -109,7 +109,7 @@ def compare(
         seed=seed,
         twins=int(twins.sum()),
         where=where,
-        notes=labelled.notes if labelled else [],
+        notes=[*labelled.notes, *temperature_notes(temperature)] if labelled else [],
     )
 
 

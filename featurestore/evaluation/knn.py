@@ -4,6 +4,7 @@ Of images with several labels, a neighbour votes for each of its labels, and a p
 label: 1 minus the one-error of multi-label classification (Schapire and Singer 2000, BoosTexter).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from featurestore.storage import LabelledItems
 from featurestore.storage.storage import Storage
 
 KS, TEMPERATURE = (10, 20, 100, 200), 0.07  # of DINO (Caron et al. 2021)
+USUAL_TEMPERATURES = (0.01, 1.0)
 OTHER = (200, 0.1)  # k and T of instance discrimination and MoCo (Wu et al. 2018), to compare with their figures
 
 
@@ -100,7 +102,8 @@ def measure_knn(labelled: LabelledItems, ks: Sequence[int] | None, temperature: 
         matrix = confusion(predicted, truth[:, 0], labelled.names)
     return KnnReport(
         labelled.encoder.fingerprint, labelled.split, temperature, chosen[0], labelled.n_train, labelled.n_test, results, classes, matrix,
-        labelled.unseen, without_twins(right, labelled.twins), labelled.several, labelled.where, labelled.notes,
+        labelled.unseen, without_twins(right, labelled.twins), labelled.several, labelled.where,
+        [*labelled.notes, *temperature_notes(temperature)],
     )  # fmt: skip
 
 
@@ -122,8 +125,8 @@ def knn_accuracies(
         raise EvaluationError(
             f"k = {', '.join(map(str, ks)) or 'none'}: expected between 1 and {most}, the number of labelled vectors to compare with"
         )
-    if not temperature > 0:
-        raise EvaluationError(f"temperature {temperature}: expected more than 0, such as 0.07")
+    if not 0 < temperature < math.inf:
+        raise EvaluationError(f"temperature {temperature}: expected more than 0 and finite, such as 0.07")
     check_finite(scores)
     known = truth.reshape(len(truth), -1)
     ranked = [rank_classes(scores[:, :k], neighbour_codes[:, :k], classes, temperature) for k in ks]
@@ -133,6 +136,15 @@ def knn_accuracies(
         top1, top5 = float(hits[:, 0].mean()), float(hits.any(axis=1).mean())
         results.append(KnnResult(k, temperature, top1, wilson(hits[:, 0]), top5))
     return results, ranked[0][:, 0]
+
+
+def temperature_notes(temperature: float) -> list[str]:
+    """Say in a sentence what an unusual temperature does to the votes; nothing for a usual one."""
+    low, high = USUAL_TEMPERATURES
+    if low <= temperature <= high:
+        return []
+    effect = "nearly only the nearest item votes" if temperature < low else "all k votes weigh nearly the same"
+    return [f"temperature {temperature:g} is unusual, so {effect}; usual are {low:g} to {high:g}"]
 
 
 def neighbour_classes(labelled: LabelledItems, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -1,5 +1,6 @@
 """Load images in threads ahead of their use: in order, with bounded memory and a time limit for each image."""
 
+import math
 import threading
 import time
 from collections import deque
@@ -8,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
+from featurestore.errors import ConfigError
 from featurestore.imaging.load import IsKnown, Known, Loaded, load
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.sources import Failure, ImageFile
@@ -15,9 +17,21 @@ from featurestore.system.cpus import available_cpus
 from featurestore.system.text import describe_error
 
 SECONDS = 30.0  # longest an image may take
+LEAST_SECONDS = 0.1
+MOST_WORKERS = 1024
 AHEAD = 32  # images per thread that may be loaded before the consumer takes them
 POLL_SECONDS = 0.5  # longest wait at a time: some systems notice Ctrl-C only between two waits
 CLOSE_SECONDS = 1.0  # how long to wait at the end for threads to finish; stuck ones are abandoned
+
+
+def check_limits(workers: int | None, seconds: float) -> None:
+    """Raise ConfigError unless the number of threads and the time limit of an image can be used."""
+    if workers is not None and not (isinstance(workers, int) and 1 <= workers <= MOST_WORKERS):
+        raise ConfigError(
+            f"workers {workers!r}: expected a whole number of threads from 1 to {MOST_WORKERS}, or None for one per processor"
+        )
+    if not (isinstance(seconds, int | float) and LEAST_SECONDS <= seconds < math.inf):
+        raise ConfigError(f"image_seconds {seconds!r}: expected a number of seconds, at least {LEAST_SECONDS}")
 
 
 def load_all(

@@ -11,6 +11,7 @@ from typing import Literal, cast
 from featurestore.catalog import no_such_encoder
 from featurestore.encoders import Encoder
 from featurestore.errors import ConfigError, EncoderError, SourceError, StoreCorrupt
+from featurestore.imaging.pool import check_limits
 from featurestore.ingest.ingest import Found, Ingest, find_files
 from featurestore.ingest.readable import check_readable, nothing_usable
 from featurestore.ingest.reports import IndexReport
@@ -51,6 +52,7 @@ def ingest(
     Raises SourceError when there is no image, when none can be read, when labels="folders" finds no label, or several columns could be
     them; ConfigError, EncoderNotInStore, DiskError, StoreBusy; Interrupted on Ctrl-C.
     """
+    check_limits(workers, image_seconds)
     columns = ColumnNames(path_column, label_column, split_column)
     by_folder = labels == "folders"
     if labels == "none" and (label_column or split_column):

@@ -15,6 +15,7 @@ from featurestore.sources.column_names import PATH
 from featurestore.sources.filesystem import is_url
 from featurestore.sources.lists import numbered_lines
 from featurestore.sources.relative_paths import locate
+from featurestore.system.regular_file import refuse_pipe
 from featurestore.system.text import describe_error, printable
 
 KEY = b"featurestore"  # of the schema's metadata
@@ -71,6 +72,7 @@ def open_table(file: Path, paths: Path | None = None) -> VectorTable:
     import pyarrow.parquet as pq
 
     try:
+        refuse_pipe(file)
         source = pq.ParquetFile(file, memory_map=True)
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{file}: expected a Parquet file of vectors, or a .npy; {describe_error(error)}") from error
@@ -86,6 +88,8 @@ def _open_array(file: Path, paths: Path | None) -> VectorTable:
             f"{file}: expected the paths of the vectors too, one a line in the same order: --paths FILE.txt"
         )
     try:
+        refuse_pipe(file)
+        refuse_pipe(paths)
         array = np.load(file, mmap_mode="r", allow_pickle=False)
         lines = [line for _, line in numbered_lines(paths.read_bytes())]
     except (OSError, ValueError, EOFError) as error:

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.errors import EvaluationError
+from featurestore.errors import EvaluationError, QueryError
 from featurestore.estimators.knn import rank_classes
-from featurestore.evaluation.knn import KnnReport, knn, neighbour_classes
+from featurestore.evaluation.knn import KnnReport, measure_knn, neighbour_classes
 from featurestore.metrics.statistics import compare_items
 from featurestore.report.values import LEARNED_NOTHING, Baseline
 from featurestore.storage import LabelledItems, Storage
@@ -24,20 +24,20 @@ def measure_baselines(store: Storage, labelled: LabelledItems, report: KnnReport
     if not names:
         return ()
     own = _correct(labelled, report)
-    others = (_labelled_items(store, name) for name in names)
-    return tuple(_baseline(store, other, report, own) for other in others if other and _same_items(labelled, other))
+    others = (_labelled_items(store, name, labelled.where) for name in names)
+    return tuple(_baseline(other, report, own) for other in others if other and _same_items(labelled, other))
 
 
-def _labelled_items(store: Storage, encoder: str) -> LabelledItems | None:
+def _labelled_items(store: Storage, encoder: str, where: str | None) -> LabelledItems | None:
     try:
-        return store.labelled_items(encoder)
-    except EvaluationError:  # it has vectors of other items only
+        return store.labelled_items(encoder, where)
+    except (EvaluationError, QueryError):  # it has vectors of other items only
         return None
 
 
-def _baseline(store: Storage, other: LabelledItems, report: KnnReport, own: NDArray[np.bool_]) -> Baseline:
+def _baseline(other: LabelledItems, report: KnnReport, own: NDArray[np.bool_]) -> Baseline:
     record = other.encoder
-    [measured] = knn(store, report.k, report.temperature, record.fingerprint).results
+    [measured] = measure_knn(other, [report.k], report.temperature).results
     gain = compare_items(_correct(other, report), own)
     return Baseline(record.name, record.card["method"], measured.top1, measured.top1_ci95, gain)
 

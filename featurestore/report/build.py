@@ -54,16 +54,18 @@ def build(
     seed: int = 0,
     listener: Listener | None = None,
     limits: Limits = Limits(),
+    where: str | None = None,
 ) -> Report:
     """Compute the report of one encoder. A part that cannot be computed is None, with the reason.
 
     run: folder of the training run, for its curves. map: how to lay it out: pca, tsne (needs scikit-learn) or umap (needs umap-learn);
-    None is tsne where scikit-learn is installed, otherwise pca. Raises ConfigError when the run is not one or the map cannot be made.
+    None is tsne where scikit-learn is installed, otherwise pca. where: only items for which this SQL expression is true. Raises ConfigError
+    when the run is not one or the map cannot be made; QueryError.
     """
     method = default_method() if map is None else map
     check_method(method)
     listener = listener or Listener()
-    view = store.view(encoder)
+    view = store.view(encoder, where)
     record = view.items.encoder
     training = None if run is None else read_training(Path(run), record.fingerprint)
     missing: dict[str, str] = {}
@@ -76,8 +78,8 @@ def build(
             missing[name] = str(error)
             return None
 
-    collection = _collection(store.catalog, view, seed, limits)
-    labelled = part("labels", lambda: store.labelled_among(view))
+    collection = _collection(store.catalog, view, where, seed, limits)
+    labelled = part("labels", lambda: store.labelled_among(view, where))
     knn = classes = lowshot = None
     baselines: tuple[Baseline, ...] | None = None
     order: tuple[str, ...] = ()
@@ -91,7 +93,7 @@ def build(
         shown = shown_classes(knn.confusion)
         order = by_likeness(shown, class_means(labelled, shown, seed))
     return Report(ReportValues(
-        store.path.resolve().name, datetime.now().astimezone().isoformat(timespec="seconds"), __version__, seed, _encoder(view), collection,
+        store.path.resolve().name, datetime.now().astimezone().isoformat(timespec="seconds"), __version__, seed, where, _encoder(view), collection,
         part("neighbours", lambda: sheets(view, seed)) or (), knn, baselines or (), classes, order, lowshot, part("labelfree", lambda: _label_free(view, seed)),
         part("map", lambda: _map(view, method, seed, limits.map)), training, missing,
     ))  # fmt: skip
@@ -116,20 +118,24 @@ def _encoder(view: ItemVectors) -> dict[str, Any]:
     return {"name": record.name, "fingerprint": record.fingerprint, "dim": record.dim, **card}
 
 
-def _collection(catalog: Catalog, view: ItemVectors, seed: int, limits: Limits) -> Collection:
-    counts = catalog.items.counts()
-    reasons = Counter(reason for _, reason, _ in catalog.items.failures())
+def _collection(catalog: Catalog, view: ItemVectors, where: str | None, seed: int, limits: Limits) -> Collection:
+    """Count the items that match `where`. Files that failed and removed items are no items, so they do not match."""
+    counts = catalog.items.counts(None if where is None else catalog.items.select(where))
+    if where is not None:
+        counts |= {"removed": 0, "failures": 0}
+    reasons = Counter(reason for _, reason, _ in catalog.items.failures() if where is None)
     drawn = np.random.default_rng(seed).permutation(sample(len(view.items.ids), limits.mosaic, seed))
     return Collection(
-        counts["items"], counts["labelled"], counts["removed"], counts["failures"], dict(reasons.most_common()), counts["splits"],
-        counts["labels"], len(view.items.ids), _sizes(catalog, view.items.encoder.fingerprint), items_at(view, drawn),
+        counts["items"], catalog.items.count(), counts["labelled"], counts["removed"], counts["failures"], dict(reasons.most_common()), counts["splits"],
+        counts["labels"], len(view.items.ids), _sizes(catalog, view), items_at(view, drawn),
     )  # fmt: skip
 
 
-def _sizes(catalog: Catalog, encoder: str) -> Sizes | None:
+def _sizes(catalog: Catalog, view: ItemVectors) -> Sizes | None:
     """Summarise the sizes that images had when they were encoded; None when the catalog does not know them."""
-    spool = catalog.items.details(encoder).rows  # its file is deleted with the object
-    table = spool.reader().read_all().select(["width", "height"]).drop_null()
+    spool = catalog.items.details(view.items.encoder.fingerprint).rows  # its file is deleted with the object
+    details = spool.reader().read_all().select(["row", "width", "height"])
+    table = details.filter(np.isin(details["row"], view.items.rows)).select(["width", "height"]).drop_null()
     width, height = (column.to_numpy().astype(np.int64) for column in table.columns)
     if not len(width):
         return None

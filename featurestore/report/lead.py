@@ -10,7 +10,18 @@ WORDS = {"untrained": "an untrained network", "pixels": "bare pixels"}
 
 
 def headline(report: ReportValues) -> list[str]:
-    """Say what the figures mean."""
+    """Say what the report is about, when that is a part of the store, and what the figures mean."""
+    return [sentence for sentence in (_choice(report), *_meaning(report)) if sentence]
+
+
+def _choice(report: ReportValues) -> str:
+    held = report.collection
+    return (
+        f"Only {held.items:,} of {count(held.of, 'image')}: where {report.where}." if report.where is not None else ""
+    )
+
+
+def _meaning(report: ReportValues) -> list[str]:
     figures = report.knn
     held = report.collection
     if figures is None:
@@ -19,12 +30,14 @@ def headline(report: ReportValues) -> list[str]:
         look = f" To judge by eye: {shown}." if shown else ""
         images = counted(held.vectors, "image")
         return [f"{images} without labels of two classes, so it is not known how often the encoder is right.{look}"]
-    sentences = [_accuracy(report, figures), _gain(report), _weakest(report, figures), _few_labels(report, figures)]
+    sentences = [
+        _accuracy(report, figures), _copies(figures), _gain(report), _weakest(report, figures), _few_labels(report, figures),
+    ]  # fmt: skip
     if held.labelled < held.items:
         sentences.append(
             f"{held.items - held.labelled:,} of {counted(held.items, 'image')} have no label, and are not in these figures."
         )
-    return [sentence for sentence in sentences if sentence]
+    return sentences
 
 
 def baseline_table(report: ReportValues) -> Table | None:
@@ -57,6 +70,18 @@ def _accuracy(report: ReportValues, figures: KnnReport) -> str:
     others += [(WORDS[b.method], b.top1) for b in _ranked(report)]
     compared = ", ".join(f"{name} {_short(top1, figures)} %" for name, top1 in others)
     return f"{right}; {compared}." if compared else f"{right}."
+
+
+def _copies(figures: KnnReport) -> str:
+    """Say how many of the images are exact copies of those that vote, which makes their class too easy, and the figure without them."""
+    copies = figures.twins
+    if not copies.n:
+        return ""
+    which, among = ("test image", "in train") if figures.split == "train->test" else ("image", "among the others")
+    said = f"{count(copies.n, which)} {'has' if copies.n == 1 else 'have'} an exact copy {among}"
+    if copies.top1_without is None:
+        return f"{said}: no other is left to measure."
+    return f"{said}; without {'it' if copies.n == 1 else 'them'}, {_short(copies.top1_without, figures)} % are right."
 
 
 def _gain(report: ReportValues) -> str:

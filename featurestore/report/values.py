@@ -102,6 +102,7 @@ class Collection:
     """A store at a glance; counts are items."""
 
     items: int
+    of: int  # items of the store, from which the filter chose these
     labelled: int
     removed: int
     failures: int
@@ -169,6 +170,7 @@ class ReportValues:
     made_at: str  # ISO 8601
     version: str  # of featurestore
     seed: int
+    where: str | None  # what the items were chosen by
     encoder: dict[str, Any]
     collection: Collection
     sheets: tuple[Sheet, ...]
@@ -194,8 +196,8 @@ class ReportValues:
     def to_json(self) -> dict[str, Any]:
         """All figures with their items, without pictures. docs/reference/json.md describes the keys."""
         parts = {
-            "store": self.store, "made_at": self.made_at, "version": self.version, "seed": self.seed, "encoder": self.encoder,
-            "collection": asdict(self.collection), "neighbours": [asdict(sheet) for sheet in self.sheets],
+            "store": self.store, "made_at": self.made_at, "version": self.version, "seed": self.seed, "where": self.where,
+            "encoder": self.encoder, "collection": asdict(self.collection), "neighbours": [asdict(sheet) for sheet in self.sheets],
         }  # fmt: skip
         return parts | {
             "knn": self.knn and self.knn.to_json(),

@@ -10,6 +10,7 @@ from featurestore.errors import QueryError
 from featurestore.search.query import QueryExample
 from featurestore.sources.lists import numbered_lines
 from featurestore.sources.relative_paths import locate
+from featurestore.system.regular_file import refuse_pipe
 from featurestore.system.text import describe_error
 
 ITEM = re.compile(r"id:([0-9]{1,18})")
@@ -51,6 +52,7 @@ def _read_lines(file: Path) -> list[QueryExample]:
 
 def _lines(file: Path) -> list[tuple[int, str]]:
     try:
+        refuse_pipe(file)
         return numbered_lines(file.read_bytes())
     except OSError as error:
         raise QueryError(f"{file}: expected a text file of queries, or a .npy; {describe_error(error)}") from error
@@ -62,6 +64,7 @@ def _lines(file: Path) -> list[tuple[int, str]]:
 
 def _read_array(file: Path) -> NDArray[np.floating]:
     try:
+        refuse_pipe(file)
         array: NDArray[np.floating] = np.lib.format.open_memmap(file, mode="r")  # never unpickles
     except OSError as error:
         raise QueryError(f"{file}: expected a .npy of query vectors; {describe_error(error)}") from error

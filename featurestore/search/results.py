@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.errors import ConfigError
 from featurestore.system.disk import atomic_write, require_suffix
+from featurestore.system.packages import require
 from featurestore.system.text import printable
 
 if TYPE_CHECKING:
@@ -113,11 +112,8 @@ class Matches:
         })  # fmt: skip
 
     def to_pandas(self) -> pd.DataFrame:
-        """The same as a data frame. Raises ConfigError when pandas is not installed."""
-        if importlib.util.find_spec("pandas") is None:
-            raise ConfigError(
-                "to_pandas needs pandas, which is not installed: pip install pandas; to_arrow does without it"
-            )
+        """The same as a data frame. Raises ConfigError when pandas is not installed; `to_arrow` does without it."""
+        require("pandas", extra="pandas")
         frame: pd.DataFrame = self.to_arrow().to_pandas()
         return frame
 

@@ -12,6 +12,7 @@ from featurestore.errors import SourceError
 from featurestore.sources.csv_table import CsvTable
 from featurestore.sources.jsonl_table import JsonlTable
 from featurestore.sources.text_file import unpacked_suffix
+from featurestore.system.regular_file import refuse_pipe
 from featurestore.system.text import describe_error, first_line
 
 BATCH_ROWS = 65_536  # read at a time from Parquet
@@ -69,6 +70,7 @@ def readable(path: Path, expected: str) -> Iterator[None]:
     try:
         if path.is_dir():
             raise IsADirectoryError
+        refuse_pipe(path)
         yield
     except OSError as error:
         raise SourceError(

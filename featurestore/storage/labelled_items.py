@@ -42,19 +42,16 @@ class LabelledItems:
     stored: NDArray[np.float16] = field(repr=False)  # (rows of the file, D), mapped
 
     @classmethod
-    def of(cls, view: ItemVectors, twins: tuple[Ints, Ints], chosen: Ints, where: str | None = None) -> "LabelledItems":
+    def of(cls, view: ItemVectors, twins: tuple[Ints, Ints], where: str | None = None) -> "LabelledItems":
         """Select the labelled items of an encoder. Raises EvaluationError when none has a label, all have the same, or a vector is damaged.
 
-        twins: ids, ascending, of items with the content of another one, and a number for each content; see `Items.twins`. chosen: ids
-        of the items to take, those that match `where`.
+        twins: ids, ascending, of items with the content of another one, and a number for each content; see `Items.twins`. where:
+        what the items of the view were chosen by.
         """
         items = view.items
-        eligible = np.isin(items.ids, chosen)
-        known = eligible & _is_labelled(items)
+        known = _is_labelled(items)
         if not known.any():
-            none = (
-                "the store has none" if where is None else f"none of the {eligible.sum()} items where {where} has one"
-            )
+            none = "the store has none" if where is None else f"none of the {len(known)} items where {where} has one"
             raise EvaluationError(
                 f"this needs labels, and {none}: index with --labels folders, or add them with `featurestore label STORE FILE.csv`"
             )
@@ -67,7 +64,7 @@ class LabelledItems:
         splits = items.splits.filter(known).to_numpy(zero_copy_only=False)
         train, test = splits == "train", splits == "test"
         leave_one_out = not (train.any() and test.any())
-        notes = notes_on(int(eligible.sum()), names, splits, leave_one_out)
+        notes = notes_on(len(known), names, splits, leave_one_out)
         if leave_one_out:
             train = test = np.ones(len(codes), bool)
         rows = items.rows[known]

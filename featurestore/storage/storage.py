@@ -1,6 +1,7 @@
 """A store on disk: the one place that joins catalog, vectors, indexes and encoder files."""
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -121,24 +122,31 @@ class Storage:
             raise no_such_encoder(None if wanted is None else str(wanted), records)
         return matching[0]
 
-    def view(self, encoder: str | Path | None = None) -> ItemVectors:
-        """Give the items that an encoder has vectors of, and these vectors, mapped, as they are now. Raises EncoderNotInStore."""
+    def view(self, encoder: str | Path | None = None, where: str | None = None) -> ItemVectors:
+        """Give the items that an encoder has vectors of, and these vectors, mapped, as they are now: all, or those for which an SQL
+        expression is true.
+
+        Raises EncoderNotInStore; QueryError when no item matches `where`.
+        """
         snapshot = self.snapshots.now()
-        return snapshot.item_vectors(self.encoder_record(encoder, snapshot).fingerprint)
+        view = snapshot.item_vectors(self.encoder_record(encoder, snapshot).fingerprint)
+        if where is None:
+            return view
+        chosen = np.isin(view.items.ids, self.catalog.items.select(where))
+        if not chosen.any():
+            raise QueryError(describe_no_match(self.catalog, where, view.items.encoder))
+        return replace(view, items=view.items.only(chosen))
 
     def labelled_items(self, encoder: str | Path | None = None, where: str | None = None) -> LabelledItems:
         """Give the labelled items of an encoder, in splits for evaluation: all, or those for which an SQL expression is true.
 
         Raises EncoderNotInStore, EvaluationError; QueryError when no item matches `where`.
         """
-        return self.labelled_among(self.view(encoder), where)
+        return self.labelled_among(self.view(encoder, where), where)
 
     def labelled_among(self, view: ItemVectors, where: str | None = None) -> LabelledItems:
-        """Give the labelled items among those of a view, as `labelled_items`."""
-        chosen = view.items.ids if where is None else self.catalog.items.select(where)
-        if where is not None and not np.isin(view.items.ids, chosen).any():
-            raise QueryError(describe_no_match(self.catalog, where, view.items.encoder))
-        return LabelledItems.of(view, self.snapshots.now().twins(), chosen, where)
+        """Give the labelled items among those of a view, which were chosen by `where`, as `labelled_items`."""
+        return LabelledItems.of(view, self.snapshots.now().twins(), where)
 
     def vector_file(self, record: EncoderRecord) -> VectorFile:
         """Give the vector file of an encoder."""

@@ -53,7 +53,7 @@ def test_a_run_writes_its_files(finished: tuple[Path, Run]) -> None:
     }  # fmt: skip
     assert [line["epoch"] for line in run.metrics] == [1, 2]
     assert run.baselines.keys() == {"before training", "raw pixels"}
-    expected = {"loss", "lr", "feature_std", "rankme", "knn_top1", "images_per_second", "wait", "seconds"}
+    expected = {"loss", "lr", "feature_std", "rankme", "knn_top1", "knn_images", "images_per_second", "wait", "seconds"}
     assert expected <= run.metrics[0].keys()
     saved = tomllib.loads((run.out / "config.toml").read_text())
     assert (saved["method"], saved["epochs"], saved["simclr"]["hidden"], saved["device"]) == ("simclr", 2, 16, "cpu")
@@ -176,10 +176,12 @@ def test_the_command_ends_with_what_was_reached_and_what_to_do_next(
     run = tmp_path / "a run"
     figures = {"epoch": 3, "seconds": 5.2, "loss": 1.5}
 
-    def last_lines(knn: float | None) -> list[str]:
+    def last_lines(knn: float | None, images: int = 400) -> list[str]:
         shutil.rmtree(run, ignore_errors=True)
         run.mkdir()
-        (run / "metrics.jsonl").write_text(json.dumps(figures | ({} if knn is None else {"knn_top1": knn})) + "\n")
+        (run / "metrics.jsonl").write_text(
+            json.dumps(figures | ({} if knn is None else {"knn_top1": knn, "knn_images": images})) + "\n"
+        )
         monkeypatch.setattr("trainers.run._baselines", lambda *_: {"before training": 0.5, "raw pixels": 0.25})
         result = CliRunner().invoke(
             commands.train,
@@ -189,10 +191,14 @@ def test_the_command_ends_with_what_was_reached_and_what_to_do_next(
         return result.stderr.splitlines()[-2:]
 
     good, next_step = last_lines(0.75)
-    assert good == "k-NN 0.750: higher than before training (0.500) and raw pixels (0.250)"
+    assert good == "k-NN 0.750 of 400 images: higher than before training (0.500) and raw pixels (0.250)"
     assert next_step == f"next: featurestore index few.store {few_shapes} --encoder '{run}/encoder.onnx'"
-    bad = "k-NN 0.500: not higher than before training (0.500); train longer, or change the augmentation"
+    bad = "k-NN 0.500 of 400 images: not higher than before training (0.500); train longer, or change the augmentation"
     assert last_lines(0.5)[0] == bad
+    assert last_lines(0.75, images=20)[0] == (
+        "k-NN 0.750 of 20 images: that it is higher than before training (0.500, 95 % interval of the difference -0.047 to +0.494) is "
+        "not certain; train longer, or measure more images"
+    )
     assert last_lines(None)[0].startswith("only labels can tell whether it is good: train with --labels folders")
 
 

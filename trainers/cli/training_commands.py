@@ -133,7 +133,7 @@ def train(
         click.echo(json.dumps({"encoder": str(run.encoder), **last, "baselines": dict(run.baselines)}))
         return
     click.echo(f"{run.encoder}  ({last['epoch']} epochs in {last['seconds']:.0f} s, loss {last['loss']:.4f})")
-    click.echo(_verdict(last.get("knn_top1"), run.baselines), err=True)
+    click.echo(_verdict(last.get("knn_top1"), last.get("knn_images"), run.baselines), err=True)
     store = shlex.quote(f"{Path(source).stem or 'images'}.store")
     click.echo(
         f"next: featurestore index {store} {shlex.quote(source)} --encoder {shlex.quote(str(run.encoder))}", err=True
@@ -163,15 +163,25 @@ def profile(
     click.echo(json.dumps(found.to_json()) if as_json else str(found))
 
 
-def _verdict(knn: float | None, baselines: Mapping[str, float]) -> str:
-    """Say whether a training was worth it, by the k-NN figure of its monitor."""
+def _verdict(knn: float | None, images: int | None, baselines: Mapping[str, float]) -> str:
+    """Say whether a training was worth it, by the k-NN figure of its monitor; images: how many it was measured on."""
     if knn is None:
         return "only labels can tell whether it is good: train with --labels folders, or index with labels and compare featurestore knn"
-    better = all(knn > figure for figure in baselines.values())
-    those = " and ".join(f"{name} ({figure:.3f})" for name, figure in baselines.items() if better or knn <= figure)
-    if better:
-        return f"k-NN {knn:.3f}: higher than {those}" if those else f"k-NN {knn:.3f}"
-    return f"k-NN {knn:.3f}: not higher than {those}; train longer, or change the augmentation"
+    from featurestore.metrics.statistics import compare_shares  # here, since it loads numpy
+
+    if not baselines or images is None:  # a run of an earlier version does not know them
+        return f"k-NN {knn:.3f}"
+    said = f"k-NN {knn:.3f} of {images} images"
+    if lower := [f"{name} ({figure:.3f})" for name, figure in baselines.items() if knn <= figure]:
+        return f"{said}: not higher than {' and '.join(lower)}; train longer, or change the augmentation"
+    intervals = {name: compare_shares(figure, knn, images).ci95 for name, figure in baselines.items()}
+    if unsure := [
+        f"{name} ({baselines[name]:.3f}, 95 % interval of the difference {low:+.3f} to {high:+.3f})"
+        for name, (low, high) in intervals.items()
+        if low <= 0
+    ]:
+        return f"{said}: that it is higher than {' and '.join(unsure)} is not certain; train longer, or measure more images"
+    return f"{said}: higher than {' and '.join(f'{name} ({figure:.3f})' for name, figure in baselines.items())}"
 
 
 def _join(options: dict[str, Any], assigned: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from featurestore.errors import ConfigError
+from featurestore.system.regular_file import refuse_pipe
 
 T = TypeVar("T")
 
@@ -42,6 +43,7 @@ def over_file(file: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str,
 def read_toml(path: str | Path) -> dict[str, Any]:
     """Read a TOML file; raises ConfigError when it is missing or malformed."""
     try:
+        refuse_pipe(Path(path))
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"configuration {str(path)!r}: {error.strerror}; expected a TOML file") from error

@@ -9,6 +9,7 @@ from typing import Any
 
 from featurestore.errors import ConfigError, EncoderError
 from featurestore.imaging.preprocess import Preprocess
+from featurestore.system.regular_file import refuse_pipe
 
 LAYOUTS = ("nchw", "nhwc")
 POOLS = ("none", "cls", "mean")
@@ -30,6 +31,7 @@ def read_preprocess(path: str | Path) -> ForeignPreprocess:
     """Read a preprocess file, TOML or (by its suffix) JSON; raises ConfigError when a key is missing or unknown, or a value wrong."""
     path = Path(path)
     try:
+        refuse_pipe(path)
         text = path.read_text(encoding="utf-8")
         table = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except (OSError, ValueError) as error:

@@ -112,6 +112,6 @@ def knn_monitor(
         scores, rows = (t.numpy() for t in torch.topk(similarity, k))
         check_finite(scores)
         predicted = rank_classes(scores, codes[known_bank][rows], len(names), KNN_TEMPERATURE, top=1)[:, 0]
-        return {"knn_top1": float((predicted == truth[known]).mean())}
+        return {"knn_top1": float((predicted == truth[known]).mean()), "knn_images": int(known.sum())}
 
     return evaluate if k >= 1 and known.any() else lambda backbone: {}

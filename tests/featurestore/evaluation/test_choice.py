@@ -88,6 +88,18 @@ def test_a_where_that_matches_nothing_says_what_is_there(copied: FeatureStore, m
         getattr(copied, measure)(where="label = 'warm'")
 
 
+# -- temperatures
+
+
+def test_an_unusual_temperature_is_noted(shared: FeatureStore, run: Run) -> None:
+    high = "temperature 7 is unusual, so all k votes weigh nearly the same; usual are 0.01 to 1"
+    assert f"note: {high}" in run("knn", shared.path, "-k", "1", "--temperature", "7")[1]
+    assert shared.knn(1, temperature=0.005).notes == [
+        "temperature 0.005 is unusual, so nearly only the nearest item votes; usual are 0.01 to 1"
+    ]
+    assert shared.knn(1, temperature=1.0).notes == shared.knn(1, temperature=0.01).notes == []
+
+
 # -- few labels of some classes
 
 

@@ -29,7 +29,7 @@ def test_the_sixth_class_is_not_among_the_top_five() -> None:
     ("score", "ks", "temperature", "reason"),
     [
         *((0.0, ks, 0.07, "expected between 1 and 3") for ks in ([], [0], [-1], [4], [1, 4])),
-        *((0.0, [1], temperature, "expected more than 0") for temperature in (0.0, -1.0, math.nan)),
+        *((0.0, [1], temperature, "expected more than 0") for temperature in (0.0, -1.0, math.nan, math.inf)),
         (math.nan, [1], 0.07, "NaN or infinity"),
     ],
 )

@@ -12,7 +12,7 @@ from featurestore import FeatureStore
 from featurestore.catalog.changes import Changes
 from featurestore.catalog.connection import Database
 from featurestore.encoders import encoder as running
-from featurestore.errors import StoreBusy
+from featurestore.errors import ConfigError, StoreBusy
 from featurestore.ingest import ingest as indexing
 from featurestore.ingest import run as store_module
 from featurestore.ingest.ingest import find_files
@@ -22,6 +22,26 @@ from featurestore.system.lock import writer_lock
 from tests.featurestore.fakes import CARD, COLOURS, paint, unit, write_encoder
 from tests.featurestore.imaging.image_bytes import multiband
 from tests.featurestore.ingest.ingested import as_stored, by_name, counts, look
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"workers": 0}, "workers 0: expected a whole number of threads from 1 to 1024, or None"),
+        ({"workers": 1025}, "workers 1025: expected"),
+        ({"workers": 2.5}, r"workers 2\.5: expected"),
+        ({"image_seconds": 0.0}, r"image_seconds 0\.0: expected a number of seconds, at least 0\.1"),
+        ({"image_seconds": float("nan")}, "image_seconds nan: expected"),
+        ({"image_seconds": float("inf")}, "image_seconds inf: expected"),
+        ({"image_seconds": "30"}, "image_seconds '30': expected"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused_before_anything_is_created(
+    empty: FeatureStore, source: Path, limits: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        empty.index(source, **limits)
+    assert not empty.path.exists()
 
 
 def test_a_first_run_adds_everything_and_a_second_encodes_and_writes_nothing(

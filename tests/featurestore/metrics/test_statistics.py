@@ -10,6 +10,7 @@ from featurestore.metrics.statistics import (
     Difference,
     compare_draws,
     compare_items,
+    compare_shares,
     half_width,
     sign_test,
     student,
@@ -61,6 +62,17 @@ def test_the_interval_is_that_of_items_drawn_again_with_both_their_answers() -> 
     assert found.ci95 == pytest.approx(tuple(np.percentile(naive, [2.5, 97.5])), abs=0.008)
     assert (found.only_first, found.only_second) == (int((first & ~second).sum()), int((second & ~first).sum()))
     assert found.significant
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "interval"), [(0.3, 0.9, (0.1705, 0.8090)), (0.0, 1.0, (0.6075, 1.0)), (0.0, 0.0, (-0.2775, 0.2775))]
+)  # fmt: skip
+def test_the_interval_of_independent_shares_is_that_of_newcombes_table(
+    first: float, second: float, interval: tuple[float, float]
+) -> None:
+    found = compare_shares(first, second, 10)  # method 10 of his table II
+    assert found.mean == pytest.approx(second - first)
+    assert found.ci95 == pytest.approx(interval, abs=5e-5)
 
 
 def test_the_same_answers_differ_by_nothing() -> None:

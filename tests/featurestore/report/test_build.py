@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from featurestore import FeatureStore
+from featurestore.errors import QueryError
 from featurestore.metrics.label_free import rankme, uniformity
 from featurestore.report.build import Limits
 from featurestore.report.report import Report
@@ -111,6 +112,32 @@ def test_the_smallest_stores_have_a_report(tmp_path: Path, encoder: Path) -> Non
         found = report(new_store(tmp_path / "small.store", encoder, tmp_path / "source"))
         for format in ("html", "md", "json"):
             assert found.save(tmp_path / f"report.{format}").stat().st_size > 500
+
+
+def test_a_where_chooses_what_the_whole_report_is_about(copied: FeatureStore, tmp_path: Path, drawn: Path) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/a.jpg").write_text("text")
+    copied.index(tmp_path / "bad", drawn)
+    where = "label <> 'warm' AND width < 96"
+    chosen = set(copied.catalog.items.select(where).tolist())
+    made = report(copied, where=where)
+    found, held = made.figures, made.figures.collection
+    assert (held.items, held.of, held.vectors, held.failures, held.reasons) == (16, 30, 16, 0, {})
+    assert (held.labels, held.splits) == ({"cold": 8, "leaf": 8}, {"test": 6, "train": 10})
+    assert held.sizes is not None
+    assert (held.sizes.largest, sum(held.sizes.counts)) == ((24, 24), 16)
+    assert found.map is not None
+    assert found.labelfree is not None
+    assert {item.id for item in held.mosaic} == {item.id for item in found.map.items} == chosen
+    assert {one.item.id for sheet in found.sheets for one in sheet.neighbours} <= chosen
+    assert (found.map.of, found.labelfree.n) == (16, 16)
+    assert found.knn == copied.knn(where=where)
+    assert found.lowshot is not None
+    assert (found.lowshot.where, found.lowshot.n_test) == (where, 6)
+    assert found.to_json()["where"] == where
+    assert "Only 16 of 30 images: where label &lt;&gt; 'warm' AND width &lt; 96." in made.save(tmp_path / "a.html").read_text().replace("&#39;", "'")  # fmt: skip
+    with pytest.raises(QueryError, match="0 of 30 items match; label: cold 10, leaf 10, warm 10"):
+        copied.report(where="label = 'wram'")
 
 
 def test_failures_are_counted_by_their_reason(copied: FeatureStore, tmp_path: Path, drawn: Path) -> None:

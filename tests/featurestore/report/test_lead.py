@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from featurestore import FeatureStore
+from featurestore.metrics.twins import Twins
 from featurestore.report.lead import baseline_table, chance, headline
 from featurestore.report.report import Report
 from tests.featurestore.fakes import CARD, write_encoder
@@ -23,6 +24,20 @@ def test_the_head_says_what_the_figures_mean(made: Report) -> None:
     ]
 
 
+def test_exact_copies_in_train_are_told_with_the_figure_without_them(made: Report) -> None:
+    knn = made.figures.knn
+    assert knn is not None
+
+    def second(twins: Twins, split: str = "train->test") -> str:
+        return headline(replace(made.figures, knn=replace(knn, twins=twins, split=split)))[1]
+
+    assert second(Twins(3, 7 / 9)) == "3 test images have an exact copy in train; without them, 78 % are right."
+    assert second(Twins(1, 0.75)) == "1 test image has an exact copy in train; without it, 75 % are right."
+    assert second(Twins(12, None), "leave-one-out") == (
+        "12 images have an exact copy among the others: no other is left to measure."
+    )
+
+
 def test_chance_is_the_share_of_the_largest_class(made: Report) -> None:
     knn = made.figures.knn
     assert knn is not None
@@ -34,6 +49,17 @@ def test_images_without_a_label_are_counted(made: Report) -> None:
     held = replace(made.figures.collection, labelled=18)
     said = headline(replace(made.figures, collection=held))
     assert said[-1] == "12 of 30 images have no label, and are not in these figures."
+
+
+def test_baselines_are_measured_on_the_items_that_a_where_chooses(
+    copied: FeatureStore, tmp_path: Path, drawn: Path
+) -> None:
+    add_untrained(copied, tmp_path, drawn)
+    where = "label <> 'warm'"
+    found = report(copied, encoder="quadrants", where=where).figures
+    [baseline] = found.baselines
+    assert baseline.top1 == copied.knn(10, encoder="untrained", where=where).results[0].top1 == 7 / 8
+    assert headline(found)[0] == "Only 20 of 30 images: where label <> 'warm'."
 
 
 def add_untrained(store: FeatureStore, folder: Path, source: Path) -> None:

@@ -114,5 +114,7 @@ def test_a_notebook_shows_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_data_frame_needs_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="to_pandas needs pandas, which is not installed: pip install pandas"):
+    with pytest.raises(
+        ConfigError, match=r"needs pandas, which is not installed: pip install 'featurestore\[pandas\]'"
+    ):
         matches(["/a"]).to_pandas()

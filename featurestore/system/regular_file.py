@@ -1,0 +1,10 @@
+"""Files that users name: reading a pipe or a device may never end."""
+
+import errno
+from pathlib import Path
+
+
+def refuse_pipe(path: Path) -> None:
+    """Raise OSError for a pipe, a socket or a device; what is missing or a folder is left to those who open it."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "a pipe, a socket or a device; write its content to a file first")
