@@ -17,7 +17,7 @@ def headline(report: ReportValues) -> list[str]:
 def _choice(report: ReportValues) -> str:
     held = report.collection
     return (
-        f"Only {held.items:,} of {count(held.of, 'image')}: where {report.where}." if report.where is not None else ""
+        f"Only {held.items:,} of {counted(held.of, 'image')}: where {report.where}." if report.where is not None else ""
     )
 
 
@@ -78,7 +78,7 @@ def _copies(figures: KnnReport) -> str:
     if not copies.n:
         return ""
     which, among = ("test image", "in train") if figures.split == "train->test" else ("image", "among the others")
-    said = f"{count(copies.n, which)} {'has' if copies.n == 1 else 'have'} an exact copy {among}"
+    said = f"{counted(copies.n, which)} {'has' if copies.n == 1 else 'have'} an exact copy {among}"
     if copies.top1_without is None:
         return f"{said}: no other is left to measure."
     return f"{said}; without {'it' if copies.n == 1 else 'them'}, {_short(copies.top1_without, figures)} % are right."
