@@ -347,7 +347,7 @@ def run(
 
 
 def test_a_store_answers_like_a_naive_model(tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(tmp_path, encoder, monkeypatch, lives=3, changes=7, phases=[Phase.generate])  # to make it shorter takes minutes
+    run(tmp_path, encoder, monkeypatch, lives=2, changes=7, phases=[Phase.generate])  # to make it shorter takes minutes
 
 
 @pytest.mark.slow

@@ -132,6 +132,7 @@ def test_images_that_cannot_be_read_are_left_out_and_noted(
     assert any("1 of 26 images; " in line and "plain.png" in line for line in notes.lines)  # of one colour
 
 
+@pytest.mark.slow
 def test_learning_beats_the_untrained_network(
     shapes_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

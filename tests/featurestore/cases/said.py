@@ -134,11 +134,11 @@ class Case:
         return [f"labels: {ROADS[self.road].labelled_by.format(column=column)} ({SAID[self.name].classes} classes)"]
 
 
-# Every collection by every road; the quick tests take all collections as folders, and two of them by all roads.
+# Every collection by every road; the quick tests take all collections as folders, and one of them by all roads.
 ALL = [
     pytest.param(
         (name, road),
-        marks=[] if road == "folder" or name in ("splits", "broken") else pytest.mark.slow,
+        marks=[] if road == "folder" or name == "broken" else pytest.mark.slow,
         id=f"{name} by {road}",
     )
     for name in COLLECTIONS

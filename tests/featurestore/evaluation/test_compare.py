@@ -69,7 +69,7 @@ def difference(row: ComparedEncoder, measure: str) -> ItemDifference:
 # -- what it measures
 
 
-@pytest.mark.parametrize("kind", ["split", "whole"])
+@pytest.mark.parametrize("kind", ["split", pytest.param("whole", marks=pytest.mark.slow)])
 def test_every_figure_is_that_of_the_command_for_one_encoder(
     kind: str, stores: dict[str, FeatureStore], comparisons: dict[str, Comparison]
 ) -> None:

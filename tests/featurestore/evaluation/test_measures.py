@@ -39,6 +39,7 @@ def test_linear_with_splits_is_the_protocol_step_by_step(splits: FeatureStore) -
     assert [set(r) for r in report_json["results"]] == [{"c", "top1"}] * 6
 
 
+@pytest.mark.slow
 def test_linear_without_splits_cross_validates(whole: FeatureStore) -> None:
     x, labels = arrays(whole)
     report = whole.linear(grid=6)

@@ -179,6 +179,7 @@ def test_a_vits_places_are_stored_at_a_fixed_size(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_attention_is_a_second_output_and_changes_no_vector(exported: tuple[Conv4, Path], tmp_path: Path) -> None:
     backbone: Any = make_backbone("test_vit", 16, 4)[0].eval()
     backbone.blocks = backbone.blocks[:2]  # of six; each takes its time to trace

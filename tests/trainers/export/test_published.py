@@ -116,6 +116,7 @@ def test_the_vector_is_what_the_classifier_would_see() -> None:
         torch.testing.assert_close(whole.classifier[3](model.backbone(x)), whole(x))
 
 
+@pytest.mark.slow
 def test_a_published_model_becomes_an_encoder(tmp_path: Path) -> None:
     out = tmp_path / "encoder.onnx"
     result = CliRunner().invoke(cli, ["export", "timm:test_resnet", "--no-pretrained", "--out", str(out)])

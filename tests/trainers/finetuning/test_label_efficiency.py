@@ -21,6 +21,7 @@ def source(tmp_path: Path) -> Path:
     return write_colours(tmp_path / "colours", train=12, test=4)
 
 
+@pytest.mark.slow
 def test_one_command_measures_runs_by_share_four_ways(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

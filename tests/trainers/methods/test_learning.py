@@ -91,7 +91,12 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("name", [pytest.param("mae", marks=pytest.mark.slow), *OTHERS])
+# A contrastive method, one with a teacher, one with prototypes; the others in `make test-all`.
+QUICK = ("simclr-v1", "byol", "dino")
+SOME = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ("mae", *OTHERS)]
+
+
+@pytest.mark.parametrize("name", SOME)
 def test_thirty_steps_end_above_the_untrained_network_without_a_collapse(name: str, tmp_path: Path) -> None:
     """mae takes four times as many steps, and four seconds."""
     config = config_of(name, 40 if name == "mae" else 10, FAST.get(name, 1e-3))
@@ -152,7 +157,7 @@ BROKEN: dict[str, tuple[Callable[[Any, Patch], None], int, float, str]] = {  # w
 }
 
 
-@pytest.mark.parametrize("name", ["mae", *OTHERS])
+@pytest.mark.parametrize("name", SOME)
 def test_the_collapse_of_a_broken_copy_is_found(name: str, tmp_path: Path, monkeypatch: Patch) -> None:
     breaks, epochs, lr, expected = BROKEN[name]
     config = config_of(name, epochs, lr)

@@ -31,6 +31,7 @@ print(faults(48), faults(12, 18, 22, 26))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="for glibc alone")
 def test_tensors_made_again_cost_no_page_faults_and_large_ones_leave_no_holes() -> None:
     ended = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)

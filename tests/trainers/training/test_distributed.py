@@ -173,6 +173,7 @@ def by_first_column(rows: Tensor) -> Tensor:
     return rows[rows[:, 0].argsort()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*STEPS, "dino-frozen"])
 def test_two_processes_have_the_loss_gradient_and_state_of_one(name: str, two: list[dict[str, Any]]) -> None:
     """The keys of one batch may stand in the queue in another order, but in the same one in both processes."""
@@ -204,6 +205,7 @@ def same_weights(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
             torch.testing.assert_close(found[key], value, rtol=1e-3, atol=1e-5, msg=key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_a_training_on_two_processes_ends_where_that_on_one_does(
     name: str, two: list[dict[str, Any]], alone: Fabric, tmp_path: Path
@@ -217,6 +219,7 @@ def test_a_training_on_two_processes_ends_where_that_on_one_does(
     assert two[0][f"run {name}"]["lines"] == one["lines"] == [3, 6]
 
 
+@pytest.mark.slow
 def test_ctrl_c_that_one_process_hears_stops_both_at_one_step(two: list[dict[str, Any]]) -> None:
     """Each by itself, one would wait for ever for the other's gradients, and the state would be lost."""
     assert all("--resume" in ours["stopped"] for ours in two)
