@@ -27,6 +27,12 @@ class EncoderRecord:
     file: str  # name of the vector file
     card: dict[str, Any]
 
+    @property
+    def bands(self) -> tuple[int, ...] | None:
+        """The bands of an image that it reads, from 1; None: its colours."""
+        bands = self.card["preprocess"].get("bands")
+        return None if bands is None else tuple(bands)
+
     @classmethod
     def read(cls, fingerprint: str, name: str, dim: int, rows: int, file: str, card: str) -> "EncoderRecord":
         """Read a row of the table. Raises StoreCorrupt when a file name could lead out of the store's folder."""

@@ -15,9 +15,16 @@ EXAMPLE, NEGATIVE = "#0a5fb4", "#b3261e"  # frames of the queries
 
 
 def contact_sheet(
-    tiles: Sequence[tuple[Image.Image | str, str, str]], heading: str, examples: int, negatives: int = 0
+    tiles: Sequence[tuple[Image.Image | str, str, str]],
+    heading: str,
+    examples: int,
+    negatives: int = 0,
+    bands: Sequence[int] | None = None,
 ) -> Image.Image:
-    """Draw tiles of (picture or its path, bold line, pale line); the first `examples` have a blue frame, the next `negatives` a red one."""
+    """Draw tiles of (picture or its path, bold line, pale line); the first `examples` have a blue frame, the next `negatives` a red one.
+
+    bands: those to show.
+    """
     accents = [EXAMPLE] * examples + [NEGATIVE] * negatives
     columns = max(1, min(COLUMNS, len(tiles)))
     rows = -(-len(tiles) // columns)
@@ -29,7 +36,7 @@ def contact_sheet(
     for place, (picture, bold, pale) in enumerate(tiles):
         x = GAP + place % columns * (TILE + GAP)
         y = top + place // columns * (TILE + TEXT + GAP)
-        shown = _tile(picture)
+        shown = _tile(picture, bands)
         sheet.paste(shown, (x + (TILE - shown.width) // 2, y + (TILE - shown.height) // 2))
         frame, width, ink = (accents[place], 3, accents[place]) if place < len(accents) else (LINE, 1, INK)
         draw.rectangle((x - 1, y - 1, x + TILE, y + TILE), outline=frame, width=width)
@@ -52,10 +59,10 @@ def save(sheet: Image.Image, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _tile(picture: Image.Image | str) -> Image.Image:
+def _tile(picture: Image.Image | str, bands: Sequence[int] | None) -> Image.Image:
     """Scale a picture to the size of a tile; the pixels of a small one stay sharp."""
     try:
-        image = thumbnail(picture, TILE)
+        image = thumbnail(picture, TILE, bands)
     except ImageError:
         return Image.new("RGB", (TILE, TILE), "#eeeeee")  # the file is gone or damaged: a grey tile
     small = 2 * max(image.size) < TILE

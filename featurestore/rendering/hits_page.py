@@ -1,6 +1,7 @@
 """The page of matches: one HTML file with all pictures inside, without scripts, for any browser."""
 
 from collections.abc import Sequence
+from functools import partial
 from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,11 +27,12 @@ def write(
     hits: Sequence[dict[str, Any]],
     facts: Sequence[tuple[str, str]] = (),
     query_labels: Sequence[str] = (),
+    bands: Sequence[int] | None = None,
 ) -> None:
     """Write a page of the query's examples and of hits as `Matches.to_json` gives them, best first.
 
-    facts: names and values of what was asked. query_labels: hits that have one of them are marked. A file that cannot be read gets a grey
-    tile with the reason. Raises DiskError.
+    facts: names and values of what was asked. query_labels: hits that have one of them are marked. bands: those to show. A file that cannot
+    be read gets a grey tile with the reason. Raises DiskError.
     """
 
     def shares(hit: dict[str, Any]) -> bool:
@@ -39,7 +41,7 @@ def write(
     folder = common_folder([hit["path"] for hit in hits])
     template = templates("featurestore.rendering").get_template("hits.html")
     parts = template.generate(
-        title=title, note=note, examples=examples, hits=hits, load=_load, facts=facts, query_labels=query_labels, folder=folder,
+        title=title, note=note, examples=examples, hits=hits, load=partial(_load, bands=bands), facts=facts, query_labels=query_labels, folder=folder,
         labels_of=labels_of, shares=shares, sharing=sum(map(shares, hits)),
     )  # fmt: skip
     with atomic_write(path, "expected a name such as hits.html in an existing folder") as part, part.open("w", encoding="utf-8") as file:  # fmt: skip
@@ -57,11 +59,11 @@ def common_folder(paths: Sequence[str]) -> str:
     return f"{folder}/" if folder.rpartition("/")[2] else ""
 
 
-def _load(picture: Image.Image | str | None) -> InlineImage:
+def _load(picture: Image.Image | str | None, bands: Sequence[int] | None) -> InlineImage:
     if picture is None:
         return InlineImage(reason="no picture")
     try:
-        small = thumbnail(picture, SIDE)
+        small = thumbnail(picture, SIDE, bands)
     except ImageError as error:
         return InlineImage(reason=str(error))
     return InlineImage(data_url(small), tiny=max(small.size) <= SIDE // 4)

@@ -1,17 +1,20 @@
 """Thumbnails of images, for contact sheets and pages."""
 
+from collections.abc import Sequence
+
 from PIL import Image
 
 from featurestore.imaging import decode as images
 from featurestore.sources import read
 
 
-def thumbnail(picture: Image.Image | str, side: int) -> Image.Image:
-    """Scale a picture, or the one at a path, down until no side is longer than `side` pixels: upright RGB, of many bands the first.
+def thumbnail(picture: Image.Image | str, side: int, bands: Sequence[int] | None = None) -> Image.Image:
+    """Scale a picture, or the one at a path, down until no side is longer than `side` pixels: upright RGB.
 
-    Raises ImageError.
+    bands: those to show, from 1, as an encoder reads them; None: the colours, of many bands the first. Raises ImageError.
     """
-    decoded = images.decode(read(picture), side, preview=True) if isinstance(picture, str) else images.upright(picture)
+    is_path = isinstance(picture, str)
+    decoded = images.decode(read(picture), side, bands, preview=True) if is_path else images.upright(picture, bands)
     image = decoded.image
     return image if max(image.size) <= side else scaled(image, side, Image.Resampling.BICUBIC)
 

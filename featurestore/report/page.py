@@ -16,7 +16,8 @@ from featurestore.system.text import counted
 
 def page(report: ReportValues, listener: Listener) -> str:
     """Write the report as HTML; a picture that cannot be opened leaves a grey tile."""
-    pictures = Pictures.of(_large(report), report.map.items if report.map else (), listener)
+    small = report.map.items if report.map else ()
+    pictures = Pictures.of(_large(report), small, report.encoder["preprocess"].get("bands"), listener)
     environment = templates("featurestore.report")
 
     def draw(graphic: Graphic) -> Markup:

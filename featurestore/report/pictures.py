@@ -27,14 +27,16 @@ class Pictures:
         self._thumbnails = thumbnails
 
     @classmethod
-    def of(cls, large: Iterable[Item], small: Iterable[Item], listener: Listener) -> "Pictures":
-        """Read items: those of `large` at the size of a picture, the others of `small` at the size of a tile."""
+    def of(
+        cls, large: Iterable[Item], small: Iterable[Item], bands: Sequence[int] | None, listener: Listener
+    ) -> "Pictures":
+        """Read items: those of `large` at the size of a picture, the others of `small` at the size of a tile; bands: those to show."""
         wanted = {item.id: (item, TILE) for item in small} | {item.id: (item, SIDE) for item in large}
         listener.start("reading pictures", len(wanted))
         lock = threading.Lock()
 
         def load(item: Item, side: int) -> Image.Image | str:
-            loaded = _load(item.path, side)
+            loaded = _load(item.path, side, bands)
             with lock:
                 listener.advance()
             return loaded
@@ -64,9 +66,9 @@ class Pictures:
         return data_url(self.sheet(items, columns), QUALITY)
 
 
-def _load(path: str, side: int) -> Image.Image | str:
+def _load(path: str, side: int, bands: Sequence[int] | None) -> Image.Image | str:
     try:
-        return thumbnail(path, side)
+        return thumbnail(path, side, bands)
     except ImageError as error:
         return str(error)
     except Exception as error:  # one picture never stops a report

@@ -50,6 +50,7 @@ class Matches:
     left_out: tuple[int, ...] = ()  # ids of the items that the query itself is
     facts: tuple[tuple[str, str], ...] = ()  # names and values of what was asked: store, encoder, filter, k
     query_labels: tuple[str, ...] = ()  # labels that all examples have, where these are items of the store
+    bands: tuple[int, ...] | None = None  # that the encoder reads, and pictures show
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -87,7 +88,7 @@ class Matches:
 
         more = f"; the best {IN_NOTEBOOK} are shown" if len(self) > IN_NOTEBOOK else ""
         title = "; ".join([f"{self._title()} by cosine similarity{more}", *self.warnings])
-        return notebook.render(title, self.query[:IN_NOTEBOOK], self.to_json()[:IN_NOTEBOOK])
+        return notebook.render(title, self.query[:IN_NOTEBOOK], self.to_json()[:IN_NOTEBOOK], self.bands)
 
     def to_json(self) -> list[dict[str, Any]]:
         return [
@@ -131,7 +132,7 @@ class Matches:
             tiles.append((hit["path"], f"{hit['score']:.3f}  {label_text(hit)}".rstrip(), printable(hit["path"])))
         negatives = sum(shown.negative for shown, _ in drawn)
         heading = f"{self._title()}, {self._note()}"
-        sheet.save(sheet.contact_sheet(tiles, heading, len(drawn) - negatives, negatives), Path(path))
+        sheet.save(sheet.contact_sheet(tiles, heading, len(drawn) - negatives, negatives, self.bands), Path(path))
         return Path(path)
 
     def html(self, path: str | Path) -> Path:
@@ -140,7 +141,14 @@ class Matches:
 
         require_suffix(Path(path), (".html", ".htm"), "a page")
         page.write(
-            Path(path), self._title(), self._note(), self.query, self.to_json()[:DRAWN], self.facts, self.query_labels
+            Path(path),
+            self._title(),
+            self._note(),
+            self.query,
+            self.to_json()[:DRAWN],
+            self.facts,
+            self.query_labels,
+            self.bands,
         )
         return Path(path)
 

@@ -157,4 +157,6 @@ def _query_labels(searcher: Searcher, query: QueryVector) -> tuple[str, ...]:
 def _matches(searcher: Searcher, hits: Hits, query: QueryVector, left_out: tuple[int, ...]) -> Matches:
     lists = {item: labels for item, labels in zip(hits.ids.tolist(), hits.label_lists, strict=True) if labels}
     scores = hits.scores.clip(-1, 1)
-    return Matches(hits.ids, scores, hits.paths, hits.labels, query.shown, searcher.warnings, lists, left_out)
+    return Matches(
+        hits.ids, scores, hits.paths, hits.labels, query.shown, searcher.warnings, lists, left_out, bands=searcher.items.record.bands
+    )  # fmt: skip

@@ -76,7 +76,9 @@ def test_an_encoder_with_bands_reads_them_and_the_report_says_how(tmp_path: Path
     assert report.to_json()["readings"] == {
         "images": 1, "ways": {how: 1}, "flat": 1, "flat_paths": [str((source / "tile.tif").resolve())],
     }  # fmt: skip
-    assert store.search(source / "tile.tif", with_self=True).scores[0] > 0.999  # a query is read in the same way
+    found = store.search(source / "tile.tif", with_self=True)
+    assert found.scores[0] > 0.999  # a query is read in the same way
+    assert found.bands == (5, 4, 3)  # and pictures of hits, too
 
 
 def test_a_touched_file_is_read_but_not_encoded(empty: FeatureStore, source: Path, encoded: list[int]) -> None:

@@ -149,7 +149,7 @@ def test_a_page_is_written_completely_or_not_at_all(tmp_path: Path, monkeypatch:
     file = tmp_path / "hits.html"
     file.write_text("yesterday's")
 
-    def full(*arguments: object) -> str:
+    def full(*arguments: object, **options: object) -> str:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(page, "_load", full)
