@@ -13,9 +13,10 @@ def thumbnail(picture: Image.Image | str, side: int, bands: Sequence[int] | None
 
     bands: those to show, from 1, as an encoder reads them; None: the colours, of many bands the first. Raises ImageError.
     """
-    is_path = isinstance(picture, str)
-    decoded = images.decode(read(picture), side, bands, preview=True) if is_path else images.upright(picture, bands)
-    image = decoded.image
+    if isinstance(picture, str):
+        image = images.decode(read(picture), side, bands, preview=True).image
+    else:
+        image = images.upright(picture, bands).image
     return image if max(image.size) <= side else scaled(image, side, Image.Resampling.BICUBIC)
 
 

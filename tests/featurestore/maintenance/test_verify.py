@@ -252,12 +252,17 @@ SECOND_VECTOR = "INSERT INTO vectors SELECT item, encoder, 5, sha256 FROM vector
 @pytest.mark.parametrize(
     ("statement", "problem", "encoded_again"),
     [
-        (ANOTHER_PATH, "1 items have the path of another", 1),
+        pytest.param(ANOTHER_PATH, "1 items have the path of another", 1, marks=pytest.mark.slow),
         ("UPDATE all_items SET id = 1 WHERE id = 2", "1 items have the id of another", 2),
         ("UPDATE meta SET next_item = 3", "1 catalog would use an id twice", 0),
         (OF_NO_ITEM, "1 vectors belong to no item", 0),
         ("UPDATE vectors SET row = 6 WHERE row = 1", "1 vectors belong to no encoder, or to a row that", 1),
-        ("UPDATE vectors SET encoder = 'x' WHERE row = 1", "1 vectors belong to no encoder, or to a row that", 1),
+        pytest.param(
+            "UPDATE vectors SET encoder = 'x' WHERE row = 1",
+            "1 vectors belong to no encoder, or to a row that",
+            1,
+            marks=pytest.mark.slow,
+        ),
         ("UPDATE vectors SET row = 2 WHERE row = 1", "1 rows belong to several items", 2),
         (SECOND_VECTOR, "1 items have several vectors", 1),
     ],

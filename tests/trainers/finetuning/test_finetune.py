@@ -43,6 +43,7 @@ def no_export(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finetuning, "export_classifier", write)
 
 
+@pytest.mark.slow
 def test_the_command_learns_colours_and_writes_a_classifier_that_says_what_torch_says(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
