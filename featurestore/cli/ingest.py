@@ -103,7 +103,8 @@ def index(
         click.echo(f"{reason}; for faster searches: featurestore optimize {store}", err=True)
     text = "\n".join(
         (f"{r.encoder}: " if report.others else "")
-        + f"{r.added} added, {r.updated} updated, {r.unchanged} unchanged, {r.removed} removed, {r.failed} failed{f', {r.moved} moved' if r.moved else ''}  ({r.images_per_second:g} images/s)"
+        + f"{r.added:,} added, {r.updated:,} updated, {r.unchanged:,} unchanged, {r.removed:,} removed, {r.failed:,} failed"
+        + f"{f', {r.moved:,} moved' if r.moved else ''}  ({r.images_per_second:g} images/s)"
         for r in (report, *report.others)
     )
     if labels != "none":

@@ -29,8 +29,8 @@ key_option = click.option(
 
 def label_counts(found: int, changed: int, kept: int, removed: int = 0, splits: int = 0) -> str:
     """Say what happened to labels and splits."""
-    more = [f"{removed} removed"] * bool(removed) + [f"{counted(splits, 'split')} set"] * bool(splits)
-    return ", ".join([f"{counted(found, 'label')} set, {changed} changed, {kept} kept", *more])
+    more = [f"{removed:,} removed"] * bool(removed) + [f"{counted(splits, 'split')} set"] * bool(splits)
+    return ", ".join([f"{counted(found, 'label')} set, {changed:,} changed, {kept:,} kept", *more])
 
 
 @click.command()

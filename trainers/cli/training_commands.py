@@ -11,6 +11,7 @@ import click
 from featurestore.errors import ConfigError
 from featurestore.progress import ProgressBar
 from featurestore.system.packages import require
+from featurestore.system.text import counted
 from trainers.cli.options import bands_option
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -132,7 +133,9 @@ def train(
     if as_json:
         click.echo(json.dumps({"encoder": str(run.encoder), **last, "baselines": dict(run.baselines)}))
         return
-    click.echo(f"{run.encoder}  ({last['epoch']} epochs in {last['seconds']:.0f} s, loss {last['loss']:.4f})")
+    click.echo(
+        f"{run.encoder}  ({counted(last['epoch'], 'epoch')} in {last['seconds']:.0f} s, loss {last['loss']:.4f})"
+    )
     click.echo(_verdict(last.get("knn_top1"), last.get("knn_images"), run.baselines), err=True)
     store = shlex.quote(f"{Path(source).stem or 'images'}.store")
     click.echo(
