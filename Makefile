@@ -2,17 +2,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test test-all test-browser lint fix docs demo bench clean
+.PHONY: help test test-all test-attacks test-browser lint fix docs demo bench clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 test: $(VENV)/.dev lint ## Lint, types and fast tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 test-all: $(VENV)/.dev lint ## The same with the slow tests
 	$(BIN)/pytest -n auto -m ""
+
+test-attacks: $(VENV)/.dev ## What strangers send: stores, images, encoders, archives, names
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not browser" tests/featurestore/attacks
 
 test-browser: $(VENV)/.dev ## Draw the report in Chromium and look at it (needs chromium and chromium-driver)
 	$(BIN)/pytest -m browser

@@ -9,6 +9,7 @@ FeatureStoreError
 ├── StoreError              the store cannot be used
 │   ├── StoreNotFound
 │   ├── StoreCorrupt        its files contradict each other
+│   ├── StoreUntrusted      it holds what featurestore never makes, such as links, macros and triggers
 │   ├── StoreBusy           another process is writing it
 │   └── DiskError           the disk is full or not writable; everything committed before is safe
 ├── QueryError              a query, `where` or SQL text cannot be answered
@@ -52,6 +53,10 @@ class StoreNotFound(StoreError):
 
 
 class StoreCorrupt(StoreError):
+    pass
+
+
+class StoreUntrusted(StoreError):
     pass
 
 
