@@ -16,6 +16,7 @@ from featurestore.catalog.changes import Changes
 from featurestore.catalog.classifiers import Classifiers
 from featurestore.catalog.columns import UserColumns
 from featurestore.catalog.connection import Database
+from featurestore.catalog.content import check_content
 from featurestore.catalog.deletions import Deletions
 from featurestore.catalog.encoders import Encoders
 from featurestore.catalog.indexes import Indexes
@@ -35,7 +36,7 @@ class Catalog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._database = database = Database(path)
+        self._database = database = Database(path, lambda connection: check_content(connection, path))
         self.items = Items(database)
         self.changes = Changes(database)
         self.deletions = Deletions(database)

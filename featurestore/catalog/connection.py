@@ -4,14 +4,14 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import duckdb
 
 from featurestore.catalog.catalog_state import CatalogState, connection_lock, read_state, stat_of
-from featurestore.catalog.engine import SETTINGS, Connection, Engine
+from featurestore.catalog.engine import Check, Connection, Engine, locked
 from featurestore.catalog.user_sql import GUARDED, explain, is_damage
 from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
 
@@ -29,14 +29,19 @@ HELD = ("Could not set lock", "different configuration", "Unique file handle con
 
 
 class Database:
-    """One DuckDB file. A connection lives as long as a transaction, so that several processes can share the file."""
+    """One DuckDB file. A connection lives as long as a transaction, so that several processes can share the file.
 
-    def __init__(self, path: Path) -> None:
+    check: looks at the content of a file before it is used for the first time, and raises for one that must not be.
+    others: files that SQL may attach beside it.
+    """
+
+    def __init__(self, path: Path, check: Check = lambda connection: None, others: Sequence[Path] = ()) -> None:
         self.path = path
+        self._check, self._others = check, others
+        self._checked: tuple[int, int] | None = None  # device and inode of the file that `check` has seen
         self._parts = str(path), f"{path}.wal"
         self._lock = connection_lock(path)
         self._last_state: CatalogState | None = None
-        self._spill = path.with_name(f"{path.name}.tmp")
         self._engine: Engine | None = None  # between connections
 
     def state(self) -> CatalogState:
@@ -60,15 +65,23 @@ class Database:
     def connect(self, read_only: bool) -> Iterator[Connection]:
         """Open the file for the length of the block. Raises StoreNotFound, StoreBusy, StoreCorrupt, DiskError."""
         with self._lock.hold(), self._named_errors():
-            engine, self._engine, reusable = self._engine or Engine(self._spill), None, False
+            engine, self._engine, reusable = self._engine or Engine(self.path, self._others), None, False
             try:
-                yield self._open_patiently(read_only, lambda: engine.attach(self.path, read_only))
+                yield self._open_patiently(read_only, lambda: engine.attach(read_only, self._check_once))
                 reusable = engine.detach()
             finally:
                 if reusable:
                     self._engine = engine
                 else:  # after an error its state is unknown
                     engine.stop()
+
+    def _check_once(self, connection: Connection) -> None:
+        """Check the file, unless it is the one that was checked before."""
+        stat = self.path.stat()
+        file = stat.st_dev, stat.st_ino
+        if file != self._checked:
+            self._check(connection)
+            self._checked = file
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -176,7 +189,7 @@ def _holder(text: str, patience: float) -> str:
 def scratch() -> Iterator[Connection]:
     """Give a temporary database for the length of the block: in memory, then in a temporary folder. Raises StoreError."""
     with tempfile.TemporaryDirectory() as folder:
-        connection = duckdb.connect(config={**SETTINGS, "temp_directory": folder})
+        connection = locked(folder)
         try:
             yield connection
         except (duckdb.OutOfMemoryException, duckdb.IOException) as error:

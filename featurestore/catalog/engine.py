@@ -1,37 +1,54 @@
 """A DuckDB that stays in memory and opens the catalog's file for the length of a connection."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import duckdb
 
 Connection = duckdb.DuckDBPyConnection
+Check = Callable[[Connection], None]  # of a file that was just attached, by a connection that does not use it yet
 Settings = dict[str, str | bool | int | float | list[str]]
 SETTINGS: Settings = {
     "memory_limit": "2GB",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
+    "python_enable_replacements": False,  # names in SQL never mean Python variables
     "async_threads": 0,  # by default DuckDB starts eight more threads for remote files
 }
+
+
+FILES_BESIDE = (
+    "",
+    ".wal",
+    ".wal.checkpoint",
+    ".wal.recovery",
+)  # what DuckDB writes next to a file, by the end of the name
 
 
 class Engine:
     """A DuckDB without a file of its own. Starting one takes ten times as long as attaching a file to it.
 
-    Between connections it has no threads, because a fork would not copy them, and no files in `spill`, the folder for what does not
-    fit into memory.
+    It can open the files of one catalog, and `others` to read from, but no other file, and its settings cannot be changed: the file may
+    hold SQL of a stranger. Between connections it has no threads, because a fork would not copy them, and no files in its spill folder,
+    where it puts what does not fit into memory.
     """
 
-    def __init__(self, spill: Path) -> None:
-        self._root = duckdb.connect(config={**SETTINGS, "temp_directory": str(spill)})
+    def __init__(self, path: Path, others: Sequence[Path] = ()) -> None:
+        self._path = path
+        self._spill, self._spill_existed = path.with_name(f"{path.name}.tmp"), False
+        files = [f"{file}{end}" for file in (path, *others) for end in FILES_BESIDE]
+        self._root = locked(self._spill, files)
         (self._threads,) = self._root.execute("SELECT current_setting('threads')").fetchall()[0]
         self._connection: Connection | None = None
-        self._spill, self._spill_existed = spill, False
 
-    def attach(self, path: Path, read_only: bool) -> Connection:
-        """Open the file and give a connection that works in it."""
+    def attach(self, read_only: bool, check: Check) -> Connection:
+        """Open the file, look at its content with `check`, and give a connection that works in it."""
         self._spill_existed = self._spill.exists()  # left by a process that was killed
         self._connection = self._root.cursor()
-        self._connection.execute(f"ATTACH {quoted(path)} AS attached (TYPE duckdb{', READ_ONLY' if read_only else ''})")
+        self._connection.execute(
+            f"ATTACH {quoted(self._path)} AS attached (TYPE duckdb{', READ_ONLY' if read_only else ''})"
+        )
+        check(self._connection)
         self._connection.execute(f"USE attached; SET threads TO {self._threads}")
         return self._connection
 
@@ -54,6 +71,14 @@ class Engine:
             self._root.close()
 
 
-def quoted(path: Path) -> str:
+def locked(spill: Path | str, files: Sequence[str] = ()) -> Connection:
+    """Start a DuckDB that can open some files and no other, apart from those in its spill folder, and whose settings stay as they are."""
+    connection = duckdb.connect(config={**SETTINGS, "temp_directory": str(spill), "allowed_configs": ["threads"]})
+    connection.execute(f"SET allowed_paths = [{', '.join(map(quoted, files))}]")
+    connection.execute("SET enable_external_access = FALSE; SET lock_configuration = TRUE")
+    return connection
+
+
+def quoted(path: Path | str) -> str:
     """Write a path as an SQL string."""
     return "'" + str(path).replace("'", "''") + "'"

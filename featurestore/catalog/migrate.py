@@ -7,11 +7,12 @@ from typing import Any
 
 from featurestore.catalog.columns import quoted_name
 from featurestore.catalog.connection import Database
+from featurestore.catalog.content import newer
 from featurestore.catalog.encoders import encoder_records, replace_blocks
 from featurestore.catalog.engine import Connection, quoted
 from featurestore.catalog.records import EncoderRecord
 from featurestore.catalog.schema import CHECKSUMS_SINCE, MIGRATIONS, NEW_NAMES, SCHEMA_VERSION
-from featurestore.errors import StoreCorrupt, StoreError
+from featurestore.errors import StoreCorrupt
 from featurestore.system.checksums import BlockChecksum
 from featurestore.system.disk import atomic_write
 
@@ -28,9 +29,7 @@ def schema_version(database: Database) -> int:
             f"{database.path}: expected a catalog of featurestore, found a database without its tables; index into a new store"
         )
     if version > SCHEMA_VERSION:
-        raise StoreError(
-            f"{database.path} has schema {version}, this featurestore knows schemas up to {SCHEMA_VERSION}; upgrade featurestore"
-        )
+        raise newer(database.path, version)
     return version
 
 
@@ -61,7 +60,7 @@ def rewrite(database: Database, blocks: Callable[[EncoderRecord], Sequence[Block
             for record in encoder_records(connection):
                 replace_blocks(connection, record.fingerprint, blocks(record))
 
-    publish(database.path, fill)
+    publish(database.path, fill, others=[database.path])
 
 
 def renamed_columns(names: Sequence[str], version: int) -> dict[str, str]:
@@ -86,12 +85,20 @@ def rename_classifiers(connection: Connection, renamed: Mapping[str, str]) -> No
         connection.execute("UPDATE classifiers SET name = ? WHERE lower(name) = lower(?)", [new, name])
 
 
-def publish(path: Path, fill: Callable[[Connection], Any], before: Callable[[], Any] = lambda: None) -> None:
-    """Make a new catalog with `fill`, call `before`, and then give the new file the name `path`. Raises DiskError."""
+def publish(
+    path: Path,
+    fill: Callable[[Connection], Any],
+    before: Callable[[], Any] = lambda: None,
+    others: Sequence[Path] = (),
+) -> None:
+    """Make a new catalog with `fill`, call `before`, and then give the new file the name `path`. Raises DiskError.
+
+    others: files that `fill` attaches.
+    """
     Path(f"{path.with_name(PART)}.wal").unlink(missing_ok=True)
     with atomic_write(path, "free some space and run the same command again") as part:
         part.unlink(missing_ok=True)
-        with Database(part).connect(read_only=False) as connection:
+        with Database(part, others=others).connect(read_only=False) as connection:
             fill(connection)
             connection.execute("CHECKPOINT")  # everything is in the file itself, nothing in a log beside it
         before()

@@ -1,29 +1,11 @@
 """The tables of the catalog, and the migrations from older versions."""
 
+import re
+
 SCHEMA_VERSION = 6
 CHECKSUMS_SINCE = 2  # the first version with checksums of vector files
-TABLES = (
-    "meta",
-    "all_items",
-    "encoders",
-    "vectors",
-    "blocks",
-    "failures",
-    "indexes",
-    "classifiers",
-    "label_history",
-    "deleted",
-    "sources",
-)
 # Our columns of all_items by the version that brought them; a user of an older version may have columns of these names.
 NEW_NAMES = {5: ("label_source", "split_source"), 6: ("labels",)}
-# Our columns of all_items; every other one belongs to the user.
-OWN = (
-    "id", "path", "label", "labels", "label_source", "split", "split_source", "width", "height", "bytes", "mtime_ns", "sha256", "added_at", "removed_at",
-)  # fmt: skip
-# Names that no column of a user may have: ours, DuckDB's for a row's place, and one that export-vectors writes.
-RESERVED = {*OWN, "rowid", "vector"}
-
 # To be run again when a column is added or dropped: a view keeps the columns that its star meant when it was made.
 ITEMS = "CREATE OR REPLACE VIEW items AS SELECT * EXCLUDE (removed_at) FROM all_items WHERE removed_at IS NULL;"
 
@@ -79,6 +61,16 @@ CREATE TABLE deleted (path TEXT, sha256 TEXT, deleted_at TIMESTAMP);  -- what `i
 CREATE TABLE sources (path TEXT, added_at TIMESTAMP, exclude TEXT[]);  -- what `index` was given, and what it leaves out
 INSERT INTO meta VALUES ({SCHEMA_VERSION}, 1, NULL);
 """
+
+# The columns of each table with DuckDB's names of their types.
+COLUMNS = {
+    table: {name: kind.replace("TEXT", "VARCHAR") for name, kind in (column.split() for column in columns.split(","))}
+    for table, columns in re.findall(r"CREATE TABLE (\w+) \((.*?)\);", re.sub("--.*", "", SCHEMA), re.DOTALL)
+}
+TABLES = tuple(COLUMNS)
+OWN = tuple(COLUMNS["all_items"])  # our columns of all_items; every other one belongs to the user
+# Names that no column of a user may have: ours, DuckDB's for a row's place, and one that export-vectors writes.
+RESERVED = {*OWN, "rowid", "vector"}
 
 # From version n to n + 1. A migration runs on a copy without a name, so it may fail at any line.
 MIGRATIONS = {

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from featurestore.catalog import connection as module
 from featurestore.catalog.connection import Database
-from featurestore.catalog.engine import Engine
+from featurestore.catalog.engine import SETTINGS, Engine
 from featurestore.errors import DiskError, StoreBusy, StoreCorrupt
 
 
@@ -30,9 +31,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     engines: list[str] = []
 
     class Counted(Engine):
-        def __init__(self, spill: Path) -> None:
-            engines.append(spill.name)
-            super().__init__(spill)
+        def __init__(self, path: Path, others: Sequence[Path] = ()) -> None:
+            engines.append(path.name)
+            super().__init__(path, others)
 
     monkeypatch.setattr(module, "Engine", Counted)
     return engines
@@ -59,7 +60,7 @@ def test_many_connections_take_one_engine(tmp_path: Path, started: list[str], le
     for number in (2, 3):
         insert(database, number)
         assert numbers(database) == list(range(1, number + 1))
-    assert started == ["one.duckdb.tmp"]
+    assert started == ["one.duckdb"]
 
 
 def test_the_file_is_free_between_connections(database: Database) -> None:
@@ -169,10 +170,10 @@ def test_the_file_stays_closed_until_it_is_copied(database: Database) -> None:
     assert numbers(database) == [1, 2]
 
 
-def test_nothing_stays_of_what_memory_could_not_hold(database: Database) -> None:
+def test_nothing_stays_of_what_memory_could_not_hold(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SETTINGS, "memory_limit", "20MB")
     spill = database.path.with_name(f"{database.path.name}.tmp")
-    with database.connect(read_only=True) as connection:
-        connection.execute("SET memory_limit = '20MB'")
+    with Database(database.path).connect(read_only=True) as connection:  # whose engine starts with this limit
         connection.execute("CREATE TEMP TABLE large AS SELECT range AS i, hash(range) AS h FROM range(3_000_000)")
         assert spill.exists()
     assert not spill.exists()
