@@ -70,14 +70,13 @@ class Items:
                 f"""SELECT v.row, v.item, i.path, i.label, i.labels, i.split FROM vectors v JOIN items i ON {VALID}
                     WHERE v.encoder = ? ORDER BY v.row""",
                 params=[encoder],
-            ).to_arrow_table()
-            rows, ids = (column.to_numpy() for column in found.columns[:2])
-            # One chunk each, because that is fastest to look up in.
-            paths, labels, splits = (
-                found[name].cast(pa.large_string()).combine_chunks() for name in ("path", "label", "split")
-            )
-            label_lists = found["labels"].combine_chunks()
-            return ItemTable(encoder_record(connection, encoder), rows, ids, paths, labels, label_lists, splits)
+            ).to_arrow_reader()
+            schema = found.schema
+            for name in ("path", "label", "split"):
+                schema = schema.set(schema.get_field_index(name), pa.field(name, pa.large_string()))
+            # Cast in the reader: the cast of a table would load pyarrow.compute. One chunk each is fastest to look up in.
+            rows, ids, *texts = (column.combine_chunks() for column in found.cast(schema).read_all().columns)
+            return ItemTable(encoder_record(connection, encoder), rows.to_numpy(), ids.to_numpy(), *texts)
 
     def details(self, encoder: str) -> ItemDetails:
         """Read all columns of the items an encoder has vectors of, ascending by row."""
@@ -227,11 +226,12 @@ class Items:
 
 
 def _with_vectors(connection: Connection, encoder: str, column: str, keys: NDArray[np.int64]) -> pa.Table:
-    """Read items by a key of `vectors`. Contents are compared last: joining by them too would read the whole tables."""
+    """Read items by a key of `vectors`, ascending by row. Contents are compared last: joining by them too would read the whole tables."""
     connection.register("wanted", pa.table({"key": keys}))
-    table = connection.sql(
-        f"""SELECT v.row, i.id, i.path, i.label, i.labels, i.sha256 = v.sha256 AS valid
-            FROM wanted JOIN vectors v ON v.{column} = wanted.key JOIN items i ON i.id = v.item WHERE v.encoder = ?""",
+    return connection.sql(
+        f"""WITH found AS MATERIALIZED (
+                SELECT v.row, i.id, i.path, i.label, i.labels, i.sha256 = v.sha256 AS valid
+                FROM wanted JOIN vectors v ON v.{column} = wanted.key JOIN items i ON i.id = v.item WHERE v.encoder = ?
+            ) SELECT * EXCLUDE (valid) FROM found WHERE valid ORDER BY row""",
         params=[encoder],
     ).to_arrow_table()
-    return table.filter(table["valid"]).drop_columns("valid")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurestore.ann.exact import DOUBT, rerank, rows_above
@@ -16,7 +15,7 @@ from featurestore.ann.tuning import worth_indexing
 from featurestore.catalog import EncoderRecord
 from featurestore.errors import QueryError
 from featurestore.storage import Snapshot
-from featurestore.storage.item_reader import ItemReader
+from featurestore.storage.item_reader import ItemReader, values_at
 from featurestore.storage.no_match import describe_no_match
 
 HITS = 10  # when a search does not say how many
@@ -135,7 +134,7 @@ class Searcher:
                     f"item {item}: the store has no such item with a vector of {self.items.record.name}; `featurestore sql STORE 'SELECT id, path FROM items'` lists them"
                 )
         places = np.array([place[item] for item in ids], np.int64)
-        return self.items.vectors[found.rows[places]].astype(np.float32), found.paths.take(pa.array(places)).to_pylist()
+        return self.items.vectors[found.rows[places]].astype(np.float32), values_at(found.paths, places)
 
     def _items(self, scores: NDArray[np.float32], rows: NDArray[np.int64]) -> list[Hits]:
         """Give the items of rows (Q, K); rows whose items are gone are left out."""
@@ -144,10 +143,7 @@ class Searcher:
         exists = at < len(items.rows)
         exists[exists] = items.rows[at[exists]] == rows[exists]
         at = at[exists]  # of all queries, one after the other
-        places = pa.array(at)  # the form in which Arrow is fastest
-        paths, labels, lists = (
-            column.take(places).to_pylist() for column in (items.paths, items.labels, items.label_lists)
-        )
+        paths, labels, lists = (values_at(column, at) for column in (items.paths, items.labels, items.label_lists))
         ids = items.ids[at]
         ends = np.cumsum(exists.sum(axis=1)).tolist()
         return [

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from featurestore.ann.row_filter import RowFilter
 from featurestore.catalog import Catalog, EncoderRecord, ItemTable
 
 Answer = TypeVar("Answer")
+FEW = 200  # values that are read one by one
 
 
 class Stale(Exception):
@@ -91,7 +92,10 @@ class LoadedItems(ItemReader):
 
     def by_id(self, ids: Sequence[int]) -> FoundItems:
         items, places = self._items, np.flatnonzero(np.isin(self._items.ids, ids))
-        texts = (column.take(places) for column in (items.paths, items.labels, items.label_lists))
+        texts = (
+            pa.array(values_at(column, places), column.type)
+            for column in (items.paths, items.labels, items.label_lists)
+        )
         return FoundItems(items.rows[places], items.ids[places], *texts)
 
     def ids_at(self, paths: Sequence[str]) -> dict[str, int]:
@@ -120,7 +124,7 @@ class CatalogItems(ItemReader):
         return self._current(self.catalog.items.select_rows(self.record.fingerprint, where))
 
     def at_rows(self, rows: NDArray[np.int64]) -> FoundItems:
-        return _found(self._current(self.catalog.items.at_rows(self.record.fingerprint, rows)).sort_by("row"))
+        return _found(self._current(self.catalog.items.at_rows(self.record.fingerprint, rows)))
 
     def by_id(self, ids: Sequence[int]) -> FoundItems:
         return _found(self._current(self.catalog.items.by_id(self.record.fingerprint, np.array(ids, np.int64))))
@@ -133,6 +137,14 @@ class CatalogItems(ItemReader):
         if not self._is_current():
             raise Stale
         return answer
+
+
+def values_at(column: pa.Array | pa.ChunkedArray, places: NDArray[np.int64]) -> list[Any]:
+    """Give the values at some places. A few are read one by one, without pyarrow.compute, which takes 50 ms to load."""
+    if len(places) > FEW:
+        values: list[Any] = column.take(pa.array(places)).to_pylist()  # the form in which Arrow is fastest
+        return values
+    return [column[place].as_py() for place in places.tolist()]
 
 
 def _found(table: pa.Table) -> FoundItems:
