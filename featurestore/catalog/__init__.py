@@ -22,7 +22,7 @@ from featurestore.catalog.records import (
     KnownItem,
     no_such_encoder,
 )
-from featurestore.catalog.user_sql import check_expression
+from featurestore.catalog.sql_process import check_expression
 
 __all__ = [
     "PART",

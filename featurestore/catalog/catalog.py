@@ -27,7 +27,6 @@ from featurestore.catalog.records import EncoderRecord
 from featurestore.catalog.repair import Repair
 from featurestore.catalog.schema import SCHEMA
 from featurestore.catalog.sources import Sources
-from featurestore.catalog.user_sql import run_statement
 from featurestore.system.checksums import BlockChecksum
 
 
@@ -72,5 +71,4 @@ class Catalog:
 
     def sql(self, text: str, seconds: float) -> pa.Table:
         """Run one read-only statement of a user: no files, no settings, no writing, at most `seconds`. Raises QueryError."""
-        with self._database.guarded(seconds) as connection:
-            return run_statement(connection, text)
+        return self._database.run_sql(text, seconds)

@@ -7,14 +7,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
+import pyarrow as pa
 
 from featurestore.catalog.catalog_state import CatalogState, connection_lock, read_state, stat_of
 from featurestore.catalog.engine import Check, Connection, Engine, locked
-from featurestore.catalog.user_sql import GUARDED, explain, is_damage
+from featurestore.catalog.sql_process import IDLE, run_in_process
+from featurestore.catalog.user_sql import explain, has_long_values, is_damage, run_where
+from featurestore.catalog.where import GUARDED, SHORT, check_length, column_names, is_harmless, parse
 from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
 
+Opened = TypeVar("Opened")
 READER_SECONDS = 10.0  # how long a reader waits for the file
 WRITER_SECONDS = 120.0  # how long a writer waits: longer than any reader may take
 DAMAGE = (  # words in DuckDB's messages
@@ -77,11 +82,23 @@ class Database:
 
     def _check_once(self, connection: Connection) -> None:
         """Check the file, unless it is the one that was checked before."""
-        stat = self.path.stat()
-        file = stat.st_dev, stat.st_ino
-        if file != self._checked:
+        if (file := self._file()) != self._checked:
             self._check(connection)
             self._checked = file
+
+    def _check_for_users(self) -> None:
+        """Check a new file before users' SQL sees it."""
+        if self._file() != self._checked:
+            with self.reading():
+                pass
+
+    def _file(self) -> tuple[int, int] | None:
+        """Give device and inode of the file."""
+        try:
+            stat = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return stat.st_dev, stat.st_ino
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -99,7 +116,8 @@ class Database:
 
     @contextmanager
     def guarded(self, seconds: float) -> Iterator[Connection]:
-        """Open the file for SQL of users: no files, no settings, no writing, at most `seconds`. Raises QueryError."""
+        """Open the file for a harmless `where` of users: no files, no settings, no writing, at most `seconds`. Raises QueryError."""
+        self._check_for_users()
         with self._lock.hold(), self._named_errors():
             path = str(self.path)
             connection = self._open_patiently(True, lambda: duckdb.connect(path, read_only=True, config=dict(GUARDED)))
@@ -119,7 +137,23 @@ class Database:
                 timer.cancel()
                 connection.close()
 
-    def _open_patiently(self, read_only: bool, open_file: Callable[[], Connection]) -> Connection:
+    def run_sql(self, text: str, seconds: float, where: str | None = None) -> pa.Table:
+        """Run a user's SQL, or a query of ours with a user's `where`, in a process of its own with limits. Raises QueryError."""
+        self._check_for_users()
+        with self._lock.hold(), self._named_errors(), IDLE.one() as child:
+            return self._open_patiently(True, lambda: run_in_process(child, self.path, text, where, seconds))
+
+    def run_where(self, where: str, text: str, seconds: float, table: str) -> pa.Table:
+        """Run a query of ours with a user's `where` about a table: here, when its form bounds its cost. Raises QueryError."""
+        check_length("where", where)
+        tree = parse(where) if len(where) <= SHORT else None
+        if tree is not None and is_harmless(tree):
+            with self.guarded(seconds) as connection:
+                if not has_long_values(connection, column_names(tree), table):
+                    return run_where(connection, where, text)
+        return self.run_sql(text, seconds, where)
+
+    def _open_patiently(self, read_only: bool, open_file: Callable[[], Opened]) -> Opened:
         """Open the file; while another process has it open, try again for some time."""
         if read_only and not self.path.exists():
             raise StoreNotFound(f"{self.path}: expected a store, found nothing there; index some images first")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from featurestore.catalog.connection import Database
 from featurestore.catalog.engine import Connection
+from featurestore.errors import QueryError
 
 
 class Deletions:
@@ -19,12 +20,15 @@ class Deletions:
 
     def select(self, where: str, seconds: float = 30.0) -> list[str]:
         """Give the paths of deleted items for which `where` holds. Only path and hash are left of them: another expression selects none."""
-        text = f"SELECT path FROM (SELECT path, sha256 FROM deleted WHERE path IS NOT NULL) AS items WHERE {where}\nORDER BY path"
-        with self._database.guarded(seconds) as connection:
-            try:
-                return [row[0] for row in connection.execute(text).fetchall()]
-            except duckdb.BinderException:
+        table = "(SELECT path, sha256 FROM deleted WHERE path IS NOT NULL) AS items"
+        text = f"SELECT path FROM {table} WHERE {where}\nORDER BY path"
+        try:
+            paths: list[str] = self._database.run_where(where, text, seconds, table)["path"].to_pylist()
+        except QueryError as error:
+            if isinstance(error.__cause__, duckdb.BinderException):
                 return []
+            raise
+        return paths
 
     def delete(self, ids: NDArray[np.int64]) -> None:
         """Delete items, and the links to their vectors; path and hash are kept, so that ingest passes their files over.

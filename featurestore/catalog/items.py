@@ -14,7 +14,6 @@ from featurestore.catalog.encoders import encoder_record
 from featurestore.catalog.engine import Connection
 from featurestore.catalog.lookup import MatchedItems, Spelling, match, similar_paths
 from featurestore.catalog.records import DETAILS, EncoderRecord, spooled
-from featurestore.catalog.user_sql import check_expression, run_where
 from featurestore.system.spool import Spool
 
 VALID = "i.id = v.item AND i.sha256 = v.sha256"  # the item's content is still the one that was encoded
@@ -124,21 +123,18 @@ class Items:
         with_removed: look at items that are marked as removed, too. Raises QueryError for anything but one expression, and when it
         takes longer than `seconds`.
         """
-        check_expression(where)
         table = "all_items AS items" if with_removed else "items"
-        with self._database.guarded(seconds) as connection:
-            return run_where(connection, where, f"SELECT id FROM {table} WHERE {where}\nORDER BY id")
+        text = f"SELECT id FROM {table} WHERE {where}\nORDER BY id"
+        return _numbers(self._database.run_where(where, text, seconds, table))
 
     def select_rows(self, encoder: str, where: str, seconds: float = 30.0) -> NDArray[np.int64]:
         """Give the rows, ascending, of the items that match `where` and have a valid vector of an encoder.
 
         Raises QueryError as `select` does.
         """
-        check_expression(where)
         text = f"""WITH chosen AS (SELECT id, sha256 FROM items WHERE {where}
             ) SELECT v.row FROM vectors v JOIN chosen i ON {VALID} WHERE v.encoder = '{encoder}' ORDER BY v.row"""
-        with self._database.guarded(seconds) as connection:
-            return run_where(connection, where, text)
+        return _numbers(self._database.run_where(where, text, seconds, "items"))
 
     def look_up(self, rows: Spool, by_path: bool, spellings: Sequence[Spelling]) -> MatchedItems:
         """Find the items that the rows of a user's file are about; see `lookup.match`."""
@@ -192,6 +188,11 @@ class Items:
             "labels": dict(labels), "columns": columns,
         }  # fmt: skip
 
+    def contents(self) -> dict[int, str | None]:
+        """Read the content hash of every item, by id."""
+        with self._database.reading() as connection:
+            return dict(connection.execute("SELECT id, sha256 FROM items").fetchall())
+
     def values(self, columns: Sequence[str], most: int) -> dict[str, ColumnValues]:
         """Summarise the values of columns of `items`, with up to `most` of the most frequent; names that are no column are left out."""
         found = {}
@@ -235,3 +236,8 @@ def _with_vectors(connection: Connection, encoder: str, column: str, keys: NDArr
             ) SELECT * EXCLUDE (valid) FROM found WHERE valid ORDER BY row""",
         params=[encoder],
     ).to_arrow_table()
+
+
+def _numbers(table: pa.Table) -> NDArray[np.int64]:
+    found: NDArray[np.int64] = table.column(0).to_numpy()
+    return found

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from featurestore.catalog import Catalog, ClassifierRecord
 from featurestore.catalog.schema import RESERVED
-from featurestore.catalog.user_sql import check_expression
+from featurestore.catalog.sql_process import check_expression
 from featurestore.classification.record import to_record
 from featurestore.errors import ConfigError, EvaluationError, QueryError
 from featurestore.estimators.linear import best_c, fit_planes, try_c

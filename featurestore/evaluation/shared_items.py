@@ -126,8 +126,7 @@ class SharedItems:
 def _paths_and_contents(encoder: StoreEncoder) -> list[Hashable]:
     """Path and content hash of each item; None where the content is unknown."""
     items = encoder.view.items
-    table = encoder.store.catalog.sql("SELECT id, sha256 FROM items", 30.0)
-    content_of = dict(zip(table["id"].to_pylist(), table["sha256"].to_pylist(), strict=True))
+    content_of = encoder.store.catalog.items.contents()
     return [
         (path, content_of[id]) if content_of.get(id) else None
         for path, id in zip(items.paths.to_pylist(), items.ids.tolist(), strict=True)

@@ -2,7 +2,7 @@
 
 from featurestore.catalog import Catalog, EncoderRecord
 from featurestore.catalog.items import ColumnValues
-from featurestore.catalog.user_sql import named_columns
+from featurestore.catalog.sql_process import named_columns
 from featurestore.system.text import counted
 
 SHOWN = 8  # values of a column

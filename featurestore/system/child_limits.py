@@ -13,12 +13,14 @@ class Limits:
     """memory: bytes beyond what the process has once its module is loaded. cpu_seconds: of all threads together, for one message.
 
     file_bytes: the size of a file that it writes. open_files: the number of files that it has open, sockets included.
+    idle_seconds: how long it waits for a message before it ends; None: for ever.
     """
 
     memory: int
     cpu_seconds: float
     file_bytes: int = 0
     open_files: int = 64
+    idle_seconds: float | None = None
 
 
 def limit_files(limits: Limits) -> None:
@@ -39,9 +41,9 @@ def limit_memory(limits: Limits) -> None:
         _lower(resource.RLIMIT_DATA, data + limits.memory)
 
 
-def limit_cpu(limits: Limits) -> None:
-    """Let this process use the processor for `cpu_seconds` from now on. The system counts whole seconds."""
-    soft = ceil(time.process_time() + limits.cpu_seconds)
+def limit_cpu(seconds: float) -> None:
+    """Let this process use the processor for so long from now on. The system counts whole seconds."""
+    soft = ceil(time.process_time() + seconds)
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 

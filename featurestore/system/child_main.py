@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from importlib import import_module
 
@@ -30,15 +31,16 @@ def main() -> None:
         _serve(Channel(end), answer, limits)
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+    except (EOFError, BrokenPipeError, ConnectionResetError, TimeoutError):
         os._exit(0)
 
 
 def _serve(channel: Channel, answer: Answer, limits: Limits) -> None:
     channel.send(Message({}))
     while True:
-        request = channel.receive(REQUEST_BYTES)
-        limit_cpu(limits)
+        idle = limits.idle_seconds
+        request = channel.receive(REQUEST_BYTES, None if idle is None else time.monotonic() + idle)
+        limit_cpu(limits.cpu_seconds)
         for message in answer(request):
             channel.send(message)
 

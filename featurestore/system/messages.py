@@ -12,7 +12,7 @@ HEADER_BYTES = 16 << 20  # of a header, at most
 
 class Message(NamedTuple):
     header: dict[str, Any]
-    data: bytes | bytearray = b""
+    data: bytes | bytearray | memoryview = b""
 
 
 class Channel:

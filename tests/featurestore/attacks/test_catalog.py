@@ -158,8 +158,13 @@ def test_a_catalog_is_checked_again_when_its_file_was_replaced(
     with duckdb.connect(str(other)) as maker:
         maker.execute("CREATE MACRO count(x) AS 7")
     other.replace(catalog)
-    with pytest.raises(StoreUntrusted, match="the macro count"):
-        store.info()
+    for ask in (
+        lambda: store.sql("SELECT count(*) FROM items"),
+        lambda: store.knn(where="label = 'plain'"),
+        store.info,
+    ):
+        with pytest.raises(StoreUntrusted, match="the macro count"):
+            ask()
 
 
 @pytest.mark.parametrize(

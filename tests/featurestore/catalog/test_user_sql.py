@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from featurestore.catalog import Catalog
-from featurestore.catalog.user_sql import check_expression
+from featurestore.catalog.sql_process import check_expression
 from featurestore.errors import QueryError
 from tests.featurestore.catalog.items import ENCODER
 

@@ -26,7 +26,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return noted
 
-    for name in ("connect", "guarded"):
+    for name in ("connect", "run_where"):
         monkeypatch.setattr(Database, name, noting(name, getattr(Database, name)))
     return names
 
@@ -49,10 +49,10 @@ def test_a_filter_is_asked_once_unless_it_may_answer_otherwise_next_time(
 ) -> None:
     for where, again in (("label = 'mixed'", 0), ("label = 'plain'", 0), ("added_at < now()::TIMESTAMP", 1)):
         first = store.search(6, where=where)
-        assert "guarded" in opened
+        assert "run_where" in opened
         opened.clear()
         assert store.search(6, where=where).to_json() == first.to_json()
-        assert opened == ["guarded"] * again
+        assert opened == ["run_where"] * again
 
 
 @pytest.mark.parametrize("change", ["label", "delete", "index", "optimize"])

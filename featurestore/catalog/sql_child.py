@@ -1,0 +1,80 @@
+"""What the process for users' SQL does: open a catalog, run one statement, send the result, close the catalog."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from featurestore.catalog.engine import Connection
+from featurestore.catalog.user_sql import explain, is_damage, run_statement, run_where
+from featurestore.catalog.where import GUARDED, column_names, parse
+from featurestore.errors import QueryError
+from featurestore.system.child_limits import allow_files, allow_no_more_files, limit_cpu
+from featurestore.system.cpus import available_cpus
+from featurestore.system.messages import Message
+
+THREADS = min(available_cpus(), 8)  # each has a stack, which counts as memory
+
+
+def answer(message: Message) -> Iterator[Message]:
+    """Answer {"columns": where} with the columns in it, and {"path", "text", "where", "seconds", "bytes"} with batches of rows.
+
+    A request for rows is answered by {"opened"}, one message with {"rows"} for each batch, and {"end"}. After {"error"} nothing comes.
+    """
+    request = message.header
+    try:
+        if "columns" in request:
+            yield Message({"columns": column_names(parse(request["columns"]))})
+        else:
+            yield from _rows(request)
+    except QueryError as error:
+        cause = type(error.__cause__).__name__ if isinstance(error.__cause__, duckdb.Error) else None
+        yield Message({"error": "QueryError", "text": str(error), "cause": cause})
+    except duckdb.Error as error:
+        yield Message({"error": type(error).__name__, "text": str(error)[:10_000]})
+    except UnicodeError as error:
+        yield Message({"error": "QueryError", "text": f"SQL: expected text, found {error}", "cause": None})
+
+
+def _rows(request: dict[str, Any]) -> Iterator[Message]:
+    config = {**GUARDED, "threads": THREADS}
+    with closing(duckdb.connect(request["path"], read_only=True, config=config)) as connection:
+        yield Message({"opened": True})
+        limit_cpu(THREADS * request["seconds"] + 1)
+        allow_no_more_files()
+        try:
+            for batch in _batches(connection, request):
+                yield Message({"rows": len(batch)}, _serialized(batch))
+        except duckdb.Error as error:
+            if is_damage(error):
+                raise
+            raise QueryError(f"SQL: {explain(connection, error)}") from error
+        finally:
+            allow_files()
+    yield Message({"end": True})
+
+
+def _batches(connection: Connection, request: dict[str, Any]) -> Iterator[pa.RecordBatch]:
+    where, text = request["where"], request["text"]
+    if where is None:
+        yield from run_statement(connection, text, request["bytes"])
+    else:
+        parse(where)
+        table = run_where(connection, where, text)
+        yield from table.to_batches() or [pa.RecordBatch.from_pylist([], table.schema)]
+
+
+def _serialized(batch: pa.RecordBatch) -> memoryview:
+    """A stream of Arrow with one batch: so each message has the dictionaries of its columns."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch)
+    return memoryview(sink.getvalue())
+
+
+# What is imported at first use must be there before no more files can be opened.
+parse("TRUE")
+with closing(duckdb.connect(config={"threads": 1})) as _warm:
+    _serialized(next(iter(_warm.sql("SELECT now(), 'text', [1], {'a': 1}").to_arrow_reader())))
