@@ -14,6 +14,7 @@ from featurestore.catalog.catalog_state import CatalogState, connection_lock, re
 from featurestore.catalog.engine import SETTINGS, Connection, Engine
 from featurestore.catalog.user_sql import GUARDED, explain, is_damage
 from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
+from featurestore.system.plain_file import FOLDER, require_plain
 
 READER_SECONDS = 10.0  # how long a reader waits for the file
 WRITER_SECONDS = 120.0  # how long a writer waits: longer than any reader may take
@@ -25,6 +26,7 @@ DAMAGE = (  # words in DuckDB's messages
     "WAL",
 )
 NO_LOCKS = ("No locks available", "Function not implemented")  # of the file system
+LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")  # of DuckDB, beside its file
 HELD = ("Could not set lock", "different configuration", "Unique file handle conflict")  # by another process; by us
 
 
@@ -34,6 +36,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._parts = str(path), f"{path}.wal"
+        self._files = [path, *(Path(f"{path}{end}") for end in LOGS)]
         self._lock = connection_lock(path)
         self._last_state: CatalogState | None = None
         self._spill = path.with_name(f"{path.name}.tmp")
@@ -107,7 +110,10 @@ class Database:
                 connection.close()
 
     def _open_patiently(self, read_only: bool, open_file: Callable[[], Connection]) -> Connection:
-        """Open the file; while another process has it open, try again for some time."""
+        """Open the file; while another process has it open, try again for some time. DuckDB opens by name, so the names are looked at first."""
+        for file in self._files:
+            require_plain(file)
+        require_plain(self._spill, FOLDER)
         if read_only and not self.path.exists():
             raise StoreNotFound(f"{self.path}: expected a store, found nothing there; index some images first")
         patience = READER_SECONDS if read_only else WRITER_SECONDS

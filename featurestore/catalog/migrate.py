@@ -13,9 +13,7 @@ from featurestore.catalog.records import EncoderRecord
 from featurestore.catalog.schema import CHECKSUMS_SINCE, MIGRATIONS, NEW_NAMES, SCHEMA_VERSION
 from featurestore.errors import StoreCorrupt, StoreError
 from featurestore.system.checksums import BlockChecksum
-from featurestore.system.disk import atomic_write
-
-PART = "catalog.duckdb.part"  # the file's name until it is complete
+from featurestore.system.disk import atomic_write_by_name
 
 
 def schema_version(database: Database) -> int:
@@ -88,9 +86,7 @@ def rename_classifiers(connection: Connection, renamed: Mapping[str, str]) -> No
 
 def publish(path: Path, fill: Callable[[Connection], Any], before: Callable[[], Any] = lambda: None) -> None:
     """Make a new catalog with `fill`, call `before`, and then give the new file the name `path`. Raises DiskError."""
-    Path(f"{path.with_name(PART)}.wal").unlink(missing_ok=True)
-    with atomic_write(path, "free some space and run the same command again") as part:
-        part.unlink(missing_ok=True)
+    with atomic_write_by_name(path, "free some space and run the same command again") as part:
         with Database(part).connect(read_only=False) as connection:
             fill(connection)
             connection.execute("CHECKPOINT")  # everything is in the file itself, nothing in a log beside it
