@@ -10,13 +10,14 @@ import struct
 PLAIN = 12  # bytes a pixel of up to 8 bits a channel: as decoded, as RGB, and turned upright
 DEEP = 24  # bytes a channel of more bits
 CANVASES = 12  # bytes a pixel that the decoder of WebP holds besides
+LINE = 64  # bytes a row, and a column of what is turned upright
 COEFFICIENT = 2  # bytes a value that a decoder of JPEG keeps from scan to scan
 MOST_PASSES = 1_000_000_000  # pixels times scans of a JPEG: about ten seconds
-MOST_SEGMENTS = 512  # of a JPEG before its pixels; a colour profile may take 255
+MOST_SEGMENTS, MOST_HEADER = 512, 8 << 20  # of a JPEG before its pixels: segments and bytes
 MOST_CHUNKS = 128  # of a PNG, besides those with pixels
 LEAST_CHUNK = 1024  # bytes of a PNG's chunk with pixels, on average
 MOST_BLOCKS = 4096  # of a GIF before its first frame: 1 MB of comments
-MOST_ANIMATION = 16 << 20  # bytes of a WebP whose frames must all be found first
+MOST_PARTS = 1024  # of a WebP, which are all found first, such as frames
 FEW_PIXELS, FEW_BYTES = 65_536, 1 << 20  # which a decoder written in Python takes in less than a second
 
 START_OF_SCAN, FILL = 0xDA, 0xFF
@@ -31,6 +32,11 @@ BMP_HEADERS, BMP_PLAIN = (12, 40, 52, 56, 64, 108, 124), (0, 3)  # the last: unc
 TGA_KINDS, TGA_DEPTHS = (1, 2, 3, 9, 10, 11), (1, 8, 16, 24, 32)
 
 
+def memory(width: int, height: int, pixel: int) -> int:
+    """Give the bytes of an image with so many bytes a pixel."""
+    return width * height * pixel + (width + height) * LINE
+
+
 def jpeg(data: bytes, shorter_side: int | None) -> int | None:
     frame = _jpeg_frame(data)
     if frame is None:
@@ -42,14 +48,14 @@ def jpeg(data: bytes, shorter_side: int | None) -> int | None:
     side = min(width, height)
     scale = next((scale for scale in DCT_SCALES if shorter_side and side >= scale * shorter_side), 1)
     kept = COEFFICIENT * components * pixels if kind == PROGRESSIVE or scans > 1 else 0
-    return PLAIN * pixels // scale**2 + kept
+    return memory(width, height, PLAIN) // scale**2 + kept
 
 
 def _jpeg_frame(data: bytes) -> tuple[int, int, int, int] | None:
     """Find the only frame before the first scan: its kind, height, width and components; None where the markers are odd."""
     place, frame = 2, None
     for _ in range(MOST_SEGMENTS):
-        if place + 10 > len(data) or data[place] != FILL:
+        if place + 10 > min(len(data), MOST_HEADER) or data[place] != FILL:
             return None
         marker = data[place + 1]
         if marker == START_OF_SCAN:
@@ -80,7 +86,7 @@ def png(data: bytes, shorter_side: int | None) -> int | None:
     if name == b"acTL" or others > MOST_CHUNKS:  # an animation
         return None
     width, height, depth, kind = struct.unpack_from(">IIBB", data, 16)
-    return int(width * height * (DEEP * PNG_CHANNELS.get(kind, 4) if depth == 16 else PLAIN))
+    return memory(width, height, DEEP * PNG_CHANNELS.get(kind, 4) if depth == 16 else PLAIN)
 
 
 def gif(data: bytes, shorter_side: int | None) -> int | None:
@@ -99,7 +105,7 @@ def gif(data: bytes, shorter_side: int | None) -> int | None:
         elif first == ord(","):
             left, top, width, height = struct.unpack_from("<4H", data, place + 1)
             screen_width, screen_height = struct.unpack_from("<2H", data, 6)
-            return int(max(screen_width, left + width) * max(screen_height, top + height) * PLAIN)
+            return memory(max(screen_width, left + width), max(screen_height, top + height), PLAIN)
         else:
             place += 1
     return None
@@ -115,7 +121,7 @@ def bmp(data: bytes, shorter_side: int | None) -> int | None:
         width, height = struct.unpack_from("<ii", data, 18)
         if int.from_bytes(data[30:34], "little") not in BMP_PLAIN:
             return None
-    return abs(int(width * height)) * PLAIN
+    return memory(abs(width), abs(height), PLAIN)
 
 
 def webp(data: bytes, shorter_side: int | None) -> int | None:
@@ -128,12 +134,22 @@ def webp(data: bytes, shorter_side: int | None) -> int | None:
             bits = int.from_bytes(data[21:25], "little")
             width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
         case b"VP8X":
-            if data[20] & 2 and len(data) > MOST_ANIMATION:
+            if not _has_few_parts(data):
                 return None
             width, height = (int.from_bytes(data[place : place + 3], "little") + 1 for place in (24, 27))
         case _:
             return 0
-    return int(width * height) * (PLAIN + CANVASES)
+    return memory(width, height, PLAIN + CANVASES)
+
+
+def _has_few_parts(data: bytes) -> bool:
+    place = 12
+    for _ in range(MOST_PARTS):
+        size = int.from_bytes(data[place + 4 : place + 8], "little")
+        place += 8 + size + size % 2
+        if place >= len(data):
+            return True
+    return False
 
 
 def pnm(data: bytes, shorter_side: int | None) -> int | None:
@@ -143,10 +159,10 @@ def pnm(data: bytes, shorter_side: int | None) -> int | None:
     if found is None:
         return None
     kind, width, height, most = (int(number or 255) for number in found.groups())
-    pixels: int = width * height
-    if kind == 4 or (kind in (5, 6) and most == 255) or (kind, most) == (5, 65_535):
-        return pixels * (PLAIN if most <= 255 else DEEP)
-    return pixels * DEEP if pixels <= FEW_PIXELS and len(data) <= FEW_BYTES else None
+    is_raw = kind == 4 or (kind in (5, 6) and most == 255) or (kind, most) == (5, 65_535)
+    if not is_raw and (width * height > FEW_PIXELS or len(data) > FEW_BYTES):
+        return None
+    return memory(width, height, PLAIN if most <= 255 else DEEP)
 
 
 def tga(data: bytes, shorter_side: int | None) -> int | None:
@@ -154,4 +170,4 @@ def tga(data: bytes, shorter_side: int | None) -> int | None:
     if len(data) < 18 or data[1] > 1 or data[2] not in TGA_KINDS or data[16] not in TGA_DEPTHS:
         return 0
     width, height = struct.unpack_from("<HH", data, 12)
-    return int(width * height) * PLAIN
+    return memory(width, height, PLAIN)

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Mapping
 
-from featurestore.imaging.forms import DEEP, PLAIN
+from featurestore.imaging.forms import DEEP, PLAIN, memory
 
 TYPES = {3: "H", 4: "I"}  # of whole numbers: their codes in `struct`
 WIDTH, HEIGHT, BITS, COMPRESSION, SAMPLES, ROWS, PLANAR, TILE_WIDTH, TILE_HEIGHT = (
@@ -32,7 +32,7 @@ def tiff(data: bytes, shorter_side: int | None) -> int | None:
     pixel = samples * bits / 8 / planes
     if chunks > MOST_CHUNKS or columns * rows * pixel > max(CHUNK_BYTES, width * height * pixel):
         return None
-    return width * height * (PLAIN + (DEEP * min(samples, 4) if bits > 8 else samples))
+    return memory(width, height, PLAIN + (DEEP * min(samples, 4) if bits > 8 else samples))
 
 
 def _tags(data: bytes) -> Mapping[int, int] | None:
