@@ -1,6 +1,5 @@
 """A table of vectors in batches: items as the catalog has them, vectors of unit length, and the user's columns."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +12,13 @@ from featurestore.ann.normalize import unit_rows
 from featurestore.catalog import EncoderRecord, repeated_path
 from featurestore.catalog.labels import COLUMNS, SOURCES
 from featurestore.catalog.records import DETAILS
-from featurestore.errors import SourceError
-from featurestore.imaging import decode
+from featurestore.errors import ImageError, SourceError
+from featurestore.imaging import Preprocess
+from featurestore.imaging.single import load_one
 from featurestore.ingest.vector_table import VectorTable
 from featurestore.metadata.columns import check_names, settle_types
 from featurestore.progress import Listener
-from featurestore.sources import read
+from featurestore.sources import Failure
 from featurestore.sources.base import as_labels
 from featurestore.sources.column_types import as_type
 from featurestore.sources.filesystem import file_state
@@ -125,11 +125,11 @@ def _unit(table: VectorTable, column: pa.Array, record: EncoderRecord) -> tuple[
 def read_content(path: str) -> dict[str, Any]:
     """Read what we keep of a file: hash, size, time, width and height. Raises ImageError."""
     state = file_state(path)
-    data = read(path)
-    image = decode.decode(data, shorter_side=1)
-    sha256 = hashlib.sha256(data).hexdigest()
+    image = load_one(path, Preprocess(1, 1))
+    if isinstance(image, Failure):
+        raise ImageError(image.reason)
     return {
-        "sha256": sha256,
+        "sha256": image.sha256,
         "bytes": state.size,
         "mtime_ns": state.mtime_ns,
         "width": image.width,

@@ -6,7 +6,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from featurestore.errors import ImageError
-from featurestore.rendering.thumbnails import scaled, thumbnail
+from featurestore.imaging.single import thumbnail
+from featurestore.imaging.tasks import scaled
 from featurestore.system.disk import atomic_write
 
 TILE, TEXT, GAP, COLUMNS = 160, 34, 12, 6  # pixels, and tiles a row

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from featurestore.errors import ImageError
+from featurestore.imaging.single import thumbnail
 from featurestore.rendering.html import InlineImage, data_url, templates
-from featurestore.rendering.thumbnails import thumbnail
 from featurestore.system.disk import atomic_write
 
 if TYPE_CHECKING:

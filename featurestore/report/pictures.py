@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from PIL import Image
 
 from featurestore.errors import ImageError
+from featurestore.imaging.single import thumbnail
 from featurestore.progress import Listener
 from featurestore.rendering.html import InlineImage, data_url
-from featurestore.rendering.thumbnails import thumbnail
 from featurestore.report.values import Item
 from featurestore.system.cpus import available_cpus
 from featurestore.system.text import describe_error
