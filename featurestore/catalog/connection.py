@@ -14,6 +14,7 @@ from featurestore.catalog.catalog_state import CatalogState, connection_lock, re
 from featurestore.catalog.engine import SETTINGS, Connection, Engine
 from featurestore.catalog.user_sql import GUARDED, explain, is_damage
 from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
+from featurestore.system.text import as_argument
 
 READER_SECONDS = 10.0  # how long a reader waits for the file
 WRITER_SECONDS = 120.0  # how long a writer waits: longer than any reader may take
@@ -156,7 +157,7 @@ class Database:
         if isinstance(error, duckdb.IOException) and not any(words in first for words in DAMAGE):
             return DiskError(f"{self.path} cannot be read: {first}; no damage is known, try again")
         return StoreCorrupt(
-            f"{self.path} cannot be read as a catalog: {first}; to see what can be saved: featurestore verify {self.path.parent}"
+            f"{self.path} cannot be read as a catalog: {first}; to see what can be saved: featurestore verify {as_argument(self.path.parent)}"
         )
 
 

@@ -6,6 +6,7 @@ Commands of `trainers` arrive by the entry-point group `featurestore.commands`.
 
 import os
 import sys
+import traceback
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -16,6 +17,7 @@ import click
 
 from featurestore.cli.overview import OTHERS, OVERVIEW
 from featurestore.errors import ConfigError, FeatureStoreError, Interrupted
+from featurestore.system.terminal import print_line, print_lines
 from featurestore.system.text import printable
 from featurestore.version import __version__
 
@@ -118,18 +120,22 @@ def main() -> None:
     try:
         sys.exit(cli.main(standalone_mode=False))
     except FeatureStoreError as error:
-        click.echo(f"featurestore: {printable(str(error))}", err=True)
+        print_line(f"featurestore: {error}", err=True)
         sys.exit(1)
     except OSError as error:  # a disk error that no room turned into a DiskError
-        click.echo(f"featurestore: {printable(str(error.filename or 'the disk'))}: {error.strerror or error}", err=True)
+        print_line(f"featurestore: {error.filename or 'the disk'}: {error.strerror or error}", err=True)
         sys.exit(1)
     except click.ClickException as error:
+        error.message = printable(error.message)  # type: ignore[misc]  # it repeats what was given
         error.show()
         sys.exit(error.exit_code)
     except click.Abort as stop:  # click's name for Ctrl-C
         cause = stop.__cause__
-        click.echo(f"featurestore: {cause if isinstance(cause, Interrupted) else 'interrupted'}", err=True)
+        print_line(f"featurestore: {cause if isinstance(cause, Interrupted) else 'interrupted'}", err=True)
         sys.exit(130)
+    except Exception:  # a mistake of ours; its message may repeat what a file says
+        print_lines(traceback.format_exc().split("\n"), err=True)
+        sys.exit(1)
 
 
 def _use_utf8() -> None:

@@ -17,6 +17,7 @@ from featurestore.maintenance.optimization import copy_rows
 from featurestore.progress import Listener
 from featurestore.storage import Storage
 from featurestore.system.checksums import BlockChecksum, FileChecksum, covers
+from featurestore.system.text import as_argument
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,7 @@ class Verification:
         path = self.layout.encoder_file(record.fingerprint)
         place = f"encoders/{path.name}"
         safe = "all vectors; searches by id and by vector"
-        give = f"put the encoder {record.name} back, or give it: featurestore index {self.store.path} SOURCE --encoder encoder.onnx"
+        give = f"put the encoder {record.name} back, or give it: featurestore index {as_argument(self.store.path)} SOURCE --encoder encoder.onnx"
         try:
             found = fingerprint(path)
         except EncoderError as error:

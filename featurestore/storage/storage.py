@@ -20,6 +20,7 @@ from featurestore.storage.vector_writer import VectorWriter
 from featurestore.storage.vectors import VectorFile
 from featurestore.system.disk import sync_folder
 from featurestore.system.lock import writer_lock
+from featurestore.system.text import as_argument
 
 
 class Storage:
@@ -46,11 +47,11 @@ class Storage:
         if not layout.is_store():
             if any(layout.vectors.glob("*.f16")):
                 raise StoreCorrupt(
-                    f"{layout.catalog} is missing, but the store has vectors; put it back from a backup, or see: featurestore verify {path}"
+                    f"{layout.catalog} is missing, but the store has vectors; put it back from a backup, or see: featurestore verify {as_argument(path)}"
                 )
             if encoder is None:
                 raise StoreNotFound(
-                    f"no store at {str(path)!r}; create one: featurestore index {path} SOURCE --encoder encoder.onnx"
+                    f"no store at {str(path)!r}; create one: featurestore index {as_argument(path)} SOURCE --encoder encoder.onnx"
                 )
             if not layout.may_become_store():
                 raise StoreError(
