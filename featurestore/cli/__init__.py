@@ -18,7 +18,7 @@ import click
 from featurestore.cli.overview import OTHERS, OVERVIEW
 from featurestore.errors import ConfigError, FeatureStoreError, Interrupted
 from featurestore.system.terminal import print_line, print_lines
-from featurestore.system.text import printable
+from featurestore.system.text import is_utf8, printable
 from featurestore.version import __version__
 
 # Each file of this folder and its commands, in the order of `--help`. A file is imported when one of its commands is called.
@@ -55,6 +55,14 @@ class Commands(click.Group):
         except BrokenPipeError:  # the reader of the pipe, such as `head`, has closed it
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for argument in args:
+            if not is_utf8(argument):
+                raise click.UsageError(
+                    f"{argument!r} is not valid UTF-8, as names must be; rename the file or folder", ctx
+                )
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*MODULES, *sorted(point.name for point in entry_points(group="featurestore.commands"))]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from featurestore.sources.ignore import Excludes
 from featurestore.sources.passed_over import PassedOver
-from featurestore.system.text import CONTROL, printable
+from featurestore.system.text import CONTROL, is_utf8, printable
 
 # What others call the splits, in any case, and our name for it.
 SPLIT_NAMES = {
@@ -99,9 +99,5 @@ def unfit_name(path: str) -> Failure | None:
     found = CONTROL.search(path)
     if found is None:
         return None
-    try:
-        path.encode("utf-8")
-        reason = "the file name contains control characters; rename the file"
-    except UnicodeEncodeError:
-        reason = "the file name is not valid UTF-8; rename the file"
-    return Failure(printable(path), reason)
+    problem = "contains control characters" if is_utf8(path) else "is not valid UTF-8"
+    return Failure(printable(path), f"the file name {problem}; rename the file")

@@ -20,7 +20,7 @@ from featurestore.storage.vector_writer import VectorWriter
 from featurestore.storage.vectors import VectorFile
 from featurestore.system.disk import sync_folder
 from featurestore.system.lock import writer_lock
-from featurestore.system.text import as_argument
+from featurestore.system.text import as_argument, is_utf8
 
 
 class Storage:
@@ -43,6 +43,8 @@ class Storage:
         provider: what runs encoders: cpu, cuda, coreml or openvino. A store of an older schema is migrated.
         Raises StoreNotFound, StoreError (the folder is something else, or a newer store), StoreCorrupt, EncoderError.
         """
+        if not is_utf8(str(path)):
+            raise StoreError(f"store {str(path)!r}: its path is not valid UTF-8; rename the folder")
         layout = Layout(Path(path))
         if not layout.is_store():
             if any(layout.vectors.glob("*.f16")):

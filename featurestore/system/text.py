@@ -46,6 +46,11 @@ def _code(letter: str) -> str:
     return f"\\x{ord(letter):02x}" if letter.isascii() else letter.encode("ascii", "backslashreplace").decode("ascii")
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a text has no surrogates, as Python reads bytes of a name that are not UTF-8."""
+    return re.search(r"[\ud800-\udfff]", text) is None
+
+
 def shortened(text: str, most: int) -> str:
     """Cut a text after `most` characters, and say how many are left out."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text) - most:,} more characters)"

@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from featurestore import FeatureStore
 from featurestore.cli import MODULES
+from featurestore.errors import StoreError
 from tests.featurestore.attacks.nasty_names import LONG, NASTY, NOT_UTF8, fits_a_file, printed, without_control
 from tests.featurestore.attacks.nasty_store import COLUMN, NASTY_NAMES, make_store
 from tests.featurestore.commands import Run, answer
@@ -143,11 +145,17 @@ def test_a_stranger_s_names_are_spelled_out(run: Run, store_path: Path, words: l
     assert out + err
 
 
-def test_a_name_that_is_not_utf_8_is_spelled_out(run: Run, store_path: Path) -> None:
-    for words in (["info", NOT_UTF8], ["search", store_path, NOT_UTF8], ["index", store_path, NOT_UTF8]):
-        status, out, err = run(*words)
-        assert (status, out) == (1, "")
-        assert "\\udce9" in err
+@pytest.mark.parametrize("command", MODULES)
+def test_a_name_that_is_not_utf_8_is_refused_by_every_command(run: Run, command: str) -> None:
+    status, out, err = run(command, "photos.store", NOT_UTF8)
+    assert (status, out) == (2, "")
+    assert "'caf\\udce9' is not valid UTF-8, as names must be; rename the file or folder" in err
+
+
+def test_a_store_below_a_name_that_is_not_utf_8_is_refused(tmp_path: Path, encoder: Path) -> None:
+    with pytest.raises(StoreError, match="its path is not valid UTF-8; rename the folder"):
+        FeatureStore.open(tmp_path / NOT_UTF8, encoder)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_very_long_names_are_cut_in_text_and_whole_in_json(run: Run, store_path: Path) -> None:
