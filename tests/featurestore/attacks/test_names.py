@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,18 @@ CASES: dict[str, list[list[str]]] = {
     "import-vectors": [["{tables}/mine.parquet"], ["{evil}"]],
 }  # fmt: skip
 
+# The same for the commands that need torch; what they print of a collection goes the same way.
+TRAINING_CASES: dict[str, list[list[str]]] = {
+    "train": [["{evil}", "--out", "{tables}/run"], ["{tables}/photos", "--out", "{tables}/run", "--method", "{evil}"],
+              ["{tables}/photos", "--out", "{tables}/run", "--backbone", "{evil}"], ["{tables}/photos", "--out", "{tables}/run", "--set", "{evil}"]],
+    "export": [["{evil}", "--out", "{tables}/x.onnx"], ["untrained:{evil}", "--out", "{tables}/x.onnx"], ["timm:{evil}", "--out", "{tables}/x.onnx"],
+               ["pixels:4", "--calibrate", "{tables}/photos", "--out", "{tables}/pixels.onnx"]],
+    "profile": [["{evil}"]],
+    "finetune": [["{evil}", "{tables}/photos", "--out", "{tables}/tuned"]],
+    "field": [["{evil}", "--run", "{evil}", "--out", "{tables}/field.md"]],
+    "demo": [["--out", "{tables}"]],
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def strange(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Path:
@@ -87,6 +100,7 @@ def _write(path: Path, rows: list[tuple[Any, ...]]) -> None:
 
 def test_every_command_has_its_case() -> None:
     assert set(CASES) == set(MODULES)
+    assert set(TRAINING_CASES) == {point.name for point in entry_points(group="featurestore.commands")}
 
 
 @pytest.mark.slow
@@ -99,10 +113,7 @@ def test_no_command_prints_what_acts_on_a_terminal(
         pytest.skip("the two exclude each other")
     store = tmp_path / "strange.store"
     shutil.copytree(strange, store)
-    given = {"evil": EVIL, "column": COLUMN, "source": f"/{NASTY['override']}", "tables": tables, "store": store}
-    for name, value in given.items():
-        words = [word.replace(f"{{{name}}}", str(value)) for word in words]
-    status, out, err = run(command, store, *words, *["--json"] * as_json)
+    status, out, err = run(command, store, *_filled(words, tables, store), *["--json"] * as_json)
     assert printed(out) + printed(err) == []
     assert "Traceback" not in err
     assert out + err
@@ -110,6 +121,26 @@ def test_no_command_prints_what_acts_on_a_terminal(
         assert out.isascii()
         for text in out.splitlines() if "--batch" in words else [out]:
             json.loads(text)
+
+
+def _filled(words: list[str], tables: Path, store: Path) -> list[str]:
+    given = {"evil": EVIL, "column": COLUMN, "source": f"/{NASTY['override']}", "tables": tables, "store": store}
+    for name, value in given.items():
+        words = [word.replace(f"{{{name}}}", str(value)) for word in words]
+    return words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "words"), [(command, words) for command in TRAINING_CASES for words in TRAINING_CASES[command]]
+)
+def test_no_command_of_training_prints_what_acts_on_a_terminal(
+    run: Run, tables: Path, tmp_path: Path, command: str, words: list[str]
+) -> None:
+    _, out, err = run(command, *_filled(words, tables, tmp_path))
+    assert printed(out) + printed(err) == []
+    assert "Traceback" not in err
+    assert out + err
 
 
 @pytest.mark.slow
