@@ -19,6 +19,7 @@ from featurestore.catalog.user_sql import explain, has_long_values, is_damage, r
 from featurestore.catalog.where import GUARDED, SHORT, check_length, column_names, is_harmless, parse
 from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
 from featurestore.system.plain_file import FOLDER, require_plain
+from featurestore.system.text import as_argument
 
 Opened = TypeVar("Opened")
 READER_SECONDS = 10.0  # how long a reader waits for the file
@@ -207,7 +208,7 @@ class Database:
         if isinstance(error, duckdb.IOException) and not any(words in first for words in DAMAGE):
             return DiskError(f"{self.path} cannot be read: {first}; no damage is known, try again")
         return StoreCorrupt(
-            f"{self.path} cannot be read as a catalog: {first}; to see what can be saved: featurestore verify {self.path.parent}"
+            f"{self.path} cannot be read as a catalog: {first}; to see what can be saved: featurestore verify {as_argument(self.path.parent)}"
         )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from featurestore.catalog import ClassifierRecord
 from featurestore.errors import StoreCorrupt
 from featurestore.estimators.linear_classifier import LinearClassifier
+from featurestore.system.text import as_argument
 
 
 def to_record(
@@ -24,7 +25,7 @@ def from_record(record: ClassifierRecord) -> LinearClassifier:
     numbers = np.frombuffer(record.weights, "<f4") if len(record.weights) % 4 == 0 else np.empty(0, np.float32)
     if not record.intact or not classes or numbers.size % len(classes) or not np.isfinite(numbers).all():
         raise StoreCorrupt(
-            f"the classifier {record.name!r} is damaged: its checksum does not match; train it again: featurestore classify STORE --train --name {record.name}"
+            f"the classifier {record.name!r} is damaged: its checksum does not match; train it again: featurestore classify STORE --train --name {as_argument(record.name)}"
         )
     table = numbers.reshape(-1, len(classes))
     return LinearClassifier(tuple(classes), table[:-1], table[-1], float(record.card["temperature"]))

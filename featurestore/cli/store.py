@@ -7,17 +7,16 @@ from typing import Any
 
 import click
 
-from featurestore.cli.options import json_option, print_json, print_result, store_argument
+from featurestore.cli.options import json_option, store_argument
 from featurestore.storage import Storage
 from featurestore.storage.info import failures as list_failures
 from featurestore.storage.info import info as summarise
 from featurestore.system.memory import memory_limit
-from featurestore.system.text import printable
+from featurestore.system.terminal import print_json, print_line, print_lines, print_result
 from featurestore.system.text_table import format_table
 
 LABELS = 20  # printed at most
 ROWS = 1_000  # of a result of SQL, on a terminal
-CELL = 1_000  # characters of a value in a table
 SQL_BYTES = 2 << 30  # memory that a statement may take
 
 
@@ -27,14 +26,14 @@ SQL_BYTES = 2 << 30  # memory that a statement may take
 def info(store: Path, as_json: bool) -> None:
     """Summarise STORE: items, labels, encoders, indexes, classifiers, size."""
     found = summarise(Storage.open(store))
-    print_result(found, "\n".join(_info(found)), as_json)
+    print_result(found, _info(found), as_json)
 
 
 def _info(found: dict[str, Any]) -> Iterator[str]:
     several = f" ({found['several_labels']} of them with several labels)" if found["several_labels"] else ""
     yield f"{found['store']}: {found['items']} items, {found['labelled']} labelled{several}, {found['removed']} removed, {found['failures']} failures, {found['bytes'] / 1e6:.1f} MB"
-    yield "splits    " + (", ".join(f"{printable(name)} {n}" for name, n in found["splits"].items()) or "none")
-    labels = [f"{printable(name)} {n}" for name, n in found["labels"].items()]
+    yield "splits    " + (", ".join(f"{name} {n}" for name, n in found["splits"].items()) or "none")
+    labels = [f"{name} {n}" for name, n in found["labels"].items()]
     more = f" and {len(labels) - LABELS} more" if len(labels) > LABELS else ""
     yield "labels    " + (", ".join(labels[:LABELS]) + more or "none")
     for e in found["encoders"]:
@@ -81,8 +80,8 @@ def _classifier(classifier: dict[str, Any]) -> str:
 def failures(store: Path, as_json: bool) -> None:
     """List the files that could not be used, with the reason."""
     found = list_failures(Storage.open(store))
-    text = format_table([(f.path, f.reason) for f in found], ("path", "reason")) if found else "no failures"
-    print_result([{"path": f.path, "reason": f.reason} for f in found], text, as_json)
+    lines = format_table([(f.path, f.reason) for f in found], ("path", "reason")) if found else ["no failures"]
+    print_result([{"path": f.path, "reason": f.reason} for f in found], lines, as_json)
 
 
 @click.command()
@@ -99,12 +98,7 @@ def sql(store: Path, statement: str, seconds: float, as_json: bool) -> None:
         print_json(table.to_pylist())
         return
     shown = table.slice(0, ROWS) if sys.stdout.isatty() else table
-    rows = [tuple(map(_cell, row)) for row in zip(*(c.to_pylist() for c in shown.columns), strict=True)]
-    click.echo(format_table(rows, table.column_names))
+    rows = list(zip(*(c.to_pylist() for c in shown.columns), strict=True))
+    print_lines(format_table(rows, table.column_names))
     if len(shown) < len(table):
-        click.echo(f"the first {ROWS} of {len(table)} rows; for all of them, write to a file or use --json", err=True)
-
-
-def _cell(value: Any) -> Any:
-    """Shorten a long text: every line of a table is as long as its longest."""
-    return f"{value[:CELL]}…" if isinstance(value, str) and len(value) > CELL else value
+        print_line(f"the first {ROWS} of {len(table)} rows; for all of them, write to a file or use --json", err=True)

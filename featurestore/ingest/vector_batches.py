@@ -24,7 +24,7 @@ from featurestore.sources.column_types import as_type
 from featurestore.sources.filesystem import file_state
 from featurestore.sources.user_table import ParquetRows
 from featurestore.system.spool import Spool
-from featurestore.system.text import UNPRINTABLE
+from featurestore.system.text import CONTROL
 
 NEWER = ("labels", "label_source", "split_source")  # columns that older files do not have
 LENGTH_TOLERANCE = 2e-3  # of rows that were rounded to float16
@@ -56,7 +56,7 @@ def batches(
             details = batch.select(names).cast(schema).to_pylist() if names else [{}] * len(paths)
             items = [empty | item | {"path": path} for item, path in zip(details, paths, strict=True)]
             for item in items:
-                if not item["path"] or not item.get("sha256", "read") or UNPRINTABLE.search(item["path"]):
+                if not item["path"] or not item.get("sha256", "read") or CONTROL.search(item["path"]):
                     raise SourceError(
                         f"{file}: an item has no path or sha256, or a path with control characters: {item['path']!r}; nothing of its batch was imported"
                     )

@@ -8,6 +8,7 @@ from featurestore.errors import ConfigError, DiskError
 from featurestore.storage import Storage
 from featurestore.storage.encoder_files import encoder_file
 from featurestore.system.plain_file import delete_within, open_within
+from featurestore.system.text import as_argument
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -49,7 +50,7 @@ def drop_encoder(store: Storage, encoder: str | Path) -> int:
         needed = [c.name for c in store.catalog.classifiers.all() if c.encoder == record.fingerprint]
         if needed:
             raise ConfigError(
-                f"encoder {record.name} is needed by the classifier {needed[0]}; drop that first: featurestore classify STORE --drop {needed[0]}"
+                f"encoder {record.name} is needed by the classifier {needed[0]}; drop that first: featurestore classify STORE --drop {as_argument(needed[0])}"
             )
         vectors = len(store.catalog.items.rows_in_use(record.fingerprint)[0])
         try:
@@ -59,6 +60,6 @@ def drop_encoder(store: Storage, encoder: str | Path) -> int:
                 delete_within(path)
         except OSError as error:
             raise DiskError(
-                f"{error.filename} could not be written or deleted ({error.strerror}); the next featurestore optimize deletes what is left of {record.name}"
+                f"{error.filename} could not be written or deleted ({error.strerror}); what is left of {record.name} is deleted by the next featurestore optimize"
             ) from error
     return vectors

@@ -20,6 +20,7 @@ from featurestore.storage.snapshot import OpenIndexes
 from featurestore.system.checksums import covers
 from featurestore.system.disk import create_folder
 from featurestore.system.plain_file import delete_within
+from featurestore.system.text import as_argument
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def _optimize(store: Storage, recall: float, memory: int, listener: Listener) ->
             file = store.vector_file(record)
             if not covers(blocks, record.rows) or file.damaged(blocks, listener.advance):
                 raise StoreCorrupt(
-                    f"{file.path} does not match its checksums; nothing was changed; repair it first: featurestore verify {store.path} --repair"
+                    f"{file.path} does not match its checksums; nothing was changed; repair it first: featurestore verify {as_argument(store.path)} --repair"
                 )
             record = copy_rows(store, record, rows, items)
         for path in layout.unused_vector_files(record):

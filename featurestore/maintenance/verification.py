@@ -20,6 +20,7 @@ from featurestore.storage import Layout, Storage
 from featurestore.system.checksums import BlockChecksum, FileChecksum, covers
 from featurestore.system.lock import writer_lock
 from featurestore.system.plain_file import delete_within
+from featurestore.system.text import as_argument
 
 
 def verify(store: Storage, repair: bool = False, listener: Listener | None = None) -> VerifyReport:
@@ -191,7 +192,7 @@ class Verification:
         path = self.layout.encoder_file(record.fingerprint)
         place = f"encoders/{path.name}"
         safe = "all vectors; searches by id and by vector"
-        give = f"put the encoder {record.name} back, or give it: featurestore index {self.store.path} SOURCE --encoder encoder.onnx"
+        give = f"put the encoder {record.name} back, or give it: featurestore index {as_argument(self.store.path)} SOURCE --encoder encoder.onnx"
         try:
             found = fingerprint(path)
         except EncoderError as error:

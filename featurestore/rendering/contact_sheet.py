@@ -8,7 +8,9 @@ from PIL import Image, ImageDraw, ImageFont
 from featurestore.errors import ImageError
 from featurestore.imaging.single import thumbnail
 from featurestore.imaging.tasks import scaled
+from featurestore.rendering.thumbnails import scaled, thumbnail
 from featurestore.system.disk import atomic_write
+from featurestore.system.text import printable
 
 TILE, TEXT, GAP, COLUMNS = 160, 34, 12, 6  # pixels, and tiles a row
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -65,7 +67,9 @@ def _tile(picture: Image.Image | str, bands: Sequence[int] | None) -> Image.Imag
 
 def _fit(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
     """Shorten text from the left until it fits, since the end of a path says more than its start."""
-    if draw.textlength(text, font) <= width:
+    whole = printable(text)
+    text = whole[-width:]  # a letter takes a pixel at least
+    if text == whole and draw.textlength(text, font) <= width:
         return text
     while text and draw.textlength("…" + text, font) > width:
         text = text[1:]

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from markupsafe import Markup
 from PIL import Image
 
 from featurestore.errors import ImageError
@@ -61,7 +62,7 @@ class Pictures:
                 sheet.paste(_square(loaded), (place % columns * TILE, place // columns * TILE))
         return sheet
 
-    def sheet_url(self, items: Sequence[Item], columns: int) -> str:
+    def sheet_url(self, items: Sequence[Item], columns: int) -> Markup:
         """Give the same sheet as a data: URL."""
         return data_url(self.sheet(items, columns), QUALITY)
 

@@ -43,5 +43,5 @@ class Report:
 WRITERS: dict[str, Callable[[ReportValues, Listener], str]] = {
     "html": page,
     "md": lambda values, _: markdown(values),
-    "json": lambda values, _: json.dumps(values.to_json(), indent=2, ensure_ascii=False) + "\n",
+    "json": lambda values, _: json.dumps(values.to_json(), indent=2) + "\n",
 }

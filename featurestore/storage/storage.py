@@ -22,6 +22,7 @@ from featurestore.storage.vector_writer import VectorWriter
 from featurestore.storage.vectors import VectorFile
 from featurestore.system.disk import sync_folder
 from featurestore.system.lock import writer_lock
+from featurestore.system.text import as_argument, is_utf8
 
 
 class Storage:
@@ -44,16 +45,18 @@ class Storage:
         provider: what runs encoders: cpu, cuda, coreml or openvino. A store of an older schema is migrated.
         Raises StoreNotFound, StoreError (the folder is something else, or a newer store), StoreUntrusted (a link or the like is in it), StoreCorrupt, EncoderError.
         """
+        if not is_utf8(str(path)):
+            raise StoreError(f"store {str(path)!r}: its path is not valid UTF-8; rename the folder")
         layout = Layout(Path(path))
         require_trusted(layout)
         if not layout.is_store():
             if any(layout.vectors.glob("*.f16")):
                 raise StoreCorrupt(
-                    f"{layout.catalog} is missing, but the store has vectors; put it back from a backup, or see: featurestore verify {path}"
+                    f"{layout.catalog} is missing, but the store has vectors; put it back from a backup, or see: featurestore verify {as_argument(path)}"
                 )
             if encoder is None:
                 raise StoreNotFound(
-                    f"no store at {str(path)!r}; create one: featurestore index {path} SOURCE --encoder encoder.onnx"
+                    f"no store at {str(path)!r}; create one: featurestore index {as_argument(path)} SOURCE --encoder encoder.onnx"
                 )
             if not layout.may_become_store():
                 raise StoreError(

@@ -13,6 +13,7 @@ from featurestore.errors import DiskError, StoreCorrupt
 from featurestore.system.checksums import BlockChecksum
 from featurestore.system.disk import atomic_write, sync_folder
 from featurestore.system.plain_file import open_within, require_only_name
+from featurestore.system.text import as_argument
 
 BLOCK_ROWS = 16_384  # rows with one checksum, where many are written together
 
@@ -59,7 +60,7 @@ class VectorFile:
         if found < committed:
             raise StoreCorrupt(
                 f"{self.path}: the catalog counts {committed} rows of {self._row_bytes} bytes, the file has {found}; "
-                f"to see what can be saved: featurestore verify {self.path.parents[1]}"
+                f"to see what can be saved: featurestore verify {as_argument(self.path.parents[1])}"
             )
 
     def open(self, committed: int) -> NDArray[np.float16]:
