@@ -3,9 +3,8 @@
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,40 +12,12 @@ from featurestore.catalog import EncoderRecord
 from featurestore.encoders.encoder import fingerprint
 from featurestore.errors import EncoderError, StoreCorrupt, StoreNotFound
 from featurestore.maintenance.backups import Backups
+from featurestore.maintenance.findings import Finding, VerifyReport
+from featurestore.maintenance.log_repair import log_damage
 from featurestore.maintenance.optimization import copy_rows
 from featurestore.progress import Listener
 from featurestore.storage import Storage
 from featurestore.system.checksums import BlockChecksum, FileChecksum, covers
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something in a store that is not right."""
-
-    place: str  # the file
-    problem: str  # what is wrong
-    safe: str  # what is not affected
-    repair: str  # what `verify --repair` does, or has done
-    damage: bool = True  # False: harmless, and a later command removes it
-    repaired: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyReport:
-    """The result of reading a whole store."""
-
-    findings: tuple[Finding, ...]
-    vectors: int  # read
-    bytes: int  # of vectors and indexes
-    seconds: float
-
-    @property
-    def damaged(self) -> bool:
-        """Whether there is damage that was not repaired."""
-        return any(finding.damage and not finding.repaired for finding in self.findings)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"damaged": self.damaged, **asdict(self)}
 
 
 def verify(store: Storage, repair: bool = False, listener: Listener | None = None) -> VerifyReport:
@@ -89,6 +60,11 @@ class Verification:
         """The catalog comes first, because everything else is checked against it."""
         self.listener.start("reading the catalog", None)
         problem = self.catalog.repair.unreadable()
+        if problem is not None and (finding := log_damage(self.store, self.backups, problem, self.repair)) is not None:
+            yield finding
+            if not self.repair:
+                return
+            problem = self.catalog.repair.unreadable()
         if problem is not None:
             yield self._catalog_damage(problem)
             if not self.repair:
