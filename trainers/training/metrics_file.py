@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from featurestore.errors import ConfigError
+from featurestore.errors import ConfigError, DiskError
 from featurestore.system.disk import write_text
 from featurestore.system.json_lines import read_json_lines
 
@@ -22,8 +22,12 @@ class MetricsFile:
         self._board = _tensorboard(run) if tensorboard else None
 
     def append(self, figures: Mapping[str, Any]) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(figures) + "\n")
+        """Add a line. Raises DiskError."""
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(figures) + "\n")
+        except OSError as error:
+            raise DiskError(f"{self._path} could not be written ({error.strerror or error}); {ADVICE}") from error
         if self._board is not None:
             for name, value in figures.items():
                 self._board.add_scalar(name, value, figures["step"])
@@ -31,8 +35,13 @@ class MetricsFile:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Read the lines of a metrics.jsonl; none where it does not exist."""
-    return read_json_lines(path) if path.exists() else []
+    """Read the lines of a metrics.jsonl, without damaged ones; none where it does not exist."""
+    lines = read_json_lines(path) if path.exists() else []
+    return [
+        line
+        for line in lines
+        if all(isinstance(line.get(name), (int, float)) for name in ("epoch", "step", "fraction"))
+    ]
 
 
 def _tensorboard(run: Path) -> Any:
