@@ -24,7 +24,7 @@ from featurestore.sources.column_types import as_type
 from featurestore.sources.filesystem import file_state
 from featurestore.sources.user_table import ParquetRows
 from featurestore.system.spool import Spool
-from featurestore.system.text import CONTROL
+from featurestore.system.text import CONTROL, first_line
 
 NEWER = ("labels", "label_source", "split_source")  # columns that older files do not have
 LENGTH_TOLERANCE = 2e-3  # of rows that were rounded to float16
@@ -68,7 +68,7 @@ def batches(
             yield Arrivals(items, vectors, values, normalized)
             listener.advance(len(items))
     except (OSError, pa.ArrowException) as error:
-        raise SourceError(f"{file}: cannot be read: {error}; export it again") from error
+        raise SourceError(f"{file}: cannot be read: {first_line(error)}; export it again") from error
 
 
 def _sources(item: dict[str, Any]) -> dict[str, str | None]:

@@ -73,7 +73,7 @@ def open_table(file: Path, paths: Path | None = None) -> VectorTable:
 
     try:
         refuse_pipe(file)
-        source = pq.ParquetFile(file, memory_map=True)
+        source = pq.ParquetFile(file, memory_map=True, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{file}: expected a Parquet file of vectors, or a .npy; {describe_error(error)}") from error
     schema = source.schema_arrow

@@ -51,6 +51,7 @@ def export_vectors(
             compression="zstd",
             use_dictionary=["label", "split"],
             use_byte_stream_split=["vector.list.element"],
+            write_page_checksum=True,
         ) as writer,
     ):
         for batch in details.rows.reader():

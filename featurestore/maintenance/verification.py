@@ -13,6 +13,7 @@ from featurestore.encoders.encoder import fingerprint
 from featurestore.errors import EncoderError, StoreCorrupt, StoreNotFound
 from featurestore.maintenance.backups import Backups
 from featurestore.maintenance.findings import Finding, VerifyReport
+from featurestore.maintenance.log_repair import log_damage
 from featurestore.maintenance.optimization import copy_rows
 from featurestore.maintenance.untrusted import shared, untrusted
 from featurestore.progress import Listener
@@ -72,6 +73,11 @@ class Verification:
         yield from shared(self.store, self.repair)
         self.listener.start("reading the catalog", None)
         problem = self.catalog.repair.unreadable()
+        if problem is not None and (finding := log_damage(self.store, self.backups, problem, self.repair)) is not None:
+            yield finding
+            if not self.repair:
+                return
+            problem = self.catalog.repair.unreadable()
         if problem is not None:
             yield self._catalog_damage(problem)
             if not self.repair:

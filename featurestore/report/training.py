@@ -23,7 +23,7 @@ class Training:
     def curves(self) -> dict[str, list[tuple[float, float]]]:
         """Give the points (epoch, value) of each measured figure, by its title."""
         found = {
-            title: [(float(m["epoch"]), float(m[name])) for m in self.metrics if m.get(name) is not None]
+            title: [(float(m["epoch"]), float(m[name])) for m in self.metrics if isinstance(m.get(name), (int, float))]
             for name, title in CURVE_TITLES.items()
         }
         return {title: points for title, points in found.items() if points}
@@ -36,7 +36,7 @@ def read_training(run: Path, encoder: str) -> Training:
     """
     try:
         metrics = read_json_lines(run / "metrics.jsonl")
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise ConfigError(
             f"run {str(run)!r}: expected the folder of a training run with its metrics.jsonl, found: {error}; give the folder that `featurestore train` wrote"
         ) from error

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 
@@ -46,10 +47,16 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint, tensors and plain values only; raises TrainingError when it is missing or damaged."""
+    """Read a checkpoint, tensors and plain values only; raises TrainingError when it is missing or damaged.
+
+    torch does not look at the checksums that the file holds, so they are checked before.
+    """
     if not path.exists():
         raise TrainingError(f"{path}: expected a checkpoint, found none; give the folder of a training run")
     try:
+        with ZipFile(path) as file:
+            if file.testzip() is not None:
+                raise BadZipFile("it does not match its checksums")
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return state
     except Exception as error:

@@ -22,6 +22,7 @@ class MetricsFile:
         self._board = _tensorboard(run) if tensorboard else None
 
     def append(self, figures: Mapping[str, Any]) -> None:
+        """Add a line. Raises DiskError."""
         append_text(self._path, json.dumps(figures) + "\n", ADVICE)
         if self._board is not None:
             for name, value in figures.items():
@@ -30,8 +31,13 @@ class MetricsFile:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Read the lines of a metrics.jsonl; none where it does not exist."""
-    return read_json_lines(path) if path.exists() else []
+    """Read the lines of a metrics.jsonl, without damaged ones; none where it does not exist."""
+    lines = read_json_lines(path) if path.exists() else []
+    return [
+        line
+        for line in lines
+        if all(isinstance(line.get(name), (int, float)) for name in ("epoch", "step", "fraction"))
+    ]
 
 
 def _tensorboard(run: Path) -> Any:

@@ -25,6 +25,21 @@ def test_a_damaged_checkpoint_is_named_and_pickled_code_is_not_run(few_shapes: P
         export_run(tmp_path / "run", tmp_path / "x.onnx")
 
 
+def test_a_flipped_bit_of_a_checkpoint_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    checkpoint.save(path, {"weights": torch.arange(1000.0), "step": 3})
+    whole = path.read_bytes()
+    assert checkpoint.load(path)["step"] == 3
+    for place in range(0, len(whole), 97):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 8]) + whole[place + 1 :])
+        try:
+            state = checkpoint.load(path)
+        except TrainingError:
+            continue
+        assert state["step"] == 3  # the bit was in bytes that are not read
+        assert torch.equal(state["weights"], torch.arange(1000.0))
+
+
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), RuntimeError("No space left: torch's words")]
 )
