@@ -13,11 +13,12 @@ import duckdb
 import pyarrow as pa
 
 from featurestore.catalog.catalog_state import CatalogState, connection_lock, read_state, stat_of
-from featurestore.catalog.engine import Check, Connection, Engine, locked
+from featurestore.catalog.engine import FILES_BESIDE, Check, Connection, Engine, locked
 from featurestore.catalog.sql_process import IDLE, run_in_process
 from featurestore.catalog.user_sql import explain, has_long_values, is_damage, run_where
 from featurestore.catalog.where import GUARDED, SHORT, check_length, column_names, is_harmless, parse
 from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
+from featurestore.system.plain_file import FOLDER, require_plain
 
 Opened = TypeVar("Opened")
 READER_SECONDS = 10.0  # how long a reader waits for the file
@@ -45,6 +46,7 @@ class Database:
         self._check, self._others = check, others
         self._checked: tuple[int, int] | None = None  # device and inode of the file that `check` has seen
         self._parts = str(path), f"{path}.wal"
+        self._files = [Path(f"{path}{end}") for end in FILES_BESIDE]
         self._lock = connection_lock(path)
         self._last_state: CatalogState | None = None
         self._engine: Engine | None = None  # between connections
@@ -154,7 +156,10 @@ class Database:
         return self.run_sql(text, seconds, where)
 
     def _open_patiently(self, read_only: bool, open_file: Callable[[], Opened]) -> Opened:
-        """Open the file; while another process has it open, try again for some time."""
+        """Open the file; while another process has it open, try again for some time. DuckDB opens by name, so the names are looked at first."""
+        for file in self._files:
+            require_plain(file)
+        require_plain(Path(f"{self.path}.tmp"), FOLDER)
         if read_only and not self.path.exists():
             raise StoreNotFound(f"{self.path}: expected a store, found nothing there; index some images first")
         patience = READER_SECONDS if read_only else WRITER_SECONDS

@@ -149,7 +149,7 @@ def verify(store: Path, repair: bool, as_json: bool) -> None:
         report = verify_path(store, repair, bar)
     lines = [f"{f.place}: {f.problem}\n  safe:   {f.safe}\n  repair: {f.repair}" for f in report.findings]
     repaired = sum(finding.repaired for finding in report.findings)
-    damaged = sum(finding.damage for finding in report.findings) - repaired
+    damaged = sum(finding.damage and not finding.repaired for finding in report.findings)
     summary = f"{damaged} damaged" if damaged else "no damage left" if repaired else "no damage"
     lines.append(f"{summary}; {report.vectors} vectors read, {report.bytes / 1e6:.1f} MB in {report.seconds:.1f} s")
     print_result(report.to_json(), "\n".join(lines), as_json)

@@ -16,7 +16,7 @@ from featurestore.encoders.graph_edit import add_card, drop_traces
 from featurestore.errors import ExportError
 from featurestore.imaging import decode, preprocess
 from featurestore.imaging.preprocess import Preprocess
-from featurestore.system.disk import atomic_write
+from featurestore.system.disk import atomic_write, create_folder
 from featurestore.system.text import first_line
 
 AGREEMENT = 1e-4  # largest allowed difference of a vector, relative to its length
@@ -33,10 +33,11 @@ def write(model: onnx.ModelProto, card: Card, out: Path, prove: Callable[[Encode
     """
     drop_traces(model)
     add_card(model, card)
-    with atomic_write(out, "free some space or choose another place") as part:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(serialise(model))
-        return prove(Encoder(part))
+    create_folder(out.parent)
+    with atomic_write(out, "free some space or choose another place") as file:
+        file.write(serialise(model))
+        file.flush()
+        return prove(Encoder(file.name))
 
 
 def serialise(model: onnx.ModelProto) -> bytes:

@@ -1,6 +1,8 @@
 """Rewriting a store without unused rows, and building search indexes."""
 
+import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +14,12 @@ from featurestore.ann.tuning import least_rows, worth_indexing
 from featurestore.catalog import EncoderRecord, IndexRecord
 from featurestore.errors import ConfigError, StoreCorrupt
 from featurestore.progress import Listener
-from featurestore.storage import Storage
+from featurestore.storage import Layout, Storage
 from featurestore.storage.info import size
 from featurestore.storage.snapshot import OpenIndexes
 from featurestore.system.checksums import covers
 from featurestore.system.disk import create_folder
+from featurestore.system.plain_file import delete_within
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ def _optimize(store: Storage, recall: float, memory: int, listener: Listener) ->
                 )
             record = copy_rows(store, record, rows, items)
         for path in layout.unused_vector_files(record):
-            path.unlink()
+            delete_within(path)
         if worth_indexing(record.rows, record.dim):
             indexes.append(index_vectors(store, record, recall, memory, listener))
         else:
@@ -92,9 +95,19 @@ def _optimize(store: Storage, recall: float, memory: int, listener: Listener) ->
             unindexed.append(TooFewVectors(record.name, record.rows, least_rows(record.dim)))
     stopped = [*layout.part_files(), *layout.dropped_files(catalog.encoders.all())]
     for path in dict.fromkeys([*layout.unused_index_files(catalog.indexes.all()), *stopped]):
-        path.unlink()
+        _delete(path, layout)
     catalog.rewrite()
     return OptimizeReport(kept, dropped, before, size(store.path), tuple(indexes), tuple(unindexed))
+
+
+def _delete(path: Path, layout: Layout) -> None:
+    """Delete what a stopped run left: a file, or the folder of a new catalog."""
+    if path.parent != layout.root:
+        delete_within(path)
+    elif path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def index_vectors(store: Storage, record: EncoderRecord, recall: float, memory: int, listener: Listener) -> IndexBuild:

@@ -183,6 +183,6 @@ class Neighbours:
         import pyarrow.parquet as pq  # takes long, and most commands do without
 
         require_suffix(Path(path), (".parquet",), "a graph of neighbours")
-        with atomic_write(Path(path), "free some space or choose another place") as part:
-            pq.write_table(self.to_arrow(), part)
+        with atomic_write(Path(path), "free some space or choose another place") as file:
+            pq.write_table(self.to_arrow(), file)
         return Path(path)

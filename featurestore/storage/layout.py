@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from featurestore.catalog import PART, EncoderRecord, IndexRecord
+from featurestore.catalog import EncoderRecord, IndexRecord
 
 CATALOG = "catalog.duckdb"
 
@@ -22,6 +22,10 @@ class Layout:
     def catalog_log(self) -> Path:
         """DuckDB's log, beside the catalog."""
         return self.root / f"{CATALOG}.wal"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
 
     @property
     def vectors(self) -> Path:
@@ -83,8 +87,8 @@ class Layout:
         return [path for path in sorted(self.indexes.glob("*.faiss*")) if path.name not in named]
 
     def part_files(self) -> list[Path]:
-        """Files that a stopped process left half written."""
-        return [path for folder in (self.root, self.encoders) for path in sorted(folder.glob("*.part*"))]
+        """What a stopped process left half written: NAME.part-<random>, for the catalog a folder; of older versions NAME.part, and what DuckDB put beside."""
+        return sorted([*self.root.glob(f"{CATALOG}.part*"), *self.encoders.glob("*.part*")])
 
     def is_store(self) -> bool:
         """Whether there is a catalog."""
@@ -94,5 +98,7 @@ class Layout:
         """Whether a store may be created here: nothing is there, or only what a stopped creation left."""
         if not self.root.exists():
             return True
-        ours = {"lock", "vectors", "encoders", "indexes", "damaged", PART, f"{PART}.wal"}
-        return self.root.is_dir() and all(path.name in ours for path in self.root.iterdir())
+        ours = {"lock", "vectors", "encoders", "indexes", "damaged"}
+        return self.root.is_dir() and all(
+            path.name in ours or path.name.startswith(f"{CATALOG}.part") for path in self.root.iterdir()
+        )

@@ -36,9 +36,9 @@ class Saver:
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint. Raises TrainingError when the disk has no room; the checkpoint before it stays."""
     try:
-        with atomic_write(path, "free some space, then go on with --resume") as part:
+        with atomic_write(path, "free some space, then go on with --resume") as file:
             try:
-                torch.save(state, part)
+                torch.save(state, file)
             except RuntimeError as error:  # torch reports a full disk so
                 raise OSError(error) from error
     except DiskError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from featurestore.errors import ConfigError
-from featurestore.system.disk import write_text
+from featurestore.system.disk import append_text, write_text
 from featurestore.system.json_lines import read_json_lines
 
 ADVICE = "free some space, then go on with --resume"
@@ -22,8 +22,7 @@ class MetricsFile:
         self._board = _tensorboard(run) if tensorboard else None
 
     def append(self, figures: Mapping[str, Any]) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(figures) + "\n")
+        append_text(self._path, json.dumps(figures) + "\n", ADVICE)
         if self._board is not None:
             for name, value in figures.items():
                 self._board.add_scalar(name, value, figures["step"])
