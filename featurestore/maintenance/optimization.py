@@ -1,8 +1,6 @@
 """Rewriting a store without unused rows, and building search indexes."""
 
-import shutil
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +12,7 @@ from featurestore.ann.tuning import least_rows, worth_indexing
 from featurestore.catalog import EncoderRecord, IndexRecord
 from featurestore.errors import ConfigError, StoreCorrupt
 from featurestore.progress import Listener
-from featurestore.storage import Layout, Storage
+from featurestore.storage import Storage
 from featurestore.storage.info import size
 from featurestore.storage.snapshot import OpenIndexes
 from featurestore.system.checksums import covers
@@ -94,21 +92,11 @@ def _optimize(store: Storage, recall: float, memory: int, listener: Listener) ->
         else:
             catalog.indexes.drop(record.fingerprint)
             unindexed.append(TooFewVectors(record.name, record.rows, least_rows(record.dim)))
-    stopped = [*layout.part_files(), *layout.dropped_files(catalog.encoders.all())]
+    stopped = [*layout.encoder_parts(), *layout.dropped_files(catalog.encoders.all())]
     for path in dict.fromkeys([*layout.unused_index_files(catalog.indexes.all()), *stopped]):
-        _delete(path, layout)
-    catalog.rewrite()
-    return OptimizeReport(kept, dropped, before, size(store.path), tuple(indexes), tuple(unindexed))
-
-
-def _delete(path: Path, layout: Layout) -> None:
-    """Delete what a stopped run left: a file, or the folder of a new catalog."""
-    if path.parent != layout.root:
         delete_within(path)
-    elif path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+    catalog.rewrite()  # which deletes what stopped runs left of it
+    return OptimizeReport(kept, dropped, before, size(store.path), tuple(indexes), tuple(unindexed))
 
 
 def index_vectors(store: Storage, record: EncoderRecord, recall: float, memory: int, listener: Listener) -> IndexBuild:

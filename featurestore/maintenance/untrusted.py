@@ -26,7 +26,8 @@ def untrusted(layout: Layout, repair: bool) -> Iterator[Finding]:
             if found.expected == FOLDER and found.path in (layout.vectors, layout.encoders):
                 create_folder(found.path)
         problem = f"expected {found.expected}, found {found.found}, which featurestore never makes and does not follow"
-        yield Finding(place, problem, "everything else, which was not read", action, repaired=repair)
+        safe = "everything else" if repair else "everything else, which was not read"
+        yield Finding(place, problem, safe, action, repaired=repair)
 
 
 def shared(store: Storage, repair: bool) -> Iterator[Finding]:

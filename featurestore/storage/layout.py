@@ -1,5 +1,6 @@
 """Where each file of a store lies."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,13 +87,17 @@ class Layout:
         named = {record.file for record in records}
         return [path for path in sorted(self.indexes.glob("*.faiss*")) if path.name not in named]
 
+    def encoder_parts(self) -> list[Path]:
+        """Encoder files that a stopped process left half written."""
+        return sorted(self.encoders.glob("*.part*"))
+
     def part_files(self) -> list[Path]:
-        """What a stopped process left half written: NAME.part-<random>, for the catalog a folder; of older versions NAME.part, and what DuckDB put beside."""
-        return sorted([*self.root.glob(f"{CATALOG}.part*"), *self.encoders.glob("*.part*")])
+        """The same, and what is left of catalogs: NAME.part-<random>, for a catalog a folder; of older versions NAME.part."""
+        return [*sorted(self.root.glob(f"{CATALOG}.part*")), *self.encoder_parts()]
 
     def is_store(self) -> bool:
-        """Whether there is a catalog."""
-        return self.catalog.exists()
+        """Whether there is a catalog, or a link in its place, which whoever opens it refuses."""
+        return os.path.lexists(self.catalog)
 
     def may_become_store(self) -> bool:
         """Whether a store may be created here: nothing is there, or only what a stopped creation left."""

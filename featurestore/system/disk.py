@@ -5,6 +5,7 @@ import fcntl
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -43,8 +44,13 @@ def atomic_write(path: Path, advice: str, in_store: bool = False) -> Iterator[Bi
 def atomic_write_by_name(path: Path, advice: str) -> Iterator[Path]:
     """Do the same for a library that opens files by name, and puts others beside: give a path in a new folder that no other user may enter.
 
-    What killed processes left is not deleted.
+    The caller is the only one that writes `path`. So what is there of other parts was left by killed processes, and is deleted first.
     """
+    for left in path.parent.glob(f"{path.name}.part*"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
     with (
         _disk_errors(path, advice),
         TemporaryDirectory(prefix=f"{path.name}.part-", dir=path.parent, ignore_cleanup_errors=True) as folder,
@@ -126,12 +132,13 @@ def append_text(path: Path, text: str, advice: str) -> None:
         with os.fdopen(handle, "ab") as file:
             found = os.fstat(handle)
             if kind_of(found.st_mode) != FILE or found.st_nlink > 1:
-                raise OSError(errno.EINVAL, "expected a file with one name, found something else")
+                raise OSError(errno.EINVAL, f"it is {kind_of(found.st_mode)} with {found.st_nlink} names")
             file.write(text.encode())
             file.flush()
             os.fsync(handle)
     except OSError as error:
-        raise DiskError(f"{path} could not be written ({error.strerror}); {advice}") from error
+        reason = f"it is {LINK}" if error.errno == errno.ELOOP else error.strerror
+        raise DiskError(f"{path} could not be written ({reason}); {advice}") from error
 
 
 def create_folder(path: Path) -> None:

@@ -45,4 +45,7 @@ def _tensorboard(run: Path) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ConfigError("tensorboard = true needs the package tensorboard: pip install tensorboard") from error
-    return SummaryWriter(str(run / "tensorboard"))
+    folder = run / "tensorboard"
+    if folder.is_symlink():
+        raise ConfigError(f"{folder}: expected a folder for the logs of TensorBoard, found a link; remove it")
+    return SummaryWriter(str(folder))
