@@ -120,6 +120,17 @@ def test_a_column_or_file_that_is_not_there_is_named(tmp_path: Path) -> None:
             read(missing)
 
 
+@pytest.mark.parametrize(
+    "columns", [ColumnNames(label="path"), ColumnNames(label="a", split="a"), ColumnNames(split="path")]
+)
+def test_one_column_is_not_taken_for_two(tmp_path: Path, columns: ColumnNames) -> None:
+    (tmp_path / "l.csv").write_text("path,label,a\n/x.png,b,c\n")
+    with pytest.raises(
+        SourceError, match="expected a column each of paths, labels and splits, found one column for two"
+    ):
+        read_labels(tmp_path / "l.csv", columns=columns)
+
+
 def test_what_programs_write_for_no_value_is_no_label(tmp_path: Path) -> None:
     rows, notes = read(write(tmp_path, "path,label\na,nan\nb,None\nc,none\nd,nan\n"))
     assert rows == [("a", None), ("b", None), ("c", "none"), ("d", None)]
