@@ -174,6 +174,11 @@ def test_lists_of_labels_stay_lists(tmp_path: Path) -> None:
     )
 
 
+def test_texts_that_look_like_dates_stay_as_they_are_written(tmp_path: Path) -> None:
+    lines = '{"path": "a", "label": ["2020-01-01"], "split": "2020-01-02"}\n'
+    assert read(write(tmp_path, lines, "labels.jsonl"))[0] == [("a", ["2020-01-01"], "2020-01-02")]
+
+
 def test_compressed_files_are_unpacked(tmp_path: Path) -> None:
     packed = gzip.compress(b"path,label\na.jpg,rose\n")
     assert read(write(tmp_path, packed, "labels.csv.gz"))[0] == [("a.jpg", "rose")]
