@@ -21,7 +21,7 @@ from featurestore.sources.filesystem import is_url
 from featurestore.sources.keyed_table import KeyedTable
 from featurestore.sources.label_file import read_labels
 from featurestore.storage import Storage
-from featurestore.system.text import as_argument
+from featurestore.system.text import as_argument, counted
 
 
 def ingest(
@@ -81,6 +81,10 @@ def ingest(
         store.catalog.sources.add(dict(wanted))
     for line in dict.fromkeys(line for report in reports for line in report.readings.lines()):
         listener.note(line)
+    if exchanged := max(report.exchanged for report in reports):
+        listener.note(
+            f"{counted(exchanged, 'file')} now with the content that another file had, as after renumbering; ids, labels and columns stayed with the paths: check them"
+        )
     if not any(r.added + r.updated + r.unchanged + r.moved + r.deleted for r in reports):
         raise SourceError(
             f"{nothing_usable(reports[0].failed, reports[0].reasons)}; to list: featurestore failures {as_argument(store.path)}"

@@ -52,7 +52,7 @@ def test_a_first_run_adds_everything_and_a_second_encodes_and_writes_nothing(
     assert counts(report) == (6, 0, 0, 0, 0)
     assert report.images_per_second > 0
     assert report.to_json().keys() == {
-        "added", "updated", "unchanged", "removed", "failed", "deleted", "moved", "images_per_second",
+        "added", "updated", "unchanged", "removed", "failed", "deleted", "moved", "exchanged", "images_per_second",
         "labels_set", "labels_changed", "labels_kept", "labels_found", "classes", "splits", "passed_over",
         "readings", "reasons", "encoder", "others", "not_run",
     }  # fmt: skip
