@@ -17,14 +17,6 @@ SETTINGS: Settings = {
 }
 
 
-FILES_BESIDE = (
-    "",
-    ".wal",
-    ".wal.checkpoint",
-    ".wal.recovery",
-)  # what DuckDB writes next to a file, by the end of the name
-
-
 class Engine:
     """A DuckDB without a file of its own. Starting one takes ten times as long as attaching a file to it.
 
