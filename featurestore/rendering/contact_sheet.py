@@ -8,7 +8,6 @@ from PIL import Image, ImageDraw, ImageFont
 from featurestore.errors import ImageError
 from featurestore.imaging.single import thumbnail
 from featurestore.imaging.tasks import scaled
-from featurestore.rendering.thumbnails import scaled, thumbnail
 from featurestore.system.disk import atomic_write
 from featurestore.system.text import printable
 
