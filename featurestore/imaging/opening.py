@@ -79,6 +79,8 @@ def _damage(error: Exception) -> str:
             return f"too large: more than the limit of {MAX_PIXELS:,} pixels"
         case MemoryError():
             return describe_error(error)
+        case OSError() if "out of memory" in text:
+            return describe_error(MemoryError())
         case OSError() if "truncated" in text.lower() or "broken data" in text or "unrecognized data" in text:
             return f"cut off or damaged: {text}"
     return f"damaged, or of a kind without a decoder here: {text}"

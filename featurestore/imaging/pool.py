@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from featurestore.errors import ConfigError, ImageError, SourceError
+from featurestore.imaging import guarded
 from featurestore.imaging.guarded import SECONDS
 from featurestore.imaging.load import IsKnown, Known, Loaded, load
 from featurestore.imaging.preprocess import Preprocess
@@ -72,9 +73,9 @@ def load_all(
         threads.close()
 
 
-def run_in_time(path: str, work: Work[T], seconds: float = SECONDS) -> T | Failure:
+def run_in_time(path: str, work: Work[T]) -> T | Failure:
     """Do the work on one image, in a thread of its own; a Failure when it takes too long or raises. Raises SourceError as `load_all` does."""
-    threads = _Threads[T](1, seconds)
+    threads = _Threads[T](1, guarded.SECONDS)
     try:
         return threads.result(threads.submit(path, work))
     finally:

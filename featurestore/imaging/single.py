@@ -7,7 +7,6 @@ from PIL import Image
 
 from featurestore.errors import ImageError
 from featurestore.imaging import decode, guarded, tasks
-from featurestore.imaging.guarded import SECONDS
 from featurestore.imaging.load import Known, Loaded, Picture, load, read_in_turn
 from featurestore.imaging.pool import run_in_time
 from featurestore.imaging.preprocess import Preprocess
@@ -22,7 +21,7 @@ def load_one(image: Picture | ImageFile, record: Preprocess) -> Loaded | Failure
         found = load(image, record)
     else:
         path = image.path if isinstance(image, ImageFile) else str(image)
-        found = run_in_time(path, lambda turn: load(image, record, None, turn))
+        found = run_in_time(path, lambda turn: load(image, record, None, turn, guarded.SECONDS))
     assert not isinstance(found, Known)  # nothing is known here
     return found
 
@@ -37,7 +36,7 @@ def thumbnail(picture: Image.Image | str, side: int, bands: Sequence[int] | None
     result = _or_error(
         run_in_time(
             picture,
-            lambda turn: guarded.thumbnail(read_in_turn(picture, None, turn), side, bands, turn, SECONDS),
+            lambda turn: guarded.thumbnail(read_in_turn(picture, None, turn), side, bands, turn, guarded.SECONDS),
         )
     )
     return Image.fromarray(result.pixels)
@@ -46,7 +45,7 @@ def thumbnail(picture: Image.Image | str, side: int, bands: Sequence[int] | None
 def size_of(file: ImageFile) -> tuple[int, int]:
     """Read width and height of an image in pixels, as stored. Raises ImageError with the reason."""
     result = _or_error(
-        run_in_time(file.path, lambda turn: guarded.size(read_in_turn(file.path, file, turn), turn, SECONDS))
+        run_in_time(file.path, lambda turn: guarded.size(read_in_turn(file.path, file, turn), turn, guarded.SECONDS))
     )
     return result.width, result.height
 

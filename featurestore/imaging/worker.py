@@ -6,13 +6,13 @@ from featurestore.errors import ImageError
 from featurestore.imaging import tasks
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.system.messages import Message
+from featurestore.system.text import describe_error
 
 TASKS: dict[str, Callable[..., tasks.Result]] = {
     "pixels": lambda data, record: tasks.pixels(data, Preprocess.from_json(record)),
     "thumbnail": tasks.thumbnail,
     "size": tasks.size,
 }
-NO_MEMORY = "no memory"  # in place of a reason
 
 
 def answer(message: Message) -> Iterator[Message]:
@@ -20,10 +20,9 @@ def answer(message: Message) -> Iterator[Message]:
     try:
         result = TASKS[message.header["task"]](bytes(message.data), **message.header["options"])
     except ImageError as error:
-        reason = NO_MEMORY if isinstance(error.__cause__, MemoryError) else str(error)
-        yield Message({"reason": reason})
-    except MemoryError:
-        yield Message({"reason": NO_MEMORY})
+        yield Message({"reason": str(error)})
+    except Exception as error:
+        yield Message({"reason": describe_error(error)})
     else:
         header = {"width": result.width, "height": result.height, "how": result.how, "shape": result.pixels.shape}
         yield Message(header, result.pixels.tobytes())

@@ -14,16 +14,17 @@ import numpy as np
 from featurestore.errors import ImageError
 from featurestore.imaging.tasks import Result
 from featurestore.imaging.turn import Turn, memory_for_images
-from featurestore.imaging.worker import NO_MEMORY
 from featurestore.system.child_limits import Limits
 from featurestore.system.child_process import ChildEnded, ChildProcess, Ending
 from featurestore.system.cpus import available_cpus
 from featurestore.system.messages import Message
+from featurestore.system.text import describe_error
 
 MEMORY = 3 << 30  # bytes, of a child: 2 GiB beside a file of 512 MiB and its copy
 COUNT = max(2, min(available_cpus(), memory_for_images() // MEMORY))  # at once
 HOUR = 3600.0  # of the processor, for one image: the deadline comes first
 LIMITS = Limits(memory=MEMORY, cpu_seconds=HOUR)
+NO_MEMORY = describe_error(MemoryError())
 TOO_LARGE = f"needs more than {MEMORY >> 30} GiB of memory to decode"
 ENDINGS = {
     Ending.MEMORY: TOO_LARGE,
