@@ -1,24 +1,24 @@
 """Commands that show what a store contains: a summary, its failures, and any SQL query."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+import pyarrow as pa
 
-from featurestore.cli.options import json_option, print_json, print_result, store_argument
+from featurestore.cli.options import json_option, print_result, store_argument
 from featurestore.storage import Storage
 from featurestore.storage.info import failures as list_failures
 from featurestore.storage.info import info as summarise
-from featurestore.system.memory import memory_limit
 from featurestore.system.text import printable
-from featurestore.system.text_table import format_table
+from featurestore.system.text_table import format_table, table_lines
 
 LABELS = 20  # printed at most
 ROWS = 1_000  # of a result of SQL, on a terminal
 CELL = 1_000  # characters of a value in a table
-SQL_BYTES = 2 << 30  # memory that a statement may take
 
 
 @click.command()
@@ -93,16 +93,28 @@ def failures(store: Path, as_json: bool) -> None:
 def sql(store: Path, statement: str, seconds: float, as_json: bool) -> None:
     """Run a read-only SQL statement over the tables items, vectors, encoders and failures of STORE."""
     opened = Storage.open(store)
-    with memory_limit(SQL_BYTES):
-        table = opened.catalog.sql(statement, seconds)
+    table = opened.catalog.sql(statement, seconds)
     if as_json:
-        print_json(table.to_pylist())
+        _print_json(table)
         return
     shown = table.slice(0, ROWS) if sys.stdout.isatty() else table
-    rows = [tuple(map(_cell, row)) for row in zip(*(c.to_pylist() for c in shown.columns), strict=True)]
-    click.echo(format_table(rows, table.column_names))
+    for line in table_lines(lambda: map(_rows, shown.to_batches()), table.column_names):
+        click.echo(line)
     if len(shown) < len(table):
         click.echo(f"the first {ROWS} of {len(table)} rows; for all of them, write to a file or use --json", err=True)
+
+
+def _print_json(table: pa.Table) -> None:
+    """Print rows as `print_json` would, a batch at a time: as objects of Python they take many times the memory."""
+    batches = [batch for batch in table.to_batches() if len(batch)]
+    for number, batch in enumerate(batches):
+        text = json.dumps(batch.to_pylist(), indent=2, default=str)
+        click.echo(("," if number else "[") + text[1:-2], nl=False)
+    click.echo("\n]" if batches else "[]")
+
+
+def _rows(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
+    return [tuple(map(_cell, row)) for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)]
 
 
 def _cell(value: Any) -> Any:
