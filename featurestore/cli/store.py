@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pyarrow as pa
 
 from featurestore.cli.options import json_option, store_argument
 from featurestore.storage import Storage
 from featurestore.storage.info import failures as list_failures
 from featurestore.storage.info import info as summarise
-from featurestore.system.memory import memory_limit
-from featurestore.system.terminal import print_json, print_line, print_lines, print_result
-from featurestore.system.text_table import format_table
+from featurestore.system.terminal import print_json_list, print_line, print_lines, print_result
+from featurestore.system.text_table import format_table, table_lines
 
 LABELS = 20  # printed at most
 ROWS = 1_000  # of a result of SQL, on a terminal
-SQL_BYTES = 2 << 30  # memory that a statement may take
 
 
 @click.command()
@@ -92,13 +91,15 @@ def failures(store: Path, as_json: bool) -> None:
 def sql(store: Path, statement: str, seconds: float, as_json: bool) -> None:
     """Run a read-only SQL statement over the tables items, vectors, encoders and failures of STORE."""
     opened = Storage.open(store)
-    with memory_limit(SQL_BYTES):
-        table = opened.catalog.sql(statement, seconds)
+    table = opened.catalog.sql(statement, seconds)
     if as_json:
-        print_json(table.to_pylist())
+        print_json_list(batch.to_pylist() for batch in table.to_batches())
         return
     shown = table.slice(0, ROWS) if sys.stdout.isatty() else table
-    rows = list(zip(*(c.to_pylist() for c in shown.columns), strict=True))
-    print_lines(format_table(rows, table.column_names))
+    print_lines(table_lines(lambda: map(_rows, shown.to_batches()), table.column_names))
     if len(shown) < len(table):
         print_line(f"the first {ROWS} of {len(table)} rows; for all of them, write to a file or use --json", err=True)
+
+
+def _rows(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
+    return list(zip(*(column.to_pylist() for column in batch.columns), strict=True))

@@ -24,8 +24,16 @@ def print_line(text: str, err: bool = False) -> None:
 
 def print_json(value: Any, indent: int | None = 2) -> None:
     """Print a value as JSON in ASCII, which gives back every text exactly; what JSON does not know becomes text."""
-    text = json.dumps(value, indent=indent, default=str)
-    print(text.replace("\x7f", "\\u007f"), flush=True)  # the one control character that JSON leaves as it is
+    print(_json(value, indent), flush=True)
+
+
+def print_json_list(pieces: Iterable[list[Any]]) -> None:
+    """Print a list as `print_json` does, piece by piece: all of its objects at once may take much memory."""
+    texts = (_json(piece, 2) for piece in pieces if piece)
+    first = next(texts, None)
+    sys.stdout.write("[" if first is None else first[:-2])
+    sys.stdout.writelines(f",{text[1:-2]}" for text in texts)
+    print("]" if first is None else "\n]", flush=True)
 
 
 def print_result(value: Any, lines: Iterable[str], as_json: bool, indent: int | None = 2) -> None:
@@ -34,3 +42,8 @@ def print_result(value: Any, lines: Iterable[str], as_json: bool, indent: int | 
         print_json(value, indent)
     else:
         print_lines(lines)
+
+
+def _json(value: Any, indent: int | None) -> str:
+    text = json.dumps(value, indent=indent, default=str)
+    return text.replace("\x7f", "\\u007f")  # the one control character that JSON leaves as it is
