@@ -1,9 +1,26 @@
-"""A limit to the memory that this process may take."""
+"""Memory: what there is, what this process has, and a limit to what it may take."""
 
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def total_bytes() -> int:
+    """The memory of this machine, or of the container that this process runs in."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.is_file() else ""
+    return min(machine, int(text)) if text.isdecimal() else machine
+
+
+def resident_bytes() -> int:
+    """The memory that this process has now; where the system does not tell, the most that it has had."""
+    pages = Path("/proc/self/statm")
+    if pages.exists():
+        return int(pages.read_text().split()[1]) * resource.getpagesize()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 @contextmanager
