@@ -41,8 +41,8 @@ def export(store: Storage, name: str, out: str | Path) -> int:
     snapshot, record = store.snapshots.now(), store.catalog.classifiers.get(name)
     encoder_record = find_encoder(record, snapshot.encoders)
     encoder, view = store.encoders.open(encoder_record), snapshot.item_vectors(encoder_record.fingerprint)
-    classifier = from_record(record)
-    facts = {**record.card["figures"], "featurestore_version": __version__}
+    classifier = from_record(record, encoder.dim)
+    facts = {**record.card.get("figures", {}), "featurestore_version": __version__}
     card = replace(encoder.card, classes=classifier.classes, classifier=facts)
     sharpness = np.float32(1 / classifier.temperature)
     try:

@@ -39,9 +39,10 @@ def apply(store: Storage, name: str, where: str | None = None, listener: Listene
     with store.writing():
         catalog, snapshot = store.catalog, store.snapshots.now()
         record = catalog.classifiers.get(name)
-        model = from_record(record)
+        encoder = find_encoder(record, snapshot.encoders)
+        model = from_record(record, encoder.dim)
         catalog.classifiers.check_columns(record.name)
-        view = snapshot.item_vectors(find_encoder(record, snapshot.encoders).fingerprint)
+        view = snapshot.item_vectors(encoder.fingerprint)
         ids, rows = view.items.ids, view.items.rows
         wanted = catalog.items.counts()["items"]
         if where is not None:

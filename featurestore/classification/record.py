@@ -1,5 +1,6 @@
 """A classifier to and from the record that the catalog stores."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,22 @@ def to_record(
     return ClassifierRecord(name, encoder, method, card, table.tobytes())
 
 
-def from_record(record: ClassifierRecord) -> LinearClassifier:
-    """Read a classifier from its record. Raises StoreCorrupt when the record is damaged."""
-    classes = record.card.get("classes", ())
-    numbers = np.frombuffer(record.weights, "<f4") if len(record.weights) % 4 == 0 else np.empty(0, np.float32)
-    if not record.intact or not classes or numbers.size % len(classes) or not np.isfinite(numbers).all():
-        raise StoreCorrupt(
-            f"the classifier {record.name!r} is damaged: its checksum does not match; train it again: featurestore classify STORE --train --name {as_argument(record.name)}"
-        )
-    table = numbers.reshape(-1, len(classes))
-    return LinearClassifier(tuple(classes), table[:-1], table[-1], float(record.card["temperature"]))
+def from_record(record: ClassifierRecord, dim: int) -> LinearClassifier:
+    """Read a classifier of vectors (N, dim) from its record. Raises StoreCorrupt when the record is damaged, or makes no sense."""
+    if not record.intact:
+        raise _damaged(record, "its checksum does not match")
+    try:
+        classes, temperature = record.card["classes"], float(record.card["temperature"])
+        table = np.frombuffer(record.weights, "<f4").reshape(dim + 1, len(classes))
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(record, "its card and its weights do not belong together") from error
+    names = {name for name in classes if isinstance(name, str) and name}
+    if len(names) != len(classes) or not np.isfinite(table).all() or not 0 < temperature < math.inf:
+        raise _damaged(record, "expected different names of classes, finite weights and a temperature above 0")
+    return LinearClassifier(tuple(classes), table[:-1], table[-1], temperature)
+
+
+def _damaged(record: ClassifierRecord, why: str) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"the classifier {record.name!r} is damaged: {why}; train it again: featurestore classify STORE --train --name {as_argument(record.name)}"
+    )

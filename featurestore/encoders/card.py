@@ -10,7 +10,7 @@ from featurestore.imaging.preprocess import Preprocess
 
 CARD_KEY = "featurestore"  # key of the card in the ONNX metadata
 CARD_VERSION = 1
-LONGEST_NAME = 200  # characters
+LONGEST_NAME, LONGEST_CLASS = 200, 1_000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,10 @@ class Card:
                 path, f"expected in trained_on a count, and texts of up to {LONGEST_NAME} printable characters"
             )
         if not _are_classes(card.classes) or not isinstance(card.classifier, dict):
-            raise _unreadable(path, "expected at least two classes, all different and none empty")
+            raise _unreadable(
+                path,
+                f"expected at least two classes, all different, none empty or longer than {LONGEST_CLASS} characters",
+            )
         return card
 
 
@@ -76,4 +79,8 @@ def _is_origin(value: object) -> bool:
 
 def _are_classes(value: tuple[object, ...]) -> bool:
     """Return whether these can be the classes of a classifier; an encoder has none."""
-    return len(value) != 1 and all(isinstance(one, str) and one for one in value) and len(set(value)) == len(value)
+    return len(value) != 1 and all(map(_is_class, value)) and len(set(value)) == len(value)
+
+
+def _is_class(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_CLASS

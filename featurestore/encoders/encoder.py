@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from featurestore.ann.normalize import unit_rows
 from featurestore.encoders.card import CARD_KEY, Card
 from featurestore.encoders.embedded import Embedded, EmbeddedImage, FailedImage, KnownImage
-from featurestore.encoders.session import open_session, read_encoder_file, runnable
+from featurestore.encoders.session import open_session, read_encoder_file, run, runnable
 from featurestore.errors import EncoderCardMissing, EncoderError
 from featurestore.imaging.guarded import SECONDS
 from featurestore.imaging.load import IsKnown, Known, Loaded, Picture
@@ -26,6 +26,9 @@ from featurestore.system.interrupts import uninterrupted
 BATCH = 16  # images that the network sees at a time
 BATCH_SECONDS = 5.0  # how long a stream collects a batch: images that come slowly are handed on in smaller ones
 BATCH_RESULTS = 1024  # of a stream, with failures and known files, which do not fill a batch
+REPEATED = (
+    1e-3  # largest difference between two runs, relative to the largest value: graphics cards do not add in one order
+)
 ATTENTION, PROBABILITIES = "attention", "probabilities"  # outputs that a graph may have behind the vectors
 
 
@@ -57,10 +60,17 @@ class Encoder:
                 "make the file with `featurestore train` or `featurestore export`"
             )
         self.card = Card.from_json(text, path)
+        self._repeats = False  # whether `check_repeats` has found it so
         self._outputs = list(outputs)  # the first one, whatever its name, holds the vectors
         size = self.preprocess.size
         vectors = [*outputs.values()][:1]
-        if inputs != [("tensor(uint8)", [size, size, 3])] or vectors != [("tensor(float)", [self.dim])]:
+        if (
+            inputs != [("tensor(uint8)", [size, size, 3])]
+            or vectors != [("tensor(float)", [self.dim])]
+            or not (
+                isinstance(self.dim, int) and self.dim >= 1
+            )  # a graph may have a name as its size, and so may a card
+        ):
             raise EncoderError(
                 f"encoder {str(path)!r}: its card promises uint8 (B, {size}, {size}, 3) to float32 (B, {self.dim}), "
                 f"its graph has {inputs} to {vectors}; export the encoder again"
@@ -163,6 +173,18 @@ class Encoder:
             )
         return vectors
 
+    def check_repeats(self) -> None:
+        """Run the network twice on noise. Raises EncoderError when it gives other vectors the second time: no image could be found by them."""
+        if self._repeats:
+            return
+        pixels = np.random.default_rng(0).integers(0, 256, (2, self.preprocess.size, self.preprocess.size, 3), np.uint8)
+        first, second = self.encode(pixels), self.encode(pixels)
+        if not np.allclose(first, second, rtol=0, atol=REPEATED * np.abs(first).max(), equal_nan=True):
+            raise EncoderError(
+                f"encoder {str(self.path)!r}: its network gives the same images other vectors each time; export it again in evaluation mode, without random values"
+            )
+        self._repeats = True
+
     def attention(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the attention of the class token in the last layer: (B, heads, h, w), each map with a sum below 1.
 
@@ -194,11 +216,7 @@ class Encoder:
         return np.where(usable, probabilities, np.float32(np.nan))
 
     def _run(self, outputs: list[str], pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        with runnable(self.path):
-            results: list[NDArray[np.float32]] = self._session.run(
-                outputs, {self._session.get_inputs()[0].name: pixels}
-            )
-        return results
+        return run(self._session, outputs, pixels, self.path)
 
 
 _Batch = list[tuple[int, Loaded | Known | Failure]]  # each with its place

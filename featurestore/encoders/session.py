@@ -1,11 +1,16 @@
 """The bytes of an encoder file, and the onnxruntime session that runs them. The only import of onnxruntime."""
 
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore.encoders import limits
 from featurestore.encoders.onnx_check import check_whole
 from featurestore.errors import EncoderError
 from featurestore.system.text import first_line
@@ -14,6 +19,9 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 MAX_BYTES = 2 << 30  # of an encoder file: protobuf writes no larger message
+
+COPIES = 4  # of the weights, at most, while a network is opened
+NO_MEMORY = "Available memory of"  # in onnxruntime's error when the memory that is allowed is used up
 
 PROVIDERS = {  # what can run an encoder: its name in onnxruntime, and the package to install
     "cpu": ("CPUExecutionProvider", "onnxruntime"),
@@ -43,7 +51,7 @@ def read_encoder_file(path: str | Path) -> bytes:
 
 
 def open_session(path: str | Path, data: bytes, threads: int, provider: str) -> "InferenceSession":
-    """Open the bytes of an encoder file on one provider, without fallback. Raises EncoderError."""
+    """Open the bytes of an encoder file on one provider, without fallback. Raises EncoderError, also when it takes too much."""
     import onnxruntime  # slow to import, and most commands do without
 
     onnxruntime.set_default_logger_severity(4)  # what it would print about a damaged file is in the error it raises
@@ -53,9 +61,18 @@ def open_session(path: str | Path, data: bytes, threads: int, provider: str) -> 
     options.intra_op_num_threads = threads  # its default counts all processors, not those this process may use
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the decoding threads need the cores
     options.add_session_config_entry("session.load_model_format", "ONNX")  # ORT's own format would not be checked
-    with runnable(path):
-        check_whole(data)
-        session = onnxruntime.InferenceSession(data, options, providers=[name], enable_fallback=0)
+    if limits.are_on():
+        _limit_memory()
+        options.add_session_config_entry("session.use_env_allocators", "1")
+
+    def opened() -> Any:
+        with runnable(path):
+            check_whole(data)
+            return onnxruntime.InferenceSession(data, options, providers=[name], enable_fallback=0)
+
+    cancel = lambda: options.set_load_cancellation_flag(True)  # noqa: E731
+    growth = limits.most_bytes() + COPIES * len(data)
+    session = limits.limited(opened, cancel, path, limits.OPEN_SECONDS, growth)
     session._model_bytes = None  # it keeps a copy, as large as the weights, for the fallback that is off
     if session.get_providers()[0] != name:
         raise EncoderError(
@@ -63,6 +80,40 @@ def open_session(path: str | Path, data: bytes, threads: int, provider: str) -> 
             "a driver or library that it needs is missing: install it, or choose another provider"
         )
     return session
+
+
+def run(
+    session: "InferenceSession", outputs: Sequence[str], pixels: NDArray[np.uint8], path: str | Path
+) -> list[NDArray[Any]]:
+    """Run a network on its only input, (B, …), and give some of its outputs. Raises EncoderError, also when it takes too much."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+
+    def outcome() -> list[NDArray[Any]]:
+        with runnable(path):
+            found: list[NDArray[Any]] = session.run(list(outputs), {session.get_inputs()[0].name: pixels}, options)
+            return found
+
+    def stop() -> None:
+        options.terminate = True
+
+    try:
+        return limits.limited(outcome, stop, path, limits.IMAGE_SECONDS * max(1, len(pixels)))
+    except EncoderError as error:
+        if NO_MEMORY in str(error.__cause__):
+            raise limits.took_memory(path, None) from error
+        raise
+
+
+@cache
+def _limit_memory() -> None:
+    """Make the memory that all networks of this process share: onnxruntime takes it as they need it, up to the limit."""
+    import onnxruntime as ort
+
+    place = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    with suppress(RuntimeError):  # the program has made such memory already
+        ort.create_and_register_allocator(place, ort.OrtArenaCfg({"max_mem": limits.most_bytes()}))
 
 
 def _provider_name(provider: str) -> str:

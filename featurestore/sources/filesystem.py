@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, BinaryIO, NamedTuple, cast
+from urllib.parse import unquote
 
 from featurestore.errors import FeatureStoreError, ImageError, SourceError
+from featurestore.sources.http import client_options
 from featurestore.system.text import describe_error
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # at least two letters: C:// is a drive
+WEB, LOCAL = ("http", "https"), ("file", "local")  # schemes
+MOST_FOLDERS, DEEPEST = 100_000, 100  # below a URL that lists folder by folder: a server may invent them without end
 TIMES = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")  # keys of fsspec's file systems
 
 
@@ -32,6 +36,12 @@ def is_url(path: str) -> bool:
     return URL.match(path) is not None
 
 
+def may_name(place: str, url: str) -> bool:
+    """Whether a list or table at `place` may name a URL: one on the web may not name files of this machine, or of other services."""
+    own, named = (text.partition("://")[0].lower() for text in (place, url))
+    return not is_url(place) or own in LOCAL or named in (own, *WEB)
+
+
 def file_state(path: str) -> FileState:
     """Return size and time of a regular file. Raises ImageError with the reason."""
     with as_image_errors():
@@ -41,6 +51,8 @@ def file_state(path: str) -> FileState:
             info = files.info(inner)
             if info["type"] == "directory":
                 raise IsADirectoryError
+            if info["type"] == "other":
+                raise ImageError("not a regular file")
             return state_of(files, inner, info)
         found = os.stat(path)
         if stat.S_ISDIR(found.st_mode):
@@ -95,7 +107,10 @@ def read_span(path: str, start: int, size: int) -> bytes:
     with as_image_errors():
         if is_url(path):
             files, inner = file_system(path)
-            return cast(bytes, files.cat_file(inner, start=start, end=start + size)) if size else b""
+            data = cast(bytes, files.cat_file(inner, start=start, end=start + size)) if size else b""
+            if len(data) > size and start > 0:
+                raise ImageError("the server sends whole files, never a part of one; copy the file to a disk first")
+            return data[:size]
         with open(path, "rb", buffering=0) as file:
             file.seek(start)
             parts = []
@@ -130,7 +145,10 @@ def file_system(url: str) -> tuple[Any, str]:
             raise SourceError(
                 f"{url!r}: expected a path or a URL such as s3://bucket/folder; found the unknown scheme {scheme}://"
             ) from error
-        files = fsspec.filesystem(scheme, **kind._get_kwargs_from_urls(url))  # fsspec keeps one for equal arguments
+        options = kind._get_kwargs_from_urls(url)
+        if scheme in WEB:
+            options |= {"client_kwargs": client_options()}
+        files = fsspec.filesystem(scheme, **options)  # fsspec keeps one for equal arguments
         return files, kind._strip_protocol(url)
     except SourceError:
         raise
@@ -162,7 +180,7 @@ def names_in(folder: str, folders: bool) -> list[str]:
 def find_below(files: Any, root: str) -> dict[str, Any]:
     """List everything below a folder: by path, the file system's record of a file, or the error of a folder that cannot be listed.
 
-    Raises whatever the file system raises for `root`.
+    What leads out of the folder is left out. Raises whatever the file system raises for `root`, and ValueError above MOST_FOLDERS.
     """
     from fsspec import AbstractFileSystem
     from fsspec.asyn import AsyncFileSystem
@@ -171,9 +189,12 @@ def find_below(files: Any, root: str) -> dict[str, Any]:
     if kind.find is not AbstractFileSystem.find or getattr(kind, "_find", None) not in (None, AsyncFileSystem._find):
         return cast(dict[str, Any], files.find(root, detail=True))  # object stores list a whole tree at once
     found: dict[str, Any] = {}  # fsspec's own search leaves out silently what it cannot list
-    folders = [root]
+    folders, listed = [root], 0
     while folders:
         folder = folders.pop()
+        listed += 1
+        if listed > MOST_FOLDERS:
+            raise ValueError(f"more than {MOST_FOLDERS:,} folders; name those inside one by one")
         try:
             places = files.ls(folder, detail=True)
         except Exception as error:
@@ -183,11 +204,20 @@ def find_below(files: Any, root: str) -> dict[str, Any]:
             continue
         for info in places:
             path = info["name"].rstrip("/")
+            if not _is_below(path, root):
+                continue
             if info["type"] != "directory":
                 found[path] = info
+            elif path.count("/") > root.count("/") + DEEPEST:
+                found[path] = ValueError(f"more than {DEEPEST} folders within folders")
             elif path != folder.rstrip("/"):
                 folders.append(path)
     return found
+
+
+def _is_below(path: str, root: str) -> bool:
+    """Whether a path that a file system lists lies in a folder, also where a server reads %2e as a dot."""
+    return path.startswith(f"{root.rstrip('/')}/") and ".." not in unquote(path).split("/")
 
 
 def state_of(files: Any, inner: str, info: dict[str, Any]) -> FileState:

@@ -12,6 +12,7 @@ from featurestore.sources.base import UNLABELLED, Failure, ImageFile, Labels, So
 from featurestore.sources.folders import file_entry
 from featurestore.sources.passed_over import EXCLUDED, PassedOver
 from featurestore.sources.relative_paths import locate
+from featurestore.system.text import printable
 
 LINE_END = re.compile(r"\r\n?|\n")
 
@@ -83,6 +84,10 @@ def list_files(
     for row, (path, labels, split) in enumerate(files):
         if not path:
             yield Failure(f"{source.path}::{row}", "the row has no path")
+        elif not filesystem.may_name(source.path, path):
+            yield Failure(
+                printable(path), "a list behind a URL may name only files beside it, on its service or on the web"
+            )
         elif path not in seen:
             seen.add(path)
             below = path.removeprefix(source.place).removeprefix("/")

@@ -128,7 +128,10 @@ def is_missing(path: str) -> bool:
 def _open_url(url: str, named: ColumnNames) -> Source:
     files, inner = filesystem.file_system(url)
     try:
-        return RemoteFolder(url) if files.info(inner)["type"] == "directory" else _open_file(url, named)
+        kind = files.info(inner)["type"]
+        if kind == "other":
+            raise SourceError(f"source {url!r}: expected a folder or a file, found a pipe, a socket or a device")
+        return RemoteFolder(url) if kind == "directory" else _open_file(url, named)
     except FileNotFoundError as error:
         raise SourceError(f"source {url!r}: expected a folder or a file, found nothing there; check the URL") from error
     except FeatureStoreError:

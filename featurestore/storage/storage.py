@@ -73,7 +73,9 @@ class Storage:
         return store
 
     def create(self) -> None:
-        """Create the store, when it does not exist. Raises DiskError."""
+        """Create the store, when it does not exist. Raises DiskError, EncoderError when its encoder gives other vectors each time."""
+        if not self.layout.is_store() and self.given_encoder is not None:
+            self.given_encoder.check_repeats()
         try:
             for folder in (self.path, self.layout.vectors, self.layout.encoders):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -100,9 +102,14 @@ class Storage:
             yield
 
     def add_encoder(self, encoder: Encoder) -> EncoderRecord:
-        """Copy an encoder's file into the store and add it to the catalog, unless it is there; returns its record."""
-        self.encoders.add(encoder)
+        """Copy an encoder's file into the store and add it to the catalog, unless it is there; returns its record.
+
+        Raises DiskError, StoreError, EncoderError when a new one gives other vectors each time.
+        """
         known = {record.fingerprint: record for record in self.catalog.encoders.all()}
+        if encoder.fingerprint not in known:
+            encoder.check_repeats()
+        self.encoders.add(encoder)
         return known.get(encoder.fingerprint) or self.catalog.encoders.add(
             encoder.fingerprint, encoder.name, encoder.dim, encoder.card.to_json()
         )

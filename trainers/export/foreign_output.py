@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from featurestore.encoders import write as encoder_file
-from featurestore.encoders.session import open_session, runnable
+from featurestore.encoders.session import open_session, run
 from featurestore.errors import ConfigError, EncoderError, ExportError
 from featurestore.system.cpus import available_cpus
 from featurestore.system.text import first_line
-from trainers.export.foreign_input import PIXELS
 from trainers.export.preprocess_file import ForeignPreprocess
 from trainers.export.subgraph import plain
 
@@ -33,8 +32,7 @@ def try_network(model: onnx.ModelProto, output: str, batch: int, size: int, path
     pixels = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), np.uint8)
     try:
         session = open_session(path, encoder_file.serialise(probe), available_cpus(), "cpu")
-        with runnable(path):
-            [found] = session.run([output], {PIXELS: pixels})
+        [found] = run(session, [output], pixels, path)
     except EncoderError as error:
         reason = first_line(ValueError(ORIGIN.sub("", str(error.__cause__))))  # onnxruntime's own words
         raise ExportError(f"{path}: onnxruntime cannot run this network: {reason}; {_advice(reason, model)}") from error

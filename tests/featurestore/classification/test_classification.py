@@ -22,7 +22,7 @@ from featurestore.estimators import LinearClassifier
 from featurestore.metrics import fit_temperature, folds, log_loss, softmax
 from tests.featurestore.commands import Run, answer
 from tests.featurestore.evaluation.labelled import labelled_store, random_entries
-from tests.featurestore.fakes import paint
+from tests.featurestore.fakes import DIM, paint
 from tests.featurestore.metadata.annotated import csv, said
 
 Entries = list[tuple[str, tuple[int, int, int]]]
@@ -58,7 +58,7 @@ def trained(tmp_path: Path, trained_once: Path) -> FeatureStore:
 
 
 def model_of(store: FeatureStore, name: str) -> LinearClassifier:
-    return from_record(store.catalog.classifiers.get(name))
+    return from_record(store.catalog.classifiers.get(name), DIM)
 
 
 # -- training
@@ -86,7 +86,7 @@ def test_cross_validation_equals_a_plain_loop(tmp_path: Path, encoder: Path, spl
     assert report.after.log_loss == pytest.approx(log_loss(calibrated, codes), rel=1e-4)
     assert report.after.log_loss > log_loss(flattered, codes) * 1.001  # a fold does not choose its own temperature
     record = store.catalog.classifiers.get("kind")
-    assert from_record(record).temperature == report.temperature
+    assert from_record(record, DIM).temperature == report.temperature
     assert record.card["figures"] == json.loads(json.dumps(report.to_json()))
     assert len(record.weights) == 4 * (12 + 1) * 3
     assert (report.n_train, report.n_validated, report.folds, report.seed) == (len(y), len(y), 5, 3)

@@ -54,7 +54,7 @@ def test_the_file_says_what_encoder_and_classifier_say(trained: FeatureStore, ex
     vectors, probabilities = session.run(None, {"pixels": NOISE})
     expected = unit_rows(Encoder(encoder).encode(NOISE))
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
-    model = from_record(trained.catalog.classifiers.get("kind"))
+    model = from_record(trained.catalog.classifiers.get("kind"), DIM)
     np.testing.assert_allclose(probabilities, model.probabilities(expected), atol=1e-5)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(session.run(None, {"pixels": NOISE[:1]})[1], probabilities[:1], atol=1e-6)
