@@ -65,6 +65,7 @@ def test_a_worker_is_ended_when_an_image_takes_too_long_and_another_takes_its_pl
     assert guarded.pixels(saved(noise(), "jpeg2000"), RECORD, Turn(), 30).width == 64
 
 
+@pytest.mark.slow
 def test_a_worker_that_has_crashed_is_replaced(new_workers: None) -> None:
     data = saved(noise(), "jpeg2000")
     guarded.size(data, Turn(), 30)
@@ -75,6 +76,7 @@ def test_a_worker_that_has_crashed_is_replaced(new_workers: None) -> None:
     assert idle() != [child]
 
 
+@pytest.mark.slow
 def test_an_image_that_needs_more_memory_than_a_worker_has_is_refused(
     new_workers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
