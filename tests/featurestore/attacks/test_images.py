@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,6 +158,7 @@ def test_a_stream_without_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 INDEX = """
 import json, sys
 from pathlib import Path
+from typing import Any
 from featurestore import FeatureStore
 from featurestore.imaging import workers
 store = FeatureStore.open(sys.argv[1], sys.argv[3])
@@ -171,7 +173,7 @@ for child in children:
 """
 
 
-def index(folder: Path, encoder: Path, seconds: float) -> dict[str, object]:
+def index(folder: Path, encoder: Path, seconds: float) -> dict[str, Any]:
     store = folder.parent / "my.store"
     done = subprocess.run(
         [sys.executable, "-c", INDEX, store, folder, encoder, str(seconds)],
