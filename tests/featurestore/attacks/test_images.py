@@ -160,15 +160,15 @@ import json, sys
 from pathlib import Path
 from typing import Any
 from featurestore import FeatureStore
-from featurestore.imaging import workers
+from featurestore.imaging import children
 store = FeatureStore.open(sys.argv[1], sys.argv[3])
 report = store.index(sys.argv[2], workers=2, image_seconds=float(sys.argv[4]))
 def most(process):
     [line] = [line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) << 10
-children = [workers._idle.get() for _ in range(workers._idle.qsize())]
-print(json.dumps({"added": report.added, "memory": most("self"), "workers": [most(child.pid) for child in children]}))
-for child in children:
+idle = [children._idle.get() for _ in range(children._idle.qsize())]
+print(json.dumps({"added": report.added, "memory": most("self"), "children": [most(child.pid) for child in idle]}))
+for child in idle:
     child.close()
 """
 
@@ -198,9 +198,9 @@ def test_an_index_of_attacks_alone_keeps_its_memory(
     for name, make in attacks.items():
         (folder / name).write_bytes(make())
     good = [paint(folder / f"good-{n}.png", (255, 10 * n, 0)) for n in range(5)]
-    done = index(folder, encoder, 5)
+    done = index(folder, encoder, 2)
     assert done["memory"] < 1200 << 20
-    assert max(done["workers"]) < 3400 << 20
+    assert max(done["children"]) < 3400 << 20
     failures = FeatureStore.open(tmp_path / "my.store").failures()
     assert not {failure.path for failure in failures} & {str(path) for path in good}
     assert done["added"] == len(good) + len(attacks) - len(failures)
