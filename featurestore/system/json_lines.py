@@ -1,21 +1,28 @@
 """Files with one JSON object a line, such as metrics.jsonl."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
 
+from featurestore.system.regular_file import refuse_pipe
+
+MOST_BYTES = 256 << 20  # of a file; a training of a million epochs writes less
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Read the objects of a file in order.
 
     A crash can cut off a line while it is written. Such a line is not JSON and is left out; so is any other that is not an object.
-    Raises OSError, and UnicodeDecodeError for a file that is not text.
+    Raises OSError, also for a pipe and a file above MOST_BYTES, and UnicodeDecodeError for a file that is not text.
     """
+    refuse_pipe(path)
+    if path.stat().st_size > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"larger than {MOST_BYTES:,} bytes", str(path))
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
             found.append(value)

@@ -31,7 +31,8 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
     error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "checkpoint.pt"
-    checkpoint.save(path, {"step": 1})
+    state = {"method": {}, "step": 1, "seconds": 1.0, "images": 1, "sha256": ""}
+    checkpoint.save(path, state)
 
     def full(_: object, file: Path) -> None:
         file.write_bytes(b"half of it")
@@ -41,5 +42,5 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
         patch.setattr(torch, "save", full)
         with pytest.raises(TrainingError, match=r"No space left.*; free some space, then go on with --resume"):
             checkpoint.save(path, {"step": 2})
-    assert checkpoint.load(path) == {"step": 1}
+    assert checkpoint.load(path) == state
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
