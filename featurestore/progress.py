@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from featurestore.system.text import printable
+
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
@@ -38,7 +40,7 @@ class ProgressBar(Listener):
         from rich.console import Console  # slow to import, and most commands need no bar
         from rich.progress import Progress
 
-        self._console = Console(file=sys.stderr, soft_wrap=True, highlight=False)
+        self._console = Console(file=sys.stderr, soft_wrap=True, highlight=False, emoji=False)
         # In a notebook rich draws by ipywidgets.
         self._draws = self._console.is_terminal or (self._console.is_jupyter and find_spec("ipywidgets") is not None)
         self._bar = Progress(*columns(), console=self._console, disable=not self._draws, transient=True)
@@ -56,19 +58,21 @@ class ProgressBar(Listener):
         self._bar.stop()
 
     def start(self, what: str, total: int | None) -> None:
+        what = printable(what)
         self._phase, self._done, self._total = what, 0, total
         self._bar.remove_task(self._task)
         self._task = self._bar.add_task(what, total=total, detail="")
 
     def advance(self, amount: int = 1, detail: str = "") -> None:
         self._done += amount
+        detail = printable(detail)
         self._bar.update(self._task, advance=amount, detail=detail)
         if not self._draws and time.monotonic() - self._last > QUIET_INTERVAL:
             self._last = time.monotonic()
             self.note(f"{self._phase}: {self._done}{f'/{self._total}' if self._total else ''} {detail}".rstrip())
 
     def note(self, text: str) -> None:
-        self._console.print(text, markup=False)
+        self._console.print(printable(text), markup=False)
 
 
 def columns() -> list["ProgressColumn"]:
@@ -88,7 +92,7 @@ def columns() -> list["ProgressColumn"]:
             return Text("") if unknown else super().render(task).append(" left")
 
     return [
-        TextColumn("{task.description}"), BarColumn(), Counted(), TimeLeft(), TextColumn("{task.fields[detail]}")
+        TextColumn("{task.description}", markup=False), BarColumn(), Counted(), TimeLeft(), TextColumn("{task.fields[detail]}", markup=False)
     ]  # fmt: skip
 
 

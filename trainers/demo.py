@@ -63,19 +63,15 @@ def run_demo(out: Path, minutes: float, listener: Listener, say: Callable[[str],
     store.index(digits, labels="folders", listener=listener)
     report = store.knn(k=(1, 5, 20))
     say(f"k-NN, {report.n_train} labelled digits name {report.n_test} others")
-    say(format_table([(r.k, r.top1, r.top5) for r in report.results], ("k", "top-1", "top-5")))
+    say("\n".join(format_table([(r.k, r.top1, r.top5) for r in report.results], ("k", "top-1", "top-5"))))
 
     other = FeatureStore.open(out / "untrained.store", encoder=untrained)
     other.index(digits, labels="folders", listener=listener)
     table = {"raw pixels": _pixels(digits), "untrained network": _split(other), "learned vectors": _split(store)}
     low = {name: _few_labels(*arrays) for name, arrays in table.items()}
     say(f"\nnearest neighbour with few labels a class (mean of {TRIES} draws, fraction right)")
-    say(
-        format_table(
-            [(name, *(r.top1_mean for r in results)) for name, results in low.items()],
-            ("", *(f"{n} labels" for n in SHOTS)),
-        )
-    )
+    rows = [(name, *(r.top1_mean for r in results)) for name, results in low.items()]
+    say("\n".join(format_table(rows, ("", *(f"{n} labels" for n in SHOTS)))))
 
     query = sorted((digits / "test").glob("*/*.png"))[0]
     hits = store.search(query, k=11, where="split = 'train'")

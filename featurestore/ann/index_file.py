@@ -13,10 +13,8 @@ from featurestore.system.disk import atomic_write
 def save_index(rabitq: RabitqIndex, path: Path) -> FileChecksum:
     """Write an index, whole or not at all; returns its checksum. Raises DiskError."""
     digest, size = hashlib.sha256(), 0
-    with (
-        atomic_write(path, "searches are as before: free some space and run the same command again") as part,
-        part.open("wb") as file,
-    ):
+    advice = "searches are as before: free some space and run the same command again"
+    with atomic_write(path, advice, in_store=True) as file:
 
         def write(data: bytes) -> int:
             nonlocal size

@@ -10,7 +10,6 @@ from featurestore.catalog.diff import Diff, FileToIngest, Scope
 from featurestore.catalog.items import ItemDetails, ItemTable
 from featurestore.catalog.labels import LabelCounts, UndoneChange
 from featurestore.catalog.lookup import MatchedItems, Spelling, repeated_path
-from featurestore.catalog.migrate import PART
 from featurestore.catalog.moves import LostItem, LostItems
 from featurestore.catalog.records import (
     Batch,
@@ -25,7 +24,6 @@ from featurestore.catalog.records import (
 from featurestore.catalog.sql_process import check_expression
 
 __all__ = [
-    "PART",
     "Batch",
     "Catalog",
     "CatalogState",

@@ -22,6 +22,7 @@ from featurestore.catalog.encoders import Encoders
 from featurestore.catalog.indexes import Indexes
 from featurestore.catalog.items import Items
 from featurestore.catalog.labels import Labels
+from featurestore.catalog.log import usable_log
 from featurestore.catalog.paths import Paths
 from featurestore.catalog.records import EncoderRecord
 from featurestore.catalog.repair import Repair
@@ -60,6 +61,10 @@ class Catalog:
     def rewrite(self, blocks: Callable[[EncoderRecord], Sequence[BlockChecksum]] | None = None) -> None:
         """Write the file again with the present schema, compacted; see `migrate.rewrite`."""
         migrate.rewrite(self._database, blocks)
+
+    def usable_log(self) -> bytes | None:
+        """Give the beginning of DuckDB's log that can be applied, None when it is not damaged; see `log.usable_log`."""
+        return usable_log(self._database)
 
     def state(self) -> CatalogState:
         """Give a value that changes with every transaction; see `Database.state`."""

@@ -54,7 +54,7 @@ class Changes:
                 found = first_of_each_path(connection, found)
             todo = to_ingest(connection, encoder, found, by_folder, include_deleted)
             deleted = (0, frozenset[str]()) if include_deleted else deleted_files(connection, found)
-            labels_kept = kept_labels(connection, found) if by_folder else 0
+            labels_kept = kept_labels(connection, found, todo) if by_folder else 0
             removed, gone_failures = missing_items(connection, found, scopes, unlisted, container)
             lost = lost_items(connection, found, todo, removed)
             record = encoder_record(connection, encoder)

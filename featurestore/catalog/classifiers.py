@@ -11,6 +11,7 @@ from featurestore.catalog.engine import Connection
 from featurestore.catalog.records import ClassifierRecord
 from featurestore.errors import EncoderNotInStore, QueryError
 from featurestore.system.spool import Spool
+from featurestore.system.text import as_argument
 
 
 class Classifiers:
@@ -46,7 +47,7 @@ class Classifiers:
         if taken:
             raise QueryError(
                 f"classifier {name!r}: it would fill {' and '.join(map(repr, taken))}, which the items have already; choose another name, "
-                f"or remove that first: featurestore annotate STORE {' '.join(f'--drop {column}' for column in taken)}"
+                f"or remove that first: featurestore annotate STORE {' '.join(f'--drop {as_argument(column)}' for column in taken)}"
             )
 
     def put(self, record: ClassifierRecord) -> None:

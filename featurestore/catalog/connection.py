@@ -13,11 +13,13 @@ import duckdb
 import pyarrow as pa
 
 from featurestore.catalog.catalog_state import CatalogState, connection_lock, read_state, stat_of
-from featurestore.catalog.engine import Check, Connection, Engine, locked
+from featurestore.catalog.engine import Check, Connection, Engine, files_of, locked, spill_folder
 from featurestore.catalog.sql_process import IDLE, run_in_process
 from featurestore.catalog.user_sql import explain, has_long_values, is_damage, run_where
 from featurestore.catalog.where import GUARDED, SHORT, check_length, column_names, is_harmless, parse
 from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
+from featurestore.system.plain_file import FOLDER, require_plain
+from featurestore.system.text import as_argument
 
 Opened = TypeVar("Opened")
 READER_SECONDS = 10.0  # how long a reader waits for the file
@@ -154,7 +156,10 @@ class Database:
         return self.run_sql(text, seconds, where)
 
     def _open_patiently(self, read_only: bool, open_file: Callable[[], Opened]) -> Opened:
-        """Open the file; while another process has it open, try again for some time."""
+        """Open the file; while another process has it open, try again for some time. DuckDB opens by name, so the names are looked at first."""
+        for file in files_of(self.path):
+            require_plain(Path(file))
+        require_plain(spill_folder(self.path), FOLDER)
         if read_only and not self.path.exists():
             raise StoreNotFound(f"{self.path}: expected a store, found nothing there; index some images first")
         patience = READER_SECONDS if read_only else WRITER_SECONDS
@@ -203,7 +208,7 @@ class Database:
         if isinstance(error, duckdb.IOException) and not any(words in first for words in DAMAGE):
             return DiskError(f"{self.path} cannot be read: {first}; no damage is known, try again")
         return StoreCorrupt(
-            f"{self.path} cannot be read as a catalog: {first}; to see what can be saved: featurestore verify {self.path.parent}"
+            f"{self.path} cannot be read as a catalog: {first}; to see what can be saved: featurestore verify {as_argument(self.path.parent)}"
         )
 
 

@@ -65,7 +65,7 @@ class Diff:
     rows: int  # of the vector file, committed
     file: str  # name of the vector file
     change: int  # number for labels that this run replaces
-    labels_kept: int  # items with a label that the folders must not replace
+    labels_kept: int  # items without a file in `todo`, with a label that the folders must not replace
     deleted: int  # files whose items were deleted, which are passed over
     deleted_hashes: frozenset[str]  # of contents that are passed over, too
     lost: LostItems  # that new files may turn out to be
@@ -116,10 +116,11 @@ def deleted_hashes(connection: Connection) -> frozenset[str]:
     return frozenset(row[0] for row in found.fetchall())
 
 
-def kept_labels(connection: Connection, found: Spool) -> int:
-    """Count the items whose label differs from the folder's, which must not replace it."""
+def kept_labels(connection: Connection, found: Spool, todo: Spool) -> int:
+    """Count the items whose label differs from the folder's, which must not replace it; those of `todo` are counted when they are recorded."""
     connection.register("found", found.reader())
-    condition = f"{_relabels('label')} AND NOT {may_replace('label', FOLDER)}"
+    connection.register("todo", todo.reader())
+    condition = f"{_relabels('label')} AND NOT {may_replace('label', FOLDER)} AND path NOT IN (SELECT path FROM todo)"
     text = f"SELECT count(*) FROM found f JOIN all_items i USING (path) WHERE {condition}"
     return int(connection.execute(text).fetchall()[0][0])
 

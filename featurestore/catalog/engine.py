@@ -17,14 +17,6 @@ SETTINGS: Settings = {
 }
 
 
-FILES_BESIDE = (
-    "",
-    ".wal",
-    ".wal.checkpoint",
-    ".wal.recovery",
-)  # what DuckDB writes next to a file, by the end of the name
-
-
 class Engine:
     """A DuckDB without a file of its own. Starting one takes ten times as long as attaching a file to it.
 
@@ -35,9 +27,8 @@ class Engine:
 
     def __init__(self, path: Path, others: Sequence[Path] = ()) -> None:
         self._path = path
-        self._spill, self._spill_existed = path.with_name(f"{path.name}.tmp"), False
-        files = [f"{file}{end}" for file in (path, *others) for end in FILES_BESIDE]
-        self._root = locked(self._spill, files)
+        self._spill, self._spill_existed = spill_folder(path), False
+        self._root = locked(self._spill, [file for catalog in (path, *others) for file in files_of(catalog)])
         (self._threads,) = self._root.execute("SELECT current_setting('threads')").fetchall()[0]
         self._connection: Connection | None = None
 
@@ -69,6 +60,16 @@ class Engine:
                 self._connection.close()
         finally:
             self._root.close()
+
+
+def files_of(path: Path) -> list[str]:
+    """List the files of a catalog: its own, and those that DuckDB writes beside it."""
+    return [f"{path}{end}" for end in ("", ".wal", ".wal.checkpoint", ".wal.recovery")]
+
+
+def spill_folder(path: Path) -> Path:
+    """Give the folder for what does not fit into memory."""
+    return path.with_name(f"{path.name}.tmp")
 
 
 def locked(spill: Path | str, files: Sequence[str] = ()) -> Connection:

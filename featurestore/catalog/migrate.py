@@ -14,9 +14,7 @@ from featurestore.catalog.records import EncoderRecord
 from featurestore.catalog.schema import CHECKSUMS_SINCE, MIGRATIONS, NEW_NAMES, SCHEMA_VERSION
 from featurestore.errors import StoreCorrupt
 from featurestore.system.checksums import BlockChecksum
-from featurestore.system.disk import atomic_write
-
-PART = "catalog.duckdb.part"  # the file's name until it is complete
+from featurestore.system.disk import atomic_write_by_name
 
 
 def schema_version(database: Database) -> int:
@@ -95,9 +93,7 @@ def publish(
 
     others: files that `fill` attaches.
     """
-    Path(f"{path.with_name(PART)}.wal").unlink(missing_ok=True)
-    with atomic_write(path, "free some space and run the same command again") as part:
-        part.unlink(missing_ok=True)
+    with atomic_write_by_name(path, "free some space and run the same command again") as part:
         with Database(part, others=others).connect(read_only=False) as connection:
             fill(connection)
             connection.execute("CHECKPOINT")  # everything is in the file itself, nothing in a log beside it

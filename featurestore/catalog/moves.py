@@ -39,12 +39,17 @@ class LostItems:
 
     def places(self, sha256: str) -> range:
         """Give the places of the items that may have a content."""
-        key = np.uint64(int(sha256[:KEY], 16))
+        key = np.uint64(hash_key(sha256))
         return range(*(int(np.searchsorted(self.keys, key, side)) for side in ("left", "right")))
 
     def moved(self) -> NDArray[np.int64]:
         """Give the ids of the items that were listed before and have moved in this run."""
         return self.ids[self.vanished & self.settled]
+
+
+def hash_key(sha256: str) -> int:
+    """Give the first 8 bytes of a hash as a number."""
+    return int(sha256[:KEY], 16)
 
 
 def lost_items(connection: Connection, found: Spool, todo: Spool, removed: NDArray[np.int64]) -> LostItems:

@@ -97,7 +97,8 @@ def _register(connection: Connection, relocation: Relocation) -> None:
 def _refuse_collisions(connection: Connection) -> None:
     found = connection.execute(
         """SELECT count(*), min(new_path) FROM moving
-           WHERE new_path IN (SELECT path FROM all_items WHERE id NOT IN (SELECT id FROM moving))"""
+           WHERE new_path IN (SELECT path FROM all_items WHERE id NOT IN (SELECT id FROM moving))
+           OR new_path IN (SELECT new_path FROM moving GROUP BY new_path HAVING count(*) > 1)"""
     ).fetchall()
     [(count, first)] = found
     if count:

@@ -47,7 +47,7 @@ class EncoderRecord:
 def _belong_together(fingerprint: str, vectors: str) -> bool:
     """Whether this is a fingerprint, and the vector file is named after it."""
     return bool(
-        re.fullmatch(r"[0-9a-f]{64}", fingerprint) and re.fullmatch(rf"{fingerprint[:16]}(-\d+)?\.f16", vectors)
+        re.fullmatch(r"[0-9a-f]{64}", fingerprint) and re.fullmatch(rf"{fingerprint[:16]}(-[0-9]+)?\.f16", vectors)
     )
 
 
@@ -69,7 +69,7 @@ class IndexRecord:
         cls, encoder: str, generation: int, file: str, vectors: str, rows: int, bytes: int, sha256: str, card: str
     ) -> "IndexRecord":
         """Read a row of the table. Raises StoreCorrupt when a file name could lead out of the store's folder."""
-        if not _belong_together(encoder, vectors) or not re.fullmatch(rf"{encoder[:16]}-\d+\.faiss", file):
+        if not _belong_together(encoder, vectors) or not re.fullmatch(rf"{encoder[:16]}-[0-9]+\.faiss", file):
             raise StoreCorrupt(
                 f"the catalog names an index {file[:80]!r} of {vectors[:80]!r} for the encoder {encoder[:80]!r}; expected a SHA-256 and files "
                 "named after it: the catalog was changed by hand; drop the index by featurestore verify STORE --repair"

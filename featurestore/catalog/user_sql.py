@@ -13,6 +13,7 @@ from featurestore.catalog.where import check_length, shown
 from featurestore.errors import QueryError
 
 RESULT_BYTES = 1 << 30
+ROW_BYTES = 64  # what a row counts at least, as text
 ROWS_AT_A_TIME = 2_048
 SHOWN = 30  # columns that a message lists
 MESSAGE = 400  # characters of DuckDB's message, which may quote a value
@@ -35,7 +36,7 @@ def run_statement(connection: Connection, text: str, result_bytes: int) -> Itera
     if relation is None:
         raise QueryError(f"SQL {shown(text)}: expected a statement that returns rows, such as SELECT")
     reader = relation.to_arrow_reader(ROWS_AT_A_TIME)
-    row_bytes = sum(map(len, reader.schema.names))  # as JSON, each row repeats the names
+    row_bytes = ROW_BYTES + sum(map(len, reader.schema.names))  # as JSON, each row repeats the names
     yield pa.RecordBatch.from_pylist([], reader.schema)
     size = 0
     for batch in reader:

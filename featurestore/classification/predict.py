@@ -13,6 +13,7 @@ from featurestore.errors import EncoderNotInStore, StoreCorrupt
 from featurestore.progress import Listener
 from featurestore.storage.storage import Storage
 from featurestore.system.spool import Spool
+from featurestore.system.text import as_argument
 
 BLOCK = 8_192  # vectors classified at a time
 PREDICTIONS = pa.schema([("id", pa.int64()), ("predicted", pa.string()), ("confidence", pa.float32())])
@@ -78,5 +79,5 @@ def find_encoder(record: ClassifierRecord, encoders: Sequence[EncoderRecord]) ->
             return encoder
     raise EncoderNotInStore(
         f"classifier {record.name!r} is for vectors of the encoder {record.encoder[:16]}, the store has those of "
-        f"{', '.join(encoder.name for encoder in encoders) or 'none'}; train it again: featurestore classify STORE --train --name {record.name}"
+        f"{', '.join(encoder.name for encoder in encoders) or 'none'}; train it again: featurestore classify STORE --train --name {as_argument(record.name)}"
     )

@@ -8,6 +8,7 @@ import numpy as np
 from featurestore.catalog import ClassifierRecord
 from featurestore.errors import StoreCorrupt
 from featurestore.estimators.linear_classifier import LinearClassifier
+from featurestore.system.text import as_argument
 
 
 def to_record(
@@ -36,5 +37,5 @@ def from_record(record: ClassifierRecord, dim: int) -> LinearClassifier:
 
 def _damaged(record: ClassifierRecord, why: str) -> StoreCorrupt:
     return StoreCorrupt(
-        f"the classifier {record.name!r} is damaged: {why}; train it again: featurestore classify STORE --train --name {record.name}"
+        f"the classifier {record.name!r} is damaged: {why}; train it again: featurestore classify STORE --train --name {as_argument(record.name)}"
     )

@@ -6,6 +6,7 @@ Commands of `trainers` arrive by the entry-point group `featurestore.commands`.
 
 import os
 import sys
+import traceback
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -16,7 +17,8 @@ import click
 
 from featurestore.cli.overview import OTHERS, OVERVIEW
 from featurestore.errors import ConfigError, FeatureStoreError, Interrupted
-from featurestore.system.text import printable
+from featurestore.system.terminal import print_line, print_lines
+from featurestore.system.text import is_utf8, printable
 from featurestore.version import __version__
 
 # Each file of this folder and its commands, in the order of `--help`. A file is imported when one of its commands is called.
@@ -53,6 +55,14 @@ class Commands(click.Group):
         except BrokenPipeError:  # the reader of the pipe, such as `head`, has closed it
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for argument in args:
+            if not is_utf8(argument):
+                raise click.UsageError(
+                    f"{argument!r} is not valid UTF-8, as names must be; rename the file or folder", ctx
+                )
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*MODULES, *sorted(point.name for point in entry_points(group="featurestore.commands"))]
@@ -118,18 +128,22 @@ def main() -> None:
     try:
         sys.exit(cli.main(standalone_mode=False))
     except FeatureStoreError as error:
-        click.echo(f"featurestore: {printable(str(error))}", err=True)
+        print_line(f"featurestore: {error}", err=True)
         sys.exit(1)
     except OSError as error:  # a disk error that no room turned into a DiskError
-        click.echo(f"featurestore: {printable(str(error.filename or 'the disk'))}: {error.strerror or error}", err=True)
+        print_line(f"featurestore: {error.filename or 'the disk'}: {error.strerror or error}", err=True)
         sys.exit(1)
     except click.ClickException as error:
+        error.message = printable(error.message)  # type: ignore[misc]  # it repeats what was given
         error.show()
         sys.exit(error.exit_code)
     except click.Abort as stop:  # click's name for Ctrl-C
         cause = stop.__cause__
-        click.echo(f"featurestore: {cause if isinstance(cause, Interrupted) else 'interrupted'}", err=True)
+        print_line(f"featurestore: {cause if isinstance(cause, Interrupted) else 'interrupted'}", err=True)
         sys.exit(130)
+    except Exception:  # a mistake of ours; its message may repeat what a file says
+        print_lines(traceback.format_exc().split("\n"), err=True)
+        sys.exit(1)
 
 
 def _use_utf8() -> None:

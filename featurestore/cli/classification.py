@@ -15,16 +15,16 @@ from featurestore.cli.options import (
     PATH,
     encoder_option,
     json_option,
-    print_json,
-    print_result,
     provider_option,
     seed_option,
+    spaced,
 )
 from featurestore.encoders.classifier import Classifier
 from featurestore.progress import ProgressBar
 from featurestore.sources import Failure
 from featurestore.storage import Storage
-from featurestore.system.text import counted, printable
+from featurestore.system.terminal import print_json, print_line, print_lines, print_result
+from featurestore.system.text import as_argument, counted
 from featurestore.system.text_table import format_table
 
 PRINTED = 3  # classes of an image
@@ -88,13 +88,13 @@ def classify(
         print_result(asdict(applied), _applied(applied), as_json)
     elif export is not None:
         tried = export_classifier(opened, name or "", export)
-        text = f"{name} and its encoder written to {export}, checked with {tried} images of the store; to use it: featurestore classify {export} IMAGE"
-        print_result({"file": str(export), "images": tried}, text, as_json)
+        text = f"{name} and its encoder written to {export}, checked with {tried} images of the store; to use it: featurestore classify {as_argument(export)} IMAGE"
+        print_result({"file": str(export), "images": tried}, [text], as_json)
     elif drop is not None:
         filled = classification.drop(opened, drop)
-        remove = f"featurestore annotate {store} {' '.join(f'--drop {column}' for column in filled)}"
+        remove = f"featurestore annotate {as_argument(store)} {' '.join(f'--drop {as_argument(column)}' for column in filled)}"
         text = f"{drop} dropped" + (f"; its columns stay, to remove them: {remove}" if filled else "")
-        print_result({"dropped": drop}, text, as_json)
+        print_result({"dropped": drop}, [text], as_json)
 
 
 def _check(context: click.Context) -> None:
@@ -126,15 +126,15 @@ def _classify(classifier: Classifier, images: tuple[str, ...], k: int, as_json: 
         ])  # fmt: skip
     elif found:
         rows = [(path, label, p) for path, classes in found for label, p in classes[:k]]
-        click.echo(format_table(rows, ("image", "class", "probability")))
+        print_lines(format_table(rows, ("image", "class", "probability")))
     for _, classes in results:
         if isinstance(classes, Failure):
-            click.echo(f"featurestore: {printable(classes.reason)}", err=True)
+            print_line(f"featurestore: {classes.reason}", err=True)
     if len(found) < len(results):
         sys.exit(1)
 
 
-def _trained(report: ClassifierReport) -> str:
+def _trained(report: ClassifierReport) -> list[str]:
     strength = "" if report.c is None else f", C = {report.c:g}"
     source = "split train" if report.labels == "train" else "all labelled images"
     measured: list[tuple[Any, ...]] = [
@@ -145,11 +145,13 @@ def _trained(report: ClassifierReport) -> str:
     classes = [(c.label, c.n, c.recall, c.precision) for c in report.classes]
     filtered = "" if report.where is None else f" where {report.where}"
     heading = f"{report.name}  {report.method}{strength}, trained on {report.n_train} images ({source}){filtered}, seed {report.seed}, encoder {report.encoder[:16]}"
-    parts = [
-        "\n".join([heading, *(f"note: {note}" for note in report.notes)]),
+    blocks = [
+        [heading, *(f"note: {note}" for note in report.notes)],
         format_table(measured, ("measured by", "n", "top-1", "95 % interval")),
-        f"calibrated at T = {report.temperature:.3g}: expected calibration error {report.before.ece:.4f} before, {report.after.ece:.4f} after; "
-        f"log loss {report.before.log_loss:.4f} before, {report.after.log_loss:.4f} after",
+        [
+            f"calibrated at T = {report.temperature:.3g}: expected calibration error {report.before.ece:.4f} before, {report.after.ece:.4f} after; "
+            f"log loss {report.before.log_loss:.4f} before, {report.after.log_loss:.4f} after"
+        ],
         format_table(classes, ("label", "n", "recall", "precision")),
     ]
     twins = [("the cross-validation", report.twins)]
@@ -157,30 +159,34 @@ def _trained(report: ClassifierReport) -> str:
     for where, found in twins:
         if found.n:
             without = "" if found.top1_without is None else f"; top-1 without them {found.top1_without:.4f}"
-            parts.append(
-                f"twins: {counted(found.n, 'image')} of {where} with an exact copy among those trained on{without}"
+            blocks.append(
+                [f"twins: {counted(found.n, 'image')} of {where} with an exact copy among those trained on{without}"]
             )
     if report.few:
-        listed = ", ".join(f"{printable(label)} {n}" for label, n in report.few.items())
-        parts.append(
-            f"few labels: {listed}; figures of these classes are uncertain, and a class with one label is not measured"
+        listed = ", ".join(f"{label} {n}" for label, n in report.few.items())
+        blocks.append(
+            [
+                f"few labels: {listed}; figures of these classes are uncertain, and a class with one label is not measured"
+            ]
         )
     if report.test is not None and report.test.unseen:
-        listed = ", ".join(map(printable, report.test.unseen))
-        parts.append(f"never predicted on split test, since split train has no such label: {listed}")
-    return "\n\n".join(parts)
+        listed = ", ".join(report.test.unseen)
+        blocks.append([f"never predicted on split test, since split train has no such label: {listed}"])
+    return spaced(blocks)
 
 
-def _applied(report: ApplyReport) -> str:
+def _applied(report: ApplyReport) -> list[str]:
     label, confidence = report.columns
-    parts = [f"{report.items} items classified: columns {label} and {confidence}"]
+    blocks = [[f"{report.items} items classified: columns {label} and {confidence}"]]
     if report.counts:
-        parts.append(format_table(list(report.counts.items()), (label, "items")))
+        blocks.append(format_table(list(report.counts.items()), (label, "items")))
     if report.without_vector:
-        parts.append(
-            f"{report.without_vector} items have no vector of the classifier's encoder and were left out; index them with it"
+        blocks.append(
+            [
+                f"{report.without_vector} items have no vector of the classifier's encoder and were left out; index them with it"
+            ]
         )
-    return "\n\n".join(parts)
+    return spaced(blocks)
 
 
 def _interval(ends: tuple[float, float]) -> str:

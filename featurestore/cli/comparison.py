@@ -6,12 +6,12 @@ from pathlib import Path
 import click
 
 from featurestore.cli.evaluation import have_twins, temperature_option
-from featurestore.cli.options import PATH, json_option, print_result, seed_option, where_option
+from featurestore.cli.options import PATH, json_option, seed_option, spaced, where_option
 from featurestore.evaluation.compare import compare as compare_encoders
 from featurestore.evaluation.comparison import Comparison, points
 from featurestore.evaluation.linear import GRID
 from featurestore.progress import ProgressBar
-from featurestore.system.text import printable
+from featurestore.system.terminal import print_result
 from featurestore.system.text_table import format_table
 
 
@@ -46,17 +46,17 @@ def compare(
             *stores, encoders=encoders, k=k, temperature=temperature, shots=shots or None, linear=linear, grid=grid,
             seed=seed, listener=bar, where=where,
         )  # fmt: skip
-    parts = ["\n".join(_conditions(found)), _figures(found)]
+    blocks = [list(_conditions(found)), _figures(found)]
     if found.split is not None:
-        parts += [_differences(found), "\n".join(found.verdicts)]
-    print_result(found.to_json(), "\n\n".join(parts), as_json)
+        blocks += [_differences(found), found.verdicts]
+    print_result(found.to_json(), spaced(blocks), as_json)
 
 
 def _conditions(found: Comparison) -> Iterator[str]:
     """What was measured, and how."""
     filtered = "" if found.where is None else f" where {found.where}"
     yield f"{found.items} items{filtered} with vectors of all encoders, {found.left_out} without are left out; seed {found.seed}"
-    yield from (f"note        {printable(note)}" for note in found.notes)
+    yield from (f"note        {note}" for note in found.notes)
     if found.split is None:
         yield "no labels, so only measures without labels; to add some: featurestore label STORE FILE.csv"
     else:
@@ -67,7 +67,7 @@ def _conditions(found: Comparison) -> Iterator[str]:
         yield f"few labels  {found.lowshot_split}, nearest mean, {found.tries} draws"
     yield f"no labels   {found.sampled} items, {found.k} neighbours, agreement with {found.names()[0]}"
     if found.unseen:
-        yield f"untrained   {', '.join(map(printable, found.unseen))}: no training item has these labels, so they are never predicted"
+        yield f"untrained   {', '.join(found.unseen)}: no training item has these labels, so they are never predicted"
     if found.twins:
         pairs = zip(found.names(), found.rows, strict=True)
         without = [
@@ -82,7 +82,7 @@ def _conditions(found: Comparison) -> Iterator[str]:
         yield f"labels      {found.labelled_otherwise} items have other labels in another store; those of {found.rows[0].store} count"
 
 
-def _figures(found: Comparison) -> str:
+def _figures(found: Comparison) -> list[str]:
     rows = [
         (name, row.dim, *(f.top1 for f in row.figures().values()), row.rankme, row.uniformity, row.neighbour_agreement)
         for name, row in zip(found.names(), found.rows, strict=True)
@@ -90,7 +90,7 @@ def _figures(found: Comparison) -> str:
     return format_table(rows, ("encoder", "dim", *found.rows[0].figures(), "RankMe", "uniformity", "agreement"))
 
 
-def _differences(found: Comparison) -> str:
+def _differences(found: Comparison) -> list[str]:
     """Differences from the first encoder in percentage points, with their intervals."""
     rows = [
         (name, *(points(figure.difference) for figure in row.figures().values() if figure.difference is not None))

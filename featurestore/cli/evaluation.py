@@ -10,7 +10,6 @@ from featurestore import evaluation
 from featurestore.cli.options import (
     encoder_option,
     json_option,
-    print_result,
     seed_option,
     store_argument,
     where_option,
@@ -24,7 +23,8 @@ from featurestore.metrics.checks import first_few
 from featurestore.metrics.confusion import ClassFigures, Confusion
 from featurestore.progress import ProgressBar
 from featurestore.storage import Storage
-from featurestore.system.text import counted, printable
+from featurestore.system.terminal import print_result
+from featurestore.system.text import counted
 from featurestore.system.text_table import format_table
 
 MATRIX = 12  # classes up to which the confusion matrix is printed
@@ -49,19 +49,21 @@ def knn(
 ) -> None:
     """Measure k-NN classification in STORE (test against train, otherwise leave-one-out)."""
     report = evaluation.knn(Storage.open(store), ks or None, temperature, encoder, where)
-    print_result(report.to_json(), "\n".join(_knn(report)), as_json)
+    print_result(report.to_json(), _knn(report), as_json)
 
 
 def _knn(report: KnnReport) -> Iterator[str]:
     yield from _heading("k-NN", report)
     rows = [(r.k, f"{r.temperature:g}", r.top1, _interval(r.top1_ci95), r.top5) for r in report.results]
-    yield format_table(rows, ("k", "T", "top-1", "95 % interval", "top-5"))
+    yield from format_table(rows, ("k", "T", "top-1", "95 % interval", "top-5"))
     yield from _twins(report.twins.n, report.split, f"top-1 at k = {report.k}", report.twins.top1_without)
     if report.several_labels:
-        yield f"\n{counted(report.several_labels, 'image')} with several labels: a prediction is right when it is one of them; no figures of classes, no confusion matrix"
+        yield ""
+        yield f"{counted(report.several_labels, 'image')} with several labels: a prediction is right when it is one of them; no figures of classes, no confusion matrix"
         yield from _unseen(report.unseen)
         return
-    yield f"\nclasses, at k = {report.k}, T = {report.temperature:g}"
+    yield ""
+    yield f"classes, at k = {report.k}, T = {report.temperature:g}"
     yield from _classes(report.classes, report.unseen)
     yield from _confusion(report.confusion)
 
@@ -82,11 +84,11 @@ def linear(store: Path, grid: int, where: str | None, seed: int, encoder: str | 
         f"top-1 {report.top1:.4f}, 95 % interval {_interval(report.top1_ci95)}, C = {report.c:.3g}",
         *_twins(report.twins.n, report.split, "top-1", report.twins.top1_without),
         "",
-        format_table([(f"{r.c:.3g}", r.top1) for r in report.results], ("C", "top-1 within train")),
+        *format_table([(f"{r.c:.3g}", r.top1) for r in report.results], ("C", "top-1 within train")),
         "",
         *_classes(report.classes, report.unseen),
     ]
-    print_result(report.to_json(), "\n".join(lines), as_json)
+    print_result(report.to_json(), lines, as_json)
 
 
 @click.command()
@@ -129,20 +131,22 @@ def lowshot(
         else:
             report = evaluation.episodes(opened, way, shots or (1, 5), queries, episodes, encoder, seed, bar, where)
     lines = _lowshot(report) if isinstance(report, LowShotReport) else _episodes(report)
-    print_result(report.to_json(), "\n".join(lines), as_json)
+    print_result(report.to_json(), lines, as_json)
 
 
 def _lowshot(report: LowShotReport) -> Iterator[str]:
     yield from _heading("few labels", report)
     if report.left_out:
-        listed = [f"{printable(name)} {count}" for name, count in report.left_out.items()]
+        listed = [f"{name} {count}" for name, count in report.left_out.items()]
         yield f"left out: {counted(len(listed), 'class', 'classes')} with too few labels to draw from ({first_few(listed, NAMED)})"
     rows: list[tuple[Any, ...]] = []
     without = any(r.without is not None for r in report.results)
     for r in report.results:
         labels = f"{r.shots} per class" if r.fraction is None else f"{r.fraction:.3g} of all"
         rows.append((labels, r.labels, r.method, r.top1_mean, r.top1_ci95, *[r.without] * without, r.tries))
-    yield format_table(rows, ("labels", "drawn", "method", "top-1", "95 % ±", *["without twins"] * without, "tries"))
+    yield from format_table(
+        rows, ("labels", "drawn", "method", "top-1", "95 % ±", *["without twins"] * without, "tries")
+    )
     if report.twins:
         yield f"twins: {counted(report.twins, 'image')} to predict with an exact copy among those whose labels may be drawn"
     for method, settings in report.settings.items():
@@ -152,7 +156,7 @@ def _lowshot(report: LowShotReport) -> Iterator[str]:
 def _episodes(report: EpisodesReport) -> Iterator[str]:
     yield from _heading(f"episodes ({report.method})", report)
     rows = [(r.way, r.shots, r.queries, r.top1_mean, r.top1_ci95, r.episodes, r.classes) for r in report.results]
-    yield format_table(rows, ("ways", "shots", "queries", "top-1", "95 % ±", "episodes", "of classes"))
+    yield from format_table(rows, ("ways", "shots", "queries", "top-1", "95 % ±", "episodes", "of classes"))
 
 
 @click.command()
@@ -173,9 +177,9 @@ def retrieval(store: Path, ks: tuple[int, ...], where: str | None, encoder: str 
         f"mAP {result.map:.4f}",
         *_twins(report.twins, report.split, "mAP", None if report.without_twins is None else report.without_twins.map),
         "",
-        format_table(rows, ("k", "recall@k", "precision@k")),
+        *format_table(rows, ("k", "recall@k", "precision@k")),
     ]
-    print_result(report.to_json(), "\n".join(lines), as_json)
+    print_result(report.to_json(), lines, as_json)
 
 
 # -- shared
@@ -212,21 +216,26 @@ def _interval(ends: tuple[float, float]) -> str:
 
 
 def _classes(classes: Sequence[ClassFigures], unseen: Sequence[str]) -> Iterator[str]:
-    yield format_table([(c.label, c.n, c.recall, c.precision) for c in classes], ("label", "n", "recall", "precision"))
+    yield from format_table(
+        [(c.label, c.n, c.recall, c.precision) for c in classes], ("label", "n", "recall", "precision")
+    )
     yield from _unseen(unseen)
 
 
 def _unseen(unseen: Sequence[str]) -> Iterator[str]:
     if unseen:
-        yield f"\nnever predicted, since no training item has the label: {', '.join(map(printable, unseen))}"
+        yield ""
+        yield f"never predicted, since no training item has the label: {', '.join(unseen)}"
 
 
 def _confusion(confusion: Confusion) -> Iterator[str]:
     """The matrix where it fits on a screen, otherwise the most frequent mistakes."""
     if len(confusion.labels) <= MATRIX:
-        yield "\nconfusion matrix: rows are labels, columns are predictions"
+        yield ""
+        yield "confusion matrix: rows are labels, columns are predictions"
         rows = [(label, *line) for label, line in zip(confusion.labels, confusion.counts, strict=True)]
-        yield format_table(rows, ("label", *confusion.labels))
+        yield from format_table(rows, ("label", *confusion.labels))
     elif pairs := confusion.pairs()[:CONFUSED]:
-        yield f"\nthe most frequent mistakes of {len(confusion.labels)} classes"
-        yield format_table(pairs, ("times", "label", "predicted"))
+        yield ""
+        yield f"the most frequent mistakes of {len(confusion.labels)} classes"
+        yield from format_table(pairs, ("times", "label", "predicted"))

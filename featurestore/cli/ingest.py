@@ -11,7 +11,6 @@ from featurestore.cli.options import (
     column_options,
     exclude_option,
     json_option,
-    print_result,
     provider_option,
     store_argument,
 )
@@ -23,7 +22,8 @@ from featurestore.progress import ProgressBar
 from featurestore.search import slow
 from featurestore.sources.reasons import SHOWN
 from featurestore.storage import Storage
-from featurestore.system.text import counted, printable
+from featurestore.system.terminal import print_line, print_result
+from featurestore.system.text import as_argument, counted
 
 
 @click.command()
@@ -82,7 +82,7 @@ def index(
         except StoreNotFound as error:
             raise StoreNotFound(
                 f"no store at {str(store)!r}, and a new one needs an encoder: add --encoder FILE; to train one: "
-                f"featurestore train {sources[0] if sources else 'SOURCE'} --out run"
+                f"featurestore train {as_argument(sources[0]) if sources else 'SOURCE'} --out run"
             ) from error
         report = ingest(
             opened,
@@ -100,28 +100,29 @@ def index(
             optimize(opened, listener=bar)
             reasons = []
     for reason in reasons:
-        click.echo(f"{reason}; for faster searches: featurestore optimize {store}", err=True)
-    text = "\n".join(
+        print_line(f"{reason}; for faster searches: featurestore optimize {as_argument(store)}", err=True)
+    lines = [
         (f"{r.encoder}: " if report.others else "")
         + f"{r.added:,} added, {r.updated:,} updated, {r.unchanged:,} unchanged, {r.removed:,} removed, {r.failed:,} failed"
         + f"{f', {r.moved:,} moved' if r.moved else ''}  ({r.images_per_second:g} images/s)"
         for r in (report, *report.others)
-    )
+    ]
     if labels != "none":
-        text += f"\n{label_counts(report.labels_set, report.labels_changed, report.labels_kept)}"
-    print_result(report.to_json(), text, as_json)
+        lines.append(label_counts(report.labels_set, report.labels_changed, report.labels_kept))
+    print_result(report.to_json(), lines, as_json)
     if report.deleted and not as_json:
-        click.echo(
+        print_line(
             f"left out: {counted(report.deleted, 'file')} deleted from {store} before; to add: --include-deleted",
             err=True,
         )
     for problem in report.not_run:
-        click.echo(f"not run: {printable(problem)}", err=True)
+        print_line(f"not run: {problem}", err=True)
     if report.failed and not as_json:
-        click.echo(
-            f"{counted(report.failed, 'file')} could not be used; to list: featurestore failures {store}", err=True
+        print_line(
+            f"{counted(report.failed, 'file')} could not be used; to list: featurestore failures {as_argument(store)}",
+            err=True,
         )
         for group in report.reasons[:SHOWN]:
-            click.echo(f"  {printable(str(group))}", err=True)
+            print_line(f"  {group}", err=True)
     if report.not_run:
         sys.exit(1)

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from featurestore import ingest, maintenance
-from featurestore.cli.options import PATH, encoder_option, json_option, print_result, store_argument
+from featurestore.cli.options import PATH, encoder_option, json_option, store_argument
 from featurestore.maintenance.verification import verify_path
 from featurestore.progress import ProgressBar
 from featurestore.storage import Storage
 from featurestore.storage.info import info
-from featurestore.system.text import counted, printable
+from featurestore.system.terminal import print_line, print_result
+from featurestore.system.text import as_argument, counted
 from featurestore.system.text_table import format_table
 
 
@@ -34,7 +35,7 @@ def delete(store: Path, where: str, dry_run: bool, forget: bool, as_json: bool) 
         if dry_run
         else f"{counted(count, 'item')} {'forgotten' if forget else 'deleted'}"
     )
-    print_result({"deleted": 0 if dry_run else count, "matching": count}, text, as_json)
+    print_result({"deleted": 0 if dry_run else count, "matching": count}, [text], as_json)
 
 
 @click.command()
@@ -58,14 +59,14 @@ def encoders(store: Path, default: str | None, rename: tuple[str, str] | None, d
     elif drop is not None:
         name = opened.encoder_record(drop).name
         vectors = maintenance.drop_encoder(opened, drop)
-        click.echo(f"{name} dropped with {counted(vectors, 'vector')}", err=True)
+        print_line(f"{name} dropped with {counted(vectors, 'vector')}", err=True)
     found = info(opened)["encoders"]
     heads = ("name", "vectors", "dim", "method", "backbone", "fingerprint")
     rows = [
         (e["name"] + (" (default)" if e["default"] else ""), *(e[head] for head in heads[1:-1]), e["fingerprint"][:16])
         for e in found
     ]
-    print_result(found, format_table(rows, heads) if rows else "no encoders", as_json)
+    print_result(found, format_table(rows, heads) if rows else ["no encoders"], as_json)
 
 
 @click.command()
@@ -76,14 +77,14 @@ def sources(store: Path, forget: str | None, as_json: bool) -> None:
     """List the sources of earlier runs, which `index` takes when it is given none; or forget one."""
     opened = Storage.open(store)
     if forget is not None:
-        click.echo(f"{printable(maintenance.forget_source(opened, forget))} is forgotten; its items stay", err=True)
+        print_line(f"{maintenance.forget_source(opened, forget)} is forgotten; its items stay", err=True)
     found = maintenance.sources(opened)
     rows = [
         (s.path, "not asked" if s.there is None else "there" if s.there else "missing", " ".join(s.exclude))
         for s in found
     ]
     heads = ("source", "state", "left out")
-    print_result(list(map(asdict, found)), format_table(rows, heads) if rows else "no sources", as_json)
+    print_result(list(map(asdict, found)), format_table(rows, heads) if rows else ["no sources"], as_json)
 
 
 @click.command()
@@ -102,7 +103,7 @@ def relocate(store: Path, old: str, new: str, missing_ok: bool, as_json: bool) -
         if n
     ]
     more = f", with {' and '.join(others)}" if others else ""
-    print_result(asdict(report), f"{counted(report.items, 'item')} now under {report.new}{more}{checked}", as_json)
+    print_result(asdict(report), [f"{counted(report.items, 'item')} now under {report.new}{more}{checked}"], as_json)
 
 
 @click.command()
@@ -128,10 +129,10 @@ def optimize(store: Path, recall: float, memory: int, as_json: bool) -> None:
         f"no index of {few.encoder}: its {few.vectors} vectors are searched exactly; an index makes searches faster from {few.least} vectors on"
         for few in report.unindexed
     ]
-    print_result(asdict(report), "\n".join(lines), as_json)
+    print_result(asdict(report), lines, as_json)
     for index in report.indexes:
         if index.recall < recall and not as_json:
-            click.echo(
+            print_line(
                 f"index of {index.encoder}: recall {recall:g} was not reached, {index.recall:.3f} is the best there is; for all nearest items: featurestore search --exact",
                 err=True,
             )
@@ -147,14 +148,18 @@ def verify(store: Path, repair: bool, as_json: bool) -> None:
     """Check every byte of STORE against its checksums; exit status 1 when something is damaged."""
     with ProgressBar() as bar:
         report = verify_path(store, repair, bar)
-    lines = [f"{f.place}: {f.problem}\n  safe:   {f.safe}\n  repair: {f.repair}" for f in report.findings]
+    lines = [
+        line
+        for f in report.findings
+        for line in (f"{f.place}: {f.problem}", f"  safe:   {f.safe}", f"  repair: {f.repair}")
+    ]
     repaired = sum(finding.repaired for finding in report.findings)
-    damaged = sum(finding.damage for finding in report.findings) - repaired
+    damaged = sum(finding.damage and not finding.repaired for finding in report.findings)
     summary = f"{damaged} damaged" if damaged else "no damage left" if repaired else "no damage"
     lines.append(f"{summary}; {report.vectors} vectors read, {report.bytes / 1e6:.1f} MB in {report.seconds:.1f} s")
-    print_result(report.to_json(), "\n".join(lines), as_json)
+    print_result(report.to_json(), lines, as_json)
     if damaged and not repair and not as_json:
-        click.echo(f"to repair it: featurestore verify {store} --repair", err=True)
+        print_line(f"to repair it: featurestore verify {as_argument(store)} --repair", err=True)
     if report.damaged:
         sys.exit(1)
 
@@ -168,7 +173,7 @@ def export_vectors(store: Path, file: Path, encoder: str | None, as_json: bool) 
     """Write the items of STORE with their vectors to FILE.parquet."""
     with ProgressBar() as bar:
         count = ingest.export_vectors(Storage.open(store), file, encoder, bar)
-    print_result({"file": str(file), "vectors": count}, f"{counted(count, 'vector')} written to {file}", as_json)
+    print_result({"file": str(file), "vectors": count}, [f"{counted(count, 'vector')} written to {file}"], as_json)
 
 
 @click.command("import-vectors")
@@ -193,7 +198,6 @@ def import_vectors(store: Path, file: Path, encoder: str | None, paths: Path | N
     if report.failed:
         text += f", {report.failed} left out, since their files cannot be read"
     if report.deleted:
-        text += f", {report.deleted} left out, since they were deleted from {store}; to have them back: featurestore index {store} SOURCE --include-deleted"
-    if report.normalized:
-        text += f"\n{report.normalized} vectors were scaled to length 1"
-    print_result(asdict(report), text, as_json)
+        text += f", {report.deleted} left out, since they were deleted from {store}; to have them back: featurestore index {as_argument(store)} SOURCE --include-deleted"
+    scaled = [f"{report.normalized} vectors were scaled to length 1"] * bool(report.normalized)
+    print_result(asdict(report), [text, *scaled], as_json)

@@ -12,13 +12,12 @@ from featurestore.cli.options import (
     column_options,
     json_option,
     path_column_option,
-    print_remarks,
-    print_result,
     store_argument,
 )
 from featurestore.sources.keyed_table import KEYS
 from featurestore.storage import Storage
-from featurestore.system.text import counted, printable
+from featurestore.system.terminal import print_lines, print_result
+from featurestore.system.text import counted
 
 key_option = click.option(
     "--key",
@@ -58,16 +57,18 @@ def label(
     opened = Storage.open(store)
     if file is None:
         undone = metadata.undo_labels(opened)
-        text = f"undone: {printable(undone.command)} of {undone.made_at:%Y-%m-%d %H:%M}; {counted(undone.items, 'item')} changed back"
+        text = (
+            f"undone: {undone.command} of {undone.made_at:%Y-%m-%d %H:%M}; {counted(undone.items, 'item')} changed back"
+        )
         text += "; labels of items that were new in that run stay" if undone.command == "index" else ""
-        print_result(asdict(undone), text, as_json)
+        print_result(asdict(undone), [text], as_json)
         return
     report = metadata.label(opened, file, key, clear, **columns)
     text = label_counts(report.set, report.changed, report.kept, report.removed, report.splits)
     text += f", {report.unchanged} unchanged" * bool(report.unchanged)
-    print_result(asdict(report), text, as_json)
+    print_result(asdict(report), [text], as_json)
     if not as_json:
-        print_remarks(report.remarks())
+        print_lines(report.remarks(), err=True)
 
 
 @click.command()
@@ -87,13 +88,9 @@ def annotate(
     if file is None:
         for name in drop:
             metadata.drop_column(opened, name)
-        print_result({"dropped": drop}, f"dropped {_joined(drop)}", as_json)
+        print_result({"dropped": drop}, [f"dropped {', '.join(drop)}"], as_json)
         return
     report = metadata.annotate(opened, file, key, path_column)
-    print_result(asdict(report), f"{counted(report.items, 'item')} annotated: {_joined(report.columns)}", as_json)
+    print_result(asdict(report), [f"{counted(report.items, 'item')} annotated: {', '.join(report.columns)}"], as_json)
     if not as_json:
-        print_remarks(report.remarks())
-
-
-def _joined(names: Sequence[str]) -> str:
-    return ", ".join(map(printable, names))
+        print_lines(report.remarks(), err=True)

@@ -1,14 +1,12 @@
 """Arguments and options that several commands share, and their output as JSON."""
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from featurestore.encoders.session import PROVIDERS
-from featurestore.system.text import printable
 
 PATH = click.Path(path_type=Path)
 store_argument = click.argument("store", type=PATH)
@@ -56,19 +54,6 @@ def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def print_remarks(remarks: Iterable[str]) -> None:
-    """Print what a user should know beside the result."""
-    for remark in remarks:
-        click.echo(printable(remark), err=True)
-
-
-def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, default=str))
-
-
-def print_result(value: Any, text: str, as_json: bool) -> None:
-    """Print a result as JSON or as text; control characters, such as those of a label, do not reach the terminal."""
-    if as_json:
-        print_json(value)
-    else:
-        click.echo("\n".join(map(printable, text.split("\n"))))
+def spaced(blocks: Iterable[Sequence[str]]) -> list[str]:
+    """Join blocks of lines, with an empty line between each two."""
+    return [line for number, block in enumerate(blocks) for line in ([""] * bool(number) + [*block])]

@@ -8,7 +8,6 @@ from featurestore.cli.options import (
     PATH,
     encoder_option,
     json_option,
-    print_result,
     seed_option,
     store_argument,
     where_option,
@@ -17,7 +16,7 @@ from featurestore.encoders.encoder import Encoder
 from featurestore.progress import ProgressBar
 from featurestore.report import FORMATS, MAPS, Format
 from featurestore.storage import Storage
-from featurestore.system.text import printable
+from featurestore.system.terminal import print_line, print_result
 
 
 @click.command()
@@ -59,12 +58,12 @@ def report(
         made.save(out, format_, bar)
     missing = made.figures.missing
     for part, reason in missing.items():
-        click.echo(f"without {part}: {printable(reason)}", err=True)
+        print_line(f"without {part}: {reason}", err=True)
     size = out.stat().st_size
     held = made.figures.collection
     chosen = "" if where is None else f" of {held.of:,}"
     text = f"report of {held.items:,}{chosen} images written to {out}, {size / 1e6:.1f} MB"
-    print_result({"file": str(out), "bytes": size, "missing": missing}, text, as_json)
+    print_result({"file": str(out), "bytes": size, "missing": missing}, [text], as_json)
 
 
 @click.command()
@@ -77,4 +76,4 @@ def attention(encoder: Path, image: Path, out: Path, as_json: bool) -> None:
     from featurestore.report.attention import draw  # here, since it loads what draws text
 
     drawn = draw(Encoder(encoder), image, out)
-    print_result({"picture": str(drawn)}, str(drawn), as_json)
+    print_result({"picture": str(drawn)}, [str(drawn)], as_json)

@@ -1,6 +1,5 @@
 """Commands that search a store: the nearest items of a query, or of every item."""
 
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,8 +12,6 @@ from featurestore.cli.options import (
     PATH,
     encoder_option,
     json_option,
-    print_json,
-    print_result,
     provider_option,
     store_argument,
     where_option,
@@ -29,7 +26,8 @@ from featurestore.search.results import Matches, label_text
 from featurestore.search.search import NEIGHBOURS
 from featurestore.search.searcher import HITS
 from featurestore.storage import Storage
-from featurestore.system.text import printable
+from featurestore.system.terminal import print_json, print_line, print_lines, print_result
+from featurestore.system.text import CONTROL, printable
 from featurestore.system.text_table import format_table
 
 HEADS = ("rank", "score", "id", "label", "path")
@@ -154,7 +152,7 @@ def search(
     elif as_json:
         print_json(matches.to_json())
     else:
-        click.echo(format_table(_rows(matches), HEADS))
+        print_lines(format_table(_rows(matches), HEADS))
 
 
 def _warn(answers: Sequence[Matches], queries: Iterable[object]) -> None:
@@ -163,16 +161,17 @@ def _warn(answers: Sequence[Matches], queries: Iterable[object]) -> None:
     if left_out:
         one = f"item {min(left_out)} is a query itself and left out of its hits; to keep it"
         many = f"{len(left_out)} items are queries themselves and left out of their hits; to keep them"
-        click.echo(f"{one if len(left_out) == 1 else many}: --with-self", err=True)
+        print_line(f"{one if len(left_out) == 1 else many}: --with-self", err=True)
     for warning in dict.fromkeys(warning for matches in answers for warning in matches.warnings):
-        click.echo(printable(warning), err=True)
+        print_line(warning, err=True)
 
 
 def _print_paths(paths: Iterable[str]) -> None:
-    """Print paths unchanged for other programs; for a terminal, spell out control characters."""
-    shown = printable if sys.stdout.isatty() else str
-    for path in paths:
-        click.echo(shown(path), color=True)  # otherwise click strips ANSI codes from paths
+    """Print paths unchanged for other programs, and so that a terminal can show them; no path of ours has control characters."""
+    if sys.stdout.isatty():
+        print_lines(paths)
+    else:
+        sys.stdout.writelines(f"{printable(path) if CONTROL.search(path) else path}\n" for path in paths)
 
 
 def _print_each(names: Iterable[str | int], answers: Iterable[Matches], as_json: bool) -> None:
@@ -180,10 +179,10 @@ def _print_each(names: Iterable[str | int], answers: Iterable[Matches], as_json:
     answered = list(zip(names, answers, strict=True))
     if as_json:
         for name, matches in answered:
-            click.echo(json.dumps({"query": name, "hits": matches.to_json()}))
+            print_json({"query": name, "hits": matches.to_json()}, indent=None)
     else:
         rows = [(name, *row) for name, matches in answered for row in _rows(matches)]
-        click.echo(format_table(rows, ("query", *HEADS)))
+        print_lines(format_table(rows, ("query", *HEADS)))
 
 
 def _rows(matches: Matches) -> list[tuple[Any, ...]]:
@@ -207,4 +206,4 @@ def neighbours(store: Path, k: int | None, out: Path, exact: bool, encoder: str 
     found = graph.neighbours.shape[1]
     fewer = f"; there are no more, so not the {NEIGHBOURS} that are usual" if k is None and found < NEIGHBOURS else ""
     text = f"{found} neighbours of each of {len(graph.ids)} items written to {out}{fewer}"
-    print_result({"file": str(out), "items": len(graph.ids), "k": found}, text, as_json)
+    print_result({"file": str(out), "items": len(graph.ids), "k": found}, [text], as_json)

@@ -6,19 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pyarrow as pa
 
-from featurestore.cli.options import json_option, print_json, print_result, store_argument
+from featurestore.cli.options import json_option, store_argument
 from featurestore.storage import Storage
 from featurestore.storage.info import failures as list_failures
 from featurestore.storage.info import info as summarise
-from featurestore.system.memory import memory_limit
-from featurestore.system.text import printable
-from featurestore.system.text_table import format_table
+from featurestore.system.terminal import print_json_list, print_line, print_lines, print_result
+from featurestore.system.text_table import format_table, table_lines
 
 LABELS = 20  # printed at most
 ROWS = 1_000  # of a result of SQL, on a terminal
-CELL = 1_000  # characters of a value in a table
-SQL_BYTES = 2 << 30  # memory that a statement may take
 
 
 @click.command()
@@ -27,14 +25,14 @@ SQL_BYTES = 2 << 30  # memory that a statement may take
 def info(store: Path, as_json: bool) -> None:
     """Summarise STORE: items, labels, encoders, indexes, classifiers, size."""
     found = summarise(Storage.open(store))
-    print_result(found, "\n".join(_info(found)), as_json)
+    print_result(found, _info(found), as_json)
 
 
 def _info(found: dict[str, Any]) -> Iterator[str]:
     several = f" ({found['several_labels']} of them with several labels)" if found["several_labels"] else ""
     yield f"{found['store']}: {found['items']} items, {found['labelled']} labelled{several}, {found['removed']} removed, {found['failures']} failures, {found['bytes'] / 1e6:.1f} MB"
-    yield "splits    " + (", ".join(f"{printable(name)} {n}" for name, n in found["splits"].items()) or "none")
-    labels = [f"{printable(name)} {n}" for name, n in found["labels"].items()]
+    yield "splits    " + (", ".join(f"{name} {n}" for name, n in found["splits"].items()) or "none")
+    labels = [f"{name} {n}" for name, n in found["labels"].items()]
     more = f" and {len(labels) - LABELS} more" if len(labels) > LABELS else ""
     yield "labels    " + (", ".join(labels[:LABELS]) + more or "none")
     for e in found["encoders"]:
@@ -81,8 +79,8 @@ def _classifier(classifier: dict[str, Any]) -> str:
 def failures(store: Path, as_json: bool) -> None:
     """List the files that could not be used, with the reason."""
     found = list_failures(Storage.open(store))
-    text = format_table([(f.path, f.reason) for f in found], ("path", "reason")) if found else "no failures"
-    print_result([{"path": f.path, "reason": f.reason} for f in found], text, as_json)
+    lines = format_table([(f.path, f.reason) for f in found], ("path", "reason")) if found else ["no failures"]
+    print_result([{"path": f.path, "reason": f.reason} for f in found], lines, as_json)
 
 
 @click.command()
@@ -93,18 +91,15 @@ def failures(store: Path, as_json: bool) -> None:
 def sql(store: Path, statement: str, seconds: float, as_json: bool) -> None:
     """Run a read-only SQL statement over the tables items, vectors, encoders and failures of STORE."""
     opened = Storage.open(store)
-    with memory_limit(SQL_BYTES):
-        table = opened.catalog.sql(statement, seconds)
+    table = opened.catalog.sql(statement, seconds)
     if as_json:
-        print_json(table.to_pylist())
+        print_json_list(batch.to_pylist() for batch in table.to_batches())
         return
     shown = table.slice(0, ROWS) if sys.stdout.isatty() else table
-    rows = [tuple(map(_cell, row)) for row in zip(*(c.to_pylist() for c in shown.columns), strict=True)]
-    click.echo(format_table(rows, table.column_names))
+    print_lines(table_lines(lambda: map(_rows, shown.to_batches()), table.column_names))
     if len(shown) < len(table):
-        click.echo(f"the first {ROWS} of {len(table)} rows; for all of them, write to a file or use --json", err=True)
+        print_line(f"the first {ROWS} of {len(table)} rows; for all of them, write to a file or use --json", err=True)
 
 
-def _cell(value: Any) -> Any:
-    """Shorten a long text: every line of a table is as long as its longest."""
-    return f"{value[:CELL]}…" if isinstance(value, str) and len(value) > CELL else value
+def _rows(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
+    return list(zip(*(column.to_pylist() for column in batch.columns), strict=True))

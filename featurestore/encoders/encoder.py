@@ -14,9 +14,11 @@ from featurestore.encoders.card import CARD_KEY, Card
 from featurestore.encoders.embedded import Embedded, EmbeddedImage, FailedImage, KnownImage
 from featurestore.encoders.session import open_session, read_encoder_file, run, runnable
 from featurestore.errors import EncoderCardMissing, EncoderError
-from featurestore.imaging.load import IsKnown, Known, Loaded, Picture, load
-from featurestore.imaging.pool import SECONDS, load_all
+from featurestore.imaging.guarded import SECONDS
+from featurestore.imaging.load import IsKnown, Known, Loaded, Picture
+from featurestore.imaging.pool import load_all
 from featurestore.imaging.preprocess import Preprocess
+from featurestore.imaging.single import load_one
 from featurestore.sources import Failure, ImageFile
 from featurestore.system.cpus import available_cpus
 from featurestore.system.interrupts import uninterrupted
@@ -100,7 +102,7 @@ class Encoder:
 
         Raises EncoderError when the network cannot run.
         """
-        loaded = ((place, load(image, self.preprocess)) for place, image in enumerate(images))
+        loaded = ((place, load_one(image, self.preprocess)) for place, image in enumerate(images))
         return Embedded.concatenate([self._embed(batch) for batch in _batches(loaded)], self.dim)
 
     def embed_files(
@@ -129,9 +131,7 @@ class Encoder:
 
     def load(self, image: Picture | ImageFile) -> Loaded | Failure:
         """Decode and preprocess one image as the card says, without running the network."""
-        found = load(image, self.preprocess)
-        assert not isinstance(found, Known)  # nothing is known here
-        return found
+        return load_one(image, self.preprocess)
 
     def _embed(self, batch: "_Batch", padded: int = 0) -> Embedded:
         """Run the network on the loaded images of a batch, padded to `padded` images: one shape keeps its memory flat."""

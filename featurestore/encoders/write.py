@@ -14,9 +14,9 @@ from featurestore.encoders.card import Card
 from featurestore.encoders.encoder import Encoder
 from featurestore.encoders.graph_edit import add_card, drop_traces
 from featurestore.errors import ExportError
-from featurestore.imaging import decode, preprocess
+from featurestore.imaging import tasks
 from featurestore.imaging.preprocess import Preprocess
-from featurestore.system.disk import atomic_write
+from featurestore.system.disk import atomic_write, create_folder
 from featurestore.system.text import first_line
 
 AGREEMENT = 1e-4  # largest allowed difference of a vector, relative to its length
@@ -33,10 +33,11 @@ def write(model: onnx.ModelProto, card: Card, out: Path, prove: Callable[[Encode
     """
     drop_traces(model)
     add_card(model, card)
-    with atomic_write(out, "free some space or choose another place") as part:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(serialise(model))
-        return prove(Encoder(part))
+    create_folder(out.parent)
+    with atomic_write(out, "free some space or choose another place") as file:
+        file.write(serialise(model))
+        file.flush()
+        return prove(Encoder(file.name))
 
 
 def serialise(model: onnx.ModelProto) -> bytes:
@@ -128,7 +129,7 @@ def check_pixels(record: Preprocess) -> NDArray[np.uint8]:
         _bytes(noise(64, 64).convert("L"), "PNG"), _bytes(palette, "PNG"),
         _bytes(noise(120, 60), "JPEG", exif=rotated), _bytes(noise(96, 96), "JPEG"),
     ]  # fmt: skip
-    return np.stack([preprocess.apply(decode.decode(file, record.shorter_side), record) for file in files])
+    return np.stack([tasks.pixels(file, record).pixels for file in files])
 
 
 def _bytes(image: Image.Image, kind: str, **options: object) -> bytes:

@@ -131,6 +131,7 @@ def _fit_logistic(x: Floats, labels: Labels, c: float, iterations: int = ITERATI
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the limit of iterations is part of the protocol
+        warnings.filterwarnings("ignore", "The number of unique classes")  # few labels of many classes are usual here
         return LogisticRegression(C=c, max_iter=iterations).fit(x, labels)
 
 

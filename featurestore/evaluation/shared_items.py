@@ -12,6 +12,7 @@ from featurestore.errors import EncoderNotInStore, EvaluationError, QueryError
 from featurestore.storage import ItemVectors, LabelledItems
 from featurestore.storage.no_match import describe_no_match
 from featurestore.storage.storage import Storage
+from featurestore.system.text import as_argument
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class SharedItems:
         if len(damaged):
             raise EvaluationError(
                 f"{len(damaged)} vectors of {encoder.name} contain NaN or infinity, the first that of {items.paths[int(positions[damaged[0]])].as_py()}: "
-                f"they were damaged after they were written; see: featurestore verify {encoder.store.path}"
+                f"they were damaged after they were written; see: featurestore verify {as_argument(encoder.store.path)}"
             )
         first = self.encoders[0].view.items
         texts = (column.take(self.positions[0]) for column in (first.labels, first.label_lists, first.splits))

@@ -1,11 +1,13 @@
 """Camera RAW files, developed by the package rawpy where it is installed."""
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+if TYPE_CHECKING:
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 HEADS = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILMCCD-RAW")  # of Olympus, Panasonic and Fujifilm
 DNG_VERSION, MAKE, SUBFILE_TYPE, SUB_IFDS, REDUCED = 50706, 271, 254, 330, 1
@@ -17,7 +19,7 @@ def starts_as_raw(data: bytes) -> bool:
     return data.startswith(HEADS) or data[8:10] == b"CR" or data[4:12] == b"ftypcrx "
 
 
-def is_raw(tags: ImageFileDirectory_v2) -> bool:
+def is_raw(tags: "ImageFileDirectory_v2") -> bool:
     """Whether a TIFF is a RAW file: a DNG, or a camera's file that begins with a small preview."""
     return DNG_VERSION in tags or (MAKE in tags and SUB_IFDS in tags and tags.get(SUBFILE_TYPE) == REDUCED)
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from PIL import Image
 
-from featurestore.imaging import camera_raw, deep_png, optional_formats, tiff
+from featurestore.imaging import camera_raw, deep_png, optional_formats
 from featurestore.imaging.opening import check_size, opened, reasons
 from featurestore.imaging.samples import Samples, select, to_rgb
+
+if TYPE_CHECKING:
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 # The operation that turns an image upright, by its EXIF orientation (CIPA DC-008, 4.6.5).
 TURNS = {
@@ -22,6 +25,9 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 ORIENTATION = 0x0112  # the tag of EXIF and TIFF
+TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are BigTIFF
+WIDTH, HEIGHT, BITS = 256, 257, 258  # tags of TIFF
+STRIP = 1 << 22  # pixels that are laid over white at a time
 PLAIN_MODES = ("L", "LA", "RGB", "RGBA")  # whose channels are bands as they are
 
 
@@ -50,11 +56,8 @@ def decode(
         if _is_raw(data, tags):
             optional_formats.require("raw")
             return Decoded(*camera_raw.develop(data, shorter_side))
-        samples = None if tags is None else tiff.read_samples(data, tags, bands, preview)
-        if tags is not None and samples is not None:
-            pixels, how = to_rgb(samples)
-            turned = _turned(Image.fromarray(pixels), int(tags.get(ORIENTATION, 1)))
-            return Decoded(turned, *turned.size, how)
+        if tags is not None and (decoded := _tiff(data, tags, bands, preview)) is not None:
+            return decoded
     with opened(data) as image:
         width, height = image.size
         if shorter_side is not None:
@@ -78,7 +81,7 @@ def size_of(data: bytes) -> tuple[int, int]:
             optional_formats.require("raw")
             return camera_raw.size_of(data)
         if tags is not None:
-            return int(tags[TiffImagePlugin.IMAGEWIDTH]), int(tags[TiffImagePlugin.IMAGELENGTH])
+            return int(tags[WIDTH]), int(tags[HEIGHT])
     with opened(data) as image:
         return image.size
 
@@ -88,25 +91,40 @@ def upright(image: Image.Image, bands: Sequence[int] | None = None) -> Decoded:
     with reasons():  # Pillow reads the pixels of an opened file only now
         image.load()
         rgb, how = _to_rgb(image, _samples(image, bands), bands)
-        rgb = _turned(rgb, _orientation(image))
+        rgb = _turned(rgb.copy() if rgb is image else rgb, _orientation(image))
     return Decoded(rgb, *rgb.size, how)
 
 
-def _is_raw(data: bytes, tags: ImageFileDirectory_v2 | None) -> bool:
+def _is_raw(data: bytes, tags: "ImageFileDirectory_v2 | None") -> bool:
     return camera_raw.starts_as_raw(data) or (tags is not None and camera_raw.is_raw(tags))
 
 
-def _tiff_tags(data: bytes) -> ImageFileDirectory_v2 | None:
+def _tiff_tags(data: bytes) -> "ImageFileDirectory_v2 | None":
     """Read the tags of a TIFF; None for other files, and for damaged ones, which Pillow then names."""
-    if not data.startswith(tiff.HEADS):
+    if not data.startswith(TIFF_HEADS):
         return None
+    from featurestore.imaging import tiff  # slow to import, and most images are of other formats
+
     try:
         tags = tiff.read_tags(data)
-        width, height = int(tags[TiffImagePlugin.IMAGEWIDTH]), int(tags[TiffImagePlugin.IMAGELENGTH])
+        width, height = int(tags[WIDTH]), int(tags[HEIGHT])
     except Exception:
         return None
     check_size(width, height)
     return tags
+
+
+def _tiff(data: bytes, tags: "ImageFileDirectory_v2", bands: Sequence[int] | None, preview: bool) -> Decoded | None:
+    """Decode a TIFF that Pillow would read wrongly or not at all; None for others."""
+    from featurestore.imaging import tiff  # as above
+
+    samples = tiff.read_samples(data, tags, bands, preview)
+    if samples is None:
+        return None
+    pixels, how = to_rgb(samples)
+    del samples  # large
+    turned = _turned(Image.fromarray(pixels), int(tags.get(ORIENTATION, 1)))
+    return Decoded(turned, *turned.size, how)
 
 
 def _turned(image: Image.Image, orientation: int) -> Image.Image:
@@ -138,7 +156,7 @@ def _samples(image: Image.Image, bands: Sequence[int] | None) -> Samples | None:
 def _stated(image: Image.Image) -> tuple[float, float] | None:
     """Give black and white of a TIFF whose samples are packed into twelve bits."""
     tags = getattr(image, "tag_v2", {})
-    return (0, 4095) if image.mode.startswith("I;16") and tags.get(TiffImagePlugin.BITSPERSAMPLE) == (12,) else None
+    return (0, 4095) if image.mode.startswith("I;16") and tags.get(BITS) == (12,) else None
 
 
 def _to_rgb(image: Image.Image, samples: Samples | None, bands: Sequence[int] | None) -> tuple[Image.Image, str]:
@@ -147,6 +165,20 @@ def _to_rgb(image: Image.Image, samples: Samples | None, bands: Sequence[int] | 
         rgb, how = to_rgb(samples if bands is None else select(samples, bands))
         return Image.fromarray(rgb), how
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"), ""
-    return image.convert("RGB"), ""
+        return _over_white(image), ""
+    return image if image.mode == "RGB" else image.convert("RGB"), ""
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    """Lay an image over white: 8-bit RGB. Some rows at a time, as each step takes another four bytes a pixel."""
+    rows = max(1, STRIP // image.width)
+    rgb = Image.new("RGB", image.size)
+    for top in range(0, image.height, rows):
+        whole = rows >= image.height
+        layer = image if whole else image.crop((0, top, image.width, min(top + rows, image.height)))
+        layer = layer.convert("RGBA")
+        over = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+        if whole:
+            return over
+        rgb.paste(over, (0, top))
+    return rgb

@@ -10,8 +10,8 @@ from featurestore.imaging.samples import Samples
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, GREY_ALPHA, RGB_ALPHA = 0, 2, 4, 6  # color types
-# How to make Pillow return the upper bytes of the samples, and the lower ones: it takes either byte of a pair by the order it assumes.
-RAW_MODES = {RGB: ("RGB;16B", "RGB;16L"), RGB_ALPHA: ("RGBA;16B", "RGBA;16L")}
+# How to make Pillow return the lower bytes of the samples: it takes either byte of a pair by the order it assumes.
+LOWER_BYTES = {RGB: "RGB;16L", RGB_ALPHA: "RGBA;16L"}
 FIRST_CHUNK = 33  # behind the signature and the header
 OPAQUE = 65535
 
@@ -39,8 +39,11 @@ def _values(data: bytes, image: Image.Image, kind: int) -> NDArray[np.uint16]:
         return np.asarray(image).astype(np.uint16)[..., None]
     if kind == GREY_ALPHA:  # four bytes a pixel, as in 8-bit RGBA
         return np.ascontiguousarray(_bytes(data, "RGBA")).view(">u2").astype(np.uint16)
-    upper, lower = (_bytes(data, raw_mode) for raw_mode in RAW_MODES[kind])
-    return np.asarray(upper.astype(np.uint16) << 8 | lower, np.uint16)
+    values = np.empty((image.height, image.width, len(image.getbands())), "<u2")
+    places = values.view(np.uint8)  # two for each value, the lower byte first
+    places[..., 1::2] = np.asarray(image)
+    places[..., 0::2] = _bytes(data, LOWER_BYTES[kind])
+    return values.astype(np.uint16, copy=False)
 
 
 def _bytes(data: bytes, raw_mode: str) -> NDArray[np.uint8]:

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featurestore.errors import ImageError
-from featurestore.imaging import decode, preprocess
+from featurestore.imaging import decode, guarded, preprocess
+from featurestore.imaging.guarded import SECONDS
+from featurestore.imaging.ordinary import MOST_BYTES
 from featurestore.imaging.preprocess import Preprocess
+from featurestore.imaging.turn import SMALL, Turn
 from featurestore.sources import Failure, ImageFile, read
 from featurestore.system.text import describe_error
 
@@ -41,24 +44,44 @@ class Known:
     sha256: str
 
 
-def load(image: Picture | ImageFile, record: Preprocess, is_known: IsKnown | None = None) -> Loaded | Known | Failure:
+def load(
+    image: Picture | ImageFile,
+    record: Preprocess,
+    is_known: IsKnown | None = None,
+    turn: Turn | None = None,
+    seconds: float = SECONDS,
+) -> Loaded | Known | Failure:
     """Read, decode and preprocess one image; a file whose content `is_known` is only read.
 
-    Raises nothing: whatever goes wrong becomes a Failure with the reason.
+    Decoding a file ends after `seconds` at the latest; reading it does not, so that others watch its `turn`, see `pool`. Raises nothing:
+    whatever goes wrong becomes a Failure with the reason.
     """
     path = "" if isinstance(image, Image.Image) else image.path if isinstance(image, ImageFile) else str(image)
+    turn = turn or Turn()
     try:
         if isinstance(image, Image.Image):
-            sha256, decoded = "", decode.upright(image, record.bands)
+            decoded = decode.upright(image, record.bands)
+            pixels, sha256 = preprocess.apply(decoded, record), ""
+            width, height, how = decoded.width, decoded.height, decoded.how
         else:
-            data = read(path, image.mtime_ns if isinstance(image, ImageFile) else None)
+            data = read_in_turn(path, image if isinstance(image, ImageFile) else None, turn)
             sha256 = hashlib.sha256(data).hexdigest()
             if is_known is not None and is_known(sha256):
                 return Known(path, sha256)
-            decoded = decode.decode(data, record.shorter_side, record.bands)
-        pixels = preprocess.apply(decoded, record)
-        return Loaded(path, sha256, decoded.width, decoded.height, pixels, decoded.how, preprocess.is_flat(pixels))
+            result = guarded.pixels(data, record, turn, seconds)
+            pixels, width, height, how = result.pixels, result.width, result.height, result.how
+        return Loaded(path, sha256, width, height, pixels, how, preprocess.is_flat(pixels))
     except ImageError as error:
         return Failure(path, str(error))
     except Exception as error:
         return Failure(path, describe_error(error))
+    finally:
+        turn.end()
+
+
+def read_in_turn(path: str, file: ImageFile | None, turn: Turn) -> bytes:
+    """Read an image whole; a large one when there is memory for it and its pixels. Raises ImageError with the reason."""
+    if file is not None and file.size > SMALL:
+        turn.hold(file.size + MOST_BYTES)
+    turn.begin("read")
+    return read(path, None if file is None else file.mtime_ns)

@@ -20,6 +20,9 @@ FORMATS = (
     "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF", "ICO", "DDS", "QOI", "PSD", "DIB", "JXL", "TGA",
 )  # fmt: skip
 
+# Formats that Pillow registers at once, by their first bytes: they are opened without loading its other plugins, which takes long.
+FIRST = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF8", "GIF"), (b"BM", "BMP"))
+
 # Pillow warns from half of its limit on; an image up to the limit is decoded, a larger one is refused with a reason.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # Pillow also warns about each broken EXIF block; the image is decoded all the same.
@@ -33,14 +36,20 @@ def opened(data: bytes) -> Iterator[Image.Image]:
     """Open the bytes of an image; any error until it is closed becomes an ImageError with the reason."""
     if not data:
         raise ImageError("empty file (0 bytes)")
-    with reasons():
-        Image.init()
-        if extra := optional_formats.extra_of(data):
-            optional_formats.register(extra)
-        known = [name for name in FORMATS if name in Image.OPEN]
-        with Image.open(io.BytesIO(data), formats=known) as image:
-            check_size(*image.size)
-            yield image
+    with reasons(), Image.open(io.BytesIO(data), formats=_formats(data)) as image:
+        check_size(*image.size)
+        yield image
+
+
+def _formats(data: bytes) -> list[str]:
+    """Return the formats to try. Raises ImageError for one whose package is missing."""
+    first = next((name for head, name in FIRST if data.startswith(head)), None)
+    if first is not None:
+        return [first]
+    Image.init()
+    if extra := optional_formats.extra_of(data):
+        optional_formats.register(extra)
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def check_size(width: int, height: int) -> None:
@@ -70,6 +79,8 @@ def _damage(error: Exception) -> str:
             return f"too large: more than the limit of {MAX_PIXELS:,} pixels"
         case MemoryError():
             return describe_error(error)
+        case OSError() if "out of memory" in text:
+            return describe_error(MemoryError())
         case OSError() if "truncated" in text.lower() or "broken data" in text or "unrecognized data" in text:
             return f"cut off or damaged: {text}"
     return f"damaged, or of a kind without a decoder here: {text}"

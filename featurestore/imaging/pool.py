@@ -1,27 +1,36 @@
-"""Load images in threads ahead of their use: in order, with bounded memory and a time limit for each image."""
+"""Work on images in threads: in order, with bounded memory and a time limit for each image."""
 
 import math
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
 
-from featurestore.errors import ConfigError
+from featurestore.errors import ConfigError, ImageError, SourceError
+from featurestore.imaging import guarded
+from featurestore.imaging.guarded import SECONDS
 from featurestore.imaging.load import IsKnown, Known, Loaded, load
 from featurestore.imaging.preprocess import Preprocess
+from featurestore.imaging.turn import Turn
 from featurestore.sources import Failure, ImageFile
 from featurestore.system.cpus import available_cpus
 from featurestore.system.text import describe_error
 
-SECONDS = 30.0  # longest an image may take
+T = TypeVar("T")
+Work = Callable[[Turn], T]  # on one image; it tells by its turn when it reads and when it decodes
+
 LEAST_SECONDS = 0.1
 MOST_WORKERS = 1024
 AHEAD = 32  # images per thread that may be loaded before the consumer takes them
 POLL_SECONDS = 0.5  # longest wait at a time: some systems notice Ctrl-C only between two waits
 CLOSE_SECONDS = 1.0  # how long to wait at the end for threads to finish; stuck ones are abandoned
+MOST_STUCK = 32  # abandoned threads of this process: each keeps what it has read
+
+_stuck: list[threading.Thread] = []
 
 
 def check_limits(workers: int | None, seconds: float) -> None:
@@ -43,14 +52,19 @@ def load_all(
     """Load files, each given with what tells whether its content is known, or None, in `workers` threads (default: one per processor).
 
     Results come in the order of the files. At most AHEAD files per thread are loaded ahead, however many there are. A
-    file that takes more than `seconds` becomes a Failure.
+    file that takes more than `seconds` to read, or as many to decode, becomes a Failure. Raises SourceError when MOST_STUCK files are being
+    read and do not end.
     """
+
+    def work(file: ImageFile, is_known: IsKnown | None) -> Work[Loaded | Known | Failure]:
+        return lambda turn: load(file, record, is_known, turn, seconds)
+
     workers = workers or available_cpus()
-    threads = _Threads(record, workers, seconds)
-    waiting: deque[_Job] = deque()
+    threads = _Threads[Loaded | Known | Failure](workers, seconds)
+    waiting: deque[_Job[Loaded | Known | Failure]] = deque()
     try:
         for file, is_known in files:
-            waiting.append(threads.submit(file, is_known))
+            waiting.append(threads.submit(file.path, work(file, is_known)))
             if len(waiting) > AHEAD * workers:
                 yield threads.result(waiting.popleft())
         while waiting:
@@ -59,46 +73,53 @@ def load_all(
         threads.close()
 
 
-@dataclass(eq=False, slots=True)
-class _Job:
-    """One file to load."""
+def run_in_time(path: str, work: Work[T]) -> T | Failure:
+    """Do the work on one image, in a thread of its own; a Failure when it takes too long or raises. Raises SourceError as `load_all` does."""
+    threads = _Threads[T](1, guarded.SECONDS)
+    try:
+        return threads.result(threads.submit(path, work))
+    finally:
+        threads.close()
 
-    file: ImageFile
-    is_known: IsKnown | None
-    result: Loaded | Known | Failure  # until the job is done: the failure it becomes when it is given up
+
+@dataclass(eq=False, slots=True)
+class _Job(Generic[T]):
+    """The work on one image."""
+
+    path: str
+    work: Work[T]
+    result: T | Failure | None = None
+    turn: Turn = field(default_factory=Turn)
     done: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
-    started: float = 0.0  # time.monotonic() when the thread took it
     given_up: bool = False
 
 
-class _Threads:
+class _Threads(Generic[T]):
     """Threads that take jobs in the order of submission; a stuck thread is abandoned and replaced.
 
     An executor of the standard library would wait for stuck threads when the program ends.
     """
 
-    def __init__(self, record: Preprocess, count: int, seconds: float) -> None:
-        self._record = record
+    def __init__(self, count: int, seconds: float) -> None:
         self._seconds = seconds
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Job[T] | None] = SimpleQueue()
         self._threads: set[threading.Thread] = set()
         self._lock = threading.Lock()  # a job is either done or given up
         for _ in range(count):
             self._start()
 
-    def submit(self, file: ImageFile, is_known: IsKnown | None) -> _Job:
-        late = Failure(file.path, f"took longer than {self._seconds:g} s to read and decode")
-        job = _Job(file, is_known, late)
+    def submit(self, path: str, work: Work[T]) -> _Job[T]:
+        job = _Job(path, work)
         self._jobs.put(job)
         return job
 
-    def result(self, job: _Job) -> Loaded | Known | Failure:
+    def result(self, job: _Job[T]) -> T | Failure:
         """Wait for the oldest job. All before it are finished, so a thread has it already or takes it next."""
         while not job.done.wait(min(max(self._seconds_left(job), 0.0), POLL_SECONDS)):
-            if self._seconds_left(job) <= 0:
-                self._give_up(job)
-                break
+            if self._seconds_left(job) <= 0 and self._give_up(job):
+                return Failure(job.path, f"took longer than {self._seconds:g} s to {job.turn.doing}")
+        assert job.result is not None
         return job.result
 
     def close(self) -> None:
@@ -112,16 +133,21 @@ class _Threads:
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
 
-    def _seconds_left(self, job: _Job) -> float:
-        return self._seconds if job.thread is None else job.started + self._seconds - time.monotonic()
+    def _seconds_left(self, job: _Job[T]) -> float:
+        return job.turn.began + self._seconds - time.monotonic()
 
-    def _give_up(self, job: _Job) -> None:
+    def _give_up(self, job: _Job[T]) -> bool:
+        """Abandon the thread of a job; False when it has just finished. Raises SourceError when too many are abandoned."""
         with self._lock:
             if job.done.is_set():
-                return
+                return False
             job.given_up = True
-        self._threads = {thread for thread in self._threads if thread is not job.thread}
+        assert job.thread is not None
+        job.turn.end()
+        self._threads.discard(job.thread)
+        _abandon(job.thread, job.path)
         self._start()
+        return True
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._work, name="decode", daemon=True)  # the program may end without it
@@ -130,14 +156,26 @@ class _Threads:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job.started = time.monotonic()
             job.thread = threading.current_thread()
+            result: T | Failure
             try:
-                result = load(job.file, self._record, job.is_known)
+                result = job.work(job.turn)
+            except ImageError as error:
+                result = Failure(job.path, str(error))
             except BaseException as error:  # a SystemExit of a decoder would end this thread, not the program
-                result = Failure(job.file.path, describe_error(error))
+                result = Failure(job.path, describe_error(error))
             with self._lock:
                 if job.given_up:
                     return  # this thread has been replaced
                 job.result = result
                 job.done.set()
+
+
+def _abandon(thread: threading.Thread, path: str) -> None:
+    """Remember a thread that cannot be stopped. Raises SourceError when there are too many that have not ended since."""
+    _stuck[:] = [thread, *filter(threading.Thread.is_alive, _stuck)]
+    if len(_stuck) > MOST_STUCK:
+        raise SourceError(
+            f"{path}: {len(_stuck)} images have taken too long and are still being read, so no more are tried; what was indexed before is kept; "
+            "check the disk or network that they lie on, then run the command again"
+        )

@@ -1,7 +1,7 @@
 """From the numbers of an image, of any type and range, to 8-bit RGB. The rule stands in docs/explanation/images.md."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from featurestore.errors import ImageError
 
 TAIL = 0.001  # share of the values that may lie above the range: hot pixels, rims, marks
 FEWEST_BITS = 8  # of whole numbers: a file that uses fewer is dark, and stays so
+PART = 1 << 20  # values that are converted at a time, as each step takes up to eight bytes a value
 OUTSIDE = 0.01  # share of the values outside a stated range above which the statement is not believed
 
 
@@ -46,16 +47,29 @@ def to_rgb(samples: Samples) -> tuple[NDArray[np.uint8], str]:
     values = samples.values
     shown, how = scale(values[..., :-1] if samples.alpha else values, samples.stated)
     if samples.inverted:
-        shown = 255 - shown
+        np.subtract(255, shown, out=shown)
     if samples.alpha:
         alpha, _ = scale(values[..., -1:])
         shown = _over_white(shown, alpha, samples.premultiplied)
-    return shown.repeat(3 // shown.shape[2], axis=2), "; ".join(filter(None, (samples.left_out, how)))
+    return shown if shown.shape[2] == 3 else shown.repeat(3, axis=2), "; ".join(filter(None, (samples.left_out, how)))
 
 
 def _over_white(values: NDArray[np.uint8], alpha: NDArray[np.uint8], premultiplied: bool) -> NDArray[np.uint8]:
-    weight = np.float32(1) if premultiplied else alpha / np.float32(255)
-    return np.asarray((values * weight + (255 - alpha.astype(np.float32))).clip(0, 255) + 0.5, np.uint8)
+    def convert(rows: slice) -> NDArray[Any]:
+        weight = np.float32(1) if premultiplied else alpha[rows] / np.float32(255)
+        return (values[rows] * weight + (255 - alpha[rows].astype(np.float32))).clip(0, 255) + 0.5
+
+    return _by_rows(values.shape, convert)
+
+
+def _by_rows(shape: tuple[int, ...], convert: Callable[[slice], NDArray[Any]]) -> NDArray[np.uint8]:
+    """Make an array of 8 bits (H, W, C) from what `convert` gives for some of its rows at a time."""
+    made = np.empty(shape, np.uint8)
+    step = max(1, PART // math.prod(shape[1:]))
+    for top in range(0, len(made), step):
+        rows = slice(top, top + step)
+        made[rows] = convert(rows)
+    return made
 
 
 def scale(values: NDArray[Any], stated: tuple[float, float] | None = None) -> tuple[NDArray[np.uint8], str]:
@@ -94,6 +108,11 @@ def _describe(dtype: np.dtype[Any]) -> str:
 def _percentiles(values: NDArray[Any]) -> tuple[float, float]:
     """Give the values below and above which TAIL of all values lie."""
     places = (int(values.size * TAIL), math.ceil(values.size * (1 - TAIL)) - 1)
+    if values.dtype == np.uint16 and values.size > PART:  # the same without a copy of them
+        parts = (values[start : start + PART] for start in range(0, values.size, PART))
+        counts = sum((np.bincount(part, minlength=1 << 16) for part in parts), np.zeros(1 << 16, np.int64))
+        low, high = np.searchsorted(counts.cumsum(), places, side="right")
+        return float(low), float(high)
     ordered = np.partition(values, places)
     return float(ordered[places[0]]), float(ordered[places[1]])
 
@@ -105,11 +124,15 @@ def _ceiling(value: float) -> float:
 
 def _shift(values: NDArray[Any], bits: int) -> NDArray[np.uint8]:
     """Keep the upper eight of the bits in use."""
-    return np.asarray((values >> (bits - FEWEST_BITS)).clip(0, 255), np.uint8)
+    return _by_rows(values.shape, lambda rows: (values[rows] >> (bits - FEWEST_BITS)).clip(0, 255))
 
 
 def _linear(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
     """Map `low` to 0 and `high` to 255, and clip; NaN becomes 0."""
+
+    def convert(rows: slice) -> NDArray[Any]:
+        scaled = (values[rows].astype(np.float64) - low) / ((high - low) or 1.0) * 255
+        return np.nan_to_num(scaled, nan=0.0).clip(0, 255) + 0.5
+
     with np.errstate(over="ignore", invalid="ignore"):  # of values near the limits of the type
-        scaled = (values.astype(np.float64) - low) / ((high - low) or 1.0) * 255
-    return np.asarray(np.nan_to_num(scaled, nan=0.0).clip(0, 255) + 0.5, np.uint8)
+        return _by_rows(values.shape, convert)

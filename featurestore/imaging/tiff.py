@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from featurestore.errors import ImageError
 from featurestore.imaging.samples import Samples, check_bands
 
-HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are BigTIFF
 II = b"II"  # prefix of little-endian files
 GREY_INVERTED, GREY, RGB = 0, 1, 2  # PhotometricInterpretation
 PLAIN, LZW, DEFLATE, PACKBITS, LZMA, ZSTD = 1, 5, (8, 32946), 32773, 34925, 50000
@@ -159,12 +159,12 @@ def _chunks(data: bytes, layout: _Layout, plane: int) -> Iterator[tuple[slice, s
     rows, columns = layout.chunk
     if rows < 1 or columns < 1:
         raise ImageError("damaged, or of a kind without a decoder here: strips or tiles without pixels")
-    corners = [(row, column) for row in range(0, layout.height, rows) for column in range(0, layout.width, columns)]
-    first = plane * len(corners)
-    if min(len(layout.offsets), len(layout.counts)) < first + len(corners):
+    down, across = range(0, layout.height, rows), range(0, layout.width, columns)
+    first = plane * len(down) * len(across)
+    if min(len(layout.offsets), len(layout.counts)) < first + len(down) * len(across):
         raise ImageError("cut off or damaged: fewer strips or tiles than the image needs")
     depth = 1 if layout.planar else layout.samples
-    for number, (row, column) in enumerate(corners, start=first):
+    for number, (row, column) in enumerate(product(down, across), start=first):
         shape = (rows if layout.tiled else min(rows, layout.height - row), columns, depth)
         start = layout.offsets[number]
         chunk = _unpack(data[start : start + layout.counts[number]], layout, shape)

@@ -16,6 +16,7 @@ from featurestore.encoders import Embedded, EmbeddedImage, Encoder, KnownImage
 from featurestore.errors import Interrupted
 from featurestore.imaging import IsKnown
 from featurestore.imaging.readings import Readings
+from featurestore.ingest.exchanges import Exchanges
 from featurestore.ingest.moves import Moves
 from featurestore.ingest.reports import IndexReport
 from featurestore.progress import Listener
@@ -100,6 +101,7 @@ class Ingest:
     labels: LabelCounts = field(default_factory=LabelCounts)
     passed_over: list[int] = field(default_factory=list)  # ids of items whose file now has a content that was deleted
     not_moved: Spool = field(default_factory=lambda: Spool(TO_INGEST))  # files to encode after all
+    exchanges: Exchanges = field(default_factory=Exchanges)
     encoded: int = 0
     readings: Readings = field(default_factory=Readings)
 
@@ -116,6 +118,7 @@ class Ingest:
         try:
             self._update_labels(diff)
             self._embed((todo for todo in files_to_ingest(diff.todo) if not todo.unchanged), True, began)
+            self._commit()  # so that the items of `not_moved` lie where their files are
             self._embed(files_to_ingest(self.not_moved), False, began)
         except KeyboardInterrupt:
             self._commit()
@@ -131,9 +134,10 @@ class Ingest:
         labels = self.labels
         return IndexReport(
             **dict[str, Any](self.counts), images_per_second=round(self.encoded / seconds, 1),
-            encoder=self.record.name, labels_set=labels.set, labels_changed=labels.changed, labels_kept=diff.labels_kept,
+            encoder=self.record.name, labels_set=labels.set, labels_changed=labels.changed, labels_kept=diff.labels_kept + labels.kept,
             readings=self.readings, labels_found=found.listing.labelled, classes=len(found.listing.classes),
             splits=dict(found.listing.splits), passed_over=dict(found.listing.passed_over.counts), reasons=self.reasons.counts(),
+            exchanged=self.exchanges.count(),
         )  # fmt: skip
 
     def _compare(self, found: Found) -> Diff:
@@ -194,6 +198,8 @@ class Ingest:
             known_content = todo.sha256 == image.sha256  # it has a vector of another encoder already
             self.counts["added" if todo.id is None or todo.removed or known_content else "updated"] += 1
             self.changes.append(self._change(todo, image, row))
+            if todo.sha256 is not None and not known_content:
+                self.exchanges.add(todo.sha256, image.sha256)
         if embedded.images:
             self.vectors.append(embedded.vectors.astype(np.float16))  # half the memory until the commit
         self._record_known(embedded.known)
@@ -216,12 +222,15 @@ class Ingest:
                 new.append((todo, image.sha256))
         origins = self.moves.origins([(todo.path, sha256) for todo, sha256 in new])
         for (todo, sha256), item in zip(new, origins, strict=True):
-            known = todo if item is None else replace(todo, id=item.id, sha256=sha256)
-            if item is not None and item.encoded:
+            if item is None:
+                self.not_moved.add(astuple(todo))
+                continue
+            moved = replace(todo, id=item.id, sha256=sha256)
+            self.changes.append(self._change(moved))  # whether or not the encoder can use the file
+            if item.encoded:
                 self.counts["moved"] += 1
-                self.changes.append(self._change(known))
             else:
-                self.not_moved.add(astuple(known))
+                self.not_moved.add(astuple(replace(moved, label=None, labels=None, split=None)))  # these are recorded
 
     def _change(self, todo: FileToIngest, image: EmbeddedImage | None = None, row: int | None = None) -> ItemChange:
         """Give what the catalog records of a file: with an image and its row when there is a new vector."""

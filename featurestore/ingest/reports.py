@@ -19,6 +19,7 @@ class IndexReport:
     deleted: int  # files that were passed over, since their items were deleted; see `delete`
     moved: int  # known by content, under a new path; they keep their id, labels, columns and vectors
     images_per_second: float  # encoded, over the whole run
+    exchanged: int = 0  # of the updated, those with a content that another of them had: labels stayed with the paths
     labels_set: int = 0  # of items without a label
     labels_changed: int = 0
     labels_kept: int = 0  # that differ, but must not be replaced; see `label_source`

@@ -1,7 +1,6 @@
 """One run of ingest: a store brought up to date with its sources."""
 
 import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,7 +21,7 @@ from featurestore.sources.filesystem import is_url
 from featurestore.sources.keyed_table import KeyedTable
 from featurestore.sources.label_file import read_labels
 from featurestore.storage import Storage
-from featurestore.system.text import printable
+from featurestore.system.text import as_argument, counted
 
 
 def ingest(
@@ -82,9 +81,13 @@ def ingest(
         store.catalog.sources.add(dict(wanted))
     for line in dict.fromkeys(line for report in reports for line in report.readings.lines()):
         listener.note(line)
+    if exchanged := max(report.exchanged for report in reports):
+        listener.note(
+            f"{counted(exchanged, 'file')} now with the content that another file had, as after renumbering; ids, labels and columns stayed with the paths: check them"
+        )
     if not any(r.added + r.updated + r.unchanged + r.moved + r.deleted for r in reports):
         raise SourceError(
-            f"{nothing_usable(reports[0].failed, reports[0].reasons)}; to list: featurestore failures {store.path}"
+            f"{nothing_usable(reports[0].failed, reports[0].reasons)}; to list: featurestore failures {as_argument(store.path)}"
         )
     report = replace(reports[0], others=tuple(reports[1:]), not_run=tuple(not_run))
     if table is not None:
@@ -105,7 +108,7 @@ def _apply(store: Storage, table: KeyedTable, listener: Listener) -> LabelReport
     except SourceError as error:
         raise SourceError(f"the images are indexed, but have no labels yet: {error}") from error
     for remark in given.remarks():
-        listener.note(printable(remark))
+        listener.note(remark)
     return given
 
 
@@ -142,19 +145,19 @@ def _sources(
     names = [str(s) if is_url(str(s)) else os.path.abspath(os.path.expanduser(s)) for s in given]
     if is_new and not names:
         raise SourceError(
-            f"{store.path} is a new store; name where its images are: featurestore index {store.path} SOURCE --encoder FILE"
+            f"{store.path} is a new store; name where its images are: featurestore index {as_argument(store.path)} SOURCE --encoder FILE"
         )
     if not names:
         names = [source for source in kept if is_url(source) or os.path.exists(source)]
         for source in sorted({*kept} - {*names}):
-            quoted = shlex.quote(printable(source))
+            at, argument = as_argument(store.path), as_argument(source)
             listener.note(
-                f"source {printable(source)} is not there and is passed over; its items stay as they are; if it has moved: "
-                f"featurestore relocate {store.path} {quoted} NEW; if it is gone for good: featurestore sources {store.path} --forget {quoted}"
+                f"source {source} is not there and is passed over; its items stay as they are; if it has moved: "
+                f"featurestore relocate {at} {argument} NEW; if it is gone for good: featurestore sources {at} --forget {argument}"
             )
     if not names:
         raise SourceError(
-            f"{store.path} remembers no source that is there; name one: featurestore index {store.path} SOURCE"
+            f"{store.path} remembers no source that is there; name one: featurestore index {as_argument(store.path)} SOURCE"
         )
     patterns = None if exclude is None else [pattern for pattern in exclude if pattern]
     names = list(dict.fromkeys(names))

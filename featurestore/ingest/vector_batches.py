@@ -1,6 +1,5 @@
 """A table of vectors in batches: items as the catalog has them, vectors of unit length, and the user's columns."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,18 +12,19 @@ from featurestore.ann.normalize import unit_rows
 from featurestore.catalog import EncoderRecord, repeated_path
 from featurestore.catalog.labels import COLUMNS, SOURCES
 from featurestore.catalog.records import DETAILS
-from featurestore.errors import SourceError
-from featurestore.imaging import decode
+from featurestore.errors import ImageError, SourceError
+from featurestore.imaging import Preprocess
+from featurestore.imaging.single import load_one
 from featurestore.ingest.vector_table import VectorTable
 from featurestore.metadata.columns import check_names, settle_types
 from featurestore.progress import Listener
-from featurestore.sources import read
+from featurestore.sources import Failure
 from featurestore.sources.base import as_labels
 from featurestore.sources.column_types import as_type
 from featurestore.sources.filesystem import file_state
 from featurestore.sources.user_table import ParquetRows
 from featurestore.system.spool import Spool
-from featurestore.system.text import UNPRINTABLE
+from featurestore.system.text import CONTROL, first_line
 
 NEWER = ("labels", "label_source", "split_source")  # columns that older files do not have
 LENGTH_TOLERANCE = 2e-3  # of rows that were rounded to float16
@@ -56,7 +56,7 @@ def batches(
             details = batch.select(names).cast(schema).to_pylist() if names else [{}] * len(paths)
             items = [empty | item | {"path": path} for item, path in zip(details, paths, strict=True)]
             for item in items:
-                if not item["path"] or not item.get("sha256", "read") or UNPRINTABLE.search(item["path"]):
+                if not item["path"] or not item.get("sha256", "read") or CONTROL.search(item["path"]):
                     raise SourceError(
                         f"{file}: an item has no path or sha256, or a path with control characters: {item['path']!r}; nothing of its batch was imported"
                     )
@@ -68,7 +68,7 @@ def batches(
             yield Arrivals(items, vectors, values, normalized)
             listener.advance(len(items))
     except (OSError, pa.ArrowException) as error:
-        raise SourceError(f"{file}: cannot be read: {error}; export it again") from error
+        raise SourceError(f"{file}: cannot be read: {first_line(error)}; export it again") from error
 
 
 def _sources(item: dict[str, Any]) -> dict[str, str | None]:
@@ -125,11 +125,11 @@ def _unit(table: VectorTable, column: pa.Array, record: EncoderRecord) -> tuple[
 def read_content(path: str) -> dict[str, Any]:
     """Read what we keep of a file: hash, size, time, width and height. Raises ImageError."""
     state = file_state(path)
-    data = read(path)
-    image = decode.decode(data, shorter_side=1)
-    sha256 = hashlib.sha256(data).hexdigest()
+    image = load_one(path, Preprocess(1, 1))
+    if isinstance(image, Failure):
+        raise ImageError(image.reason)
     return {
-        "sha256": sha256,
+        "sha256": image.sha256,
         "bytes": state.size,
         "mtime_ns": state.mtime_ns,
         "width": image.width,

@@ -61,7 +61,8 @@ class VectorTable:
     def item_paths(self, column: pa.Array) -> list[str]:
         """Give the paths of items. Those of other programs may be relative, to the table's folder or the current one."""
         paths = [path or "" for path in column.cast(pa.string()).to_pylist()]
-        return paths if self.has_content else [_absolute(path, self.file.parent) for path in paths]
+        keeps = _is_item_path if self.has_content else lambda path: False
+        return [path if keeps(path) else _absolute(path, self.file.parent) for path in paths]
 
 
 def open_table(file: Path, paths: Path | None = None) -> VectorTable:
@@ -74,7 +75,7 @@ def open_table(file: Path, paths: Path | None = None) -> VectorTable:
 
     try:
         refuse_pipe(file)
-        source = pq.ParquetFile(file, memory_map=True)
+        source = pq.ParquetFile(file, memory_map=True, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{file}: expected a Parquet file of vectors, or a .npy; {describe_error(error)}") from error
     if found := parquet_too_large(source.metadata):
@@ -148,6 +149,11 @@ def _origin(file: Path, schema: pa.Schema) -> Origin | None:
     if version > VERSION:
         raise SourceError(f"{file}: written by a newer featurestore (version {version}); upgrade featurestore")
     return Origin(fingerprint, name, columns)
+
+
+def _is_item_path(path: str) -> bool:
+    """Whether a path is written as those of items are: absolute and without detours, or a URL."""
+    return is_url(path) or (os.path.isabs(path) and os.path.normpath(path) == path)
 
 
 def _absolute(path: str, folder: Path) -> str:

@@ -44,13 +44,14 @@ def export_vectors(
     schema = pa.schema([*columns, ("vector", pa.list_(pa.float32(), record.dim))], metadata={KEY: json.dumps(metadata)})
     listener.start("exporting", details.rows.rows)
     with (
-        atomic_write(Path(out), "free some space or choose another place") as part,
+        atomic_write(Path(out), "free some space or choose another place") as file,
         pq.ParquetWriter(
-            part,
+            file,
             schema,
             compression="zstd",
             use_dictionary=["label", "split"],
             use_byte_stream_split=["vector.list.element"],
+            write_page_checksum=True,
         ) as writer,
     ):
         for batch in details.rows.reader():

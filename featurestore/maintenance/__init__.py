@@ -6,10 +6,11 @@ deleted.
 
 from featurestore.maintenance.deletion import delete
 from featurestore.maintenance.encoders import drop_encoder, rename_encoder, set_default_encoder
+from featurestore.maintenance.findings import Finding, VerifyReport
 from featurestore.maintenance.optimization import IndexBuild, OptimizeReport, optimize
 from featurestore.maintenance.relocation import RelocateReport, relocate
 from featurestore.maintenance.sources import KnownSource, forget_source, sources
-from featurestore.maintenance.verification import Finding, VerifyReport, verify
+from featurestore.maintenance.verification import verify
 
 __all__ = [
     "Finding",

@@ -1,5 +1,6 @@
 """Backups of what repair replaces, in the store's folder `damaged`."""
 
+import os
 import shutil
 import time
 from contextlib import suppress
@@ -9,7 +10,8 @@ from pathlib import Path
 from featurestore.catalog import Catalog
 from featurestore.errors import DiskError
 from featurestore.storage import Layout
-from featurestore.system.disk import sync_file, sync_folder
+from featurestore.system.disk import ONLY_NEW
+from featurestore.system.plain_file import open_folder, open_plain
 
 
 class Backups:
@@ -31,13 +33,13 @@ class Backups:
     def keep(self, path: Path, copy: bool = False, to: Path | None = None) -> Path:
         """Keep a file; returns where. copy: the file at its old name may be changed in place afterwards. Raises DiskError."""
         folder = self._layout.damaged
-        stamp = time.strftime("%Y%m%d-%H%M%S")
         try:
             folder.mkdir(exist_ok=True)
-            to = to or next(p for n in count(1) if not (p := folder / f"{stamp}-{n}-{path.name}").exists())
-            if path.exists():
-                _link(path, to, copy)
-            sync_folder(folder)
+            to = to or unused_name(folder, path.name)
+            with open_folder(folder) as handle:
+                if path.exists():
+                    _link(path, to.name, handle, copy)
+                os.fsync(handle)
         except OSError as error:
             raise DiskError(
                 f"{folder}: {path.name} could not be kept there ({error.strerror}); nothing was changed: free some space and run the same command again"
@@ -45,11 +47,22 @@ class Backups:
         return to
 
 
-def _link(path: Path, to: Path, copy: bool) -> None:
-    """Give a file a second name; copy it where the disk has no hard links."""
+def unused_name(folder: Path, name: str) -> Path:
+    """Give a name in the folder `damaged` that nothing has."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    return next(path for n in count(1) if not os.path.lexists(path := folder / f"{stamp}-{n}-{name}"))
+
+
+def _link(path: Path, name: str, folder: int, copy: bool) -> None:
+    """Give a file a second name in a folder; copy it where the disk has no hard links."""
     if not copy:
         with suppress(OSError):
-            to.hardlink_to(path)
+            os.link(path, name, dst_dir_fd=folder, follow_symlinks=False)
             return
-    shutil.copyfile(path, to)
-    sync_file(to)
+    with (
+        os.fdopen(open_plain(path), "rb") as old,
+        os.fdopen(os.open(name, ONLY_NEW, 0o666, dir_fd=folder), "wb") as new,
+    ):
+        shutil.copyfileobj(old, new)
+        new.flush()
+        os.fsync(new.fileno())

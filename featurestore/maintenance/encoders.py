@@ -1,11 +1,14 @@
 """The encoders of a store: which is the default, what they are called, and how one is dropped."""
 
+import os
 import re
 from pathlib import Path
 
 from featurestore.errors import ConfigError, DiskError
 from featurestore.storage import Storage
 from featurestore.storage.encoder_files import encoder_file
+from featurestore.system.plain_file import delete_within, open_within
+from featurestore.system.text import as_argument
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -47,16 +50,16 @@ def drop_encoder(store: Storage, encoder: str | Path) -> int:
         needed = [c.name for c in store.catalog.classifiers.all() if c.encoder == record.fingerprint]
         if needed:
             raise ConfigError(
-                f"encoder {record.name} is needed by the classifier {needed[0]}; drop that first: featurestore classify STORE --drop {needed[0]}"
+                f"encoder {record.name} is needed by the classifier {needed[0]}; drop that first: featurestore classify STORE --drop {as_argument(needed[0])}"
             )
         vectors = len(store.catalog.items.rows_in_use(record.fingerprint)[0])
         try:
-            store.layout.dropped_mark(record.fingerprint).touch()
+            os.close(open_within(store.layout.dropped_mark(record.fingerprint), os.O_WRONLY | os.O_CREAT))
             store.catalog.encoders.drop(record.fingerprint)
             for path in store.layout.dropped_files(store.catalog.encoders.all()):
-                path.unlink()
+                delete_within(path)
         except OSError as error:
             raise DiskError(
-                f"{error.filename} could not be written or deleted ({error.strerror}); the next featurestore optimize deletes what is left of {record.name}"
+                f"{error.filename} could not be written or deleted ({error.strerror}); what is left of {record.name} is deleted by the next featurestore optimize"
             ) from error
     return vectors

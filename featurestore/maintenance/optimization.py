@@ -17,6 +17,8 @@ from featurestore.storage.info import size
 from featurestore.storage.snapshot import OpenIndexes
 from featurestore.system.checksums import covers
 from featurestore.system.disk import create_folder
+from featurestore.system.plain_file import delete_within
+from featurestore.system.text import as_argument
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +82,20 @@ def _optimize(store: Storage, recall: float, memory: int, listener: Listener) ->
             file = store.vector_file(record)
             if not covers(blocks, record.rows) or file.damaged(blocks, listener.advance):
                 raise StoreCorrupt(
-                    f"{file.path} does not match its checksums; nothing was changed; repair it first: featurestore verify {store.path} --repair"
+                    f"{file.path} does not match its checksums; nothing was changed; repair it first: featurestore verify {as_argument(store.path)} --repair"
                 )
             record = copy_rows(store, record, rows, items)
         for path in layout.unused_vector_files(record):
-            path.unlink()
+            delete_within(path)
         if worth_indexing(record.rows, record.dim):
             indexes.append(index_vectors(store, record, recall, memory, listener))
         else:
             catalog.indexes.drop(record.fingerprint)
             unindexed.append(TooFewVectors(record.name, record.rows, least_rows(record.dim)))
-    stopped = [*layout.part_files(), *layout.dropped_files(catalog.encoders.all())]
+    stopped = [*layout.encoder_parts(), *layout.dropped_files(catalog.encoders.all())]
     for path in dict.fromkeys([*layout.unused_index_files(catalog.indexes.all()), *stopped]):
-        path.unlink()
-    catalog.rewrite()
+        delete_within(path)
+    catalog.rewrite()  # which deletes what stopped runs left of it
     return OptimizeReport(kept, dropped, before, size(store.path), tuple(indexes), tuple(unindexed))
 
 

@@ -3,9 +3,8 @@
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,40 +12,16 @@ from featurestore.catalog import EncoderRecord
 from featurestore.encoders.encoder import fingerprint
 from featurestore.errors import EncoderError, StoreCorrupt, StoreNotFound
 from featurestore.maintenance.backups import Backups
+from featurestore.maintenance.findings import Finding, VerifyReport
+from featurestore.maintenance.log_repair import log_damage
 from featurestore.maintenance.optimization import copy_rows
+from featurestore.maintenance.untrusted import shared, untrusted
 from featurestore.progress import Listener
-from featurestore.storage import Storage
+from featurestore.storage import Layout, Storage
 from featurestore.system.checksums import BlockChecksum, FileChecksum, covers
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something in a store that is not right."""
-
-    place: str  # the file
-    problem: str  # what is wrong
-    safe: str  # what is not affected
-    repair: str  # what `verify --repair` does, or has done
-    damage: bool = True  # False: harmless, and a later command removes it
-    repaired: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyReport:
-    """The result of reading a whole store."""
-
-    findings: tuple[Finding, ...]
-    vectors: int  # read
-    bytes: int  # of vectors and indexes
-    seconds: float
-
-    @property
-    def damaged(self) -> bool:
-        """Whether there is damage that was not repaired."""
-        return any(finding.damage and not finding.repaired for finding in self.findings)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"damaged": self.damaged, **asdict(self)}
+from featurestore.system.lock import writer_lock
+from featurestore.system.plain_file import delete_within
+from featurestore.system.text import as_argument
 
 
 def verify(store: Storage, repair: bool = False, listener: Listener | None = None) -> VerifyReport:
@@ -54,17 +29,25 @@ def verify(store: Storage, repair: bool = False, listener: Listener | None = Non
 
     Raises StoreNotFound, StoreBusy, DiskError.
     """
-    with store.writing() if repair else nullcontext():
-        return Verification(store, listener or Listener(), repair).run()
+    untrusted_files = tuple(untrusted(store.layout, repair))
+    if untrusted_files and not repair:
+        return VerifyReport(untrusted_files, 0, 0, 0.0)
+    with writer_lock(store.path) if repair else nullcontext():
+        report = Verification(store, listener or Listener(), repair).run()
+    return replace(report, findings=(*untrusted_files, *report.findings))
 
 
 def verify_path(path: str | Path, repair: bool = False, listener: Listener | None = None) -> VerifyReport:
     """Verify a store that may be too damaged to be opened. Raises StoreNotFound, StoreBusy, DiskError."""
+    untrusted_files = tuple(untrusted(Layout(Path(path)), repair))
+    if untrusted_files and not repair:
+        return VerifyReport(untrusted_files, 0, 0, 0.0)
     try:
         store = Storage.open(path)
     except StoreCorrupt:
         store = Storage(Path(path), None, "cpu")
-    return verify(store, repair, listener)
+    report = verify(store, repair, listener)
+    return replace(report, findings=(*untrusted_files, *report.findings))
 
 
 @dataclass
@@ -86,9 +69,15 @@ class Verification:
         return VerifyReport(findings, self.vectors, self.bytes, round(time.monotonic() - began, 2))
 
     def _findings(self) -> Iterator[Finding]:
-        """The catalog comes first, because everything else is checked against it."""
+        """The catalog comes first, because everything else is checked against it; before it, whether it may be written."""
+        yield from shared(self.store, self.repair)
         self.listener.start("reading the catalog", None)
         problem = self.catalog.repair.unreadable()
+        if problem is not None and (finding := log_damage(self.store, self.backups, problem, self.repair)) is not None:
+            yield finding
+            if not self.repair:
+                return
+            problem = self.catalog.repair.unreadable()
         if problem is not None:
             yield self._catalog_damage(problem)
             if not self.repair:
@@ -124,7 +113,7 @@ class Verification:
             except (StoreCorrupt, StoreNotFound):
                 for path in sorted(self.layout.vectors.glob("*.f16*")):
                     self.backups.keep(path)
-                    path.unlink(missing_ok=True)
+                    delete_within(path)
                 self.backups.keep_catalog()
                 self.layout.catalog.unlink(missing_ok=True)
                 repair = "nothing of it could be read: moved it to damaged/, with the vectors, which are useless without it; index again"
@@ -173,7 +162,7 @@ class Verification:
             return  # intact, or `optimize` has published another one
         if self.repair:
             self.catalog.indexes.drop(record.fingerprint)
-            path.unlink(missing_ok=True)
+            delete_within(path)
         yield Finding(
             f"indexes/{known.file}", problem, "everything: until then searches look at all vectors",
             "removes it; the next optimize builds it again from the vectors", repaired=self.repair,
@@ -201,7 +190,7 @@ class Verification:
             )
             readable = intact & (rows < old.rows_on_disk())
             copy_rows(self.store, record, rows[readable], items[readable])
-            old.path.unlink(missing_ok=True)
+            delete_within(old.path)
         safe = f"items, labels and the vectors of {np.count_nonzero(intact)} items"
         return Finding(place, problem, safe, repair, repaired=self.repair)
 
@@ -209,7 +198,7 @@ class Verification:
         path = self.layout.encoder_file(record.fingerprint)
         place = f"encoders/{path.name}"
         safe = "all vectors; searches by id and by vector"
-        give = f"put the encoder {record.name} back, or give it: featurestore index {self.store.path} SOURCE --encoder encoder.onnx"
+        give = f"put the encoder {record.name} back, or give it: featurestore index {as_argument(self.store.path)} SOURCE --encoder encoder.onnx"
         try:
             found = fingerprint(path)
         except EncoderError as error:
@@ -220,7 +209,7 @@ class Verification:
             repair = f"moves it to damaged/; then {give}"
             if self.repair:
                 repair = f"moved it to {self.backups.keep(path)}; {give}"
-                path.unlink()
+                delete_within(path)
             yield Finding(place, f"not the file that made the vectors: its SHA-256 is {found[:16]}…", safe, repair)
 
     def _unused_files(self) -> Iterator[Finding]:
@@ -240,7 +229,7 @@ class Verification:
                 repair = "moves it to damaged/: another catalog of this store, such as one in a backup, may know it"
                 if self.repair:
                     repair = f"moved it to {self.backups.keep(path)}: another catalog of this store, such as one in a backup, may know it"
-                    path.unlink()
+                    delete_within(path)
                 yield Finding(
                     f"vectors/{path.name}", "vectors of an encoder that is not in the catalog", "everything else", repair, repaired=self.repair,
                 )  # fmt: skip

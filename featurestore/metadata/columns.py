@@ -1,6 +1,5 @@
 """Columns of the user for the items, from a file."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from featurestore.sources.column_types import NATURAL, as_type, holds, reads_as,
 from featurestore.sources.keyed_table import KEYS, Key, KeyedTable, find_keys, read_rows
 from featurestore.sources.user_table import UserTable, open_table, readable
 from featurestore.storage import Storage
-from featurestore.system.text import UNPRINTABLE
+from featurestore.system.text import CONTROL, as_argument
 
 UNKNOWN_SHOWN = 20
 
@@ -126,7 +125,7 @@ def settle_types(table: UserTable, schema: pa.Schema, held: Mapping[str, pa.Data
         if own is not None and own not in kinds:
             raise SourceError(
                 f"{table.path}: column {name!r}: expected {words(own)} ({own}), as the items have there, found {words(kinds[0])} ({kinds[0]}); "
-                f"change the file, or remove the column first: featurestore annotate STORE --drop {shlex.quote(name)}"
+                f"change the file, or remove the column first: featurestore annotate STORE --drop {as_argument(name)}"
             )
         types[name] = own or (kinds[0] if name in seen or len(kinds) == 1 else pa.string())
     return types
@@ -151,7 +150,7 @@ def check_names(file: Path, names: Sequence[str]) -> None:
     seen = set()
     for name in names:
         folded = name.lower()  # DuckDB ignores the case of names
-        if not name or UNPRINTABLE.search(name):
+        if not name or CONTROL.search(name):
             raise SourceError(
                 f"{file}: column {name!r}: expected a name without control characters; name it, or leave it out"
             )

@@ -5,8 +5,11 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from featurestore.errors import DiskError, ImageError
-from featurestore.rendering.thumbnails import scaled, thumbnail
+from featurestore.errors import ImageError
+from featurestore.imaging.single import thumbnail
+from featurestore.imaging.tasks import scaled
+from featurestore.system.disk import atomic_write
+from featurestore.system.text import printable
 
 TILE, TEXT, GAP, COLUMNS = 160, 34, 12, 6  # pixels, and tiles a row
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -47,16 +50,8 @@ def contact_sheet(
 
 def save(sheet: Image.Image, path: Path) -> None:
     """Write the sheet in the format of the suffix of `path`, one of SUFFIXES. Raises DiskError."""
-    part = path.with_name(f".{path.name}.part{path.suffix}")
-    try:
-        sheet.save(part)
-        part.replace(path)
-    except OSError as error:
-        raise DiskError(
-            f"sheet {str(path)!r} could not be written ({error.strerror or error}); expected a name such as hits.png in an existing folder"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic_write(path, "expected a name such as hits.png in an existing folder") as file:
+        sheet.save(file, Image.registered_extensions()[path.suffix.lower()])
 
 
 def _tile(picture: Image.Image | str, bands: Sequence[int] | None) -> Image.Image:
@@ -71,7 +66,9 @@ def _tile(picture: Image.Image | str, bands: Sequence[int] | None) -> Image.Imag
 
 def _fit(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
     """Shorten text from the left until it fits, since the end of a path says more than its start."""
-    if draw.textlength(text, font) <= width:
+    whole = printable(text)
+    text = whole[-width:]  # a letter takes a pixel at least
+    if text == whole and draw.textlength(text, font) <= width:
         return text
     while text and draw.textlength("…" + text, font) > width:
         text = text[1:]

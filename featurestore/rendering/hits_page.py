@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from featurestore.errors import ImageError
+from featurestore.imaging.single import thumbnail
 from featurestore.rendering.html import InlineImage, data_url, templates
-from featurestore.rendering.thumbnails import thumbnail
 from featurestore.system.disk import atomic_write
 
 if TYPE_CHECKING:
@@ -44,8 +44,10 @@ def write(
         title=title, note=note, examples=examples, hits=hits, load=partial(_load, bands=bands), facts=facts, query_labels=query_labels, folder=folder,
         labels_of=labels_of, shares=shares, sharing=sum(map(shares, hits)),
     )  # fmt: skip
-    with atomic_write(path, "expected a name such as hits.html in an existing folder") as part, part.open("w", encoding="utf-8") as file:  # fmt: skip
-        file.writelines(parts)  # tile by tile: a thousand pictures are never in memory together
+    with atomic_write(path, "expected a name such as hits.html in an existing folder") as file:
+        file.writelines(
+            part.encode() for part in parts
+        )  # tile by tile: a thousand pictures are never in memory together
 
 
 def labels_of(hit: dict[str, Any]) -> list[str]:

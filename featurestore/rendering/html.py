@@ -1,4 +1,4 @@
-"""HTML pages from Jinja2 templates. Every value is escaped, and control characters in it are spelled out."""
+"""HTML pages from Jinja2 templates. Every value is escaped, unsafe characters in it are spelled out, and a very long one is cut."""
 
 import base64
 import hashlib
@@ -13,9 +13,10 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
 
-from featurestore.system.text import printable
+from featurestore.system.text import printable, shortened
 
 QUALITY = 85  # of a JPEG
+LONGEST_VALUE = 2_000  # characters: a page repeats a label in many places
 URL_MARKS = "/:@!$&()*+,;=?#%~[]"  # characters that a URL may contain unescaped
 
 
@@ -33,7 +34,11 @@ def templates(room: str) -> Environment:
 
 def _finalize(value: object) -> object:
     """Prepare the value of an expression: jinja escapes it afterwards, unless it is markup of our own templates."""
-    return value if isinstance(value, Markup) else printable(str(value))
+    return value if isinstance(value, Markup) else _shown(value)
+
+
+def _shown(value: object) -> str:
+    return shortened(printable(str(value)), LONGEST_VALUE)
 
 
 def _source(environment: Environment, name: str) -> str:
@@ -43,7 +48,7 @@ def _source(environment: Environment, name: str) -> str:
 
 def text(value: object) -> str:
     """Escape a value for markup that is written in Python, as the templates do; safe in double-quoted attributes too."""
-    return str(escape(printable(str(value))))
+    return str(escape(_shown(value)))
 
 
 def breakable(path: str) -> Markup:
@@ -60,20 +65,20 @@ def csp_hash(script: str) -> str:
 class InlineImage:
     """A picture inside a page, or the reason why it cannot be shown."""
 
-    src: str = ""  # a data: URL
+    src: Markup | None = None  # a data: URL
     tiny: bool = False  # so few pixels that they are drawn with sharp edges
     reason: str = ""
 
 
-def data_url(image: Image.Image, quality: int = QUALITY) -> str:
+def data_url(image: Image.Image, quality: int = QUALITY) -> Markup:
     """Encode a picture as a data: URL of a JPEG."""
     data = io.BytesIO()
     image.save(data, "JPEG", quality=quality)
-    return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
+    return Markup(f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode('ascii')}")
 
 
-def link(path: str) -> str | None:
+def link(path: str) -> Markup | None:
     """Give the URL by which a browser opens an image; None when it cannot, as for images inside containers."""
     if path.startswith(("http://", "https://")):
-        return quote(path, safe=URL_MARKS, errors="replace")
-    return Path(path).as_uri() if path.startswith("/") and "::" not in path else None
+        return escape(quote(path, safe=URL_MARKS, errors="replace"))
+    return escape(Path(path).as_uri()) if path.startswith("/") and "::" not in path else None

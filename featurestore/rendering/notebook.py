@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from featurestore.errors import ImageError
+from featurestore.imaging.single import thumbnail
 from featurestore.rendering.html import InlineImage, data_url, templates
-from featurestore.rendering.thumbnails import thumbnail
 
 if TYPE_CHECKING:
     from featurestore.rendering.query_image import QueryImage

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterator
 
+from featurestore.rendering.html import LONGEST_VALUE
 from featurestore.report.blocks import Block, Columns, Footnote, Graphic, Paragraph, Table, cell_text
 from featurestore.report.lead import baseline_table, headline
 from featurestore.report.sections import sections
 from featurestore.report.values import ReportValues
-from featurestore.system.text import printable
+from featurestore.system.text import printable, shortened
 
-MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")  # characters that Markdown would interpret
+MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!$])")  # characters that Markdown would interpret
 
 
 def markdown(report: ReportValues) -> str:
@@ -49,4 +50,4 @@ def _table(table: Table) -> str:
 
 
 def _text(value: str) -> str:
-    return MARKUP.sub(r"\\\1", printable(value))
+    return MARKUP.sub(r"\\\1", shortened(printable(value), LONGEST_VALUE))

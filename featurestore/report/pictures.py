@@ -4,12 +4,13 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from markupsafe import Markup
 from PIL import Image
 
 from featurestore.errors import ImageError
+from featurestore.imaging.single import thumbnail
 from featurestore.progress import Listener
 from featurestore.rendering.html import InlineImage, data_url
-from featurestore.rendering.thumbnails import thumbnail
 from featurestore.report.values import Item
 from featurestore.system.cpus import available_cpus
 from featurestore.system.text import describe_error
@@ -61,7 +62,7 @@ class Pictures:
                 sheet.paste(_square(loaded), (place % columns * TILE, place // columns * TILE))
         return sheet
 
-    def sheet_url(self, items: Sequence[Item], columns: int) -> str:
+    def sheet_url(self, items: Sequence[Item], columns: int) -> Markup:
         """Give the same sheet as a data: URL."""
         return data_url(self.sheet(items, columns), QUALITY)
 

@@ -35,13 +35,13 @@ class Report:
                 f"report {str(path)!r}: expected a file name that ends in .html, .md or .json; rename it, or give --format html, md or json"
             )
         content = WRITERS[kind](self.figures, listener or Listener())
-        with atomic_write(Path(path), f"expected a name such as report.{kind} in an existing folder") as part:
-            part.write_text(content, encoding="utf-8")
+        with atomic_write(Path(path), f"expected a name such as report.{kind} in an existing folder") as file:
+            file.write(content.encode())
         return Path(path)
 
 
 WRITERS: dict[str, Callable[[ReportValues, Listener], str]] = {
     "html": page,
     "md": lambda values, _: markdown(values),
-    "json": lambda values, _: json.dumps(values.to_json(), indent=2, ensure_ascii=False) + "\n",
+    "json": lambda values, _: json.dumps(values.to_json(), indent=2) + "\n",
 }

@@ -42,7 +42,7 @@ def read_training(run: Path, encoder: str) -> Training:
     """
     try:
         metrics = read_json_lines(run / "metrics.jsonl")
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise ConfigError(
             f"run {str(run)!r}: expected the folder of a training run with its metrics.jsonl, found: {error}; give the folder that `featurestore train` wrote"
         ) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 from featurestore.errors import ImageError, QueryError
 from featurestore.sources.filesystem import file_state, is_url
 from featurestore.sources.open import MEMBER
-from featurestore.system.text import UNPRINTABLE
+from featurestore.system.text import CONTROL
 
 
 def check_query_path(query: str | Path, encoder: str) -> None:
@@ -40,4 +40,4 @@ def item_paths(query: object) -> tuple[str, ...]:
     member = None if os.path.lexists(text) else MEMBER.fullmatch(text)
     file, inside = (text, "") if member is None else (member[1], f"::{member[2]}")
     paths = dict.fromkeys(path + inside for path in (os.path.abspath(file), os.path.realpath(file)))
-    return tuple(path for path in paths if not UNPRINTABLE.search(path))  # no item has such a path
+    return tuple(path for path in paths if not CONTROL.search(path))  # no item has such a path

@@ -77,10 +77,8 @@ class Matches:
         if not len(self):
             return "<Matches: no hits>"
         best = self[0]
-        label = "" if best.label is None else f" ({best.label})"
-        return (
-            f"<Matches: {self._title()}, scores {best.score:.4f} to {self.scores[-1]:.4f}, the best {best.path}{label}>"
-        )
+        label = "" if best.label is None else f" ({printable(best.label)})"
+        return f"<Matches: {self._title()}, scores {best.score:.4f} to {self.scores[-1]:.4f}, the best {printable(best.path)}{label}>"
 
     def _repr_html_(self) -> str:
         """Show the query and the best hits as pictures in a notebook: one part of a page, with all pictures inside."""
@@ -127,9 +125,9 @@ class Matches:
         tiles: list[tuple[Image.Image | str, str, str]] = []
         drawn = [(shown, shown.picture) for shown in self.query if shown.picture is not None]
         for shown, picture in drawn:
-            tiles.append((picture, "not" if shown.negative else "query", printable(shown.name)))
+            tiles.append((picture, "not" if shown.negative else "query", shown.name))
         for hit in self.to_json()[:DRAWN]:
-            tiles.append((hit["path"], f"{hit['score']:.3f}  {label_text(hit)}".rstrip(), printable(hit["path"])))
+            tiles.append((hit["path"], f"{hit['score']:.3f}  {label_text(hit)}".rstrip(), hit["path"]))
         negatives = sum(shown.negative for shown, _ in drawn)
         heading = f"{self._title()}, {self._note()}"
         sheet.save(sheet.contact_sheet(tiles, heading, len(drawn) - negatives, negatives, self.bands), Path(path))
@@ -183,6 +181,6 @@ class Neighbours:
         import pyarrow.parquet as pq  # takes long, and most commands do without
 
         require_suffix(Path(path), (".parquet",), "a graph of neighbours")
-        with atomic_write(Path(path), "free some space or choose another place") as part:
-            pq.write_table(self.to_arrow(), part)
+        with atomic_write(Path(path), "free some space or choose another place") as file:
+            pq.write_table(self.to_arrow(), file)
         return Path(path)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from featurestore.sources.ignore import Excludes
 from featurestore.sources.passed_over import PassedOver
-from featurestore.system.text import UNPRINTABLE, printable
+from featurestore.system.text import CONTROL, is_utf8, printable
 
 # What others call the splits, in any case, and our name for it.
 SPLIT_NAMES = {
@@ -78,7 +78,7 @@ def folder_labels(folders: Sequence[str]) -> tuple[str | None, str | None]:
 
 def as_label(value: object) -> str | None:
     """Return a label as text, or None when it is empty."""
-    text = "" if value is None else UNPRINTABLE.sub("", str(value)).strip()
+    text = "" if value is None else CONTROL.sub("", str(value)).strip()
     return text or None
 
 
@@ -96,12 +96,8 @@ def as_split(value: object) -> str | None:
 
 def unfit_name(path: str) -> Failure | None:
     """Return the failure of a path that cannot be stored or printed, or None."""
-    found = UNPRINTABLE.search(path)
+    found = CONTROL.search(path)
     if found is None:
         return None
-    try:
-        path.encode("utf-8")
-        reason = "the file name contains control characters; rename the file"
-    except UnicodeEncodeError:
-        reason = "the file name is not valid UTF-8; rename the file"
-    return Failure(printable(path), reason)
+    problem = "contains control characters" if is_utf8(path) else "is not valid UTF-8"
+    return Failure(printable(path), f"the file name {problem}; rename the file")

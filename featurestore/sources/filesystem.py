@@ -21,6 +21,10 @@ MOST_FOLDERS, DEEPEST = 100_000, 100  # below a URL that lists folder by folder:
 TIMES = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")  # keys of fsspec's file systems
 
 
+MOST_BYTES = 1 << 30  # of the file of one image
+PART_BYTES = 1 << 20  # of an answer that is read at a time
+
+
 class FileState(NamedTuple):
     """What differs between two versions of a file."""
 
@@ -68,13 +72,34 @@ def open_file(path: str) -> BinaryIO:
 
 
 def read_whole(path: str) -> bytes:
-    """Read a whole file. Raises ImageError with the reason."""
+    """Read the whole file of an image. Raises ImageError with the reason, also for one that is larger than MOST_BYTES."""
     with as_image_errors():
         if is_url(path):
-            files, inner = file_system(path)
-            return cast(bytes, files.cat_file(inner))
+            return _read_url(path)
+        size = file_state(path).size
+        check_size(size)
         with open(path, "rb") as file:
-            return file.read()
+            return file.read(size)
+
+
+def check_size(size: int) -> None:
+    """Raise ImageError for the file of an image that is too large."""
+    if size > MOST_BYTES:
+        raise ImageError(f"too large: a file of more than {MOST_BYTES >> 30} GiB")
+
+
+def _read_url(url: str) -> bytes:
+    files, inner = file_system(url)
+    if not inner.startswith(("http://", "https://")):
+        check_size(int(files.info(inner)["size"] or 0))
+        return cast(bytes, files.cat_file(inner))
+    parts, size = [], 0  # a server may send other than it says, and without end
+    with files.open(inner, "rb", block_size=0, size=1) as answer:  # as a stream; with a size it is not asked for one
+        while part := answer.read(PART_BYTES):
+            parts.append(part)
+            size += len(part)
+            check_size(size)
+    return b"".join(parts)
 
 
 def read_span(path: str, start: int, size: int) -> bytes:

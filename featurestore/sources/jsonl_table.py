@@ -66,5 +66,7 @@ class JsonlTable:
 
 
 def _as_written(kind: pa.DataType) -> pa.DataType:
-    """Return the type that keeps a text that looks like a time as it is written."""
+    """Return the type that keeps a text that looks like a time as it is written, also in a list."""
+    if pa.types.is_list(kind):
+        return pa.list_(_as_written(kind.value_type))
     return pa.string() if pa.types.is_timestamp(kind) else kind

@@ -38,6 +38,10 @@ def read_labels(file: str | Path, key: str | None = None, columns: ColumnNames =
                 "choose others with --path-column and --label-column"
             )
         split = choose(str(path), names, SPLIT, columns.split)
+        if len({keys[0].column, label, split}) < 3:
+            raise SourceError(
+                f"{path}: expected a column each of {keys[0].kind}s, labels and splits, found one column for two of them; choose others"
+            )
         return _read(table, keys[0], label, split)
 
 

@@ -28,7 +28,7 @@ from featurestore.sources.ignore import Excludes, IgnoreRules
 from featurestore.sources.lists import PathList
 from featurestore.sources.places import file_split, place_folders
 from featurestore.sources.remote import RemoteFolder
-from featurestore.system.text import describe_error
+from featurestore.system.text import as_argument, describe_error
 
 MEMBER = re.compile(rf"(.+?{CONTAINER_SUFFIX})::(.*)", re.DOTALL | re.IGNORECASE)  # a path within a container
 
@@ -86,7 +86,7 @@ def _open_kind(source: str | Path, named: ColumnNames) -> Source:
     if path.is_dir():
         if (path / CATALOG).exists():
             raise SourceError(
-                f"source {str(source)!r}: expected images, found a store; the store comes first: featurestore index {source} SOURCE"
+                f"source {str(source)!r}: expected images, found a store; the store comes first: featurestore index {as_argument(source)} SOURCE"
             )
         return SavedDataset(place, named) if is_dataset(place) else Folder(place)
     if not path.is_file():
@@ -118,6 +118,8 @@ def is_missing(path: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         member = MEMBER.fullmatch(path)
         return member is None or is_missing(member[1])
+    except ValueError:  # no file can have this name
+        return True
     except OSError:
         return False
     return False

@@ -27,7 +27,8 @@ class ParquetTable(TableFile):
         import pyarrow.parquet as pq  # slow to import, and most commands do without
 
         source = pa.PythonFile(filesystem.open_file(path), "r") if filesystem.is_url(path) else pa.OSFile(path)
-        self._file = pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20)  # not a whole row group at once
+        # Not a whole row group at once.
+        self._file = pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True)
         schema, metadata = self._file.schema_arrow, self._file.metadata
         if found := parquet_too_large(metadata):
             raise ImageError(found)

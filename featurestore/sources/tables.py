@@ -11,7 +11,7 @@ import pyarrow as pa
 from featurestore.errors import ImageError
 from featurestore.sources.base import UNLABELLED, Failure, ImageFile, Labels, as_label, as_labels, as_split
 from featurestore.sources.column_names import ColumnNames
-from featurestore.sources.filesystem import FileState
+from featurestore.sources.filesystem import FileState, check_size
 from featurestore.sources.lists import ListedFile
 from featurestore.sources.relative_paths import locate
 from featurestore.sources.table_columns import TableColumns, choose_columns, image_column
@@ -93,6 +93,7 @@ class TableFile(ABC):
         data = self.image(int(member))
         if data is None:
             raise ImageError("the row has no image")
+        check_size(len(data))
         return data
 
 

@@ -73,6 +73,7 @@ class Tar:
         if member not in self._places:
             raise ImageError("no such image in the tar, or it has vanished")
         start, size = self._places[member]
+        filesystem.check_size(size)
         data = filesystem.read_span(self.path, start, size)
         if len(data) < size:
             raise ImageError(f"cut off or damaged: the tar ends after {len(data)} of {size} bytes of the image")

@@ -54,7 +54,7 @@ class ParquetRows:
         """Yield all rows of some columns, in order."""
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self.path) as source:
+        with pq.ParquetFile(self.path, page_checksum_verification=True) as source:
             for batch in source.iter_batches(BATCH_ROWS, columns=list(names)):
                 batch.validate(full=True)  # otherwise text that is not UTF-8 would pass
                 yield batch.select(names)

@@ -1,13 +1,15 @@
 """The encoder files of a store: the exact bytes that made its vectors."""
 
-import shutil
+import hashlib
 from pathlib import Path
 
 from featurestore.catalog import EncoderRecord
 from featurestore.encoders.encoder import Encoder, fingerprint
+from featurestore.encoders.session import read_encoder_file
 from featurestore.errors import StoreCorrupt, StoreError
 from featurestore.storage.layout import Layout
 from featurestore.system.disk import atomic_write
+from featurestore.system.plain_file import require_plain
 
 
 def encoder_file(wanted: str | Path) -> Path | None:
@@ -28,6 +30,8 @@ class EncoderFiles:
         """Open an encoder, from the store or from a file elsewhere. Raises StoreCorrupt when the file is missing or another one."""
         if record.fingerprint not in self._opened:
             path = elsewhere or self._layout.encoder_file(record.fingerprint)
+            if elsewhere is None:
+                require_plain(path)
             if not path.exists():
                 raise StoreCorrupt(
                     f"{path} is missing; put the encoder {record.name} back there, or give it with --encoder"
@@ -41,11 +45,13 @@ class EncoderFiles:
         return self._opened[record.fingerprint]
 
     def add(self, encoder: Encoder) -> None:
-        """Copy an encoder's file into the store, unless it is there already. Raises DiskError, StoreError."""
+        """Copy an encoder's file into the store, unless it is there already. Raises DiskError, StoreError, StoreUntrusted."""
         path = self._layout.encoder_file(encoder.fingerprint)
+        require_plain(path)
         if path.exists() and fingerprint(path) == encoder.fingerprint:
             return
-        with atomic_write(path, "free some space and run the same command again") as part:
-            shutil.copyfile(encoder.path, part)
-            if fingerprint(part) != encoder.fingerprint:
+        with atomic_write(path, "free some space and run the same command again", in_store=True) as file:
+            data = read_encoder_file(encoder.path)
+            if hashlib.sha256(data).hexdigest() != encoder.fingerprint:
                 raise StoreError(f"{encoder.path} changed while it was being read; run the command again")
+            file.write(data)

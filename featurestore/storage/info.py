@@ -1,5 +1,6 @@
 """What a store holds, in numbers, and what it could not take."""
 
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -56,5 +57,6 @@ def size(folder: Path) -> int:
     total = 0
     for path in folder.rglob("*"):
         with suppress(FileNotFoundError):
-            total += path.stat().st_size if path.is_file() else 0
+            found = path.lstat()
+            total += found.st_size if stat.S_ISREG(found.st_mode) else 0
     return total

@@ -1,9 +1,10 @@
 """Where each file of a store lies."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from featurestore.catalog import PART, EncoderRecord, IndexRecord
+from featurestore.catalog import EncoderRecord, IndexRecord
 
 CATALOG = "catalog.duckdb"
 
@@ -22,6 +23,10 @@ class Layout:
     def catalog_log(self) -> Path:
         """DuckDB's log, beside the catalog."""
         return self.root / f"{CATALOG}.wal"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
 
     @property
     def vectors(self) -> Path:
@@ -82,17 +87,23 @@ class Layout:
         named = {record.file for record in records}
         return [path for path in sorted(self.indexes.glob("*.faiss*")) if path.name not in named]
 
+    def encoder_parts(self) -> list[Path]:
+        """Encoder files that a stopped process left half written."""
+        return sorted(self.encoders.glob("*.part*"))
+
     def part_files(self) -> list[Path]:
-        """Files that a stopped process left half written."""
-        return [path for folder in (self.root, self.encoders) for path in sorted(folder.glob("*.part*"))]
+        """The same, and what is left of catalogs: NAME.part-<random>, for a catalog a folder; of older versions NAME.part."""
+        return [*sorted(self.root.glob(f"{CATALOG}.part*")), *self.encoder_parts()]
 
     def is_store(self) -> bool:
-        """Whether there is a catalog."""
-        return self.catalog.exists()
+        """Whether there is a catalog, or a link in its place, which whoever opens it refuses."""
+        return os.path.lexists(self.catalog)
 
     def may_become_store(self) -> bool:
         """Whether a store may be created here: nothing is there, or only what a stopped creation left."""
         if not self.root.exists():
             return True
-        ours = {"lock", "vectors", "encoders", "indexes", "damaged", PART, f"{PART}.wal"}
-        return self.root.is_dir() and all(path.name in ours for path in self.root.iterdir())
+        ours = {"lock", "vectors", "encoders", "indexes", "damaged"}
+        return self.root.is_dir() and all(
+            path.name in ours or path.name.startswith(f"{CATALOG}.part") for path in self.root.iterdir()
+        )

@@ -1,6 +1,7 @@
 """A store on disk: the one place that joins catalog, vectors, indexes and encoder files."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -16,10 +17,12 @@ from featurestore.storage.labelled_items import LabelledItems
 from featurestore.storage.layout import Layout
 from featurestore.storage.no_match import describe_no_match
 from featurestore.storage.snapshot import ItemVectors, Snapshot, Snapshots
+from featurestore.storage.untrusted_files import require_trusted, require_unshared
 from featurestore.storage.vector_writer import VectorWriter
 from featurestore.storage.vectors import VectorFile
 from featurestore.system.disk import sync_folder
 from featurestore.system.lock import writer_lock
+from featurestore.system.text import as_argument, is_utf8
 
 
 class Storage:
@@ -40,17 +43,20 @@ class Storage:
         encoder: an ONNX file, the folder of a training run, or the name of an encoder that the store has.
 
         provider: what runs encoders: cpu, cuda, coreml or openvino. A store of an older schema is migrated.
-        Raises StoreNotFound, StoreError (the folder is something else, or a newer store), StoreCorrupt, EncoderError.
+        Raises StoreNotFound, StoreError (the folder is something else, or a newer store), StoreUntrusted (a link or the like is in it), StoreCorrupt, EncoderError.
         """
+        if not is_utf8(str(path)):
+            raise StoreError(f"store {str(path)!r}: its path is not valid UTF-8; rename the folder")
         layout = Layout(Path(path))
+        require_trusted(layout)
         if not layout.is_store():
             if any(layout.vectors.glob("*.f16")):
                 raise StoreCorrupt(
-                    f"{layout.catalog} is missing, but the store has vectors; put it back from a backup, or see: featurestore verify {path}"
+                    f"{layout.catalog} is missing, but the store has vectors; put it back from a backup, or see: featurestore verify {as_argument(path)}"
                 )
             if encoder is None:
                 raise StoreNotFound(
-                    f"no store at {str(path)!r}; create one: featurestore index {path} SOURCE --encoder encoder.onnx"
+                    f"no store at {str(path)!r}; create one: featurestore index {as_argument(path)} SOURCE --encoder encoder.onnx"
                 )
             if not layout.may_become_store():
                 raise StoreError(
@@ -87,9 +93,13 @@ class Storage:
             if self.catalog.schema_version() < SCHEMA_VERSION:  # otherwise another process was faster
                 self.catalog.rewrite(lambda record: self.vector_file(record).checksums(record.rows))
 
-    def writing(self) -> AbstractContextManager[None]:
-        """Be the store's only writer for the length of the block. Raises StoreBusy, DiskError."""
-        return writer_lock(self.path)
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the store's only writer for the length of the block. Raises StoreBusy, StoreUntrusted, DiskError."""
+        with writer_lock(self.path):
+            require_trusted(self.layout)
+            require_unshared(self.layout)
+            yield
 
     def add_encoder(self, encoder: Encoder) -> EncoderRecord:
         """Copy an encoder's file into the store and add it to the catalog, unless it is there; returns its record.

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from featurestore.errors import DiskError, StoreCorrupt
 from featurestore.system.checksums import BlockChecksum
 from featurestore.system.disk import atomic_write, sync_folder
+from featurestore.system.plain_file import open_within, require_only_name
+from featurestore.system.text import as_argument
 
 BLOCK_ROWS = 16_384  # rows with one checksum, where many are written together
 
@@ -27,12 +29,14 @@ class VectorFile:
     def append(self, x: NDArray[np.floating], committed: int) -> BlockChecksum:
         """Write rows after the committed ones and flush them to disk; rows that a crash left there are cut off first.
 
-        x: (n, D), unit length. Returns their checksum. Raises DiskError when the file cannot be written, StoreCorrupt when committed rows are missing.
+        x: (n, D), unit length. Returns their checksum. Raises DiskError when the file cannot be written, StoreCorrupt when committed rows are missing,
+        StoreUntrusted when it is not a file of the store alone.
         """
         self.check(committed)
         data = np.ascontiguousarray(x, dtype="<f2").tobytes()
         try:
-            with self.path.open("r+b" if self.path.exists() else "w+b") as file:
+            with os.fdopen(open_within(self.path, os.O_RDWR | os.O_CREAT), "r+b") as file:
+                require_only_name(self.path, os.fstat(file.fileno()), self.path.parents[1] / "damaged")
                 file.truncate(committed * self._row_bytes)
                 file.seek(0, os.SEEK_END)
                 file.write(data)
@@ -56,7 +60,7 @@ class VectorFile:
         if found < committed:
             raise StoreCorrupt(
                 f"{self.path}: the catalog counts {committed} rows of {self._row_bytes} bytes, the file has {found}; "
-                f"to see what can be saved: featurestore verify {self.path.parents[1]}"
+                f"to see what can be saved: featurestore verify {as_argument(self.path.parents[1])}"
             )
 
     def open(self, committed: int) -> NDArray[np.float16]:
@@ -64,14 +68,15 @@ class VectorFile:
         self.check(committed)
         if committed == 0:
             return np.empty((0, self.dim), np.float16)
-        return np.memmap(self.path, dtype="<f2", mode="r", shape=(committed, self.dim))
+        with self._opened() as file:
+            return np.memmap(file, dtype="<f2", mode="r", shape=(committed, self.dim))
 
     def checksums(self, end: int) -> list[BlockChecksum]:
         """Compute the checksums of rows 0 to `end` - 1 as they are on disk, as far as they exist, in blocks of BLOCK_ROWS."""
         end = min(end, self.rows_on_disk())
         if not end:
             return []
-        with self.path.open("rb") as file:
+        with self._opened() as file:
             lengths = [min(BLOCK_ROWS, end - start) for start in range(0, end, BLOCK_ROWS)]
             return [
                 BlockChecksum.of(n * BLOCK_ROWS, rows, file.read(rows * self._row_bytes))
@@ -85,7 +90,7 @@ class VectorFile:
         bad = []
         for block in blocks:
             try:
-                with self.path.open("rb") as file:
+                with self._opened() as file:
                     intact = (
                         BlockChecksum.of(block.first, block.rows, self._read(file, block.first, block.rows)) == block
                     )
@@ -103,8 +108,8 @@ class VectorFile:
         """
         blocks = []
         advice = "nothing was changed: free some space and run the same command again"
-        old: BinaryIO = self.path.open("rb") if len(rows) else BytesIO()
-        with old, atomic_write(to, advice) as part, part.open("wb") as new:
+        old: BinaryIO = self._opened() if len(rows) else BytesIO()
+        with old, atomic_write(to, advice, in_store=True) as new:
             for start in range(0, len(rows), BLOCK_ROWS):
                 chosen = rows[start : start + BLOCK_ROWS]
                 runs = np.split(chosen, np.flatnonzero(np.diff(chosen) != 1) + 1)
@@ -112,6 +117,9 @@ class VectorFile:
                 new.write(data)
                 blocks.append(BlockChecksum.of(start, len(chosen), data))
         return blocks
+
+    def _opened(self) -> BinaryIO:
+        return os.fdopen(open_within(self.path), "rb")
 
     def _read(self, file: BinaryIO, first: int, rows: int) -> bytes:
         file.seek(first * self._row_bytes)

@@ -1,8 +1,11 @@
 """Checksums: of a run of rows of a vector file, and of a whole file."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from featurestore.system.plain_file import open_within
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +17,8 @@ class FileChecksum:
 
     @classmethod
     def of(cls, path: Path) -> "FileChecksum":
-        """Read a file. Raises OSError."""
-        with path.open("rb") as file:
+        """Read a file in one of a store's folders. Raises OSError, StoreUntrusted."""
+        with os.fdopen(open_within(path), "rb") as file:
             digest = hashlib.file_digest(file, "sha256")
             return cls(file.tell(), digest.hexdigest())
 

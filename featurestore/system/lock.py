@@ -9,6 +9,7 @@ from io import FileIO
 from pathlib import Path
 
 from featurestore.errors import DiskError, StoreBusy
+from featurestore.system.plain_file import open_plain
 
 WAIT_SECONDS = 5.0  # how long a second writer waits for the first
 
@@ -17,10 +18,11 @@ WAIT_SECONDS = 5.0  # how long a second writer waits for the first
 def writer_lock(store: Path) -> Iterator[None]:
     """Hold the writer lock of a store. Readers do not wait for it; the system releases it when the holder dies.
 
-    Raises StoreBusy, naming the holder, when it stays taken for WAIT_SECONDS; DiskError when the store cannot be written.
+    Raises StoreBusy, naming the holder, when it stays taken for WAIT_SECONDS; DiskError when the store cannot be written;
+    StoreUntrusted when the lock is a link or the like.
     """
     try:
-        file = (store / "lock").open("a+b", buffering=0)
+        file = FileIO(open_plain(store / "lock", os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+b")
     except OSError as error:
         raise DiskError(f"store {str(store)!r} cannot be written: {error.strerror}; check its permissions") from error
     with file:
@@ -37,7 +39,9 @@ def writer_lock(store: Path) -> Iterator[None]:
 
 
 def _sign(file: FileIO) -> None:
-    """Write the process id into the file; on a full disk the lock is held without it."""
+    """Write the process id into the file; on a full disk, or when the file has another name too, the lock is held without it."""
+    if os.fstat(file.fileno()).st_nlink > 1:
+        return
     with suppress(OSError):
         file.truncate(0)
         file.write(str(os.getpid()).encode())

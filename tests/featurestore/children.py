@@ -117,7 +117,7 @@ def index_until(pipe: Connection, store: Path, encoder: Path, source: Path, mome
         "within the catalog": (Changes, "commit", inside_the_transaction, False),
         "after the catalog": (Changes, "commit", die, True),
         "before there is a catalog": (Catalog, "create", die, False),
-        "before the catalog has its name": (Path, "replace", die, False),
+        "before the catalog has its name": (os, "replace", die, False),
         "before the encoder is known": (Encoders, "add", die, False),
     }
     owner, name, strike, after = moments[moment]

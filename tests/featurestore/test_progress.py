@@ -29,3 +29,19 @@ def test_a_notebook_watches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "IPython", None)
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     assert progress.is_watched()
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_names_in_progress_are_spelled_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], drawn: bool
+) -> None:
+    monkeypatch.setattr(progress, "QUIET_INTERVAL", 0.0)
+    monkeypatch.setenv("FORCE_COLOR" if drawn else "NO_COLOR", "1")
+    evil = "\x1b]0;title\x07\u202e\x9b[/x]:smile:"
+    with ProgressBar() as bar:
+        bar.start(evil, 2)
+        bar.advance(1, evil)
+        bar.note(evil)
+    said = capsys.readouterr().err
+    assert "\\x1b]0;title\\x07\\u202e\\x9b[/x]:smile:" in said
+    assert not {"\x1b]", "\x07", "\u202e", "\x9b"} & {said[at : at + n] for at in range(len(said)) for n in (1, 2)}

@@ -1,12 +1,12 @@
 """The command of the demo."""
 
-import json
 from pathlib import Path
 
 import click
 
 from featurestore.progress import ProgressBar
 from featurestore.system.packages import require
+from featurestore.system.terminal import print_json, print_lines
 
 PATH = click.Path(path_type=Path)
 
@@ -21,6 +21,6 @@ def demo(out: Path, minutes: float, as_json: bool) -> None:
     from trainers.demo import run_demo
 
     with ProgressBar() as bar:
-        figures = run_demo(out, minutes, bar, say=lambda text: None if as_json else click.echo(text))
+        figures = run_demo(out, minutes, bar, say=lambda text: None if as_json else print_lines(text.split("\n")))
     if as_json:
-        click.echo(json.dumps(figures, indent=2))
+        print_json(figures)

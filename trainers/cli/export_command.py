@@ -1,6 +1,5 @@
 """The command of export."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import click
 
 from featurestore.progress import ProgressBar
 from featurestore.system.packages import require
+from featurestore.system.terminal import print_result
 from trainers.cli.options import bands_option
 
 PATH = click.Path(path_type=Path)
@@ -82,15 +82,13 @@ def export(what: str, out: Path, int8: bool, calibrate: str | None, force: bool,
     if not int8:
         with ProgressBar() as bar:
             written = export_encoder(what, out, calibrate=calibrate, listener=bar, **how)
-        click.echo(json.dumps({"encoder": str(written)}) if as_json else str(written))
+        print_result({"encoder": str(written)}, [str(written)], as_json, indent=None)
         return
     assert calibrate is not None
     with ProgressBar() as bar:
         found = export_int8(what, out, calibrate, force=force, listener=bar, **how)
-    if as_json:
-        click.echo(json.dumps(found.to_json()))
-        return
-    click.echo(
+    text = (
         f"{found.encoder}  (int8: the nearest image is that of float32 for {found.agreement:.3f} of {found.images} images, "
         f"mean cosine {found.mean_cosine:.4f})"
     )
+    print_result(found.to_json(), [text], as_json, indent=None)

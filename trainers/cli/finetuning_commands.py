@@ -1,6 +1,5 @@
 """Commands of fine-tuning: finetune, field."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import click
 
 from featurestore.progress import ProgressBar
 from featurestore.system.packages import require
+from featurestore.system.terminal import print_result
 
 PATH = click.Path(path_type=Path)
 
@@ -60,7 +60,7 @@ def finetune(run: Path, source: str, out: Path, as_json: bool, **options: Any) -
 
     with ProgressBar() as bar:
         found = run_finetuning(run, source, out, listener=bar, **options)
-    click.echo(json.dumps(found.to_json(), indent=2) if as_json else str(found))
+    print_result(found.to_json(), str(found).split("\n"), as_json)
 
 
 @click.command()
@@ -93,4 +93,4 @@ def field(source: str, runs: tuple[Path, ...], out: Path, as_json: bool, **optio
 
     with ProgressBar() as bar:
         table = run_field(source, runs, out, listener=bar, **options)
-    click.echo(json.dumps(table.to_json(), indent=2) if as_json else table.to_markdown())
+    print_result(table.to_json(), table.to_markdown().split("\n"), as_json)

@@ -1,7 +1,5 @@
 """Commands of training: train, profile."""
 
-import json
-import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +9,8 @@ import click
 from featurestore.errors import ConfigError
 from featurestore.progress import ProgressBar
 from featurestore.system.packages import require
-from featurestore.system.text import counted
+from featurestore.system.terminal import print_json, print_line, print_result
+from featurestore.system.text import as_argument, counted
 from trainers.cli.options import bands_option
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -131,16 +130,14 @@ def train(
         return  # only the first process prints
     last = run.metrics[-1]
     if as_json:
-        click.echo(json.dumps({"encoder": str(run.encoder), **last, "baselines": dict(run.baselines)}))
+        print_json({"encoder": str(run.encoder), **last, "baselines": dict(run.baselines)}, indent=None)
         return
-    click.echo(
+    print_line(
         f"{run.encoder}  ({counted(last['epoch'], 'epoch')} in {last['seconds']:.0f} s, loss {last['loss']:.4f})"
     )
-    click.echo(_verdict(last.get("knn_top1"), last.get("knn_images"), run.baselines), err=True)
-    store = shlex.quote(f"{Path(source).stem or 'images'}.store")
-    click.echo(
-        f"next: featurestore index {store} {shlex.quote(source)} --encoder {shlex.quote(str(run.encoder))}", err=True
-    )
+    print_line(_verdict(last.get("knn_top1"), last.get("knn_images"), run.baselines), err=True)
+    at = as_argument(f"{Path(source).stem or 'images'}.store")
+    print_line(f"next: featurestore index {at} {as_argument(source)} --encoder {as_argument(run.encoder)}", err=True)
 
 
 @click.command()
@@ -163,7 +160,7 @@ def profile(
         found = run_profile(
             source, steps=steps, config=config, listener=bar, **_join(options, parse_assignments(assignments))
         )
-    click.echo(json.dumps(found.to_json()) if as_json else str(found))
+    print_result(found.to_json(), str(found).split("\n"), as_json, indent=None)
 
 
 def _verdict(knn: float | None, images: int | None, baselines: Mapping[str, float]) -> str:

@@ -48,7 +48,9 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     try:
         refuse_pipe(Path(path))
         if Path(path).stat().st_size > MOST_BYTES:
-            raise ConfigError(f"configuration {str(path)!r}: expected a TOML file of settings, found one of more than {MOST_BYTES:,} bytes")
+            raise ConfigError(
+                f"configuration {str(path)!r}: expected a TOML file of settings, found one of more than {MOST_BYTES:,} bytes"
+            )
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"configuration {str(path)!r}: {error.strerror}; expected a TOML file") from error

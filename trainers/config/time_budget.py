@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from featurestore.errors import ConfigError, ImageError
-from featurestore.imaging.decode import size_of
+from featurestore.imaging.single import size_of
 from featurestore.progress import Listener
-from featurestore.sources import ImageFile, read
+from featurestore.sources import ImageFile
 from trainers.config.machine import describe_load, on_this_machine
 from trainers.config.recipes import Recipe
 from trainers.config.resolve import resolve
@@ -128,5 +128,5 @@ def usual_side(files: Sequence[ImageFile]) -> int:
     sides = []
     for file in files[:: max(1, len(files) // SAMPLE)]:
         with suppress(ImageError):  # the training reports what it cannot read
-            sides.append(min(size_of(read(file.path, file.mtime_ns))))
+            sides.append(min(size_of(file)))
     return int(statistics.median(sides)) if sides else 0

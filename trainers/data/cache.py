@@ -49,12 +49,11 @@ def decode_to_cache(path: Path, files: Sequence[ImageFile], record: Preprocess, 
     key, notes = _key(files, record), path.with_suffix(".json")
     known = _known(notes, path)
     if known.get("key") != key:
-        with atomic_write(path, ADVICE) as part:
+        with atomic_write(path, ADVICE) as file:
             for old in (notes, path):  # the notes first, which describe the pixels; both make room
                 old.unlink(missing_ok=True)
-            with part.open("wb") as file:
-                _reserve(file.fileno(), int(np.prod(shape)))
-            pixels = np.memmap(part, np.uint8, "r+", shape=shape)
+            _reserve(file.fileno(), int(np.prod(shape)))
+            pixels = np.memmap(file, np.uint8, "r+", shape=shape)
             made = decode_to_memory(pixels, decode)
             pixels.flush()
         known = {

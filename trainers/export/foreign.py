@@ -12,7 +12,7 @@ from featurestore.encoders import write as encoder_file
 from featurestore.encoders.card import CARD_KEY, Card
 from featurestore.errors import ConfigError, EncoderError, ExportError
 from featurestore.progress import Listener
-from featurestore.system.text import first_line
+from featurestore.system.text import as_argument, first_line
 from featurestore.version import __version__
 from trainers.export.batch import free_batch, one_by_one
 from trainers.export.foreign_input import fixed_batch, normalise
@@ -30,7 +30,9 @@ def export_foreign(path: str | Path, given: ForeignPreprocess, out: Path, listen
     path, listener = Path(path), listener or Listener()
     model = load(path)
     if any(entry.key == CARD_KEY for entry in model.metadata_props):
-        raise ConfigError(f"{path}: has a card already; use it as it is: featurestore index --encoder {path}")
+        raise ConfigError(
+            f"{path}: has a card already; use it as it is: featurestore index --encoder {as_argument(path)}"
+        )
     sha256 = hashlib.sha256(encoder_file.serialise(model)).hexdigest()  # with the weights from files beside it
     model = onnx.compose.add_prefix(model, PREFIX)
     output, left_out = keep_output(model.graph, given.output, path)

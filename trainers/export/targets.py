@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from featurestore.errors import ConfigError, DiskError
 from featurestore.progress import Listener
+from featurestore.system.text import as_argument
 
 if TYPE_CHECKING:
     from trainers.export.preprocess_file import ForeignPreprocess
@@ -128,7 +129,9 @@ def _preprocess_of(what: str, preprocess: Path | None, bands: Bands) -> "Foreign
             else dataclasses.replace(given, record=dataclasses.replace(given.record, bands=bands))
         )
     if foreign.has_card(Path(what)):
-        raise ConfigError(f"{what}: has a card already; use it as it is: featurestore index --encoder {what}")
+        raise ConfigError(
+            f"{what}: has a card already; use it as it is: featurestore index --encoder {as_argument(what)}"
+        )
     raise ConfigError(
         f"{what}: expected --preprocess FILE, which says how its images are resized and normalised; see docs/guides/own-onnx.md for an example"
     )

@@ -1,12 +1,11 @@
 """Finished figures on disk, so that an interruption loses no more than the one being measured."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from featurestore.errors import DiskError
+from featurestore.system.disk import append_text
 from featurestore.system.json_lines import read_json_lines
 
 
@@ -26,16 +25,10 @@ class FinishedCells:
         name = _name(key)
         if name not in self._known:
             top1 = measure()
-            try:
-                with self.path.open("a", encoding="utf-8") as file:
-                    # The line break comes first, because the last line may have been cut off.
-                    file.write(f"\n{json.dumps({'key': key, 'top1': top1})}")
-                    file.flush()
-                    os.fsync(file.fileno())
-            except OSError as error:
-                raise DiskError(
-                    f"{self.path} could not be written ({error.strerror or error}); free some space or choose another --out"
-                ) from error
+            # The line break comes first, because the last line may have been cut off.
+            append_text(
+                self.path, f"\n{json.dumps({'key': key, 'top1': top1})}", "free some space or choose another --out"
+            )
             self._known[name] = top1
         return self._known[name]
 

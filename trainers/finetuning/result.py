@@ -7,6 +7,7 @@ from typing import Any
 
 from featurestore.encoders.card import Card
 from featurestore.metrics.confusion import ClassFigures
+from featurestore.system.text import printable
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Finetuned:
             else f"calibration error {self.figures.ece_before:.3f}, too few labels to calibrate"
         )
         return (
-            f"{self.classifier}\n"
+            f"{printable(str(self.classifier))}\n"
             f"top-1 {self.figures.top1:.3f} (95 %: {interval})  {start}, {self.card.backbone}, head {how['head']}, {how['n_train']} labels "
             f"({100 * how['fraction']:g} %) of {len(self.card.classes)} classes, {how['n_test']} test images ({self.split}), seed {how['seed']}\n"
             f"{calibration}\n"

@@ -1,11 +1,11 @@
 """Checkpoints: the whole state of a run in one file, replaced atomically."""
 
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import torch
 from torch import nn
@@ -40,9 +40,9 @@ class Saver:
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint. Raises TrainingError when the disk has no room; the checkpoint before it stays."""
     try:
-        with atomic_write(path, "free some space, then go on with --resume") as part:
+        with atomic_write(path, "free some space, then go on with --resume") as file:
             try:
-                torch.save(state, part)
+                torch.save(state, file)
             except RuntimeError as error:  # torch reports a full disk so
                 raise OSError(error) from error
     except DiskError as error:
@@ -50,12 +50,16 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint, tensors and plain values only; raises TrainingError when it is missing, damaged or not of a training run."""
+    """Read a checkpoint, tensors and plain values only; raises TrainingError when it is missing, damaged or not of a training run.
+
+    torch does not look at the checksums that the file holds, so they are checked before.
+    """
     if not path.exists():
         raise TrainingError(f"{path}: expected a checkpoint, found none; give the folder of a training run")
     try:
         refuse_pipe(path)
-        _refuse_compressed(path)
+        with ZipFile(path) as file:
+            _check_parts(file)
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise TrainingError(
@@ -92,12 +96,12 @@ def load_state(network: nn.Module, optimizer: torch.optim.Optimizer, state: Mapp
         ) from error
 
 
-def _refuse_compressed(path: Path) -> None:
-    """Raise ValueError for a checkpoint that would unpack to more than its size: torch writes none."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-                raise ValueError("compressed")
+def _check_parts(file: ZipFile) -> None:
+    """Raise BadZipFile for a checkpoint that is damaged, or whose parts are compressed: torch writes none, and they may unpack to anything."""
+    if any(part.compress_type != ZIP_STORED for part in file.infolist()):
+        raise BadZipFile("its parts are compressed")
+    if file.testzip() is not None:
+        raise BadZipFile("it does not match its checksums")
 
 
 def _is_state(state: object) -> bool:

@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from featurestore.metrics.curve_titles import CURVE_TITLES
+from featurestore.system.disk import atomic_write
 
 
 def draw(metrics: Sequence[Mapping[str, Any]], title: str, path: Path) -> Path:
-    """Draw a panel for each figure that the metrics hold, and save them at `path`."""
+    """Draw a panel for each figure that the metrics hold, and save them at `path` as PNG. Raises DiskError."""
     shown = [name for name in CURVE_TITLES if any(name in line for line in metrics)]
     rows = -(-len(shown) // 2)
     figure = Figure(figsize=(10, 2.6 * rows + 0.6), layout="constrained")
@@ -39,5 +40,6 @@ def draw(metrics: Sequence[Mapping[str, Any]], title: str, path: Path) -> Path:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
+    with atomic_write(path, "free some space, then go on with --resume") as file:
+        figure.savefig(file, dpi=110, format="png")
     return path

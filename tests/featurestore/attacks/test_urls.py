@@ -209,9 +209,7 @@ def test_a_server_that_sends_whole_files_for_parts_gives_no_wrong_images(strange
 @pytest.mark.parametrize("length", ["5", "1000000000000", "-1", "x"])
 def test_a_server_that_lies_about_lengths_gives_failures(stranger: Stranger, length: str) -> None:
     stranger.answers["/a.png"] = lambda request: (
-        request.wfile.write(  # type: ignore[func-returns-value]
-            f"HTTP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n".encode() + PNG
-        ),
+        request.wfile.write(f"HTTP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n".encode() + PNG),
         None,
     )[1]
     with suppress(ImageError):

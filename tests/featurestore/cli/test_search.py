@@ -130,11 +130,11 @@ def test_search_prints_paths_and_spells_them_out_for_a_terminal(
         0, "", "where 'id > 6': 0 of 6 items match; id: from 1 to 6\n",
     )  # fmt: skip
     monkeypatch.setattr(
-        "featurestore.cli.search.search_store", lambda *arguments, **named: matches(["/a\x1b[2J", "/b"])
+        "featurestore.cli.search.search_store", lambda *arguments, **named: matches(["/a\x1b[2J", "/b\u202e"])
     )
-    assert run("search", store_path, "--id", "1", "--paths")[1] == "/a\x1b[2J\n/b\n"
+    assert run("search", store_path, "--id", "1", "--paths")[1] == "/a\\x1b[2J\n/b\u202e\n"
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert run("search", store_path, "--id", "1", "--paths")[1] == "/a\\x1b[2J\n/b\n"
+    assert run("search", store_path, "--id", "1", "--paths")[1] == "/a\\x1b[2J\n/b\\u202e\n"
 
 
 def test_search_by_a_file_of_queries(run: Run, store_path: Path, colours: Path, tmp_path: Path) -> None:

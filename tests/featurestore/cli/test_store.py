@@ -51,7 +51,7 @@ def test_sql_stops_in_time(run: Run, store_path: Path) -> None:
 def test_sql_is_bounded(run: Run, store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     status, _, err = run("sql", store_path, "SELECT repeat('x', 3000000000)")
     assert (status, "more memory than it may have" in err) == (1, True)
-    assert run("sql", store_path, "SELECT repeat('x', 2000) AS x")[1] == f"x\n{'x' * 1000}…\n"
+    assert run("sql", store_path, "SELECT repeat('x', 2000) AS x")[1] == f"x\n{'x' * 1000}… (1,000 more characters)\n"
     monkeypatch.setattr("featurestore.catalog.user_sql.RESULT_BYTES", 1 << 20)
     status, _, err = run("sql", store_path, "FROM range(1000000)")
     assert (status, "its result has more than 1 MB; select fewer columns, or add LIMIT" in err) == (1, True)

@@ -18,11 +18,12 @@ from PIL import Image
 
 from featurestore.imaging import Known, load_all, pool, preprocess
 from featurestore.imaging.load import load
+from featurestore.imaging.turn import Turn
 from featurestore.sources import Failure, ImageFile
 from tests.featurestore.fakes import RECORD, paint
 
 ROOT = Path(__file__).parents[3]
-LATE = "took longer than 0.1 s to read and decode"
+LATE = "took longer than 0.1 s to read"
 
 
 def named(name: str) -> ImageFile:
@@ -42,7 +43,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[ImageFile], Non
     """Put a function of the file in the place of reading and decoding it."""
 
     def replace(act: Callable[[ImageFile], None]) -> None:
-        def fake_load(file: ImageFile, record: Any, is_known: Any = None) -> Known:
+        def fake_load(file: ImageFile, record: Any, is_known: Any, turn: Turn, seconds: float) -> Known:
+            turn.begin("read")
             act(file)
             return Known(file.path, "")
 
@@ -213,7 +215,11 @@ STUCK = """
 import sys, threading
 from featurestore.imaging import Preprocess, pool
 from featurestore.sources import Failure, ImageFile
-pool.load = lambda *arguments: print("begun", flush=True) or threading.Event().wait()
+def load(file, record, is_known, turn, seconds):
+    turn.begin("read")
+    print("begun", flush=True)
+    threading.Event().wait()
+pool.load = load
 for result in pool.load_all([(ImageFile("x", None, None, 0, 0), None)], Preprocess(8, 8), 1, float(sys.argv[1])):
     print(result.reason)
 """

@@ -1,6 +1,7 @@
 """Bring a store up to date: what is new, changed, gone, and in which order it is written."""
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def test_a_first_run_adds_everything_and_a_second_encodes_and_writes_nothing(
     assert counts(report) == (6, 0, 0, 0, 0)
     assert report.images_per_second > 0
     assert report.to_json().keys() == {
-        "added", "updated", "unchanged", "removed", "failed", "deleted", "moved", "images_per_second",
+        "added", "updated", "unchanged", "removed", "failed", "deleted", "moved", "exchanged", "images_per_second",
         "labels_set", "labels_changed", "labels_kept", "labels_found", "classes", "splits", "passed_over",
         "readings", "reasons", "encoder", "others", "not_run",
     }  # fmt: skip
@@ -179,29 +180,29 @@ def test_vectors_are_on_the_disk_before_the_catalog_speaks_of_them(
     empty: FeatureStore, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    fsync, commit, move = os.fsync, Changes.commit, Path.replace
+    fsync, commit, move = os.fsync, Changes.commit, os.replace
 
     def synced(handle: int) -> None:
         fsync(handle)
-        done.append(f"fsync {os.path.basename(os.readlink(f'/proc/self/fd/{handle}'))}")
+        done.append(f"fsync {re.sub('-[0-9a-f]{16}$', '', os.path.basename(os.readlink(f'/proc/self/fd/{handle}')))}")
 
     def committed(self: Changes, *arguments: Any) -> Any:
         labels = commit(self, *arguments)
         done.append("commit")
         return labels
 
-    def moved(self: Path, target: Path) -> Path:
-        done.append(f"rename to {Path(target).name}")
-        return move(self, target)
+    def moved(old: str | Path, new: str | Path, **folders: int) -> None:
+        done.append(f"rename to {os.path.basename(new)}")
+        move(old, new, **folders)
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(Changes, "commit", committed)
-    monkeypatch.setattr(Path, "replace", moved)
+    monkeypatch.setattr(os, "replace", moved)
     empty.index(source)
     name = empty.info()["encoders"][0]["fingerprint"][:16]
     folder = empty.path.name
     assert [step for step in done if "parent" not in step][1:] == [
-        "fsync catalog.duckdb.part", "rename to catalog.duckdb", f"fsync {folder}",
+        "fsync catalog.duckdb", "rename to catalog.duckdb", f"fsync {folder}",
         f"fsync {name}.onnx.part", f"rename to {name}.onnx", "fsync encoders",
         f"fsync {name}.f16", "fsync vectors", "commit",
     ]  # fmt: skip

@@ -5,12 +5,15 @@ import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
-from featurestore import FeatureStore
+from featurestore import Encoder, FeatureStore
 from featurestore.catalog.changes import Changes
 from featurestore.ingest import moves
+from featurestore.progress import Listener
 from tests.featurestore.fakes import paint
 from tests.featurestore.ingest.ingested import by_name, labels_of, look
 
@@ -177,6 +180,55 @@ def test_an_item_moves_with_its_first_vector_of_another_encoder(
     items = labelled.sql("SELECT id, path FROM items").to_pylist()
     assert {Path(row["path"]).stem: row["id"] for row in items} == ids
     assert [e["vectors"] for e in labelled.info()["encoders"]] == [6, 6]
+
+
+def test_an_item_moves_though_another_encoder_cannot_use_its_file(
+    labelled: FeatureStore, photos: Path, other_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = labels_of(labelled)
+    photos = photos.rename(photos.parent / "pictures")
+    encode = Encoder.encode
+
+    def without_red(self: Encoder, pixels: Any) -> Any:
+        red = (pixels[:, 0, 0] == (255, 0, 0)).all(axis=1)
+        return np.where(red[:, None], np.nan, encode(self, pixels))
+
+    monkeypatch.setattr(Encoder, "encode", without_red)
+    report = FeatureStore.open(labelled.path, other_encoder).index(photos, labels="folders")
+    assert (report.added, report.failed, report.removed, report.labels_kept) == (5, 1, 0, 6)
+    assert sorted(titles(labelled)) == sorted(map(str, photos.rglob("*.png")))  # none is where no file is
+    assert {name: label for name, (label, _) in labels_of(labelled).items()} == {
+        name: label for name, (label, _) in wanted.items()
+    }
+
+
+def test_kept_labels_of_moved_and_of_other_items_are_counted_once(
+    labelled: FeatureStore, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "primary" / "red.png").rename(photos / "mixed" / "red.png")
+    os.utime(photos / "primary" / "blue.png", (1, 1))
+    report = labelled.index(photos, labels="folders")
+    assert (report.moved, report.labels_kept) == (1, 6)
+
+
+def test_files_that_exchange_their_contents_are_told(labelled: FeatureStore, photos: Path) -> None:
+    """Labels stay with paths: an edited photo keeps its label. After renumbering that is wrong, so it must not be silent."""
+    wanted = labels_of(labelled)
+    red, green, blue = (photos / "primary" / f"{name}.png" for name in ("red", "green", "blue"))
+    red.rename(photos / "away")
+    green.rename(red)
+    (photos / "away").rename(green)
+    paint(blue, (1, 2, 3))
+    heard: list[str] = []
+    listener = Mock(Listener)
+    listener.note = heard.append
+    report = labelled.index(photos, listener=listener)
+    assert (report.updated, report.exchanged, report.moved) == (3, 2, 0)
+    assert labels_of(labelled) == wanted
+    assert [line for line in heard if line.startswith("2 files")] == [
+        "2 files now with the content that another file had, as after renumbering; ids, labels and columns stayed with the paths: check them"
+    ]
+    assert labelled.index(photos).exchanged == 0
 
 
 def test_a_hash_that_only_begins_like_a_known_one_is_new(

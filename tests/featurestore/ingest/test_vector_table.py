@@ -72,3 +72,14 @@ def test_an_export_that_another_program_wrote_again_is_taken(
     )
     with pytest.raises(EncoderNotInStore, match="does not say which encoder made its vectors; name it: --encoder"):
         FeatureStore.open(other.path).import_vectors(again)
+
+
+def test_paths_in_any_table_become_those_of_items(other: FeatureStore, tmp_path: Path) -> None:
+    """A table that says what is in its files is not checked against them, so a relative path would be one of no place."""
+    written = ["x.png", "/a/../b.png", "/c.png", "https://h/x/../y.png", f"{tmp_path}/d.tar::in/e.png"]
+    content = {"sha256": ["0" * 64] * 5, "bytes": [1] * 5, "mtime_ns": [1] * 5}
+    vectors = np.eye(12, dtype=np.float32)[:5].tolist()
+    pq.write_table(pa.table({"path": written, "vector": vectors, **content}), tmp_path / "t.parquet")
+    other.import_vectors(tmp_path / "t.parquet")
+    paths = [row["path"] for row in other.sql("SELECT path FROM items ORDER BY id").to_pylist()]
+    assert paths == [f"{tmp_path.resolve()}/x.png", "/b.png", *written[2:]]

@@ -102,7 +102,7 @@ def test_what_a_stopped_drop_leaves_is_removed_and_what_another_catalog_may_know
     both.optimize()
     files = {f"encoders/{prefix}.onnx", f"vectors/{prefix}.f16"}
     assert (left(), len(names(both))) == (files, 2)
-    drop("pathlib.Path.unlink")  # after it
+    drop("featurestore.maintenance.encoders.delete_within")  # after it
     assert left() == {*files, f"encoders/{prefix}.dropped"}
     found = {(finding.place, finding.damage) for finding in both.verify(both.path).findings}
     assert found == {(file, False) for file in left()}

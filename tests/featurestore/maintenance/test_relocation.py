@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from featurestore import FeatureStore
@@ -102,6 +103,20 @@ def test_what_cannot_be_meant_is_refused_and_changes_nothing(opened: FeatureStor
         0,
         1,
     )  # an item is at the deleted path
+
+
+def test_two_items_do_not_get_one_path(opened: FeatureStore, photos: Path) -> None:
+    """OLD is meant as it is written and with its links followed; a store may hold paths of both kinds."""
+    link = photos.parent / "link"
+    link.symlink_to(photos)
+    with duckdb.connect(str(opened.path / "catalog.duckdb")) as catalog:
+        catalog.execute(
+            "UPDATE all_items SET path = ? WHERE id = 1", [f"{link}/mixed/yellow.png"]
+        )  # item 2 by the link
+    before = opened.sql("SELECT * FROM all_items ORDER BY id")
+    with pytest.raises(SourceError, match=r"2 of the new paths belong to other items already.*drive/mixed/yellow\.png"):
+        opened.relocate(link, shutil.copytree(photos, photos.parent / "drive"))
+    assert opened.sql("SELECT * FROM all_items ORDER BY id") == before
 
 
 def test_the_command_says_what_it_did(run: Any, opened: FeatureStore, photos: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_page_shows_examples_and_hits(tmp_path: Path) -> None:
 
 def test_a_page_loads_nothing(tmp_path: Path) -> None:
     found = matches([str(paint(tmp_path / "a.png", (1, 2, 3)))]).html(tmp_path / "hits.html").read_text()
-    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in found
+    assert "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'" in found
     assert not {"script", "link", "iframe", "object"} & set(Reader(found).tags)
     assert not re.search(r"url\(|@import", found)
 

@@ -71,7 +71,10 @@ def test_a_page_loads_nothing_and_runs_one_script(html: str) -> None:
     [script] = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     known = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     [policy] = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
-    assert policy == f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{known}'"
+    assert (
+        policy
+        == f"default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{known}'"
+    )
     assert not {"link", "iframe", "object", "base", "form"} & set(Reader(html).tags)
     assert not re.search(r"url\(|@import|https?://", html)
 

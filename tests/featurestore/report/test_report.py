@@ -49,10 +49,10 @@ def test_a_report_is_written_completely_or_not_at_all(
     file = tmp_path / "report.html"
     file.write_text("yesterday's")
 
-    def full(self: Path, *arguments: object, **options: object) -> int:
+    def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr("featurestore.system.disk.os.fsync", full)
     with pytest.raises(DiskError, match=r"report\.html could not be written \(No space left on device\)"):
         made.save(file)
     assert file.read_text() == "yesterday's"

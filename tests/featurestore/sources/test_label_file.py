@@ -120,6 +120,17 @@ def test_a_column_or_file_that_is_not_there_is_named(tmp_path: Path) -> None:
             read(missing)
 
 
+@pytest.mark.parametrize(
+    "columns", [ColumnNames(label="path"), ColumnNames(label="a", split="a"), ColumnNames(split="path")]
+)
+def test_one_column_is_not_taken_for_two(tmp_path: Path, columns: ColumnNames) -> None:
+    (tmp_path / "l.csv").write_text("path,label,a\n/x.png,b,c\n")
+    with pytest.raises(
+        SourceError, match="expected a column each of paths, labels and splits, found one column for two"
+    ):
+        read_labels(tmp_path / "l.csv", columns=columns)
+
+
 def test_what_programs_write_for_no_value_is_no_label(tmp_path: Path) -> None:
     rows, notes = read(write(tmp_path, "path,label\na,nan\nb,None\nc,none\nd,nan\n"))
     assert rows == [("a", None), ("b", None), ("c", "none"), ("d", None)]
@@ -161,6 +172,11 @@ def test_lists_of_labels_stay_lists(tmp_path: Path) -> None:
         [("a", ["x", "y"]), ("b", []), ("c", []), ("d", [None, "z"])],
         ("labels: column tags_label", "read as no label: nan (1); if one is a class, give it another name"),
     )
+
+
+def test_texts_that_look_like_dates_stay_as_they_are_written(tmp_path: Path) -> None:
+    lines = '{"path": "a", "label": ["2020-01-01"], "split": "2020-01-02"}\n'
+    assert read(write(tmp_path, lines, "labels.jsonl"))[0] == [("a", ["2020-01-01"], "2020-01-02")]
 
 
 def test_compressed_files_are_unpacked(tmp_path: Path) -> None:

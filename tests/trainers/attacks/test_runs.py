@@ -26,6 +26,7 @@ from trainers.training.resume import resume
 from trainers.training.setup import build
 from trainers.training.step import TrainingStep
 
+pytestmark = pytest.mark.slow  # together
 WEIGHT = "backbone.layers.0.weight"
 
 
@@ -100,7 +101,7 @@ def test_code_in_a_checkpoint_does_not_run(run: Path, tmp_path: Path, legacy: bo
         (run / "checkpoint.pt").write_bytes(pickle.dumps(evil["more"]))
     else:
         torch.save(evil, run / "checkpoint.pt")
-    refused(run, r"checkpoint .* cannot be read \(UnpicklingError\); train again without --resume")
+    refused(run, r"checkpoint .* cannot be read \((UnpicklingError|BadZipFile)\); train again without --resume")
     assert not (tmp_path / "written").exists()
 
 
@@ -112,7 +113,15 @@ def test_a_checkpoint_of_something_else_is_refused(run: Path, content: object) -
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("images", "many"), ("images", None), ("sha256", "\x1b[2J"), ("sha256", "x" * 10**6), ("step", [1]), ("seconds", "x"), ("method", [])],
+    [
+        ("images", "many"),
+        ("images", None),
+        ("sha256", "\x1b[2J"),
+        ("sha256", "x" * 10**6),
+        ("step", [1]),
+        ("seconds", "x"),
+        ("method", []),
+    ],
 )
 def test_a_checkpoint_with_absurd_values_is_refused(run: Path, name: str, value: object) -> None:
     change(run, **{name: value})
@@ -160,7 +169,7 @@ def test_a_checkpoint_that_unpacks_to_more_is_refused_unread(run: Path, monkeypa
         for name, data in parts.items():
             packed.writestr(name, data)
     monkeypatch.setattr(torch, "load", lambda *arguments, **options: pytest.fail("read"))
-    refused(run, r"cannot be read \(ValueError\)")
+    refused(run, r"cannot be read \(BadZipFile\)")
 
 
 @pytest.mark.parametrize("name", ["checkpoint.pt", "config.toml", "metrics.jsonl"])
@@ -186,9 +195,11 @@ def test_a_pipe_in_a_run_is_not_waited_for(run: Path, name: str) -> None:
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(run: Path, text: str) -> None:
-    lines = [line for line in (run / "config.toml").read_text().splitlines() if line.split(" ")[0] != text.split(" ")[0]]
+    lines = [
+        line for line in (run / "config.toml").read_text().splitlines() if line.split(" ")[0] != text.split(" ")[0]
+    ]
     (run / "config.toml").write_text("\n".join([text, *lines]))
-    refused(run, "", ConfigError)
+    refused(run, ".", ConfigError)
 
 
 def test_settings_of_megabytes_are_refused_unread(run: Path) -> None:

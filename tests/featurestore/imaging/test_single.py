@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from featurestore.errors import ImageError
+from featurestore.imaging.single import thumbnail
 from featurestore.progress import Listener
 from featurestore.rendering.contact_sheet import TILE, contact_sheet
-from featurestore.rendering.thumbnails import thumbnail
 from featurestore.report.pictures import Pictures
 from featurestore.report.values import Item
 from featurestore.search.results import Matches

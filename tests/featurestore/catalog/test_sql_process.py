@@ -1,0 +1,134 @@
+"""The processes that run users' SQL: kept for the next statement, replaced when one ended, and never in the way of the file."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from featurestore.catalog import Catalog, sql_process
+from featurestore.catalog.sql_process import IdleProcesses, named_columns
+from featurestore.errors import QueryError, StoreBusy
+
+ENDLESS = "SELECT count(*) FROM range(1000000) a, range(1000000) b, range(1000000) c"
+
+
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> Iterator[IdleProcesses]:
+    """The processes of one test, which has those of others neither at its start nor at its end."""
+    pool = IdleProcesses()
+    monkeypatch.setattr("featurestore.catalog.connection.IDLE", pool)
+    monkeypatch.setattr(sql_process, "IDLE", pool)
+    yield pool
+    pool.close()
+
+
+def pids(idle: IdleProcesses) -> list[int]:
+    return [child.pid for _, child in idle._idle]
+
+
+def one(catalog: Catalog) -> object:
+    return catalog.sql("SELECT 1 AS one", 20).to_pylist()
+
+
+def test_a_process_is_used_again_also_after_an_error_and_leaves_the_file_alone(
+    idle: IdleProcesses, filled: Catalog
+) -> None:
+    assert one(filled) == [{"one": 1}]
+    [first] = pids(idle)
+    for wrong in (
+        "SELECT nothing FROM items",
+        "SELECT * FROM read_text('/etc/hostname')",
+        "SELECT repeat('x', 1500000000)",
+    ):
+        with pytest.raises(QueryError):
+            filled.sql(wrong, 20)
+    with duckdb.connect(str(filled.path)) as writer:  # refused while anybody else holds the file
+        writer.execute("UPDATE all_items SET label = 'new' WHERE id = 1")
+    assert filled.items.select("lower(label) = 'new'").tolist() == [1]
+    assert named_columns(f"label = '{'x' * 2000}' AND width > 3 AND label <> 'y'") == ["label", "width"]
+    assert pids(idle) == [first]
+
+
+@pytest.mark.slow
+def test_a_process_that_ended_is_replaced(
+    idle: IdleProcesses, filled: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one(filled)
+    [first] = pids(idle)
+    os.kill(first, signal.SIGKILL)
+    time.sleep(0.1)
+    assert one(filled) == [{"one": 1}]
+    [second] = pids(idle)
+    assert second != first
+    monkeypatch.setattr(sql_process, "IDLE_SECONDS", 0.0)
+    one(filled)
+    assert pids(idle) != [second]
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_at_work_is_named(idle: IdleProcesses, filled: Catalog) -> None:
+    one(filled)
+    threading.Timer(0.2, os.kill, (pids(idle)[0], signal.SIGKILL)).start()
+    with pytest.raises(QueryError, match="SQL: its process ended without an answer: it was killed, perhaps because"):
+        filled.sql(ENDLESS, 20)
+    assert pids(idle) == []
+
+
+@pytest.mark.slow
+def test_a_catalog_that_another_process_writes_is_waited_for(
+    idle: IdleProcesses, filled: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled.sql("SELECT 1", 20)
+    fork = os.fork()
+    if fork == 0:
+        with duckdb.connect(str(filled.path)):
+            time.sleep(1)
+        os._exit(0)
+    time.sleep(0.3)
+    monkeypatch.setattr("featurestore.catalog.connection.READER_SECONDS", 0.1)
+    with pytest.raises(StoreBusy, match=f"process {fork} has had it open"):
+        filled.sql("SELECT 1", 20)
+    monkeypatch.setattr("featurestore.catalog.connection.READER_SECONDS", 10.0)
+    assert one(filled) == [{"one": 1}]
+    os.waitpid(fork, 0)
+
+
+@pytest.mark.slow
+def test_threads_have_processes_of_their_own_and_leave_one(
+    idle: IdleProcesses, filled: Catalog, tmp_path: Path
+) -> None:
+    copies = [Catalog(tmp_path / f"{number}.duckdb") for number in range(4)]
+    for copy in copies:
+        copy.path.write_bytes(filled.path.read_bytes())
+    found: dict[int, object] = {}
+
+    def ask(number: int) -> None:
+        for _ in range(3):
+            found[number] = copies[number % 4].sql(f"SELECT {number} + count(*) AS n FROM items", 20)["n"].to_pylist()
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {number: [number + 4] for number in range(8)}
+    assert len(pids(idle)) == 1
+
+
+@pytest.mark.slow
+def test_a_fork_has_a_process_of_its_own(filled: Catalog) -> None:
+    one(filled)
+    [before] = pids(sql_process.IDLE)
+    fork = os.fork()
+    if fork == 0:
+        answered = pids(sql_process.IDLE) == [] and one(filled) == [{"one": 1}] and pids(sql_process.IDLE) != [before]
+        sql_process.IDLE.close()
+        os._exit(0 if answered else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) == 0
+    assert one(filled) == [{"one": 1}]
+    assert pids(sql_process.IDLE) == [before]
