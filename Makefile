@@ -14,8 +14,8 @@ test: $(VENV)/.dev lint ## Lint, types and fast tests
 test-all: $(VENV)/.dev lint ## The same with the slow tests
 	$(BIN)/pytest -n auto -m ""
 
-test-attacks: $(VENV)/.dev ## What strangers send: stores, images, encoders, archives, names
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not browser" tests/featurestore/attacks
+test-attacks: $(VENV)/.dev ## What strangers send: stores, images, encoders, archives, runs, names
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not browser" tests/featurestore/attacks tests/trainers/attacks
 
 test-browser: $(VENV)/.dev ## Draw the report in Chromium and look at it (needs chromium and chromium-driver)
 	$(BIN)/pytest -m browser

@@ -15,6 +15,7 @@ from featurestore.sources.column_names import PATH
 from featurestore.sources.filesystem import is_url
 from featurestore.sources.lists import numbered_lines
 from featurestore.sources.relative_paths import locate
+from featurestore.sources.unpacking import parquet_too_large
 from featurestore.system.regular_file import refuse_pipe
 from featurestore.system.text import describe_error, printable
 
@@ -77,6 +78,8 @@ def open_table(file: Path, paths: Path | None = None) -> VectorTable:
         source = pq.ParquetFile(file, memory_map=True, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{file}: expected a Parquet file of vectors, or a .npy; {describe_error(error)}") from error
+    if found := parquet_too_large(source.metadata):
+        raise SourceError(f"{file}: expected a Parquet file of vectors; found {found}")
     schema = source.schema_arrow
     path, vector = _choose(file, schema)
     read = lambda columns, rows: source.iter_batches(rows, columns=columns)  # noqa: E731

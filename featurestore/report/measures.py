@@ -21,7 +21,7 @@ from featurestore.report.blocks import (
     plus_minus,
 )
 from featurestore.report.charts import SMALL, Axis, Line, Plot, line_chart, swatch
-from featurestore.report.training import WHOLE, Training
+from featurestore.report.training import WHOLE, Training, is_number
 from featurestore.report.values import LEARNED_NOTHING, LabelFree, ReportValues
 from featurestore.system.text import counted
 
@@ -134,7 +134,7 @@ def label_free(report: ReportValues, figures: LabelFree) -> Section:
 def training(report: ReportValues, run: Training) -> Section:
     """Show the curves of the run that made the encoder, a small chart each."""
     curves = run.curves()
-    monitor = [(m["epoch"], m["knn_top1"]) for m in run.metrics if m.get("knn_top1") is not None]
+    monitor = [(m["epoch"], m["knn_top1"]) for m in run.metrics if is_number(m.get("knn_top1"))]
     words = f"The measurements of the training run “{run.run}” in each epoch."
     if not run.same_encoder:
         words += f" Its encoder.onnx is not the file that made these vectors, {report.encoder['name']}: it was trained further or exported again."

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from featurestore.encoders.encoder import fingerprint
 from featurestore.errors import ConfigError
 from featurestore.metrics.curve_titles import CURVE_TITLES
 from featurestore.system.json_lines import read_json_lines
 
+LARGEST = 1e30  # a figure of a training, or the number of an epoch
 WHOLE = {CURVE_TITLES["feature_std"]: (0.0, 1.0)}  # values that an axis always shows, whatever was measured
 
 
@@ -23,10 +24,15 @@ class Training:
     def curves(self) -> dict[str, list[tuple[float, float]]]:
         """Give the points (epoch, value) of each measured figure, by its title."""
         found = {
-            title: [(float(m["epoch"]), float(m[name])) for m in self.metrics if isinstance(m.get(name), (int, float))]
+            title: [(float(m["epoch"]), float(m[name])) for m in self.metrics if is_number(m.get(name))]
             for name, title in CURVE_TITLES.items()
         }
         return {title: points for title, points in found.items() if points}
+
+
+def is_number(value: object) -> bool:
+    """Whether a figure can be drawn: a number, and neither NaN nor infinite."""
+    return type(value) in (int, float) and abs(cast(float, value)) < LARGEST  # NaN is not
 
 
 def read_training(run: Path, encoder: str) -> Training:
@@ -40,7 +46,7 @@ def read_training(run: Path, encoder: str) -> Training:
         raise ConfigError(
             f"run {str(run)!r}: expected the folder of a training run with its metrics.jsonl, found: {error}; give the folder that `featurestore train` wrote"
         ) from error
-    if not metrics or not all(isinstance(line.get("epoch"), int) for line in metrics):
+    if not metrics or not all(is_number(line.get("epoch")) for line in metrics):
         raise ConfigError(
             f"run {str(run)!r}: expected a metrics.jsonl with one line for each epoch, found none or other lines; give the folder that `featurestore train` wrote"
         )

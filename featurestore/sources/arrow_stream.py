@@ -8,10 +8,13 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+from featurestore.sources.unpacking import too_large
+
 CONTINUATION = b"\xff\xff\xff\xff"
 RECORD_BATCH = 3  # of the union MessageHeader
 HEADER_TYPE, HEADER, BODY_LENGTH = 1, 2, 3  # numbers of fields in table Message
-ROWS = 0  # number of a field in table RecordBatch
+ROWS, BUFFERS, COMPRESSION = 0, 2, 3  # numbers of fields in table RecordBatch
+DICTIONARY_BATCH, DATA = 2, 1  # of the union MessageHeader; number of a field in table DictionaryBatch
 
 
 class Message(NamedTuple):
@@ -44,6 +47,8 @@ def messages(file: BinaryIO, start: int, size: int) -> Iterator[Message]:
             raise ValueError(f"damaged message at byte {start}")
         if end > size:
             raise ValueError("the stream ends within a message")
+        if found := too_large(body, _unpacked(file, metadata, kind, start + 8 + length)):
+            raise ValueError(found)
         yield Message(start, end, rows if kind == RECORD_BATCH else None)
         start = end
 
@@ -55,9 +60,36 @@ def _fields(metadata: bytes) -> tuple[int, int, int]:
     body = _field(metadata, message, BODY_LENGTH, "<q")
     if kind != RECORD_BATCH:
         return kind, body, 0
-    position = _position(metadata, message, HEADER)
-    (offset,) = struct.unpack_from("<I", metadata, position)
-    return kind, body, _field(metadata, position + offset, ROWS, "<q")
+    return kind, body, _field(metadata, _table(metadata, message, HEADER), ROWS, "<q")
+
+
+def _unpacked(file: BinaryIO, metadata: bytes, kind: int, body: int) -> int:
+    """Sum up what the buffers of a batch, whose body begins at a byte of the file, say that they unpack to; 0 without compression."""
+    if kind not in (RECORD_BATCH, DICTIONARY_BATCH):
+        return 0
+    try:
+        (message,) = struct.unpack_from("<I", metadata)
+        batch = _table(metadata, message, HEADER)
+        batch = _table(metadata, batch, DATA) if kind == DICTIONARY_BATCH else batch
+        if not _position(metadata, batch, COMPRESSION):
+            return 0
+        buffers, total = _table(metadata, batch, BUFFERS), 0
+        (count,) = struct.unpack_from("<I", metadata, buffers)
+        for number in range(count):
+            start, length = struct.unpack_from("<qq", metadata, buffers + 4 + 16 * number)
+            if length:
+                file.seek(body + start)
+                total += max(0, struct.unpack("<q", file.read(8))[0])  # -1: this one is not compressed
+    except (struct.error, OSError) as error:
+        raise ValueError("damaged metadata of a batch") from error
+    return total
+
+
+def _table(data: bytes, table: int, number: int) -> int:
+    """Return where the table or vector begins to which a field refers."""
+    position = _position(data, table, number)
+    (offset,) = struct.unpack_from("<I", data, position)
+    return position + int(offset)
 
 
 def _field(data: bytes, table: int, number: int, form: str) -> int:

@@ -14,6 +14,7 @@ from featurestore.sources.passed_over import EXCLUDED, PassedOver
 from featurestore.sources.relative_paths import locate
 from featurestore.system.text import printable
 
+LONGEST = 1 << 15  # characters of a line; systems and servers take no longer paths
 LINE_END = re.compile(r"\r\n?|\n")
 
 
@@ -46,12 +47,14 @@ class PathList(Source):
 
 
 def numbered_lines(data: bytes) -> list[tuple[int, str]]:
-    """Return the lines of a list with their numbers, without blank lines and comments. Raises ValueError when it is not UTF-8."""
+    """Return the lines of a list with their numbers, without blank lines and comments. Raises ValueError when it is not UTF-8, or a line is too long."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = len(LINE_END.findall(error.object[: error.start].decode(errors="ignore")))
         raise ValueError(f"line {before + 1} is not UTF-8") from error
+    if len(text) > LONGEST and (longest := max(map(len, LINE_END.split(text)))) > LONGEST:
+        raise ValueError(f"a line of {longest:,} characters")
     lines = ((number, line.strip()) for number, line in enumerate(LINE_END.split(text), start=1))
     return [(number, line) for number, line in lines if line and not line.startswith("#")]
 

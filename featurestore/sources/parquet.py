@@ -13,6 +13,7 @@ from featurestore.sources.filesystem import FileState
 from featurestore.sources.lru_cache import LruCache
 from featurestore.sources.table_columns import features_of
 from featurestore.sources.tables import CACHED_BYTES, TableFile, image_bytes
+from featurestore.sources.unpacking import parquet_too_large
 
 STEP = 16  # rows that are decoded together
 
@@ -29,6 +30,8 @@ class ParquetTable(TableFile):
         # Not a whole row group at once.
         self._file = pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True)
         schema, metadata = self._file.schema_arrow, self._file.metadata
+        if found := parquet_too_large(metadata):
+            raise ImageError(found)
         super().__init__(path, state, schema, metadata.num_rows, features_of(schema.metadata))
         groups = (metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
         self._starts = list(accumulate(groups, initial=0))  # first row of each row group, and the number of rows

@@ -16,6 +16,7 @@ from featurestore.sources.lists import ListedFile
 from featurestore.sources.relative_paths import locate
 from featurestore.sources.table_columns import TableColumns, choose_columns, image_column
 
+LONGEST_LABEL, LONGEST_PATH = 1_000, 1 << 15  # characters of values that are read
 CACHED_BYTES = 128 << 20  # of rows that were read, once for all parquet files, once for all Arrow files
 
 
@@ -24,6 +25,8 @@ class TableFile(ABC):
 
     def __init__(self, path: str, state: FileState, schema: pa.Schema, count: int, features: Mapping[str, Any]) -> None:
         self.path, self.state, self.schema, self.count = path, state, schema, count
+        if state.size and count > state.size:
+            raise ImageError(f"damaged: {count:,} rows cannot be in {state.size:,} bytes")
         self.image_column = image_column(schema)
         self._features = features
 
@@ -55,7 +58,7 @@ class TableFile(ABC):
         """Yield the file that each row names, relative to the folder of the table or to the current one, with its labels and split."""
         columns, folder = self.choose(named), os.path.dirname(self.path)
         for batch in self.batches(columns.used()):
-            paths = batch.column(columns.path).to_pylist()
+            paths = _short(batch.column(columns.path), LONGEST_PATH).to_pylist()
             for path, labels, split in zip(paths, _labels(batch, columns), _splits(batch, columns), strict=True):
                 yield ListedFile(path and locate(path, folder), labels, split)
 
@@ -97,7 +100,7 @@ class TableFile(ABC):
 def _labels(batch: pa.RecordBatch, columns: TableColumns) -> list[Labels]:
     if columns.label is None:
         return [UNLABELLED] * batch.num_rows
-    values = batch.column(columns.label).to_pylist()
+    values = _short(batch.column(columns.label), LONGEST_LABEL).to_pylist()
     name = partial(_name, names=columns.label_names)
     return [as_labels(map(name, value if isinstance(value, list) else [value])) for value in values]
 
@@ -115,7 +118,18 @@ def _name(value: object, names: tuple[str, ...]) -> str | None:
 def _splits(batch: pa.RecordBatch, columns: TableColumns) -> list[str | None]:
     if columns.split is None:
         return [None] * batch.num_rows
-    return [as_split(value) for value in batch.column(columns.split).to_pylist()]
+    return [as_split(value) for value in _short(batch.column(columns.split), LONGEST_LABEL).to_pylist()]
+
+
+def _short(values: pa.Array, longest: int) -> pa.Array:
+    """Return texts without those that are too long: a table can repeat one as often as it likes."""
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(values.type):
+        return pa.DictionaryArray.from_arrays(values.indices, _short(values.dictionary, longest))
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return values
+    return pc.if_else(pc.greater(pc.binary_length(values), longest), pa.scalar(None, values.type), values)
 
 
 def image_bytes(column: pa.Array) -> pa.Array:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from featurestore.errors import ImageError
 from featurestore.sources import filesystem
@@ -11,14 +11,29 @@ from featurestore.sources.column_names import ColumnNames
 from featurestore.sources.filesystem import FileState
 from featurestore.sources.formats import HEAD, is_image_name, starts_as_image, suffix
 from featurestore.sources.passed_over import PassedOver, unwanted
+from featurestore.system.text import first_line
 
 if TYPE_CHECKING:
     import tarfile
 
 BLOCK = 512  # bytes; headers and data begin at multiples of it
 JSON_LABELS = ("label", "labels", "cls", "class")  # fields of a .json: the first that it has
-LARGEST_LABEL = 1 << 20  # bytes of a .cls or .json; larger ones are ignored
+LARGEST = {".cls": 4_000, ".json": 1 << 20}  # bytes of a description of an image; larger ones are ignored
+LARGEST_HEADER = 1 << 20  # bytes of a long name or of pax records; tarfile reads them whole
 PACKERS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zX": "xz", b"\x28\xb5\x2f\xfd": "zstd"}  # by first bytes
+
+
+class _Headers:
+    """A file of which tarfile reads headers: one that claims to be vast is damaged. The data of members is read by others."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if size > LARGEST_HEADER:
+            raise ValueError(f"a header of {size:,} bytes")
+        return self._file.read(size)
 
 
 class Tar:
@@ -69,18 +84,26 @@ class Tar:
 
         is_tar = False
         try:
-            with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
+            with tarfile.open(
+                fileobj=cast(BinaryIO, _Headers(file)), mode="r:", encoding="utf-8", errors="surrogateescape"
+            ) as tar:
                 for member in tar:
                     is_tar = True
                     self._take(member, file)
                     tar.members = []  # type: ignore[attr-defined]  # it would collect them all
                 self._check_end(file, tar.offset)
-        except tarfile.TarError as error:
+        except (
+            tarfile.TarError,
+            ValueError,
+            OverflowError,
+            RecursionError,
+        ) as error:  # tarfile does not expect all damage
             if not is_tar:
                 raise ImageError(
-                    _compression(_read_at(file, 0, 4)) or f"not a tar, or damaged from its start on: {error}"
+                    _compression(_read_at(file, 0, 4))
+                    or f"not a tar, or damaged from its start on: {first_line(error)}"
                 ) from error
-            self._fail_rest(str(error))
+            self._fail_rest(first_line(error))
 
     def _take(self, member: "tarfile.TarInfo", file: BinaryIO) -> None:
         name, size, start = member.name, member.size, member.offset_data
@@ -96,7 +119,7 @@ class Tar:
             return
         if start + size > self.state.size:
             return  # cut off: `_check_end` will report it
-        if suffix(base) in (".cls", ".json") and size <= LARGEST_LABEL:
+        if size <= LARGEST.get(suffix(base), -1):
             self._take_label(name, _read_at(file, start, size))
         elif is_image_name(base) or ("." not in base and starts_as_image(_read_at(file, start, min(size, HEAD)))):
             self._places.pop(name, None)

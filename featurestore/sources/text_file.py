@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from featurestore.sources.unpacking import too_large
+
 BLOCK_BYTES = 8 << 20  # read at a time
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 WESTERN = "cp1252"  # what Windows and Excel write in Western Europe and America
@@ -47,11 +49,15 @@ def detect_encoding(path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _undecodable(path: Path, encoding: str) -> UnicodeDecodeError | None:
-    """Return the first error of decoding a whole file."""
+    """Return the first error of decoding a whole file. Raises ValueError for one that unpacks to far more than tables do."""
     decoder = codecs.getincrementaldecoder(encoding)()
+    packed, unpacked = path.stat().st_size, 0
     with open_bytes(path) as file:
         try:
             while block := file.read(BLOCK_BYTES):
+                unpacked += len(block)
+                if found := too_large(packed, unpacked):
+                    raise ValueError(found)
                 decoder.decode(block)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:

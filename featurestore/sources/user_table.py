@@ -12,6 +12,7 @@ from featurestore.errors import SourceError
 from featurestore.sources.csv_table import CsvTable
 from featurestore.sources.jsonl_table import JsonlTable
 from featurestore.sources.text_file import unpacked_suffix
+from featurestore.sources.unpacking import parquet_too_large
 from featurestore.system.regular_file import refuse_pipe
 from featurestore.system.text import describe_error, first_line
 
@@ -44,7 +45,10 @@ class ParquetRows:
         import pyarrow.parquet as pq  # slow to import, and most commands do without
 
         self.path = path
-        self.schema = pq.read_schema(path)
+        with pq.ParquetFile(path) as source:
+            self.schema = source.schema_arrow
+            if found := parquet_too_large(source.metadata):
+                raise ValueError(found)
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield all rows of some columns, in order."""

@@ -1,16 +1,24 @@
 """Files with one JSON object a line, such as metrics.jsonl."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
+
+from featurestore.system.regular_file import refuse_pipe
+
+MOST_BYTES = 256 << 20  # of a file; a training of a million epochs writes less
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Read the objects of a file in order.
 
     A crash can cut off a line while it is written. Such a line is not JSON and is left out; so is a damaged one, and any other that is
-    not an object. Raises OSError.
+    not an object. Raises OSError, also for a pipe and for a file above MOST_BYTES.
     """
+    refuse_pipe(path)
+    if path.stat().st_size > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"larger than {MOST_BYTES:,} bytes", str(path))
     found = []
     for line in path.read_bytes().splitlines():
         try:

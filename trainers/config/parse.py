@@ -11,6 +11,9 @@ from typing import Any, Literal, TypeVar
 
 from featurestore.errors import ConfigError
 from featurestore.system.regular_file import refuse_pipe
+from featurestore.system.text import first_line
+
+MOST_BYTES = 1 << 20  # of a file of settings
 
 T = TypeVar("T")
 
@@ -44,11 +47,15 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """Read a TOML file; raises ConfigError when it is missing or malformed."""
     try:
         refuse_pipe(Path(path))
+        if Path(path).stat().st_size > MOST_BYTES:
+            raise ConfigError(
+                f"configuration {str(path)!r}: expected a TOML file of settings, found one of more than {MOST_BYTES:,} bytes"
+            )
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"configuration {str(path)!r}: {error.strerror}; expected a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"configuration {str(path)!r} is not valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"configuration {str(path)!r} is not valid TOML: {first_line(error)}") from error
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:

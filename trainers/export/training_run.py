@@ -42,7 +42,7 @@ def export_run(run: str | Path, out: str | Path, attention: bool = False) -> Pat
     state = checkpoint.load(run / "checkpoint.pt")
     config = resolve(read_toml(run / "config.toml"))
     method = build(dataclasses.replace(config, init=None))
-    method.load_state_dict(state["method"])
+    checkpoint.load_weights(method, state["method"], run)
     return export(method.export_backbone, make_card(config, method, state), Path(out), attention)
 
 

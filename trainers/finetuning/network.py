@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from featurestore.errors import ConfigError, TrainingError
+from featurestore.errors import ConfigError
 from trainers.config.parse import read_toml
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
@@ -43,10 +43,6 @@ def read_start(run: str | Path) -> StartingPoint:
     """Read the configuration and the weights of a training run. Raises TrainingError when there is none, ConfigError."""
     run = Path(run)
     state = checkpoint.load(run / "checkpoint.pt")
-    if "method" not in state:
-        raise TrainingError(
-            f"{run}: expected the checkpoint of a training run, found another file; give the folder that `featurestore train` wrote"
-        )
     config = dataclasses.replace(resolve(read_toml(run / "config.toml")), init=None)
     return StartingPoint(config, state["method"], {"count": state["images"], "sha256": state["sha256"]})
 
@@ -82,7 +78,7 @@ def build_classifier(start: StartingPoint, head: Head, classes: int, seed: int) 
     with seeded(seed, torch.device("cpu")):
         method = build(start.config)
         if start.weights is not None:
-            method.load_state_dict(start.weights)
+            checkpoint.load_weights(method, start.weights, f"run with {start.config.backbone}")
         backbone, projection = method.export_backbone, method.first_projection
         dim = feature_dim(backbone)
         match head:

@@ -1,16 +1,19 @@
 """Checkpoints: the whole state of a run in one file, replaced atomically."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import torch
+from torch import nn
 
 from featurestore.errors import DiskError, TrainingError
 from featurestore.system.disk import atomic_write
+from featurestore.system.regular_file import refuse_pipe
+from featurestore.system.text import LONGEST, first_line
 
 INTERVAL = 30.0  # seconds between checkpoints: a killed run loses no more than this
 
@@ -47,19 +50,65 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint, tensors and plain values only; raises TrainingError when it is missing or damaged.
+    """Read a checkpoint, tensors and plain values only; raises TrainingError when it is missing, damaged or not of a training run.
 
     torch does not look at the checksums that the file holds, so they are checked before.
     """
     if not path.exists():
         raise TrainingError(f"{path}: expected a checkpoint, found none; give the folder of a training run")
     try:
+        refuse_pipe(path)
         with ZipFile(path) as file:
-            if file.testzip() is not None:
-                raise BadZipFile("it does not match its checksums")
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        return state
+            _check_parts(file)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise TrainingError(
             f"checkpoint {path} cannot be read ({type(error).__name__}); train again without --resume"
         ) from error
+    if not _is_state(state):
+        raise TrainingError(
+            f"checkpoint {path}: expected that of a training run, found other content; give the folder that `featurestore train` wrote"
+        )
+    return dict(state)
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Any], run: str | Path) -> None:
+    """Load the weights of a run's checkpoint into a network; raises TrainingError when they do not fit it, or are not finite numbers."""
+    try:
+        network.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise TrainingError(
+            f"{run}: the weights of its checkpoint do not fit the network of its config.toml: {reason[:LONGEST]}; train again"
+        ) from error
+    if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
+        raise TrainingError(f"{run}: the weights of its checkpoint are not finite numbers; train again")
+
+
+def load_state(network: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Load a checkpoint into a network and its optimizer, to go on with its training; raises TrainingError when it does not fit them."""
+    load_weights(network, state["method"], "--resume")
+    try:
+        optimizer.load_state_dict(state["optimizer"])
+    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise TrainingError(
+            f"--resume: the state of the optimizer in the checkpoint does not fit this training: {first_line(error)}; train again"
+        ) from error
+
+
+def _check_parts(file: ZipFile) -> None:
+    """Raise BadZipFile for a checkpoint that is damaged, or whose parts are compressed: torch writes none, and they may unpack to anything."""
+    if any(part.compress_type != ZIP_STORED for part in file.infolist()):
+        raise BadZipFile("its parts are compressed")
+    if file.testzip() is not None:
+        raise BadZipFile("it does not match its checksums")
+
+
+def _is_state(state: object) -> bool:
+    """Whether what was read has what every checkpoint of a training has."""
+    if not isinstance(state, dict):
+        return False
+    numbers = all(type(state.get(name)) in (int, float) for name in ("step", "seconds", "images"))
+    sha256, weights = state.get("sha256"), state.get("method")
+    is_named = isinstance(sha256, str) and sha256.isprintable() and len(sha256) <= LONGEST
+    return numbers and is_named and isinstance(weights, Mapping)

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from featurestore.errors import ConfigError
+from featurestore.errors import ConfigError, TrainingError
 from featurestore.system.disk import append_text, write_text
 from featurestore.system.json_lines import read_json_lines
+from featurestore.system.text import describe_error
 
 ADVICE = "free some space, then go on with --resume"
 
@@ -31,8 +32,11 @@ class MetricsFile:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Read the lines of a metrics.jsonl, without damaged ones; none where it does not exist."""
-    lines = read_json_lines(path) if path.exists() else []
+    """Read the lines of a metrics.jsonl, without damaged ones; none where it does not exist. Raises TrainingError when it cannot be read."""
+    try:
+        lines = read_json_lines(path) if path.exists() else []
+    except OSError as error:
+        raise TrainingError(f"{path}: expected the figures of a training; {describe_error(error)}") from error
     return [
         line
         for line in lines

@@ -107,7 +107,7 @@ def _load_backbone(method: Method, run: Path) -> None:
     """Load the backbone of another run into all copies of the method's own."""
     theirs = resolve(read_toml(run / "config.toml"))
     trained = build(replace(theirs, init=None))
-    trained.load_state_dict(checkpoint.load(run / "checkpoint.pt")["method"])
+    checkpoint.load_weights(trained, checkpoint.load(run / "checkpoint.pt")["method"], run)
     weights = trained.export_backbone.state_dict()
     try:
         for network in method.backbones:

@@ -17,6 +17,7 @@ from trainers.methods import Method, Progress, Step
 from trainers.optimization.optimizers import clip_each, make_optimizer
 from trainers.optimization.schedules import cosine, learning_rate
 from trainers.runtime.seeds import mix
+from trainers.training.checkpoint import load_state
 from trainers.training.failures import explain_failures
 
 # Most pixel values augmented in one call. Larger calls are faster, but hold all their views in memory as floats.
@@ -71,8 +72,7 @@ class TrainingStep:
         self.peak_lr = config.optimizer.lr * batch_size / 256
         self.optimizer = make_optimizer(method, config.optimizer)
         if state is not None:
-            method.load_state_dict(state["method"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            load_state(method, self.optimizer, state)
         if config.compile:
             for module in method.compiled:
                 module.compile()

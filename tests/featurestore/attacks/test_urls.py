@@ -111,6 +111,7 @@ def test_a_path_in_a_list_from_the_web_is_one_on_its_server(stranger: Stranger, 
     assert found.path.startswith(stranger.url)
 
 
+@pytest.mark.slow
 def test_a_list_from_the_web_names_images_beside_it_and_on_the_web(
     stranger: Stranger, encoder: Path, tmp_path: Path
 ) -> None:
@@ -169,6 +170,7 @@ def test_a_pipe_behind_a_url_is_not_waited_for(tmp_path: Path, kind: str) -> Non
 # -- servers that never end
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["l.txt", "a.tar", "a.parquet", "folder/", "a.png"])
 def test_a_server_that_sends_a_byte_a_second_is_given_up(
     stranger: Stranger, monkeypatch: pytest.MonkeyPatch, path: str
@@ -207,9 +209,7 @@ def test_a_server_that_sends_whole_files_for_parts_gives_no_wrong_images(strange
 @pytest.mark.parametrize("length", ["5", "1000000000000", "-1", "x"])
 def test_a_server_that_lies_about_lengths_gives_failures(stranger: Stranger, length: str) -> None:
     stranger.answers["/a.png"] = lambda request: (
-        request.wfile.write(  # type: ignore[func-returns-value]
-            f"HTTP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n".encode() + PNG
-        ),
+        request.wfile.write(f"HTTP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n".encode() + PNG),
         None,
     )[1]
     with suppress(ImageError):
@@ -248,7 +248,7 @@ def test_links_out_of_a_folder_are_not_followed(stranger: Stranger) -> None:
     assert f"{stranger.url}/photos/good.png" in {entry.path for entry in found}
     assert all(entry.path.startswith(f"{stranger.url}/photos/") and ".." not in entry.path for entry in found)
     for entry in found:
-        if isinstance(entry, ImageFile):
+        with suppress(ImageError):
             assert read(entry.path) == PNG
     assert [asked for asked in stranger.asked if not asked.startswith("/photos")] == []
 

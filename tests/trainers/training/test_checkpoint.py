@@ -1,6 +1,7 @@
 """Checkpoints: whole or not there, and nothing in them is run."""
 
 from pathlib import Path
+from typing import Any
 from typing import BinaryIO
 
 import pytest
@@ -27,7 +28,14 @@ def test_a_damaged_checkpoint_is_named_and_pickled_code_is_not_run(few_shapes: P
 
 def test_a_flipped_bit_of_a_checkpoint_is_named(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
-    checkpoint.save(path, {"weights": torch.arange(1000.0), "step": 3})
+    state: dict[str, Any] = {
+        "method": {"weights": torch.arange(1000.0)},
+        "step": 3,
+        "seconds": 1.0,
+        "images": 1,
+        "sha256": "",
+    }
+    checkpoint.save(path, state)
     whole = path.read_bytes()
     assert checkpoint.load(path)["step"] == 3
     for place in range(0, len(whole), 97):
@@ -37,7 +45,7 @@ def test_a_flipped_bit_of_a_checkpoint_is_named(tmp_path: Path) -> None:
         except TrainingError:
             continue
         assert state["step"] == 3  # the bit was in bytes that are not read
-        assert torch.equal(state["weights"], torch.arange(1000.0))
+        assert torch.equal(state["method"]["weights"], torch.arange(1000.0))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +55,8 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
     error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "checkpoint.pt"
-    checkpoint.save(path, {"step": 1})
+    state = {"method": {}, "step": 1, "seconds": 1.0, "images": 1, "sha256": ""}
+    checkpoint.save(path, state)
 
     def full(_: object, file: BinaryIO) -> None:
         file.write(b"half of it")
@@ -57,5 +66,5 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
         patch.setattr(torch, "save", full)
         with pytest.raises(TrainingError, match=r"No space left.*; free some space, then go on with --resume"):
             checkpoint.save(path, {"step": 2})
-    assert checkpoint.load(path) == {"step": 1}
+    assert checkpoint.load(path) == state
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]

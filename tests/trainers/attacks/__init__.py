@@ -1,0 +1,1 @@
+"""What strangers send: runs and checkpoints."""
