@@ -21,7 +21,7 @@ from featurestore.cli.overview import OTHERS, OVERVIEW
 from featurestore.errors import ConfigError, FeatureStoreError, Interrupted
 from featurestore.system.interrupts import endings_as_ctrl_c
 from featurestore.system.terminal import print_line, print_lines
-from featurestore.system.text import is_utf8, printable
+from featurestore.system.text import first_line, is_utf8, printable
 from featurestore.version import __version__
 
 # Each file of this folder and its commands, in the order of `--help`. A file is imported when one of its commands is called.
@@ -141,6 +141,12 @@ def _run(came: Sequence[int]) -> None:
         sys.exit(1)
     except OSError as error:  # a disk error that no room turned into a DiskError
         print_line(f"featurestore: {error.filename or 'the disk'}: {error.strerror or error}", err=True)
+        sys.exit(1)
+    except MemoryError as error:
+        print_line(
+            f"featurestore: not enough memory ({first_line(error)}); what was committed before is safe: end other programs, then try again",
+            err=True,
+        )
         sys.exit(1)
     except click.ClickException as error:
         error.message = printable(error.message)  # type: ignore[misc]  # it repeats what was given

@@ -79,6 +79,7 @@ def test_a_run_that_is_ended_says_what_is_kept(tmp_path: Path, encoder: Path, nu
     assert report.unchanged + report.added == COUNT
 
 
+@pytest.mark.slow
 def test_readers_and_writers_while_a_writer_is_stopped(
     store_path: Path, colours: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
