@@ -35,8 +35,10 @@ class FailingDisk:
 
     def _failing(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def failing(path: Any, *more: Any, **named: Any) -> Any:
-            if self._concerns(path):
-                self._fail(path)
+            folder = named.get("dir_fd", named.get("src_dir_fd"))
+            place = path if folder is None else os.path.join(os.readlink(f"/proc/self/fd/{folder}"), path)
+            if self._concerns(place):
+                self._fail(place)
             return call(path, *more, **named)
 
         return failing
