@@ -178,8 +178,10 @@ class Encoder:
         if self._repeats:
             return
         pixels = np.random.default_rng(0).integers(0, 256, (2, self.preprocess.size, self.preprocess.size, 3), np.uint8)
-        first, second = self.encode(pixels), self.encode(pixels)
-        if not np.allclose(first, second, rtol=0, atol=REPEATED * np.abs(first).max(), equal_nan=True):
+        first, second = (self._run([self._outputs[0]], pixels)[0] for _ in range(2))
+        if first.shape != second.shape or not np.allclose(
+            first, second, rtol=0, atol=REPEATED * np.abs(first).max(), equal_nan=True
+        ):
             raise EncoderError(
                 f"encoder {str(self.path)!r}: its network gives the same images other vectors each time; export it again in evaluation mode, without random values"
             )

@@ -1,9 +1,10 @@
 """Networks of strangers: encoder files with a good card, and a graph that does harm."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from featurestore.encoders.card import CARD_KEY
 from tests.featurestore.fakes import CARD, DIM, SIZE
@@ -44,7 +45,10 @@ def spread(value: str) -> list[NodeProto]:
 
 def endless() -> ModelProto:
     """A loop of 2^62 rounds."""
-    scalar = lambda name, kind: helper.make_tensor_value_info(name, kind, [])  # noqa: E731
+
+    def scalar(name: str, kind: int) -> ValueInfoProto:
+        return helper.make_tensor_value_info(name, kind, [])
+
     body = helper.make_graph(
         [helper.make_node("Identity", ["on"], ["still_on"]), helper.make_node("Add", ["x", "one"], ["next"])],
         "body",
@@ -116,7 +120,7 @@ def vast(kind: str, count: int) -> ModelProto:
             helper.make_node("Identity", ["d36"], ["vast"]),
         ],
     }  # fmt: skip
-    values = {
+    values: dict[str, Any] = {
         "count": np.array([count]),
         "zero": np.int64(0),
         "step": np.int64(1),

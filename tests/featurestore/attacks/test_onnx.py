@@ -94,14 +94,18 @@ def test_a_network_that_gives_other_vectors_each_time_enters_no_store(
 # -- cards
 
 
+def values_of(field: str, *values: object) -> list[tuple[str, object]]:
+    return [(field, value) for value in values]
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *(("size", value) for value in (10**9, 0, -1, 8.0, "8", None, True, [8])),
-        *(("std", value) for value in ([0.0] * 3, [-1.0] * 3, [float("nan")] * 3, [1e400] * 3, [1.0] * 99, "abc", [])),
-        *(("mean", value) for value in ([float("inf")] * 3, ["0", "0", "0"], {}, [[0.0]] * 3)),
-        *(("bands", value) for value in ([10**6], [0], list(range(1, 10**5)), "1", [1.0])),
-        *(("interpolation", value) for value in ("../../x", "nearest", 7, ["bicubic"])),
+        *values_of("size", 10**9, 0, -1, 8.0, "8", None, True, [8]),
+        *values_of("std", [0.0] * 3, [-1.0] * 3, [float("nan")] * 3, [1e400] * 3, [1.0] * 99, "abc", []),
+        *values_of("mean", [float("inf")] * 3, ["0", "0", "0"], {}, [[0.0]] * 3),
+        *values_of("bands", [10**6], [0], list(range(1, 10**5)), "1", [1.0]),
+        *values_of("interpolation", "../../x", "nearest", 7, ["bicubic"]),
     ],
 )
 def test_a_card_with_absurd_preprocessing_is_refused(tmp_path: Path, field: str, value: object) -> None:
@@ -114,14 +118,11 @@ def test_a_card_with_absurd_preprocessing_is_refused(tmp_path: Path, field: str,
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *(("method", value) for value in ("x" * 10**6, "\x1b[2J", "a\nb", 7, None, {"a": 1})),
-        *(("backbone", value) for value in ("\u202egnp.exe", "\0")),
-        *(("trained_on", value) for value in ({"count": 10**400, "sha256": "\x07"}, {"count": "1"}, [], None)),
-        *(
-            ("classes", value)
-            for value in (["a"], ["a", "a"], ["a", ""], ["a", "b" * 2000], ["a", 7], [["a"], ["b"]], 7)
-        ),
-        *(("dim", value) for value in (-1, 10**30, "batch", 12.5, [12], None)),
+        *values_of("method", "x" * 10**6, "\x1b[2J", "a\nb", 7, None, {"a": 1}),
+        *values_of("backbone", "\u202egnp.exe", "\0"),
+        *values_of("trained_on", {"count": 10**400, "sha256": "\x07"}, {"count": "1"}, [], None),
+        *values_of("classes", ["a"], ["a", "a"], ["a", ""], ["a", "b" * 2000], ["a", 7], [["a"], ["b"]], 7),
+        *values_of("dim", -1, 10**30, "batch", 12.5, [12], None),
         ("card_version", 10**9),
         ("new_field", 1),
     ],
