@@ -7,11 +7,16 @@ store.index("photos/", labels="folders")
 store.search("query.jpg", k=10).sheet("hits.png")
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from featurestore.errors import FeatureStoreError
 from featurestore.version import __version__
+
+# onnxruntime sends figures about models to its makers, and keeps a number for this machine on the disk, unless this is set before it is
+# imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from featurestore.encoders.classifier import Classifier
