@@ -1,8 +1,7 @@
 """Checkpoints: whole or not there, and nothing in them is run."""
 
 from pathlib import Path
-from typing import Any
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 import torch
