@@ -81,7 +81,7 @@ class FeatureStore(Storage):
         return build(self, encoder, run, map, seed, listener, where=where)
 
     def __repr__(self) -> str:
-        return f"<FeatureStore {str(self.path)!r}: {self._summary()}>"
+        return printable(f"<FeatureStore {str(self.path)!r}: {self._summary()}>")
 
     def _summary(self) -> str:
         if not self.layout.is_store():
@@ -89,7 +89,7 @@ class FeatureStore(Storage):
         try:
             items, records = self.catalog.items.count(), self.snapshots.now().encoders
         except Exception as error:  # a repr is for looking at what is broken, too
-            return printable(str(error))
+            return str(error)
         default, *others = [record.name for record in records] or ["none"]
         more = f", others: {', '.join(others)}" if others else ""
         return f"{items} items, default encoder {default}{more}"

@@ -195,6 +195,10 @@ class Database:
     def _named(self, error: duckdb.Error) -> StoreError:
         """Choose the error by what the user can do about it."""
         first = str(error).splitlines()[0]
+        if "Too many open files" in str(error):
+            return DiskError(
+                f"{self.path} cannot be opened: too many open files; allow more of them (ulimit -n), then try again"
+            )
         if "Permission denied" in first or "Read-only" in first:
             return DiskError(f"{self.path} cannot be opened: {first}; check its permissions")
         if "Could not write" in first or "No space left" in first:

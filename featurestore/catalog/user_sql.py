@@ -19,6 +19,11 @@ SHOWN = 30  # columns that a message lists
 MESSAGE = 400  # characters of DuckDB's message, which may quote a value
 LONG = 10_000  # characters of a value whose comparison takes noticeable time
 TABLES = "items, vectors, encoders, failures"
+KINDS = {  # of DuckDB's errors, by how their texts begin
+    "Out of Memory Error": duckdb.OutOfMemoryException,
+    "IO Error": duckdb.IOException,
+    "Conversion Error": duckdb.ConversionException,
+}
 WRITING = ("INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "COPY", "MERGE_INTO")
 
 
@@ -39,13 +44,22 @@ def run_statement(connection: Connection, text: str, result_bytes: int) -> Itera
     row_bytes = ROW_BYTES + sum(map(len, reader.schema.names))  # as JSON, each row repeats the names
     yield pa.RecordBatch.from_pylist([], reader.schema)
     size = 0
-    for batch in reader:
+    for batch in _read(reader):
         size += batch.nbytes + len(batch) * row_bytes
         if size > result_bytes:
             raise QueryError(
                 f"SQL: its result has more than {result_bytes >> 20} MB; select fewer columns, or add LIMIT"
             )
         yield batch
+
+
+def _read(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """Read all batches. Arrow passes an error of DuckDB on as an OSError with its text."""
+    try:
+        yield from reader
+    except OSError as error:
+        kind = KINDS.get(str(error).partition(":")[0], duckdb.Error)
+        raise kind(str(error)) from error
 
 
 def run_where(connection: Connection, where: str, text: str) -> pa.Table:

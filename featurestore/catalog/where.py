@@ -57,6 +57,8 @@ def parse(where: str) -> Any:
             tree = json.loads(parser.execute("SELECT json_serialize_sql($1::TEXT)", [text]).fetchall()[0][0])
     except RecursionError as error:
         raise QueryError(f"where {shown(where)}: {_too_deep()}") from error
+    except duckdb.OutOfMemoryException as error:
+        raise QueryError(f"where {shown(where)}: it needs more memory than it may have; write it shorter") from error
     except (duckdb.Error, UnicodeError) as error:
         if isinstance(error, (duckdb.InternalException, duckdb.FatalException)):
             _parser.cache_clear()  # after such an error it answers nothing any more

@@ -7,18 +7,21 @@ Commands of `trainers` arrive by the entry-point group `featurestore.commands`.
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 from io import TextIOWrapper
+from signal import SIGINT
 from typing import Any
 
 import click
 
 from featurestore.cli.overview import OTHERS, OVERVIEW
 from featurestore.errors import ConfigError, FeatureStoreError, Interrupted
+from featurestore.system.interrupts import endings_as_ctrl_c
 from featurestore.system.terminal import print_line, print_lines
-from featurestore.system.text import is_utf8, printable
+from featurestore.system.text import first_line, is_utf8, printable
 from featurestore.version import __version__
 
 # Each file of this folder and its commands, in the order of `--help`. A file is imported when one of its commands is called.
@@ -125,6 +128,12 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; the one place where an error becomes a line and an exit code."""
     _use_utf8()
+    with endings_as_ctrl_c() as came:
+        _run(came)
+
+
+def _run(came: Sequence[int]) -> None:
+    """Run a command and exit; `came` fills with the signals that ended it."""
     try:
         sys.exit(cli.main(standalone_mode=False))
     except FeatureStoreError as error:
@@ -133,14 +142,20 @@ def main() -> None:
     except OSError as error:  # a disk error that no room turned into a DiskError
         print_line(f"featurestore: {error.filename or 'the disk'}: {error.strerror or error}", err=True)
         sys.exit(1)
+    except MemoryError as error:
+        print_line(
+            f"featurestore: not enough memory ({first_line(error)}); what was committed before is safe: end other programs, then try again",
+            err=True,
+        )
+        sys.exit(1)
     except click.ClickException as error:
         error.message = printable(error.message)  # type: ignore[misc]  # it repeats what was given
         error.show()
         sys.exit(error.exit_code)
-    except click.Abort as stop:  # click's name for Ctrl-C
+    except click.Abort as stop:  # click's name for Ctrl-C, and a signal that was taken as one
         cause = stop.__cause__
         print_line(f"featurestore: {cause if isinstance(cause, Interrupted) else 'interrupted'}", err=True)
-        sys.exit(130)
+        sys.exit(128 + (came[0] if came else SIGINT))
     except Exception:  # a mistake of ours; its message may repeat what a file says
         print_lines(traceback.format_exc().split("\n"), err=True)
         sys.exit(1)

@@ -46,7 +46,7 @@ from featurestore.system.text import as_argument, counted
     type=click.FloatRange(min=LEAST_SECONDS),
     default=30.0,
     show_default=True,
-    help="Time limit for reading and decoding one image; an image that takes longer is a failure.",
+    help="Time limit for reading one image, and again for decoding it; an image that takes longer is a failure.",
 )
 @exclude_option
 @click.option("--include-deleted", is_flag=True, help="Add items again that were deleted from STORE.")

@@ -1,4 +1,4 @@
-"""Tasks on the bytes of an image, with limits of time and memory: ordinary images in this process, others in a worker."""
+"""Tasks on the bytes of an image, with limits of time and memory: ordinary images in this process, others in a child process."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -42,6 +42,6 @@ def _stays_here(data: bytes, shorter_side: int | None, turn: Turn) -> bool:
 
 
 def _elsewhere(task: str, data: bytes, options: dict[str, Any], turn: Turn, seconds: float) -> Result:
-    from featurestore.imaging import workers  # slow to import, and most images are ordinary
+    from featurestore.imaging import children  # slow to import, and most images are ordinary
 
-    return workers.run(task, data, options, turn, seconds)
+    return children.run(task, data, options, turn, seconds)

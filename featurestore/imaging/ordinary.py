@@ -1,7 +1,7 @@
 """Whether an image is ordinary: its form alone bounds the time and the memory of its decoder.
 
 The form is read from the bytes, without a decoder, in microseconds. What is not ordinary may still be a good image. It is decoded in a
-process that can be ended; see `workers`.
+process that can be ended; see `children`.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is done with the bytes of an image: functions that run in this process or in a worker. Only they decode bytes."""
+"""What is done with the bytes of an image: functions that run in this process or in a child. Only they decode bytes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

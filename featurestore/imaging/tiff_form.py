@@ -14,7 +14,7 @@ OF_RAW = (330, 50706)  # SubIFDs and DNGVersion: tags of camera RAW files
 READ = (WIDTH, HEIGHT, BITS, COMPRESSION, SAMPLES, ROWS, PLANAR, TILE_WIDTH, TILE_HEIGHT)
 BOUNDED = (1, 2, 3, 4, 5, 8, 32946, 32773)  # compressions: none, of fax, LZW, Deflate twice, PackBits
 MOST_TAGS = 256
-MOST_CHUNKS = 100_000  # strips or tiles
+MOST_CHUNKS = 10_000  # strips or tiles; a tenth of a millisecond each, or four
 MOST_SAMPLES = 512
 CHUNK_BYTES = 64 << 20  # of a strip or tile, or as many as the image has
 

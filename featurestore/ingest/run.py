@@ -45,7 +45,7 @@ def ingest(
     labels: "folders" takes the parent folder as the label and a top folder train, val or test as the split; a CSV, JSON Lines or
     Parquet file is applied afterwards as by `label`; "none" leaves labels as they are. path_column, label_column, split_column: columns
     of that file, or of sources that are tables, that have no usual name. Folders never replace a label from a file or a person. An image
-    that takes longer than `image_seconds` to read and decode is a failure. Items that were deleted stay so, by path and content, unless
+    that takes longer than `image_seconds` to read, or again to decode, is a failure. Items that were deleted stay so, by path and content, unless
     `include_deleted`. What matches a pattern of `exclude`, in the form of .gitignore, is left out; the store keeps the patterns of each
     source until others are given, [] for none. Work is committed every few seconds, so a stopped run goes on where it was.
     Raises SourceError when there is no image, when none can be read, when labels="folders" finds no label, or several columns could be

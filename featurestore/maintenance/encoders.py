@@ -56,10 +56,10 @@ def drop_encoder(store: Storage, encoder: str | Path) -> int:
         try:
             os.close(open_within(store.layout.dropped_mark(record.fingerprint), os.O_WRONLY | os.O_CREAT))
             store.catalog.encoders.drop(record.fingerprint)
-            for path in store.layout.dropped_files(store.catalog.encoders.all()):
-                delete_within(path)
         except OSError as error:
             raise DiskError(
-                f"{error.filename} could not be written or deleted ({error.strerror}); what is left of {record.name} is deleted by the next featurestore optimize"
+                f"{error.filename} could not be written ({error.strerror}); what is left of {record.name} is deleted by the next featurestore optimize"
             ) from error
+        for path in store.layout.dropped_files(store.catalog.encoders.all()):
+            delete_within(path)
     return vectors

@@ -115,7 +115,7 @@ class Verification:
                     self.backups.keep(path)
                     delete_within(path)
                 self.backups.keep_catalog()
-                self.layout.catalog.unlink(missing_ok=True)
+                delete_within(self.layout.catalog)
                 repair = "nothing of it could be read: moved it to damaged/, with the vectors, which are useless without it; index again"
         return Finding("catalog.duckdb", problem, safe, repair, repaired=self.repair)
 

@@ -46,11 +46,12 @@ def atomic_write_by_name(path: Path, advice: str) -> Iterator[Path]:
 
     The caller is the only one that writes `path`. So what is there of other parts was left by killed processes, and is deleted first.
     """
-    for left in path.parent.glob(f"{path.name}.part*"):
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
+    with _disk_errors(path, advice):
+        for left in path.parent.glob(f"{path.name}.part*"):
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
     with (
         _disk_errors(path, advice),
         TemporaryDirectory(prefix=f"{path.name}.part-", dir=path.parent, ignore_cleanup_errors=True) as folder,

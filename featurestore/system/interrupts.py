@@ -1,9 +1,12 @@
-"""Ctrl-C, held back while something must not stop halfway."""
+"""Ctrl-C, held back while something must not stop halfway, and other signals that end a program, taken as Ctrl-C."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+
+ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
@@ -23,3 +26,39 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if held:
         signal.raise_signal(signal.SIGINT)
+
+
+class _AsCtrlC:
+    """A handler of signals that passes them on as Ctrl-C."""
+
+    def __init__(self) -> None:
+        self.came: list[int] = []
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.came.append(number)
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's background job
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def endings_as_ctrl_c() -> Iterator[list[int]]:
+    """Take SIGTERM and SIGHUP as Ctrl-C for the length of the block, so that work is saved; gives those that came.
+
+    One that is ignored, as under nohup, stays so. Only the main thread may use it.
+    """
+    handler = _AsCtrlC()
+    for number in ENDINGS:
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, handler)
+    try:
+        yield handler.came
+    finally:
+        end_at_once()
+
+
+def end_at_once() -> None:
+    """Let SIGTERM and SIGHUP end the process again, where they are taken as Ctrl-C."""
+    for number in ENDINGS:
+        if isinstance(signal.getsignal(number), _AsCtrlC):
+            signal.signal(number, signal.SIG_DFL)

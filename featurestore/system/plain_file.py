@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from featurestore.errors import StoreUntrusted
+from featurestore.errors import DiskError, StoreUntrusted
 
 FILE, FOLDER, LINK = "a file", "a folder", "a symbolic link"
 NOT_FOLLOWED = os.O_NOFOLLOW | os.O_NONBLOCK  # a link is an error, and a pipe without a reader does not stall
@@ -74,9 +74,14 @@ def open_within(path: Path, flags: int = os.O_RDONLY) -> int:
 
 
 def delete_within(path: Path) -> None:
-    """Delete a file in one of a store's folders, or a link in its place, unless it is missing. Raises StoreUntrusted, OSError."""
-    with suppress(FileNotFoundError), open_folder(path.parent) as folder:
-        os.unlink(path.name, dir_fd=folder)
+    """Delete a file in one of a store's folders, or a link in its place, unless it is missing. Raises StoreUntrusted, DiskError."""
+    try:
+        with suppress(FileNotFoundError), open_folder(path.parent) as folder:
+            os.unlink(path.name, dir_fd=folder)
+    except OSError as error:
+        raise DiskError(
+            f"{path} could not be deleted ({error.strerror}); everything committed before is safe: check its permissions, then run the same command again"
+        ) from error
 
 
 def other_names(found: os.stat_result, aside: Path) -> int:

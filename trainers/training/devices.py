@@ -8,6 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
+from featurestore.system.interrupts import end_at_once
 from trainers.config.schema import Config
 from trainers.runtime import memory
 
@@ -26,4 +27,6 @@ def launch(config: Config) -> Fabric:
     precision: Any = config.precision  # settled, never "auto"
     fabric = Fabric(accelerator=config.device, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision)
     fabric.launch()
+    if fabric.world_size > 1:
+        end_at_once()  # a process that saves would wait forever for another that was ended
     return fabric

@@ -1,6 +1,7 @@
 """Index files: whole or not there, and taken only when they are what was written."""
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,10 +94,10 @@ def test_a_file_that_is_not_an_index_is_reported_in_one_line(built: Built, path:
 def test_a_file_that_cannot_be_read_is_reported(
     built: Built, path: Path, seal: FileChecksum, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(self: Path, *mode: Any) -> Any:
-        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+    def refused(path: Path, *flags: Any, **folder: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "open", refused)
+    monkeypatch.setattr(os, "open", refused)
     assert "Permission denied" in str(opened(built, path, seal))
 
 

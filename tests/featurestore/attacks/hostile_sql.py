@@ -55,7 +55,7 @@ GREEDY = {
     "list distinct": "len(list_distinct(range(300000000))) > 0",
     "unnest": "(SELECT count(*) FROM (SELECT unnest(range(1000000000)))) > 0",
     "structs": "len(list_transform(range(100000000), lambda x: {'a': x, 'b': [x, x, x]})) > 0",
-    "map": "len(map_from_entries(list_transform(range(50000000), lambda x: (x, x)))) > 0",
+    "map": "cardinality(map_from_entries(list_transform(range(50000000), lambda x: (x, x)))) > 0",
     "flatten": "len(flatten(list_transform(range(100000), lambda x: range(100000)))) > 0",
     "doubling": "(WITH RECURSIVE t(s) AS (SELECT 'x' UNION ALL SELECT s || s FROM t) SELECT max(length(s)) FROM t) > 0",
     "printf": "length(printf('%1500000000d', 1)) > 0",

@@ -16,6 +16,7 @@ from tests.featurestore.fakes import paint
 from tests.featurestore.life import Life
 
 FLIPS = 200
+STORE_FLIPS = 40  # each is answered by a whole store
 STEPS = ("index", "label", "annotate", "classify", "build an index")
 
 
@@ -67,9 +68,9 @@ def check(before: dict[str, Any], flip: Flip, found: dict[str, Any]) -> None:
 def test_a_flipped_bit_in_a_store_is_found(tmp_path: Path, lived: Path, pattern: str) -> None:
     [file] = (lived / "my.store").glob(pattern)
     name = str(file.relative_to(lived))
-    (_, before), *found = answers(store_questions, lived, tmp_path / "copy", flips(lived, name, FLIPS, 5))
+    (_, before), *found = answers(store_questions, lived, tmp_path / "copy", flips(lived, name, STORE_FLIPS, 5))
     assert before["verify"] == []
-    assert len(found) == FLIPS
+    assert len(found) == STORE_FLIPS
     for flip, answer in found:
         assert flip is not None
         check(before, flip, answer)

@@ -160,9 +160,9 @@ def test_json_gives_every_name_back(run: Run, strange: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ["info"], ["failures"], ["knn", "-k", "1"], ["lowshot", "--shots", "5"], ["retrieval"], ["search", "--id", "6"], ["search", "--id", "6", "--paths"],
-        ["sql", "SELECT label, split FROM items"], ["knn", "--encoder", EVIL],
-        ["search", f"--{EVIL}"], ["delete", "--where", EVIL], ["encoders"], ["info", EVIL],
+        ["info"], ["failures"], ["knn", "-k", "1"], ["lowshot", "--shots", "5"], ["search", "--id", "6"], ["search", "--id", "6", "--paths"],
+        ["knn", "--encoder", EVIL],
+        ["search", f"--{EVIL}"], ["encoders"], ["info", EVIL],
     ],
 )  # fmt: skip
 def test_a_stranger_s_names_are_spelled_out(run: Run, store_path: Path, words: list[str]) -> None:
@@ -174,6 +174,17 @@ def test_a_stranger_s_names_are_spelled_out(run: Run, store_path: Path, words: l
     _, out, err = run(command, store_path, *others)
     assert printed(out) + printed(err) == []
     assert out + err
+
+
+def test_what_a_python_shell_shows_is_safe(store_path: Path) -> None:
+    with duckdb.connect(str(store_path / "catalog.duckdb")) as catalog:
+        catalog.execute("UPDATE all_items SET label = $1, path = path || $1", [EVIL])
+        catalog.execute("UPDATE encoders SET name = $1", [EVIL])
+    store = FeatureStore.open(store_path)
+    hits = store.search(1, k=3)
+    shown = [store, hits, hits[0], store.failures()]
+    assert [unsafe for value in shown for unsafe in printed(repr(value))] == []
+    assert hits[0].label == EVIL  # values are exact
 
 
 @pytest.mark.parametrize("command", MODULES)
@@ -192,7 +203,7 @@ def test_a_store_below_a_name_that_is_not_utf_8_is_refused(tmp_path: Path, encod
 def test_very_long_names_are_cut_in_text_and_whole_in_json(run: Run, store_path: Path) -> None:
     with duckdb.connect(str(store_path / "catalog.duckdb")) as catalog:
         catalog.execute("UPDATE all_items SET label = $1 || id::TEXT", [LONG])
-    for words in (["info"], ["search", "--id", "1"], ["sql", "SELECT label FROM items"], ["retrieval"]):
+    for words in (["info"], ["search", "--id", "1"]):
         _, out, err = run(words[0], store_path, *words[1:])
         assert max(map(len, (out + err).split("\n"))) < 11_000
     assert sorted(answer(run, "info", store_path)["labels"]) == [f"{LONG}{number}" for number in range(1, 7)]

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 from featurestore.cli import MODULES
@@ -15,28 +16,37 @@ SUGGESTED = re.compile(rf"featurestore ({COMMANDS}) [^;:,]*$")  # a message in w
 QUOTED = re.compile(r"as_argument\(|shlex\.quote\(|join\(options\)|^(at|argument|again)$")  # these variables are quoted
 
 
+@cache
+def calls_and_messages() -> list[tuple[str, ast.Call | ast.JoinedStr]]:
+    """Every call and f-string of both packages, with the file it stands in."""
+    return [
+        (str(path.relative_to(ROOT)), node)
+        for path in CODE
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call | ast.JoinedStr)
+    ]
+
+
 def test_one_file_prints() -> None:
     found = set()
-    for path in CODE:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
-                name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-                found |= {str(path.relative_to(ROOT))} if name in PRINTS else set()
+    for file, node in calls_and_messages():
+        called = node.func if isinstance(node, ast.Call) else None
+        name = called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else ""
+        found |= {file} if name in PRINTS else set()
     assert found == ALLOWED
 
 
 def test_a_suggested_command_takes_a_name_as_one_argument() -> None:
     found, unquoted = 0, []
-    for path in CODE:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            said = ""
-            for part in node.values if isinstance(node, ast.JoinedStr) else ():
-                if isinstance(part, ast.FormattedValue):
-                    value = ast.unparse(part.value)
-                    found += (suggested := SUGGESTED.search(said) is not None)
-                    unquoted += [f"{path.name}: {value}"] if suggested and not QUOTED.search(value) else []
-                    said += "{}"
-                else:
-                    said += str(ast.literal_eval(part))
+    for file, node in calls_and_messages():
+        said = ""
+        for part in node.values if isinstance(node, ast.JoinedStr) else ():
+            if isinstance(part, ast.FormattedValue):
+                value = ast.unparse(part.value)
+                found += (suggested := SUGGESTED.search(said) is not None)
+                unquoted += [f"{file}: {value}"] if suggested and not QUOTED.search(value) else []
+                said += "{}"
+            else:
+                said += str(ast.literal_eval(part))
     assert found > 20
     assert unquoted == []

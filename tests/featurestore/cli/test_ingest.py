@@ -47,7 +47,7 @@ def test_index(run: Run, tmp_path: Path, encoder: Path, colours: Path) -> None:
 
 def test_index_json(run: Run, store_path: Path, colours: Path, encoder: Path) -> None:
     assert answer(run, "index", store_path, colours) == {
-        "added": 0, "updated": 0, "unchanged": 6, "removed": 0, "failed": 0, "deleted": 0, "moved": 0, "images_per_second": 0.0,
+        "added": 0, "updated": 0, "unchanged": 6, "removed": 0, "failed": 0, "deleted": 0, "moved": 0, "exchanged": 0, "images_per_second": 0.0,
         "labels_set": 0, "labels_changed": 0, "labels_kept": 0, "labels_found": 6, "classes": 3, "splits": {}, "passed_over": {},
         "readings": {"images": 0, "ways": {}, "flat": 0, "flat_paths": []},
         "reasons": [], "encoder": Encoder(encoder).name, "others": [], "not_run": [],

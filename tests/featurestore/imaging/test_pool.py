@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from featurestore.errors import SourceError
 from featurestore.imaging import Known, load_all, pool, preprocess
 from featurestore.imaging.load import load
 from featurestore.imaging.turn import Turn
@@ -142,6 +143,29 @@ def test_an_image_that_stalls_is_a_failure_and_the_run_goes_on(fake: Any, stalle
     for result in results:
         assert result == (Failure(result.path, LATE) if result.path in stalled else Known(result.path, ""))
     assert stuck == len(stalled)  # each keeps its thread, and no other thread is left
+
+
+def test_a_run_ends_when_too_many_images_are_stuck(fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a network drive that does not answer: each abandoned thread keeps what it has read."""
+    monkeypatch.setattr(pool, "MOST_STUCK", 2)
+    monkeypatch.setattr(pool, "_stuck", [])
+    with (
+        stalls(fake, {"1", "2", "3", "5"}),
+        pytest.raises(SourceError, match=r"^3: 3 images have taken too long and are still being read, so no more are"),
+    ):
+        list(load_all(numbered(10), RECORD, workers=1, seconds=0.1))
+
+
+def test_the_clock_stands_still_while_an_image_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(file: ImageFile, record: Any, is_known: Any, turn: Turn, seconds: float) -> Known:
+        turn.begin("read")
+        turn.wait()
+        time.sleep(0.3)
+        turn.begin("decode")
+        return Known(file.path, "")
+
+    monkeypatch.setattr(pool, "load", load)
+    assert list(load_all(numbered(1), RECORD, workers=1, seconds=0.1)) == [Known("0", "")]
 
 
 def test_time_counts_from_the_moment_a_thread_begins(fake: Any) -> None:

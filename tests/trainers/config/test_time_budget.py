@@ -1,6 +1,7 @@
 """The choice for so many minutes: by the machine's speed and the images' size, and never over what was given."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def test_a_busy_machine_is_named_before_networks_are_timed(tmp_path: Path, monke
 def test_timing_ends_after_a_tenth_of_the_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files, machine = pictures(tmp_path / "images", side=300), Machine()
     seconds = iter([0.0, 0.0, 59.0, 61.0, 61.0, 61.0])
-    monkeypatch.setattr("trainers.config.time_budget.time.monotonic", lambda: next(seconds))
+    monkeypatch.setattr("trainers.config.time_budget.time", SimpleNamespace(monotonic=lambda: next(seconds)))
     network, _, why = chosen(files, machine)
     assert (network, len(machine.timed)) == (("conv4", 32, 24), 2)
     assert "conv4 at 64 px was not timed, because timing has taken a tenth of the minutes" in why

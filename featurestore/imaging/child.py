@@ -1,4 +1,4 @@
-"""In a child process: images that are not ordinary. `workers` is its other side."""
+"""In a child process: images that are not ordinary. `children` is its other side."""
 
 from collections.abc import Callable, Iterator
 

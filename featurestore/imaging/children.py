@@ -60,7 +60,7 @@ def _take() -> ChildProcess:
             if child.is_usable():
                 return child
             child.close()
-    return ChildProcess("featurestore.imaging.worker", LIMITS)
+    return ChildProcess("featurestore.imaging.child", LIMITS)
 
 
 @atexit.register

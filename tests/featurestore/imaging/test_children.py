@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from featurestore.errors import ImageError
-from featurestore.imaging import guarded, tasks, workers
+from featurestore.imaging import children, guarded, tasks
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.imaging.turn import Turn
 from tests.featurestore.attacks.images import jpeg_of_scans, png_of
@@ -22,23 +22,23 @@ CUT = saved(noise(), "jpeg2000")[:200]
 
 
 @pytest.fixture
-def new_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def new_children(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No child of other tests, and none that is left to them."""
-    monkeypatch.setattr(workers, "_idle", SimpleQueue())
+    monkeypatch.setattr(children, "_idle", SimpleQueue())
     yield
-    workers.close()
+    children.close()
 
 
 def idle() -> list[int]:
-    children = []
-    while not workers._idle.empty():
-        children.append(workers._idle.get())
-    for child in children:
-        workers._idle.put(child)
-    return [child.pid for child in children]
+    found = []
+    while not children._idle.empty():
+        found.append(children._idle.get())
+    for child in found:
+        children._idle.put(child)
+    return [child.pid for child in found]
 
 
-def test_a_worker_gives_what_this_process_would() -> None:
+def test_a_child_gives_what_this_process_would() -> None:
     data = saved(noise(), "jpeg2000")
     here, there = tasks.pixels(data, RECORD), guarded.pixels(data, RECORD, Turn(), 30)
     assert np.array_equal(here.pixels, there.pixels)
@@ -50,7 +50,7 @@ def test_a_worker_gives_what_this_process_would() -> None:
     assert (size.width, size.height) == (64, 48)
 
 
-def test_a_worker_is_kept_for_the_next_image_whatever_becomes_of_one(new_workers: None) -> None:
+def test_a_child_is_kept_for_the_next_image_whatever_becomes_of_one(new_children: None) -> None:
     with pytest.raises(ImageError, match=r"^(damaged|cut off)"):
         guarded.pixels(CUT, RECORD, Turn(), 30)
     [first] = idle()
@@ -58,14 +58,15 @@ def test_a_worker_is_kept_for_the_next_image_whatever_becomes_of_one(new_workers
     assert idle() == [first]
 
 
-def test_a_worker_is_ended_when_an_image_takes_too_long_and_another_takes_its_place(new_workers: None) -> None:
+def test_a_child_is_ended_when_an_image_takes_too_long_and_another_takes_its_place(new_children: None) -> None:
     with pytest.raises(ImageError, match=r"^took longer than 0\.2 s to decode$"):
         guarded.pixels(jpeg_of_scans(2000, 1200), RECORD, Turn(), 0.2)
     assert idle() == []
     assert guarded.pixels(saved(noise(), "jpeg2000"), RECORD, Turn(), 30).width == 64
 
 
-def test_a_worker_that_has_crashed_is_replaced(new_workers: None) -> None:
+@pytest.mark.slow
+def test_a_child_that_has_crashed_is_replaced(new_children: None) -> None:
     data = saved(noise(), "jpeg2000")
     guarded.size(data, Turn(), 30)
     [child] = idle()
@@ -75,16 +76,17 @@ def test_a_worker_that_has_crashed_is_replaced(new_workers: None) -> None:
     assert idle() != [child]
 
 
-def test_an_image_that_needs_more_memory_than_a_worker_has_is_refused(
-    new_workers: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.slow
+def test_an_image_that_needs_more_memory_than_a_child_has_is_refused(
+    new_children: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "LIMITS", replace(workers.LIMITS, memory=48 << 20))
+    monkeypatch.setattr(children, "LIMITS", replace(children.LIMITS, memory=48 << 20))
     with pytest.raises(ImageError, match=r"^needs more than 3 GiB of memory to decode$"):
         guarded.pixels(png_of(6000, 6000, 8, 0, 1, *[chunk(b"tEXt", b"a\0b")] * 200), RECORD, Turn(), 30)
     assert guarded.pixels(saved(noise(), "jpeg2000"), RECORD, Turn(), 30).width == 64
 
 
-def test_ordinary_images_start_no_worker(new_workers: None, tmp_path: Path) -> None:
+def test_ordinary_images_start_no_child(new_children: None, tmp_path: Path) -> None:
     for data in (saved(noise(), "jpeg"), saved(noise(), "png"), saved(noise(), "tiff"), png_of(64, 64, 16, 2, 3)):
         guarded.pixels(data, RECORD, Turn(), 30)
     with pytest.raises(ImageError, match="not an image"):

@@ -1,0 +1,94 @@
+"""Few open files, little memory, and clocks that go wrong."""
+
+import os
+import resource
+import threading
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from featurestore import FeatureStore
+from featurestore.errors import FeatureStoreError
+from tests.featurestore.children import Child
+from tests.featurestore.commands import Run
+from tests.featurestore.fakes import paint
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.slow
+def test_nothing_stays_open(store_path: Path, encoder: Path, colours: Path) -> None:
+    def work() -> None:
+        FeatureStore.open(store_path).search(6)
+        FeatureStore.open(store_path, encoder).index(colours)
+
+    work()
+    before = open_files(), threading.active_count()
+    for _ in range(200):
+        work()
+    assert (open_files(), threading.active_count()) == before
+
+
+def use_few_files(pipe: Connection, store: Path, new: Path, encoder: Path, source: Path, limit: int) -> None:
+    """Use a store where no file gets a number of `limit` or more; says which other errors than ours came."""
+    FeatureStore.open(store).search(6)  # what is imported late
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    came = []
+    for work in (
+        lambda: FeatureStore.open(store).search(6),
+        lambda: FeatureStore.open(new, encoder).index(source),
+        lambda: FeatureStore.open(store).delete("id = 1"),
+        lambda: FeatureStore.open(store).optimize(),
+        lambda: FeatureStore.verify(store),
+    ):
+        try:
+            work()
+        except FeatureStoreError as error:
+            came.append(f"{type(error).__name__}: {error}")
+        except Exception as error:
+            came.append(f"TRACEBACK {type(error).__name__}: {error}")
+        else:
+            came.append("done")
+    pipe.send(came)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [*range(8, 17), 20, 32])
+def test_too_few_open_files_are_named(
+    tmp_path: Path, store_path: Path, encoder: Path, colours: Path, limit: int
+) -> None:
+    new = tmp_path / "new.store"
+    with Child(use_few_files, store_path, new, encoder, colours, limit) as child:
+        came = child.hear(60)
+    for said in came:
+        assert said == "done" or (said.startswith(("DiskError", "EncoderError")) and "open files" in said), came
+    assert not FeatureStore.verify(store_path).damaged
+    assert FeatureStore.open(new, encoder).index(colours).failed == 0
+
+
+def test_a_lack_of_memory_is_one_line(store_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **named: object) -> None:
+        raise MemoryError("std::bad_alloc")
+
+    monkeypatch.setattr("featurestore.search.searcher.search_vectors", full)
+    status, out, err = run("search", store_path, "id:6")
+    assert (status, out) == (1, "")
+    assert err.startswith("featurestore: not enough memory (std::bad_alloc); ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [-(10**9), -1, 0, 2**31, 9 * 10**9])
+def test_a_file_of_any_time_is_noticed_when_it_changes(tmp_path: Path, encoder: Path, seconds: int) -> None:
+    image = paint(tmp_path / "photos" / "one.png", (255, 0, 0))
+    paint(tmp_path / "photos" / "two.png", (0, 255, 0))
+    store = FeatureStore.open(tmp_path / "my.store", encoder)
+    store.index(tmp_path / "photos")
+    os.utime(image, (seconds, seconds))
+    assert store.index(tmp_path / "photos").unchanged == 2  # another time, the same content
+    paint(image, (0, 0, 255))
+    os.utime(image, (seconds - 1, seconds - 1))
+    assert store.index(tmp_path / "photos").updated == 1
