@@ -281,13 +281,19 @@ def test_a_list_with_a_line_of_megabytes_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["/dev/zero", "/proc/self/mem", "/dev/tty", "{0}/pipe", "file://{0}/pipe", "~", "..", "/", "\\\\host\\x", "a\x1bb"],
+    ["/dev/zero", "/dev/tty", "{0}/pipe", "file://{0}/pipe", "~", "..", "/", "\\\\host\\x", "a\x1bb"],
 )
 def test_a_list_that_names_devices_pipes_and_folders_gives_failures(tmp_path: Path, canary: Canary, line: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     _, reasons = listed(tmp_path / "l.txt", line.format(tmp_path).encode())
     assert len(reasons) == 1
     canary.check(*reasons)
+
+
+def test_the_memory_of_the_program_is_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "l.txt").write_text("/proc/self/mem")
+    [entry] = find(tmp_path / "l.txt")
+    assert read(entry.path) == b""
 
 
 # -- saved datasets
