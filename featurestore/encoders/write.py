@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -129,7 +130,7 @@ def check_pixels(record: Preprocess) -> NDArray[np.uint8]:
         _bytes(noise(64, 64).convert("L"), "PNG"), _bytes(palette, "PNG"),
         _bytes(noise(120, 60), "JPEG", exif=rotated), _bytes(noise(96, 96), "JPEG"),
     ]  # fmt: skip
-    return np.stack([tasks.pixels(file, record).pixels for file in files])
+    return np.stack([tasks.pixels(file, replace(record, bands=None)).pixels for file in files])
 
 
 def _bytes(image: Image.Image, kind: str, **options: object) -> bytes:

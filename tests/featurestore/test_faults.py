@@ -129,8 +129,8 @@ def test_killed_at_random_and_again_and_again(tmp_path: Path, encoder: Path, man
 @pytest.mark.parametrize(
     ("limit", "named"),
     [
-        (0, ".f16: 40 vectors could not be written"),
-        (24 * COUNT, ".f16: 40 vectors could not be written"),
+        (0, ".f16: 39 vectors could not be written"),
+        (24 * COUNT, ".f16: 39 vectors could not be written"),  # one image is a copy of a known one, and comes last
         (5000, "catalog.duckdb could not be written"),  # room for the vectors, none for the catalog's log
     ],
 )

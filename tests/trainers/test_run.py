@@ -175,7 +175,7 @@ def test_the_command_ends_with_what_was_reached_and_what_to_do_next(
 ) -> None:
     monkeypatch.setattr("trainers.run.fit", lambda *_: None)
     run = tmp_path / "a run"
-    figures = {"epoch": 3, "seconds": 5.2, "loss": 1.5}
+    figures = {"epoch": 3, "step": 6, "fraction": 1.0, "seconds": 5.2, "loss": 1.5}
 
     def last_lines(knn: float | None, images: int = 400) -> list[str]:
         shutil.rmtree(run, ignore_errors=True)

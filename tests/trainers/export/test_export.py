@@ -108,7 +108,7 @@ def test_a_network_that_onnx_runs_differently_is_refused_and_leaves_nothing(
 
 def test_a_folder_that_cannot_be_written_is_named(traced: Conv4, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DiskError, match="could not be written"):
+    with pytest.raises(DiskError, match="cannot be created"):
         export(traced, card(traced), tmp_path / "file" / "encoder.onnx")
 
 
