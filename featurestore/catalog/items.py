@@ -14,7 +14,9 @@ from featurestore.catalog.encoders import encoder_record
 from featurestore.catalog.engine import Connection
 from featurestore.catalog.lookup import MatchedItems, Spelling, match, similar_paths
 from featurestore.catalog.records import DETAILS, EncoderRecord, spooled
+from featurestore.errors import StoreCorrupt
 from featurestore.system.spool import Spool
+from featurestore.system.text import counted
 
 VALID = "i.id = v.item AND i.sha256 = v.sha256"  # the item's content is still the one that was encoded
 
@@ -75,7 +77,7 @@ class Items:
                 schema = schema.set(schema.get_field_index(name), pa.field(name, pa.large_string()))
             # Cast in the reader: the cast of a table would load pyarrow.compute. One chunk each is fastest to look up in.
             rows, ids, *texts = (column.combine_chunks() for column in found.cast(schema).read_all().columns)
-            return ItemTable(encoder_record(connection, encoder), rows.to_numpy(), ids.to_numpy(), *texts)
+            return ItemTable(_with_rows(connection, encoder), rows.to_numpy(), ids.to_numpy(), *texts)
 
     def details(self, encoder: str) -> ItemDetails:
         """Read all columns of the items an encoder has vectors of, ascending by row."""
@@ -86,7 +88,7 @@ class Items:
                 f"SELECT v.row, {names} FROM vectors v JOIN items i ON {VALID} WHERE v.encoder = ? ORDER BY v.row",
                 params=[encoder],
             )
-            return ItemDetails(encoder_record(connection, encoder), spooled(found, schema))
+            return ItemDetails(_with_rows(connection, encoder), spooled(found, schema))
 
     def rows_in_use(self, encoder: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Read the rows of an encoder's vector file that belong to an item, ascending, and the ids of these items."""
@@ -226,13 +228,29 @@ class Items:
             return connection.execute("SELECT path, reason, seen_at FROM failures ORDER BY path").fetchall()
 
 
+def _with_rows(connection: Connection, encoder: str) -> EncoderRecord:
+    """Read the record of an encoder. Raises StoreCorrupt when items have rows that its vector file does not have."""
+    record = encoder_record(connection, encoder)
+    [(wrong,)] = connection.execute(
+        "SELECT count(*) FROM vectors WHERE encoder = ? AND NOT coalesce(row BETWEEN 0 AND ? - 1, FALSE)",
+        [encoder, record.rows],
+    ).fetchall()
+    if wrong:
+        raise StoreCorrupt(
+            f"the catalog gives {counted(wrong, 'item')} a row that the vector file {record.file} does not have; "
+            "repair it: featurestore verify STORE --repair"
+        )
+    return record
+
+
 def _with_vectors(connection: Connection, encoder: str, column: str, keys: NDArray[np.int64]) -> pa.Table:
     """Read items by a key of `vectors`, ascending by row. Contents are compared last: joining by them too would read the whole tables."""
     connection.register("wanted", pa.table({"key": keys}))
     return connection.sql(
         f"""WITH found AS MATERIALIZED (
-                SELECT v.row, i.id, i.path, i.label, i.labels, i.sha256 = v.sha256 AS valid
-                FROM wanted JOIN vectors v ON v.{column} = wanted.key JOIN items i ON i.id = v.item WHERE v.encoder = ?
+                SELECT v.row, i.id, i.path, i.label, i.labels, i.sha256 = v.sha256 AND v.row BETWEEN 0 AND e.rows - 1 AS valid
+                FROM wanted JOIN vectors v ON v.{column} = wanted.key JOIN items i ON i.id = v.item
+                JOIN encoders e ON e.fingerprint = v.encoder WHERE v.encoder = ?
             ) SELECT * EXCLUDE (valid) FROM found WHERE valid ORDER BY row""",
         params=[encoder],
     ).to_arrow_table()

@@ -12,23 +12,32 @@ from featurestore.catalog.encoders import encoder_records, replace_blocks
 from featurestore.catalog.engine import Connection, quoted
 from featurestore.catalog.records import EncoderRecord
 from featurestore.catalog.schema import CHECKSUMS_SINCE, MIGRATIONS, NEW_NAMES, SCHEMA_VERSION
-from featurestore.errors import StoreCorrupt
+from featurestore.catalog.values import check_values
+from featurestore.errors import StoreCorrupt, StoreUntrusted
 from featurestore.system.checksums import BlockChecksum
 from featurestore.system.disk import atomic_write_by_name
 
 
 def schema_version(database: Database) -> int:
-    """Read the version of the schema. Raises StoreError when it is newer than this code, StoreCorrupt when there is none."""
+    """Read the version of the schema. Raises StoreCorrupt when there is none, StoreUntrusted when it makes no sense.
+
+    The values of a catalog of the present version are looked at, too.
+    """
     with database.reading() as connection:
-        found = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall()
-        version = int(connection.execute("SELECT schema_version FROM meta").fetchall()[0][0]) if found else 0
-    if version == 0:
-        raise StoreCorrupt(
-            f"{database.path}: expected a catalog of featurestore, found a database without its tables; index into a new store"
+        if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall():
+            raise StoreCorrupt(
+                f"{database.path}: expected a catalog of featurestore, found a database without its tables; index into a new store"
+            )
+        versions = [version for (version,) in connection.execute("SELECT schema_version FROM meta").fetchall()]
+        if versions == [SCHEMA_VERSION]:
+            check_values(connection, database.path)
+    if len(versions) != 1 or versions[0] is None or versions[0] < 1:
+        raise StoreUntrusted(
+            f"{database.path}: expected the version of its schema, found {versions}; the catalog was changed by hand"
         )
-    if version > SCHEMA_VERSION:
-        raise newer(database.path, version)
-    return version
+    if versions[0] > SCHEMA_VERSION:
+        raise newer(database.path, versions[0])
+    return int(versions[0])
 
 
 def rewrite(database: Database, blocks: Callable[[EncoderRecord], Sequence[BlockChecksum]] | None) -> None:

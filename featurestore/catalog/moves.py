@@ -48,8 +48,11 @@ class LostItems:
 
 
 def hash_key(sha256: str) -> int:
-    """Give the first 8 bytes of a hash as a number."""
-    return int(sha256[:KEY], 16)
+    """Give the first 8 bytes of a hash as a number; 0 for what is no hash."""
+    try:
+        return int.from_bytes(bytes.fromhex(sha256[:KEY]))
+    except ValueError:
+        return 0
 
 
 def lost_items(connection: Connection, found: Spool, todo: Spool, removed: NDArray[np.int64]) -> LostItems:

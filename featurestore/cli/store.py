@@ -9,6 +9,7 @@ import click
 import pyarrow as pa
 
 from featurestore.cli.options import json_option, store_argument
+from featurestore.errors import QueryError
 from featurestore.storage import Storage
 from featurestore.storage.info import failures as list_failures
 from featurestore.storage.info import info as summarise
@@ -92,11 +93,16 @@ def sql(store: Path, statement: str, seconds: float, as_json: bool) -> None:
     """Run a read-only SQL statement over the tables items, vectors, encoders and failures of STORE."""
     opened = Storage.open(store)
     table = opened.catalog.sql(statement, seconds)
-    if as_json:
-        print_json_list(batch.to_pylist() for batch in table.to_batches())
-        return
-    shown = table.slice(0, ROWS) if sys.stdout.isatty() else table
-    print_lines(table_lines(lambda: map(_rows, shown.to_batches()), table.column_names))
+    shown = table if as_json or not sys.stdout.isatty() else table.slice(0, ROWS)
+    try:
+        if as_json:
+            print_json_list(batch.to_pylist() for batch in shown.to_batches())
+        else:
+            print_lines(table_lines(lambda: map(_rows, shown.to_batches()), table.column_names))
+    except (OverflowError, ValueError) as error:  # of Python's dates
+        raise QueryError(
+            f"SQL: a date outside of the years 1 to 9999 ({error}); turn it into text, such as added_at::TEXT"
+        ) from error
     if len(shown) < len(table):
         print_line(f"the first {ROWS} of {len(table)} rows; for all of them, write to a file or use --json", err=True)
 

@@ -61,6 +61,14 @@ def map_vectors(record: EncoderRecord, layout: Layout) -> NDArray[np.float16]:
     return VectorFile(layout.vector_file(record), record.dim).open(record.rows)
 
 
+def _card(record: IndexRecord) -> IndexCard | None:
+    """Read the card of an index; None when it makes no sense."""
+    try:
+        return IndexCard.from_json(record.card)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
 class OpenIndexes:
     """The index files of a store, each opened and checked once."""
 
@@ -72,12 +80,15 @@ class OpenIndexes:
         """Open an index; gives what is wrong with its file, in words, when it cannot be used."""
         known = self._opened.get(record.encoder)
         if known is None or known[0] != record:
-            checksum = FileChecksum(record.bytes, record.sha256)
-            found = open_index(
-                self._layout.index_file(record), checksum, IndexCard.from_json(record.card), record.rows, dim
-            )
-            known = self._opened[record.encoder] = (record, found)
+            known = self._opened[record.encoder] = (record, self._open(record, dim))
         return known[1]
+
+    def _open(self, record: IndexRecord, dim: int) -> Index | str:
+        card = _card(record)
+        if card is None:
+            return "has a card that makes no sense"
+        checksum = FileChecksum(record.bytes, record.sha256)
+        return open_index(self._layout.index_file(record), checksum, card, record.rows, dim)
 
 
 class Snapshot:
@@ -158,9 +169,12 @@ class Snapshot:
             return self._open_indexes.open(known, record.dim)
 
     def index_info(self, record: EncoderRecord) -> dict[str, Any] | None:
-        """Describe the index of an encoder; None when there is none."""
+        """Describe the index of an encoder; None when there is none, or none that can be used."""
         known = self._index_records.get(record.fingerprint)
-        return None if known is None else {"vectors": known.rows, "bytes": known.bytes, **known.card}
+        card = None if known is None else _card(known)
+        return (
+            None if known is None or card is None else {"vectors": known.rows, "bytes": known.bytes, **card.to_json()}
+        )
 
     def _is_current(self) -> bool:
         """Whether the catalog has not changed since."""

@@ -7,7 +7,7 @@ import pytest
 
 from featurestore.catalog import Batch, Catalog
 from featurestore.system.checksums import BlockChecksum
-from tests.featurestore.catalog.items import ENCODER, item
+from tests.featurestore.catalog.items import CARD, ENCODER, item
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("catalog") / "catalog.duckdb"
     made = Catalog(path)
     made.create()
-    made.encoders.add(ENCODER, "name-e", 12, "{}")
+    made.encoders.add(ENCODER, "name-e", 12, CARD)
     items = [item(1, 3, "rose"), item(2, 2, "rose", "test"), item(3, 1, "tulip"), item(4, 0)]
     made.changes.commit(ENCODER, Batch(items, [], [BlockChecksum(0, 4, "checksum")], next_item=5, rows=4))
     return path

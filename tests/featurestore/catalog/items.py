@@ -21,3 +21,7 @@ def item(number: int, row: int | None, label: str | None = None, split: str | No
         "folder",
         "folder",
     )
+
+
+# What the card of an encoder must have at least.
+CARD = '{"method": "m", "backbone": "b", "branch": "", "trained_on": null, "preprocess": {"size": 8}}'

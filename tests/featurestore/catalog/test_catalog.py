@@ -10,7 +10,7 @@ from featurestore.catalog import Batch, Catalog, IndexRecord
 from featurestore.catalog import repair as upkeep
 from featurestore.errors import StoreCorrupt
 from featurestore.system.checksums import BlockChecksum
-from tests.featurestore.catalog.items import ENCODER, OTHER, item
+from tests.featurestore.catalog.items import CARD, ENCODER, OTHER, item
 
 # -- reading and writing
 
@@ -37,7 +37,7 @@ def test_hits_are_told_by_row_or_id(filled: Catalog) -> None:
 
 
 def test_items_that_vanished_changed_or_were_deleted_are_no_hits(filled: Catalog) -> None:
-    filled.encoders.add(OTHER, "name-f", 12, "{}")
+    filled.encoders.add(OTHER, "name-f", 12, CARD)
     filled.changes.mark_removed(np.array([1]), [])
     changed = replace(item(2, None, "rose"), new=False, sha256="another")
     filled.changes.commit(ENCODER, Batch([changed], [], [], 5, 4))
@@ -132,6 +132,6 @@ def test_salvage_saves_indexes_and_names_none_as_lost(filled: Catalog, monkeypat
 def test_what_is_there_stays_when_it_is_created_or_added_again(filled: Catalog) -> None:
     filled.create()
     assert filled.items.counts()["items"] == 4
-    filled.encoders.add(ENCODER, "another name", 7, "{}")
+    filled.encoders.add(ENCODER, "another name", 7, CARD)
     [record] = filled.encoders.all()
     assert (record.name, record.dim, record.rows) == ("name-e", 12, 4)

@@ -6,7 +6,7 @@ from featurestore.catalog import Batch, Catalog, FailedFile, ItemChange
 from featurestore.catalog.diff import FOUND, Diff, FileToIngest, Scope, files_to_ingest
 from featurestore.sources.formats import CONTAINER_SUFFIX
 from featurestore.system.spool import Spool
-from tests.featurestore.catalog.items import ENCODER, OTHER
+from tests.featurestore.catalog.items import CARD, ENCODER, OTHER
 
 
 def planned(
@@ -51,7 +51,7 @@ def test_a_plan_by_folders_holds_unchanged_files_with_another_label(filled: Cata
 
 
 def test_a_plan_for_an_encoder_without_vectors_holds_everything(filled: Catalog) -> None:
-    filled.encoders.add(OTHER, "name-f", 12, "{}")
+    filled.encoders.add(OTHER, "name-f", 12, CARD)
     plan = planned(filled, listed(("/p/1.png", None, 300, 400)), OTHER)
     assert [(todo.id, todo.sha256, todo.encoded) for todo in files_to_ingest(plan.todo)] == [(1, "sha-1", False)]
 
