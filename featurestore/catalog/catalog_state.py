@@ -75,7 +75,7 @@ class CatalogState:
 def stat_of(path: str) -> FileStat | None:
     """Read inode, size and time of a file without opening it; None when there is none."""
     try:
-        stat = os.stat(path)
+        stat = os.lstat(path)
     except FileNotFoundError:
         return None
     return stat.st_ino, stat.st_size, stat.st_mtime_ns

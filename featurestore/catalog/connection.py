@@ -97,7 +97,7 @@ class Database:
     def _file(self) -> tuple[int, int] | None:
         """Give device and inode of the file."""
         try:
-            stat = self.path.stat()
+            stat = self.path.lstat()
         except FileNotFoundError:
             return None
         return stat.st_dev, stat.st_ino
