@@ -19,9 +19,9 @@ THREADS = min(available_cpus(), 8)  # each has a stack, which counts as memory
 
 
 def answer(message: Message) -> Iterator[Message]:
-    """Answer {"columns": where} with the columns in it, and {"path", "text", "where", "seconds", "bytes"} with batches of rows.
+    """Answer {"columns": where} with the columns in it, and {"path", "text", "where", "seconds", "bytes"} with rows.
 
-    A request for rows is answered by {"opened"}, one message with {"rows"} for each batch, and {"end"}. After {"error"} nothing comes.
+    A request for rows is answered by {"opened"}, messages with {"rows"} and a table each, and {"end"}. After {"error"} nothing comes.
     """
     request = message.header
     try:
@@ -36,6 +36,9 @@ def answer(message: Message) -> Iterator[Message]:
         yield Message({"error": type(error).__name__, "text": str(error)[:10_000]})
     except UnicodeError as error:
         yield Message({"error": "QueryError", "text": f"SQL: expected text, found {error}", "cause": None})
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        text = f"SQL: its result has no form in Arrow ({str(error)[:200]}); select other columns, or cast them to text"
+        yield Message({"error": "QueryError", "text": text, "cause": None})
 
 
 def _rows(request: dict[str, Any]) -> Iterator[Message]:
@@ -45,8 +48,8 @@ def _rows(request: dict[str, Any]) -> Iterator[Message]:
         limit_cpu(THREADS * request["seconds"] + 1)
         allow_no_more_files()
         try:
-            for batch in _batches(connection, request):
-                yield Message({"rows": len(batch)}, _serialized(batch))
+            for table in _tables(connection, request):
+                yield Message({"rows": len(table)}, _serialized(table))
         except duckdb.Error as error:
             if is_damage(error):
                 raise
@@ -56,25 +59,24 @@ def _rows(request: dict[str, Any]) -> Iterator[Message]:
     yield Message({"end": True})
 
 
-def _batches(connection: Connection, request: dict[str, Any]) -> Iterator[pa.RecordBatch]:
+def _tables(connection: Connection, request: dict[str, Any]) -> Iterator[pa.Table]:
     where, text = request["where"], request["text"]
     if where is None:
         yield from run_statement(connection, text, request["bytes"])
     else:
         parse(where)
-        table = run_where(connection, where, text)
-        yield from table.to_batches() or [pa.RecordBatch.from_pylist([], table.schema)]
+        yield run_where(connection, where, text)
 
 
-def _serialized(batch: pa.RecordBatch) -> memoryview:
-    """A stream of Arrow with one batch: so each message has the dictionaries of its columns."""
+def _serialized(table: pa.Table) -> memoryview:
+    """A stream of Arrow of its own: so each message has the dictionaries of its columns."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as stream:
-        stream.write_batch(batch)
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
     return memoryview(sink.getvalue())
 
 
 # What is opened at first use must be there before no more files can be opened: modules, and what DuckDB asks of the system.
 parse("TRUE")
 with closing(duckdb.connect(config={**GUARDED, "threads": 1})) as _first:
-    _serialized(next(iter(_first.sql("SELECT now(), 'text', [1]").to_arrow_reader())))
+    _serialized(_first.sql("SELECT now(), 'text', [1]").to_arrow_reader().read_all())

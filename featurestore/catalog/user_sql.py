@@ -27,8 +27,8 @@ KINDS = {  # of DuckDB's errors, by how their texts begin
 WRITING = ("INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "COPY", "MERGE_INTO")
 
 
-def run_statement(connection: Connection, text: str, result_bytes: int) -> Iterator[pa.RecordBatch]:
-    """Run one statement that returns rows; an empty batch comes first. Raises QueryError when it is something else."""
+def run_statement(connection: Connection, text: str, result_bytes: int) -> Iterator[pa.Table]:
+    """Run one statement that returns rows, and give them piece by piece; an empty table comes first. Raises QueryError when it is something else."""
     check_length("SQL", text)
     statements = connection.extract_statements(text)
     if len(statements) != 1:
@@ -42,7 +42,7 @@ def run_statement(connection: Connection, text: str, result_bytes: int) -> Itera
         raise QueryError(f"SQL {shown(text)}: expected a statement that returns rows, such as SELECT")
     reader = relation.to_arrow_reader(ROWS_AT_A_TIME)
     row_bytes = ROW_BYTES + sum(map(len, reader.schema.names))  # as JSON, each row repeats the names
-    yield pa.RecordBatch.from_pylist([], reader.schema)
+    yield pa.Table.from_batches([], reader.schema)
     size = 0
     for batch in _read(reader):
         size += batch.nbytes + len(batch) * row_bytes
@@ -50,7 +50,7 @@ def run_statement(connection: Connection, text: str, result_bytes: int) -> Itera
             raise QueryError(
                 f"SQL: its result has more than {result_bytes >> 20} MB; select fewer columns, or add LIMIT"
             )
-        yield batch
+        yield pa.Table.from_batches([batch])
 
 
 def _read(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:

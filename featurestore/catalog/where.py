@@ -18,6 +18,7 @@ GUARDED: Settings = {
     "lock_configuration": "true",
 }
 EXPECTED = "expected one expression over the columns of items, such as label = 'rose' AND width > 100"
+TOO_LARGE = "it needs more memory than it may have; write it shorter"
 LONGEST = 100_000  # characters of SQL
 DEEPEST = 200  # levels of an expression
 SHORT = 1_000  # characters that every parser reads at once: the time of DuckDB's grows with a power of the length
@@ -58,13 +59,15 @@ def parse(where: str) -> Any:
     except RecursionError as error:
         raise QueryError(f"where {shown(where)}: {_too_deep()}") from error
     except duckdb.OutOfMemoryException as error:
-        raise QueryError(f"where {shown(where)}: it needs more memory than it may have; write it shorter") from error
+        raise QueryError(f"where {shown(where)}: {TOO_LARGE}") from error
     except (duckdb.Error, UnicodeError) as error:
         if isinstance(error, (duckdb.InternalException, duckdb.FatalException)):
             _parser.cache_clear()  # after such an error it answers nothing any more
         raise QueryError(f"where {shown(where)}: {error}; {EXPECTED}") from error
     if tree["error"]:
         problem = tree["error_message"]
+        if "Failed to allocate" in problem:
+            raise QueryError(f"where {shown(where)}: {TOO_LARGE}")
         deep = problem.startswith("Max expression depth")
         raise QueryError(f"where {shown(where)}: {_too_deep() if deep else f'{problem}; {EXPECTED}'}")
     statement = tree["statements"][0] if len(tree["statements"]) == 1 else {}

@@ -110,6 +110,20 @@ def test_sql_answers_in_arrow(filled: Catalog) -> None:
     assert table.to_pylist() == [{"label": "rose", "n": 2}, {"label": "tulip", "n": 1}, {"label": None, "n": 1}]
 
 
+def test_sql_answers_with_any_type(filled: Catalog) -> None:
+    for value in (
+        "union_value(a := 1)",
+        "'a'::ENUM('a', 'b')",
+        "{'a': [1]}",
+        "MAP {1: 2}",
+        "'infinity'::DATE",
+        "1::BIGNUM",
+        "NULL",
+    ):
+        assert filled.sql(f"SELECT {value} AS v FROM items", 20).num_rows == 4
+        assert filled.sql(f"SELECT {value} AS v FROM items WHERE FALSE", 20).num_rows == 0
+
+
 @pytest.mark.parametrize(
     "text",
     [

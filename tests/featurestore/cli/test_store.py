@@ -57,6 +57,12 @@ def test_sql_is_bounded(run: Run, store_path: Path, monkeypatch: pytest.MonkeyPa
     assert (status, "its result has more than 1 MB; select fewer columns, or add LIMIT" in err) == (1, True)
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_times_that_python_does_not_have_are_named(run: Run, store_path: Path, options: tuple[str, ...]) -> None:
+    status, _, err = run("sql", store_path, "SELECT 'infinity'::DATE AS day", *options)
+    assert (status, "a date outside of the years 1 to 9999" in err) == (1, True)
+
+
 def test_a_terminal_gets_the_first_rows(run: Run, store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("sql", store_path, "FROM range(1001)")[1].count("\n") == 1002
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
