@@ -101,7 +101,7 @@ def sql(store: Path, statement: str, seconds: float, as_json: bool) -> None:
             print_lines(table_lines(lambda: map(_rows, shown.to_batches()), table.column_names))
     except (OverflowError, ValueError) as error:  # of Python's dates
         raise QueryError(
-            f"SQL: a date outside of the years 1 to 9999 ({error}); turn it into text, such as added_at::TEXT"
+            f"SQL: a time that Python cannot hold ({error}); turn it into text, such as added_at::TEXT"
         ) from error
     if len(shown) < len(table):
         print_line(f"the first {ROWS} of {len(table)} rows; for all of them, write to a file or use --json", err=True)
