@@ -132,3 +132,10 @@ def test_a_fork_has_a_process_of_its_own(filled: Catalog) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) == 0
     assert one(filled) == [{"one": 1}]
     assert pids(sql_process.IDLE) == [before]
+
+
+def test_a_relative_path_is_that_of_the_caller_now(filled: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process keeps the folder in which it was started."""
+    assert one(filled) == [{"one": 1}]
+    monkeypatch.chdir(filled.path.parent)
+    assert one(Catalog(Path(filled.path.name))) == [{"one": 1}]
