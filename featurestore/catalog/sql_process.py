@@ -102,7 +102,13 @@ def run_in_process(child: ChildProcess, path: Path, text: str, where: str | None
 
     Raises QueryError for what is wrong with it, and duckdb.Error when the catalog cannot be opened or read.
     """
-    request = {"path": os.path.abspath(path), "text": text, "where": where, "seconds": seconds, "bytes": user_sql.RESULT_BYTES}
+    request = {
+        "path": os.path.abspath(path),
+        "text": text,
+        "where": where,
+        "seconds": seconds,
+        "bytes": user_sql.RESULT_BYTES,
+    }
     try:
         _checked(child.ask(Message(request), OPEN_SECONDS))
         deadline = time.monotonic() + seconds

@@ -89,7 +89,13 @@ COMMANDS = {
 }
 
 
-@pytest.fixture(params=HOSTILE)
+QUICK = (
+    "a view that writes a profile", "a view of a table", "a macro that replaces count", "a trigger on labels", "a default", "a generated column",
+    "a collation", "a hundred things",
+)  # fmt: skip
+
+
+@pytest.fixture(params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in HOSTILE])
 def attack(request: pytest.FixtureRequest, store_path: Path, canary: Canary) -> str:
     """Make the catalog of `store_path` hostile; give what the error must name."""
     statements, named = HOSTILE[request.param]

@@ -82,8 +82,7 @@ def test_no_value_ends_a_command_in_the_midst(
 @pytest.mark.parametrize(
     ("table", "column", "value"),
     [
-        ("meta", "schema_version", None), ("meta", "schema_version", -1), ("meta", "next_item", None), ("encoders", "dim", -1),
-        ("encoders", "rows", None), ("encoders", "card", "{}"), ("encoders", "card", None), ("blocks", "rows", -1), ("indexes", "bytes", None),
+        ("meta", "schema_version", None), ("encoders", "dim", -1), ("encoders", "card", "{}"), ("blocks", "rows", None),
         ("classifiers", "weights", None), ("sources", "exclude", [None]),
     ],
 )  # fmt: skip
