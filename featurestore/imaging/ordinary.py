@@ -21,6 +21,7 @@ FORMS: tuple[tuple[bytes, Callable[[bytes, int | None], int | None]], ...] = (
     (b"MM\0*", tiff_form.tiff),
     (b"P", forms.pnm),
 )
+# What images of other formats begin with. Their form bounds neither time nor memory, so they are never ordinary.
 OTHERS = (
     b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"\0\0\1\0", b"DDS ", b"qoif", b"8BPS", b"\xff\x0a", b"\0\0\0\x0cJXL ", b"IIRO", b"IIRS", b"MMOR",
     b"IIU\0", b"FUJIFILMCCD-RAW", b"II+\0", b"MM\0+", *(bytes([size, 0, 0, 0]) for size in forms.BMP_HEADERS),

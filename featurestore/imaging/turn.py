@@ -1,17 +1,18 @@
 """What one image may take of the time and the memory of a run, so that many threads together stay within bounds."""
 
 import math
-import os
 import threading
 import time
+
+from featurestore.system.memory import total_bytes
 
 SMALL = 64 << 20  # bytes; who needs less need not wait
 PART = 8  # of the machine's memory, for all that is larger
 
 
 def memory_for_images() -> int:
-    """Return how many bytes large images may need together: an eighth of the memory of the machine, and 1 GiB at least."""
-    return max(1 << 30, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // PART)
+    """Return how many bytes large images may need together: an eighth of the memory of the machine or container, and 1 GiB at least."""
+    return max(1 << 30, total_bytes() // PART)
 
 
 _total = memory_for_images()

@@ -40,9 +40,8 @@ def untrusted_files(layout: Layout) -> Iterator[UntrustedFile]:
     for entry in _entries(layout.root):
         if entry.name.startswith(f"{CATALOG}.part"):
             continue  # left by a stopped process; it is only ever deleted, and that follows nothing
-        is_spill = entry.name.startswith(CATALOG) and entry.name.endswith(
-            ".tmp"
-        )  # for what does not fit into DuckDB's memory
+        # DuckDB's folder for what does not fit into memory
+        is_spill = entry.name.startswith(CATALOG) and entry.name.endswith(".tmp")
         if entry.name in folders or is_spill:
             yield from _unless(FOLDER, entry)
             if entry.is_dir(follow_symlinks=False) and entry.name != layout.damaged.name:

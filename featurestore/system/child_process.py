@@ -25,10 +25,8 @@ END_SECONDS = 1.0  # between the end of its channel and its own
 DATA_BYTES = 4 << 30  # of one message
 ROOT = Path(__file__).parents[2]
 BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from featurestore.system import child_main; child_main.main()"
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-}  # of libraries that start threads when they are loaded
+# For libraries that start threads when they are loaded.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class Ending(StrEnum):

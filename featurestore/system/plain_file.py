@@ -100,5 +100,5 @@ def require_only_name(path: Path, found: os.stat_result, aside: Path) -> None:
     if other_names(found, aside):
         raise StoreUntrusted(
             f"{path}: expected a file with one name, found one with {found.st_nlink} (hard links), so writing it would change another file; "
-            "nothing was written: give the store a copy of its own by featurestore verify --repair"
+            "nothing was written: give the store a copy of its own by featurestore verify STORE --repair"
         )

@@ -7,13 +7,8 @@ from unicodedata import category
 
 # What no name in a store may hold: control characters, and surrogates, which stand for bytes of a path that are not UTF-8.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-UNSEEN = (
-    "Cc",
-    "Cf",
-    "Cs",
-    "Zl",
-    "Zp",
-)  # Unicode's categories of control, format, surrogate, and line and paragraph separator
+# Unicode's categories of control, format, surrogate, and line and paragraph separator.
+UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 JOINERS = "\u200c\u200d"  # format characters that Persian, Indian scripts and emoji need between two letters
 MARKS = ("Mn", "Me")  # drawn over the letter before them
 MOST_MARKS = 8  # on one letter; no writing needs more

@@ -52,3 +52,10 @@ def test_small_images_never_wait_and_the_largest_waits_for_all(three: int) -> No
     Turn().hold(SMALL)
     assert waits(Turn(), three).is_alive()
     everything.end()
+
+
+def test_large_images_share_an_eighth_of_the_memory_that_the_container_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, "total_bytes", lambda: 32 << 30)
+    assert turn.memory_for_images() == 4 << 30
+    monkeypatch.setattr(turn, "total_bytes", lambda: 2 << 30)
+    assert turn.memory_for_images() == 1 << 30
