@@ -18,6 +18,7 @@ ROWS_AT_A_TIME = 2_048
 SHOWN = 30  # columns that a message lists
 MESSAGE = 400  # characters of DuckDB's message, which may quote a value
 LONG = 10_000  # characters of a value whose comparison takes noticeable time
+UNKNOWN_COLUMN = re.compile(r'(?:Referenced column "|.* does not have a column named ")(.*?)"')  # in DuckDB's messages
 TABLES = "items, vectors, encoders, failures"
 KINDS = {  # of DuckDB's errors, by how their texts begin
     "Out of Memory Error": duckdb.OutOfMemoryException,
@@ -101,10 +102,15 @@ def explain(connection: Connection, error: duckdb.Error) -> str:
     if not isinstance(error, (duckdb.BinderException, duckdb.ConversionException)):
         return problem
     types = {name: kind for name, kind, *_ in connection.execute("DESCRIBE items").fetchall()}
-    unknown = re.match(r'Referenced column "(.*?)" not found', problem)
+    unknown = UNKNOWN_COLUMN.match(problem)
     if unknown is None:
         columns = ", ".join(f"{name} {kind}" for name, kind in list(types.items())[:SHOWN])
         return f"{problem.rstrip('.')}; the columns of items are {columns}"
+    candidates = re.findall(r'(\w+)"', str(error).partition("Candidate bindings")[2])
+    others = [name for name in candidates if name not in types]  # of another table, or named by the statement
+    if others:
+        near = get_close_matches(unknown[1], candidates, 1) or others
+        return f"there is no column {unknown[1]}; did you mean {near[0]}?"
     near = get_close_matches(unknown[1], types, 1)
     hint = f"did you mean {near[0]}" if near else f"text stands in single quotes: did you mean '{unknown[1]}'"
     return f"there is no column {unknown[1]}; {hint}? The columns of items are {', '.join(list(types)[:SHOWN])}"

@@ -84,6 +84,27 @@ def test_errors_of_sql_name_what_there_is(filled: Catalog, where: str, reason: s
         assert "Error" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("SELECT problem FROM failures", "SQL: there is no column problem; did you mean reason?"),
+        ("SELECT reasons FROM failures", "SQL: there is no column reasons; did you mean reason?"),
+        ("SELECT lable FROM (SELECT label AS kind FROM items)", "SQL: there is no column lable; did you mean kind?"),
+    ],
+)
+def test_a_wrong_column_of_another_table_is_not_looked_for_in_items(filled: Catalog, text: str, message: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        filled.sql(text, 5)
+    assert str(caught.value) == message
+
+
+def test_a_wrong_column_after_the_name_of_a_table_is_named(filled: Catalog) -> None:
+    with pytest.raises(
+        QueryError, match=r"^SQL: there is no column widht; did you mean width\? The columns of items are id, path"
+    ):
+        filled.sql("SELECT i.widht FROM items i", 5)
+
+
 ENDLESS = "(SELECT count(*) FROM range(1000000) a, range(1000000) b, range(1000000) c) > 0"
 
 
