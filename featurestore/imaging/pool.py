@@ -12,7 +12,6 @@ from typing import Generic, TypeVar
 
 from featurestore.errors import ConfigError, ImageError, SourceError
 from featurestore.imaging import guarded
-from featurestore.imaging.guarded import SECONDS
 from featurestore.imaging.load import IsKnown, Known, Loaded, load
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.imaging.turn import Turn
@@ -47,7 +46,7 @@ def load_all(
     files: Iterable[tuple[ImageFile, IsKnown | None]],
     record: Preprocess,
     workers: int | None = None,
-    seconds: float = SECONDS,
+    seconds: float = guarded.SECONDS,
 ) -> Generator[Loaded | Known | Failure]:
     """Load files, each given with what tells whether its content is known, or None, in `workers` threads (default: one per processor).
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from featurestore.errors import DiskError
 from featurestore.storage.layout import CATALOG, Layout
-from featurestore.system.plain_file import FILE, FOLDER, kind_of, other_names, require_only_name, untrusted
+from featurestore.system.plain_file import FILE, FOLDER, kind_of, other_names, require_only_name, untrusted_error
 
 OURS = re.compile(r"\.(f16|onnx|faiss|dropped|part)")  # in names of files in the folders; other names are never opened
 
@@ -25,7 +25,7 @@ class UntrustedFile:
 def require_trusted(layout: Layout) -> None:
     """Raise StoreUntrusted when one of the files and folders of a store is not a plain one. Raises DiskError."""
     for found in untrusted_files(layout):
-        raise untrusted(found.path, found.expected, found.found)
+        raise untrusted_error(found.path, found.expected, found.found)
 
 
 def require_unshared(layout: Layout) -> None:

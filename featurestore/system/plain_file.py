@@ -20,7 +20,7 @@ def kind_of(mode: int) -> str:
     return next((kind for is_kind, kind in KINDS if is_kind(mode)), "a device")
 
 
-def untrusted(path: Path, expected: str, found: str) -> StoreUntrusted:
+def untrusted_error(path: Path, expected: str, found: str) -> StoreUntrusted:
     """Make the error for something in a store that featurestore did not make."""
     return StoreUntrusted(
         f"{path}: expected {expected} of the store, found {found}, which was not followed or opened; "
@@ -35,7 +35,7 @@ def require_plain(path: Path, expected: str = FILE) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     if found != expected:
-        raise untrusted(path, expected, found)
+        raise untrusted_error(path, expected, found)
 
 
 def open_plain(path: Path, flags: int = os.O_RDONLY, folder: int | None = None) -> int:
@@ -48,7 +48,7 @@ def open_plain(path: Path, flags: int = os.O_RDONLY, folder: int | None = None) 
     found = kind_of(os.fstat(handle).st_mode)
     if found != FILE:
         os.close(handle)
-        raise untrusted(path, FILE, found)
+        raise untrusted_error(path, FILE, found)
     return handle
 
 

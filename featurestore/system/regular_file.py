@@ -1,4 +1,4 @@
-"""Files that users name: reading a pipe or a device may never end."""
+"""Files that users name, links included: reading a pipe or a device may never end. For the files of a store see `plain_file`."""
 
 import errno
 from pathlib import Path
