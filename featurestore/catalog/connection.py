@@ -45,7 +45,7 @@ class Database:
     def __init__(self, path: Path, check: Check = lambda connection: None, others: Sequence[Path] = ()) -> None:
         self.path = path
         self._check, self._others = check, others
-        self._checked: tuple[int, int] | None = None  # device and inode of the file that `check` has seen
+        self._checked: FileStat | None = None  # the file that `check` has seen, as we left it
         self._tried: FileStat | None = None  # the log that was tried
         self._parts = str(path), f"{path}.wal"
         self._lock = connection_lock(path)
@@ -77,6 +77,8 @@ class Database:
             try:
                 yield self._open_patiently(read_only, lambda: engine.attach(read_only, self._check_once))
                 reusable = engine.detach()
+                if not read_only:
+                    self._checked = stat_of(self._parts[0])
             finally:
                 if reusable:
                     self._engine = engine
@@ -85,23 +87,15 @@ class Database:
 
     def _check_once(self, connection: Connection) -> None:
         """Check the file, unless it is the one that was checked before."""
-        if (file := self._file()) != self._checked:
+        if (file := stat_of(self._parts[0])) != self._checked:
             self._check(connection)
             self._checked = file
 
     def _check_for_users(self) -> None:
         """Check a new file before users' SQL sees it."""
-        if self._file() != self._checked:
+        if stat_of(self._parts[0]) != self._checked:
             with self.reading():
                 pass
-
-    def _file(self) -> tuple[int, int] | None:
-        """Give device and inode of the file."""
-        try:
-            stat = self.path.stat()
-        except FileNotFoundError:
-            return None
-        return stat.st_dev, stat.st_ino
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -184,7 +178,8 @@ class Database:
 
     def _try_log(self) -> None:
         """Apply a log that was left in a process with limits first, unless it is the one that was tried before."""
-        if Path(self._parts[1]).exists() and self.path.exists() and (log := stat_of(self._parts[1])) != self._tried:
+        log = stat_of(self._parts[1])
+        if log not in (None, self._tried) and self.path.exists():
             try_log(self.path)
             self._tried = log
 
