@@ -12,9 +12,9 @@ from typing import TypeVar
 import duckdb
 import pyarrow as pa
 
-from featurestore.catalog.catalog_state import CatalogState, connection_lock, read_state, stat_of
+from featurestore.catalog.catalog_state import CatalogState, FileStat, connection_lock, read_state, stat_of
 from featurestore.catalog.engine import Check, Connection, Engine, files_of, locked, spill_folder
-from featurestore.catalog.sql_process import IDLE, run_in_process
+from featurestore.catalog.sql_process import IDLE, run_in_process, try_log
 from featurestore.catalog.user_sql import explain, has_long_values, is_damage, run_where
 from featurestore.catalog.where import GUARDED, SHORT, check_length, column_names, is_harmless, parse
 from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
@@ -45,7 +45,8 @@ class Database:
     def __init__(self, path: Path, check: Check = lambda connection: None, others: Sequence[Path] = ()) -> None:
         self.path = path
         self._check, self._others = check, others
-        self._checked: tuple[int, int] | None = None  # device and inode of the file that `check` has seen
+        self._checked: FileStat | None = None  # the file that `check` has seen, as we left it
+        self._tried: FileStat | None = None  # the log that was tried
         self._parts = str(path), f"{path}.wal"
         self._lock = connection_lock(path)
         self._last_state: CatalogState | None = None
@@ -76,6 +77,8 @@ class Database:
             try:
                 yield self._open_patiently(read_only, lambda: engine.attach(read_only, self._check_once))
                 reusable = engine.detach()
+                if not read_only:
+                    self._checked = stat_of(self._parts[0])
             finally:
                 if reusable:
                     self._engine = engine
@@ -84,13 +87,13 @@ class Database:
 
     def _check_once(self, connection: Connection) -> None:
         """Check the file, unless it is the one that was checked before."""
-        if (file := self._file()) != self._checked:
+        if (file := stat_of(self._parts[0])) != self._checked:
             self._check(connection)
             self._checked = file
 
     def _check_for_users(self) -> None:
         """Check a new file before users' SQL sees it."""
-        if self._file() != self._checked:
+        if stat_of(self._parts[0]) != self._checked:
             with self.reading():
                 pass
 
@@ -166,6 +169,7 @@ class Database:
         deadline, pause = time.monotonic() + patience, 0.005
         while True:
             try:
+                self._try_log()
                 return open_file()
             except duckdb.Error as error:
                 text = str(error)
@@ -179,6 +183,13 @@ class Database:
                     raise StoreBusy(f"{self.path}: {_holder(text, patience)}") from error
                 time.sleep(pause)
                 pause = min(2 * pause, 0.2)
+
+    def _try_log(self) -> None:
+        """Apply a log that was left in a process with limits first, unless it is the one that was tried before."""
+        log = stat_of(self._parts[1])
+        if log not in (None, self._tried) and self.path.exists():
+            try_log(self.path)
+            self._tried = log
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:

@@ -246,14 +246,14 @@ def _with_rows(connection: Connection, encoder: str) -> EncoderRecord:
 def _with_vectors(connection: Connection, encoder: str, column: str, keys: NDArray[np.int64]) -> pa.Table:
     """Read items by a key of `vectors`, ascending by row. Contents are compared last: joining by them too would read the whole tables."""
     connection.register("wanted", pa.table({"key": keys}))
-    return connection.sql(
-        f"""WITH found AS MATERIALIZED (
-                SELECT v.row, i.id, i.path, i.label, i.labels, i.sha256 = v.sha256 AND v.row BETWEEN 0 AND e.rows - 1 AS valid
-                FROM wanted JOIN vectors v ON v.{column} = wanted.key JOIN items i ON i.id = v.item
-                JOIN encoders e ON e.fingerprint = v.encoder WHERE v.encoder = ?
-            ) SELECT * EXCLUDE (valid) FROM found WHERE valid ORDER BY row""",
-        params=[encoder],
+    rows = encoder_record(connection, encoder).rows
+    table = connection.sql(
+        f"""SELECT v.row, i.id, i.path, i.label, i.labels, i.sha256 = v.sha256 AND v.row BETWEEN 0 AND ? - 1 AS valid
+            FROM wanted JOIN vectors v ON v.{column} = wanted.key JOIN items i ON i.id = v.item WHERE v.encoder = ? ORDER BY v.row""",
+        params=[rows, encoder],
     ).to_arrow_table()
+    found = table.drop_columns("valid")
+    return found if all(table["valid"].to_pylist()) else found.filter(table["valid"])  # which loads pyarrow.compute
 
 
 def _numbers(table: pa.Table) -> NDArray[np.int64]:
