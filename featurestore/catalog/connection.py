@@ -12,9 +12,9 @@ from typing import TypeVar
 import duckdb
 import pyarrow as pa
 
-from featurestore.catalog.catalog_state import CatalogState, connection_lock, read_state, stat_of
+from featurestore.catalog.catalog_state import CatalogState, FileStat, connection_lock, read_state, stat_of
 from featurestore.catalog.engine import Check, Connection, Engine, files_of, locked, spill_folder
-from featurestore.catalog.sql_process import IDLE, run_in_process
+from featurestore.catalog.sql_process import IDLE, run_in_process, try_log
 from featurestore.catalog.user_sql import explain, has_long_values, is_damage, run_where
 from featurestore.catalog.where import GUARDED, SHORT, check_length, column_names, is_harmless, parse
 from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
@@ -46,6 +46,7 @@ class Database:
         self.path = path
         self._check, self._others = check, others
         self._checked: tuple[int, int] | None = None  # device and inode of the file that `check` has seen
+        self._tried: FileStat | None = None  # the log that was applied in another process
         self._parts = str(path), f"{path}.wal"
         self._lock = connection_lock(path)
         self._last_state: CatalogState | None = None
@@ -166,6 +167,7 @@ class Database:
         deadline, pause = time.monotonic() + patience, 0.005
         while True:
             try:
+                self._try_log()
                 return open_file()
             except duckdb.Error as error:
                 text = str(error)
@@ -179,6 +181,12 @@ class Database:
                     raise StoreBusy(f"{self.path}: {_holder(text, patience)}") from error
                 time.sleep(pause)
                 pause = min(2 * pause, 0.2)
+
+    def _try_log(self) -> None:
+        """Apply a log that was left in a process with limits first, unless it is the one that was tried before."""
+        if Path(self._parts[1]).exists() and self.path.exists() and (log := stat_of(self._parts[1])) != self._tried:
+            try_log(self.path)
+            self._tried = log
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:

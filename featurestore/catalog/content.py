@@ -7,13 +7,14 @@ import re
 from pathlib import Path
 
 from featurestore.catalog.engine import Connection
-from featurestore.catalog.schema import COLUMNS, ITEMS, SCHEMA_VERSION
+from featurestore.catalog.schema import COLUMNS, ITEMS, NEW_NAMES, OWN, SCHEMA_VERSION
 from featurestore.errors import StoreCorrupt, StoreError, StoreUntrusted
 from featurestore.system.text import printable
 
 PLAIN = re.compile(  # types that a column of the user may have
     r"BOOLEAN|U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|VARCHAR|DATE|TIMESTAMP(_S|_MS|_NS| WITH TIME ZONE)?"
 )
+TAKEN = {*OWN, "rowid"}  # names that no column of the user may have
 SHOWN = 5  # findings that a message lists
 LONGEST = 60  # characters of a name that a message repeats
 
@@ -44,10 +45,11 @@ def check_content(connection: Connection, path: Path) -> None:
     columns: dict[str, dict[str, str]] = {}
     for table, column, kind in connection.execute(COLUMNS_OF).fetchall():
         columns.setdefault(table, {})[column] = kind
+    taken = TAKEN if "labels" in columns.get("label_history", {}) else TAKEN.difference(*NEW_NAMES.values())
     found = {
         (kind, name): text
         for kind, schema, name, sql in objects
-        if (text := _strange(kind, schema, name, sql, columns.get(name, {})))
+        if (text := _strange(kind, schema, name, sql, columns.get(name, {}), taken))
     }
     if not found:
         return
@@ -72,8 +74,10 @@ def newer(path: Path, version: int) -> StoreError:
     )
 
 
-def _strange(kind: str, schema: str, name: str, sql: str | None, columns: dict[str, str]) -> str | None:
-    """Say in words what is wrong with an object; None when it is ours."""
+def _strange(
+    kind: str, schema: str, name: str, sql: str | None, columns: dict[str, str], taken: set[str]
+) -> str | None:
+    """Say in words what is wrong with an object; None when it is ours. taken: names that no column of the user may have."""
     if (
         kind == "view"
         and (schema, name) == ("main", "items")
@@ -83,7 +87,8 @@ def _strange(kind: str, schema: str, name: str, sql: str | None, columns: dict[s
     if kind != "table" or schema != "main" or name not in COLUMNS:
         return f"the {kind} {_shown(name)}"
     for column, of in columns.items():
-        if COLUMNS[name].get(column) != of and not (name == "all_items" and PLAIN.fullmatch(of)):
+        is_users = name == "all_items" and column.lower() not in taken and PLAIN.fullmatch(of)
+        if COLUMNS[name].get(column) != of and not is_users:
             return f"the column {_shown(column)} of {name} with the type {_shown(of)}"
     if _spelled(sql) != _spelled(f"CREATE TABLE {name}({', '.join(map(' '.join, columns.items()))});"):
         return f"the table {name} with a default, a generated column or a constraint"

@@ -11,9 +11,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from featurestore.errors import EncoderNotInStore, StoreCorrupt
+from featurestore.errors import EncoderNotInStore, StoreCorrupt, StoreUntrusted
 from featurestore.system.checksums import BlockChecksum
 from featurestore.system.spool import BATCH_ROWS, Spool
+
+Parts = dict[str, Any]  # of a JSON object: the type of each, or its parts
+ENCODER_CARD: Parts = {
+    "method": str, "backbone": str, "branch": str, "trained_on": {"count": int}, "preprocess": {"bands": (list, type(None))},
+}  # fmt: skip
+CLASSIFIER_CARD: Parts = {"classes": list, "figures": dict}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +47,35 @@ class EncoderRecord:
                 f"the catalog names an encoder {fingerprint[:80]!r} with the vector file {file[:80]!r}; expected a SHA-256 and a file named "
                 "after it: the catalog was changed by hand; restore it from a backup"
             )
-        return cls(fingerprint, name, dim, rows, file, json.loads(card))
+        return cls(fingerprint, name, dim, rows, file, _card(card, ENCODER_CARD))
 
 
 def _belong_together(fingerprint: str, vectors: str) -> bool:
     """Whether this is a fingerprint, and the vector file is named after it."""
     return bool(
         re.fullmatch(r"[0-9a-f]{64}", fingerprint) and re.fullmatch(rf"{fingerprint[:16]}(-[0-9]+)?\.f16", vectors)
+    )
+
+
+def _card(text: str, parts: Parts) -> dict[str, Any]:
+    """Read a card. Raises StoreUntrusted when it is no JSON object, or a part that is there has another type."""
+    try:
+        card = json.loads(text)
+    except (ValueError, RecursionError):  # ValueError: also a number of thousands of digits
+        card = None
+    if not _has_types(card, parts):
+        raise StoreUntrusted(
+            f"the catalog has the card {text[:80]!r}; expected one that featurestore writes: the catalog was changed by hand; restore it from "
+            "a backup, and do not use it if it is not your own"
+        )
+    return dict(card)
+
+
+def _has_types(record: Any, parts: Parts) -> bool:
+    return isinstance(record, dict) and all(
+        _has_types(record[name], kind) if isinstance(kind, dict) else isinstance(record[name], kind)
+        for name, kind in parts.items()
+        if name in record
     )
 
 
@@ -74,7 +102,7 @@ class IndexRecord:
                 f"the catalog names an index {file[:80]!r} of {vectors[:80]!r} for the encoder {encoder[:80]!r}; expected a SHA-256 and files "
                 "named after it: the catalog was changed by hand; drop the index by featurestore verify STORE --repair"
             )
-        return cls(encoder, generation, file, vectors, rows, bytes, sha256, json.loads(card))
+        return cls(encoder, generation, file, vectors, rows, bytes, sha256, _card(card, {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +125,16 @@ class ClassifierRecord:
     ) -> "ClassifierRecord":  # fmt: skip
         """Read a row of the table."""
         intact = hashlib.sha256(card.encode() + weights).hexdigest() == sha256
-        return cls(name, encoder, method, json.loads(card) if intact else {}, weights, intact, trained_at, applied_at)
+        return cls(
+            name,
+            encoder,
+            method,
+            _card(card, CLASSIFIER_CARD) if intact else {},
+            weights,
+            intact,
+            trained_at,
+            applied_at,
+        )
 
     @property
     def columns(self) -> tuple[str, str]:

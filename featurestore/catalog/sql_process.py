@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from featurestore.catalog import user_sql
 from featurestore.catalog.where import SHORT, check_length, column_names, parse
-from featurestore.errors import QueryError
+from featurestore.errors import QueryError, StoreUntrusted
 from featurestore.system.child_limits import Limits
 from featurestore.system.child_process import ChildEnded, ChildProcess, Ending
 from featurestore.system.messages import Message
@@ -118,6 +118,18 @@ def run_in_process(child: ChildProcess, path: Path, text: str, where: str | None
     except ChildEnded as ended:
         raise _named(ended, "SQL" if where is None else "where", seconds) from ended
     return pa.concat_tables(tables)
+
+
+def try_log(path: Path) -> None:
+    """Open a catalog with the log beside it, which may calculate without end when it is applied. Raises StoreUntrusted, duckdb.Error."""
+    try:
+        with IDLE.one() as child:
+            run_in_process(child, path, "SELECT 1", None, OPEN_SECONDS)
+    except QueryError as error:
+        raise StoreUntrusted(
+            f"{path}.wal: expected a log that can be applied within {OPEN_SECONDS:g} s and 2 GB of memory, found one that cannot; do not use it "
+            "if it is not your own; without the log, the store is as it was before the last changes"
+        ) from error
 
 
 def _checked(message: Message) -> Message:

@@ -8,7 +8,7 @@ from featurestore.system.text import counted
 
 MOST = 1 << 40  # rows of a file, and bytes
 ENCODER_CARD = "json_valid(card) AND " + " AND ".join(
-    f"json_exists(card, '$.{key}')" for key in ("method", "backbone", "branch", "trained_on", "preprocess.size")
+    f"json_exists(card, '$.{key}')" for key in ("method", "backbone", "branch", "trained_on.count", "preprocess.size")
 )
 # What holds for every row of the small tables. Rows of items and vectors are looked at where they are read.
 CONDITIONS = {

@@ -6,6 +6,7 @@ import duckdb
 import pytest
 
 from featurestore import FeatureStore
+from featurestore.catalog import sql_process
 from featurestore.cli import MODULES
 from featurestore.errors import StoreError, StoreUntrusted
 from tests.featurestore.attacks.canary import Canary
@@ -57,6 +58,15 @@ HOSTILE = {
     "one column too many": ("ALTER TABLE vectors ADD COLUMN x INT", "the column x of vectors with the type INTEGER"),
     "a column of the user that is nested": ("ALTER TABLE all_items ADD COLUMN x STRUCT(a INT)", "the column x of all_items with the type STRUCT"),
     "a column of the user that is an ENUM": ("ALTER TABLE all_items ADD COLUMN x ENUM('a')", "the column x of all_items with the type ENUM"),
+    "a column of items with another type": (
+        f"DROP VIEW items; ALTER TABLE all_items ALTER id TYPE TEXT; {ITEMS[17:]} WHERE removed_at IS NULL", "the column id of all_items",
+    ),
+    "labels that are no list": (
+        f"DROP VIEW items; ALTER TABLE all_items ALTER labels TYPE TEXT; {ITEMS[17:]} WHERE removed_at IS NULL", "the column labels of all_items",
+    ),
+    "a column that hides the places of rows": (
+        f"ALTER TABLE all_items ADD COLUMN RowId BIGINT; {ITEMS} WHERE removed_at IS NULL", "the column RowId of all_items",
+    ),
     "a long name with escapes": ("CREATE TABLE \"\x1b[2J" + "x" * 500 + '" (a INT)', "the table \\x1b[2Jxxx"),
     "a hundred things": (" ; ".join(f"CREATE TABLE t{n} (a INT)" for n in range(100)), "and 95 more"),
 }  # fmt: skip
@@ -184,6 +194,42 @@ def test_a_catalog_is_checked_again_when_its_file_was_replaced(
 def test_columns_of_users_with_odd_names_are_welcome(store_path: Path, canary: Canary, statements: str) -> None:
     corrupt(store_path, f"{statements}; {ITEMS} WHERE removed_at IS NULL", canary)
     assert FeatureStore.open(store_path).info()["items"] == 6
+
+
+def leave_log(store: Path, *statements: str) -> Path:
+    """Give a catalog a log, as a program does that ends in the midst."""
+    with duckdb.connect(str(store / "catalog.duckdb")) as maker:
+        maker.execute("PRAGMA disable_checkpoint_on_shutdown")
+        for statement in statements:
+            maker.execute(statement)
+    return store / "catalog.duckdb.wal"
+
+
+def test_a_log_calculates_nothing(store_path: Path, run: Run) -> None:
+    """Only the log shows the expression that is to run: the column that it fills is dropped again."""
+    costly = "ALTER TABLE all_items ALTER n TYPE BIGINT USING (list_sum(range(1000 + id)))"
+    log = leave_log(
+        store_path, "ALTER TABLE all_items ADD COLUMN n BIGINT", costly, "ALTER TABLE all_items DROP COLUMN n"
+    )
+    before = log.read_bytes()
+    with pytest.raises(StoreError, match="replaying WAL"):
+        FeatureStore.open(store_path)
+    status, out, err = run("info", store_path)
+    assert (status, out) == (1, "")
+    assert "replaying WAL" in err
+    assert log.read_bytes() == before
+
+
+def test_a_log_that_takes_too_long_is_refused(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = leave_log(store_path, "UPDATE all_items SET label = 'other'")
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(StoreUntrusted, match="expected a log that can be applied within 0 s"),
+    ):
+        patch.setattr(sql_process, "OPEN_SECONDS", 0.0)
+        FeatureStore.open(store_path)
+    assert log.exists()
+    assert FeatureStore.open(store_path).info()["labels"] == {"other": 6}
 
 
 def test_a_catalog_of_a_newer_version_is_not_called_hostile(store_path: Path, canary: Canary) -> None:

@@ -20,6 +20,7 @@ VALUES: dict[str, list[object]] = {  # by type
     "VARCHAR[]": [None, [], [None], ["a", "a", ""]],
     "BLOB": [None, b"", b"\xff" * 104],
 }
+CARD = '{"method": "m", "backbone": "b", "branch": "b", "trained_on": {"count": 1}, "preprocess": {"size": 1}, "other": "x"}'
 COMMANDS = (
     "search {store} --id 1", "search {store} {image}", "info {store}", "failures {store}", "encoders {store}", "sources {store}", "knn {store}",
     "classify {store} --apply kind", "verify {store}", "label {store} {table}", "index {store} {source}", "export-vectors {store} {out}",
@@ -84,11 +85,23 @@ def test_no_value_ends_a_command_in_the_midst(
     [
         ("meta", "schema_version", None), ("encoders", "dim", -1), ("encoders", "card", "{}"), ("blocks", "rows", None),
         ("classifiers", "weights", None), ("sources", "exclude", [None]),
+        ("encoders", "card", CARD.replace('"x"', "9" * 5000)), ("encoders", "card", CARD.replace('"x"', "[" * 10_000 + "]" * 10_000)),
+        ("encoders", "card", CARD.replace('"backbone": "b"', '"backbone": []')), ("encoders", "card", CARD.replace('{"count": 1}', "[1]")),
+        ("encoders", "card", CARD.replace('"size": 1', '"size": 1, "bands": 5')), ("indexes", "card", "[]"),
     ],
 )  # fmt: skip
 def test_a_value_that_makes_no_sense_is_named(
     filled: Path, tmp_path: Path, table: str, column: str, value: object
 ) -> None:
     with_value(filled, tmp_path / "odd.store", table, column, value)
-    with pytest.raises(StoreUntrusted, match=f"{table}|schema"):
-        FeatureStore.open(tmp_path / "odd.store")
+    with pytest.raises(StoreUntrusted, match=f"{table}|schema|the card"):
+        FeatureStore.open(tmp_path / "odd.store").info()
+
+
+def test_the_card_of_a_classifier_has_its_parts(filled: Path, tmp_path: Path) -> None:
+    """Its checksum is that of a stranger, too."""
+    with_value(filled, tmp_path / "odd.store", "classifiers", "card", '{"figures": 5}')
+    with duckdb.connect(str(tmp_path / "odd.store" / "catalog.duckdb")) as maker:
+        maker.execute("UPDATE classifiers SET sha256 = sha256(encode(card) || weights)")
+    with pytest.raises(StoreUntrusted, match="the card"):
+        FeatureStore.open(tmp_path / "odd.store").info()

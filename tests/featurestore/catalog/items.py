@@ -24,4 +24,4 @@ def item(number: int, row: int | None, label: str | None = None, split: str | No
 
 
 # What the card of an encoder must have at least.
-CARD = '{"method": "m", "backbone": "b", "branch": "", "trained_on": null, "preprocess": {"size": 8}}'
+CARD = '{"method": "m", "backbone": "b", "branch": "", "trained_on": {"count": 1}, "preprocess": {"size": 8}}'
