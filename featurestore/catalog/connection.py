@@ -46,7 +46,7 @@ class Database:
         self.path = path
         self._check, self._others = check, others
         self._checked: tuple[int, int] | None = None  # device and inode of the file that `check` has seen
-        self._tried: FileStat | None = None  # the log that was applied in another process
+        self._tried: FileStat | None = None  # the log that was tried
         self._parts = str(path), f"{path}.wal"
         self._lock = connection_lock(path)
         self._last_state: CatalogState | None = None

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 IGNORE_FILE = ".featurestoreignore"
+STAR = "[^/]*"
+ANY_FOLDERS = ("(?:.*/)?", ".+")  # for **
 POSIX = {  # character classes within [...]
     "alnum": r"a-zA-Z0-9", "alpha": r"a-zA-Z", "digit": r"0-9", "lower": r"a-z", "upper": r"A-Z", "space": r"\s", "xdigit": r"0-9a-fA-F",
     "punct": r"!-/:-@\[-`{-~",
@@ -87,14 +89,15 @@ def _translate(pattern: str) -> str | None:
     found, at = [], 0
     while at < len(pattern):
         if pattern.startswith("**/", at) and (at == 0 or pattern[at - 1] == "/"):
-            found.append("(?:.*/)?")
+            found.append(ANY_FOLDERS[0])
             at += 3
         elif pattern[at:] == "**" and pattern[at - 1 : at] == "/":
-            found.append(".+")
+            found.append(ANY_FOLDERS[1])
             at += 2
         elif pattern[at] == "*":
-            found.append("[^/]*")
-            at += 1
+            while pattern[at : at + 1] == "*":
+                at += 1
+            found.append(STAR)
         elif pattern[at] == "?":
             found.append("[^/]")
             at += 1
@@ -110,7 +113,24 @@ def _translate(pattern: str) -> str | None:
                 return None
             found.append(re.escape(pattern[at]))
             at += 1
-    return "".join(found)
+    return _without_second_tries(found)
+
+
+def _without_second_tries(parts: list[str]) -> str:
+    """Join the parts of an expression. A star before another star takes the least it can and keeps it, as the later one takes the rest.
+
+    Otherwise a pattern of many stars would try a path in more ways than anybody can wait for.
+    """
+    expression, fixed, settled = "", "", False  # from the end; settled: a star comes next
+    for part in reversed(parts):
+        if part == STAR:
+            expression = (f"(?>{STAR}?{fixed})" if settled else f"{STAR}{fixed}") + expression
+            fixed, settled = "", True
+        elif part in ANY_FOLDERS:
+            expression, fixed, settled = part + fixed + expression, "", False
+        else:
+            fixed = part + fixed
+    return fixed + expression
 
 
 def _group(pattern: str, start: int) -> tuple[str, int] | None:

@@ -1,7 +1,9 @@
 """Patterns in the form of .gitignore, by hand-made cases and against git itself."""
 
+import fnmatch
 import shutil
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,24 @@ def test_git_agrees_with_the_cases(tmp_path: Path) -> None:
         f"{n}/{path}" for n, (lines, out, _) in enumerate(CASES.values()) for path in out if lines != ["a.jpg\r"]
     }
     assert found - {""} == expected
+
+
+@pytest.mark.parametrize("part", ["*", "*?", "*[!q]", "*o"])
+def test_patterns_of_many_stars_end(part: str) -> None:
+    path = "a/good/folder/" + "photo_of_oboe_" * 10
+    assert IgnoreRules([part * 30 + "Z"]).verdict(path, False) is None
+
+
+def test_several_stars_match_as_those_of_fnmatch_do() -> None:
+    names = ["".join(letters) for length in range(1, 7) for letters in product("ab", repeat=length)]
+    for pattern in ("*a*b", "*a*a*", "*?*b", "a*b*a*", "*[!a]*a?*", "**a**ab"):
+        assert [n for n in names if IgnoreRules([pattern]).verdict(n, False)] == fnmatch.filter(names, pattern)
+
+
+def test_a_star_before_folders_is_tried_everywhere() -> None:
+    rules = IgnoreRules(["*a/**/b*c"])
+    assert all(rules.verdict(path, False) for path in ("a/bc", "xa/b/bc", "a/bx/b/bxc", "a/b/x/bc"))
+    assert not any(rules.verdict(path, False) for path in ("a/bx/c", "x/a/bc", "a/b"))
 
 
 def test_a_range_that_runs_backwards_is_no_rule() -> None:
