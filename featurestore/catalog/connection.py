@@ -45,7 +45,7 @@ class Database:
     def __init__(self, path: Path, check: Check = lambda connection: None, others: Sequence[Path] = ()) -> None:
         self.path = path
         self._check, self._others = check, others
-        self._checked: tuple[int, int] | None = None  # device and inode of the file that `check` has seen
+        self._checked: FileStat | None = None  # the file that `check` has seen, as we left it
         self._tried: FileStat | None = None  # the log that was tried
         self._parts = str(path), f"{path}.wal"
         self._lock = connection_lock(path)
@@ -77,6 +77,8 @@ class Database:
             try:
                 yield self._open_patiently(read_only, lambda: engine.attach(read_only, self._check_once))
                 reusable = engine.detach()
+                if not read_only:
+                    self._checked = self._file()
             finally:
                 if reusable:
                     self._engine = engine
@@ -95,13 +97,13 @@ class Database:
             with self.reading():
                 pass
 
-    def _file(self) -> tuple[int, int] | None:
-        """Give device and inode of the file."""
+    def _file(self) -> FileStat | None:
+        """Give inode, size and time of the file. A new file may have the inode of one that was deleted."""
         try:
             stat = self.path.lstat()
         except FileNotFoundError:
             return None
-        return stat.st_dev, stat.st_ino
+        return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -184,7 +186,8 @@ class Database:
 
     def _try_log(self) -> None:
         """Apply a log that was left in a process with limits first, unless it is the one that was tried before."""
-        if Path(self._parts[1]).exists() and self.path.exists() and (log := stat_of(self._parts[1])) != self._tried:
+        log = stat_of(self._parts[1])
+        if log not in (None, self._tried) and self.path.exists():
             try_log(self.path)
             self._tried = log
 
