@@ -97,14 +97,6 @@ class Database:
             with self.reading():
                 pass
 
-    def _file(self) -> tuple[int, int] | None:
-        """Give device and inode of the file."""
-        try:
-            stat = self.path.lstat()
-        except FileNotFoundError:
-            return None
-        return stat.st_dev, stat.st_ino
-
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Commit everything the block does, or nothing when it raises."""

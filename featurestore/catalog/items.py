@@ -246,14 +246,15 @@ def _with_rows(connection: Connection, encoder: str) -> EncoderRecord:
 def _with_vectors(connection: Connection, encoder: str, column: str, keys: NDArray[np.int64]) -> pa.Table:
     """Read items by a key of `vectors`, ascending by row. Contents are compared last: joining by them too would read the whole tables."""
     connection.register("wanted", pa.table({"key": keys}))
-    rows = encoder_record(connection, encoder).rows
+    found = connection.execute("SELECT rows FROM encoders WHERE fingerprint = ?", [encoder]).fetchall()
+    [rows] = found[0] if found else (0,)  # an encoder that is not there has no items
     table = connection.sql(
         f"""SELECT v.row, i.id, i.path, i.label, i.labels, i.sha256 = v.sha256 AND v.row BETWEEN 0 AND ? - 1 AS valid
             FROM wanted JOIN vectors v ON v.{column} = wanted.key JOIN items i ON i.id = v.item WHERE v.encoder = ? ORDER BY v.row""",
         params=[rows, encoder],
     ).to_arrow_table()
-    found = table.drop_columns("valid")
-    return found if all(table["valid"].to_pylist()) else found.filter(table["valid"])  # which loads pyarrow.compute
+    items = table.drop_columns("valid")
+    return items if all(table["valid"].to_pylist()) else items.filter(table["valid"])  # which loads pyarrow.compute
 
 
 def _numbers(table: pa.Table) -> NDArray[np.int64]:
