@@ -91,8 +91,9 @@ class Items:
             return ItemDetails(_with_rows(connection, encoder), spooled(found, schema))
 
     def rows_in_use(self, encoder: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Read the rows of an encoder's vector file that belong to an item, ascending, and the ids of these items."""
+        """Read the rows of an encoder's vector file that belong to an item, ascending, and the ids of these items. Raises StoreCorrupt."""
         with self._database.reading() as connection:
+            _with_rows(connection, encoder)
             found = connection.sql(
                 f"SELECT v.row, v.item FROM vectors v JOIN items i ON {VALID} WHERE v.encoder = ? ORDER BY v.row",
                 params=[encoder],

@@ -67,7 +67,7 @@ def _index(index: dict[str, Any]) -> Iterator[str]:
 def _classifier(classifier: dict[str, Any]) -> str:
     if classifier["damaged"]:
         return f"classifier {classifier['name']}  damaged: train it again"
-    applied = f"applied {classifier['applied_at']:%Y-%m-%d %H:%M}" if classifier["applied_at"] else "not applied"
+    applied = f"applied {str(classifier['applied_at'])[:16]}" if classifier["applied_at"] else "not applied"
     return (
         f"classifier {classifier['name']}  {len(classifier['classes'])} classes, {classifier['method']} of {classifier['n_train']} images, encoder "
         f"{classifier['encoder'][:16]}, cross-validated top-1 {classifier['top1']:.4f}, {applied}"
