@@ -82,10 +82,11 @@ class Items:
     def details(self, encoder: str) -> ItemDetails:
         """Read all columns of the items an encoder has vectors of, ascending by row."""
         with self._database.reading() as connection:
-            schema = pa.schema([("row", pa.int64()), *DETAILS, *user_columns(connection).items()])
+            # A name that no column of a user may have.
+            schema = pa.schema([("rowid", pa.int64()), *DETAILS, *user_columns(connection).items()])
             names = ", ".join(f"i.{quoted_name(name)}" for name in schema.names[1:])
             found = connection.sql(
-                f"SELECT v.row, {names} FROM vectors v JOIN items i ON {VALID} WHERE v.encoder = ? ORDER BY v.row",
+                f"SELECT v.row AS rowid, {names} FROM vectors v JOIN items i ON {VALID} WHERE v.encoder = ? ORDER BY v.row",
                 params=[encoder],
             )
             return ItemDetails(_with_rows(connection, encoder), spooled(found, schema))

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from featurestore import FeatureStore
@@ -357,3 +358,14 @@ def test_wrong_uses_of_the_command(run: Run, store_path: Path, tmp_path: Path) -
     status, _, err = run("annotate", store_path, "--drop", "v")
     assert (status, err.count("\n")) == (1, 1)
     assert "the store has none" in err
+
+
+def test_a_column_with_the_name_of_a_column_of_ours_elsewhere_harms_nothing(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    """`row` is a column of the vectors; the report and the export read both."""
+    (tmp_path / "rows.csv").write_text("id,row,vector_row\n1,7,x\n2,8,y\n")
+    store.annotate(tmp_path / "rows.csv")
+    store.report()
+    store.export_vectors(tmp_path / "v.parquet")
+    assert pq.read_table(tmp_path / "v.parquet")["row"].to_pylist()[:3] == [7, 8, None]
