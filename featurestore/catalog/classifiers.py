@@ -5,9 +5,9 @@ import json
 
 import pyarrow as pa
 
-from featurestore.catalog.columns import add_columns, quoted_name, set_values, user_columns
+from featurestore.catalog.columns import add_columns, set_values, user_columns
 from featurestore.catalog.connection import Database
-from featurestore.catalog.engine import Connection
+from featurestore.catalog.engine import Connection, quoted_name
 from featurestore.catalog.records import ClassifierRecord
 from featurestore.errors import EncoderNotInStore, QueryError
 from featurestore.system.spool import Spool

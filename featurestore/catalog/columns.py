@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from featurestore.catalog.connection import Database
-from featurestore.catalog.engine import Connection
+from featurestore.catalog.engine import Connection, quoted_name
 from featurestore.catalog.schema import ITEMS, OWN
 from featurestore.errors import QueryError
 from featurestore.system.spool import Spool
@@ -42,11 +42,6 @@ class UserColumns:
                 )
             connection.execute(f"ALTER TABLE all_items DROP COLUMN {quoted_name(found)}")
             connection.execute(ITEMS)
-
-
-def quoted_name(name: str) -> str:
-    """Write the name of a column as SQL does."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def user_columns(connection: Connection) -> dict[str, pa.DataType]:

@@ -83,3 +83,8 @@ def locked(spill: Path | str, files: Sequence[str] = ()) -> Connection:
 def quoted(path: Path | str) -> str:
     """Write a path as an SQL string."""
     return "'" + str(path).replace("'", "''") + "'"
+
+
+def quoted_name(name: str) -> str:
+    """Write the name of a column as SQL does."""
+    return '"' + name.replace('"', '""') + '"'

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.catalog.columns import quoted_name, user_columns
+from featurestore.catalog.columns import user_columns
 from featurestore.catalog.connection import Database
 from featurestore.catalog.encoders import encoder_record
-from featurestore.catalog.engine import Connection
+from featurestore.catalog.engine import Connection, quoted_name
 from featurestore.catalog.lookup import MatchedItems, Spelling, match, similar_paths
 from featurestore.catalog.records import DETAILS, EncoderRecord, spooled
 from featurestore.errors import StoreCorrupt

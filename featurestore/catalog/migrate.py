@@ -5,11 +5,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from featurestore.catalog.columns import quoted_name
 from featurestore.catalog.connection import Database
 from featurestore.catalog.content import newer
 from featurestore.catalog.encoders import encoder_records, replace_blocks
-from featurestore.catalog.engine import Connection, quoted
+from featurestore.catalog.engine import Connection, quoted, quoted_name
 from featurestore.catalog.records import EncoderRecord
 from featurestore.catalog.schema import CHECKSUMS_SINCE, MIGRATIONS, NEW_NAMES, SCHEMA_VERSION
 from featurestore.catalog.values import check_values

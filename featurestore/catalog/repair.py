@@ -6,9 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from featurestore.catalog.columns import quoted_name
 from featurestore.catalog.connection import Database
-from featurestore.catalog.engine import Connection
+from featurestore.catalog.engine import Connection, quoted_name
 from featurestore.catalog.migrate import publish, rename_classifiers, renamed_columns
 from featurestore.catalog.schema import ITEMS, OWN, SCHEMA, TABLES
 from featurestore.errors import StoreCorrupt

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from featurestore.catalog.engine import Connection
+from featurestore.catalog.engine import Connection, quoted_name
 from featurestore.catalog.where import check_length, shown
 from featurestore.errors import QueryError
 
@@ -77,7 +77,7 @@ def has_long_values(connection: Connection, columns: Sequence[str], table: str) 
     """Whether a column may have values so long that comparing them takes time, by the statistics of the catalog."""
     if not columns:
         return False
-    names = ", ".join('stats("' + name.replace('"', '""') + '")' for name in columns)
+    names = ", ".join(f"stats({quoted_name(name)})" for name in columns)
     try:
         rows = connection.execute(f"SELECT {names} FROM {table} LIMIT 1").fetchall()
     except duckdb.BinderException:  # no such column, as the query itself will say
