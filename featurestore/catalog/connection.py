@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from featurestore.catalog.catalog_state import CatalogState, FileStat, connection_lock, read_state, stat_of
 from featurestore.catalog.engine import Check, Connection, Engine, files_of, locked, spill_folder
-from featurestore.catalog.sql_process import IDLE, run_in_process, try_log
+from featurestore.catalog.sql_process import PROCESSES, run_in_process, try_log
 from featurestore.catalog.user_sql import explain, has_long_values, is_damage, run_where
 from featurestore.catalog.where import GUARDED, SHORT, check_length, column_names, is_harmless, parse
 from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
@@ -137,7 +137,7 @@ class Database:
     def run_sql(self, text: str, seconds: float, where: str | None = None) -> pa.Table:
         """Run a user's SQL, or a query of ours with a user's `where`, in a process of its own with limits. Raises QueryError."""
         self._check_for_users()
-        with self._lock.hold(), self._named_errors(), IDLE.one() as child:
+        with self._lock.hold(), self._named_errors(), PROCESSES.lend() as child:
             return self._open_patiently(True, lambda: run_in_process(child, self.path, text, where, seconds))
 
     def run_where(self, where: str, text: str, seconds: float, table: str) -> pa.Table:

@@ -14,7 +14,7 @@ import pytest
 from featurestore import FeatureStore
 from featurestore.catalog import Catalog
 from featurestore.catalog.items import Items
-from featurestore.catalog.sql_process import IDLE, LIMITS, check_expression
+from featurestore.catalog.sql_process import LIMITS, PROCESSES, check_expression
 from featurestore.catalog.where import SHORT, is_harmless, parse
 from featurestore.errors import FeatureStoreError, QueryError
 from featurestore.maintenance.deletion import delete
@@ -401,7 +401,7 @@ def test_no_function_of_duckdb_reaches_a_file(store: FeatureStore, canary: Canar
 def test_the_system_keeps_the_process_of_sql_from_files_too(shared: FeatureStore) -> None:
     """What would happen if DuckDB forgot one of its own locks."""
     shared.sql("SELECT 1")
-    [(_, child)] = IDLE._idle
+    [(_, child)] = PROCESSES._idle
 
     def work() -> None:
         with suppress(QueryError):
