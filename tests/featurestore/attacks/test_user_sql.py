@@ -13,6 +13,7 @@ import pytest
 
 from featurestore import FeatureStore
 from featurestore.catalog import Catalog
+from featurestore.catalog.encoded_items import EncodedItems
 from featurestore.catalog.items import Items
 from featurestore.catalog.sql_process import LIMITS, PROCESSES, check_expression
 from featurestore.catalog.where import SHORT, is_harmless, parse
@@ -86,7 +87,7 @@ def test_endless_sql_is_stopped_in_each_command(
 ) -> None:
     """`where` has 30 s in all of them; here one, so that the test ends."""
     monkeypatch.setattr(Items.select, "__defaults__", (1.0, False))
-    monkeypatch.setattr(Items.select_rows, "__defaults__", (1.0,))
+    monkeypatch.setattr(EncodedItems.select_rows, "__defaults__", (1.0,))
     monkeypatch.setattr(delete, "__defaults__", (False, 1.0, False))
     where = ("--where", ENDLESS[name])
     commands: list[tuple[str | Path, ...]] = [
