@@ -4,6 +4,7 @@ They are started when the first such image comes, kept for the next ones, and en
 """
 
 import atexit
+import os
 import threading
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -28,7 +29,7 @@ NO_MEMORY = describe_error(MemoryError())
 TOO_LARGE = f"needs more than {MEMORY >> 30} GiB of memory to decode"
 ENDINGS = {
     Ending.MEMORY: TOO_LARGE,
-    Ending.KILLED: TOO_LARGE,
+    Ending.KILLED: "its decoder was killed, perhaps because the system had no more memory; index again",
     Ending.CRASHED: "damaged: its decoder crashed",
 }
 
@@ -69,3 +70,13 @@ def close() -> None:
     with suppress(Empty):
         while True:
             _idle.get_nowait().close()
+
+
+def _after_fork() -> None:
+    """A forked process has one thread: what other threads had taken would never be given back."""
+    global _free
+    _free = threading.Semaphore(COUNT)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
