@@ -22,7 +22,7 @@ NO_MEMORY = describe_error(MemoryError())
 TOO_LARGE = f"needs more than {MEMORY >> 30} GiB of memory to decode"
 ENDINGS = {
     Ending.MEMORY: TOO_LARGE,
-    Ending.KILLED: TOO_LARGE,
+    Ending.KILLED: "its decoder was killed, perhaps because the system had no more memory; index again",
     Ending.CRASHED: "damaged: its decoder crashed",
 }
 

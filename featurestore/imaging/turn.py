@@ -1,6 +1,7 @@
 """What one image may take of the time and the memory of a run, so that many threads together stay within bounds."""
 
 import math
+import os
 import threading
 import time
 
@@ -57,3 +58,13 @@ class Turn:
             _left += self._held
             self._held = 0
             _freed.notify_all()
+
+
+def _after_fork() -> None:
+    """A forked process has one thread: what other threads held would never be given back."""
+    global _left, _freed
+    _left, _freed = _total, threading.Condition()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -62,13 +62,18 @@ def file_state(path: str) -> FileState:
         return FileState(found.st_size, found.st_mtime_ns)
 
 
+def without_waiting(path: str, flags: int) -> int:
+    """Open a file as `open` does, but do not wait for a writer if it has become a pipe since it was looked at."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def open_file(path: str) -> BinaryIO:
     """Open a file for reading with seek. Raises ImageError with the reason."""
     with as_image_errors():
         if is_url(path):
             files, inner = file_system(path)
             return cast(BinaryIO, files.open(inner, "rb"))
-        return open(path, "rb")
+        return open(path, "rb", opener=without_waiting)
 
 
 def read_whole(path: str) -> bytes:
@@ -78,7 +83,7 @@ def read_whole(path: str) -> bytes:
             return _read_url(path)
         size = file_state(path).size
         check_size(size)
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=without_waiting) as file:
             return file.read(size)
 
 
@@ -111,7 +116,7 @@ def read_span(path: str, start: int, size: int) -> bytes:
             if len(data) > size and start > 0:
                 raise ImageError("the server sends whole files, never a part of one; copy the file to a disk first")
             return data[:size]
-        with open(path, "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0, opener=without_waiting) as file:
             file.seek(start)
             parts = []
             while size and (part := file.read(size)):  # one read returns at most 2 GiB

@@ -154,7 +154,7 @@ def _starts_as_image(entry: os.DirEntry[str]) -> bool:
     try:
         if not stat.S_ISREG(entry.stat().st_mode):
             return False  # opening a pipe would wait for a writer
-        with open(entry.path, "rb") as file:
+        with open(entry.path, "rb", opener=filesystem.without_waiting) as file:
             return starts_as_image(file.read(HEAD))
     except OSError:
         return True  # it will be listed as a failure

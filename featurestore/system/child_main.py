@@ -1,12 +1,11 @@
 """The first code of a child process with limits; see `child_process.ChildProcess`."""
 
+import fcntl
 import json
 import os
-import select
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable
 from importlib import import_module
@@ -21,9 +20,9 @@ REQUEST_BYTES = 4 << 30
 
 def main() -> None:
     """Answer messages until the parent closes its end, each by `module.answer`. A message without content says that all is set up."""
-    socket_number, module, limits = int(sys.argv[2]), sys.argv[3], Limits(**json.loads(sys.argv[4]))
-    end = socket.socket(fileno=socket_number)
-    threading.Thread(target=_die_with_parent, args=(socket_number,), daemon=True).start()
+    module, limits = sys.argv[4], Limits(**json.loads(sys.argv[5]))
+    _end_with_parent(int(sys.argv[3]))
+    end = socket.socket(fileno=int(sys.argv[2]))
     try:
         limit_files(limits)
         answer: Answer = import_module(module).answer
@@ -45,9 +44,12 @@ def _serve(channel: Channel, answer: Answer, limits: Limits) -> None:
             channel.send(message)
 
 
-def _die_with_parent(socket_number: int) -> None:
-    """End this process at once when the other end of the socket is closed, whatever it is doing."""
-    poll = select.poll()
-    poll.register(socket_number, 0)  # which leaves the hang-up
-    poll.poll()
-    os.kill(os.getpid(), signal.SIGKILL)
+def _end_with_parent(life: int) -> None:
+    """Let the system end this process when the other end of this socket is closed: by SIGIO, whatever it is doing then.
+
+    A thread could not, since many decoders let no other thread run.
+    """
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGIO])
+    fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)

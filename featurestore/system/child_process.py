@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -27,6 +28,8 @@ ROOT = Path(__file__).parents[2]
 BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from featurestore.system import child_main; child_main.main()"
 # For libraries that start threads when they are loaded.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+_sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
 
 class Ending(StrEnum):
@@ -57,20 +60,28 @@ class ChildProcess:
     """
 
     def __init__(self, module: str, limits: Limits, environment: Mapping[str, str] | None = None) -> None:
-        ours, theirs = socket.socketpair()
+        ours, theirs, life, their_life = *socket.socketpair(), *socket.socketpair()
+        _sockets.update((ours, theirs, life, their_life))
         paths = [os.path.abspath(path) for path in sys.path if path] + [str(ROOT)]
-        arguments = json.dumps(paths), str(theirs.fileno()), module, json.dumps(asdict(limits))
-        with theirs:
+        arguments = (
+            json.dumps(paths),
+            str(theirs.fileno()),
+            str(their_life.fileno()),
+            module,
+            json.dumps(asdict(limits)),
+        )
+        with theirs, their_life:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", BOOT, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), their_life.fileno()],
                 process_group=0,  # Ctrl-C is for the parent, which ends it
                 env={**os.environ, **ONE_THREAD, **(environment or {})},
             )
         self._channel = Channel(ours)
+        self._life = life  # nothing is sent here: the child ends when it is closed
         self._owner = os.getpid()
         self._started = False
 
@@ -104,6 +115,7 @@ class ChildProcess:
     def close(self) -> None:
         """End the child at once, whatever it is doing. In a fork, only forget it."""
         self._channel.close()
+        self._life.close()
         if self._owner == os.getpid():
             self._process.kill()
             self._process.wait()
@@ -135,3 +147,13 @@ class ChildProcess:
         except subprocess.TimeoutExpired:
             return Ending.CRASHED  # it closed its end of the channel
         return ENDINGS.get(status, Ending.CRASHED)
+
+
+def _after_fork() -> None:
+    """Close the sockets in a fork: while one end is open there, a child does not notice that its parent has ended."""
+    for end in tuple(_sockets):
+        end.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

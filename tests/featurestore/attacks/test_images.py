@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from featurestore import FeatureStore
 from featurestore.errors import ImageError
 from featurestore.imaging import Preprocess, guarded, single
 from featurestore.sources import Failure, filesystem
+from featurestore.sources.filesystem import FileState
 from tests.featurestore.attacks.canary import Canary
 from tests.featurestore.attacks.images import LARGE, SMALL, jpeg_of_scans
 from tests.featurestore.commands import Run
@@ -125,6 +128,32 @@ def test_a_file_that_is_too_large_is_not_read(run: Run, tmp_path: Path, encoder:
     status, _, err = run("search", tmp_path / "my.store", tmp_path / "source" / "sparse.jpg")
     assert status == 1
     assert "too large: a file of more than 1 GiB" in err
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        filesystem.read_whole,
+        lambda path: filesystem.read_span(path, 0, 10),
+        lambda path: filesystem.open_file(path).close(),
+    ],
+)
+def test_a_file_that_becomes_a_pipe_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, read: Callable[[str], object]
+) -> None:
+    """It was a file when it was looked at."""
+    pipe = tmp_path / "a.jpg"
+    os.mkfifo(pipe)
+    monkeypatch.setattr(filesystem, "file_state", lambda path: FileState(10, 0))
+
+    def attempt() -> None:
+        with suppress(ImageError):
+            read(str(pipe))
+
+    reading = threading.Thread(target=attempt, daemon=True)
+    reading.start()
+    reading.join(5)
+    assert not reading.is_alive()
 
 
 def test_a_stream_without_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

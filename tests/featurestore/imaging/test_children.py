@@ -1,5 +1,8 @@
 """Images that are not ordinary, in child processes: the same pixels, and an end in time and within the memory."""
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +11,12 @@ import numpy as np
 import pytest
 
 from featurestore.errors import ImageError
-from featurestore.imaging import guarded, tasks
+from featurestore.imaging import guarded, tasks, turn
 from featurestore.imaging.children import CHILDREN
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.imaging.turn import Turn
+from featurestore.system.child_process import ChildProcess
+from featurestore.system.messages import Message
 from tests.featurestore.attacks.images import jpeg_of_scans, png_of
 from tests.featurestore.imaging.image_bytes import chunk, noise, qoi, saved
 
@@ -59,6 +64,20 @@ def test_a_child_is_ended_when_an_image_takes_too_long_and_another_takes_its_pla
 
 
 @pytest.mark.slow
+def test_a_child_that_was_killed_from_outside_says_so(new_children: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    send = ChildProcess.send
+
+    def killed(child: ChildProcess, message: Message, seconds: float) -> float:
+        deadline = send(child, message, seconds)
+        os.kill(child.pid, signal.SIGKILL)
+        return deadline
+
+    monkeypatch.setattr(ChildProcess, "send", killed)
+    with pytest.raises(ImageError, match=r"^its decoder was killed, perhaps because the system had no more memory"):
+        guarded.pixels(jpeg_of_scans(2000, 1200), RECORD, Turn(), 30)
+
+
+@pytest.mark.slow
 def test_an_image_that_needs_more_memory_than_a_child_has_is_refused(
     new_children: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,3 +95,15 @@ def test_ordinary_images_start_no_child(new_children: None, tmp_path: Path) -> N
     assert idle() == []
     guarded.pixels(qoi(4, 4, b"\xfe\xff\0\0\xce"), RECORD, Turn(), 30)
     assert len(idle()) == 1
+
+
+def test_a_fork_does_not_wait_for_what_other_threads_had(new_children: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All children and all memory are taken when this process is forked."""
+    monkeypatch.setattr(CHILDREN, "_free", threading.Semaphore(0))
+    monkeypatch.setattr(turn, "_left", 0)
+    fork = os.fork()
+    if fork == 0:
+        signal.alarm(20)
+        Turn().hold(2 * turn.SMALL)
+        os._exit(0 if guarded.size(saved(noise(), "jpeg2000"), Turn(), 30).width == 64 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) == 0

@@ -23,6 +23,8 @@ def answer(message: Message) -> Iterator[Message]:
         case {"count": _}:
             while True:
                 pass
+        case {"hold": _}:
+            max(range(1 << 40))  # lets no other thread run meanwhile
         case {"signal": number}:
             os.kill(os.getpid(), getattr(signal, number))
         case {"exit": status}:

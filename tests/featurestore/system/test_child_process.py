@@ -92,27 +92,42 @@ def ended_within(pid: int, seconds: float) -> bool:
 
 
 PARENT = f"""
-import sys, time
+import os, sys, time
 from featurestore.system.child_limits import Limits
 from featurestore.system.child_process import ChildProcess
 from featurestore.system.messages import Message
 child = ChildProcess("{MODULE}", Limits(memory=1 << 28, cpu_seconds=30))
 child.ask(Message({{"say": 1}}), 20)
-child.send(Message({{"count": 1}}), 20)
-print(child.pid, flush=True)
+child.send(Message({{"hold": 1}}), 20)
+fork = 0
+if sys.argv[1] == "fork" and not (fork := os.fork()):
+    time.sleep(60)
+print(child.pid, fork, flush=True)
 time.sleep(60)
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
-@pytest.mark.parametrize("stop", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_a_busy_child_ends_with_its_parent(stop: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
+@pytest.mark.parametrize(
+    ("stop", "fork"),
+    [
+        (signal.SIGKILL, ""),
+        pytest.param(signal.SIGINT, "", marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, "fork", marks=pytest.mark.slow),
+    ],
+)
+def test_a_busy_child_ends_with_its_parent(stop: signal.Signals, fork: str) -> None:
+    """Also when a fork of the parent lives on."""
+    command = [sys.executable, "-c", PARENT, fork]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
         assert parent.stdout is not None
-        child = int(parent.stdout.readline())
+        child, other = map(int, parent.stdout.readline().split())
         parent.send_signal(stop)
         parent.wait()
-        assert ended_within(child, 5)
+        ended = ended_within(child, 5)
+        if other:
+            os.kill(other, signal.SIGKILL)
+        assert ended
 
 
 @pytest.mark.parametrize("use", [lambda child: child.is_usable(), lambda child: child.close()])
