@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from featurestore.errors import ImageError
+from featurestore.imaging.admission import Admission, memory_budget
 from featurestore.imaging.tasks import Result
-from featurestore.imaging.turn import Turn, memory_for_images
 from featurestore.system.child_limits import Limits
 from featurestore.system.child_pool import ChildPool
 from featurestore.system.child_process import ChildEnded, Ending
@@ -15,7 +15,7 @@ from featurestore.system.messages import Message
 from featurestore.system.text import describe_error
 
 MEMORY = 3 << 30  # bytes, of a child: 2 GiB beside a file of 512 MiB and its copy
-COUNT = max(2, min(available_cpus(), memory_for_images() // MEMORY))  # at once
+COUNT = max(2, min(available_cpus(), memory_budget() // MEMORY))  # at once
 HOUR = 3600.0  # of the processor, for one image: the deadline comes first
 LIMITS = Limits(memory=MEMORY, cpu_seconds=HOUR)
 NO_MEMORY = describe_error(MemoryError())
@@ -29,9 +29,9 @@ ENDINGS = {
 CHILDREN = ChildPool("featurestore.imaging.child", LIMITS, COUNT)
 
 
-def run(task: str, data: bytes, options: dict[str, Any], turn: Turn, seconds: float) -> Result:
+def run(task: str, data: bytes, options: dict[str, Any], admission: Admission, seconds: float) -> Result:
     """Run a task in a child, for at most `seconds` from the moment that one is free. Raises ImageError with the reason."""
-    turn.wait()
+    admission.stop_clock()
     try:
         with CHILDREN.lend() as child:
             header, pixels = child.ask(Message({"task": task, "options": options}, data), seconds)

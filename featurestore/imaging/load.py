@@ -12,10 +12,10 @@ from PIL import Image
 
 from featurestore.errors import ImageError
 from featurestore.imaging import decode, guarded, preprocess
+from featurestore.imaging.admission import SMALL, Admission
 from featurestore.imaging.guarded import SECONDS
 from featurestore.imaging.ordinary import MOST_BYTES
 from featurestore.imaging.preprocess import Preprocess
-from featurestore.imaging.turn import SMALL, Turn
 from featurestore.sources import Failure, ImageFile, read
 from featurestore.system.text import describe_error
 
@@ -48,27 +48,27 @@ def load(
     image: Picture | ImageFile,
     record: Preprocess,
     is_known: IsKnown | None = None,
-    turn: Turn | None = None,
+    admission: Admission | None = None,
     seconds: float = SECONDS,
 ) -> Loaded | Known | Failure:
     """Read, decode and preprocess one image; a file whose content `is_known` is only read.
 
-    Decoding a file ends after `seconds` at the latest; reading it does not, so that others watch its `turn`, see `pool`. Raises nothing:
+    Decoding a file ends after `seconds` at the latest; reading it does not, so that others watch its `admission`, see `pool`. Raises nothing:
     whatever goes wrong becomes a Failure with the reason.
     """
     path = "" if isinstance(image, Image.Image) else image.path if isinstance(image, ImageFile) else str(image)
-    turn = turn or Turn()
+    admission = admission or Admission()
     try:
         if isinstance(image, Image.Image):
             decoded = decode.upright(image, record.bands)
             pixels, sha256 = preprocess.apply(decoded, record), ""
             width, height, how = decoded.width, decoded.height, decoded.how
         else:
-            data = read_in_turn(path, image if isinstance(image, ImageFile) else None, turn)
+            data = read_admitted(path, image if isinstance(image, ImageFile) else None, admission)
             sha256 = hashlib.sha256(data).hexdigest()
             if is_known is not None and is_known(sha256):
                 return Known(path, sha256)
-            result = guarded.pixels(data, record, turn, seconds)
+            result = guarded.pixels(data, record, admission, seconds)
             pixels, width, height, how = result.pixels, result.width, result.height, result.how
         return Loaded(path, sha256, width, height, pixels, how, preprocess.is_flat(pixels))
     except ImageError as error:
@@ -77,9 +77,9 @@ def load(
         return Failure(path, describe_error(error))
 
 
-def read_in_turn(path: str, file: ImageFile | None, turn: Turn) -> bytes:
+def read_admitted(path: str, file: ImageFile | None, admission: Admission) -> bytes:
     """Read an image whole; a large one when there is memory for it and its pixels. Raises ImageError with the reason."""
     if file is not None and file.size > SMALL:
-        turn.hold(file.size + MOST_BYTES)
-    turn.begin("read")
+        admission.reserve(file.size + MOST_BYTES)
+    admission.start_clock("read")
     return read(path, None if file is None else file.mtime_ns)

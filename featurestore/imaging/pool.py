@@ -12,15 +12,15 @@ from typing import Generic, TypeVar
 
 from featurestore.errors import ConfigError, ImageError, SourceError
 from featurestore.imaging import guarded
+from featurestore.imaging.admission import Admission
 from featurestore.imaging.load import IsKnown, Known, Loaded, load
 from featurestore.imaging.preprocess import Preprocess
-from featurestore.imaging.turn import Turn
 from featurestore.sources import Failure, ImageFile
 from featurestore.system.cpus import available_cpus
 from featurestore.system.text import describe_error
 
 T = TypeVar("T")
-Work = Callable[[Turn], T]  # on one image; it tells by its turn when it reads and when it decodes
+Work = Callable[[Admission], T]  # on one image; it tells its admission when it reads and when it decodes
 
 LEAST_SECONDS = 0.1
 MOST_WORKERS = 1024
@@ -56,7 +56,7 @@ def load_all(
     """
 
     def work(file: ImageFile, is_known: IsKnown | None) -> Work[Loaded | Known | Failure]:
-        return lambda turn: load(file, record, is_known, turn, seconds)
+        return lambda admission: load(file, record, is_known, admission, seconds)
 
     workers = workers or available_cpus()
     threads = _Threads[Loaded | Known | Failure](workers, seconds)
@@ -88,7 +88,7 @@ class _Job(Generic[T]):
     path: str
     work: Work[T]
     result: T | Failure | None = None
-    turn: Turn = field(default_factory=Turn)
+    admission: Admission = field(default_factory=Admission)
     done: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
     given_up: bool = False
@@ -117,7 +117,7 @@ class _Threads(Generic[T]):
         """Wait for the oldest job. All before it are finished, so a thread has it already or takes it next."""
         while not job.done.wait(min(max(self._seconds_left(job), 0.0), POLL_SECONDS)):
             if self._seconds_left(job) <= 0 and self._give_up(job):
-                return Failure(job.path, f"took longer than {self._seconds:g} s to {job.turn.doing}")
+                return Failure(job.path, f"took longer than {self._seconds:g} s to {job.admission.doing}")
         assert job.result is not None
         return job.result
 
@@ -133,7 +133,7 @@ class _Threads(Generic[T]):
             thread.join(max(0.0, end - time.monotonic()))
 
     def _seconds_left(self, job: _Job[T]) -> float:
-        return job.turn.began + self._seconds - time.monotonic()
+        return job.admission.began + self._seconds - time.monotonic()
 
     def _give_up(self, job: _Job[T]) -> bool:
         """Abandon the thread of a job; False when it has just finished. Raises SourceError when too many are abandoned."""
@@ -142,7 +142,7 @@ class _Threads(Generic[T]):
                 return False
             job.given_up = True
         assert job.thread is not None
-        job.turn.end()
+        job.admission.release()
         self._threads.discard(job.thread)
         _abandon(job.thread, job.path)
         self._start()
@@ -158,13 +158,13 @@ class _Threads(Generic[T]):
             job.thread = threading.current_thread()
             result: T | Failure
             try:
-                result = job.work(job.turn)
+                result = job.work(job.admission)
             except ImageError as error:
                 result = Failure(job.path, str(error))
             except BaseException as error:  # a SystemExit of a decoder would end this thread, not the program
                 result = Failure(job.path, describe_error(error))
             finally:
-                job.turn.end()
+                job.admission.release()
             with self._lock:
                 if job.given_up:
                     return  # this thread has been replaced

@@ -7,7 +7,7 @@ from PIL import Image
 
 from featurestore.errors import ImageError
 from featurestore.imaging import decode, guarded, tasks
-from featurestore.imaging.load import Known, Loaded, Picture, load, read_in_turn
+from featurestore.imaging.load import Known, Loaded, Picture, load, read_admitted
 from featurestore.imaging.pool import run_in_time
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.sources import Failure, ImageFile
@@ -21,7 +21,7 @@ def load_one(image: Picture | ImageFile, record: Preprocess) -> Loaded | Failure
         found = load(image, record)
     else:
         path = image.path if isinstance(image, ImageFile) else str(image)
-        found = run_in_time(path, lambda turn: load(image, record, None, turn, guarded.SECONDS))
+        found = run_in_time(path, lambda admission: load(image, record, None, admission, guarded.SECONDS))
     assert not isinstance(found, Known)  # nothing is known here
     return found
 
@@ -36,7 +36,9 @@ def thumbnail(picture: Image.Image | str, side: int, bands: Sequence[int] | None
     result = _or_error(
         run_in_time(
             picture,
-            lambda turn: guarded.thumbnail(read_in_turn(picture, None, turn), side, bands, turn, guarded.SECONDS),
+            lambda admission: guarded.thumbnail(
+                read_admitted(picture, None, admission), side, bands, admission, guarded.SECONDS
+            ),
         )
     )
     return Image.fromarray(result.pixels)
@@ -45,7 +47,10 @@ def thumbnail(picture: Image.Image | str, side: int, bands: Sequence[int] | None
 def size_of(file: ImageFile) -> tuple[int, int]:
     """Read width and height of an image in pixels, as stored. Raises ImageError with the reason."""
     result = _or_error(
-        run_in_time(file.path, lambda turn: guarded.size(read_in_turn(file.path, file, turn), turn, guarded.SECONDS))
+        run_in_time(
+            file.path,
+            lambda admission: guarded.size(read_admitted(file.path, file, admission), admission, guarded.SECONDS),
+        )
     )
     return result.width, result.height
 

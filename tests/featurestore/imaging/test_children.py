@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from featurestore.errors import ImageError
-from featurestore.imaging import guarded, tasks, turn
+from featurestore.imaging import admission, guarded, tasks
+from featurestore.imaging.admission import Admission
 from featurestore.imaging.children import CHILDREN
 from featurestore.imaging.preprocess import Preprocess
-from featurestore.imaging.turn import Turn
 from featurestore.system.child_process import ChildProcess
 from featurestore.system.messages import Message
 from tests.featurestore.attacks.images import jpeg_of_scans, png_of
@@ -38,29 +38,29 @@ def idle() -> list[int]:
 
 def test_a_child_gives_what_this_process_would() -> None:
     data = saved(noise(), "jpeg2000")
-    here, there = tasks.pixels(data, RECORD), guarded.pixels(data, RECORD, Turn(), 30)
+    here, there = tasks.pixels(data, RECORD), guarded.pixels(data, RECORD, Admission(), 30)
     assert np.array_equal(here.pixels, there.pixels)
     assert replace(here, pixels=there.pixels) == there
-    small = guarded.thumbnail(data, 32, None, Turn(), 30)
+    small = guarded.thumbnail(data, 32, None, Admission(), 30)
     assert np.array_equal(small.pixels, tasks.thumbnail(data, 32, None).pixels)
     assert small.pixels.shape == (24, 32, 3)
-    size = guarded.size(data, Turn(), 30)
+    size = guarded.size(data, Admission(), 30)
     assert (size.width, size.height) == (64, 48)
 
 
 def test_a_child_is_kept_for_the_next_image_whatever_becomes_of_one(new_children: None) -> None:
     with pytest.raises(ImageError, match=r"^(damaged|cut off)"):
-        guarded.pixels(CUT, RECORD, Turn(), 30)
+        guarded.pixels(CUT, RECORD, Admission(), 30)
     [first] = idle()
-    guarded.pixels(saved(noise(), "jpeg2000"), RECORD, Turn(), 30)
+    guarded.pixels(saved(noise(), "jpeg2000"), RECORD, Admission(), 30)
     assert idle() == [first]
 
 
 def test_a_child_is_ended_when_an_image_takes_too_long_and_another_takes_its_place(new_children: None) -> None:
     with pytest.raises(ImageError, match=r"^took longer than 0\.2 s to decode$"):
-        guarded.pixels(jpeg_of_scans(2000, 1200), RECORD, Turn(), 0.2)
+        guarded.pixels(jpeg_of_scans(2000, 1200), RECORD, Admission(), 0.2)
     assert idle() == []
-    assert guarded.pixels(saved(noise(), "jpeg2000"), RECORD, Turn(), 30).width == 64
+    assert guarded.pixels(saved(noise(), "jpeg2000"), RECORD, Admission(), 30).width == 64
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_a_child_that_was_killed_from_outside_says_so(new_children: None, monkey
 
     monkeypatch.setattr(ChildProcess, "send", killed)
     with pytest.raises(ImageError, match=r"^its decoder was killed, perhaps because the system had no more memory"):
-        guarded.pixels(jpeg_of_scans(2000, 1200), RECORD, Turn(), 30)
+        guarded.pixels(jpeg_of_scans(2000, 1200), RECORD, Admission(), 30)
 
 
 @pytest.mark.slow
@@ -83,27 +83,27 @@ def test_an_image_that_needs_more_memory_than_a_child_has_is_refused(
 ) -> None:
     monkeypatch.setattr(CHILDREN, "_limits", replace(CHILDREN._limits, memory=48 << 20))
     with pytest.raises(ImageError, match=r"^needs more than 3 GiB of memory to decode$"):
-        guarded.pixels(png_of(6000, 6000, 8, 0, 1, *[chunk(b"tEXt", b"a\0b")] * 200), RECORD, Turn(), 30)
-    assert guarded.pixels(saved(noise(), "jpeg2000"), RECORD, Turn(), 30).width == 64
+        guarded.pixels(png_of(6000, 6000, 8, 0, 1, *[chunk(b"tEXt", b"a\0b")] * 200), RECORD, Admission(), 30)
+    assert guarded.pixels(saved(noise(), "jpeg2000"), RECORD, Admission(), 30).width == 64
 
 
 def test_ordinary_images_start_no_child(new_children: None, tmp_path: Path) -> None:
     for data in (saved(noise(), "jpeg"), saved(noise(), "png"), saved(noise(), "tiff"), png_of(64, 64, 16, 2, 3)):
-        guarded.pixels(data, RECORD, Turn(), 30)
+        guarded.pixels(data, RECORD, Admission(), 30)
     with pytest.raises(ImageError, match="not an image"):
-        guarded.pixels(b"text", RECORD, Turn(), 30)
+        guarded.pixels(b"text", RECORD, Admission(), 30)
     assert idle() == []
-    guarded.pixels(qoi(4, 4, b"\xfe\xff\0\0\xce"), RECORD, Turn(), 30)
+    guarded.pixels(qoi(4, 4, b"\xfe\xff\0\0\xce"), RECORD, Admission(), 30)
     assert len(idle()) == 1
 
 
 def test_a_fork_does_not_wait_for_what_other_threads_had(new_children: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """All children and all memory are taken when this process is forked."""
     monkeypatch.setattr(CHILDREN, "_free", threading.Semaphore(0))
-    monkeypatch.setattr(turn, "_left", 0)
+    monkeypatch.setattr(admission, "_free", 0)
     fork = os.fork()
     if fork == 0:
         signal.alarm(20)
-        Turn().hold(2 * turn.SMALL)
-        os._exit(0 if guarded.size(saved(noise(), "jpeg2000"), Turn(), 30).width == 64 else 1)
+        Admission().reserve(2 * admission.SMALL)
+        os._exit(0 if guarded.size(saved(noise(), "jpeg2000"), Admission(), 30).width == 64 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) == 0

@@ -18,8 +18,8 @@ from PIL import Image
 
 from featurestore.errors import SourceError
 from featurestore.imaging import Known, load_all, pool, preprocess
+from featurestore.imaging.admission import Admission
 from featurestore.imaging.load import load
-from featurestore.imaging.turn import Turn
 from featurestore.sources import Failure, ImageFile
 from tests.featurestore.fakes import RECORD, paint
 
@@ -44,8 +44,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[ImageFile], Non
     """Put a function of the file in the place of reading and decoding it."""
 
     def replace(act: Callable[[ImageFile], None]) -> None:
-        def fake_load(file: ImageFile, record: Any, is_known: Any, turn: Turn, seconds: float) -> Known:
-            turn.begin("read")
+        def fake_load(file: ImageFile, record: Any, is_known: Any, admission: Admission, seconds: float) -> Known:
+            admission.start_clock("read")
             act(file)
             return Known(file.path, "")
 
@@ -157,11 +157,11 @@ def test_a_run_ends_when_too_many_images_are_stuck(fake: Any, monkeypatch: pytes
 
 
 def test_the_clock_stands_still_while_an_image_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(file: ImageFile, record: Any, is_known: Any, turn: Turn, seconds: float) -> Known:
-        turn.begin("read")
-        turn.wait()
+    def load(file: ImageFile, record: Any, is_known: Any, admission: Admission, seconds: float) -> Known:
+        admission.start_clock("read")
+        admission.stop_clock()
         time.sleep(0.3)
-        turn.begin("decode")
+        admission.start_clock("decode")
         return Known(file.path, "")
 
     monkeypatch.setattr(pool, "load", load)
@@ -239,8 +239,8 @@ STUCK = """
 import sys, threading
 from featurestore.imaging import Preprocess, pool
 from featurestore.sources import Failure, ImageFile
-def load(file, record, is_known, turn, seconds):
-    turn.begin("read")
+def load(file, record, is_known, admission, seconds):
+    admission.start_clock("read")
     print("begun", flush=True)
     threading.Event().wait()
 pool.load = load
