@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from featurestore.system.plain_file import open_plain
+from featurestore.system.no_follow import open_no_follow
 
 HEADERS = 12_288  # bytes at the start of a DuckDB file: three headers
 FileStat = tuple[int, int, int]  # inode, size and time of a file, which can be read without opening it
@@ -84,7 +84,7 @@ def stat_of(path: str) -> FileStat | None:
 def read_state(path: str) -> tuple[FileStat | None, bytes | None]:
     """Read the same, and the first bytes of the file."""
     try:
-        handle = open_plain(Path(path))  # runs before each search, so it does no more than it must
+        handle = open_no_follow(Path(path))  # runs before each search, so it does no more than it must
     except FileNotFoundError:
         return None, None
     try:

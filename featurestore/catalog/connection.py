@@ -17,7 +17,7 @@ from featurestore.catalog.sql_process import PROCESSES, run_in_process, try_log
 from featurestore.catalog.user_sql import explain, has_long_values, is_damage, run_where
 from featurestore.catalog.where import GUARDED, SHORT, check_length, column_names, is_harmless, parse
 from featurestore.errors import QueryError, StoreNotFound
-from featurestore.system.plain_file import FOLDER, require_plain
+from featurestore.system.no_follow import FOLDER, require_kind
 
 Opened = TypeVar("Opened")
 READER_SECONDS = 10.0  # how long a reader waits for the file
@@ -142,8 +142,8 @@ class Database:
     def _open_patiently(self, read_only: bool, open_file: Callable[[], Opened]) -> Opened:
         """Open the file; while another process has it open, try again for some time. DuckDB opens by name, so the names are looked at first."""
         for file in files_of(self.path):
-            require_plain(Path(file))
-        require_plain(spill_folder(self.path), FOLDER)
+            require_kind(Path(file))
+        require_kind(spill_folder(self.path), FOLDER)
         if read_only and not self.path.exists():
             raise StoreNotFound(f"{self.path}: expected a store, found nothing there; index some images first")
         patience = READER_SECONDS if read_only else WRITER_SECONDS

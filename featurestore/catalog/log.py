@@ -32,7 +32,7 @@ def usable_log(database: Database) -> bytes | None:
 
 @contextmanager
 def _copy(catalog: Path) -> Iterator[Path]:
-    """Give the catalog's file a second name, without its log, for the length of the block; copy it where the disk has no hard links."""
+    """Give a hard link of the catalog's file, without its log, for the length of the block; a copy where the disk has no hard links."""
     with TemporaryDirectory(prefix=f"{catalog.name}.part-", dir=catalog.parent) as folder:
         copy = Path(folder) / catalog.name
         try:

@@ -16,8 +16,8 @@ from featurestore.sources.filesystem import is_url
 from featurestore.sources.lists import numbered_lines
 from featurestore.sources.relative_paths import locate
 from featurestore.sources.unpacking import parquet_too_large
-from featurestore.system.regular_file import refuse_pipe
 from featurestore.system.text import describe_error, printable
+from featurestore.system.user_file import refuse_pipe
 
 KEY = b"featurestore"  # of the schema's metadata
 VERSION = 1

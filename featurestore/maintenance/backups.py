@@ -11,7 +11,7 @@ from featurestore.catalog import Catalog
 from featurestore.errors import DiskError
 from featurestore.storage import Layout
 from featurestore.system.disk import ONLY_NEW
-from featurestore.system.plain_file import open_folder, open_plain
+from featurestore.system.no_follow import open_folder, open_no_follow
 
 
 class Backups:
@@ -54,13 +54,13 @@ def unused_name(folder: Path, name: str) -> Path:
 
 
 def _link(path: Path, name: str, folder: int, copy: bool) -> None:
-    """Give a file a second name in a folder; copy it where the disk has no hard links."""
+    """Make a hard link of a file in a folder; copy it where the disk has no hard links."""
     if not copy:
         with suppress(OSError):
             os.link(path, name, dst_dir_fd=folder, follow_symlinks=False)
             return
     with (
-        os.fdopen(open_plain(path), "rb") as old,
+        os.fdopen(open_no_follow(path), "rb") as old,
         os.fdopen(os.open(name, ONLY_NEW, 0o666, dir_fd=folder), "wb") as new,
     ):
         shutil.copyfileobj(old, new)

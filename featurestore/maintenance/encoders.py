@@ -7,7 +7,7 @@ from pathlib import Path
 from featurestore.errors import ConfigError, DiskError
 from featurestore.storage import Storage
 from featurestore.storage.encoder_files import encoder_file
-from featurestore.system.plain_file import delete_within, open_within
+from featurestore.system.no_follow import delete_within, open_within
 from featurestore.system.text import as_argument
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

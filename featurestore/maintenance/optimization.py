@@ -17,7 +17,7 @@ from featurestore.storage.info import size
 from featurestore.storage.snapshot import OpenIndexes
 from featurestore.system.checksums import covers
 from featurestore.system.disk import create_folder
-from featurestore.system.plain_file import delete_within
+from featurestore.system.no_follow import delete_within
 from featurestore.system.text import as_argument
 
 

@@ -1,4 +1,4 @@
-"""What `verify` does about links, pipes and devices in a store, and about files that have another name outside it."""
+"""What `verify` does about links, pipes and devices in a store, and about files that have a hard link outside it."""
 
 import os
 import shutil
@@ -9,9 +9,9 @@ from featurestore.errors import DiskError
 from featurestore.maintenance.backups import unused_name
 from featurestore.maintenance.findings import Finding
 from featurestore.storage import Layout, Storage
-from featurestore.storage.untrusted_files import shared_files, untrusted_files
+from featurestore.storage.untrusted_files import hard_linked_files, untrusted_files
 from featurestore.system.disk import atomic_write, create_folder
-from featurestore.system.plain_file import FOLDER, open_folder, open_plain
+from featurestore.system.no_follow import FOLDER, open_folder, open_no_follow
 
 
 def untrusted(layout: Layout, repair: bool) -> Iterator[Finding]:
@@ -30,13 +30,13 @@ def untrusted(layout: Layout, repair: bool) -> Iterator[Finding]:
         yield Finding(place, problem, safe, action, repaired=repair)
 
 
-def shared(store: Storage, repair: bool) -> Iterator[Finding]:
-    """Find files with another name outside the store; `repair`, by the store's only writer, puts copies in their place."""
-    for path in shared_files(store.layout):
+def hard_linked(store: Storage, repair: bool) -> Iterator[Finding]:
+    """Find files with a hard link outside the store; `repair`, by the store's only writer, puts copies in their place."""
+    for path in hard_linked_files(store.layout):
         repaired = repair and _copy_in_place(store, path)
         yield Finding(
-            str(path.relative_to(store.path)), "it has another name outside the store (a hard link), so nothing is written to it",
-            "everything", "puts a copy in its place, and leaves the other name as it is", damage=False, repaired=repaired,
+            str(path.relative_to(store.path)), "it has a hard link outside the store, so nothing is written to it",
+            "everything", "puts a copy in its place, and leaves the hard link as it is", damage=False, repaired=repaired,
         )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def _copy_in_place(store: Storage, path: Path) -> bool:
         with (
             store.catalog.closed(),
             atomic_write(path, "free some space", in_store) as new,
-            os.fdopen(open_plain(path), "rb") as old,
+            os.fdopen(open_no_follow(path), "rb") as old,
         ):
             shutil.copyfileobj(old, new)
     except DiskError:

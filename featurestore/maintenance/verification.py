@@ -15,12 +15,12 @@ from featurestore.maintenance.backups import Backups
 from featurestore.maintenance.findings import Finding, VerifyReport
 from featurestore.maintenance.log_repair import log_damage
 from featurestore.maintenance.optimization import copy_rows
-from featurestore.maintenance.untrusted import shared, untrusted
+from featurestore.maintenance.untrusted import hard_linked, untrusted
 from featurestore.progress import Listener
 from featurestore.storage import Layout, Storage
 from featurestore.system.checksums import BlockChecksum, FileChecksum, covers
 from featurestore.system.lock import writer_lock
-from featurestore.system.plain_file import delete_within
+from featurestore.system.no_follow import delete_within
 from featurestore.system.text import as_argument
 
 
@@ -70,7 +70,7 @@ class Verification:
 
     def _findings(self) -> Iterator[Finding]:
         """The catalog comes first, because everything else is checked against it; before it, whether it may be written."""
-        yield from shared(self.store, self.repair)
+        yield from hard_linked(self.store, self.repair)
         self.listener.start("reading the catalog", None)
         problem = self.catalog.repair.unreadable()
         if problem is not None and (finding := log_damage(self.store, self.backups, problem, self.repair)) is not None:

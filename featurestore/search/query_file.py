@@ -10,8 +10,8 @@ from featurestore.errors import QueryError
 from featurestore.search.query import QueryExample
 from featurestore.sources.lists import numbered_lines
 from featurestore.sources.relative_paths import locate
-from featurestore.system.regular_file import refuse_pipe
 from featurestore.system.text import describe_error
+from featurestore.system.user_file import refuse_pipe
 
 ITEM = re.compile(r"id:([0-9]{1,18})")
 

@@ -13,8 +13,8 @@ from featurestore.sources.csv_table import CsvTable
 from featurestore.sources.jsonl_table import JsonlTable
 from featurestore.sources.text_file import unpacked_suffix
 from featurestore.sources.unpacking import parquet_too_large
-from featurestore.system.regular_file import refuse_pipe
 from featurestore.system.text import describe_error, first_line
+from featurestore.system.user_file import refuse_pipe
 
 BATCH_ROWS = 65_536  # read at a time from Parquet
 PARQUET, JSONL = (".parquet", ".pq"), (".jsonl", ".ndjson", ".json")

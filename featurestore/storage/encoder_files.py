@@ -9,7 +9,7 @@ from featurestore.encoders.session import read_encoder_file
 from featurestore.errors import StoreCorrupt, StoreError
 from featurestore.storage.layout import Layout
 from featurestore.system.disk import atomic_write
-from featurestore.system.plain_file import require_plain
+from featurestore.system.no_follow import require_kind
 
 
 def encoder_file(wanted: str | Path) -> Path | None:
@@ -31,7 +31,7 @@ class EncoderFiles:
         if record.fingerprint not in self._opened:
             path = elsewhere or self._layout.encoder_file(record.fingerprint)
             if elsewhere is None:
-                require_plain(path)
+                require_kind(path)
             if not path.exists():
                 raise StoreCorrupt(
                     f"{path} is missing; put the encoder {record.name} back there, or give it with --encoder"
@@ -47,7 +47,7 @@ class EncoderFiles:
     def add(self, encoder: Encoder) -> None:
         """Copy an encoder's file into the store, unless it is there already. Raises DiskError, StoreError, StoreUntrusted."""
         path = self._layout.encoder_file(encoder.fingerprint)
-        require_plain(path)
+        require_kind(path)
         if path.exists() and fingerprint(path) == encoder.fingerprint:
             return
         with atomic_write(path, "free some space and run the same command again", in_store=True) as file:

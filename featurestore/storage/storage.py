@@ -17,7 +17,7 @@ from featurestore.storage.labelled_items import LabelledItems
 from featurestore.storage.layout import Layout
 from featurestore.storage.no_match import describe_no_match
 from featurestore.storage.snapshot import ItemVectors, Snapshot, Snapshots
-from featurestore.storage.untrusted_files import require_trusted, require_unshared
+from featurestore.storage.untrusted_files import require_no_hard_links, require_trusted
 from featurestore.storage.vector_writer import VectorWriter
 from featurestore.storage.vectors import VectorFile
 from featurestore.system.disk import sync_folder
@@ -98,7 +98,7 @@ class Storage:
         """Be the store's only writer for the length of the block. Raises StoreBusy, StoreUntrusted, DiskError."""
         with writer_lock(self.path):
             require_trusted(self.layout)
-            require_unshared(self.layout)
+            require_no_hard_links(self.layout)
             yield
 
     def add_encoder(self, encoder: Encoder) -> EncoderRecord:

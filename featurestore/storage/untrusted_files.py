@@ -1,4 +1,4 @@
-"""What lies in a store that featurestore never makes: links, pipes and devices, and files with a second name outside the store."""
+"""What lies in a store that featurestore never makes: links, pipes and devices, and files with a hard link outside the store."""
 
 import os
 import re
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from featurestore.errors import DiskError
 from featurestore.storage.layout import CATALOG, Layout
-from featurestore.system.plain_file import FILE, FOLDER, kind_of, other_names, require_only_name, untrusted_error
+from featurestore.system.hard_links import other_hard_links, require_one_hard_link
+from featurestore.system.no_follow import FILE, FOLDER, kind_of, untrusted_error
 
 OURS = re.compile(r"\.(f16|onnx|faiss|dropped|part)")  # in names of files in the folders; other names are never opened
 
@@ -23,15 +24,15 @@ class UntrustedFile:
 
 
 def require_trusted(layout: Layout) -> None:
-    """Raise StoreUntrusted when one of the files and folders of a store is not a plain one. Raises DiskError."""
+    """Raise StoreUntrusted when one of the files and folders of a store is something else, such as a link. Raises DiskError."""
     for found in untrusted_files(layout):
         raise untrusted_error(found.path, found.expected, found.found)
 
 
-def require_unshared(layout: Layout) -> None:
-    """Raise StoreUntrusted when a file that is changed in place has another name outside the store."""
-    for path in shared_files(layout):
-        require_only_name(path, path.lstat(), layout.damaged)
+def require_no_hard_links(layout: Layout) -> None:
+    """Raise StoreUntrusted when a file that is changed in place has a hard link outside the store."""
+    for path in hard_linked_files(layout):
+        require_one_hard_link(path, path.lstat(), layout.damaged)
 
 
 def untrusted_files(layout: Layout) -> Iterator[UntrustedFile]:
@@ -49,16 +50,16 @@ def untrusted_files(layout: Layout) -> Iterator[UntrustedFile]:
                     if is_spill or OURS.search(file.name):
                         yield from _unless(FILE, file)
                     if is_spill and file.stat(follow_symlinks=False).st_nlink > 1:
-                        yield UntrustedFile(Path(file), FILE, "a file with another name")
+                        yield UntrustedFile(Path(file), FILE, "a file with another hard link")
         elif entry.name == layout.lock.name or entry.name.startswith(CATALOG):
             yield from _unless(FILE, entry)
 
 
-def shared_files(layout: Layout) -> Iterator[Path]:
-    """Give the files that are changed in place and have another name outside the store: a hard link, as some backups make."""
+def hard_linked_files(layout: Layout) -> Iterator[Path]:
+    """Give the files that are changed in place and have a hard link outside the store, as some backups make."""
     for path in (layout.catalog, layout.catalog_log, *layout.vectors.glob("*.f16")):
         try:
-            if other_names(path.lstat(), layout.damaged):
+            if other_hard_links(path.lstat(), layout.damaged):
                 yield path
         except FileNotFoundError:
             continue

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from featurestore.errors import DiskError, StoreCorrupt
 from featurestore.system.checksums import BlockChecksum
 from featurestore.system.disk import atomic_write, sync_folder
-from featurestore.system.plain_file import open_within, require_only_name
+from featurestore.system.hard_links import require_one_hard_link
+from featurestore.system.no_follow import open_within
 from featurestore.system.text import as_argument
 
 BLOCK_ROWS = 16_384  # rows with one checksum, where many are written together
@@ -36,7 +37,7 @@ class VectorFile:
         data = np.ascontiguousarray(x, dtype="<f2").tobytes()
         try:
             with os.fdopen(open_within(self.path, os.O_RDWR | os.O_CREAT), "r+b") as file:
-                require_only_name(self.path, os.fstat(file.fileno()), self.path.parents[1] / "damaged")
+                require_one_hard_link(self.path, os.fstat(file.fileno()), self.path.parents[1] / "damaged")
                 file.truncate(committed * self._row_bytes)
                 file.seek(0, os.SEEK_END)
                 file.write(data)

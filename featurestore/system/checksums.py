@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from featurestore.system.plain_file import open_within
+from featurestore.system.no_follow import open_within
 
 
 @dataclass(frozen=True, slots=True)

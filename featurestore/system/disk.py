@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from featurestore.errors import ConfigError, DiskError
-from featurestore.system.plain_file import FILE, FOLDER, LINK, NOT_FOLLOWED, kind_of, open_folder
+from featurestore.system.no_follow import FILE, FOLDER, LINK, NOT_FOLLOWED, kind_of, open_folder
 
 FRESH = 60.0  # seconds since a file was last written
 ONLY_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | NOT_FOLLOWED
@@ -127,13 +127,13 @@ def write_text(path: Path, text: str, advice: str) -> None:
 
 
 def append_text(path: Path, text: str, advice: str) -> None:
-    """Append to a text file and flush it to disk; a file that has other names, or a link, is not written. Raises DiskError."""
+    """Append to a text file and flush it to disk; a file with other hard links, or a symbolic link, is not written. Raises DiskError."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NOT_FOLLOWED, 0o666)
         with os.fdopen(handle, "ab") as file:
             found = os.fstat(handle)
             if kind_of(found.st_mode) != FILE or found.st_nlink > 1:
-                raise OSError(errno.EINVAL, f"it is {kind_of(found.st_mode)} with {found.st_nlink} names")
+                raise OSError(errno.EINVAL, f"it is {kind_of(found.st_mode)} with {found.st_nlink} hard links")
             file.write(text.encode())
             file.flush()
             os.fsync(handle)

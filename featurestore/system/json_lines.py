@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from featurestore.system.regular_file import refuse_pipe
+from featurestore.system.user_file import refuse_pipe
 
 MOST_BYTES = 256 << 20  # of a file; a training of a million epochs writes less
 

@@ -9,7 +9,7 @@ from io import FileIO
 from pathlib import Path
 
 from featurestore.errors import DiskError, StoreBusy
-from featurestore.system.plain_file import open_plain
+from featurestore.system.no_follow import open_no_follow
 
 WAIT_SECONDS = 5.0  # how long a second writer waits for the first
 
@@ -22,7 +22,7 @@ def writer_lock(store: Path) -> Iterator[None]:
     StoreUntrusted when the lock is a link or the like.
     """
     try:
-        file = FileIO(open_plain(store / "lock", os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+b")
+        file = FileIO(open_no_follow(store / "lock", os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+b")
     except OSError as error:
         raise DiskError(f"store {str(store)!r} cannot be written: {error.strerror}; check its permissions") from error
     with file:
@@ -39,7 +39,7 @@ def writer_lock(store: Path) -> Iterator[None]:
 
 
 def _sign(file: FileIO) -> None:
-    """Write the process id into the file; on a full disk, or when the file has another name too, the lock is held without it."""
+    """Write the process id into the file; on a full disk, or when the file has another hard link, the lock is held without it."""
     if os.fstat(file.fileno()).st_nlink > 1:
         return
     with suppress(OSError):

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from featurestore.errors import ConfigError
-from featurestore.system.regular_file import refuse_pipe
 from featurestore.system.text import first_line
+from featurestore.system.user_file import refuse_pipe
 
 MOST_BYTES = 1 << 20  # of a file of settings
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from featurestore.errors import ConfigError, EncoderError
 from featurestore.imaging.preprocess import Preprocess
-from featurestore.system.regular_file import refuse_pipe
+from featurestore.system.user_file import refuse_pipe
 
 LAYOUTS = ("nchw", "nhwc")
 POOLS = ("none", "cls", "mean")

@@ -12,8 +12,8 @@ from torch import nn
 
 from featurestore.errors import DiskError, TrainingError
 from featurestore.system.disk import atomic_write
-from featurestore.system.regular_file import refuse_pipe
 from featurestore.system.text import LONGEST, first_line
+from featurestore.system.user_file import refuse_pipe
 
 INTERVAL = 30.0  # seconds between checkpoints: a killed run loses no more than this
 

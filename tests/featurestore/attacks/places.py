@@ -30,7 +30,7 @@ LINKS = ("link to a file", "link to a folder", "link to nothing", "link to a dev
 KINDS = (*LINKS, "pipe", "socket", "device", "file", "folder", "hard link")
 WORDS = {**dict.fromkeys(LINKS, "a symbolic link"), "pipe": "a pipe", "socket": "a socket", "device": "a device"}
 WORDS |= {"file": "a file", "folder": "a folder", "hard link": "a file"}
-BEYOND = "twin"  # beside the canary: the other name of a file of the store
+BEYOND = "twin"  # beside the canary: a hard link of a file of the store
 
 
 def is_untrusted(place: str, kind: str) -> bool:

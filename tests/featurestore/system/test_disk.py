@@ -125,7 +125,7 @@ def test_appending_follows_no_link_and_changes_no_other_name(tmp_path: Path) -> 
     os.mkfifo(tmp_path / "pipe")
     for name, reason in (
         ("link", "it is a symbolic link"),
-        ("other", "it is a file with 2 names"),
+        ("other", "it is a file with 2 hard links"),
         ("pipe", "No such"),
     ):
         with pytest.raises(DiskError, match=rf"{name} could not be written \({reason}.*\); do something"):

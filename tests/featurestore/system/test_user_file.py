@@ -12,7 +12,7 @@ from featurestore.errors import FeatureStoreError
 from featurestore.ingest.vector_table import open_table
 from featurestore.search.query_file import read_queries
 from featurestore.sources.user_table import readable
-from featurestore.system.regular_file import refuse_pipe
+from featurestore.system.user_file import refuse_pipe
 from trainers.config.parse import read_toml
 from trainers.export.preprocess_file import read_preprocess
 

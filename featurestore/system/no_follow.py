@@ -1,4 +1,4 @@
-"""The files and folders of a store are plain ones: links are not followed, and pipes and devices are not waited for."""
+"""Files and folders of a store, opened without following links, and without waiting for pipes and devices."""
 
 import os
 import stat
@@ -28,7 +28,7 @@ def untrusted_error(path: Path, expected: str, found: str) -> StoreUntrusted:
     )
 
 
-def require_plain(path: Path, expected: str = FILE) -> None:
+def require_kind(path: Path, expected: str = FILE) -> None:
     """Raise StoreUntrusted for what is not FILE, or not FOLDER; what is missing is left to those who open it."""
     try:
         found = kind_of(path.lstat().st_mode)
@@ -38,12 +38,12 @@ def require_plain(path: Path, expected: str = FILE) -> None:
         raise untrusted_error(path, expected, found)
 
 
-def open_plain(path: Path, flags: int = os.O_RDONLY, folder: int | None = None) -> int:
+def open_no_follow(path: Path, flags: int = os.O_RDONLY, folder: int | None = None) -> int:
     """Open a file of a store; returns its descriptor. folder: that of the parent. Raises StoreUntrusted, OSError."""
     try:
         handle = os.open(path if folder is None else path.name, flags | NOT_FOLLOWED, 0o666, dir_fd=folder)
     except OSError:
-        require_plain(path)
+        require_kind(path)
         raise
     found = kind_of(os.fstat(handle).st_mode)
     if found != FILE:
@@ -59,7 +59,7 @@ def open_folder(path: Path, follow: bool = False) -> Iterator[int]:
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | (0 if follow else os.O_NOFOLLOW))
     except OSError:
         if not follow:
-            require_plain(path, FOLDER)
+            require_kind(path, FOLDER)
         raise
     try:
         yield handle
@@ -70,7 +70,7 @@ def open_folder(path: Path, follow: bool = False) -> Iterator[int]:
 def open_within(path: Path, flags: int = os.O_RDONLY) -> int:
     """Open a file in one of a store's folders, neither of which may be a link; returns its descriptor. Raises StoreUntrusted, OSError."""
     with open_folder(path.parent) as folder:
-        return open_plain(path, flags, folder)
+        return open_no_follow(path, flags, folder)
 
 
 def delete_within(path: Path) -> None:
@@ -82,23 +82,3 @@ def delete_within(path: Path) -> None:
         raise DiskError(
             f"{path} could not be deleted ({error.strerror}); everything committed before is safe: check its permissions, then run the same command again"
         ) from error
-
-
-def other_names(found: os.stat_result, aside: Path) -> int:
-    """Count the names that a file has besides its own and those in the folder `aside`."""
-    if found.st_nlink < 2:
-        return 0
-    try:
-        with os.scandir(aside) as entries:
-            return found.st_nlink - 1 - sum(entry.inode() == found.st_ino for entry in entries)
-    except (FileNotFoundError, NotADirectoryError):
-        return found.st_nlink - 1
-
-
-def require_only_name(path: Path, found: os.stat_result, aside: Path) -> None:
-    """Raise StoreUntrusted for a file with another name, outside `aside`: what is written to one is in the other, too."""
-    if other_names(found, aside):
-        raise StoreUntrusted(
-            f"{path}: expected a file with one name, found one with {found.st_nlink} (hard links), so writing it would change another file; "
-            "nothing was written: give the store a copy of its own by featurestore verify STORE --repair"
-        )

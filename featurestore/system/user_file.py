@@ -1,4 +1,4 @@
-"""Files that users name, links included: reading a pipe or a device may never end. For the files of a store see `plain_file`."""
+"""Files that users name, links included: reading a pipe or a device may never end. For the files of a store see `no_follow`."""
 
 import errno
 from pathlib import Path
