@@ -23,7 +23,7 @@ from featurestore.catalog.changes import Changes
 from featurestore.catalog.encoders import Encoders
 from featurestore.encoders import encoder as running
 from featurestore.encoders.encoder import Encoder
-from featurestore.errors import StoreBusy
+from featurestore.errors import FeatureStoreError, StoreBusy
 from featurestore.ingest import ingest as indexing
 from featurestore.storage.vectors import VectorFile
 from featurestore.system.lock import writer_lock
@@ -62,6 +62,17 @@ class Child:
     def wait(self, seconds: float | None = 20.0) -> int | None:
         self.process.join(seconds)
         return self.process.exitcode
+
+
+def outcome(work: Callable[[], object]) -> str:
+    """Do some work; say "done", an error of ours, or TRACEBACK and any other."""
+    try:
+        work()
+    except FeatureStoreError as error:
+        return f"{type(error).__name__}: {error}"
+    except Exception as error:
+        return f"TRACEBACK {type(error).__name__}: {error}"
+    return "done"
 
 
 def small_batches(images: int = 8) -> None:

@@ -43,6 +43,15 @@ def flips(folder: Path, file: str, count: int, seed: int) -> list[Flip]:
     ]
 
 
+def flipped_copies(file: Path, to: Path, count: int, seed: int) -> Iterator[tuple[Flip, Path]]:
+    """Give copies of a file in a folder, one after the other, each with another flipped bit."""
+    to.mkdir(exist_ok=True)
+    for flip in flips(file.parent, file.name, count, seed):
+        shutil.copy(file, to)
+        flip.apply(to)
+        yield flip, to / file.name
+
+
 def ask(questions: Questions, folder: Path) -> dict[str, Any]:
     """Ask everything: answers, or the names of errors of ours, or "TRACEBACK" for any other."""
     answers: dict[str, Any] = {}

@@ -11,7 +11,7 @@ from featurestore import FeatureStore
 from featurestore.ann import search as ann_search
 from featurestore.encoders.classifier import Classifier
 from featurestore.errors import FeatureStoreError
-from tests.featurestore.attacks.flips import Flip, Questions, answers, flips
+from tests.featurestore.attacks.flips import Flip, Questions, answers, flipped_copies, flips
 from tests.featurestore.fakes import paint
 from tests.featurestore.life import Life
 
@@ -103,13 +103,9 @@ def test_a_flipped_bit_of_exported_vectors_is_refused_or_harmless(
     FeatureStore.open(indexed).export_vectors(tmp_path / "whole.parquet")
     expected = imported(tmp_path / "whole.parquet", encoder)
     refused = 0
-    for flip in flips(tmp_path, "whole.parquet", count, 3):
-        copy = tmp_path / "copy"
-        copy.mkdir(exist_ok=True)
-        shutil.copy(tmp_path / "whole.parquet", copy)
-        flip.apply(copy)
+    for flip, copy in flipped_copies(tmp_path / "whole.parquet", tmp_path / "copy", count, 3):
         try:
-            found = imported(copy / "whole.parquet", encoder)
+            found = imported(copy, encoder)
         except FeatureStoreError:
             refused += 1
         else:
@@ -130,23 +126,17 @@ def imported(file: Path, encoder: Path) -> tuple[list[dict[str, Any]], bytes]:
 @pytest.mark.slow
 def test_a_flipped_bit_of_an_encoder_that_is_given_makes_another_encoder_or_none(tmp_path: Path, lived: Path) -> None:
     store = lived / "my.store"
-    for flip in flips(lived, "encoder.onnx", FLIPS, 4):
-        shutil.copy(lived / "encoder.onnx", tmp_path)
-        flip.apply(tmp_path)
+    for _, copy in flipped_copies(lived / "encoder.onnx", tmp_path, FLIPS, 4):
         with pytest.raises(FeatureStoreError):  # its fingerprint is another one, so the store does not know it
-            FeatureStore.open(store, tmp_path / "encoder.onnx").search(lived / "query.png")
+            FeatureStore.open(store, copy).search(lived / "query.png")
 
 
 @pytest.mark.slow
 def test_a_flipped_bit_of_a_classifier_file_is_named_or_gives_probabilities(tmp_path: Path, lived: Path) -> None:
     FeatureStore.open(lived / "my.store").export_classifier("kind", tmp_path / "whole.onnx")
-    for flip in flips(tmp_path, "whole.onnx", FLIPS, 6):
-        copy = tmp_path / "copy"
-        copy.mkdir(exist_ok=True)
-        shutil.copy(tmp_path / "whole.onnx", copy)
-        flip.apply(copy)
+    for _, copy in flipped_copies(tmp_path / "whole.onnx", tmp_path / "copy", FLIPS, 6):
         try:
-            found = Classifier(copy / "whole.onnx").classify(lived / "query.png")
+            found = Classifier(copy).classify(lived / "query.png")
         except FeatureStoreError:
             continue
         assert len(found) == 2

@@ -12,8 +12,16 @@ from featurestore.errors import StoreError, StoreUntrusted
 from tests.featurestore.attacks.canary import Canary
 from tests.featurestore.commands import Run
 
-# What the maker of the catalog ran, and what the error must name. {json}, {txt} and {folder} are a canary's.
 ITEMS = "DROP VIEW items; CREATE VIEW items AS SELECT * EXCLUDE (removed_at) FROM all_items"
+
+
+def altered(change: str) -> str:
+    """Change a column of all items, and make the view of items as it was."""
+    drop, create = ITEMS.split("; ")
+    return f"{drop}; ALTER TABLE all_items {change}; {create} WHERE removed_at IS NULL"
+
+
+# What the maker of the catalog ran, and what the error must name. {json}, {txt} and {folder} are a canary's.
 HOSTILE = {
     "a view that writes a profile": (f"{ITEMS}, enable_profiling(format := 'json', save_location := '{{json}}')", "the view items"),
     "a view that writes logs": (f"{ITEMS}, enable_logging(storage := 'file', storage_path := '{{folder}}/logs')", "the view items"),
@@ -58,15 +66,9 @@ HOSTILE = {
     "one column too many": ("ALTER TABLE vectors ADD COLUMN x INT", "the column x of vectors with the type INTEGER"),
     "a column of the user that is nested": ("ALTER TABLE all_items ADD COLUMN x STRUCT(a INT)", "the column x of all_items with the type STRUCT"),
     "a column of the user that is an ENUM": ("ALTER TABLE all_items ADD COLUMN x ENUM('a')", "the column x of all_items with the type ENUM"),
-    "a column of items with another type": (
-        f"DROP VIEW items; ALTER TABLE all_items ALTER id TYPE TEXT; {ITEMS[17:]} WHERE removed_at IS NULL", "the column id of all_items",
-    ),
-    "labels that are no list": (
-        f"DROP VIEW items; ALTER TABLE all_items ALTER labels TYPE TEXT; {ITEMS[17:]} WHERE removed_at IS NULL", "the column labels of all_items",
-    ),
-    "a column that hides the places of rows": (
-        f"ALTER TABLE all_items ADD COLUMN RowId BIGINT; {ITEMS} WHERE removed_at IS NULL", "the column RowId of all_items",
-    ),
+    "a column of items with another type": (altered("ALTER id TYPE TEXT"), "the column id of all_items"),
+    "labels that are no list": (altered("ALTER labels TYPE TEXT"), "the column labels of all_items"),
+    "a column that hides the places of rows": (altered("ADD COLUMN RowId BIGINT"), "the column RowId of all_items"),
     "a long name with escapes": ("CREATE TABLE \"\x1b[2J" + "x" * 500 + '" (a INT)', "the table \\x1b[2Jxxx"),
     "a hundred things": (" ; ".join(f"CREATE TABLE t{n} (a INT)" for n in range(100)), "and 95 more"),
 }  # fmt: skip

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.errors import DiskError, FeatureStoreError
+from featurestore.errors import DiskError
 from tests.featurestore.attacks.failing import FailingDisk
-from tests.featurestore.children import Child
+from tests.featurestore.children import Child, outcome
 from tests.featurestore.life import STEPS, Life, look
 
 
@@ -95,14 +95,7 @@ def take_on_a_full_disk(pipe: Connection, life: Life, step: str, limit: int) -> 
     """Take a step where no file may grow beyond `limit` bytes, those of DuckDB included."""
     life.small(pytest.MonkeyPatch().setattr)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    try:
-        life.take(step)
-    except FeatureStoreError as error:
-        pipe.send(f"{type(error).__name__}: {error}")
-    except Exception as error:
-        pipe.send(f"TRACEBACK {type(error).__name__}: {error}")
-    else:
-        pipe.send("done")
+    pipe.send(outcome(lambda: life.take(step)))
 
 
 @pytest.mark.slow

@@ -3,14 +3,14 @@
 import os
 import resource
 import threading
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.errors import FeatureStoreError
-from tests.featurestore.children import Child
+from tests.featurestore.children import Child, outcome
 from tests.featurestore.commands import Run
 from tests.featurestore.fakes import paint
 
@@ -36,23 +36,14 @@ def use_few_files(pipe: Connection, store: Path, new: Path, encoder: Path, sourc
     """Use a store where no file gets a number of `limit` or more; says which other errors than ours came."""
     FeatureStore.open(store).search(6)  # what is imported late
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    came = []
-    for work in (
+    works: tuple[Callable[[], object], ...] = (
         lambda: FeatureStore.open(store).search(6),
         lambda: FeatureStore.open(new, encoder).index(source),
         lambda: FeatureStore.open(store).delete("id = 1"),
         lambda: FeatureStore.open(store).optimize(),
         lambda: FeatureStore.verify(store),
-    ):
-        try:
-            work()
-        except FeatureStoreError as error:
-            came.append(f"{type(error).__name__}: {error}")
-        except Exception as error:
-            came.append(f"TRACEBACK {type(error).__name__}: {error}")
-        else:
-            came.append("done")
-    pipe.send(came)
+    )
+    pipe.send(list(map(outcome, works)))
 
 
 @pytest.mark.slow
