@@ -1,5 +1,16 @@
 """SQL that takes time, memory or output without end, and SQL that reaches for files."""
 
+from featurestore import FeatureStore
+
+
+def ask_sql(store: FeatureStore, expression: str, seconds: float) -> object:
+    return store.catalog.sql(f"SELECT {expression} FROM items", seconds)
+
+
+def ask_where(store: FeatureStore, expression: str, seconds: float) -> object:
+    return store.catalog.items.select(expression, seconds)
+
+
 # Expressions that are true or false: each is tried as `SELECT …` and as a `where`.
 ENDLESS = {
     "cross join": "(SELECT count(*) FROM range(1000000) a, range(1000000) b, range(1000000) c) > 0",

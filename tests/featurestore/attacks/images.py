@@ -1,9 +1,7 @@
-"""Images that are made to take time or memory. Each function gives the bytes of one; `ATTACKS` names them all."""
+"""Images that are made to take time or memory. Each function gives the bytes of one; see `image_attacks` for their sizes."""
 
 import struct
 import zlib
-from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -253,68 +251,3 @@ def jpeg_2000(side: int, **options: object) -> bytes:
 
 def bytes_of_one(mode: str = "RGB") -> bytes:
     return saved(Image.fromarray(np.full((16, 16, 3), 200, np.uint8)).convert(mode), "png")
-
-
-Attack = Callable[[], bytes]
-SMALL: dict[str, Attack] = {
-    "scans.jpg": partial(jpeg_of_scans, 2000, 1200),
-    "segments.jpg": partial(jpeg_of_segments, 300_000),
-    "padding.jpg": partial(jpeg_with_padding, 1 << 20),
-    "profiles.jpg": partial(jpeg_of_profiles, 600),
-    "chunks.png": partial(png_of_chunks, 100_000),
-    "chunks-behind.png": partial(png_of_chunks, 100_000, behind=True),
-    "tiny-parts.png": partial(png_of_tiny_parts, 100_000),
-    "comments.gif": partial(gif_of_comments, 4 << 20),
-    "comments.ppm": partial(ppm_of_comments, 4 << 20),
-    "plain.ppm": partial(plain_ppm, 600),
-    "deep.ppm": partial(deep_ppm, 500),
-    "runs.bmp": partial(bmp_of_runs, 3000),
-    "tile.tif": partial(tiff_of_tile, 20_000),
-    "tiny-tiles.tif": partial(tiny_tiles, 13_000),
-    "tags.tif": partial(tiff_of_tags, 60_000),
-    "circle.tif": tiff_in_a_circle,
-    "entries.ico": partial(ico_of, 60_000),
-    "layers.psd": partial(psd_of, 30_000),
-    "frames.gif": partial(gif_of_frames, 50_000),
-    "chunks.webp": partial(webp_of_chunks, 100_000),
-    "frames.apng": partial(apng, 50),
-}
-LARGE: dict[str, Attack] = {
-    "scans-many.jpg": partial(jpeg_of_scans, 12_000, 5000),
-    "segments-many.jpg": partial(jpeg_of_segments, 20_000_000),
-    "padding-long.jpg": partial(jpeg_with_padding, 100 << 20),
-    "wide.jpg": partial(jpeg_of_size_65500, False),
-    "wide-progressive.jpg": partial(jpeg_of_size_65500, True),
-    "restarts.jpg": jpeg_of_restarts,
-    "grey-16.png": partial(png_of, SIDE, SIDE, 16, 0, 1),
-    "rgb-16.png": partial(png_of, SIDE, SIDE, 16, 2, 3),
-    "rgba-16.png": partial(png_of, SIDE, SIDE, 16, 6, 4),
-    "rgba.png": partial(png_of, SIDE, SIDE, 8, 6, 4),
-    "column.png": partial(png_of, 1, 178_000_000, 8, 0, 1),
-    "interlaced.png": interlaced_png,
-    "profiles.png": partial(png_of_chunks, 5000, b"iCCP", zipped_profile(1 << 20)),
-    "texts.png": partial(png_of_chunks, 5000, b"zTXt", zipped_profile(1 << 20)),
-    "chunks-many.png": partial(png_of_chunks, 5_000_000),
-    "chunks-many-behind.png": partial(png_of_chunks, 5_000_000, behind=True),
-    "large.gif": large_gif,
-    "comments-long.gif": partial(gif_of_comments, 100 << 20),
-    "comments-long.ppm": partial(ppm_of_comments, 100 << 20),
-    "frames.webp": partial(animation, "webp", 3000, 64),
-    "frames.avif": partial(animation, "avif", 200, 64),
-    "chunks-many.webp": partial(webp_of_chunks, 10_000_000),
-    "large-tile.tif": partial(tiff_of_tile, 27_000),
-    "strips.tif": partial(tiff_of_strips, 5_000_000, False),
-    "strips-16.tif": partial(tiff_of_strips, 5_000_000, True),
-    "lzw.tif": partial(large_tiff, "tiff_lzw", "RGB"),
-    "jpeg.tif": partial(large_tiff, "jpeg", "RGB"),
-    "float.tif": partial(large_tiff, "tiff_adobe_deflate", "F"),
-    "large.bmp": partial(bmp_of_runs, SIDE),
-    "bomb.ico": lambda: ico_with(png_of(SIDE, SIDE, 8, 6, 4)),
-    "large.psd": large_psd,
-    "runs.tga": tga_of_runs,
-    "deep-large.ppm": partial(deep_ppm, 5000),
-    "large.qoi": large_qoi,
-    "large.dds": large_dds,
-    "large.jp2": partial(jpeg_2000, 8_000),
-    "tiles.jp2": partial(jpeg_2000, 4000, tile_size=(32, 32)),
-}

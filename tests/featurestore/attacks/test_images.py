@@ -18,7 +18,8 @@ from featurestore.imaging import Preprocess, guarded, single
 from featurestore.sources import Failure, filesystem
 from featurestore.sources.filesystem import FileState
 from tests.featurestore.attacks.canary import Canary
-from tests.featurestore.attacks.images import LARGE, SMALL, jpeg_of_scans
+from tests.featurestore.attacks.image_attacks import LARGE, SMALL
+from tests.featurestore.attacks.images import jpeg_of_scans
 from tests.featurestore.commands import Run
 from tests.featurestore.fakes import paint
 

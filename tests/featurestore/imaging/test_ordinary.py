@@ -9,7 +9,7 @@ from PIL import Image
 
 from featurestore.imaging import decode
 from featurestore.imaging.ordinary import memory_of
-from tests.featurestore.attacks.images import SMALL
+from tests.featurestore.attacks.image_attacks import SMALL
 from tests.featurestore.imaging.image_bytes import KINDS, noise, quadrants, rubbish, saved, tiff, tiff_tags
 
 HARMLESS = {"frames.gif", "circle.tif"}  # whose form bounds what Pillow reads of them
