@@ -7,7 +7,7 @@ imports duckdb.
 from featurestore.catalog.catalog import Catalog
 from featurestore.catalog.catalog_state import CatalogState
 from featurestore.catalog.diff import Diff, FileToIngest, Scope
-from featurestore.catalog.items import ItemDetails, ItemTable
+from featurestore.catalog.encoded_items import ItemDetails, ItemTable
 from featurestore.catalog.labels import LabelCounts, UndoneChange
 from featurestore.catalog.lookup import MatchedItems, Spelling, repeated_path
 from featurestore.catalog.moves import LostItem, LostItems

@@ -18,6 +18,7 @@ from featurestore.catalog.columns import UserColumns
 from featurestore.catalog.connection import Database
 from featurestore.catalog.content import check_content
 from featurestore.catalog.deletions import Deletions
+from featurestore.catalog.encoded_items import EncodedItems
 from featurestore.catalog.encoders import Encoders
 from featurestore.catalog.indexes import Indexes
 from featurestore.catalog.items import Items
@@ -38,6 +39,7 @@ class Catalog:
         self.path = path
         self._database = database = Database(path, lambda connection: check_content(connection, path))
         self.items = Items(database)
+        self.encoded = EncodedItems(database)
         self.changes = Changes(database)
         self.deletions = Deletions(database)
         self.encoders = Encoders(database)

@@ -1,7 +1,5 @@
 """Connections to the catalog's file: short, retried while another process has it open, with errors that say what to do."""
 
-import re
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,26 +11,17 @@ import duckdb
 import pyarrow as pa
 
 from featurestore.catalog.catalog_state import CatalogState, FileStat, connection_lock, read_state, stat_of
-from featurestore.catalog.engine import Check, Connection, Engine, files_of, locked, spill_folder
-from featurestore.catalog.sql_process import IDLE, run_in_process, try_log
+from featurestore.catalog.duckdb_errors import busy, is_held, named_errors
+from featurestore.catalog.engine import Check, Connection, Engine, files_of, spill_folder
+from featurestore.catalog.sql_process import PROCESSES, run_in_process, try_log
 from featurestore.catalog.user_sql import explain, has_long_values, is_damage, run_where
 from featurestore.catalog.where import GUARDED, SHORT, check_length, column_names, is_harmless, parse
-from featurestore.errors import DiskError, QueryError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
+from featurestore.errors import QueryError, StoreNotFound
 from featurestore.system.plain_file import FOLDER, require_plain
-from featurestore.system.text import as_argument
 
 Opened = TypeVar("Opened")
 READER_SECONDS = 10.0  # how long a reader waits for the file
 WRITER_SECONDS = 120.0  # how long a writer waits: longer than any reader may take
-DAMAGE = (  # words in DuckDB's messages
-    "Corrupt database file",
-    "not a valid DuckDB database file",
-    "Could not read enough bytes",
-    "Could not read from file",
-    "WAL",
-)
-NO_LOCKS = ("No locks available", "Function not implemented")  # of the file system
-HELD = ("Could not set lock", "different configuration", "Unique file handle conflict")  # by another process; by us
 
 
 class Database:
@@ -72,7 +61,7 @@ class Database:
     @contextmanager
     def connect(self, read_only: bool) -> Iterator[Connection]:
         """Open the file for the length of the block. Raises StoreNotFound, StoreBusy, StoreCorrupt, DiskError."""
-        with self._lock.hold(), self._named_errors():
+        with self._lock.hold(), named_errors(self.path):
             engine, self._engine, reusable = self._engine or Engine(self.path, self._others), None, False
             try:
                 yield self._open_patiently(read_only, lambda: engine.attach(read_only, self._check_once))
@@ -115,7 +104,7 @@ class Database:
     def guarded(self, seconds: float) -> Iterator[Connection]:
         """Open the file for a harmless `where` of users: no files, no settings, no writing, at most `seconds`. Raises QueryError."""
         self._check_for_users()
-        with self._lock.hold(), self._named_errors():
+        with self._lock.hold(), named_errors(self.path):
             path = str(self.path)
             connection = self._open_patiently(True, lambda: duckdb.connect(path, read_only=True, config=dict(GUARDED)))
             timer = threading.Timer(seconds, connection.interrupt)
@@ -137,7 +126,7 @@ class Database:
     def run_sql(self, text: str, seconds: float, where: str | None = None) -> pa.Table:
         """Run a user's SQL, or a query of ours with a user's `where`, in a process of its own with limits. Raises QueryError."""
         self._check_for_users()
-        with self._lock.hold(), self._named_errors(), IDLE.one() as child:
+        with self._lock.hold(), named_errors(self.path), PROCESSES.lend() as child:
             return self._open_patiently(True, lambda: run_in_process(child, self.path, text, where, seconds))
 
     def run_where(self, where: str, text: str, seconds: float, table: str) -> pa.Table:
@@ -164,15 +153,10 @@ class Database:
                 self._try_log()
                 return open_file()
             except duckdb.Error as error:
-                text = str(error)
-                if any(words in text for words in NO_LOCKS):
-                    raise DiskError(
-                        f"{self.path}: its file system has no locks, as some network drives; move the store to a local disk"
-                    ) from error
-                if not any(words in text for words in HELD):
+                if not is_held(self.path, error):
                     raise
                 if time.monotonic() > deadline:
-                    raise StoreBusy(f"{self.path}: {_holder(text, patience)}") from error
+                    raise busy(self.path, error, patience) from error
                 time.sleep(pause)
                 pause = min(2 * pause, 0.2)
 
@@ -182,65 +166,3 @@ class Database:
         if log not in (None, self._tried) and self.path.exists():
             try_log(self.path)
             self._tried = log
-
-    @contextmanager
-    def _named_errors(self) -> Iterator[None]:
-        """Turn DuckDB's errors into ours."""
-        try:
-            yield
-        except duckdb.Error as error:
-            raise self._named(error) from error
-        except RuntimeError as error:
-            if "interrupted" in str(error):  # how DuckDB reports Ctrl-C
-                raise KeyboardInterrupt from error
-            raise
-
-    def _named(self, error: duckdb.Error) -> StoreError:
-        """Choose the error by what the user can do about it."""
-        first = str(error).splitlines()[0]
-        if "Too many open files" in str(error):
-            return DiskError(
-                f"{self.path} cannot be opened: too many open files; allow more of them (ulimit -n), then try again"
-            )
-        if "Permission denied" in first or "Read-only" in first:
-            return DiskError(f"{self.path} cannot be opened: {first}; check its permissions")
-        if "Could not write" in first or "No space left" in first:
-            return DiskError(
-                f"{self.path} could not be written ({first}); everything committed before is safe: free some space and run the same command again"
-            )
-        if isinstance(error, duckdb.OutOfMemoryException):
-            return StoreError(f"{self.path}: not enough memory ({first}); end other programs, then try again")
-        if "database file with version" in first:
-            return StoreError(f"{self.path} was written by another version of DuckDB: {first}; install that version")
-        if isinstance(error, duckdb.IOException) and not any(words in first for words in DAMAGE):
-            return DiskError(f"{self.path} cannot be read: {first}; no damage is known, try again")
-        return StoreCorrupt(
-            f"{self.path} cannot be read as a catalog: {first}; to see what can be saved: featurestore verify {as_argument(self.path.parent)}"
-        )
-
-
-def _holder(text: str, patience: float) -> str:
-    """Say who has the file open, from DuckDB's message, and what to do. Of a process that this system does not see the id is 0."""
-    found = re.search(r"PID (\d+)", text)
-    if found is not None and found[1] == "0":
-        return (
-            f"it has been locked for more than {patience:.0f} s, and not by a process of this machine; end the program that uses it in a "
-            "container or on another machine; if there is none, its file system has no working locks: move the store to a local disk"
-        )
-    who = f"process {found[1]}" if found is not None else "another process"
-    return f"{who} has had it open for more than {patience:.0f} s; wait for it or end it, then try again"
-
-
-@contextmanager
-def scratch() -> Iterator[Connection]:
-    """Give a temporary database for the length of the block: in memory, then in a temporary folder. Raises StoreError."""
-    with tempfile.TemporaryDirectory() as folder:
-        connection = locked(folder)
-        try:
-            yield connection
-        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-            raise StoreError(
-                f"not enough memory, and no space in {folder}: {str(error).splitlines()[0]}; end other programs, or set TMPDIR"
-            ) from error
-        finally:
-            connection.close()

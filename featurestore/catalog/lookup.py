@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from featurestore.catalog.connection import scratch
 from featurestore.catalog.engine import Connection
 from featurestore.catalog.records import spooled
+from featurestore.catalog.scratch import scratch
 from featurestore.system.spool import Spool
 from featurestore.system.text import counted
 

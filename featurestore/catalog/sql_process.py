@@ -1,11 +1,7 @@
 """Processes that run users' SQL. DuckDB looks at its limits between pieces of work only; the system looks at them always."""
 
-import atexit
 import os
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,67 +12,14 @@ from featurestore.catalog import user_sql
 from featurestore.catalog.where import SHORT, check_length, column_names, parse
 from featurestore.errors import QueryError, StoreUntrusted
 from featurestore.system.child_limits import Limits
+from featurestore.system.child_pool import ChildPool
 from featurestore.system.child_process import ChildEnded, ChildProcess, Ending
 from featurestore.system.messages import Message
 
-MODULE = "featurestore.catalog.sql_child"
-IDLE_SECONDS = 60.0  # after which a process without work ends
-LIMITS = Limits(memory=2 << 30, cpu_seconds=3600.0, idle_seconds=2 * IDLE_SECONDS)
+LIMITS = Limits(memory=2 << 30, cpu_seconds=3600.0)
 OPEN_SECONDS = 30.0  # to open a catalog
 PARSE_SECONDS = 30.0
-
-
-class IdleProcesses:
-    """Processes that wait for the next statement: one, unless several threads run SQL at the same time."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._idle: list[tuple[float, ChildProcess]] = []
-
-    @contextmanager
-    def one(self) -> Iterator[ChildProcess]:
-        """Lend a process for the length of the block, which ends it when it leaves it in the midst of an answer."""
-        child = self._take()
-        try:
-            yield child
-        except (QueryError, duckdb.Error):
-            self._give_back(child)
-            raise
-        except BaseException:
-            child.close()
-            raise
-        self._give_back(child)
-
-    def _take(self) -> ChildProcess:
-        with self._lock:
-            while self._idle:
-                since, child = self._idle.pop()
-                if child.is_usable() and time.monotonic() - since < IDLE_SECONDS:
-                    return child
-                child.close()
-        return ChildProcess(MODULE, LIMITS)
-
-    def _give_back(self, child: ChildProcess) -> None:
-        with self._lock:
-            if self._idle or not child.is_usable():
-                child.close()
-            else:
-                self._idle.append((time.monotonic(), child))
-
-    def close(self) -> None:
-        """End all processes without work; in a fork, which has none of its own, forget them."""
-        while self._idle:
-            self._idle.pop()[1].close()
-
-    def after_fork(self) -> None:
-        self._lock = threading.Lock()
-        self.close()
-
-
-IDLE = IdleProcesses()
-atexit.register(IDLE.close)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=IDLE.after_fork)
+PROCESSES = ChildPool("featurestore.catalog.sql_child", LIMITS, harmless=(QueryError, duckdb.Error))
 
 
 def check_expression(where: str) -> None:
@@ -89,7 +32,7 @@ def named_columns(where: str) -> list[str]:
     check_length("where", where)
     if len(where) <= SHORT:
         return column_names(parse(where))
-    with IDLE.one() as child:
+    with PROCESSES.lend() as child:
         try:
             columns: list[str] = _checked(child.ask(Message({"columns": where}), PARSE_SECONDS)).header["columns"]
         except ChildEnded as ended:
@@ -123,7 +66,7 @@ def run_in_process(child: ChildProcess, path: Path, text: str, where: str | None
 def try_log(path: Path) -> None:
     """Open a catalog with the log beside it, which may calculate without end when it is applied. Raises StoreUntrusted, duckdb.Error."""
     try:
-        with IDLE.one() as child:
+        with PROCESSES.lend() as child:
             run_in_process(child, path, "SELECT 1", None, OPEN_SECONDS)
     except QueryError as error:
         raise StoreUntrusted(

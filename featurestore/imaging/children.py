@@ -1,12 +1,5 @@
-"""Child processes that decode what is not ordinary: they have a limit of memory, and are ended when an image takes too long.
+"""Child processes that decode what is not ordinary: they have a limit of memory, and are ended when an image takes too long."""
 
-They are started when the first such image comes, kept for the next ones, and end with this process.
-"""
-
-import atexit
-import threading
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -15,7 +8,8 @@ from featurestore.errors import ImageError
 from featurestore.imaging.tasks import Result
 from featurestore.imaging.turn import Turn, memory_for_images
 from featurestore.system.child_limits import Limits
-from featurestore.system.child_process import ChildEnded, ChildProcess, Ending
+from featurestore.system.child_pool import ChildPool
+from featurestore.system.child_process import ChildEnded, Ending
 from featurestore.system.cpus import available_cpus
 from featurestore.system.messages import Message
 from featurestore.system.text import describe_error
@@ -32,40 +26,18 @@ ENDINGS = {
     Ending.CRASHED: "damaged: its decoder crashed",
 }
 
-_free = threading.Semaphore(COUNT)
-_idle: SimpleQueue[ChildProcess] = SimpleQueue()
+CHILDREN = ChildPool("featurestore.imaging.child", LIMITS, COUNT)
 
 
 def run(task: str, data: bytes, options: dict[str, Any], turn: Turn, seconds: float) -> Result:
     """Run a task in a child, for at most `seconds` from the moment that one is free. Raises ImageError with the reason."""
     turn.wait()
-    with _free:
-        child = _take()
-        try:
+    try:
+        with CHILDREN.lend() as child:
             header, pixels = child.ask(Message({"task": task, "options": options}, data), seconds)
-        except ChildEnded as error:
-            raise ImageError(ENDINGS.get(error.ending, f"took longer than {seconds:g} s to decode")) from error
-        _idle.put(child)
+    except ChildEnded as error:
+        raise ImageError(ENDINGS.get(error.ending, f"took longer than {seconds:g} s to decode")) from error
     if "reason" in header:
         raise ImageError(TOO_LARGE if header["reason"] == NO_MEMORY else header["reason"])
     shape = header.pop("shape")
     return Result(**header, pixels=np.frombuffer(pixels, np.uint8).reshape(shape))
-
-
-def _take() -> ChildProcess:
-    """Take a child that has nothing to do, or start one."""
-    with suppress(Empty):
-        while True:
-            child = _idle.get_nowait()
-            if child.is_usable():
-                return child
-            child.close()
-    return ChildProcess("featurestore.imaging.child", LIMITS)
-
-
-@atexit.register
-def close() -> None:
-    """End the children that have nothing to do."""
-    with suppress(Empty):
-        while True:
-            _idle.get_nowait().close()

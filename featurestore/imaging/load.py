@@ -75,8 +75,6 @@ def load(
         return Failure(path, str(error))
     except Exception as error:
         return Failure(path, describe_error(error))
-    finally:
-        turn.end()
 
 
 def read_in_turn(path: str, file: ImageFile | None, turn: Turn) -> bytes:

@@ -163,6 +163,8 @@ class _Threads(Generic[T]):
                 result = Failure(job.path, str(error))
             except BaseException as error:  # a SystemExit of a decoder would end this thread, not the program
                 result = Failure(job.path, describe_error(error))
+            finally:
+                job.turn.end()
             with self._lock:
                 if job.given_up:
                     return  # this thread has been replaced

@@ -7,7 +7,7 @@ from itertools import islice
 from featurestore.errors import SourceError
 from featurestore.imaging import load_all
 from featurestore.imaging.preprocess import Preprocess
-from featurestore.ingest.ingest import Found
+from featurestore.ingest.find_files import Found
 from featurestore.sources import Failure, ImageFile
 from featurestore.sources.reasons import ReasonCount, Reasons, describe
 from featurestore.system.text import counted

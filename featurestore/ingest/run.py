@@ -11,7 +11,8 @@ from featurestore.catalog import no_such_encoder
 from featurestore.encoders import Encoder
 from featurestore.errors import ConfigError, EncoderError, SourceError, StoreCorrupt
 from featurestore.imaging.pool import check_limits
-from featurestore.ingest.ingest import Found, Ingest, find_files
+from featurestore.ingest.find_files import Found, find_files
+from featurestore.ingest.ingest import Ingest
 from featurestore.ingest.readable import check_readable, nothing_usable
 from featurestore.ingest.reports import IndexReport
 from featurestore.metadata import LabelReport, apply_labels

@@ -34,7 +34,7 @@ def export_vectors(
     require_suffix(Path(out), (".parquet",), "a table of vectors")
     listener = listener or Listener()
     fingerprint = store.encoder_record(encoder).fingerprint
-    details, vectors = with_vectors(lambda: store.catalog.items.details(fingerprint), store.layout)
+    details, vectors = with_vectors(lambda: store.catalog.encoded.details(fingerprint), store.layout)
     record = details.encoder
     columns = list(details.rows.schema)[1:]
     metadata = {

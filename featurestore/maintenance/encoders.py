@@ -52,7 +52,7 @@ def drop_encoder(store: Storage, encoder: str | Path) -> int:
             raise ConfigError(
                 f"encoder {record.name} is needed by the classifier {needed[0]}; drop that first: featurestore classify STORE --drop {as_argument(needed[0])}"
             )
-        vectors = len(store.catalog.items.rows_in_use(record.fingerprint)[0])
+        vectors = len(store.catalog.encoded.rows_in_use(record.fingerprint)[0])
         try:
             os.close(open_within(store.layout.dropped_mark(record.fingerprint), os.O_WRONLY | os.O_CREAT))
             store.catalog.encoders.drop(record.fingerprint)

@@ -74,7 +74,7 @@ def _optimize(store: Storage, recall: float, memory: int, listener: Listener) ->
     kept = dropped = 0
     indexes, unindexed = [], []
     for record in catalog.encoders.all():
-        rows, items = catalog.items.rows_in_use(record.fingerprint)
+        rows, items = catalog.encoded.rows_in_use(record.fingerprint)
         kept, dropped = kept + len(rows), dropped + record.rows - len(rows)
         if len(rows) < record.rows:
             listener.start(f"checking the vectors of {record.name}", record.rows)

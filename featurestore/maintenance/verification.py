@@ -173,7 +173,7 @@ class Verification:
         self.listener.advance(rows)
 
     def _damaged_vectors(self, record: EncoderRecord, damaged: list[BlockChecksum], place: str) -> Finding:
-        rows, items = self.catalog.items.rows_in_use(record.fingerprint)
+        rows, items = self.catalog.encoded.rows_in_use(record.fingerprint)
         intact = np.ones(len(rows), bool)
         for block in damaged:
             intact[np.searchsorted(rows, block.first) : np.searchsorted(rows, block.end)] = False

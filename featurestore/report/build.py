@@ -133,7 +133,7 @@ def _collection(catalog: Catalog, view: ItemVectors, where: str | None, seed: in
 
 def _sizes(catalog: Catalog, view: ItemVectors) -> Sizes | None:
     """Summarise the sizes that images had when they were encoded; None when the catalog does not know them."""
-    spool = catalog.items.details(view.items.encoder.fingerprint).rows  # its file is deleted with the object
+    spool = catalog.encoded.details(view.items.encoder.fingerprint).rows  # its file is deleted with the object
     details = spool.reader().read_all().select(["rowid", "width", "height"])
     table = details.filter(np.isin(details["rowid"], view.items.rows)).select(["width", "height"]).drop_null()
     width, height = (column.to_numpy().astype(np.int64) for column in table.columns)

@@ -121,16 +121,16 @@ class CatalogItems(ItemReader):
         return RowFilter(self.record.rows)
 
     def rows_where(self, where: str) -> NDArray[np.int64]:
-        return self._current(self.catalog.items.select_rows(self.record.fingerprint, where))
+        return self._current(self.catalog.encoded.select_rows(self.record.fingerprint, where))
 
     def at_rows(self, rows: NDArray[np.int64]) -> FoundItems:
-        return _found(self._current(self.catalog.items.at_rows(self.record.fingerprint, rows)))
+        return _found(self._current(self.catalog.encoded.at_rows(self.record.fingerprint, rows)))
 
     def by_id(self, ids: Sequence[int]) -> FoundItems:
-        return _found(self._current(self.catalog.items.by_id(self.record.fingerprint, np.array(ids, np.int64))))
+        return _found(self._current(self.catalog.encoded.by_id(self.record.fingerprint, np.array(ids, np.int64))))
 
     def ids_at(self, paths: Sequence[str]) -> dict[str, int]:
-        return self._current(self.catalog.items.ids_at(self.record.fingerprint, paths))
+        return self._current(self.catalog.encoded.ids_at(self.record.fingerprint, paths))
 
     def _current(self, answer: Answer) -> Answer:
         """Pass on what was read, unless the catalog changed meanwhile: then it does not belong to the snapshot."""

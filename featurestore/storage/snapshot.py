@@ -110,7 +110,7 @@ class Snapshot:
         """Load the items of an encoder into memory, and map its vectors. Raises StoreCorrupt when the vector file is missing or too short."""
         with self._lock:
             if encoder not in self._item_vectors:
-                loaded = with_vectors(lambda: self._catalog.items.of_encoder(encoder), self._layout)
+                loaded = with_vectors(lambda: self._catalog.encoded.of_encoder(encoder), self._layout)
                 self._item_vectors[encoder] = ItemVectors(*loaded)
             return self._item_vectors[encoder]
 

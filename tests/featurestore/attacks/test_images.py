@@ -160,16 +160,14 @@ import json, sys
 from pathlib import Path
 from typing import Any
 from featurestore import FeatureStore
-from featurestore.imaging import children
+from featurestore.imaging.children import CHILDREN
 store = FeatureStore.open(sys.argv[1], sys.argv[3])
 report = store.index(sys.argv[2], workers=2, image_seconds=float(sys.argv[4]))
 def most(process):
     [line] = [line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) << 10
-idle = [children._idle.get() for _ in range(children._idle.qsize())]
-print(json.dumps({"added": report.added, "memory": most("self"), "children": [most(child.pid) for child in idle]}))
-for child in idle:
-    child.close()
+children = [most(child.pid) for _, child in CHILDREN._idle]
+print(json.dumps({"added": report.added, "memory": most("self"), "children": children}))
 """
 
 

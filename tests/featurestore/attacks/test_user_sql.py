@@ -13,8 +13,9 @@ import pytest
 
 from featurestore import FeatureStore
 from featurestore.catalog import Catalog
+from featurestore.catalog.encoded_items import EncodedItems
 from featurestore.catalog.items import Items
-from featurestore.catalog.sql_process import IDLE, LIMITS, check_expression
+from featurestore.catalog.sql_process import LIMITS, PROCESSES, check_expression
 from featurestore.catalog.where import SHORT, is_harmless, parse
 from featurestore.errors import FeatureStoreError, QueryError
 from featurestore.maintenance.deletion import delete
@@ -86,7 +87,7 @@ def test_endless_sql_is_stopped_in_each_command(
 ) -> None:
     """`where` has 30 s in all of them; here one, so that the test ends."""
     monkeypatch.setattr(Items.select, "__defaults__", (1.0, False))
-    monkeypatch.setattr(Items.select_rows, "__defaults__", (1.0,))
+    monkeypatch.setattr(EncodedItems.select_rows, "__defaults__", (1.0,))
     monkeypatch.setattr(delete, "__defaults__", (False, 1.0, False))
     where = ("--where", ENDLESS[name])
     commands: list[tuple[str | Path, ...]] = [
@@ -401,7 +402,7 @@ def test_no_function_of_duckdb_reaches_a_file(store: FeatureStore, canary: Canar
 def test_the_system_keeps_the_process_of_sql_from_files_too(shared: FeatureStore) -> None:
     """What would happen if DuckDB forgot one of its own locks."""
     shared.sql("SELECT 1")
-    [(_, child)] = IDLE._idle
+    [(_, child)] = PROCESSES._idle
 
     def work() -> None:
         with suppress(QueryError):

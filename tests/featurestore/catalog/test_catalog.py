@@ -6,8 +6,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from featurestore.catalog import Batch, Catalog, IndexRecord
-from featurestore.catalog import repair as upkeep
+from featurestore.catalog import Batch, Catalog, IndexRecord, salvage
 from featurestore.errors import StoreCorrupt
 from featurestore.system.checksums import BlockChecksum
 from tests.featurestore.catalog.items import CARD, ENCODER, OTHER, item
@@ -16,7 +15,7 @@ from tests.featurestore.catalog.items import CARD, ENCODER, OTHER, item
 
 
 def test_contents_come_by_row(filled: Catalog) -> None:
-    found = filled.items.of_encoder(ENCODER)
+    found = filled.encoded.of_encoder(ENCODER)
     assert (found.rows.tolist(), found.ids.tolist()) == ([0, 1, 2, 3], [4, 3, 2, 1])
     assert found.paths.to_pylist() == ["/p/4.png", "/p/3.png", "/p/2.png", "/p/1.png"]
     assert found.labels.to_pylist() == [None, "tulip", "rose", "rose"]
@@ -29,7 +28,7 @@ def test_hits_are_told_by_row_or_id(filled: Catalog) -> None:
         {"row": 4 - number, "id": number, "path": f"/p/{number}.png", "label": label, "labels": None}
         for number, label in ((4, None), (3, "tulip"), (2, "rose"), (1, "rose"))
     ]
-    items, every = filled.items, np.arange(4)
+    items, every = filled.encoded, np.arange(4)
     assert items.at_rows(ENCODER, every).sort_by("row").to_pylist() == told
     assert items.by_id(ENCODER, np.array([3, 4, 99])).sort_by("row").to_pylist() == told[:2]
     assert items.at_rows(ENCODER, every[:0]).num_rows == 0
@@ -42,11 +41,11 @@ def test_items_that_vanished_changed_or_were_deleted_are_no_hits(filled: Catalog
     changed = replace(item(2, None, "rose"), new=False, sha256="another")
     filled.changes.commit(ENCODER, Batch([changed], [], [], 5, 4))
     filled.deletions.delete(np.array([3]))
-    assert filled.items.at_rows(ENCODER, np.arange(4))["id"].to_pylist() == [4]
-    assert filled.items.by_id(ENCODER, np.arange(1, 5))["id"].to_pylist() == [4]
-    assert filled.items.of_encoder(ENCODER).ids.tolist() == [4]
-    assert filled.items.select_rows(ENCODER, "TRUE").tolist() == [0]
-    assert filled.items.select_rows(OTHER, "TRUE").tolist() == []
+    assert filled.encoded.at_rows(ENCODER, np.arange(4))["id"].to_pylist() == [4]
+    assert filled.encoded.by_id(ENCODER, np.arange(1, 5))["id"].to_pylist() == [4]
+    assert filled.encoded.of_encoder(ENCODER).ids.tolist() == [4]
+    assert filled.encoded.select_rows(ENCODER, "TRUE").tolist() == [0]
+    assert filled.encoded.select_rows(OTHER, "TRUE").tolist() == []
     assert filled.sql("SELECT item FROM vectors WHERE item = 3", 5).num_rows == 0
 
 
@@ -121,9 +120,9 @@ def test_salvage_saves_indexes_and_names_none_as_lost(filled: Catalog, monkeypat
     filled.indexes.publish(an_index())
     assert filled.repair.salvage(lambda: None) == {}
     assert filled.indexes.all() == [an_index()]
-    read = upkeep._column
+    read = salvage._column
     monkeypatch.setattr(
-        upkeep, "_column", lambda old, table, *rest: None if table == "indexes" else read(old, table, *rest)
+        salvage, "_column", lambda old, table, *rest: None if table == "indexes" else read(old, table, *rest)
     )
     assert filled.repair.salvage(lambda: None) == {}
     assert (filled.indexes.all(), filled.items.counts()["items"]) == ([], 4)

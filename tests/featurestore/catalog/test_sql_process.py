@@ -10,36 +10,31 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from featurestore.catalog import Catalog, sql_process
-from featurestore.catalog.sql_process import IdleProcesses, named_columns
+from featurestore.catalog import Catalog
+from featurestore.catalog.sql_process import PROCESSES, named_columns
 from featurestore.errors import QueryError, StoreBusy
 
 ENDLESS = "SELECT count(*) FROM range(1000000) a, range(1000000) b, range(1000000) c"
 
 
-@pytest.fixture
-def idle(monkeypatch: pytest.MonkeyPatch) -> Iterator[IdleProcesses]:
-    """The processes of one test, which has those of others neither at its start nor at its end."""
-    pool = IdleProcesses()
-    monkeypatch.setattr("featurestore.catalog.connection.IDLE", pool)
-    monkeypatch.setattr(sql_process, "IDLE", pool)
-    yield pool
-    pool.close()
+@pytest.fixture(autouse=True)
+def no_process_of_other_tests() -> Iterator[None]:
+    PROCESSES.close()
+    yield
+    PROCESSES.close()
 
 
-def pids(idle: IdleProcesses) -> list[int]:
-    return [child.pid for _, child in idle._idle]
+def pids() -> list[int]:
+    return [child.pid for _, child in PROCESSES._idle]
 
 
 def one(catalog: Catalog) -> object:
     return catalog.sql("SELECT 1 AS one", 20).to_pylist()
 
 
-def test_a_process_is_used_again_also_after_an_error_and_leaves_the_file_alone(
-    idle: IdleProcesses, filled: Catalog
-) -> None:
+def test_a_process_is_used_again_also_after_an_error_and_leaves_the_file_alone(filled: Catalog) -> None:
     assert one(filled) == [{"one": 1}]
-    [first] = pids(idle)
+    [first] = pids()
     for wrong in (
         "SELECT nothing FROM items",
         "SELECT * FROM read_text('/etc/hostname')",
@@ -51,38 +46,20 @@ def test_a_process_is_used_again_also_after_an_error_and_leaves_the_file_alone(
         writer.execute("UPDATE all_items SET label = 'new' WHERE id = 1")
     assert filled.items.select("lower(label) = 'new'").tolist() == [1]
     assert named_columns(f"label = '{'x' * 2000}' AND width > 3 AND label <> 'y'") == ["label", "width"]
-    assert pids(idle) == [first]
+    assert pids() == [first]
 
 
 @pytest.mark.slow
-def test_a_process_that_ended_is_replaced(
-    idle: IdleProcesses, filled: Catalog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_is_killed_at_work_is_named(filled: Catalog) -> None:
     one(filled)
-    [first] = pids(idle)
-    os.kill(first, signal.SIGKILL)
-    time.sleep(0.1)
-    assert one(filled) == [{"one": 1}]
-    [second] = pids(idle)
-    assert second != first
-    monkeypatch.setattr(sql_process, "IDLE_SECONDS", 0.0)
-    one(filled)
-    assert pids(idle) != [second]
-
-
-@pytest.mark.slow
-def test_a_process_that_is_killed_at_work_is_named(idle: IdleProcesses, filled: Catalog) -> None:
-    one(filled)
-    threading.Timer(0.2, os.kill, (pids(idle)[0], signal.SIGKILL)).start()
+    threading.Timer(0.2, os.kill, (pids()[0], signal.SIGKILL)).start()
     with pytest.raises(QueryError, match="SQL: its process ended without an answer: it was killed, perhaps because"):
         filled.sql(ENDLESS, 20)
-    assert pids(idle) == []
+    assert pids() == []
 
 
 @pytest.mark.slow
-def test_a_catalog_that_another_process_writes_is_waited_for(
-    idle: IdleProcesses, filled: Catalog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_catalog_that_another_process_writes_is_waited_for(filled: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     filled.sql("SELECT 1", 20)
     fork = os.fork()
     if fork == 0:
@@ -99,9 +76,7 @@ def test_a_catalog_that_another_process_writes_is_waited_for(
 
 
 @pytest.mark.slow
-def test_threads_have_processes_of_their_own_and_leave_one(
-    idle: IdleProcesses, filled: Catalog, tmp_path: Path
-) -> None:
+def test_threads_have_processes_of_their_own_and_leave_one(filled: Catalog, tmp_path: Path) -> None:
     copies = [Catalog(tmp_path / f"{number}.duckdb") for number in range(4)]
     for copy in copies:
         copy.path.write_bytes(filled.path.read_bytes())
@@ -117,21 +92,21 @@ def test_threads_have_processes_of_their_own_and_leave_one(
     for thread in threads:
         thread.join()
     assert found == {number: [number + 4] for number in range(8)}
-    assert len(pids(idle)) == 1
+    assert len(pids()) == 1
 
 
 @pytest.mark.slow
 def test_a_fork_has_a_process_of_its_own(filled: Catalog) -> None:
     one(filled)
-    [before] = pids(sql_process.IDLE)
+    [before] = pids()
     fork = os.fork()
     if fork == 0:
-        answered = pids(sql_process.IDLE) == [] and one(filled) == [{"one": 1}] and pids(sql_process.IDLE) != [before]
-        sql_process.IDLE.close()
+        answered = pids() == [] and one(filled) == [{"one": 1}] and pids() != [before]
+        PROCESSES.close()
         os._exit(0 if answered else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) == 0
     assert one(filled) == [{"one": 1}]
-    assert pids(sql_process.IDLE) == [before]
+    assert pids() == [before]
 
 
 def test_a_relative_path_is_that_of_the_caller_now(filled: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:

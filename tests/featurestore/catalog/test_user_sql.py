@@ -35,7 +35,7 @@ from tests.featurestore.catalog.items import ENCODER
 )
 def test_where_chooses_items_and_their_rows(filled: Catalog, where: str, ids: list[int]) -> None:
     assert filled.items.select(where).tolist() == ids
-    rows = filled.items.select_rows(ENCODER, where)
+    rows = filled.encoded.select_rows(ENCODER, where)
     assert rows.tolist() == sorted(4 - number for number in ids)
     assert rows.dtype == np.int64
 
@@ -64,7 +64,7 @@ def test_an_expression_that_does_not_hold_is_a_query_error(filled: Catalog, wher
     with pytest.raises(QueryError, match="where"):
         filled.items.select(where)
     with pytest.raises(QueryError, match="where"):
-        filled.items.select_rows(ENCODER, where)
+        filled.encoded.select_rows(ENCODER, where)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ ENDLESS = "(SELECT count(*) FROM range(1000000) a, range(1000000) b, range(10000
     "ask",
     [
         lambda catalog: catalog.items.select(ENDLESS, seconds=0.2),
-        lambda catalog: catalog.items.select_rows(ENCODER, ENDLESS, seconds=0.2),
+        lambda catalog: catalog.encoded.select_rows(ENCODER, ENDLESS, seconds=0.2),
         lambda catalog: catalog.sql(f"SELECT {ENDLESS}", 0.2),
     ],
 )

@@ -1,17 +1,15 @@
 """Images that are not ordinary, in child processes: the same pixels, and an end in time and within the memory."""
 
-import os
-import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
 
 import numpy as np
 import pytest
 
 from featurestore.errors import ImageError
-from featurestore.imaging import children, guarded, tasks
+from featurestore.imaging import guarded, tasks
+from featurestore.imaging.children import CHILDREN
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.imaging.turn import Turn
 from tests.featurestore.attacks.images import jpeg_of_scans, png_of
@@ -22,20 +20,15 @@ CUT = saved(noise(), "jpeg2000")[:200]
 
 
 @pytest.fixture
-def new_children(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def new_children() -> Iterator[None]:
     """No child of other tests, and none that is left to them."""
-    monkeypatch.setattr(children, "_idle", SimpleQueue())
+    CHILDREN.close()
     yield
-    children.close()
+    CHILDREN.close()
 
 
 def idle() -> list[int]:
-    found = []
-    while not children._idle.empty():
-        found.append(children._idle.get())
-    for child in found:
-        children._idle.put(child)
-    return [child.pid for child in found]
+    return [child.pid for _, child in CHILDREN._idle]
 
 
 def test_a_child_gives_what_this_process_would() -> None:
@@ -66,21 +59,10 @@ def test_a_child_is_ended_when_an_image_takes_too_long_and_another_takes_its_pla
 
 
 @pytest.mark.slow
-def test_a_child_that_has_crashed_is_replaced(new_children: None) -> None:
-    data = saved(noise(), "jpeg2000")
-    guarded.size(data, Turn(), 30)
-    [child] = idle()
-    os.kill(child, signal.SIGSEGV)
-    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-    assert guarded.size(data, Turn(), 30).width == 64
-    assert idle() != [child]
-
-
-@pytest.mark.slow
 def test_an_image_that_needs_more_memory_than_a_child_has_is_refused(
     new_children: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(children, "LIMITS", replace(children.LIMITS, memory=48 << 20))
+    monkeypatch.setattr(CHILDREN, "_limits", replace(CHILDREN._limits, memory=48 << 20))
     with pytest.raises(ImageError, match=r"^needs more than 3 GiB of memory to decode$"):
         guarded.pixels(png_of(6000, 6000, 8, 0, 1, *[chunk(b"tEXt", b"a\0b")] * 200), RECORD, Turn(), 30)
     assert guarded.pixels(saved(noise(), "jpeg2000"), RECORD, Turn(), 30).width == 64

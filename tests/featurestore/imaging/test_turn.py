@@ -2,11 +2,15 @@
 
 import math
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from featurestore.imaging import turn
+from featurestore.imaging import single, turn
 from featurestore.imaging.turn import SMALL, Turn
+from featurestore.sources import ImageFile
+from tests.featurestore.fakes import RECORD, paint
 
 
 @pytest.fixture
@@ -50,8 +54,29 @@ def test_small_images_never_wait_and_the_largest_waits_for_all(three: int) -> No
     everything.hold(100 * three)
     assert turn._left == 0
     Turn().hold(SMALL)
-    assert waits(Turn(), three).is_alive()
+    last = Turn()
+    thread = waits(last, three)
+    assert thread.is_alive()
     everything.end()
+    thread.join(5)
+    last.end()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda file: single.thumbnail(file.path, 8),
+        lambda file: single.size_of(file),
+        lambda file: single.load_one(file, RECORD),
+    ],
+)
+def test_every_use_of_an_image_gives_its_memory_back(
+    use: Callable[[ImageFile], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn, "SMALL", 0)
+    path = paint(tmp_path / "image.png", (255, 0, 0))
+    use(ImageFile(str(path), None, None, path.stat().st_size, path.stat().st_mtime_ns))
+    assert turn._left == turn._total
 
 
 def test_large_images_share_an_eighth_of_the_memory_that_the_container_allows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from featurestore.encoders import encoder as running
 from featurestore.errors import ConfigError, StoreBusy
 from featurestore.ingest import ingest as indexing
 from featurestore.ingest import run as store_module
-from featurestore.ingest.ingest import find_files
+from featurestore.ingest.find_files import find_files
 from featurestore.progress import Listener
 from featurestore.system import spool
 from featurestore.system.lock import writer_lock

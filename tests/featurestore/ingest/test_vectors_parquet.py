@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.catalog.items import Items
+from featurestore.catalog.encoded_items import EncodedItems
 from featurestore.errors import DiskError, EncoderNotInStore, SourceError
 from tests.featurestore.fakes import paint
 from tests.featurestore.life import look
@@ -255,7 +255,7 @@ def test_a_file_that_was_optimized_away_meanwhile_gives_no_image_the_vector_of_a
     store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = FeatureStore.open(store.path)
-    details = Items.details
+    details = EncodedItems.details
 
     def then_optimized(catalog: Any, encoder: str) -> Any:
         found = details(catalog, encoder)
@@ -263,7 +263,7 @@ def test_a_file_that_was_optimized_away_meanwhile_gives_no_image_the_vector_of_a
             other.optimize()
         return found
 
-    monkeypatch.setattr(Items, "details", then_optimized)
+    monkeypatch.setattr(EncodedItems, "details", then_optimized)
     store.export_vectors(tmp_path / "vectors.parquet")
     table = pq.read_table(tmp_path / "vectors.parquet")
     ids, x, _ = other.features()

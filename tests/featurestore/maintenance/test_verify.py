@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.catalog import connection
-from featurestore.catalog import repair as upkeep
+from featurestore.catalog import salvage
+from featurestore.catalog.connection import Database
+from featurestore.catalog.duckdb_errors import named_errors
 from featurestore.errors import DiskError, StoreBusy, StoreCorrupt, StoreError, StoreNotFound
 from featurestore.progress import Listener
 from featurestore.storage.vectors import VectorFile
@@ -306,14 +307,14 @@ def test_the_copy_kept_of_a_catalog_has_its_log(store_path: Path) -> None:
 @pytest.fixture
 def with_gaps(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A catalog in small row groups, of which the first rows were deleted."""
-    monkeypatch.setattr(upkeep, "ROW_GROUP", 2)
+    monkeypatch.setattr(salvage, "ROW_GROUP", 2)
     FeatureStore.open(store_path).delete("id < 3")
     return store_path
 
 
 def saved(store: Path, to: Path) -> tuple[dict[str, int], list[tuple[object, ...]]]:
     with duckdb.connect(str(to)) as new:
-        lost = upkeep._salvage(connection.Database(store / "catalog.duckdb"), new)
+        lost = salvage.salvage(Database(store / "catalog.duckdb"), new)
         return lost, new.execute("SELECT id, label, sha256 FROM all_items ORDER BY id").fetchall()
 
 
@@ -335,23 +336,24 @@ def test_rows_behind_deleted_ones_are_saved(with_gaps: Path, tmp_path: Path) -> 
 def test_what_is_lost_of_a_column_is_named(
     with_gaps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, column: str, lost: str, kept: set[Any]
 ) -> None:
-    read = upkeep._column
+    read = salvage._column
 
-    def damaged(old: connection.Database, table: str, name: str, first: int) -> Any:
+    def damaged(old: Database, table: str, name: str, first: int) -> Any:
         return None if (table, name) == ("all_items", column) else read(old, table, name, first)
 
-    monkeypatch.setattr(upkeep, "_column", damaged)
+    monkeypatch.setattr(salvage, "_column", damaged)
     said, rows = saved(with_gaps, tmp_path / "new.duckdb")
     assert said == {lost: 4}
     assert {(label, sha256 is not None) for _, label, sha256 in rows} == kept
 
 
-def test_a_catalog_of_another_duckdb_is_not_called_damaged(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_catalog_of_another_duckdb_is_not_called_damaged(tmp_path: Path) -> None:
     """An error that says nothing of damage must never lead to a repair."""
     newer = "Trying to read a database file with version number 99, but we can only read version 69."
     for words, kind in ((newer, StoreError), ("Cannot open file: Too many open files", DiskError)):
-        named = connection.Database(store_path)._named(duckdb.IOException(f"IO Error: {words}"))
-        assert type(named) is kind
+        with pytest.raises(kind) as named, named_errors(tmp_path):
+            raise duckdb.IOException(f"IO Error: {words}")
+        assert type(named.value) is kind
 
 
 # -- others

@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.catalog import columns
-from featurestore.catalog import repair as upkeep
+from featurestore.catalog import columns, salvage
 from featurestore.errors import ConfigError, QueryError, SourceError, StoreBusy
 from featurestore.metadata.columns import read_columns
 from featurestore.system.lock import writer_lock
@@ -213,9 +212,9 @@ def test_salvage_saves_columns_and_names_what_is_lost_of_them(
     assert store.catalog.repair.salvage(lambda: None) == {}
     assert types(store) == before
     assert said(store, "day") == {1: date(2024, 1, 1), 2: date(2024, 1, 2)}
-    read = upkeep._column
+    read = salvage._column
     monkeypatch.setattr(
-        upkeep,
+        salvage,
         "_column",
         lambda old, table, column, first: None if column == "day" else read(old, table, column, first),
     )

@@ -10,7 +10,7 @@ import pytest
 
 from featurestore import FeatureStore
 from featurestore.catalog.connection import Database
-from featurestore.catalog.items import Items
+from featurestore.catalog.encoded_items import EncodedItems
 from tests.featurestore.fakes import paint
 
 
@@ -112,16 +112,16 @@ def test_a_vector_file_that_was_replaced_meanwhile_is_looked_for_again(
 ) -> None:
     """A reader that has read the catalog, but not yet opened the vectors, when another process optimizes."""
     other = FeatureStore.open(store.path)
-    contents = Items.of_encoder
+    contents = EncodedItems.of_encoder
 
     def then_optimized(catalog: Any, encoder: str) -> Any:
         found = contents(catalog, encoder)
-        if catalog is store.catalog.items and found.encoder.file == f"{encoder[:16]}.f16":
+        if catalog is store.catalog.encoded and found.encoder.file == f"{encoder[:16]}.f16":
             other.delete("id = 1")
             other.optimize()
         return found
 
-    monkeypatch.setattr(Items, "of_encoder", then_optimized)
+    monkeypatch.setattr(EncodedItems, "of_encoder", then_optimized)
     assert sorted(store.search(6, k=10).ids.tolist()) == [2, 3, 4, 5]
 
 
@@ -131,17 +131,17 @@ def test_a_catalog_that_changed_while_a_search_read_it_is_read_again(
 ) -> None:
     """The first searches of a large collection read the catalog several times; all answers must be of one state."""
     monkeypatch.setattr("featurestore.storage.snapshot.SMALL", 0)
-    other, genuine, calls = FeatureStore.open(store.path), getattr(Items, read), []
+    other, genuine, calls = FeatureStore.open(store.path), getattr(EncodedItems, read), []
 
     def then_deleted(items: Any, *arguments: Any) -> Any:
         found = genuine(items, *arguments)
-        if items is store.catalog.items:
+        if items is store.catalog.encoded:
             calls.append(arguments)
             if len(calls) == 1:
                 other.delete("id = 2")
         return found
 
-    monkeypatch.setattr(Items, read, then_deleted)
+    monkeypatch.setattr(EncodedItems, read, then_deleted)
     assert sorted(store.search(6, k=10, where="id <> 4").ids.tolist()) == [1, 3, 5]
     assert len(calls) == 2 + (read == "by_id")  # which also reads the labels of the query
 

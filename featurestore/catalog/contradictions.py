@@ -1,0 +1,82 @@
+"""Rules that the rows of a catalog keep, and how rows that contradict each other are made to agree."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from featurestore.catalog.engine import Connection
+
+USABLE_INDEX = """EXISTS (SELECT 1 FROM encoders e WHERE e.fingerprint = x.encoder AND e.file = x.vectors AND x.rows BETWEEN 1 AND e.rows)
+    AND coalesce(regexp_full_match(x.file, x.encoder[:16] || '-[0-9]+[.]faiss') AND json_valid(x.card), false)
+    AND NOT EXISTS (SELECT 1 FROM indexes o WHERE o.encoder = x.encoder AND o.rowid <> x.rowid)"""
+USABLE_CLASSIFIER = """coalesce(sha256(encode(c.card) || c.weights) = c.sha256, false)
+    AND NOT EXISTS (SELECT 1 FROM classifiers o WHERE lower(o.name) = lower(c.name) AND o.rowid < c.rowid)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A condition on the rows: how to count violations, and how to repair them."""
+
+    broken: str  # in words, after the number of violations
+    count: str  # SQL
+    repair: str  # SQL
+
+
+RULES = (
+    Rule(
+        "items have the path of another item; the oldest of each path stays",
+        "SELECT count(*) - count(DISTINCT path) FROM all_items",
+        "DELETE FROM all_items a WHERE EXISTS (SELECT 1 FROM all_items b WHERE b.path = a.path AND (b.id, b.rowid) < (a.id, a.rowid))",
+    ),
+    Rule(
+        "items have the id of another item; they get new ids and are encoded again",
+        "SELECT count(*) - count(DISTINCT id) FROM all_items",
+        """DELETE FROM vectors WHERE item IN (SELECT id FROM all_items GROUP BY id HAVING count(*) > 1);
+           UPDATE all_items SET id = renamed.id FROM (
+               SELECT rowid AS place, row_number() OVER (ORDER BY rowid) + (SELECT greatest(max(id), max(next_item)) FROM all_items, meta) AS id
+               FROM all_items QUALIFY row_number() OVER (PARTITION BY id ORDER BY rowid) > 1) renamed
+           WHERE all_items.rowid = renamed.place""",
+    ),
+    Rule(
+        "catalog would use an id twice; the counter is set behind the last id",
+        "SELECT count(*) FROM meta WHERE next_item <= (SELECT coalesce(max(id), 0) FROM all_items)",
+        "UPDATE meta SET next_item = (SELECT max(id) + 1 FROM all_items)",
+    ),
+    Rule(
+        "vectors belong to no item; their links are deleted",
+        "SELECT count(*) FROM vectors WHERE item NOT IN (SELECT id FROM all_items)",
+        "DELETE FROM vectors WHERE item NOT IN (SELECT id FROM all_items)",
+    ),
+    Rule(
+        "vectors belong to no encoder, or to a row that the encoder's file does not have; their items are encoded again",
+        "SELECT count(*) FROM vectors v LEFT JOIN encoders e ON e.fingerprint = v.encoder WHERE e.rows IS NULL OR v.row NOT BETWEEN 0 AND e.rows - 1",
+        "DELETE FROM vectors v WHERE NOT EXISTS (SELECT 1 FROM encoders e WHERE e.fingerprint = v.encoder AND v.row BETWEEN 0 AND e.rows - 1)",
+    ),
+    Rule(
+        "rows belong to several items; these items are encoded again",
+        "SELECT count(*) FROM (SELECT 1 FROM vectors GROUP BY encoder, row HAVING count(*) > 1)",
+        "DELETE FROM vectors WHERE (encoder, row) IN (SELECT (encoder, row) FROM vectors GROUP BY encoder, row HAVING count(*) > 1)",
+    ),
+    Rule(
+        "items have several vectors of one encoder; they are encoded again",
+        "SELECT count(*) FROM (SELECT 1 FROM vectors GROUP BY encoder, item HAVING count(*) > 1)",
+        "DELETE FROM vectors WHERE (encoder, item) IN (SELECT (encoder, item) FROM vectors GROUP BY encoder, item HAVING count(*) > 1)",
+    ),
+    Rule(
+        "indexes belong to no encoder, to another vector file, or to more rows than the file has; they are dropped until the next optimize",
+        f"SELECT count(*) FROM indexes x WHERE NOT ({USABLE_INDEX})",
+        f"DELETE FROM indexes x WHERE NOT ({USABLE_INDEX})",
+    ),
+    Rule(
+        "classifiers do not match their checksum, or have the name of another one; they are dropped, so train them again",
+        f"SELECT count(*) FROM classifiers c WHERE NOT ({USABLE_CLASSIFIER})",
+        f"DELETE FROM classifiers c WHERE NOT ({USABLE_CLASSIFIER})",
+    ),
+)
+
+
+def violations(connection: Connection) -> Iterator[tuple[str, Rule]]:
+    """Give the rules that do not hold: in words, and the rule."""
+    for rule in RULES:
+        (count,) = connection.execute(rule.count).fetchall()[0]
+        if count:
+            yield f"{count} {rule.broken}", rule
