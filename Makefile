@@ -1,6 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Empty, so that the hundreds of processes of the tests do not compile the code anew where it is set.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help test test-all test-attacks test-browser lint fix docs demo bench clean
 .DEFAULT_GOAL := help

@@ -78,7 +78,7 @@ def open_table(file: Path, paths: Path | None = None) -> VectorTable:
         source = pq.ParquetFile(file, memory_map=True, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{file}: expected a Parquet file of vectors, or a .npy; {describe_error(error)}") from error
-    if found := parquet_too_large(source.metadata):
+    if found := parquet_too_large(file.stat().st_size, source.metadata):
         raise SourceError(f"{file}: expected a Parquet file of vectors; found {found}")
     schema = source.schema_arrow
     path, vector = _choose(file, schema)

@@ -30,7 +30,7 @@ class ParquetTable(TableFile):
         # Not a whole row group at once.
         self._file = pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True)
         schema, metadata = self._file.schema_arrow, self._file.metadata
-        if found := parquet_too_large(metadata):
+        if found := parquet_too_large(source.size(), metadata):
             raise ImageError(found)
         super().__init__(path, state, schema, metadata.num_rows, features_of(schema.metadata))
         groups = (metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))

@@ -47,7 +47,7 @@ class ParquetRows:
         self.path = path
         with pq.ParquetFile(path) as source:
             self.schema = source.schema_arrow
-            if found := parquet_too_large(source.metadata):
+            if found := parquet_too_large(path.stat().st_size, source.metadata):
                 raise ValueError(found)
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:

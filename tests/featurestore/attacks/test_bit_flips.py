@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from featurestore import FeatureStore
 from featurestore.ann import search as ann_search
 from featurestore.encoders.classifier import Classifier
 from featurestore.errors import FeatureStoreError
+from featurestore.sources.label_file import read_labels
 from tests.featurestore.attacks.flips import Flip, Questions, answers, flipped_copies, flips
 from tests.featurestore.fakes import paint
 from tests.featurestore.life import Life
@@ -94,6 +97,24 @@ def test_a_flipped_bit_of_the_index_is_noticed_before_it_is_used(
         assert hits.ids.tolist() == exact.ids.tolist()
         assert "is not the file that was written" in str(hits.warnings)
         (copy / name).write_bytes(whole)
+
+
+def test_a_flipped_bit_of_the_footer_of_a_table_does_not_end_the_process(tmp_path: Path) -> None:
+    file = tmp_path / "labels.parquet"
+    pq.write_table(
+        pa.table({"path": ["a.png"], "label": [None]}, pa.schema({"path": pa.string(), "label": pa.string()})), file
+    )
+    whole = file.read_bytes()
+    footer = int.from_bytes(whole[-8:-4], "little")
+    refused = 0
+    for byte in range(len(whole) - footer - 8, len(whole)):
+        Flip(file.name, byte, 6).apply(tmp_path)  # which changes the lengths of lists, too
+        try:
+            read_labels(file)
+        except FeatureStoreError:
+            refused += 1
+        file.write_bytes(whole)
+    assert refused > footer // 4
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(FLIPS, marks=pytest.mark.slow)])
