@@ -3,6 +3,7 @@
 import resource
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -13,6 +14,7 @@ from featurestore.catalog import Catalog
 from featurestore.catalog.encoded_items import EncodedItems
 from featurestore.catalog.items import Items
 from featurestore.catalog.sql_process import LIMITS
+from featurestore.catalog.where import SHORT, is_harmless, parse
 from featurestore.errors import QueryError
 from featurestore.maintenance.deletion import delete
 from tests.featurestore.attacks.canary import Canary
@@ -172,3 +174,24 @@ def test_long_values_of_a_strangers_catalog_keep_the_limits(store_path: Path, wh
     assert len(said) < 2_000
     assert time.monotonic() - began < 3.5
     assert peaks()[0] < before + (100 << 20)
+
+
+@pytest.mark.slow
+def test_many_patterns_over_values_of_some_thousand_characters_keep_the_limits(store_path: Path) -> None:
+    """DuckDB compares 2,048 values with all patterns before it looks at its limit."""
+    with duckdb.connect(str(store_path / "catalog.duckdb")) as maker:
+        [names] = maker.execute(
+            "SELECT list(column_name) FROM duckdb_columns() WHERE table_name = 'all_items'"
+        ).fetchall()
+        of = {"id": "100 + range", "path": "repeat('a', 9000) || range"}
+        row = ", ".join(of.get(name, "NULL") for name in names[0])
+        maker.execute(f"INSERT INTO all_items SELECT {row} FROM range(2048)")
+    catalog = Catalog(store_path / "catalog.duckdb")
+    catalog.sql("SELECT 1", 60)
+    where = " OR ".join(f"path LIKE '%aaaaaaaaaaaaaaab{n}%'" for n in range(28))
+    assert len(where) < SHORT
+    assert is_harmless(parse(where))
+    began = time.monotonic()
+    with suppress(QueryError):
+        catalog.items.select(where, 0.5)
+    assert time.monotonic() - began < 2.5
