@@ -2,7 +2,9 @@
 
 FeatureStoreError
 ├── SourceError             a source or table is missing, empty or unreadable
+│   └── TooManyOpenFiles    this process may open no more files
 ├── ImageError              one image cannot be decoded
+│   └── ImageUnread         the disk or network failed, so nothing is known about it
 ├── EncoderError            an ONNX file cannot be used as an encoder
 │   ├── EncoderCardMissing  it has no card, so its preprocessing is unknown
 │   └── EncoderNotInStore   the store has no encoder of that name, or several that begin so
@@ -28,7 +30,15 @@ class SourceError(FeatureStoreError):
     pass
 
 
+class TooManyOpenFiles(SourceError):
+    pass
+
+
 class ImageError(FeatureStoreError):
+    pass
+
+
+class ImageUnread(ImageError):
     pass
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from featurestore.errors import ConfigError
 from featurestore.progress import Listener, shows_progress
-from featurestore.system.disk import write_text
+from featurestore.system.disk import create_folder, write_text
 from featurestore.system.text import counted
 from trainers.config.schema import Config
 from trainers.config.settle import read_given, settle
@@ -104,7 +104,7 @@ def train(
         baselines = _baselines(evaluate, setup.method.export_backbone) if fabric.is_global_zero else {}
     identity = {**_identity(run.config, images), "baselines": baselines}
     if fabric.is_global_zero:
-        out.mkdir(parents=True, exist_ok=True)
+        create_folder(out)
         if state is not None and is_made_longer(state):
             checkpoint.save(out / "checkpoint.pt", state)  # before the settings: they are those of the longer training
         write_text(out / "config.toml", run.config.to_toml(), "free some space or choose another --out")
@@ -139,7 +139,7 @@ def _load(
     listener.start("decoding", len(files.training) + len(held_back))
     record = preprocess_of(config)
     if data.is_large(files.training, record, fabric.world_size):
-        out.mkdir(parents=True, exist_ok=True)
+        create_folder(out)
         size = 3 * record.size**2 * len(files.training) / 2**30
         listener.note(
             f"the decoded pixels are stored in {out / CACHE}, {size:.0f} GiB; delete it to try again what could not be read"

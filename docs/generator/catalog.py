@@ -23,7 +23,7 @@ COLUMNS = {
             "mtime_ns": "time of the last change of the file, in nanoseconds; of an image in a container, that of the container",
             "sha256": "of the file's bytes",
             "added_at": "when the item was first indexed",
-            "removed_at": "when the file was found missing or unreadable; empty while it is there",
+            "removed_at": "when the file was found missing or not to be an image; empty while it is there",
         },
     ),
     "encoders": (

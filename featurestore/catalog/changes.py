@@ -88,7 +88,7 @@ class Changes:
     def commit(self, encoder: str, batch: Batch) -> LabelCounts:
         """Record one batch in one transaction: items with their rows, failures, checksums, counters and columns of the user.
 
-        A path that succeeds loses its failure. An item whose file can no longer be read is marked as removed. Returns what happened to labels.
+        A path that succeeds loses its failure. An item whose file is no image any more is marked as removed. Returns what happened to labels.
         """
         with self._database.transaction() as connection:
             connection.register("batch", table(batch.changes, CHANGES))
@@ -161,5 +161,5 @@ def _record_failures(connection: Connection, batch: Batch) -> None:
         connection.execute("INSERT INTO failures SELECT path, reason, now()::TIMESTAMP FROM failed")
         connection.execute(
             """UPDATE all_items SET removed_at = now()::TIMESTAMP
-               WHERE removed_at IS NULL AND path IN (SELECT path FROM failed WHERE unreadable)"""
+               WHERE removed_at IS NULL AND path IN (SELECT path FROM failed WHERE removes)"""
         )

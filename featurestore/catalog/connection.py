@@ -16,7 +16,7 @@ from featurestore.catalog.engine import Check, Connection, Engine, files_of, spi
 from featurestore.catalog.sql_process import PROCESSES, run_in_process, try_log
 from featurestore.catalog.user_sql import explain, has_long_values, is_damage, run_where
 from featurestore.catalog.where import GUARDED, SHORT, check_length, column_names, is_harmless, parse
-from featurestore.errors import QueryError, StoreNotFound
+from featurestore.errors import DiskError, QueryError, StoreNotFound
 from featurestore.system.no_follow import FOLDER, require_kind
 
 Opened = TypeVar("Opened")
@@ -45,13 +45,18 @@ class Database:
         """Give a value that changes with every transaction: inode, size, time and headers of the file and of its log.
 
         DuckDB raises a counter in the headers. While another thread has a connection the file cannot be opened; then the last state
-        is given if size and time are still the same.
+        is given if size and time are still the same. Raises DiskError.
         """
         last = self._last_state
         if last is not None and self._lock.is_held() and last.stats == tuple(map(stat_of, self._parts)):
             return last
         with self._lock.hold():
-            self._last_state = CatalogState(*zip(*map(read_state, self._parts), strict=True))
+            try:
+                self._last_state = CatalogState(*zip(*map(read_state, self._parts), strict=True))
+            except OSError as error:
+                raise DiskError(
+                    f"{self.path} cannot be read: {error.strerror}; no damage is known, try again"
+                ) from error
             return self._last_state
 
     def reading(self) -> AbstractContextManager[Connection]:

@@ -152,6 +152,7 @@ def missing_items(
         """SELECT k.id, k.path FROM (SELECT id, path FROM items UNION ALL SELECT NULL, path FROM failures) k
            WHERE EXISTS (
                SELECT 1 FROM scopes WHERE starts_with(k.path, prefix) AND regexp_matches(k.path, $1 || '::', 'i') = within_containers
+               OR k.id IS NULL AND prefix IN (k.path || '/', k.path || '::')  -- the source itself could not be listed before
            ) AND k.path NOT IN (SELECT path FROM found)
            AND NOT EXISTS (SELECT 1 FROM unlisted WHERE k.path = prefix OR starts_with(k.path, prefix || '/'))""",
         [container],

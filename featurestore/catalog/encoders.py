@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurestore.catalog.connection import Database
-from featurestore.catalog.engine import Connection
+from featurestore.catalog.engine import Connection, after_all
 from featurestore.catalog.records import BLOCKS, EncoderRecord, no_such_encoder, table
 from featurestore.system.checksums import BlockChecksum
 
@@ -29,7 +29,7 @@ class Encoders:
         """Add an encoder with no vectors; one that is there already stays as it is. Returns its record."""
         with self._database.transaction() as connection:
             connection.execute(
-                """INSERT INTO encoders SELECT $1, $2, $3, 0, $4, now()::TIMESTAMP, $1[:16] || '.f16'
+                f"""INSERT INTO encoders SELECT $1, $2, $3, 0, $4, {after_all("encoders")}, $1[:16] || '.f16'
                    WHERE $1 NOT IN (SELECT fingerprint FROM encoders)""",
                 [fingerprint, name, dim, card],
             )

@@ -80,6 +80,11 @@ def locked(spill: Path | str, files: Sequence[str] = ()) -> Connection:
     return connection
 
 
+def after_all(table: str) -> str:
+    """Say in SQL when a row is added: now, or after the newest row where the clock was set back, so that the oldest stays the oldest."""
+    return f"greatest(now()::TIMESTAMP, (SELECT max(added_at) + INTERVAL 1 MICROSECOND FROM {table}))"
+
+
 def quoted(path: Path | str) -> str:
     """Write a path as an SQL string."""
     return "'" + str(path).replace("'", "''") + "'"

@@ -173,7 +173,7 @@ class FailedFile:
 
     path: str
     reason: str
-    unreadable: bool  # then its item is removed; otherwise only this encoder cannot use it
+    removes: bool  # its item; otherwise the disk failed, or only this encoder cannot use it
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ DETAILS = pa.schema([
     ("width", pa.int32()), ("height", pa.int32()), ("bytes", pa.int64()), ("mtime_ns", pa.int64()), ("sha256", pa.string()),
     ("label_source", pa.string()), ("split_source", pa.string()),
 ])  # fmt: skip
-FAILURES: dict[str, pa.DataType] = {"path": pa.string(), "reason": pa.string(), "unreadable": pa.bool_()}
+FAILURES: dict[str, pa.DataType] = {"path": pa.string(), "reason": pa.string(), "removes": pa.bool_()}
 BLOCKS: dict[str, pa.DataType] = {"first": pa.int64(), "rows": pa.int64(), "sha256": pa.string()}
 
 

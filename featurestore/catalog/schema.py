@@ -21,7 +21,7 @@ CREATE TABLE all_items (
     width INTEGER, height INTEGER,
     bytes BIGINT, mtime_ns BIGINT, sha256 TEXT,
     added_at TIMESTAMP,
-    removed_at TIMESTAMP  -- set when the file vanished or can no longer be read
+    removed_at TIMESTAMP  -- set when the file vanished or is no image any more
 );
 {ITEMS}
 CREATE TABLE encoders (

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from featurestore.catalog.connection import Database
+from featurestore.catalog.engine import after_all
 
 
 class Sources:
@@ -29,7 +30,7 @@ class Sources:
                 connection.register("new", pa.table(rows))
                 connection.execute("UPDATE sources SET exclude = new.exclude FROM new WHERE sources.path = new.path")
                 connection.execute(
-                    "INSERT INTO sources SELECT path, now()::TIMESTAMP, exclude FROM new WHERE path NOT IN (SELECT path FROM sources)"
+                    f"INSERT INTO sources SELECT path, {after_all('sources')}, exclude FROM new WHERE path NOT IN (SELECT path FROM sources)"
                 )
 
     def drop(self, path: str) -> None:

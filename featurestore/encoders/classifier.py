@@ -47,7 +47,7 @@ class Classifier:
             try:
                 yield path, self.classify(path)
             except ImageError as error:
-                yield path, Failure(path, str(error))
+                yield path, Failure.of(path, error)
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probabilities of preprocessed pixels, uint8 (B, size, size, 3): (B, C); NaN where the network gave no vector."""

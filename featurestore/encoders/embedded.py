@@ -28,6 +28,7 @@ class FailedImage:
     path: str  # empty for an image in memory
     reason: str
     readable: bool = False  # the image was decoded, but the network's output is zero or not finite
+    unread: bool = False  # as in `Failure`
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,9 @@ class Encoder:
         """Run the network on the loaded images of a batch, padded to `padded` images: one shape keeps its memory flat."""
         ready = [(place, found) for place, found in batch if isinstance(found, Loaded)]
         failures = [
-            FailedImage(place, found.path, found.reason) for place, found in batch if isinstance(found, Failure)
+            FailedImage(place, found.path, found.reason, unread=found.unread)
+            for place, found in batch
+            if isinstance(found, Failure)
         ]
         known = [KnownImage(place, found.sha256) for place, found in batch if isinstance(found, Known)]
         if not ready:

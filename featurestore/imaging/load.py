@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurestore.errors import ImageError
 from featurestore.imaging import decode, guarded, preprocess
 from featurestore.imaging.admission import SMALL, Admission
 from featurestore.imaging.guarded import SECONDS
 from featurestore.imaging.ordinary import MOST_BYTES
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.sources import Failure, ImageFile, read
-from featurestore.system.text import describe_error
 
 Picture: TypeAlias = str | Path | Image.Image  # a path or URL that `sources.read` takes, or an image in memory
 IsKnown: TypeAlias = Callable[[str], bool]  # of the hash of a content; called in threads
@@ -53,8 +51,8 @@ def load(
 ) -> Loaded | Known | Failure:
     """Read, decode and preprocess one image; a file whose content `is_known` is only read.
 
-    Decoding a file ends after `seconds` at the latest; reading it does not, so that others watch its `admission`, see `pool`. Raises nothing:
-    whatever goes wrong becomes a Failure with the reason.
+    Decoding a file ends after `seconds` at the latest; reading it does not, so that others watch its `admission`, see `pool`. Whatever goes wrong
+    becomes a Failure with the reason, but for TooManyOpenFiles, which is raised.
     """
     path = "" if isinstance(image, Image.Image) else image.path if isinstance(image, ImageFile) else str(image)
     admission = admission or Admission()
@@ -71,10 +69,8 @@ def load(
             result = guarded.pixels(data, record, admission, seconds)
             pixels, width, height, how = result.pixels, result.width, result.height, result.how
         return Loaded(path, sha256, width, height, pixels, how, preprocess.is_flat(pixels))
-    except ImageError as error:
-        return Failure(path, str(error))
     except Exception as error:
-        return Failure(path, describe_error(error))
+        return Failure.of(path, error)
 
 
 def read_admitted(path: str, file: ImageFile | None, admission: Admission) -> bytes:

@@ -10,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from featurestore.errors import ImageError
 from featurestore.imaging import optional_formats
+from featurestore.system.read_errors import check_open_files
 from featurestore.system.text import describe_error, one_line
 
 MAX_PIXELS = 178_956_970  # above this Pillow itself refuses; a 108-megapixel phone photo passes
@@ -60,12 +61,13 @@ def check_size(width: int, height: int) -> None:
 
 @contextmanager
 def reasons() -> Iterator[None]:
-    """Turn any error into an ImageError with the reason."""
+    """Turn any error into an ImageError with the reason. Raises TooManyOpenFiles."""
     try:
         yield
     except ImageError:
         raise
     except Exception as error:
+        check_open_files(error)  # a decoder may be loaded only now
         raise ImageError(_damage(error)) from error
 
 

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from featurestore.errors import ConfigError, ImageError, SourceError
+from featurestore.errors import ConfigError, SourceError, TooManyOpenFiles
 from featurestore.imaging import guarded
 from featurestore.imaging.admission import Admission
 from featurestore.imaging.load import IsKnown, Known, Loaded, load
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.sources import Failure, ImageFile
 from featurestore.system.cpus import available_cpus
-from featurestore.system.text import describe_error
 
 T = TypeVar("T")
 Work = Callable[[Admission], T]  # on one image; it tells its admission when it reads and when it decodes
@@ -52,7 +51,7 @@ def load_all(
 
     Results come in the order of the files. At most AHEAD files per thread are loaded ahead, however many there are. A
     file that takes more than `seconds` to read, or as many to decode, becomes a Failure. Raises SourceError when MOST_STUCK files are being
-    read and do not end.
+    read and do not end, TooManyOpenFiles.
     """
 
     def work(file: ImageFile, is_known: IsKnown | None) -> Work[Loaded | Known | Failure]:
@@ -87,11 +86,22 @@ class _Job(Generic[T]):
 
     path: str
     work: Work[T]
-    result: T | Failure | None = None
+    result: T | Failure | TooManyOpenFiles | None = None
     admission: Admission = field(default_factory=Admission)
     done: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
     given_up: bool = False
+
+    def run(self) -> T | Failure | TooManyOpenFiles:
+        try:
+            try:
+                return self.work(self.admission)
+            except BaseException as error:  # a SystemExit of a decoder would end this thread, not the program
+                return Failure.of(self.path, error)
+        except TooManyOpenFiles as error:  # for the thread that waits for the result
+            return error
+        finally:
+            self.admission.release()
 
 
 class _Threads(Generic[T]):
@@ -114,11 +124,14 @@ class _Threads(Generic[T]):
         return job
 
     def result(self, job: _Job[T]) -> T | Failure:
-        """Wait for the oldest job. All before it are finished, so a thread has it already or takes it next."""
+        """Wait for the oldest job. All before it are finished, so a thread has it already or takes it next. Raises TooManyOpenFiles."""
         while not job.done.wait(min(max(self._seconds_left(job), 0.0), POLL_SECONDS)):
             if self._seconds_left(job) <= 0 and self._give_up(job):
-                return Failure(job.path, f"took longer than {self._seconds:g} s to {job.admission.doing}")
+                doing = job.admission.doing
+                return Failure(job.path, f"took longer than {self._seconds:g} s to {doing}", unread=doing == "read")
         assert job.result is not None
+        if isinstance(job.result, TooManyOpenFiles):
+            raise job.result
         return job.result
 
     def close(self) -> None:
@@ -156,15 +169,7 @@ class _Threads(Generic[T]):
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             job.thread = threading.current_thread()
-            result: T | Failure
-            try:
-                result = job.work(job.admission)
-            except ImageError as error:
-                result = Failure(job.path, str(error))
-            except BaseException as error:  # a SystemExit of a decoder would end this thread, not the program
-                result = Failure(job.path, describe_error(error))
-            finally:
-                job.admission.release()
+            result = job.run()
             with self._lock:
                 if job.given_up:
                     return  # this thread has been replaced

@@ -65,7 +65,7 @@ class Ingest:
         diff = self._compare(found)
         self.listener.start("indexing", diff.total)
         for failure in found.unlisted:
-            self._fail(failure.path, failure.reason, unreadable=True)
+            self._fail(failure.path, failure.reason, not failure.unread)
         self.counts["deleted"] = diff.deleted
         if unchanged := diff.total - diff.deleted - diff.todo.rows:
             self._count_unchanged(unchanged)
@@ -158,7 +158,7 @@ class Ingest:
             self.vectors.append(embedded.vectors.astype(np.float16))  # half the memory until the commit
         self._record_known(embedded.known)
         for failure in embedded.failures:
-            self._fail(self.loading.pop(failure.place).path, failure.reason, not failure.readable)
+            self._fail(self.loading.pop(failure.place).path, failure.reason, not (failure.readable or failure.unread))
         self.encoded += len(embedded.images) + sum(failure.readable for failure in embedded.failures)
 
     def _record_known(self, images: Sequence[KnownImage]) -> None:
@@ -198,9 +198,9 @@ class Ingest:
             label_source="folder" if label or labels else None, split_source="folder" if split else None, labels=labels,
         )  # fmt: skip
 
-    def _fail(self, path: str, reason: str, unreadable: bool) -> None:
-        """Record a failure; the item of an unreadable file is removed, that of a file without a vector is not."""
-        self.failures.append(FailedFile(path, reason, unreadable))
+    def _fail(self, path: str, reason: str, removes: bool) -> None:
+        """Record a failure, which `removes` the item of a file that is no image, but none when the disk failed or there is no vector."""
+        self.failures.append(FailedFile(path, reason, removes))
         self.reasons.add(Failure(path, reason))
         self.counts["failed"] += 1
 

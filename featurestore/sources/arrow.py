@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from featurestore.errors import ImageError
+from featurestore.errors import ImageError, ImageUnread
 from featurestore.sources import filesystem
 from featurestore.sources.arrow_stream import Message, messages
 from featurestore.sources.filesystem import FileState
@@ -75,6 +75,8 @@ def _features_beside(path: str) -> Mapping[str, Any]:
     """Read the features from the dataset_info.json that `save_to_disk` writes beside its Arrow files."""
     try:
         text = filesystem.read_whole(f"{path.rpartition('/')[0]}/dataset_info.json")
+    except ImageUnread:
+        raise
     except ImageError:
         return {}
     return parse_features(text, lambda record: record["features"])

@@ -4,8 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from featurestore.errors import ImageUnread
 from featurestore.sources.ignore import Excludes
 from featurestore.sources.passed_over import PassedOver
+from featurestore.system.read_errors import image_error
 from featurestore.system.text import CONTROL, is_utf8, printable
 
 # What others call the splits, in any case, and our name for it.
@@ -39,6 +41,13 @@ class Failure:
 
     path: str
     reason: str
+    unread: bool = False  # the disk or network failed, which says nothing about the image: what is known of it stays
+
+    @classmethod
+    def of(cls, path: str, error: BaseException) -> "Failure":
+        """Make the failure of what reading or decoding raised. Raises TooManyOpenFiles."""
+        found = image_error(error)
+        return cls(path, str(found), isinstance(found, ImageUnread))
 
 
 class Source(ABC):

@@ -86,7 +86,7 @@ class ContainerSource(Source):
                     yield entry
                 self.labelled_by = container.labelled_by(self._named)
         except ImageError as error:
-            yield Failure(self.path, str(error))
+            yield Failure.of(self.path, error)
             return
         if is_whole:
             self.prefix = self._prefix(container)

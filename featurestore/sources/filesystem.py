@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any, BinaryIO, NamedTuple, cast
 from urllib.parse import unquote
 
-from featurestore.errors import FeatureStoreError, ImageError, SourceError
+from featurestore.errors import FeatureStoreError, ImageError, ImageUnread, SourceError
 from featurestore.sources.http import client_options
+from featurestore.system.read_errors import image_error
 from featurestore.system.text import describe_error
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # at least two letters: C:// is a drive
@@ -135,7 +136,7 @@ def as_image_errors() -> Iterator[None]:
     except io.UnsupportedOperation as error:
         raise ImageError(f"cannot be read from any position: {error}") from error
     except Exception as error:
-        raise ImageError(describe_error(error)) from error
+        raise image_error(error) from error
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -166,7 +167,7 @@ def file_system(url: str) -> tuple[Any, str]:
 
 
 def names_in(folder: str, folders: bool) -> list[str]:
-    """Return the names of the folders in a folder, or else of its files; none when it cannot be listed."""
+    """Return the names of the folders in a folder, or else of its files; none when it cannot be listed. Raises SourceError when the disk fails."""
     try:
         if is_url(folder):
             files, inner = file_system(folder)
@@ -178,7 +179,11 @@ def names_in(folder: str, folders: bool) -> list[str]:
             ]
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries if entry.is_dir() == folders]
-    except Exception:  # remote file systems raise nearly everything
+    except Exception as error:  # remote file systems raise nearly everything
+        if isinstance(found := image_error(error), ImageUnread):
+            raise SourceError(
+                f"{folder!r} cannot be listed; {found}; check the disk, then run the command again"
+            ) from error
         return []
 
 

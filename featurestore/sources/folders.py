@@ -5,13 +5,14 @@ import stat
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
-from featurestore.errors import ImageError
+from featurestore.errors import ImageError, ImageUnread
 from featurestore.sources import filesystem
 from featurestore.sources.base import Failure, ImageFile, Labels, Source, folder_labels, unfit_name
 from featurestore.sources.formats import HEAD, is_image_name, starts_as_image
 from featurestore.sources.ignore import IGNORE_FILE, Excludes
 from featurestore.sources.passed_over import EXCLUDED, HIDDEN, STORE, PassedOver, unwanted
-from featurestore.system.text import describe_error, printable
+from featurestore.system.read_errors import check_open_files
+from featurestore.system.text import printable
 
 CATALOG = "catalog.duckdb"  # a folder that holds it is a store
 
@@ -46,7 +47,7 @@ def file_entry(path: str, labels: Labels, split: str | None) -> ImageFile | Fail
         size, mtime_ns = filesystem.file_state(path)
         return ImageFile(path, labels[0], split, size, mtime_ns, labels[1])
     except ImageError as error:
-        return Failure(path, str(error))
+        return Failure.of(path, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,9 @@ class Folder(Source):
                 name = entry.name
                 if name.startswith("."):
                     self.passed_over.add(HIDDEN)
-                elif _is_folder(entry):
+                elif (is_folder := _is_folder(entry)) is None:
+                    yield _entry(entry, level.label, level.split)
+                elif is_folder:
                     if (kind := unwanted(name)) is not None:
                         self.passed_over.add(kind)
                     elif filtered and self._is_excluded(entry, level.excludes, is_folder=True):
@@ -111,8 +114,11 @@ class Folder(Source):
             try:
                 text = read_ignore_file(f"{folder}/{IGNORE_FILE}")
                 excludes = excludes.within("".join(f"{name}/" for name in folders), text)
+            except ImageUnread as error:  # what it leaves out is unknown, so nothing is listed
+                yield Failure(printable(folder), f"its {IGNORE_FILE} is {error}", unread=True)
+                entries = []
             except ImageError as error:
-                yield Failure(f"{folder}/{IGNORE_FILE}", str(error))
+                yield Failure.of(f"{folder}/{IGNORE_FILE}", error)
         return _Level(folders, *folder_labels([*self.place_folders, *folders]), excludes, iter(entries))
 
     def _scan(self, folder: str, seen: set[tuple[int, int]]) -> Generator[Failure, None, list[os.DirEntry[str]]]:
@@ -122,6 +128,7 @@ class Folder(Source):
             with os.scandir(folder) as places:
                 entries = sorted(places, key=lambda entry: entry.name)
         except OSError as error:
+            check_open_files(error)
             yield Failure(printable(folder), f"folder not readable: {error.strerror}")
             return []
         if (here.st_dev, here.st_ino) in seen:
@@ -143,11 +150,12 @@ class Folder(Source):
         return place.startswith(self.prefix) and os.sep + "." not in place[len(self.prefix) - 1 :]
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _is_folder(entry: os.DirEntry[str]) -> bool | None:
+    """Return whether an entry is a folder; None when that cannot be told, so that nothing in it counts as gone."""
     try:
         return entry.is_dir()
     except OSError:
-        return False  # it will be listed as a failure
+        return None
 
 
 def _starts_as_image(entry: os.DirEntry[str]) -> bool:
@@ -166,7 +174,7 @@ def _entry(entry: os.DirEntry[str], label: str | None, split: str | None) -> Ima
     try:
         found = entry.stat()
     except OSError as error:
-        return Failure(entry.path, describe_error(error))
+        return Failure.of(entry.path, error)
     if not stat.S_ISREG(found.st_mode):
         return Failure(entry.path, "not a regular file")
     return ImageFile(entry.path, label, split, found.st_size, found.st_mtime_ns)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from featurestore.errors import FeatureStoreError, ImageError, SourceError
+from featurestore.errors import FeatureStoreError, ImageError, SourceError, TooManyOpenFiles
 from featurestore.sources import filesystem
 from featurestore.sources.base import Failure, ImageFile, Source
 from featurestore.sources.column_names import USUAL, ColumnNames
@@ -28,6 +28,7 @@ from featurestore.sources.ignore import Excludes, IgnoreRules
 from featurestore.sources.lists import PathList
 from featurestore.sources.places import file_split, place_folders
 from featurestore.sources.remote import RemoteFolder
+from featurestore.system.read_errors import check_open_files
 from featurestore.system.text import as_argument, describe_error
 
 MEMBER = re.compile(rf"(.+?{CONTAINER_SUFFIX})::(.*)", re.DOTALL | re.IGNORECASE)  # a path within a container
@@ -77,6 +78,7 @@ def _open_kind(source: str | Path, named: ColumnNames) -> Source:
     try:
         exists = path.exists()
     except OSError as error:
+        check_open_files(error)
         raise SourceError(f"source {str(source)!r}: {describe_error(error)}; check the path") from error
     if not exists:
         raise SourceError(
@@ -105,6 +107,8 @@ def read(path: str | Path, mtime_ns: int | None = None) -> bytes:
         if member is None or (not filesystem.is_url(text) and os.path.lexists(text)):
             return filesystem.read_whole(text)
         return read_member(member[1], member[2], mtime_ns)
+    except TooManyOpenFiles:
+        raise
     except SourceError as error:
         raise ImageError(str(error)) from error
 

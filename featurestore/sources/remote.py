@@ -55,6 +55,6 @@ class RemoteFolder(Source):
                         state = filesystem.state_of(files, inner, info)
                     yield unfit_name(path) or ImageFile(path, label, split, *state)
                 except ImageError as error:
-                    yield Failure(path, str(error))
+                    yield Failure.of(path, error)
             else:
                 self.passed_over.add_file(name, path.rpartition("/")[0])

@@ -65,12 +65,15 @@ class VectorFile:
             )
 
     def open(self, committed: int) -> NDArray[np.float16]:
-        """Map the first `committed` rows into memory, read-only: float16 (committed, D)."""
-        self.check(committed)
-        if committed == 0:
-            return np.empty((0, self.dim), np.float16)
-        with self._opened() as file:
-            return np.memmap(file, dtype="<f2", mode="r", shape=(committed, self.dim))
+        """Map the first `committed` rows into memory, read-only: float16 (committed, D). Raises StoreCorrupt, StoreUntrusted, DiskError."""
+        try:
+            self.check(committed)
+            if committed == 0:
+                return np.empty((0, self.dim), np.float16)
+            with self._opened() as file:
+                return np.memmap(file, dtype="<f2", mode="r", shape=(committed, self.dim))
+        except OSError as error:
+            raise DiskError(f"{self.path} cannot be read: {error.strerror}; no damage is known, try again") from error
 
     def checksums(self, end: int) -> list[BlockChecksum]:
         """Compute the checksums of rows 0 to `end` - 1 as they are on disk, as far as they exist, in blocks of BLOCK_ROWS."""

@@ -106,7 +106,7 @@ def _delete_leftovers(name: str, folder: int) -> None:
             handle = os.open(found, os.O_RDONLY | NOT_FOLLOWED, dir_fd=folder)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if time.time() - os.fstat(handle).st_mtime > FRESH:  # otherwise it may be about to be locked
+                if abs(time.time() - os.fstat(handle).st_mtime) > FRESH:  # otherwise it may be about to be locked
                     os.unlink(found, dir_fd=folder)
             finally:
                 os.close(handle)

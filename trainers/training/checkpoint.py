@@ -43,8 +43,8 @@ def save(path: Path, state: dict[str, Any]) -> None:
         with atomic_write(path, "free some space, then go on with --resume") as file:
             try:
                 torch.save(state, file)
-            except RuntimeError as error:  # torch reports a full disk so
-                raise OSError(error) from error
+            except RuntimeError as error:  # torch raises it when a write has failed, over the error that says why
+                raise (error.__context__ if isinstance(error.__context__, OSError) else OSError(error)) from error
     except DiskError as error:
         raise TrainingError(f"checkpoint {error}") from error
 

@@ -12,16 +12,20 @@ import pytest
 
 
 class FailingDisk:
-    """Makes the `nth` write (or read) below a folder fail; `calls` counts them. Writes by libraries in C pass unseen, but not their files' names."""
+    """Makes the `nth` write below a folder fail; `calls` counts them. Writes by libraries in C pass unseen, but not their files' names."""
 
-    WRITES = ("fsync", "replace", "rename", "mkdir", "unlink", "link", "truncate")
+    CALLS: tuple[str, ...] = ("fsync", "replace", "rename", "mkdir", "unlink", "link", "truncate")
+    METHOD = "write"  # of a file
 
     def __init__(self, root: Path, patch: pytest.MonkeyPatch, nth: int, code: int = errno.ENOSPC) -> None:
         self.root, self.nth, self.code, self.calls = root, nth, code, 0
-        for name in self.WRITES:
+        for name in self.CALLS:
             patch.setattr(os, name, self._failing(getattr(os, name)))
         patch.setattr(io, "open", self._opening(io.open))
         patch.setattr(builtins, "open", self._opening(builtins.open))
+
+    def _counts(self, mode: str) -> bool:
+        return any(letter in mode for letter in "wax+")
 
     def _fail(self, path: object) -> None:
         self.calls += 1
@@ -45,24 +49,33 @@ class FailingDisk:
 
     def _opening(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def opening(path: Any, mode: str = "r", *more: Any, **named: Any) -> Any:
-            writes = any(letter in mode for letter in "wax+")
-            if writes and self._concerns(path):
-                self._fail(path)
-            file = call(path, mode, *more, **named)
-            if writes and self._concerns(path) and hasattr(file, "write"):
-                return _Failing(file, lambda: self._fail(path))
-            return file
+            if not (self._counts(mode) and self._concerns(path)):
+                return call(path, mode, *more, **named)
+            self._fail(path)
+            return _Failing(call(path, mode, *more, **named), self.METHOD, lambda: self._fail(path))
 
         return opening
 
 
-class _Failing:
-    """A file whose writes are counted."""
+class FailingReads(FailingDisk):
+    """The same for reads. What libraries in C read passes unseen, the state of files in a folder that is listed included."""
 
-    def __init__(self, file: Any, fail: Callable[[], None]) -> None:
-        self._file, self._fail = file, fail
+    CALLS = ("open", "stat", "scandir", "pread")
+    METHOD = "read"
+
+    def _counts(self, mode: str) -> bool:
+        return not super()._counts(mode)
+
+
+class _Failing:
+    """A file of which the calls of one method are counted."""
+
+    def __init__(self, file: Any, method: str, fail: Callable[[], None]) -> None:
+        self._file, self._method, self._fail = file, method, fail
 
     def __getattr__(self, name: str) -> Any:
+        if name == self._method:
+            self._fail()
         return getattr(self._file, name)
 
     def __enter__(self) -> "_Failing":
@@ -73,7 +86,3 @@ class _Failing:
 
     def __iter__(self) -> Any:
         return iter(self._file)
-
-    def write(self, data: Any) -> Any:
-        self._fail()
-        return self._file.write(data)

@@ -3,10 +3,12 @@
 import os
 import resource
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from featurestore import FeatureStore
@@ -83,3 +85,25 @@ def test_a_file_of_any_time_is_noticed_when_it_changes(tmp_path: Path, encoder: 
     paint(image, (0, 0, 255))
     os.utime(image, (seconds - 1, seconds - 1))
     assert store.index(tmp_path / "photos").updated == 1
+
+
+def test_a_clock_that_is_set_back_reorders_nothing(
+    store_path: Path, other_encoder: Path, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = iter(range(10**9, 0, -3600))
+    monkeypatch.setattr(time, "time", lambda: next(back))
+    store, default = FeatureStore.open(store_path), FeatureStore.open(store_path).info()["encoders"][0]["name"]
+    for number, label in enumerate(("first", "second")):
+        (tmp_path / "labels.csv").write_text(f"id,label\n6,{label}\n")
+        assert store.label(tmp_path / "labels.csv").changed == 1
+        with duckdb.connect(str(store_path / "catalog.duckdb")) as connection:  # DuckDB has a clock of its own
+            for table, column in (("label_history", "made_at"), ("encoders", "added_at"), ("sources", "added_at")):
+                connection.execute(f"UPDATE {table} SET {column} = {column} + INTERVAL {9 - number} DAY")
+    FeatureStore.open(store_path, other_encoder).index(colours / "mixed", colours)
+    assert next(encoder["name"] for encoder in store.info()["encoders"]) == default
+    assert store.info()["sources"] == [str(colours), str(colours / "mixed")]
+    labels = []
+    for _ in range(2):
+        store.undo_labels()
+        labels += [row["label"] for row in store.sql("SELECT label FROM items WHERE id = 6").to_pylist()]
+    assert labels == ["first", "primary"]

@@ -4,17 +4,22 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from featurestore import FeatureStore
+from featurestore.catalog import connection
 from featurestore.errors import StoreBusy
 from featurestore.system import lock
 from featurestore.system.interrupts import endings_as_ctrl_c, uninterrupted
 from tests.featurestore import children
 from tests.featurestore.children import Child
 from tests.featurestore.fakes import paint
+from tests.featurestore.life import look
 from tests.featurestore.test_faults import STOPPED_AFTER_A_COMMIT
 
 COUNT = 40
@@ -94,6 +99,92 @@ def test_readers_and_writers_while_a_writer_is_stopped(
         os.kill(child.pid, signal.SIGCONT)
         assert child.wait() == 0
     assert store.index(colours).unchanged == 6
+
+
+LABELLING = """
+import sys
+from featurestore.catalog import labels
+from featurestore.cli import main
+replace = labels.replace_labels
+def told(*args):
+    counts = replace(*args)
+    print("within", flush=True)
+    sys.stdin.read()  # until the signal came
+    return counts
+labels.replace_labels = told
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_labels_that_are_interrupted_are_all_as_before(
+    tmp_path: Path, store_path: Path, number: signal.Signals
+) -> None:
+    (tmp_path / "labels.csv").write_text("id,label\n5,new\n6,new\n")
+    arguments = ["label", str(store_path), str(tmp_path / "labels.csv")]
+    before, pipe = look(store_path), subprocess.PIPE
+    command, root = [sys.executable, "-c", LABELLING, *arguments], Path(__file__).parents[3]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=root) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "within\n"
+        run.send_signal(number)
+        _, errors = run.communicate(timeout=120)
+    assert (run.returncode, errors.strip()) == (128 + number, "featurestore: interrupted")
+    assert look(store_path) == before
+    assert FeatureStore.open(store_path).label(tmp_path / "labels.csv").changed == 2
+    assert not FeatureStore.verify(store_path).findings
+
+
+def index_and_stop(pipe: Connection, store: Path, encoder: Path, source: Path, within: str) -> None:
+    """Index, and stop at a function as SIGSTOP does from outside, once."""
+    module, _, name = within.rpartition(".")
+    original = getattr(sys.modules[module], name)
+
+    def stopped(*args: Any) -> Any:
+        setattr(sys.modules[module], name, original)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return original(*args)
+
+    setattr(sys.modules[module], name, stopped)
+    children.index(pipe, store, encoder, source)
+
+
+def wait_until_stopped(pid: int) -> None:
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")
+@pytest.mark.parametrize(
+    ("within", "readers_wait"),
+    [("featurestore.encoders.encoder.unit_rows", False), ("featurestore.catalog.changes.add_blocks", True)],
+)
+def test_an_index_that_is_stopped_goes_on_as_if_it_had_not_been(
+    tmp_path: Path, store_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch, within: str, readers_wait: bool
+) -> None:
+    monkeypatch.setattr(lock, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "READER_SECONDS", 0.2)
+    for image in range(COUNT):
+        paint(tmp_path / "photos" / "warm" / f"{image:02}.png", (255, 6 * image, 0))
+    (tmp_path / "labels.csv").write_text("id,label\n6,new\n")
+    store = FeatureStore.open(store_path)
+    with Child(index_and_stop, store_path, encoder, tmp_path / "photos", within) as child:
+        assert child.hear() == "begin"
+        wait_until_stopped(child.pid)
+        if readers_wait:  # a commit is short, but within it nobody can look
+            with pytest.raises(StoreBusy, match=str(child.pid)):
+                FeatureStore.open(store_path).search(6)
+        else:
+            assert len(FeatureStore.open(store_path).search(6, k=5)) == 5
+        with pytest.raises(StoreBusy, match=str(child.pid)):
+            store.label(tmp_path / "labels.csv")
+        os.kill(child.pid, signal.SIGCONT)
+        assert child.hear(60) == "end"
+    assert len(look(store_path)) == COUNT + 6
+    assert store.label(tmp_path / "labels.csv").changed == 1
+    assert not FeatureStore.verify(store_path).findings
 
 
 @pytest.mark.slow

@@ -94,7 +94,7 @@ def test_whatever_preprocessing_raises_is_a_failure(
 
     path = paint(tmp_path / "x.png", (1, 2, 3))
     monkeypatch.setattr(preprocess, "apply", broken)
-    assert load(named(str(path)), RECORD) == Failure(str(path), reason)
+    assert load(named(str(path)), RECORD) == Failure(str(path), reason, unread=isinstance(error, OSError))
 
 
 # -- order and bounds
@@ -141,7 +141,7 @@ def test_an_image_that_stalls_is_a_failure_and_the_run_goes_on(fake: Any, stalle
             time.sleep(0.02)
     assert [result.path for result in results] == [str(number) for number in range(10)]
     for result in results:
-        assert result == (Failure(result.path, LATE) if result.path in stalled else Known(result.path, ""))
+        assert result == (Failure(result.path, LATE, unread=True) if result.path in stalled else Known(result.path, ""))
     assert stuck == len(stalled)  # each keeps its thread, and no other thread is left
 
 
@@ -177,7 +177,7 @@ def test_time_counts_from_the_moment_a_thread_begins(fake: Any) -> None:
 def test_a_late_result_is_dropped_and_its_thread_ends(fake: Any) -> None:
     with stalls(fake, {"0"}) as release:
         results = load_all(numbered(40), RECORD, workers=1, seconds=0.1)
-        assert next(results) == Failure("0", LATE)
+        assert next(results) == Failure("0", LATE, unread=True)
         stuck = decoders()[0]
         release.set()
         rest = list(results)
