@@ -39,35 +39,35 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainers.run, "draw", lambda metrics, title, out: write(out))
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
-def test_a_write_that_fails_costs_a_training_nothing(few_shapes: Path, tmp_path: Path, often: None, code: int) -> None:
+def test_a_write_that_fails_costs_a_training_nothing(few_shapes: Path, tmp_path: Path, often: None) -> None:
     out = tmp_path / "runs" / "run"
-    expected = checkpoint.load(train(few_shapes, tmp_path / "whole", epochs=2, **TINY).out / "checkpoint.pt")
-    nth, saved, resumed = 1, False, 0
-    while True:
+    out.parent.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        disk = FailingDisk(out.parent, patch, nth=-1)
+        expected = checkpoint.load(train(few_shapes, out, epochs=2, **TINY).out / "checkpoint.pt")
+    resumed, powers = 0, [1 << n for n in range(disk.calls.bit_length())]
+    for nth in sorted({*powers, *(disk.calls + 1 - power for power in powers)}):  # most are in checkpoints
+        shutil.rmtree(out, ignore_errors=True)
+        code = (errno.ENOSPC, errno.EIO)[nth % 2]
+        said, run = f"only what tidies up: {os.strerror(code)}", None
         with pytest.MonkeyPatch.context() as patch:
-            disk = FailingDisk(tmp_path / "runs", patch, nth, code)
-            if nth == 1:
-                (tmp_path / "runs").mkdir()
+            FailingDisk(out.parent, patch, nth, code)
             try:
-                train(few_shapes, out, epochs=2, **TINY)
+                run = train(few_shapes, out, epochs=2, **TINY)
             except (DiskError, TrainingError) as error:
                 said = str(error)
-        if disk.calls < nth:
-            break
         assert os.strerror(code) in said
         assert "\n" not in said
         assert list(out.glob("*.part*")) == []
         saved = (out / "checkpoint.pt").exists()
-        resumed += saved
-        run = train(few_shapes, out, resume=True) if saved else train(few_shapes, tmp_path / "new", epochs=2, **TINY)
+        resumed += saved and run is None
+        if not saved:
+            shutil.rmtree(out, ignore_errors=True)
+        run = run or train(few_shapes, out, resume=saved, **({} if saved else {"epochs": 2, **TINY}))
         found = checkpoint.load(run.out / "checkpoint.pt")
         assert all(torch.equal(found["method"][name], value) for name, value in expected["method"].items())
         assert [line["epoch"] for line in run.metrics] == [1, 2]
         assert run.encoder.read_bytes() == b"content"
-        shutil.rmtree(out, ignore_errors=True)
-        shutil.rmtree(tmp_path / "new", ignore_errors=True)
-        nth += 5
     assert resumed >= 5
 
 
