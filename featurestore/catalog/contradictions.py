@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from featurestore.catalog.engine import Connection
 
+NAMELESS = "FROM all_items WHERE id IS NULL OR path IS NULL"
 USABLE_INDEX = """EXISTS (SELECT 1 FROM encoders e WHERE e.fingerprint = x.encoder AND e.file = x.vectors AND x.rows BETWEEN 1 AND e.rows)
     AND coalesce(regexp_full_match(x.file, x.encoder[:16] || '-[0-9]+[.]faiss') AND json_valid(x.card), false)
     AND NOT EXISTS (SELECT 1 FROM indexes o WHERE o.encoder = x.encoder AND o.rowid <> x.rowid)"""
@@ -22,14 +23,15 @@ class Rule:
 
 
 RULES = (
+    Rule("items have no id or no path; they are deleted", f"SELECT count(*) {NAMELESS}", f"DELETE {NAMELESS}"),
     Rule(
         "items have the path of another item; the oldest of each path stays",
-        "SELECT count(*) - count(DISTINCT path) FROM all_items",
+        "SELECT count(path) - count(DISTINCT path) FROM all_items",
         "DELETE FROM all_items a WHERE EXISTS (SELECT 1 FROM all_items b WHERE b.path = a.path AND (b.id, b.rowid) < (a.id, a.rowid))",
     ),
     Rule(
         "items have the id of another item; they get new ids and are encoded again",
-        "SELECT count(*) - count(DISTINCT id) FROM all_items",
+        "SELECT count(id) - count(DISTINCT id) FROM all_items",
         """DELETE FROM vectors WHERE item IN (SELECT id FROM all_items GROUP BY id HAVING count(*) > 1);
            UPDATE all_items SET id = renamed.id FROM (
                SELECT rowid AS place, row_number() OVER (ORDER BY rowid) + (SELECT greatest(max(id), max(next_item)) FROM all_items, meta) AS id

@@ -7,14 +7,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from featurestore.catalog.agreement import distinct, with_rows
 from featurestore.catalog.columns import user_columns
 from featurestore.catalog.connection import Database
-from featurestore.catalog.encoders import encoder_record
 from featurestore.catalog.engine import Connection, quoted_name
 from featurestore.catalog.records import DETAILS, EncoderRecord, spooled
-from featurestore.errors import StoreCorrupt
 from featurestore.system.spool import Spool
-from featurestore.system.text import counted
 
 VALID = "i.id = v.item AND i.sha256 = v.sha256"  # the item's content is still the one that was encoded
 
@@ -64,11 +62,12 @@ class EncodedItems:
                 schema = schema.set(schema.get_field_index(name), pa.field(name, pa.large_string()))
             # Cast in the reader: the cast of a table would load pyarrow.compute. One chunk each is fastest to look up in.
             rows, ids, *texts = (column.combine_chunks() for column in found.cast(schema).read_all().columns)
-            return ItemTable(_with_rows(connection, encoder), rows.to_numpy(), ids.to_numpy(), *texts)
+            return ItemTable(with_rows(connection, encoder), *distinct(rows.to_numpy(), ids.to_numpy()), *texts)
 
     def details(self, encoder: str) -> ItemDetails:
-        """Read all columns of the items an encoder has vectors of, ascending by row."""
+        """Read all columns of the items an encoder has vectors of, ascending by row. Raises StoreCorrupt."""
         with self._database.reading() as connection:
+            _rows_in_use(connection, encoder)  # the columns themselves may not fit into memory
             # A name that no column of a user may have.
             schema = pa.schema([("rowid", pa.int64()), *DETAILS, *user_columns(connection).items()])
             names = ", ".join(f"i.{quoted_name(name)}" for name in schema.names[1:])
@@ -76,17 +75,12 @@ class EncodedItems:
                 f"SELECT v.row AS rowid, {names} FROM vectors v JOIN items i ON {VALID} WHERE v.encoder = ? ORDER BY v.row",
                 params=[encoder],
             )
-            return ItemDetails(_with_rows(connection, encoder), spooled(found, schema))
+            return ItemDetails(with_rows(connection, encoder), spooled(found, schema))
 
     def rows_in_use(self, encoder: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Read the rows of an encoder's vector file that belong to an item, ascending, and the ids of these items. Raises StoreCorrupt."""
         with self._database.reading() as connection:
-            _with_rows(connection, encoder)
-            found = connection.sql(
-                f"SELECT v.row, v.item FROM vectors v JOIN items i ON {VALID} WHERE v.encoder = ? ORDER BY v.row",
-                params=[encoder],
-            ).to_arrow_table()
-            return found["row"].to_numpy(), found["item"].to_numpy()
+            return _rows_in_use(connection, encoder)
 
     def at_rows(self, encoder: str, rows: NDArray[np.int64]) -> pa.Table:
         """Read row, id, path, label and labels of the items in some rows, in any order; rows without an item are left out."""
@@ -119,19 +113,14 @@ class EncodedItems:
         return found
 
 
-def _with_rows(connection: Connection, encoder: str) -> EncoderRecord:
-    """Read the record of an encoder. Raises StoreCorrupt when items have rows that its vector file does not have."""
-    record = encoder_record(connection, encoder)
-    [(wrong,)] = connection.execute(
-        "SELECT count(*) FROM vectors WHERE encoder = ? AND NOT coalesce(row BETWEEN 0 AND ? - 1, FALSE)",
-        [encoder, record.rows],
-    ).fetchall()
-    if wrong:
-        raise StoreCorrupt(
-            f"the catalog gives {counted(wrong, 'item')} a row that the vector file {record.file} does not have; "
-            "repair it: featurestore verify STORE --repair"
-        )
-    return record
+def _rows_in_use(connection: Connection, encoder: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Read the rows of an encoder that belong to an item, ascending, and the ids of these items. Raises StoreCorrupt."""
+    with_rows(connection, encoder)
+    found = connection.sql(
+        f"SELECT v.row, v.item FROM vectors v JOIN items i ON {VALID} WHERE v.encoder = ? ORDER BY v.row",
+        params=[encoder],
+    ).to_arrow_table()
+    return distinct(found["row"].to_numpy(), found["item"].to_numpy())
 
 
 def _with_vectors(connection: Connection, encoder: str, column: str, keys: NDArray[np.int64]) -> pa.Table:

@@ -1,6 +1,5 @@
 """A classifier to and from the record that the catalog stores."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,10 @@ import numpy as np
 from featurestore.catalog import ClassifierRecord
 from featurestore.errors import StoreCorrupt
 from featurestore.estimators.linear_classifier import LinearClassifier
-from featurestore.system.text import as_argument
+from featurestore.metrics.calibration import HIGHEST, LOWEST
+from featurestore.system.text import as_argument, is_utf8
+
+LARGEST = 1e30  # of a weight
 
 
 def to_record(
@@ -27,11 +29,13 @@ def from_record(record: ClassifierRecord, dim: int) -> LinearClassifier:
     try:
         classes, temperature = record.card["classes"], float(record.card["temperature"])
         table = np.frombuffer(record.weights, "<f4").reshape(dim + 1, len(classes))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise _damaged(record, "its card and its weights do not belong together") from error
-    names = {name for name in classes if isinstance(name, str) and name}
-    if len(names) != len(classes) or not np.isfinite(table).all() or not 0 < temperature < math.inf:
-        raise _damaged(record, "expected different names of classes, finite weights and a temperature above 0")
+    names = {name for name in classes if isinstance(name, str) and name and is_utf8(name)}
+    if not 0 < len(names) == len(classes) or not LOWEST <= temperature <= HIGHEST or not np.abs(table).max() < LARGEST:
+        raise _damaged(
+            record, f"expected different names of classes, finite weights and a temperature from {LOWEST} to {HIGHEST}"
+        )
     return LinearClassifier(tuple(classes), table[:-1], table[-1], temperature)
 
 

@@ -22,6 +22,7 @@ from featurestore.imaging.single import load_one
 from featurestore.sources import Failure, ImageFile
 from featurestore.system.cpus import available_cpus
 from featurestore.system.interrupts import uninterrupted
+from featurestore.system.text import LONGEST, shortened
 
 BATCH = 16  # images that the network sees at a time
 BATCH_SECONDS = 5.0  # how long a stream collects a batch: images that come slowly are handed on in smaller ones
@@ -29,6 +30,8 @@ BATCH_RESULTS = 1024  # of a stream, with failures and known files, which do not
 REPEATED = (
     1e-3  # largest difference between two runs, relative to the largest value: graphics cards do not add in one order
 )
+HELD_SECONDS = 5.0  # that Ctrl-C waits for a batch: a stranger's network may never end
+MOST_HEADS = 256  # of attention; vision transformers have up to 48
 ATTENTION, PROBABILITIES = "attention", "probabilities"  # outputs that a graph may have behind the vectors
 
 
@@ -61,25 +64,22 @@ class Encoder:
             )
         self.card = Card.from_json(text, path)
         self._repeats = False  # whether `check_repeats` has found it so
-        self._outputs = list(outputs)  # the first one, whatever its name, holds the vectors
         size = self.preprocess.size
         vectors = [*outputs.values()][:1]
-        if (
-            inputs != [("tensor(uint8)", [size, size, 3])]
-            or vectors != [("tensor(float)", [self.dim])]
-            or not (
-                isinstance(self.dim, int) and self.dim >= 1
-            )  # a graph may have a name as its size, and so may a card
-        ):
+        is_dim = isinstance(self.dim, int) and self.dim >= 1  # a graph may have a name as its size, and so may a card
+        fits = inputs == [("tensor(uint8)", [size, size, 3])] and vectors == [("tensor(float)", [self.dim])]
+        if not (is_dim and fits):
             raise EncoderError(
                 f"encoder {str(path)!r}: its card promises uint8 (B, {size}, {size}, 3) to float32 (B, {self.dim}), "
-                f"its graph has {inputs} to {vectors}; export the encoder again"
+                f"its graph has {shortened(f'{inputs} to {vectors}', LONGEST)}; export the encoder again"
             )
+        self._vectors = next(iter(outputs)), self.dim  # the first output, whatever its name, holds them
+        self._has_attention = outputs.get(ATTENTION, ("",))[0] == "tensor(float)"
         classes = self.card.classes
         if classes and outputs.get(PROBABILITIES) != ("tensor(float)", [len(classes)]):
             raise EncoderError(
                 f"classifier {str(path)!r}: expected an output {PROBABILITIES}, float32 (B, {len(classes)}), since its card names {len(classes)} "
-                f"classes; its graph has {outputs}; export the classifier again"
+                f"classes; its graph has {shortened(str(outputs), LONGEST)}; export the classifier again"
             )
 
     @property
@@ -115,13 +115,13 @@ class Encoder:
 
         Each file comes with a function of its content's hash, or None: where that says that the content is known, the
         file is not encoded. A file that takes more than `seconds` to load is a failure. Ctrl-C during a batch is raised
-        after the batch was handed on. Raises EncoderError when the network cannot run.
+        after the batch was handed on, or after HELD_SECONDS. Raises EncoderError when the network cannot run.
         """
         with closing(load_all(files, self.preprocess, workers, seconds)) as loaded:
             for batch in _batches(enumerate(loaded)):
                 embedded = None
                 try:
-                    with uninterrupted():
+                    with uninterrupted(HELD_SECONDS):
                         embedded = self._embed(batch, BATCH)
                 except KeyboardInterrupt:
                     if embedded is not None:  # else it came before the batch was begun
@@ -168,22 +168,16 @@ class Encoder:
 
         Raises EncoderError when the network cannot run or its output has another shape than the card says.
         """
-        [vectors] = self._run([self._outputs[0]], pixels)
-        if vectors.shape != (len(pixels), self.dim):
-            raise EncoderError(
-                f"encoder {str(self.path)!r}: expected vectors of the shape ({len(pixels)}, {self.dim}), its graph gave {vectors.shape}; export the encoder again"
-            )
-        return vectors
+        return self._run({"vectors": self._vectors}, pixels)[0]
 
     def check_repeats(self) -> None:
         """Run the network twice on noise. Raises EncoderError when it gives other vectors the second time: no image could be found by them."""
         if self._repeats:
             return
         pixels = np.random.default_rng(0).integers(0, 256, (2, self.preprocess.size, self.preprocess.size, 3), np.uint8)
-        first, second = (self._run([self._outputs[0]], pixels)[0] for _ in range(2))
-        if first.shape != second.shape or not np.allclose(
-            first, second, rtol=0, atol=REPEATED * np.abs(first).max(), equal_nan=True
-        ):
+        first, second = self.encode(pixels), self.encode(pixels)
+        largest = np.abs(first[np.isfinite(first)]).max(initial=0.0)
+        if not np.allclose(first, second, rtol=0, atol=REPEATED * largest, equal_nan=True):
             raise EncoderError(
                 f"encoder {str(self.path)!r}: its network gives the same images other vectors each time; export it again in evaluation mode, without random values"
             )
@@ -192,16 +186,24 @@ class Encoder:
     def attention(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the attention of the class token in the last layer: (B, heads, h, w), each map with a sum below 1.
 
-        Raises EncoderError when the encoder was exported without it.
+        Raises EncoderError when the encoder was exported without it, or its output is no such maps.
         """
-        if ATTENTION not in self._outputs:
+        if not self._has_attention:
             raise EncoderError(
                 f"encoder {str(self.path)!r} has no attention output; export a run of a ViT again: featurestore export RUN --attention --out encoder.onnx"
             )
-        return self._run([ATTENTION], pixels)[0]
+        maps = run(self._session, [ATTENTION], pixels, self.path)[0]
+        most = len(pixels), MOST_HEADS, self.preprocess.size, self.preprocess.size
+        fits = maps.ndim == 4 and all(1 <= n <= limit for n, limit in zip(maps.shape, most, strict=True))
+        if not fits or not np.isfinite(maps).all():
+            raise EncoderError(
+                f"encoder {str(self.path)!r}: expected attention (B, heads, h, w) of finite numbers, at most {most}, its graph gave {maps.shape}; "
+                "export the encoder again"
+            )
+        return maps
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return a classifier's probabilities, (B, C) in the order of the card's classes; NaN where the vector is zero or not finite.
+        """Return a classifier's probabilities, (B, C) in the order of the card's classes; NaN where the vector is zero, or one of both is not finite.
 
         Raises EncoderError when the file is an encoder without classes.
         """
@@ -210,17 +212,21 @@ class Encoder:
                 f"encoder {str(self.path)!r} is not a classifier; make one from the labels of a store: featurestore classify STORE --train --name NAME, "
                 "then featurestore classify STORE --export FILE.onnx --name NAME"
             )
-        vectors, probabilities = self._run([self._outputs[0], PROBABILITIES], pixels)
-        if probabilities.shape != (len(pixels), len(self.card.classes)):
-            raise EncoderError(
-                f"classifier {str(self.path)!r}: expected probabilities of the shape ({len(pixels)}, {len(self.card.classes)}), "
-                f"its graph gave {probabilities.shape}; export the classifier again"
-            )
-        usable = np.isfinite(vectors).all(axis=1, keepdims=True) & vectors.any(axis=1, keepdims=True)
-        return np.where(usable, probabilities, np.float32(np.nan))
+        vectors, probabilities = self._run(
+            {"vectors": self._vectors, "probabilities": (PROBABILITIES, len(self.card.classes))}, pixels
+        )
+        finite = np.isfinite(np.hstack([vectors, probabilities])).all(axis=1, keepdims=True)
+        return np.where(finite & vectors.any(axis=1, keepdims=True), probabilities, np.float32(np.nan))
 
-    def _run(self, outputs: list[str], pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        return run(self._session, outputs, pixels, self.path)
+    def _run(self, outputs: dict[str, tuple[str, int]], pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Run the network for some outputs, given by what they hold, their name and their width: each (B, width). Raises EncoderError."""
+        found = run(self._session, [name for name, _ in outputs.values()], pixels, self.path)
+        for (what, (_, width)), values in zip(outputs.items(), found, strict=True):
+            if values.shape != (len(pixels), width):
+                raise EncoderError(
+                    f"encoder {str(self.path)!r}: expected {what} of the shape ({len(pixels)}, {width}), its graph gave {values.shape}; export the encoder again"
+                )
+        return found
 
 
 _Batch = list[tuple[int, Loaded | Known | Failure]]  # each with its place

@@ -45,15 +45,16 @@ def serialise(model: onnx.ModelProto) -> bytes:
     """Return the bytes of a model. Raises ExportError above 2 GB, the largest protobuf message."""
     size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
     if size > LARGEST:
-        raise _too_large(f"{size / 1e9:.1f} GB of weights")
+        raise too_large(f"{size / 1e9:.1f} GB of weights")
     try:
         data: bytes = model.SerializeToString(deterministic=True)
     except Exception as error:  # of protobuf, whose classes differ from version to version
-        raise _too_large(first_line(error)) from error
+        raise too_large(first_line(error)) from error
     return data
 
 
-def _too_large(found: str) -> ExportError:
+def too_large(found: str) -> ExportError:
+    """Make the error for a network above 2 GB."""
     return ExportError(
         f"expected a network of at most 2 GB, the most that fits into one ONNX file; found {found}; "
         "choose a smaller one, or its float16 version"

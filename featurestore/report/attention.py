@@ -10,6 +10,7 @@ from featurestore.encoders import Encoder
 from featurestore.errors import ImageError
 from featurestore.rendering import contact_sheet as sheet
 from featurestore.sources import Failure
+from featurestore.system.disk import require_suffix
 
 SIDE = 320  # pixels of a drawn map
 # From dark to bright; colours between these are interpolated.
@@ -17,7 +18,8 @@ RAMP = np.array([[0, 0, 30], [90, 20, 110], [200, 60, 70], [250, 160, 40], [255,
 
 
 def draw(encoder: Encoder, image: str | Path, out: str | Path) -> Path:
-    """Draw the image as the encoder sees it, the mean attention of all heads, and each head. Raises ImageError, EncoderError."""
+    """Draw the image as the encoder sees it, the mean attention of all heads, and each head. Raises ImageError, EncoderError, ConfigError."""
+    require_suffix(Path(out), sheet.SUFFIXES, "a picture")
     loaded = encoder.load(image)
     if isinstance(loaded, Failure):
         raise ImageError(f"{str(image)!r}: expected an image file; {loaded.reason}")

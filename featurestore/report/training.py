@@ -7,6 +7,7 @@ from typing import Any, cast
 from featurestore.encoders.encoder import fingerprint
 from featurestore.errors import ConfigError
 from featurestore.metrics.curve_titles import CURVE_TITLES
+from featurestore.storage.encoder_files import encoder_file
 from featurestore.system.json_lines import read_json_lines
 
 LARGEST = 1e30  # a figure of a training, or the number of an epoch
@@ -38,7 +39,7 @@ def is_number(value: object) -> bool:
 def read_training(run: Path, encoder: str) -> Training:
     """Read the metrics of a run for the report of an encoder, which is given by its fingerprint.
 
-    Raises ConfigError when the folder does not hold a training run.
+    Raises ConfigError when the folder does not hold a training run, EncoderError when its encoder lies elsewhere.
     """
     try:
         metrics = read_json_lines(run / "metrics.jsonl")
@@ -50,5 +51,5 @@ def read_training(run: Path, encoder: str) -> Training:
         raise ConfigError(
             f"run {str(run)!r}: expected a metrics.jsonl with one line for each epoch, found none or other lines; give the folder that `featurestore train` wrote"
         )
-    own = run / "encoder.onnx"
-    return Training(run.resolve().name, own.is_file() and fingerprint(own) == encoder, metrics)
+    own = encoder_file(run)
+    return Training(run.resolve().name, own is not None and fingerprint(own) == encoder, metrics)

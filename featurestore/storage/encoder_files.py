@@ -6,17 +6,32 @@ from pathlib import Path
 from featurestore.catalog import EncoderRecord
 from featurestore.encoders.encoder import Encoder, fingerprint
 from featurestore.encoders.session import read_encoder_file
-from featurestore.errors import StoreCorrupt, StoreError
+from featurestore.errors import EncoderError, StoreCorrupt, StoreError
 from featurestore.storage.layout import Layout
 from featurestore.system.disk import atomic_write
 from featurestore.system.no_follow import require_kind
+from featurestore.system.user_file import require_own
 
 
 def encoder_file(wanted: str | Path) -> Path | None:
-    """Give the file that a user means: itself, or the encoder of a training run; None when it is neither."""
+    """Give the file that a user means: itself, or the encoder of a training run; None when it is neither. Raises EncoderError for one that is not the run's own."""
     path = Path(wanted)
-    path = path / "encoder.onnx" if path.is_dir() else path
+    if path.is_dir():
+        path = path / "encoder.onnx"
+        try:
+            require_own(path)
+        except OSError as error:
+            raise EncoderError(f"{path}: expected the encoder of a run, found {error.strerror}") from error
     return path if path.is_file() else None
+
+
+def check_dim(encoder: Encoder, record: EncoderRecord) -> None:
+    """Raise StoreCorrupt when the catalog says that an encoder gives vectors of another length."""
+    if encoder.dim != record.dim:
+        raise StoreCorrupt(
+            f"the catalog counts {record.dim} numbers in a vector of {record.name}, the encoder gives {encoder.dim}: the catalog was changed "
+            "by hand; restore it from a backup"
+        )
 
 
 class EncoderFiles:
@@ -42,6 +57,7 @@ class EncoderFiles:
                     f"{path}: expected the fingerprint {record.fingerprint[:16]}…, found {encoder.fingerprint[:16]}…; the file was changed: put the right one back"
                 )
             self._opened[record.fingerprint] = encoder
+        check_dim(self._opened[record.fingerprint], record)
         return self._opened[record.fingerprint]
 
     def add(self, encoder: Encoder) -> None:

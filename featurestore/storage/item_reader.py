@@ -80,12 +80,7 @@ class LoadedItems(ItemReader):
         return RowFilter(total, None if len(self._items.rows) == total else self._items.rows)
 
     def rows_where(self, where: str) -> NDArray[np.int64]:
-        chosen, ids = self.catalog.items.select(where), self._items.ids
-        mask = np.zeros(
-            max(ids.max(initial=0), chosen.max(initial=0)) + 1, bool
-        )  # a look-up table, faster than sorting
-        mask[chosen] = True
-        return self._items.rows[mask[ids]]
+        return self._items.rows[np.isin(self._items.ids, self.catalog.items.select(where))]
 
     def at_rows(self, rows: NDArray[np.int64]) -> FoundItems:
         return self._found

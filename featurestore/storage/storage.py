@@ -12,7 +12,7 @@ from featurestore.catalog import Catalog, EncoderRecord, no_such_encoder
 from featurestore.catalog.schema import SCHEMA_VERSION
 from featurestore.encoders.encoder import Encoder, fingerprint
 from featurestore.errors import DiskError, QueryError, StoreCorrupt, StoreError, StoreNotFound
-from featurestore.storage.encoder_files import EncoderFiles, encoder_file
+from featurestore.storage.encoder_files import EncoderFiles, check_dim, encoder_file
 from featurestore.storage.labelled_items import LabelledItems
 from featurestore.storage.layout import Layout
 from featurestore.storage.no_match import describe_no_match
@@ -104,11 +104,13 @@ class Storage:
     def add_encoder(self, encoder: Encoder) -> EncoderRecord:
         """Copy an encoder's file into the store and add it to the catalog, unless it is there; returns its record.
 
-        Raises DiskError, StoreError, EncoderError when a new one gives other vectors each time.
+        Raises DiskError, StoreError, StoreCorrupt, EncoderError when a new one gives other vectors each time.
         """
         known = {record.fingerprint: record for record in self.catalog.encoders.all()}
         if encoder.fingerprint not in known:
             encoder.check_repeats()
+        else:
+            check_dim(encoder, known[encoder.fingerprint])
         self.encoders.add(encoder)
         return known.get(encoder.fingerprint) or self.catalog.encoders.add(
             encoder.fingerprint, encoder.name, encoder.dim, encoder.card.to_json()

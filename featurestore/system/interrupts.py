@@ -1,5 +1,6 @@
 """Ctrl-C, held back while something must not stop halfway, and other signals that end a program, taken as Ctrl-C."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,19 +11,31 @@ ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def uninterrupted() -> Iterator[None]:
+def uninterrupted(seconds: float | None = None) -> Iterator[None]:
     """Hold Ctrl-C back until the block is done; KeyboardInterrupt is then raised at its end.
 
-    In other threads than the main one nothing is held back: only the main thread receives signals.
+    seconds: how long it is held back at most; a second Ctrl-C then counts at once, too. In other threads than the main one nothing is held
+    back: only the main thread receives signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     held: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
+    again = threading.Timer(seconds or 0, os.kill, (os.getpid(), signal.SIGINT))
+    again.daemon = True
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        held.append(number)
+        if seconds is not None and len(held) > 1:
+            raise KeyboardInterrupt
+        if seconds is not None:
+            again.start()
+
+    before = signal.signal(signal.SIGINT, hold)
     try:
         yield
     finally:
+        again.cancel()
         signal.signal(signal.SIGINT, before)
     if held:
         signal.raise_signal(signal.SIGINT)

@@ -5,13 +5,13 @@ import difflib
 import tomllib
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from featurestore.errors import ConfigError
 from featurestore.system.text import first_line
-from featurestore.system.user_file import refuse_pipe
+from featurestore.system.user_file import refuse_pipe, require_own
 
 MOST_BYTES = 1 << 20  # of a file of settings
 
@@ -43,10 +43,15 @@ def over_file(file: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str,
     return merge({key: value for key, value in file.items() if key not in ignored}, settings)
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """Read a TOML file; raises ConfigError when it is missing or malformed."""
+def read_settings(run: Path) -> dict[str, Any]:
+    """Read the settings of a training run; raises ConfigError when they are missing, malformed, or a link out of its folder."""
+    return read_toml(run / "config.toml", require_own)
+
+
+def read_toml(path: str | Path, check: Callable[[Path], None] = refuse_pipe) -> dict[str, Any]:
+    """Read a TOML file that passes a check; raises ConfigError when it is missing or malformed."""
     try:
-        refuse_pipe(Path(path))
+        check(Path(path))
         if Path(path).stat().st_size > MOST_BYTES:
             raise ConfigError(
                 f"configuration {str(path)!r}: expected a TOML file of settings, found one of more than {MOST_BYTES:,} bytes"

@@ -10,7 +10,7 @@ from featurestore.progress import Listener
 from featurestore.sources import ImageFile
 from trainers.config import recipes, time_budget
 from trainers.config.machine import find_device, on_this_machine
-from trainers.config.parse import merge, over_file, read_toml
+from trainers.config.parse import merge, over_file, read_settings, read_toml
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
 from trainers.config.time_budget import Measure
@@ -65,5 +65,5 @@ def _network_of(init: Any) -> dict[str, Any]:
     """Read the network's settings of the run that a training starts from."""
     if init in (None, "timm"):
         return {}
-    theirs = read_toml(Path(str(init)) / "config.toml")
+    theirs = read_settings(Path(str(init)))
     return {key: theirs[key] for key in (*time_budget.NETWORK_SETTINGS, "bands") if key in theirs}

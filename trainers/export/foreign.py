@@ -2,17 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import onnx
 
 from featurestore.encoders import write as encoder_file
 from featurestore.encoders.card import CARD_KEY, Card
-from featurestore.errors import ConfigError, EncoderError, ExportError
+from featurestore.errors import ConfigError, EncoderError, ExportError, FeatureStoreError
 from featurestore.progress import Listener
 from featurestore.system.text import as_argument, first_line
+from featurestore.system.user_file import refuse_pipe
 from featurestore.version import __version__
 from trainers.export.batch import free_batch, one_by_one
 from trainers.export.foreign_input import fixed_batch, normalise
@@ -101,18 +103,15 @@ def has_card(path: Path) -> bool:
 
 
 def load(path: Path, weights_beside: bool = True) -> onnx.ModelProto:
-    """Read an ONNX file, and weights in files beside it; raises EncoderError."""
+    """Read an ONNX file, and weights in files beside it; raises EncoderError, ExportError above 2 GB."""
     try:
+        refuse_pipe(path)
         model = onnx.load(path, load_external_data=False)
         if weights_beside:
-            if missing := sorted(name for name in _files_beside(model) if not (path.parent / name).is_file()):
-                raise EncoderError(
-                    f"{path}: its weights are in {', '.join(missing[:3])}, expected in the same folder, found none there; copy "
-                    f"{'them' if len(missing) > 1 else 'it'} beside the ONNX file"
-                )
+            _check_files_beside(model, path)
             onnx.load_external_data_for_model(model, str(path.parent))
         return model
-    except EncoderError:
+    except FeatureStoreError:
         raise
     except OSError as error:
         raise EncoderError(f"{path}: expected an ONNX file, found: {error.strerror}; check the path") from error
@@ -120,7 +119,31 @@ def load(path: Path, weights_beside: bool = True) -> onnx.ModelProto:
         raise EncoderError(f"{path}: expected an ONNX file, found: {first_line(error)}; check the path") from error
 
 
-def _files_beside(model: onnx.ModelProto) -> set[str]:
-    """Give the names of the files that hold weights of a network."""
-    tensors: Iterable[onnx.TensorProto] = model.graph.initializer
-    return {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}
+def _check_files_beside(model: onnx.ModelProto, path: Path) -> None:
+    """Raise EncoderError when a file with weights is missing, ExportError when they have more than 2 GB: many may name one file, or its holes."""
+    size, missing = 0, set[str]()
+    for tensor in _tensors(model):
+        place = {entry.key: entry.value for entry in tensor.external_data}
+        file = path.parent / place.get("location", "")
+        if "location" in place and file.is_file():
+            size += max(0, int(place.get("length") or file.stat().st_size - int(place.get("offset", 0))))
+        elif place:
+            missing.add(place.get("location", ""))
+    if missing:
+        raise EncoderError(
+            f"{path}: its weights are in {', '.join(sorted(missing)[:3])}, expected in the same folder, found none there; copy "
+            f"{'them' if len(missing) > 1 else 'it'} beside the ONNX file"
+        )
+    if size > encoder_file.LARGEST:
+        raise encoder_file.too_large(f"{size / 1e9:.1f} GB of weights")
+
+
+def _tensors(message: Any) -> Iterator[onnx.TensorProto]:
+    """Give all tensors of a network, wherever they are: as values, in attributes, subgraphs and functions."""
+    if isinstance(message, onnx.TensorProto):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in value if hasattr(value, "append") else [value]:  # repeated or not
+                yield from _tensors(part)

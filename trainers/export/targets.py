@@ -108,13 +108,13 @@ def export_int8(
 
 def _export_untrained(run: Path, out: Path) -> Path:
     """Export the network of a run with the random weights that its seed gives, whatever weights the run started from."""
-    from trainers.config.parse import read_toml
+    from trainers.config.parse import read_settings
     from trainers.config.resolve import resolve
     from trainers.export.training_run import export_untrained
 
     if not (run / "config.toml").is_file():
         raise ConfigError(f"untrained:{run}: expected the folder of a training run, found none there; check the path")
-    return export_untrained(dataclasses.replace(resolve(read_toml(run / "config.toml")), init=None), out)
+    return export_untrained(dataclasses.replace(resolve(read_settings(run)), init=None), out)
 
 
 def _preprocess_of(what: str, preprocess: Path | None, bands: Bands) -> "ForeignPreprocess":

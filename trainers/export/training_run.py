@@ -9,7 +9,7 @@ import torch
 
 from featurestore.encoders.card import Card
 from featurestore.version import __version__
-from trainers.config.parse import read_toml
+from trainers.config.parse import read_settings
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
 from trainers.export.torch_onnx import export
@@ -40,7 +40,7 @@ def export_run(run: str | Path, out: str | Path, attention: bool = False) -> Pat
     """
     run = Path(run)
     state = checkpoint.load(run / "checkpoint.pt")
-    config = resolve(read_toml(run / "config.toml"))
+    config = resolve(read_settings(run))
     method = build(dataclasses.replace(config, init=None))
     checkpoint.load_weights(method, state["method"], run)
     return export(method.export_backbone, make_card(config, method, state), Path(out), attention)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from featurestore.errors import ConfigError
-from trainers.config.parse import read_toml
+from trainers.config.parse import read_settings
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
 from trainers.models.backbones import feature_dim
@@ -43,7 +43,7 @@ def read_start(run: str | Path) -> StartingPoint:
     """Read the configuration and the weights of a training run. Raises TrainingError when there is none, ConfigError."""
     run = Path(run)
     state = checkpoint.load(run / "checkpoint.pt")
-    config = dataclasses.replace(resolve(read_toml(run / "config.toml")), init=None)
+    config = dataclasses.replace(resolve(read_settings(run)), init=None)
     return StartingPoint(config, state["method"], {"count": state["images"], "sha256": state["sha256"]})
 
 

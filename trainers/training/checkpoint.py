@@ -12,8 +12,8 @@ from torch import nn
 
 from featurestore.errors import DiskError, TrainingError
 from featurestore.system.disk import atomic_write
-from featurestore.system.text import LONGEST, first_line
-from featurestore.system.user_file import refuse_pipe
+from featurestore.system.text import LONGEST, describe_error, first_line
+from featurestore.system.user_file import require_own
 
 INTERVAL = 30.0  # seconds between checkpoints: a killed run loses no more than this
 
@@ -57,10 +57,12 @@ def load(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise TrainingError(f"{path}: expected a checkpoint, found none; give the folder of a training run")
     try:
-        refuse_pipe(path)
+        require_own(path)
         with ZipFile(path) as file:
             _check_parts(file)
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise TrainingError(f"{path}: expected a checkpoint; {describe_error(error)}") from error
     except Exception as error:
         raise TrainingError(
             f"checkpoint {path} cannot be read ({type(error).__name__}); train again without --resume"

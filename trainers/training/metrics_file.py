@@ -18,7 +18,8 @@ class MetricsFile:
 
     def __init__(self, run: Path, keep_to_step: int, tensorboard: bool = False) -> None:
         self._path = run / "metrics.jsonl"
-        lines = [line for line in read(self._path) if line["step"] <= keep_to_step]
+        before = read(self._path) if keep_to_step else []
+        lines = [line for line in before if line["step"] <= keep_to_step]
         write_text(self._path, "".join(json.dumps(line) + "\n" for line in lines), ADVICE)
         self._board = _tensorboard(run) if tensorboard else None
 

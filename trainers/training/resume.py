@@ -7,7 +7,7 @@ from typing import Any
 
 from featurestore.errors import ConfigError, TrainingError
 from trainers.config.machine import on_this_machine
-from trainers.config.parse import read_toml
+from trainers.config.parse import read_settings
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
 from trainers.config.settle import Settled
@@ -28,7 +28,7 @@ def resume(out: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], Settled
     Raises TrainingError when there is no run, ConfigError when `given` would change what shapes its result.
     """
     state = checkpoint.load(out / "checkpoint.pt")
-    saved = read_toml(out / "config.toml")
+    saved = read_settings(out)
     before, now = resolve(saved), on_this_machine(resolve(saved, given))
     names = [f.name for f in dataclasses.fields(Config) if f.name not in MAY_CHANGE]
     changed = [name for name in names if getattr(now, name) != getattr(before, name)]

@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from featurestore.errors import ConfigError
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.progress import Listener
-from trainers.config.parse import read_toml
+from trainers.config.parse import read_settings
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
 from trainers.config.settle import Settled
@@ -105,7 +105,7 @@ def preprocess_of(config: Config) -> Preprocess:
 
 def _load_backbone(method: Method, run: Path) -> None:
     """Load the backbone of another run into all copies of the method's own."""
-    theirs = resolve(read_toml(run / "config.toml"))
+    theirs = resolve(read_settings(run))
     trained = build(replace(theirs, init=None))
     checkpoint.load_weights(trained, checkpoint.load(run / "checkpoint.pt")["method"], run)
     weights = trained.export_backbone.state_dict()

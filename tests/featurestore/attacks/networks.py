@@ -1,12 +1,13 @@
 """Networks of strangers: encoder files with a good card, and a graph that does harm."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import FunctionProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from featurestore.encoders.card import CARD_KEY
+from featurestore.encoders.card import CARD_KEY, Card
 from tests.featurestore.fakes import CARD, DIM, SIZE
 
 
@@ -145,3 +146,105 @@ def random(kind: str) -> ModelProto:
         "Bernoulli": [helper.make_node("Bernoulli", ["halves"], ["weights"])],
     }  # fmt: skip
     return network(*makers[kind], ones=ones, halves=ones / 2, half=np.float32(0.5), yes=True)
+
+
+# -- outputs that are not what was declared
+
+
+def of_shape(shape: Sequence[int], name: str) -> list[NodeProto]:
+    """The nodes that make the value `name` of any shape, which onnxruntime cannot tell before it runs them."""
+    return [
+        helper.make_node("Constant", [], [f"{name}_shape"], value_ints=shape),
+        helper.make_node("Cast", ["brightest"], [f"{name}_bright"], to=TensorProto.INT64),
+        helper.make_node("Sub", [f"{name}_bright"] * 2, [f"{name}_zero"]),
+        helper.make_node("Add", [f"{name}_shape", f"{name}_zero"], [f"{name}_sizes"]),
+        helper.make_node("Expand", ["fill", f"{name}_sizes"], [name]),
+    ]
+
+
+def giving(card: Card = CARD, fill: float = 0.5, **outputs: Sequence[int]) -> ModelProto:
+    """An encoder that gives values of other shapes than it declares, whatever the batch is: the first ones are its vectors."""
+    made = network(
+        *(node for name, shape in outputs.items() for node in of_shape(shape, name)),
+        card=card.to_json(),
+        fill=np.float32(fill),
+    )
+    del made.graph.node[-1], made.graph.output[:]
+    widths: dict[str, list[Any]] = {
+        "vector": [DIM],
+        "probabilities": [len(card.classes)],
+        "attention": ["heads", "h", "w"],
+    }
+    made.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *widths[name]]) for name in outputs
+    )
+    return made
+
+
+# -- graphs that nobody could run
+
+
+def calling(*functions: FunctionProto) -> ModelProto:
+    """An encoder that calls the last of some functions, each of which may call the others."""
+    name = functions[-1].name
+    made = network(
+        helper.make_node(name, ["brightest"], ["x"], domain="f"), helper.make_node("Expand", ["x", "dim"], ["weights"])
+    )
+    made.functions.extend(functions)
+    made.opset_import.append(helper.make_opsetid("f", 1))
+    return made
+
+
+def function(name: str, *calls: str) -> FunctionProto:
+    """A function that calls others, one after the other."""
+    values = ["x", *(f"x{n}" for n in range(1, len(calls))), "y"]
+    nodes = [
+        helper.make_node(call, [x], [y], domain="f" if call.startswith("F") else "")
+        for call, x, y in zip(calls, values, values[1:], strict=False)
+    ]
+    return helper.make_function(
+        "f", name, ["x"], ["y"], nodes, [helper.make_opsetid("", 17), helper.make_opsetid("f", 1)]
+    )
+
+
+def sized(*dims: int, sparse: bool = False) -> ModelProto:
+    """An encoder with a value of many numbers in a file of few bytes."""
+    made = network(*spread("vast"))
+    tensor = numpy_helper.from_array(np.ones(1, np.float32), "vast")
+    if sparse:
+        place = numpy_helper.from_array(np.zeros(1, np.int64), "place")
+        made.graph.sparse_initializer.append(helper.make_sparse_tensor(tensor, place, dims))
+    else:
+        tensor.dims[:] = dims
+        made.graph.initializer.append(tensor)
+    return made
+
+
+def with_inputs(count: int) -> ModelProto:
+    made = network(helper.make_node("Expand", ["brightest", "dim"], ["weights"]))
+    made.graph.input.extend(helper.make_tensor_value_info(f"i{n}", TensorProto.FLOAT, ["batch"]) for n in range(count))
+    return made
+
+
+def cyclic() -> ModelProto:
+    return network(
+        helper.make_node("Add", ["a", "brightest"], ["b"]), helper.make_node("Neg", ["b"], ["a"]), *spread("b")
+    )
+
+
+def doubling_functions() -> ModelProto:
+    """Functions that each call the one before twice: 2^39 nodes once they are put in place of their calls."""
+    return calling(function("F0", "Neg"), *(function(f"F{n}", *[f"F{n - 1}"] * 2) for n in range(1, 40)))
+
+
+BOMBS = {
+    "recursion": calling(function("F", "Neg", "F")),
+    "mutual recursion": calling(function("G", "Neg"), function("F1", "F2"), function("F2", "F1")),
+    "cycle": cyclic(),
+    "vast": sized(1 << 40),
+    "overflow": sized(1 << 32, 1 << 32),
+    "negative": sized(-1),
+    "vast sparse": sized(1 << 36, sparse=True),
+    "overflow sparse": sized(1 << 32, 1 << 32, sparse=True),
+    "inputs": with_inputs(10_000),
+}

@@ -1,5 +1,6 @@
 """Every column of every table with values that featurestore never writes: each command ends in one line or works; nothing is read or written elsewhere."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from featurestore import FeatureStore
 from featurestore.catalog.schema import COLUMNS
-from featurestore.errors import StoreUntrusted
+from featurestore.errors import StoreCorrupt, StoreUntrusted
 from tests.featurestore.attacks.canary import Canary
 from tests.featurestore.commands import Run
 
@@ -106,3 +107,94 @@ def test_the_card_of_a_classifier_has_its_parts(filled: Path, tmp_path: Path) ->
         maker.execute("UPDATE classifiers SET sha256 = sha256(encode(card) || weights)")
     with pytest.raises(StoreUntrusted, match="the card"):
         FeatureStore.open(tmp_path / "odd.store").info()
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("classes", []), ("classes", ["a"]), ("classes", ["\ud800", "b", "c"]), ("classes", ["a", "a", "b"]), ("classes", [1, 2, 3]),
+        ("temperature", 10**400), ("temperature", 1e-320), ("temperature", "x"), ("temperature", None),
+    ],
+)  # fmt: skip
+def test_a_classifier_that_makes_no_sense_is_named(store: FeatureStore, part: str, value: object) -> None:
+    store.train_classifier("kind", method="nearest-mean")
+    with duckdb.connect(str(store.path / "catalog.duckdb")) as maker:
+        [(card,)] = maker.execute("SELECT card FROM classifiers").fetchall()
+        changed = json.dumps({**json.loads(card), part: value})
+        weights = "''::BLOB" if value == [] else "weights"
+        maker.execute(
+            f"UPDATE classifiers SET card = $1, weights = {weights}, sha256 = sha256(encode($1) || {weights})",
+            [changed],
+        )
+    with pytest.raises(StoreCorrupt, match="the classifier 'kind' is damaged"):
+        store.apply_classifier("kind")
+
+
+def test_an_encoder_gives_vectors_as_long_as_the_catalog_says(store_path: Path, encoder: Path, colours: Path) -> None:
+    contradict(store_path, "UPDATE encoders SET dim = 11")
+    for opened in (FeatureStore.open(store_path), FeatureStore.open(store_path, encoder)):
+        for use in (opened.search, opened.index):
+            with pytest.raises(
+                StoreCorrupt, match=r"the catalog counts 11 numbers in a vector of .*, the encoder gives 12"
+            ):
+                use(colours / "mixed" / "cyan.png")
+
+
+# -- rows that contradict each other
+
+TWICE = "several rows to|to several items"
+CONTRADICTIONS = {
+    "INSERT INTO all_items SELECT * REPLACE ('/x' AS path) FROM all_items WHERE id = 2": TWICE,
+    "INSERT INTO all_items SELECT * FROM all_items": TWICE,
+    "INSERT INTO vectors SELECT * FROM vectors": TWICE,
+    "INSERT INTO vectors SELECT * REPLACE (3 AS row) FROM vectors WHERE item = 2": TWICE,
+    "UPDATE vectors SET row = 0": TWICE,
+    "UPDATE all_items SET path = NULL WHERE id = 2": "no path",
+}
+
+
+def contradict(store: Path, sql: str) -> Path:
+    with duckdb.connect(str(store / "catalog.duckdb")) as maker:
+        maker.execute(sql)
+    return store
+
+
+@pytest.mark.parametrize(("sql", "told"), CONTRADICTIONS.items())
+def test_rows_that_contradict_each_other_are_named(store_path: Path, sql: str, told: str) -> None:
+    opened = FeatureStore.open(contradict(store_path, sql))
+    with pytest.raises(
+        StoreCorrupt, match=rf"the catalog gives .*({told}).*; repair it: featurestore verify STORE --repair"
+    ):
+        opened.neighbours()
+    assert FeatureStore.verify(store_path).damaged
+
+
+@pytest.mark.parametrize("id", [-(2**63), -5, 0, 2**45, 2**63 - 1])
+def test_any_number_may_be_an_id(store_path: Path, id: int) -> None:
+    """A table as long as the largest id would take all memory."""
+    opened = FeatureStore.open(
+        contradict(
+            store_path, f"UPDATE all_items SET id = {id} WHERE id = 2; UPDATE vectors SET item = {id} WHERE item = 2"
+        )
+    )
+    assert set(opened.search(3, where="label = 'mixed'").ids.tolist()) == {1, id}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sql", CONTRADICTIONS)
+def test_no_contradiction_ends_a_command_in_the_midst(
+    filled: Path, tmp_path: Path, sql: str, colours: Path, run: Run
+) -> None:
+    out = tmp_path / "out"
+    for command in (
+        "search {} --id 1 --exact", "neighbours {} --out {out}.parquet", "knn {}", "retrieval {}", "lowshot {} --shots 1 --tries 2",
+        "classify {} --train --name b --method nearest-mean", "classify {} --apply kind", "classify {} --export {out}.onnx --name kind",
+        "report {} --out {out}.json", "export-vectors {} {out}.parquet", "index {} {source}", "optimize {}", "delete {} --where id=2",
+        "verify {} --repair",
+    ):  # fmt: skip
+        store = contradict(Path(shutil.copytree(filled, tmp_path / "odd.store")), sql)
+        status, _, err = run(*command.format(store, out=out, source=colours).split())
+        assert status in (0, 1), command
+        assert "Traceback" not in err, command
+        assert "--repair" not in command or not FeatureStore.verify(store).damaged
+        shutil.rmtree(store)

@@ -1,9 +1,12 @@
 """Encoder files of strangers: networks that never end, want all memory, or give other vectors each time. On the command line and in Python."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +15,10 @@ import numpy as np
 import pytest
 from onnx import ModelProto
 
-from featurestore import Classifier, Encoder, FeatureStore
+from featurestore import Classifier, Encoder, FeatureStore, encoders
 from featurestore.encoders import limits
 from featurestore.errors import EncoderError, StoreCorrupt
+from featurestore.sources import ImageFile
 from tests.featurestore.attacks import networks
 from tests.featurestore.attacks.canary import Canary
 from tests.featurestore.commands import Run
@@ -63,6 +67,17 @@ def test_a_network_that_ends_for_most_images_is_stopped_at_the_others(
     assert encoder.encode(PIXELS).shape == (1, DIM)  # and goes on afterwards
 
 
+def test_ctrl_c_does_not_wait_for_a_network_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is held back until a batch is done, so that the batch is kept."""
+    monkeypatch.setattr(limits, "IMAGE_SECONDS", 1.0)
+    monkeypatch.setattr(encoders.encoder, "HELD_SECONDS", 0.1)
+    encoder = Encoder(networks.written(networks.endless_for_white(), tmp_path / "white.onnx"))
+    white = paint(tmp_path / "white.png", (255, 255, 255))
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        list(encoder.embed_files([(ImageFile(str(white), None, None, 0, 0), None)]))
+
+
 def test_the_user_may_lift_the_limits(tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "OPEN_SECONDS", -1.0)
     monkeypatch.setattr(limits, "IMAGE_SECONDS", -1.0)
@@ -89,6 +104,14 @@ def test_a_network_that_gives_other_vectors_each_time_enters_no_store(
     assert (code, "gives the same images other vectors each time" in err) == (1, True)
     assert not (tmp_path / "new.store").exists()
     assert len(list((store_path / "encoders").iterdir())) == 1
+
+
+@pytest.mark.parametrize("made", networks.BOMBS.values(), ids=networks.BOMBS.keys())
+def test_a_graph_that_nobody_could_run_is_refused_in_one_line(tmp_path: Path, made: ModelProto) -> None:
+    with pytest.raises(EncoderError, match=r"that onnxruntime can run; found: |its graph has") as found:
+        Encoder(networks.written(made, tmp_path / "bomb.onnx"))
+    assert len(str(found.value).splitlines()) == 1
+    assert len(str(found.value)) < 1000
 
 
 # -- cards
@@ -210,8 +233,9 @@ def indexed_by(made: ModelProto, folder: Path, colours: Path) -> tuple[int, str,
         (networks.folded(500, 20_000), "did not end within|wants more than"),
         (networks.vast("Expand", 1 << 31), "wants more than 1.0 GiB of memory"),
         (networks.vast("doubling", 1), "was stopped"),
+        (networks.doubling_functions(), "did not end within|wants more than"),
     ],
-    ids=["loop", "step", "folded", "many-folded", "expand", "doubling"],
+    ids=["loop", "step", "folded", "many-folded", "expand", "doubling", "functions"],
 )
 def test_the_command_ends_in_one_line_whatever_the_network_does(
     tmp_path: Path, colours: Path, canary: Canary, made: ModelProto, told: str

@@ -164,7 +164,7 @@ def test_ctrl_c_before_a_batch_hands_no_batch_on_twice(
     stream = opened.embed_files(map(named, paths(tmp_path, 40)))
     next(stream)
 
-    def pressed() -> None:
+    def pressed(seconds: float) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(running, "uninterrupted", pressed)

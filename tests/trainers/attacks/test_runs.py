@@ -7,12 +7,14 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from socket import AF_UNIX, socket
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from featurestore import FeatureStore
 from featurestore.errors import ConfigError, FeatureStoreError, TrainingError
 from featurestore.report.training import read_training
 from featurestore.system import json_lines
@@ -172,18 +174,38 @@ def test_a_checkpoint_that_unpacks_to_more_is_refused_unread(run: Path, monkeypa
     refused(run, r"cannot be read \(BadZipFile\)")
 
 
-@pytest.mark.parametrize("name", ["checkpoint.pt", "config.toml", "metrics.jsonl"])
-def test_a_pipe_in_a_run_is_not_waited_for(run: Path, name: str) -> None:
-    (run / name).unlink()
-    os.mkfifo(run / name)
-    with pytest.raises(FeatureStoreError):
-        roads(run)["resume"]()
-    if name == "metrics.jsonl":
-        with pytest.raises(ConfigError, match="a pipe, a socket or a device"):
-            read_training(run, "")
+@pytest.mark.parametrize("kind", ["link", "pipe", "socket"])
+@pytest.mark.parametrize("name", ["checkpoint.pt", "config.toml", "metrics.jsonl", "encoder.onnx"])
+def test_only_files_of_the_run_are_read(run: Path, name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link out of its folder is not followed, and a pipe is not waited for."""
+    monkeypatch.chdir(run)  # a socket has a short name only
+    (run / "encoder.onnx").touch()
+    os.rename(name, run.parent / name)
+    if kind == "link":
+        os.symlink(Path("..", name), name)
+    elif kind == "pipe":
+        os.mkfifo(name)
     else:
-        with pytest.raises(FeatureStoreError):
-            roads(run)["export"]()
+        with socket(AF_UNIX) as made:
+            made.bind(name)
+    told = "a link that leads out of its folder" if kind == "link" else "a pipe, a socket or a device"
+    report = {"report": lambda: read_training(run, "")}
+    untrained = {"untrained": lambda: export_encoder(f"untrained:{run}", run / "out.onnx")}
+    readers: dict[str, dict[str, Callable[[], object]]] = {
+        "checkpoint.pt": roads(run),
+        "config.toml": roads(run) | untrained,
+        "metrics.jsonl": report | {"resume": roads(run)["resume"]},
+        "encoder.onnx": report | {"index": lambda: FeatureStore.open(run / "new.store", run)},
+    }
+    for road in readers[name].values():
+        with pytest.raises(FeatureStoreError, match=f"{told}|found none there"):
+            road()
+
+
+def test_a_link_within_a_run_is_followed(run: Path) -> None:
+    (run / "checkpoint.pt").rename(run / "checkpoint-1.pt")
+    (run / "checkpoint.pt").symlink_to("checkpoint-1.pt")
+    assert read_start(run).pretrained
 
 
 @pytest.mark.parametrize(
