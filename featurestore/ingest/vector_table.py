@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from featurestore.catalog.records import DETAILS
 from featurestore.errors import SourceError
+from featurestore.ingest.footer_checksum import is_footer_damaged
 from featurestore.sources.column_names import PATH
 from featurestore.sources.filesystem import is_url
 from featurestore.sources.lists import numbered_lines
@@ -76,8 +77,12 @@ def open_table(file: Path, paths: Path | None = None) -> VectorTable:
     try:
         refuse_pipe(file)
         source = pq.ParquetFile(file, memory_map=True, page_checksum_verification=True)
+        with file.open("rb") as opened:
+            damaged = is_footer_damaged(opened)
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{file}: expected a Parquet file of vectors, or a .npy; {describe_error(error)}") from error
+    if damaged:
+        raise SourceError(f"{file}: its footer is damaged: the checksum does not match; export the vectors again")
     if found := parquet_too_large(file.stat().st_size, source.metadata):
         raise SourceError(f"{file}: expected a Parquet file of vectors; found {found}")
     schema = source.schema_arrow

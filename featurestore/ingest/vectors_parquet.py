@@ -11,6 +11,7 @@ from featurestore.catalog import EncoderRecord, ItemChange
 from featurestore.catalog.records import DETAILS
 from featurestore.encoders.encoder import Encoder
 from featurestore.errors import EncoderNotInStore, ImageError, SourceError
+from featurestore.ingest.footer_checksum import add_footer_checksum
 from featurestore.ingest.reports import ImportReport
 from featurestore.ingest.vector_batches import NEWER, batches, read_content
 from featurestore.ingest.vector_table import KEY, VERSION, VectorTable, open_table
@@ -43,23 +44,22 @@ def export_vectors(
     }  # fmt: skip
     schema = pa.schema([*columns, ("vector", pa.list_(pa.float32(), record.dim))], metadata={KEY: json.dumps(metadata)})
     listener.start("exporting", details.rows.rows)
-    with (
-        atomic_write(Path(out), "free some space or choose another place") as file,
-        pq.ParquetWriter(
+    with atomic_write(Path(out), "free some space or choose another place") as file:
+        with pq.ParquetWriter(
             file,
             schema,
             compression="zstd",
             use_dictionary=["label", "split"],
             use_byte_stream_split=["vector.list.element"],
             write_page_checksum=True,
-        ) as writer,
-    ):
-        for batch in details.rows.reader():
-            rows, *columns = batch.columns
-            chosen = np.asarray(vectors[rows.to_numpy()], np.float32)
-            flat = pa.FixedSizeListArray.from_arrays(chosen.ravel(), record.dim)
-            writer.write_batch(pa.record_batch([*columns, flat], schema=schema))
-            listener.advance(len(batch))
+        ) as writer:
+            for batch in details.rows.reader():
+                rows, *columns = batch.columns
+                chosen = np.asarray(vectors[rows.to_numpy()], np.float32)
+                flat = pa.FixedSizeListArray.from_arrays(chosen.ravel(), record.dim)
+                writer.write_batch(pa.record_batch([*columns, flat], schema=schema))
+                listener.advance(len(batch))
+        add_footer_checksum(file)
     return details.rows.rows
 
 
