@@ -98,8 +98,11 @@ class RabitqIndex:
 
     @classmethod
     def open(cls, path: Path) -> "RabitqIndex":
-        """Map a saved index, read-only. Raises RuntimeError, with a message by FAISS, when the file is not an index."""
-        return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC))
+        """Map a saved index, read-only. Raises RuntimeError when the file is not such an index."""
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        if not isinstance(index, faiss.IndexIVFRaBitQ):
+            raise RuntimeError(f"an index of another kind, {type(index).__name__}")
+        return cls(index)
 
     @property
     def count(self) -> int:

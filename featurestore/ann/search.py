@@ -9,6 +9,7 @@ from featurestore.ann.exact import SPARE, require_found, rerank, search_exact
 from featurestore.ann.faiss_index import FlatIndex, Floats, Ints, RabitqIndex
 from featurestore.ann.row_filter import RowFilter
 from featurestore.ann.tuning import IndexCard
+from featurestore.errors import StoreCorrupt
 
 EXACT_FROM = 8  # exact search is as fast when the rows are at most this many times the candidates
 
@@ -55,6 +56,10 @@ def _candidates(queries: Floats, rabitq: RabitqIndex, count: int, probes: int, b
     while probes < rabitq.lists and len(short := np.flatnonzero(proposed[:, -1] < 0)):
         probes = min(4 * probes, rabitq.lists)
         proposed[short] = rabitq.propose(queries[short], count, probes, bits)
+    if (proposed >= rabitq.count).any():
+        raise StoreCorrupt(
+            "the index names vectors that are not there, so somebody changed it; search with --exact, or delete the file in indexes/ of the store"
+        )
     return require_found(proposed)
 
 

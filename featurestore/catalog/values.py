@@ -6,13 +6,13 @@ from featurestore.catalog.engine import Connection
 from featurestore.errors import StoreUntrusted
 from featurestore.system.text import counted
 
-MOST = 1 << 40  # rows of a file, and bytes
+MOST = 1 << 40  # rows of a file, bytes, and items
 ENCODER_CARD = "json_valid(card) AND " + " AND ".join(
     f"json_exists(card, '$.{key}')" for key in ("method", "backbone", "branch", "trained_on.count", "preprocess.size")
 )
 # What holds for every row of the small tables. Rows of items and vectors are looked at where they are read.
 CONDITIONS = {
-    "meta": "schema_version >= 1 AND next_item >= 1",
+    "meta": f"schema_version >= 1 AND next_item BETWEEN 1 AND {MOST}",
     "encoders": f"fingerprint <> '' AND name <> '' AND dim >= 1 AND rows BETWEEN 0 AND {MOST} AND file <> '' AND {ENCODER_CARD}",
     "blocks": f"encoder <> '' AND first BETWEEN 0 AND {MOST} AND rows BETWEEN 0 AND {MOST} AND sha256 <> ''",
     "indexes": f"encoder <> '' AND rows BETWEEN 0 AND {MOST} AND bytes BETWEEN 0 AND {MOST} AND file <> '' AND vectors <> '' AND json_valid(card)",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from featurestore.ann.faiss_index import RabitqIndex, floats
 from featurestore.ann.index_file import open_index, save_index
 from featurestore.ann.row_filter import RowFilter
 from featurestore.ann.search import Index, search_vectors
-from featurestore.errors import DiskError
+from featurestore.errors import DiskError, StoreCorrupt
 from featurestore.system.checksums import FileChecksum
 from tests.featurestore.ann.naive import assert_same, clustered
 from tests.featurestore.ann.small import COUNT, DIM, Built
@@ -81,7 +82,10 @@ def test_an_index_of_other_vectors_than_the_catalog_says_is_refused(
     assert open_index(path, seal, card, rows, dim) == "is of other vectors"
 
 
-@pytest.mark.parametrize("content", [b"", b"rose", bytes(5_000), b"IwRQ" + bytes(200), b"\xff" * 300])
+FLAT = faiss.serialize_index(faiss.IndexFlatIP(DIM)).tobytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"rose", bytes(5_000), b"IwRQ" + bytes(200), b"\xff" * 300, FLAT])
 def test_a_file_that_is_not_an_index_is_reported_in_one_line(built: Built, path: Path, content: bytes) -> None:
     path.write_bytes(content)
     problem = opened(built, path, FileChecksum.of(path))
@@ -89,6 +93,18 @@ def test_a_file_that_is_not_an_index_is_reported_in_one_line(built: Built, path:
     assert problem.startswith("cannot be read (")
     assert "\n" not in problem
     assert len(problem) < 300
+
+
+def test_an_index_that_names_vectors_that_are_not_there_is_refused(built: Built, path: Path) -> None:
+    """Its size and checksum are right: a stranger made them."""
+    index = faiss.clone_index(built.rabitq._index)
+    index.reset()
+    index.add_with_ids(floats(built.vectors), np.arange(COUNT) + 10**9)
+    faiss.write_index(index, str(path))
+    stranger = opened(built, path, FileChecksum.of(path))
+    assert isinstance(stranger, Index)
+    with pytest.raises(StoreCorrupt, match="names vectors that are not there"):
+        search_vectors(floats(built.vectors[:2]), built.vectors, RowFilter(COUNT), 7, stranger)
 
 
 def test_a_file_that_cannot_be_read_is_reported(

@@ -85,7 +85,7 @@ def test_no_value_ends_a_command_in_the_midst(
 @pytest.mark.parametrize(
     ("table", "column", "value"),
     [
-        ("meta", "schema_version", None), ("encoders", "dim", -1), ("encoders", "card", "{}"), ("blocks", "rows", None),
+        ("meta", "schema_version", None), ("meta", "next_item", 2**63 - 1), ("encoders", "dim", -1), ("encoders", "card", "{}"), ("blocks", "rows", None),
         ("classifiers", "weights", None), ("sources", "exclude", [None]),
         ("encoders", "card", CARD.replace('"x"', "9" * 5000)), ("encoders", "card", CARD.replace('"x"', "[" * 10_000 + "]" * 10_000)),
         ("encoders", "card", CARD.replace('"backbone": "b"', '"backbone": []')), ("encoders", "card", CARD.replace('{"count": 1}', "[1]")),
