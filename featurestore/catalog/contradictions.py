@@ -44,6 +44,11 @@ RULES = (
         "UPDATE meta SET next_item = (SELECT max(id) + 1 FROM all_items)",
     ),
     Rule(
+        "encoders are listed twice; one of each stays",
+        "SELECT count(*) - count(DISTINCT fingerprint) FROM encoders",
+        "DELETE FROM encoders e WHERE EXISTS (SELECT 1 FROM encoders o WHERE o.fingerprint = e.fingerprint AND o.rowid < e.rowid)",
+    ),
+    Rule(
         "vectors belong to no item; their links are deleted",
         "SELECT count(*) FROM vectors WHERE item NOT IN (SELECT id FROM all_items)",
         "DELETE FROM vectors WHERE item NOT IN (SELECT id FROM all_items)",

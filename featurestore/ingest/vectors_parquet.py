@@ -82,8 +82,7 @@ def import_vectors(
     with store.writing():
         if given is not None:
             store.add_encoder(given)
-        [record] = [r for r in store.catalog.encoders.all() if r.fingerprint == fingerprint]
-        return _import(store, record, table, listener)
+        return _import(store, store.encoder_record(fingerprint), table, listener)
 
 
 def _encoder_of(table: VectorTable, store: Storage, given: Encoder | None) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from featurestore import FeatureStore
 from featurestore.catalog.schema import COLUMNS
-from featurestore.errors import StoreCorrupt, StoreUntrusted
+from featurestore.errors import EncoderNotInStore, StoreCorrupt, StoreUntrusted
 from tests.featurestore.attacks.canary import Canary
 from tests.featurestore.commands import Run
 
@@ -138,6 +138,17 @@ def test_an_encoder_gives_vectors_as_long_as_the_catalog_says(store_path: Path, 
                 StoreCorrupt, match=r"the catalog counts 11 numbers in a vector of .*, the encoder gives 12"
             ):
                 use(colours / "mixed" / "cyan.png")
+
+
+def test_an_encoder_that_is_listed_twice_is_found(store_path: Path, tmp_path: Path) -> None:
+    FeatureStore.open(store_path).export_vectors(tmp_path / "v.parquet")
+    contradict(store_path, "INSERT INTO encoders SELECT * FROM encoders")
+    with pytest.raises(EncoderNotInStore):
+        FeatureStore.open(store_path).import_vectors(tmp_path / "v.parquet")
+    assert FeatureStore.verify(store_path).damaged
+    FeatureStore.verify(store_path, repair=True)
+    assert not FeatureStore.verify(store_path).damaged
+    assert len(FeatureStore.open(store_path).neighbours().ids) == 6
 
 
 # -- rows that contradict each other
