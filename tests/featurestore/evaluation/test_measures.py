@@ -63,7 +63,8 @@ def test_retrieval_by_splits_and_without(splits: FeatureStore, whole: FeatureSto
     assert (report.split, report.n_train, report.n_test) == ("train->test", *SPLITS)
     x, labels = arrays(whole)
     alone = whole.retrieval(k=[3])
-    assert alone.result == retrieval.evaluate(x, x, labels, labels, np.arange(240), [3])
+    bank = x.copy()  # numpy multiplies an array by itself in another order, so that nearly equal scores change places
+    assert alone.result == retrieval.evaluate(x, bank, labels, labels, np.arange(240), [3])
     written = json.loads(json.dumps(alone.to_json()))
     assert list(written) == [
         "protocol", "encoder", "split", "n_train", "n_test", "results", "queries_without_match", "twins", "several_labels", "where", "notes",
