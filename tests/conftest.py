@@ -1,9 +1,15 @@
-"""What holds for every test: it runs offline."""
+"""What holds for every test: it runs offline, and gets the signals that a terminal sends."""
 
+import signal
 import socket
 from typing import Any
 
 import pytest
+
+# Ignored where the tests were started by nohup or in the background, and then by each of their processes, too.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 
 @pytest.fixture(autouse=True)

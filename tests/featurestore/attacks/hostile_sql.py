@@ -59,7 +59,7 @@ ENDLESS = {
 }  # fmt: skip
 GREEDY = {
     "repeat": "length(repeat('x', 2000000000)) > 0",
-    "repeat of repeat": "length(repeat(repeat(repeat('x', 1000), 1000), 1000)) > 0",
+    "repeat of repeat": "length(repeat(repeat(repeat('x', 1000), 1000), 3000)) > 0",
     "range": "len(range(1000000000)) > 0",
     "series": "len(generate_series(1, 1000000000)) > 0",
     "list sort": "len(list_sort(range(300000000))) > 0",
