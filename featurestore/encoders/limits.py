@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Generic, TypeVar
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
 
 from featurestore.errors import EncoderError
 from featurestore.system.memory import resident_bytes, total_bytes
@@ -37,7 +38,7 @@ def most_bytes() -> int:
 def limited(
     work: Callable[[], T], stop: Callable[[], None], path: str | Path, seconds: float, growth: int | None = None
 ) -> T:
-    """Run `work` in a thread, and return or raise what it does.
+    """Run `work` in another thread, and return or raise what it does.
 
     After `seconds`, or once the process has grown by `growth` bytes, `stop` asks it to end. It is not waited for long: one step of a
     network cannot be interrupted. Raises EncoderError.
@@ -46,7 +47,11 @@ def limited(
         return work()
     task = _Task(work)
     deadline, most = time.monotonic() + seconds, growth and resident_bytes() + growth
-    threading.Thread(target=task.run, name="network", daemon=True).start()  # the program may end without it
+    try:
+        thread = _idle.pop()
+    except IndexError:
+        thread = _Thread()
+    thread.start(task)
     try:
         while not task.done.wait(min(POLL_SECONDS, max(0.0, deadline - time.monotonic()))):
             if time.monotonic() >= deadline:
@@ -55,9 +60,12 @@ def limited(
                 raise took_memory(path, growth)
     except BaseException:
         stop()
-        if not task.done.wait(STOP_SECONDS):
+        if task.done.wait(STOP_SECONDS):
+            _idle.append(thread)
+        else:
             _left.append(task.done)
         raise
+    _idle.append(thread)
     return task.result()
 
 
@@ -73,6 +81,9 @@ def too_much(path: str | Path, what: str) -> EncoderError:
 
 
 _left: list[threading.Event] = []  # of work that goes on although it should end
+_idle: list["_Thread"] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)  # a fork has one thread
 
 
 @atexit.register
@@ -104,3 +115,18 @@ class _Task(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._results[0]
+
+
+class _Thread:
+    """A thread that is kept for the next task: to start one for each batch takes longer than a small network."""
+
+    def __init__(self) -> None:
+        self._tasks: SimpleQueue[_Task[Any]] = SimpleQueue()
+        threading.Thread(target=self._run, name="network", daemon=True).start()  # the program may end without it
+
+    def start(self, task: "_Task[Any]") -> None:
+        self._tasks.put(task)
+
+    def _run(self) -> None:
+        while True:
+            self._tasks.get().run()

@@ -53,9 +53,9 @@ def jpeg(data: bytes, shorter_side: int | None) -> int | None:
 
 def _jpeg_frame(data: bytes) -> tuple[int, int, int, int] | None:
     """Find the only frame before the first scan: its kind, height, width and components; None where the markers are odd."""
-    place, frame = 2, None
+    place, frame, last = 2, None, min(len(data), MOST_HEADER) - 10
     for _ in range(MOST_SEGMENTS):
-        if place + 10 > min(len(data), MOST_HEADER) or data[place] != FILL:
+        if place > last or data[place] != FILL:
             return None
         marker = data[place + 1]
         if marker == START_OF_SCAN:
@@ -67,7 +67,7 @@ def _jpeg_frame(data: bytes) -> tuple[int, int, int, int] | None:
             frame = (marker, *struct.unpack_from(">HHB", data, place + 5))
         elif marker in FRAMES or marker in OTHER_FRAMES:
             return None
-        place += 2 + int.from_bytes(data[place + 2 : place + 4])
+        place += 2 + (data[place + 2] << 8 | data[place + 3])
     return None
 
 
