@@ -13,11 +13,12 @@ import pyarrow as pa
 from featurestore.catalog.catalog_state import CatalogState, FileStat, connection_lock, read_state, stat_of
 from featurestore.catalog.duckdb_errors import busy, is_held, named_errors
 from featurestore.catalog.engine import Check, Connection, Engine, files_of, spill_folder
-from featurestore.catalog.sql_process import PROCESSES, run_in_process, try_log
+from featurestore.catalog.sql_process import PROCESSES, run_in_process, too_slow, try_log
 from featurestore.catalog.user_sql import explain, has_long_values, is_damage, run_where
 from featurestore.catalog.where import GUARDED, SHORT, check_length, column_names, is_harmless, parse
-from featurestore.errors import DiskError, QueryError, StoreNotFound
+from featurestore.errors import QueryError, StoreNotFound
 from featurestore.system.no_follow import FOLDER, require_kind
+from featurestore.system.read_errors import unreadable
 
 Opened = TypeVar("Opened")
 READER_SECONDS = 10.0  # how long a reader waits for the file
@@ -54,9 +55,7 @@ class Database:
             try:
                 self._last_state = CatalogState(*zip(*map(read_state, self._parts), strict=True))
             except OSError as error:
-                raise DiskError(
-                    f"{self.path} cannot be read: {error.strerror}; no damage is known, try again"
-                ) from error
+                raise unreadable(self.path, error.strerror) from error
             return self._last_state
 
     def reading(self) -> AbstractContextManager[Connection]:
@@ -117,9 +116,7 @@ class Database:
                 timer.start()
                 yield connection
             except duckdb.InterruptException as error:
-                raise QueryError(
-                    f"the SQL took more than {seconds:g} s and was stopped; select less, or allow more time"
-                ) from error
+                raise too_slow(seconds) from error
             except duckdb.Error as error:
                 if is_damage(error):
                     raise

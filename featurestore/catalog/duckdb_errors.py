@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from featurestore.errors import DiskError, StoreBusy, StoreCorrupt, StoreError
+from featurestore.system.read_errors import unreadable
 from featurestore.system.text import as_argument
 
 DAMAGE = (  # words in DuckDB's messages
@@ -76,7 +77,7 @@ def _named(path: Path, error: duckdb.Error) -> StoreError:
     if "database file with version" in first:
         return StoreError(f"{path} was written by another version of DuckDB: {first}; install that version")
     if isinstance(error, duckdb.IOException) and not any(words in first for words in DAMAGE):
-        return DiskError(f"{path} cannot be read: {first}; no damage is known, try again")
+        return unreadable(path, first)
     return StoreCorrupt(
         f"{path} cannot be read as a catalog: {first}; to see what can be saved: featurestore verify {as_argument(path.parent)}"
     )

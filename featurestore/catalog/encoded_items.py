@@ -67,6 +67,7 @@ class EncodedItems:
     def details(self, encoder: str) -> ItemDetails:
         """Read all columns of the items an encoder has vectors of, ascending by row. Raises StoreCorrupt."""
         with self._database.reading() as connection:
+            record = with_rows(connection, encoder)
             _rows_in_use(connection, encoder)  # the columns themselves may not fit into memory
             # A name that no column of a user may have.
             schema = pa.schema([("rowid", pa.int64()), *DETAILS, *user_columns(connection).items()])
@@ -75,11 +76,12 @@ class EncodedItems:
                 f"SELECT v.row AS rowid, {names} FROM vectors v JOIN items i ON {VALID} WHERE v.encoder = ? ORDER BY v.row",
                 params=[encoder],
             )
-            return ItemDetails(with_rows(connection, encoder), spooled(found, schema))
+            return ItemDetails(record, spooled(found, schema))
 
     def rows_in_use(self, encoder: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Read the rows of an encoder's vector file that belong to an item, ascending, and the ids of these items. Raises StoreCorrupt."""
         with self._database.reading() as connection:
+            with_rows(connection, encoder)
             return _rows_in_use(connection, encoder)
 
     def at_rows(self, encoder: str, rows: NDArray[np.int64]) -> pa.Table:
@@ -115,7 +117,6 @@ class EncodedItems:
 
 def _rows_in_use(connection: Connection, encoder: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Read the rows of an encoder that belong to an item, ascending, and the ids of these items. Raises StoreCorrupt."""
-    with_rows(connection, encoder)
     found = connection.sql(
         f"SELECT v.row, v.item FROM vectors v JOIN items i ON {VALID} WHERE v.encoder = ? ORDER BY v.row",
         params=[encoder],

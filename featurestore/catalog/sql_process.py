@@ -75,6 +75,11 @@ def try_log(path: Path) -> None:
         ) from error
 
 
+def too_slow(seconds: float) -> QueryError:
+    """Make the error for SQL that was stopped at its limit of time."""
+    return QueryError(f"the SQL took more than {seconds:g} s and was stopped; select less, or allow more time")
+
+
 def _checked(message: Message) -> Message:
     """Raise the error that a message tells of."""
     match message.header:
@@ -95,7 +100,7 @@ def _named(ended: ChildEnded, kind: str, seconds: float) -> QueryError:
     """Say why a statement has no answer, and what to do."""
     match ended.ending:
         case Ending.DEADLINE | Ending.CPU:
-            return QueryError(f"the SQL took more than {seconds:g} s and was stopped; select less, or allow more time")
+            return too_slow(seconds)
         case Ending.MEMORY:
             return QueryError(f"{kind}: it needs more memory than it may have; select less")
     return QueryError(f"{kind}: its process ended without an answer: {ended}; write it in another way, or select less")

@@ -14,6 +14,7 @@ from featurestore.system.checksums import BlockChecksum
 from featurestore.system.disk import atomic_write, sync_folder
 from featurestore.system.hard_links import require_one_hard_link
 from featurestore.system.no_follow import open_within
+from featurestore.system.read_errors import unreadable
 from featurestore.system.text import as_argument
 
 BLOCK_ROWS = 16_384  # rows with one checksum, where many are written together
@@ -73,7 +74,7 @@ class VectorFile:
             with self._opened() as file:
                 return np.memmap(file, dtype="<f2", mode="r", shape=(committed, self.dim))
         except OSError as error:
-            raise DiskError(f"{self.path} cannot be read: {error.strerror}; no damage is known, try again") from error
+            raise unreadable(self.path, error.strerror) from error
 
     def checksums(self, end: int) -> list[BlockChecksum]:
         """Compute the checksums of rows 0 to `end` - 1 as they are on disk, as far as they exist, in blocks of BLOCK_ROWS."""

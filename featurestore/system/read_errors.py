@@ -2,13 +2,19 @@
 
 import errno
 import os
+from pathlib import Path
 
-from featurestore.errors import ImageError, ImageUnread, TooManyOpenFiles
+from featurestore.errors import DiskError, ImageError, ImageUnread, TooManyOpenFiles
 from featurestore.system.text import describe_error
 
 ABOUT_THE_FILE = (
     errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL,
 )  # fmt: skip
+
+
+def unreadable(path: Path, reason: str | None) -> DiskError:
+    """Make the error for a file of a store that the system does not read now."""
+    return DiskError(f"{path} cannot be read: {reason}; no damage is known, try again")
 
 
 def image_error(error: BaseException) -> ImageError:
