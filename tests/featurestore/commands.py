@@ -1,6 +1,9 @@
-"""Running the command line within a test."""
+"""Running the command line within a test, and in a process that gets a signal."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,3 +15,32 @@ def answer(run: Run, *arguments: str | Path) -> Any:
     status, out, err = run(*arguments, "--json")
     assert (status, err) == (0, "")
     return json.loads(out)
+
+
+HELD = """
+import sys
+from {module} import {owner}
+from featurestore.cli import main
+work = {owner}.{function}
+def held(*args):
+    done = work(*args)
+    print("within", flush=True)
+    sys.stdin.read()  # until the signal came
+    return done
+{owner}.{function} = held
+main()
+"""
+
+
+def ended_within(module: str, owner: str, function: str, number: signal.Signals, *arguments: object) -> tuple[int, str]:
+    """Run a command in a process, send it a signal when it has called `function` of `owner`; returns its exit status and its errors."""
+    script = HELD.format(module=module, owner=owner, function=function)
+    command, pipe = [sys.executable, "-c", script, *map(str, arguments)], subprocess.PIPE
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=root) as run:
+        assert run.stdout is not None
+        while run.stdout.readline() != "within\n":
+            assert run.poll() is None
+        run.send_signal(number)
+        _, errors = run.communicate(timeout=120)
+    return run.returncode, errors.strip()

@@ -18,6 +18,7 @@ from featurestore.system import lock
 from featurestore.system.interrupts import endings_as_ctrl_c, uninterrupted
 from tests.featurestore import children
 from tests.featurestore.children import Child
+from tests.featurestore.commands import ended_within
 from tests.featurestore.fakes import paint
 from tests.featurestore.life import look
 from tests.featurestore.test_faults import STOPPED_AFTER_A_COMMIT
@@ -101,36 +102,15 @@ def test_readers_and_writers_while_a_writer_is_stopped(
     assert store.index(colours).unchanged == 6
 
 
-LABELLING = """
-import sys
-from featurestore.catalog import labels
-from featurestore.cli import main
-replace = labels.replace_labels
-def told(*args):
-    counts = replace(*args)
-    print("within", flush=True)
-    sys.stdin.read()  # until the signal came
-    return counts
-labels.replace_labels = told
-main()
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_labels_that_are_interrupted_are_all_as_before(
     tmp_path: Path, store_path: Path, number: signal.Signals
 ) -> None:
     (tmp_path / "labels.csv").write_text("id,label\n5,new\n6,new\n")
-    arguments = ["label", str(store_path), str(tmp_path / "labels.csv")]
-    before, pipe = look(store_path), subprocess.PIPE
-    command, root = [sys.executable, "-c", LABELLING, *arguments], Path(__file__).parents[3]
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=root) as run:
-        assert run.stdout is not None
-        assert run.stdout.readline() == "within\n"
-        run.send_signal(number)
-        _, errors = run.communicate(timeout=120)
-    assert (run.returncode, errors.strip()) == (128 + number, "featurestore: interrupted")
+    before, table = look(store_path), tmp_path / "labels.csv"
+    ended = ended_within("featurestore.catalog", "labels", "replace_labels", number, "label", store_path, table)
+    assert ended == (128 + number, "featurestore: interrupted")
     assert look(store_path) == before
     assert FeatureStore.open(store_path).label(tmp_path / "labels.csv").changed == 2
     assert not FeatureStore.verify(store_path).findings
