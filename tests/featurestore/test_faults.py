@@ -213,7 +213,7 @@ def test_two_writers_and_four_readers_at_once(tmp_path: Path, encoder: Path, man
     with ExitStack() as stack:
         readers = [stack.enter_context(Child(children.search_on_and_on, path)) for _ in range(4)]
         writer = stack.enter_context(Child(children.write_on_and_on, path, encoder, many))
-        time.sleep(1.0)
+        time.sleep(3.0)  # in which a slow machine, too, searches five times in each reader
         began = time.monotonic()
         second = stack.enter_context(Child(children.index_once, path, encoder, many))
         answer = second.hear(60)
