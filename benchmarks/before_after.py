@@ -5,12 +5,14 @@
 
 Measures whether a change of the code made anything slower: NEW against OLD, each the root of a checkout. Every measurement is a process of
 its own with PYTHONPATH set to the root, on the same interpreter; old and new alternate, and so does which of them begins. Uses only the
-public API and the command line, so that the modules inside may differ. The images are drawn here. Prints Markdown: median (least-most) of
-each side, and of the ratio new / old of neighbouring runs: above 1 is slower.
+public API and the command line, so that the modules inside may differ. The images are drawn here, unless --folder names others. Prints
+Markdown: median (least-most) of each side, of the ratio new / old of neighbouring runs (above 1 is slower), and of the same ratio of the
+processor time of the whole process, which other programs on the machine disturb less.
 """
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -52,7 +54,7 @@ class Measurement:
 def run_job(root: Path, *arguments: object) -> str:
     """Run a job with a checkout; returns what it printed. Stops with its last line of errors when it fails."""
     command = [sys.executable, "-P", str(JOBS), *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": ""}  # each is compiled once
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -99,7 +101,13 @@ def draw_images(folder: Path, count: int, side: int) -> Path:
 
 
 def plan(
-    groups: tuple[str, ...], stores: tuple[Path, ...], images: int, side: int, steps: int, runs: int, work: Path
+    groups: tuple[str, ...],
+    stores: tuple[Path, ...],
+    images: Path,
+    encoder: Path,
+    steps: int,
+    runs: int,
+    work: Path,
 ) -> list[Measurement]:
     """List the measurements of some groups; files they need are written to `work`."""
     found = []
@@ -117,33 +125,42 @@ def plan(
             found.append(Measurement(f"cold search by vector, {store.name}", "s", by_vector, SHORT * runs))
         if "warm" in groups:
             found.append(Measurement(f"warm search, {store.name}", "ms", printed("warm", store, queries), runs))
-    if {"extraction", "training"} & set(groups):
-        folder = draw_images(work / "images", images, side)
     if "extraction" in groups:
-        encoder = encoder_file(64, work / "encoder.onnx")
-        name = f"{images:,} JPEGs of {side} px"
-        found.append(Measurement(f"ingest {name}", "s", printed("extract", folder, encoder), runs))
-        found.append(Measurement(f"ingest again, {name}", "s", printed("extract_again", folder, encoder), runs))
+        name = f"{images.name}, {encoder.name}"
+        found.append(Measurement(f"ingest {name}", "s", printed("extract", images, encoder), runs))
+        found.append(Measurement(f"ingest again, {name}", "s", printed("extract_again", images, encoder), runs))
     if "training" in groups:
         found += [
-            Measurement(f"step of {name}", "ms", step(folder, settings, steps), runs)
+            Measurement(f"step of {name}", "ms", step(images, settings, steps), runs)
             for name, settings in TRAININGS.items()
         ]
     return found
 
 
+def processor_seconds() -> float:
+    """Processor time of all processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def compare(what: Measurement, old: Path, new: Path) -> list[str]:
     """Run a measurement with both checkouts, alternately; returns its row of the table."""
     sides: dict[Path, list[float]] = {old: [], new: []}
+    processor: dict[Path, list[float]] = {old: [], new: []}
     for run in range(what.runs):
         for root in (old, new) if run % 2 == 0 else (new, old):
+            before = processor_seconds()
             sides[root].append(what.figure(root))
+            processor[root].append(processor_seconds() - before)
         click.echo(
             f"{run + 1}/{what.runs} {what.name}: {sides[old][-1]:.4g}, {sides[new][-1]:.4g} {what.unit}", err=True
         )
-    ratios = [after / before for before, after in zip(sides[old], sides[new], strict=True)]
     digits = 1 if min(sides[old]) > 100 else 3
-    return [f"{what.name}, {what.unit}", spread(sides[old], digits), spread(sides[new], digits), spread(ratios, 3)]
+    ratios = [
+        spread([after / before for before, after in zip(figures[old], figures[new], strict=True)], 3)
+        for figures in (sides, processor)
+    ]
+    return [f"{what.name}, {what.unit}", spread(sides[old], digits), spread(sides[new], digits), *ratios]
 
 
 @click.command()
@@ -153,6 +170,12 @@ def compare(what: Measurement, old: Path, new: Path) -> list[str]:
     "--store", "stores", multiple=True, type=EXISTING, help="A store of `python -m benchmarks.search generate`."
 )
 @click.option("--only", "groups", multiple=True, type=click.Choice(GROUPS), default=GROUPS, show_default=True)
+@click.option("--folder", type=EXISTING, help="Images for extraction and training, in place of drawn ones.")
+@click.option(
+    "--encoder",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="For extraction, in place of a network that does nothing.",
+)
 @click.option("--images", default=4000, show_default=True, help="JPEGs to draw for extraction and training.")
 @click.option("--side", default=48, show_default=True, help="Side of these JPEGs in pixels.")
 @click.option("--steps", default=10, show_default=True, help="Training steps in each of the five rounds of a profile.")
@@ -164,6 +187,8 @@ def main(
     new: Path,
     stores: tuple[Path, ...],
     groups: tuple[str, ...],
+    folder: Path | None,
+    encoder: Path | None,
     images: int,
     side: int,
     steps: int,
@@ -175,13 +200,17 @@ def main(
         raise click.UsageError(f"OLD and NEW are the same checkout: {old}")
     if {"cold", "warm"} & set(groups) and not stores:
         raise click.UsageError("cold and warm searches need a store: add --store, or choose other groups with --only")
-    with tempfile.TemporaryDirectory() as folder:
-        measurements = plan(groups, tuple(map(Path.resolve, stores)), images, side, steps, runs, Path(folder))
+    with tempfile.TemporaryDirectory() as made:
+        work = Path(made)
+        if folder is None and {"extraction", "training"} & set(groups):
+            folder = draw_images(work / f"{images:,} JPEGs of {side} px", images, side)
+        encoder = encoder or encoder_file(64, work / "no network")
+        measurements = plan(groups, tuple(map(Path.resolve, stores)), folder or work, encoder, steps, runs, work)
         for root in (old, new):
             run_job(root, "imports", "featurestore.cli")  # compiles the modules and reads them into the page cache
         rows = [compare(what, old, new) for what in measurements]
     click.echo()
-    table(["what", "old", "new", "new / old"], rows)
+    table(["what", "old", "new", "new / old", "processor time, new / old"], rows)
 
 
 if __name__ == "__main__":

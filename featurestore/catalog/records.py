@@ -222,9 +222,11 @@ def spooled(relation: Any, schema: pa.Schema) -> Spool:
     """Copy the result of a query to a spool, so that the connection can be closed."""
     spool = Spool(schema)
     for batch in relation.to_arrow_reader(BATCH_ROWS):
-        spool.add_batch(
-            pa.record_batch([c.cast(f.type) for c, f in zip(batch.columns, schema, strict=True)], schema=schema)
-        )
+        columns = [  # a cast loads pyarrow.compute, which takes long
+            column if column.type == field.type else column.cast(field.type)
+            for column, field in zip(batch.columns, schema, strict=True)
+        ]
+        spool.add_batch(pa.record_batch(columns, schema=schema))
     return spool
 
 

@@ -24,6 +24,7 @@ Work = Callable[[Admission], T]  # on one image; it tells its admission when it 
 LEAST_SECONDS = 0.1
 MOST_WORKERS = 1024
 AHEAD = 32  # images per thread that may be loaded before the consumer takes them
+TOGETHER, TOGETHER_SECONDS = 16, 0.02  # how many results are waited for at a time, and how long
 POLL_SECONDS = 0.5  # longest wait at a time: some systems notice Ctrl-C only between two waits
 CLOSE_SECONDS = 1.0  # how long to wait at the end for threads to finish; stuck ones are abandoned
 MOST_STUCK = 32  # abandoned threads of this process: each keeps what it has read
@@ -64,6 +65,8 @@ def load_all(
         for file, is_known in files:
             waiting.append(threads.submit(file.path, work(file, is_known)))
             if len(waiting) > AHEAD * workers:
+                if not waiting[0].done.is_set():  # to be woken for each small image would take longer than to decode it
+                    waiting[TOGETHER].done.wait(TOGETHER_SECONDS)
                 yield threads.result(waiting.popleft())
         while waiting:
             yield threads.result(waiting.popleft())

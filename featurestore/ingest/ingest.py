@@ -80,7 +80,9 @@ class Ingest:
                 f"interrupted; {self.encoded} images were encoded and are kept: run the same command again to go on"
             ) from None
         self._commit()
-        removed = np.setdiff1d(np.append(diff.removed, np.array(self.passed_over, np.int64)), diff.lost.moved())
+        removed = np.append(diff.removed, np.array(self.passed_over, np.int64))
+        if len(removed):
+            removed = np.setdiff1d(removed, diff.lost.moved())
         if len(removed) or diff.gone_failures:
             self.store.catalog.changes.mark_removed(removed, diff.gone_failures)
         self.counts["removed"] = len(removed)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from featurestore.errors import ImageError, ImageUnread
 from featurestore.sources import filesystem
 from featurestore.sources.arrow_stream import Message, messages
-from featurestore.sources.filesystem import FileState
+from featurestore.sources.local_files import FileState
 from featurestore.sources.lru_cache import LruCache
 from featurestore.sources.table_columns import features_of, parse_features
 from featurestore.sources.tables import CACHED_BYTES, TableFile, image_bytes

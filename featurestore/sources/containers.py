@@ -11,9 +11,9 @@ from featurestore.sources import filesystem
 from featurestore.sources.arrow import ArrowTable
 from featurestore.sources.base import Failure, ImageFile, Source
 from featurestore.sources.column_names import USUAL, ColumnNames
-from featurestore.sources.filesystem import FileState
 from featurestore.sources.formats import suffix
 from featurestore.sources.lists import common_folder, list_files
+from featurestore.sources.local_files import FileState
 from featurestore.sources.lru_cache import LruCache
 from featurestore.sources.parquet import ParquetTable
 from featurestore.sources.passed_over import EXCLUDED, PassedOver

@@ -4,15 +4,15 @@ import hashlib
 import io
 import os
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
 
 from featurestore.errors import FeatureStoreError, ImageError, ImageUnread, SourceError
 from featurestore.sources.http import client_options
+from featurestore.sources.local_files import FileState, local_state, read_part, without_waiting
 from featurestore.system.read_errors import image_error
 from featurestore.system.text import describe_error
 
@@ -24,13 +24,6 @@ TIMES = ("mtime", "LastModified", "last_modified", "modified", "updated", "creat
 
 MOST_BYTES = 1 << 30  # of the file of one image
 PART_BYTES = 1 << 20  # of an answer that is read at a time
-
-
-class FileState(NamedTuple):
-    """What differs between two versions of a file."""
-
-    size: int  # bytes
-    mtime_ns: int
 
 
 def is_url(path: str) -> bool:
@@ -55,17 +48,7 @@ def file_state(path: str) -> FileState:
             if info["type"] == "other":
                 raise ImageError("not a regular file")
             return state_of(files, inner, info)
-        found = os.stat(path)
-        if stat.S_ISDIR(found.st_mode):
-            raise IsADirectoryError
-        if not stat.S_ISREG(found.st_mode):
-            raise ImageError("not a regular file")
-        return FileState(found.st_size, found.st_mtime_ns)
-
-
-def without_waiting(path: str, flags: int) -> int:
-    """Open a file as `open` does, but do not wait for a writer if it has become a pipe since it was looked at."""
-    return os.open(path, flags | os.O_NONBLOCK)
+        return local_state(path)
 
 
 def open_file(path: str) -> BinaryIO:
@@ -82,10 +65,9 @@ def read_whole(path: str) -> bytes:
     with as_image_errors():
         if is_url(path):
             return _read_url(path)
-        size = file_state(path).size
+        size = local_state(path).size
         check_size(size)
-        with open(path, "rb", opener=without_waiting) as file:
-            return file.read(size)
+        return read_part(path, 0, size)
 
 
 def check_size(size: int) -> None:
@@ -117,13 +99,7 @@ def read_span(path: str, start: int, size: int) -> bytes:
             if len(data) > size and start > 0:
                 raise ImageError("the server sends whole files, never a part of one; copy the file to a disk first")
             return data[:size]
-        with open(path, "rb", buffering=0, opener=without_waiting) as file:
-            file.seek(start)
-            parts = []
-            while size and (part := file.read(size)):  # one read returns at most 2 GiB
-                parts.append(part)
-                size -= len(part)
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+        return read_part(path, start, size)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from featurestore.sources import filesystem
 from featurestore.sources.base import Failure, ImageFile, Labels, Source, folder_labels, unfit_name
 from featurestore.sources.formats import HEAD, is_image_name, starts_as_image
 from featurestore.sources.ignore import IGNORE_FILE, Excludes
+from featurestore.sources.local_files import read_part
 from featurestore.sources.passed_over import EXCLUDED, HIDDEN, STORE, PassedOver, unwanted
 from featurestore.system.read_errors import check_open_files
 from featurestore.system.text import printable
@@ -35,7 +36,6 @@ class OneFile(Source):
 
 def read_ignore_file(path: str) -> str:
     """Read the patterns of an ignore file. Raises ImageError with the reason."""
-    filesystem.file_state(path)  # opening a pipe would wait for a writer
     return filesystem.read_whole(path).decode("utf-8-sig", "replace")
 
 
@@ -162,8 +162,7 @@ def _starts_as_image(entry: os.DirEntry[str]) -> bool:
     try:
         if not stat.S_ISREG(entry.stat().st_mode):
             return False  # opening a pipe would wait for a writer
-        with open(entry.path, "rb", opener=filesystem.without_waiting) as file:
-            return starts_as_image(file.read(HEAD))
+        return starts_as_image(read_part(entry.path, 0, HEAD))
     except OSError:
         return True  # it will be listed as a failure
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from featurestore.errors import ImageError
 from featurestore.sources import filesystem
-from featurestore.sources.filesystem import FileState
+from featurestore.sources.local_files import FileState
 from featurestore.sources.lru_cache import LruCache
 from featurestore.sources.table_columns import features_of
 from featurestore.sources.tables import CACHED_BYTES, TableFile, image_bytes

@@ -11,8 +11,9 @@ import pyarrow as pa
 from featurestore.errors import ImageError
 from featurestore.sources.base import UNLABELLED, Failure, ImageFile, Labels, as_label, as_labels, as_split
 from featurestore.sources.column_names import ColumnNames
-from featurestore.sources.filesystem import FileState, check_size
+from featurestore.sources.filesystem import check_size
 from featurestore.sources.lists import ListedFile
+from featurestore.sources.local_files import FileState
 from featurestore.sources.relative_paths import locate
 from featurestore.sources.table_columns import TableColumns, choose_columns, image_column
 

@@ -8,8 +8,8 @@ from featurestore.errors import ImageError
 from featurestore.sources import filesystem
 from featurestore.sources.base import Failure, ImageFile, Labels, as_labels, folder_labels, unfit_name
 from featurestore.sources.column_names import ColumnNames
-from featurestore.sources.filesystem import FileState
 from featurestore.sources.formats import HEAD, is_image_name, starts_as_image, suffix
+from featurestore.sources.local_files import FileState
 from featurestore.sources.passed_over import PassedOver, unwanted
 from featurestore.system.text import first_line
 

@@ -16,7 +16,7 @@ from featurestore import FeatureStore
 from featurestore.errors import ImageError
 from featurestore.imaging import Preprocess, guarded, single
 from featurestore.sources import Failure, filesystem
-from featurestore.sources.filesystem import FileState
+from featurestore.sources.local_files import FileState
 from tests.featurestore.attacks.canary import Canary
 from tests.featurestore.attacks.image_attacks import LARGE, SMALL
 from tests.featurestore.attacks.images import jpeg_of_scans
@@ -145,7 +145,7 @@ def test_a_file_that_becomes_a_pipe_is_not_waited_for(
     """It was a file when it was looked at."""
     pipe = tmp_path / "a.jpg"
     os.mkfifo(pipe)
-    monkeypatch.setattr(filesystem, "file_state", lambda path: FileState(10, 0))
+    monkeypatch.setattr(filesystem, "local_state", lambda path: FileState(10, 0))
 
     def attempt() -> None:
         with suppress(ImageError):

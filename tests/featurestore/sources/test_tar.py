@@ -13,6 +13,7 @@ import pytest
 
 from featurestore.errors import ImageError
 from featurestore.sources import Failure, containers, filesystem, find, open_source, read
+from featurestore.sources.local_files import FileState
 from featurestore.sources.lru_cache import LruCache
 from featurestore.sources.tar import Tar
 from tests.featurestore.sources.tables import images
@@ -191,7 +192,7 @@ def test_a_tar_that_takes_long_to_open_holds_up_no_other(tmp_path: Path, monkeyp
     slow, other = (write_tar(tmp_path / name, [("a.jpg", name.encode())]) for name in ("slow.tar", "other.tar"))
     begun, release = threading.Event(), threading.Event()
 
-    def stall(path: str, state: filesystem.FileState) -> Tar:
+    def stall(path: str, state: FileState) -> Tar:
         if path == str(slow):
             begun.set()
             release.wait(20)
