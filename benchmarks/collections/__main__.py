@@ -4,7 +4,7 @@
     python -m benchmarks.collections OUT --only shapes --only signs
     python -m benchmarks.collections OUT --cifar10 DATA/cifar10 --photos DATA/photos
 
-Without --cifar10 and --photos, those that are made of them are left out. Prints a Markdown table.
+Without --cifar10 and --photos, and without the packages of featurestore[bench], what is made of them is left out. Prints a Markdown table.
 """
 
 import time
@@ -34,10 +34,14 @@ def main(out: Path, only: tuple[str, ...], cifar10: Path | None, photos: Path | 
     there = [c.name for c in wanted if (out / c.name).exists()]
     if there:
         raise click.UsageError(f"{out} has {', '.join(there)} already; remove it, or choose others with --only")
-    rows = []
+    rows, left_out = [], {c.name: f"needs --{c.source} FOLDER" for c in missing}
     for collection in [c for c in wanted if c not in missing]:
         start = time.perf_counter()
-        collection.make(out / collection.name, seed, sources[collection.source] if collection.source else None)
+        try:
+            collection.make(out / collection.name, seed, sources[collection.source] if collection.source else None)
+        except ModuleNotFoundError as error:
+            left_out[collection.name] = str(error)
+            continue
         seconds = f"{time.perf_counter() - start:.1f}"
         figures = (collection.classes, collection.train, collection.test)
         described = (
@@ -49,8 +53,8 @@ def main(out: Path, only: tuple[str, ...], cifar10: Path | None, photos: Path | 
         )
         rows.append([collection.name, *described, seconds])
     table(["name", "kind", "pixels", "classes", "train", "test", "content", "nuisance", "seconds"], rows)
-    if missing:
-        click.echo(f"left out, for lack of --cifar10 or --photos: {', '.join(c.name for c in missing)}")
+    for name, reason in left_out.items():
+        click.echo(f"{name} was left out: {reason}")
 
 
 main()

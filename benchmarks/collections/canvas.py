@@ -3,13 +3,14 @@
 import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 FINE = 4  # outlines are drawn this much larger and scaled down, for soft edges
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 Colour = tuple[float, float, float]  # red, green, blue between 0 and 1
 Outline = Sequence[tuple[float, float]]  # corners between -1 and 1; x to the right, y down
 
@@ -33,11 +34,11 @@ class Pose:
         ]
 
 
-def random_pose(random: np.random.Generator, half: tuple[float, float], turn: float) -> Pose:
-    """A pose at any place where the outline lies wholly in the image, turned by up to `turn` degrees to both sides."""
+def random_pose(random: np.random.Generator, half: tuple[float, float], turn: float, middle: float = 0) -> Pose:
+    """A pose at any place where the outline lies wholly in the image, turned by `middle` and up to `turn` degrees to both sides."""
     size = random.uniform(*half)
     x, y = random.uniform(size, 1 - size, 2)
-    return Pose(x, y, size, random.uniform(-turn, turn))
+    return Pose(x, y, size, middle + random.uniform(-turn, turn))
 
 
 def random_colour(
@@ -96,7 +97,7 @@ def mask(outlines: Sequence[Outline], pose: Pose, size: int, line: float | None 
 
 def paint(surface: Array, cover: Array, colour: Colour | Array) -> Array:
     """Lay a colour over a surface where the mask says so."""
-    return np.asarray(surface * (1 - cover) + cover * np.asarray(colour, np.float32), np.float32)
+    return surface * (1 - cover) + cover * np.asarray(colour, np.float32)
 
 
 def photograph(random: np.random.Generator, surface: Array, noise: float = 0.03, blur: float = 0.0) -> Image.Image:

@@ -30,7 +30,7 @@ def soft(inside: Array) -> Array:
 def oval(grid: Grid, long: float, short: float) -> Array:
     """Brightness of a filled ellipse with these half axes."""
     far = np.hypot(grid[0] / long, grid[1] / short)
-    return soft(np.asarray((1 - far) * short, np.float32))
+    return soft((1 - far) * short)
 
 
 def small(grid: Grid, random: np.random.Generator) -> Array:
@@ -49,13 +49,13 @@ def rod(grid: Grid, random: np.random.Generator) -> Array:
 
 def ring(grid: Grid, random: np.random.Generator) -> Array:
     radius = random.uniform(7, 10)
-    return np.asarray(oval(grid, radius, radius) - 0.8 * oval(grid, 0.6 * radius, 0.6 * radius), np.float32)
+    return oval(grid, radius, radius) - 0.8 * oval(grid, 0.6 * radius, 0.6 * radius)
 
 
 def nucleus(grid: Grid, random: np.random.Generator) -> Array:
     radius = random.uniform(9, 12)
     core = (grid[0] - random.uniform(-2, 2), grid[1] - random.uniform(-2, 2))
-    return np.asarray(0.5 * oval(grid, radius, radius) + 0.5 * oval(core, 0.4 * radius, 0.4 * radius), np.float32)
+    return 0.5 * oval(grid, radius, radius) + 0.5 * oval(core, 0.4 * radius, 0.4 * radius)
 
 
 def dividing(grid: Grid, random: np.random.Generator) -> Array:
@@ -67,7 +67,7 @@ def dividing(grid: Grid, random: np.random.Generator) -> Array:
 def spiky(grid: Grid, random: np.random.Generator) -> Array:
     spikes = random.integers(6, 10)
     far, turn = np.hypot(*grid), np.arctan2(grid[1], grid[0])
-    return soft(np.asarray(random.uniform(7, 9) * (1 + 0.35 * np.sin(spikes * turn)) - far, np.float32))
+    return soft(random.uniform(7, 9) * (1 + 0.35 * np.sin(spikes * turn)) - far)
 
 
 def grains(grid: Grid, random: np.random.Generator) -> Array:

@@ -45,9 +45,12 @@ class Collection:
             raise ValueError(f"{self.name} is made of the images of {self.source}; give their folder")
         part = folder.with_name(f"{folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)
+        made: set[Path] = set()
         for number, (split, label, image) in enumerate(self.images(seed, source)):
             place = part / split / label
-            place.mkdir(parents=True, exist_ok=True)
+            if place not in made:
+                place.mkdir(parents=True)
+                made.add(place)
             if isinstance(image, Path):
                 shutil.copyfile(image, place / f"{number:05d}{image.suffix}")
             else:

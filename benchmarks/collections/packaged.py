@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -67,10 +67,9 @@ def surfaces(seed: int, source: Path | None) -> Images:
         photo = photograph_of(label)
         left, right = (photo.width * 2 // 3, photo.width) if split == "test" else (0, photo.width * 2 // 3)
         side = int(random.integers(40, 90))
-        x, y = random.integers(left, right - side), random.integers(0, photo.height - side)
+        x, y = int(random.integers(left, right - side)), int(random.integers(0, photo.height - side))
         piece = photo.crop((x, y, x + side, y + side)).resize((SURFACE, SURFACE), Image.Resampling.BOX)
-        piece = ImageOps.mirror(piece).rotate(90 * int(random.integers(4)))
-        grey = np.asarray(piece, np.float32)[..., None] / 255
+        grey = np.rot90(np.asarray(piece, np.float32), int(random.integers(4)))[..., None] / 255
         lit = random.uniform(-0.2, 0.2) + random.uniform(0.5, 1.2) * grey + 0.15 * cloud(random, SURFACE, 2)
         yield split, label, photograph(random, np.asarray(lit, np.float32), 0.06)
 
@@ -81,8 +80,9 @@ SURFACES_OF_PHOTOS = Collection(
     "surfaces",
     "grey, texture",
     str(SURFACE),
-    len(SURFACES),
-    *(len(SURFACES) * count for count in SURFACE_COUNTS),
+    classes=len(SURFACES),
+    train=len(SURFACES) * SURFACE_COUNTS[0],
+    test=len(SURFACES) * SURFACE_COUNTS[1],
     content="surface of which a photograph shows a piece",
     nuisance="piece, scale, turn, light, contrast",
     images=surfaces,

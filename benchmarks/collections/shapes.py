@@ -86,8 +86,7 @@ def draw_shape(label: str, random: np.random.Generator) -> Image.Image:
 def draw_direction(label: str, random: np.random.Generator) -> Image.Image:
     """One of four pointers, which points to where the class says."""
     ground = random_colour(random)
-    pose = random_pose(random, (0.22, 0.42), 10)
-    pose = type(pose)(pose.x, pose.y, pose.half, pose.turn + 45 * DIRECTIONS.index(label))
+    pose = random_pose(random, (0.22, 0.42), 10, 45 * DIRECTIONS.index(label))
     cover = mask([POINTERS[random.integers(len(POINTERS))]], pose, SIZE)
     return photograph(random, paint(background(random, SIZE, ground), cover, apart(random, ground)), 0.08)
 

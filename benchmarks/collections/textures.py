@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from benchmarks.collections.canvas import Array, apart, brightness, cloud, paint, photograph, random_colour
+from benchmarks.collections.canvas import Array, cloud, paint, photograph, random_colour
 from benchmarks.collections.collection import drawn
 
 SIZES = (64, 80, 96)
@@ -38,7 +38,7 @@ def spectrum(random: np.random.Generator, size: int, power: float) -> Array:
     frequency[0, 0] = np.inf
     waves = np.fft.rfft2(random.standard_normal((size, size))) * frequency**-power
     noise = np.fft.irfft2(waves, (size, size))
-    return np.clip(0.5 + noise / (4 * noise.std()), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(0.5 + noise / (4 * noise.std()), 0, 1), np.float32)
 
 
 def waves(random: np.random.Generator, size: int) -> Array:
@@ -91,7 +91,7 @@ def rings(random: np.random.Generator, size: int) -> Array:
 
 def patches(random: np.random.Generator, size: int) -> Array:
     number, _ = nearest(random, size)
-    return random.uniform(0, 1, int(number.max()) + 1).astype(np.float32)[number.astype(int)]
+    return np.asarray(random.uniform(0, 1, int(number.max()) + 1)[number.astype(int)], np.float32)
 
 
 def cracks(random: np.random.Generator, size: int) -> Array:
@@ -120,10 +120,9 @@ def draw_texture(label: str, random: np.random.Generator) -> Image.Image:
     """A pattern in two colours, lit unevenly."""
     size = int(random.choice(SIZES))
     pattern = PATTERNS[label](random, size)[..., None]
-    one = random_colour(random)
-    two = apart(random, one)
-    one, two = sorted((one, two), key=brightness)
-    surface = paint(np.broadcast_to(np.asarray(one, np.float32), (size, size, 3)), pattern, two)
+    dark = random_colour(random, saturation=(0, 0.4), value=(0.1, 0.4))
+    light = random_colour(random, saturation=(0, 0.4), value=(0.6, 1))
+    surface = paint(np.broadcast_to(np.asarray(dark, np.float32), (size, size, 3)), pattern, light)
     lit = surface * (1 + 0.3 * cloud(random, size, 2))
     return photograph(random, np.asarray(lit, np.float32), 0.1, 0.8)
 
