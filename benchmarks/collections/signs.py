@@ -98,7 +98,7 @@ def front(name: str) -> Array:
     draw = ImageDraw.Draw(image)
     draw.polygon(_fit(sign.plate, 0.98), fill=_bytes(sign.rim))
     draw.polygon(_fit(sign.plate, 0.76), fill=_bytes(sign.fill))
-    low = PLATE // 10 if sign.plate is WARNING else 0
+    half, low = (0.38, PLATE // 10) if sign.plate is WARNING else (0.5, 0)  # a triangle has most room below its middle
     if isinstance(sign.picture, str):
         height = {1: 0.52, 2: 0.5, 4: 0.27}[len(sign.picture)]
         font = ImageFont.load_default(int(height * PLATE))
@@ -106,7 +106,7 @@ def front(name: str) -> Array:
         draw.text(place, sign.picture, fill=_bytes(sign.ink), font=font, anchor="mm", stroke_width=2)
     else:
         for outline in sign.picture:
-            draw.polygon(_fit(outline, 0.38 if low else 0.5, low), fill=_bytes(sign.ink))
+            draw.polygon(_fit(outline, half, low), fill=_bytes(sign.ink))
     return np.asarray(image, np.float32) / 255
 
 
@@ -152,7 +152,7 @@ def _seen(random: np.random.Generator, sign: Array) -> Array:
     for (x, y), (u, v) in zip(corners, [(0, 0), (PLATE, 0), (PLATE, PLATE), (0, PLATE)], strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y, u], [0, 0, 0, x, y, 1, -v * x, -v * y, v]]
     system = np.array(rows)
-    shape = Image.fromarray(np.rint(sign * 255).astype(np.uint8), "RGBA")
+    shape = Image.fromarray(np.rint(sign * 255).astype(np.uint8))
     coefficients = tuple(np.linalg.solve(system[:, :8], system[:, 8]).tolist())
     seen = shape.transform((PLATE, PLATE), Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR)
     return np.asarray(seen, np.float32) / 255
