@@ -60,7 +60,7 @@ def start_from(network: nn.Module, init: str) -> list[str]:
         weights = torchvision_weights(name)
         try:
             with quiet(None):
-                found = torchvision.models.get_model(name, weights=weights).state_dict()
+                found = torchvision.models.get_model(name, weights=weights, progress=False).state_dict()
         except Exception as error:  # from the network, or a truncated file in the cache
             raise ConfigError(
                 f"--init {init}: the published weights cannot be fetched ({first_line(error)}); {FETCH_HINT}"

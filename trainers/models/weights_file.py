@@ -1,6 +1,7 @@
 """Files of weights from elsewhere: safetensors, or torch's own format, of which only tensors and plain values are read."""
 
 import hashlib
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -83,13 +84,16 @@ def _read(path: Path) -> Any:
 def _describe(error: Exception) -> str:
     """Say what was found in place of weights, and what to do."""
     text = str(error)
-    if "Unsupported global" in text or "Unsupported class" in text or "Unsupported operand" in text:
+    if re.search("unsupported (global|class)", text, re.IGNORECASE):
         return "a pickle with more than tensors, which could run code and was not run; where you trust it, save its state_dict() as .safetensors"
     if "TorchScript" in text:
         return "a TorchScript program; save its state_dict() as .safetensors"
     if isinstance(error, BadZipFile):
         return f"a damaged one ({first_line(error)}); download it again"
-    return f"one that cannot be read ({first_line(error)}); it may be cut off: download it again"
+    reason = (
+        type(error).__name__ if "weights_only" in text else first_line(error)
+    )  # torch advises to run what is in the file
+    return f"one that cannot be read ({reason}); it may be cut off: download it again"
 
 
 def _is_plain(value: object) -> bool:
