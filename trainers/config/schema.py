@@ -26,9 +26,8 @@ class Config:
     patch_size: int | None = setting(None, least=1, most="image_size")
     # Share of residual branches that are dropped, in the student only
     drop_path: float = setting(0.0, least=0, below=1)
-    init: str | None = (
-        None  # weights to start from: "timm", "torchvision:NAME", a file of weights, or the folder of a run
-    )
+    # Weights to start from: "timm", "torchvision:NAME", a file of weights, or the folder of a run
+    init: str | None = None
     # published: as the network was published; auto: ResNets have a smaller one up to 64 px. With `init` of known weights always published.
     stem: Literal["auto", "published"] = "auto"
     image_size: int = setting(32, least=8, most=4096)  # pixels, the side of the square that the encoder sees
