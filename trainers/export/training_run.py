@@ -27,7 +27,7 @@ def make_card(config: Config, method: Method, identity: Mapping[str, Any], train
         method=config.method if trained else "untrained",
         backbone=config.backbone,
         branch=method.export_branch,
-        trained_on={"count": identity["images"], "sha256": identity["sha256"]},
+        trained_on=checkpoint.origin_of(identity),
         config_hash=config.hash(),
         featurestore_version=__version__,
     )
