@@ -67,7 +67,7 @@ def batches(
             vectors, normalized = _unit(table, batch[table.vector], record)
             yield Arrivals(items, vectors, values, normalized)
             listener.advance(len(items))
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise SourceError(f"{file}: cannot be read: {first_line(error)}; export it again") from error
 
 

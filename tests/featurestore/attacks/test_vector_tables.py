@@ -37,3 +37,21 @@ def test_vectors_that_make_no_sense_enter_no_store(tmp_path: Path, encoder: Path
         store.import_vectors(tmp_path / "v.parquet")
     assert len(str(told.value).splitlines()) == 1
     assert not (tmp_path / "new.store").exists() or store.info()["items"] == 0
+
+
+def test_flipped_bytes_are_an_error_in_one_line(tmp_path: Path, encoder: Path) -> None:
+    """A file of another program has no checksums: a path may be no text."""
+    paths = [str(paint(tmp_path / f"{number}.png", (number, 0, 0))) for number in range(PATHS)]
+    vectors = pa.array([[1.0] * 12] * PATHS)
+    pq.write_table(pa.table({"path": paths, "vector": vectors}), tmp_path / "v.parquet", compression="none")
+    data = (tmp_path / "v.parquet").read_bytes()
+    store = FeatureStore.open(tmp_path / "new.store", encoder)
+    for changed in (
+        data.replace(b"0.png", b"\xff.png"),
+        data.replace(b"path", b"\xffath"),
+        data.replace(b"vector", b"vec\xffor"),
+    ):
+        (tmp_path / "v.parquet").write_bytes(changed)
+        with pytest.raises(SourceError) as told:
+            store.import_vectors(tmp_path / "v.parquet")
+        assert len(str(told.value).splitlines()) == 1
