@@ -16,6 +16,7 @@ from featurestore.sources.column_names import PATH
 from featurestore.sources.filesystem import is_url
 from featurestore.sources.lists import numbered_lines
 from featurestore.sources.relative_paths import locate
+from featurestore.sources.row_count import all_rows
 from featurestore.sources.unpacking import parquet_too_large
 from featurestore.system.text import describe_error, printable
 from featurestore.system.user_file import refuse_pipe
@@ -87,8 +88,9 @@ def open_table(file: Path, paths: Path | None = None) -> VectorTable:
         raise SourceError(f"{file}: expected a Parquet file of vectors; found {found}")
     schema = source.schema_arrow
     path, vector = _choose(file, schema)
-    read = lambda columns, rows: source.iter_batches(rows, columns=columns)  # noqa: E731
-    return VectorTable(file, schema, source.metadata.num_rows, _origin(file, schema), path, vector, read)
+    count = source.metadata.num_rows
+    read = lambda columns, rows: all_rows(source.iter_batches(rows, columns=columns), count)  # noqa: E731
+    return VectorTable(file, schema, count, _origin(file, schema), path, vector, read)
 
 
 def _open_array(file: Path, paths: Path | None) -> VectorTable:

@@ -11,6 +11,7 @@ from featurestore.errors import ImageError
 from featurestore.sources import filesystem
 from featurestore.sources.local_files import FileState
 from featurestore.sources.lru_cache import LruCache
+from featurestore.sources.row_count import all_rows
 from featurestore.sources.table_columns import features_of
 from featurestore.sources.tables import CACHED_BYTES, TableFile, image_bytes
 from featurestore.sources.unpacking import parquet_too_large
@@ -42,7 +43,8 @@ class ParquetTable(TableFile):
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         leaves = [self._leaf(name) for name in columns]
         for group in range(len(self._starts) - 1):  # one by one: damage in one does not affect the rows before it
-            batches = self._file.iter_batches(STEP, row_groups=[group], columns=leaves)
+            rows = self._starts[group + 1] - self._starts[group]
+            batches = all_rows(self._file.iter_batches(STEP, row_groups=[group], columns=leaves), rows)
             while True:
                 with self._lock:
                     batch = next(batches, None)

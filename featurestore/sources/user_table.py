@@ -11,6 +11,7 @@ import pyarrow as pa
 from featurestore.errors import SourceError
 from featurestore.sources.csv_table import CsvTable
 from featurestore.sources.jsonl_table import JsonlTable
+from featurestore.sources.row_count import all_rows
 from featurestore.sources.text_file import unpacked_suffix
 from featurestore.sources.unpacking import parquet_too_large
 from featurestore.system.text import describe_error, first_line
@@ -55,7 +56,7 @@ class ParquetRows:
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(self.path, page_checksum_verification=True) as source:
-            for batch in source.iter_batches(BATCH_ROWS, columns=list(names)):
+            for batch in all_rows(source.iter_batches(BATCH_ROWS, columns=list(names)), source.metadata.num_rows):
                 batch.validate(full=True)  # otherwise text that is not UTF-8 would pass
                 yield batch.select(names)
 

@@ -3,12 +3,14 @@
 import gzip
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from featurestore import FeatureStore
 from featurestore.errors import SourceError
 from featurestore.ingest.vector_table import open_table
 from featurestore.sources import Failure, ImageFile, find, read, unpacking
@@ -156,3 +158,57 @@ def test_the_memory_of_the_program_is_an_empty_file(tmp_path: Path) -> None:
     (tmp_path / "l.txt").write_text("/proc/self/mem")
     [entry] = find(tmp_path / "l.txt")
     assert read(entry.path) == b""
+
+
+# -- damage that pyarrow passes over
+
+
+@pytest.fixture
+def shortened_tables(tmp_path: Path) -> list[Path]:
+    """Tables with a flipped bit in the header of a page, of which pyarrow gives no rows, and no error."""
+    columns = {
+        "path": [f"{n}.png" for n in range(6)], "label": list("abcdef"), "image": [PNG] * 6,
+        "vector": pa.array(np.eye(6, dtype=np.float32).tolist(), pa.list_(pa.float32(), 6)),
+    }  # fmt: skip
+    pq.write_table(pa.table(columns), tmp_path / "whole.parquet", use_dictionary=False, compression="none")
+    data, found = (tmp_path / "whole.parquet").read_bytes(), list[Path]()
+    for place in range(4, 40):  # the header of the first page, of the paths
+        for bit in range(8):
+            file = tmp_path / f"{place}-{bit}.parquet"
+            file.write_bytes(data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :])
+            try:
+                rows = pq.ParquetFile(file, page_checksum_verification=True).read(["path"]).num_rows
+            except (OSError, pa.ArrowException):
+                continue
+            found += [file] * (rows < 6)
+    assert found
+    return found
+
+
+def test_rows_that_damage_hides_are_missed(shortened_tables: list[Path]) -> None:
+    """Otherwise an import would add nothing, and say that all is well, and an index would remove the items of these rows."""
+    for file in shortened_tables:
+        with pytest.raises(
+            SourceError, match=r"6 rows were promised and \d are there|columns do not have the same size"
+        ):
+            read_labels(file)
+        table = open_table(file, None)
+        with pytest.raises(pa.ArrowInvalid, match=r"6 rows were promised and \d are there"):
+            list(table.read(["path"], 100))
+
+
+def test_an_image_that_damage_hides_is_not_gone(tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "images.parquet"
+    pq.write_table(pa.table({"image": [PNG] * 3, "label": ["a", "b", "c"]}), file, row_group_size=2)
+    store = FeatureStore.open(tmp_path / "my.store", encoder)
+    assert store.index(file).added == 3
+    os.utime(file, (2_000_000_000, 2_000_000_000))
+    genuine = pq.ParquetFile.iter_batches
+
+    def hiding(self: Any, *given: Any, row_groups: list[int], **named: Any) -> Any:
+        return iter(()) if row_groups == [1] else genuine(self, *given, row_groups=row_groups, **named)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", hiding)
+    report = store.index(file)
+    assert (report.removed, report.failed) == (0, 1)
+    assert store.info()["items"] == 3
