@@ -14,7 +14,7 @@ test: $(VENV)/.dev lint ## Lint, types and fast tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 test-all: $(VENV)/.dev lint ## The same with the slow tests
-	$(BIN)/pytest -n auto -m ""
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m ""
 
 test-attacks: $(VENV)/.dev ## What strangers send: stores, images, encoders, archives, runs, names
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not browser" tests/featurestore/attacks tests/trainers/attacks

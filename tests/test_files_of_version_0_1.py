@@ -12,11 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import nn
 
 import trainers
 from featurestore import Classifier, Encoder, FeatureStore
+from featurestore.encoders.card import Card
+from featurestore.imaging.load import Loaded, load
+from trainers.export.torch_onnx import EncoderGraph
 
 FILES = Path(__file__).parent / "files_of_version_0_1"
 GOLDEN = Path(__file__).parent / "featurestore" / "golden"
@@ -263,8 +268,21 @@ def test_the_run_is_exported_again(run: Path, tmp_path: Path, command: Command) 
     assert vector_of(again.path, PICTURE, tmp_path) == pytest.approx(unit(RUN["export RUN"]), abs=1e-3)
 
 
-def test_the_run_is_resumed_to_its_end(run: Path, digits: Path, tmp_path: Path) -> None:
-    """The last two steps go as they would have gone: without its queue the loss is another, without its momenta the vector."""
+@pytest.mark.parametrize("exports", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_run_is_resumed_to_its_end(
+    run: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exports: bool
+) -> None:
+    """The last two steps go as they would have gone: without its queue the loss is another, without its momenta the vector.
+
+    The fast run has torch calculate the vector, and writes no encoder.
+    """
+    networks: list[EncoderGraph] = []
+    if not exports:
+
+        def keep(backbone: nn.Module, card: Card, out: Path) -> None:
+            networks.append(EncoderGraph(backbone, card.preprocess).eval())
+
+        monkeypatch.setattr("trainers.run.export", keep)
     lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == RUN["metrics"]
     before = (run / "encoder.onnx").read_bytes()
@@ -274,10 +292,16 @@ def test_the_run_is_resumed_to_its_end(run: Path, digits: Path, tmp_path: Path) 
     expected = RUN["resumed"]
     assert (len(resumed.metrics), last["epoch"], last["step"]) == (3, expected["epoch"], expected["step"])
     assert last["loss"] == pytest.approx(expected["loss"], rel=1e-3)
+    assert same(tomllib.loads((run / "config.toml").read_text(encoding="utf-8")), RUN["config"])
+    if not exports:
+        loaded = load(PICTURE, Encoder(resumed.encoder).card.preprocess)
+        assert isinstance(loaded, Loaded)
+        [found] = networks[0](torch.tensor(loaded.pixels[None])).tolist()
+        assert unit(found) == pytest.approx(unit(expected["encoder.onnx"]), abs=2e-4)
+        return
     found = vector_of(resumed.encoder, PICTURE, tmp_path)
     assert found == pytest.approx(unit(expected["encoder.onnx"]), abs=2e-4)
     assert (run / "encoder.onnx").read_bytes() != before
-    assert same(tomllib.loads((run / "config.toml").read_text(encoding="utf-8")), RUN["config"])
     assert Encoder(resumed.encoder).card.trained_on == RUN["images"]
 
 

@@ -1,7 +1,8 @@
-"""What the README shows is run as it stands, on a small folder of drawn shapes; only the training time is shortened."""
+"""What the README shows is run as it stands, on a small folder of drawn shapes; only the training is shortened, or in fast runs left out."""
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.trainers.methods import shapes
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TRAINED = ROOT / "tests" / "featurestore" / "golden" / "encoder.onnx"
 
 
 def blocks(language: str) -> list[str]:
@@ -30,13 +32,19 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_every_command_and_the_python_lines_run(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("trains", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_every_command_and_the_python_lines_run(
+    workplace: Path, capsys: pytest.CaptureFixture[str], trains: bool
+) -> None:
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("featurestore ")]
     assert len(lines) >= 9
+    assert [line.split()[1] for line in lines].count("train") == 1
+    if not trains:
+        (workplace / "run").mkdir()
+        shutil.copy(TRAINED, workplace / "run" / "encoder.onnx")
+        lines = [line.replace(" --run run", "") for line in lines if line.split()[1] != "train"]
     for line in lines:
-        arguments = shlex.split(
-            line.replace("--minutes 30", "--epochs 1").replace("--out tuned", "--out tuned --epochs 1")
-        )[1:]
+        arguments = shlex.split(line.replace("--minutes 30", "--epochs 1"))[1:]
         result = CliRunner().invoke(cli, arguments)
         assert result.exit_code == 0, (line, result.output, result.exception)
     assert (workplace / "hits.png").exists()

@@ -20,6 +20,7 @@ from trainers.config.settle import read_given, settle
 from trainers.data import images as data
 from trainers.export.torch_onnx import export
 from trainers.export.training_run import make_card
+from trainers.models.start import describe_start
 from trainers.training import checkpoint, metrics_file, monitor
 from trainers.training.curves import draw
 from trainers.training.loop import fit
@@ -101,12 +102,12 @@ def train(
 
     setup = set_up(settled, load, listener, state)
     run, images, fabric = Run(out, setup.config), setup.images, setup.fabric
-    evaluate = monitor.knn_monitor(images, images.held_back) if labels == "folders" else lambda backbone: {}
+    evaluate = _knn(run.config, images) if labels == "folders" else lambda backbone: {}
     if state is not None:
         baselines = state.get("baselines", {})  # earlier versions wrote none
     else:
         baselines = _baselines(evaluate, setup.method.export_backbone) if fabric.is_global_zero else {}
-    identity = {**_identity(run.config, images), "baselines": baselines}
+    identity = {**_identity(run.config, images), "baselines": baselines, **_start(run.config, state)}
     if fabric.is_global_zero:
         create_folder(out)
         if state is not None and is_made_longer(state):
@@ -137,6 +138,18 @@ def _whiten(backbone: nn.Module, images: data.Images, out: Path, listener: Liste
 def _identity(config: Config, images: data.Images) -> dict[str, Any]:
     """Say what a checkpoint was made from."""
     return {"images": len(images.files), "sha256": images.sha256, "config": config.hash()}
+
+
+def _knn(config: Config, images: data.Images) -> Callable[[nn.Module], dict[str, float]]:
+    record = preprocess_of(config)
+    return monitor.knn_monitor(images, images.held_back, mean=record.mean, std=record.std)
+
+
+def _start(config: Config, state: Mapping[str, Any] | None) -> dict[str, str]:
+    """Name the weights that a training started from, if any; when it is resumed, those of its checkpoint."""
+    if state is not None:
+        return {key: state[key] for key in ("weights",) if key in state}
+    return {} if config.init is None else {"weights": describe_start(config.init, config.backbone)}
 
 
 def _baselines(evaluate: Callable[[nn.Module], dict[str, float]], backbone: nn.Module) -> dict[str, float]:

@@ -56,11 +56,14 @@ def _candidates(queries: Floats, rabitq: RabitqIndex, count: int, probes: int, b
     while probes < rabitq.lists and len(short := np.flatnonzero(proposed[:, -1] < 0)):
         probes = min(4 * probes, rabitq.lists)
         proposed[short] = rabitq.propose(queries[short], count, probes, bits)
-    if (proposed >= rabitq.count).any():
+    require_found(proposed)
+    ordered = np.sort(proposed, axis=1)
+    if (ordered[:, -1:] >= rabitq.count).any() or (ordered[:, 1:] == ordered[:, :-1]).any():
         raise StoreCorrupt(
-            "the index names vectors that are not there, so somebody changed it; search with --exact, or delete the file in indexes/ of the store"
+            "the index names vectors that are not there, or one twice, so somebody changed it; search with --exact, or delete the file in indexes/ "
+            "of the store"
         )
-    return require_found(proposed)
+    return proposed
 
 
 def _nearest(query: Floats, vectors: NDArray[np.float16], candidates: Ints, count: int) -> Ints:

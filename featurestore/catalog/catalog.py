@@ -6,6 +6,7 @@ searched by their zone maps.
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,13 +32,15 @@ from featurestore.catalog.schema import SCHEMA
 from featurestore.catalog.sources import Sources
 from featurestore.system.checksums import BlockChecksum
 
+KEPT = 4  # files whose engine is kept when nobody uses it
+
 
 class Catalog:
     """The DuckDB file of a store. Each call has a connection of its own, so several processes can use the file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._database = database = Database(path, lambda connection: check_content(connection, path))
+        self._database = database = _database(path, path.resolve())
         self.items = Items(database)
         self.encoded = EncodedItems(database)
         self.changes = Changes(database)
@@ -79,3 +82,12 @@ class Catalog:
     def sql(self, text: str, seconds: float) -> pa.Table:
         """Run one read-only statement of a user: no files, no settings, no writing, at most `seconds`. Raises QueryError."""
         return self._database.run_sql(text, seconds)
+
+
+@lru_cache(maxsize=KEPT)
+def _database(path: Path, resolved: Path) -> Database:
+    """Give a file as all catalogs of this process use it: opening a store again starts no engine and looks at no content that was looked at.
+
+    resolved: tells paths of one spelling apart after the current folder, or a link, was changed.
+    """
+    return Database(path, lambda connection: check_content(connection, path))

@@ -19,7 +19,7 @@ import click
 
 from featurestore.cli.overview import OTHERS, OVERVIEW
 from featurestore.errors import ConfigError, FeatureStoreError, Interrupted
-from featurestore.system.interrupts import endings_as_ctrl_c
+from featurestore.system import interrupts
 from featurestore.system.terminal import print_line, print_lines
 from featurestore.system.text import first_line, is_utf8, printable
 from featurestore.version import __version__
@@ -129,8 +129,12 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; the one place where an error becomes a line and an exit code."""
     _use_utf8()
-    with endings_as_ctrl_c() as came:
-        _run(came)
+    with interrupts.endings_as_ctrl_c() as came:
+        try:
+            _run(came)
+        except SystemExit as end:
+            interrupts.exit_status = end.code if isinstance(end.code, int) else 0
+            raise
 
 
 def _run(came: Sequence[int]) -> None:

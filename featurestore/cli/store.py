@@ -38,8 +38,10 @@ def _info(found: dict[str, Any]) -> Iterator[str]:
     yield "labels    " + (", ".join(labels[:LABELS]) + more or "none")
     for e in found["encoders"]:
         trained_on = e["trained_on"]
-        weights = trained_on.get("weights")
-        origin = f"weights {weights}" if weights else f"trained on {trained_on['count']} images"
+        weights, count = trained_on.get("weights"), trained_on["count"]
+        origin = f"weights {weights}" if weights else f"trained on {count} images"
+        if weights and count:
+            origin = f"trained on {count} images from {origin}"
         whitened = f", whitened on {e['whitening']['images']}" if e["whitening"] else ""
         default = ", the default" if e["default"] and len(found["encoders"]) > 1 else ""
         yield f"encoder   {e['name']}  {e['vectors']} vectors of {e['dim']}, {e['method']} {e['backbone']} at {e['preprocess']['size']} px, {origin}{whitened}{default}"

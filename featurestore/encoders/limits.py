@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from featurestore.errors import EncoderError
+from featurestore.system import interrupts
 from featurestore.system.memory import resident_bytes, total_bytes
 
 TRUST = "FEATURESTORE_TRUST_ENCODERS"  # environment variable: 1 lifts the limits
@@ -51,8 +52,8 @@ def limited(
         thread = _idle.pop()
     except IndexError:
         thread = _Thread()
-    thread.start(task)
     try:
+        thread.start(task)
         while not task.done.wait(min(POLL_SECONDS, max(0.0, deadline - time.monotonic()))):
             if time.monotonic() >= deadline:
                 raise too_much(path, f"did not end within {seconds:g} s")
@@ -92,7 +93,7 @@ def _leave() -> None:
     if not all(done.is_set() for done in _left):
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(1)
+        os._exit(interrupts.exit_status)
 
 
 class _Task(Generic[T]):

@@ -66,7 +66,7 @@ def load_all(
             waiting.append(threads.submit(file.path, work(file, is_known)))
             if len(waiting) > AHEAD * workers:
                 if not waiting[0].done.is_set():  # to be woken for each small image would take longer than to decode it
-                    waiting[TOGETHER].done.wait(TOGETHER_SECONDS)
+                    waiting[min(TOGETHER, len(waiting) - 1)].done.wait(TOGETHER_SECONDS)
                 yield threads.result(waiting.popleft())
         while waiting:
             yield threads.result(waiting.popleft())

@@ -67,7 +67,7 @@ def batches(
             vectors, normalized = _unit(table, batch[table.vector], record)
             yield Arrivals(items, vectors, values, normalized)
             listener.advance(len(items))
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise SourceError(f"{file}: cannot be read: {first_line(error)}; export it again") from error
 
 
@@ -101,8 +101,11 @@ def _check_paths(table: VectorTable) -> None:
 
 def _unit(table: VectorTable, column: pa.Array, record: EncoderRecord) -> tuple[NDArray[np.float32], int]:
     """Convert the vectors to (N, D) of length 1; gives how many had another length. Raises SourceError unless they are finite and not zero."""
-    flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    if column.null_count or flat.size != len(column) * record.dim:
+    with np.errstate(over="ignore"):  # what is too large becomes infinite
+        flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    fixed = pa.types.is_fixed_size_list(column.type)
+    lengths = np.full(len(column), column.type.list_size) if fixed else np.diff(column.offsets.to_numpy())
+    if column.null_count or (lengths != record.dim).any():
         import pyarrow.compute as pc  # slow to import, and only an error needs it
 
         sizes = sorted(set(pc.list_value_length(column).to_pylist()) - {record.dim}, key=str)
@@ -118,7 +121,8 @@ def _unit(table: VectorTable, column: pa.Array, record: EncoderRecord) -> tuple[
             f"{table.file}: expected vectors of finite numbers that are not all zero; {len(bad)} of {len(unit)} in column {table.vector} "
             "are others; nothing of the batch was imported"
         )
-    exact = np.abs(np.linalg.norm(vectors, axis=1) - 1) <= LENGTH_TOLERANCE
+    with np.errstate(over="ignore"):
+        exact = np.abs(np.linalg.norm(vectors, axis=1) - 1) <= LENGTH_TOLERANCE
     return np.where(exact[:, None], vectors, unit), int((~exact).sum())
 
 

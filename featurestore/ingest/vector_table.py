@@ -79,7 +79,7 @@ def open_table(file: Path, paths: Path | None = None) -> VectorTable:
         source = pq.ParquetFile(file, memory_map=True, page_checksum_verification=True)
         with file.open("rb") as opened:
             damaged = is_footer_damaged(opened)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise SourceError(f"{file}: expected a Parquet file of vectors, or a .npy; {describe_error(error)}") from error
     if damaged:
         raise SourceError(f"{file}: its footer is damaged: the checksum does not match; export the vectors again")

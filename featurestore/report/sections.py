@@ -52,12 +52,13 @@ def made(report: ReportValues) -> Section:
     """Describe the encoder, and when the report was made."""
     card = report.encoder
     trained_on = card["trained_on"]
-    origin = trained_on.get("weights") or (counted(trained_on["count"], "image") if trained_on["count"] else "unknown")
+    images = [counted(trained_on["count"], "image")] if trained_on["count"] else []
+    origin = ", from ".join([*images, *filter(None, [trained_on.get("weights")])]) or "unknown"
     rows: list[list[Cell]] = [
         ["encoder", card["name"]],
         ["method", card["method"]],
         ["backbone", f"{card['backbone']}, {card['branch']} branch"],
-        ["trained on", str(origin)],
+        ["trained on", origin],
         ["input", f"{card['preprocess']['size']} pixels"],
         ["vectors", f"{report.collection.vectors:,} of {card['dim']:,} dimensions"],
         ["fingerprint", card["fingerprint"][:16]],

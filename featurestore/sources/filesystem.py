@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
 
 from featurestore.errors import FeatureStoreError, ImageError, ImageUnread, SourceError
-from featurestore.sources.http import client_options
+from featurestore.sources.http import as_local_error, client_options
 from featurestore.sources.local_files import FileState, local_state, read_part, without_waiting
 from featurestore.system.read_errors import image_error
 from featurestore.system.text import describe_error
@@ -112,7 +112,7 @@ def as_image_errors() -> Iterator[None]:
     except io.UnsupportedOperation as error:
         raise ImageError(f"cannot be read from any position: {error}") from error
     except Exception as error:
-        raise image_error(error) from error
+        raise image_error(as_local_error(error)) from error
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -156,7 +156,7 @@ def names_in(folder: str, folders: bool) -> list[str]:
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries if entry.is_dir() == folders]
     except Exception as error:  # remote file systems raise nearly everything
-        if isinstance(found := image_error(error), ImageUnread):
+        if isinstance(found := image_error(as_local_error(error)), ImageUnread):
             raise SourceError(
                 f"{folder!r} cannot be listed; {found}; check the disk, then run the command again"
             ) from error

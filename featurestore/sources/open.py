@@ -23,6 +23,7 @@ from featurestore.sources.formats import (
     starts_as_image,
     suffix,
 )
+from featurestore.sources.http import as_local_error
 from featurestore.sources.huggingface import SavedDataset, is_dataset
 from featurestore.sources.ignore import Excludes, IgnoreRules
 from featurestore.sources.lists import PathList
@@ -136,13 +137,16 @@ def _open_url(url: str, named: ColumnNames) -> Source:
         if kind == "other":
             raise SourceError(f"source {url!r}: expected a folder or a file, found a pipe, a socket or a device")
         return RemoteFolder(url) if kind == "directory" else _open_file(url, named)
-    except FileNotFoundError as error:
-        raise SourceError(f"source {url!r}: expected a folder or a file, found nothing there; check the URL") from error
     except FeatureStoreError:
         raise
     except Exception as error:  # clients of object stores raise nearly everything
+        found = as_local_error(error)
+        if isinstance(found, FileNotFoundError):
+            raise SourceError(
+                f"source {url!r}: expected a folder or a file, found nothing there; check the URL"
+            ) from error
         raise SourceError(
-            f"source {url!r}: expected a folder or a file that can be read; {describe_error(error)}"
+            f"source {url!r}: expected a folder or a file that can be read; {describe_error(found)}"
         ) from error
 
 

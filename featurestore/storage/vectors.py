@@ -1,5 +1,6 @@
 """Vectors on disk: an append-only file of unit-length float16 rows."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable
 from io import BytesIO
@@ -18,6 +19,7 @@ from featurestore.system.read_errors import unreadable
 from featurestore.system.text import as_argument
 
 BLOCK_ROWS = 16_384  # rows with one checksum, where many are written together
+PART_BYTES = 1 << 24  # that are read at a time where only their checksum is wanted
 
 
 class VectorFile:
@@ -83,10 +85,7 @@ class VectorFile:
             return []
         with self._opened() as file:
             lengths = [min(BLOCK_ROWS, end - start) for start in range(0, end, BLOCK_ROWS)]
-            return [
-                BlockChecksum.of(n * BLOCK_ROWS, rows, file.read(rows * self._row_bytes))
-                for n, rows in enumerate(lengths)
-            ]
+            return [self._checksum(file, n * BLOCK_ROWS, rows) for n, rows in enumerate(lengths)]
 
     def damaged(
         self, blocks: Iterable[BlockChecksum], tick: Callable[[int], None] = lambda rows: None
@@ -96,9 +95,8 @@ class VectorFile:
         for block in blocks:
             try:
                 with self._opened() as file:
-                    intact = (
-                        BlockChecksum.of(block.first, block.rows, self._read(file, block.first, block.rows)) == block
-                    )
+                    there = block.end * self._row_bytes <= os.fstat(file.fileno()).st_size
+                    intact = there and self._checksum(file, block.first, block.rows) == block
             except OSError:  # a bad sector, or no file
                 intact = False
             if not intact:
@@ -125,6 +123,15 @@ class VectorFile:
 
     def _opened(self) -> BinaryIO:
         return os.fdopen(open_within(self.path), "rb")
+
+    def _checksum(self, file: BinaryIO, first: int, rows: int) -> BlockChecksum:
+        """Compute the checksum of some rows in parts: how many they are, and how long, says the catalog."""
+        file.seek(first * self._row_bytes)
+        digest, left = hashlib.sha256(), rows * self._row_bytes
+        while left and (part := file.read(min(left, PART_BYTES))):
+            digest.update(part)
+            left -= len(part)
+        return BlockChecksum(first, rows, digest.hexdigest())
 
     def _read(self, file: BinaryIO, first: int, rows: int) -> bytes:
         file.seek(first * self._row_bytes)

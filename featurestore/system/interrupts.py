@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+exit_status = 1  # of a program that ends while a step goes on that cannot be interrupted; the command line sets its own
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Running the command line within a test, and in a process that gets a signal."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -22,8 +23,8 @@ import sys
 from {module} import {owner}
 from featurestore.cli import main
 work = {owner}.{function}
-def held(*args):
-    done = work(*args)
+def held(*args, **named):
+    done = work(*args, **named)
     print("within", flush=True)
     sys.stdin.read()  # until the signal came
     return done
@@ -32,12 +33,22 @@ main()
 """
 
 
-def ended_within(module: str, owner: str, function: str, number: signal.Signals, *arguments: object) -> tuple[int, str]:
-    """Run a command in a process, send it a signal when it has called `function` of `owner`; returns its exit status and its errors."""
-    script = HELD.format(module=module, owner=owner, function=function)
+def ended_within(
+    module: str, owner: str, function: str, number: signal.Signals, *arguments: object, **variables: str
+) -> tuple[int, str]:
+    """Run a command in a process, send it a signal when it has called `function` of `owner`; returns its exit status and its errors.
+
+    variables: of its environment.
+    """
+    return script_ended(HELD.format(module=module, owner=owner, function=function), number, *arguments, **variables)
+
+
+def script_ended(script: str, number: signal.Signals, *arguments: object, **variables: str) -> tuple[int, str]:
+    """Run a script in a process, and send it a signal when it says that it is within."""
     command, pipe = [sys.executable, "-c", script, *map(str, arguments)], subprocess.PIPE
     root = Path(__file__).parents[2]
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=root) as run:
+    environment = {**os.environ, **variables}
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=root, env=environment) as run:
         assert run.stdout is not None
         while run.stdout.readline() != "within\n":
             assert run.poll() is None

@@ -84,13 +84,13 @@ def finish(path: Path, encoder: Path, many: Path, undisturbed: State) -> None:
     [
         ("before there is a catalog", 1, 0),
         ("before the catalog has its name", 1, 0),
-        ("before the encoder is known", 1, 0),
+        pytest.param("before the encoder is known", 1, 0, marks=pytest.mark.slow),
         ("before the vectors", 1, 0),
         ("between vectors and catalog", 3, 16),
         ("within the vectors", 4, 24),
         ("within the catalog", 3, 16),
         ("after the catalog", 2, 16),
-        ("after the catalog", 5, 40),
+        pytest.param("after the catalog", 5, 40, marks=pytest.mark.slow),
     ],
 )
 def test_killed_at_a_moment(
@@ -130,7 +130,9 @@ def test_killed_at_random_and_again_and_again(tmp_path: Path, encoder: Path, man
     ("limit", "named"),
     [
         (0, ".f16: 39 vectors could not be written"),
-        (24 * COUNT, ".f16: 39 vectors could not be written"),  # one image is a copy of a known one, and comes last
+        pytest.param(  # one image is a copy of a known one, and comes last
+            24 * COUNT, ".f16: 39 vectors could not be written", marks=pytest.mark.slow
+        ),
         (5000, "catalog.duckdb could not be written"),  # room for the vectors, none for the catalog's log
     ],
 )

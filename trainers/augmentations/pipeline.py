@@ -14,6 +14,7 @@ from trainers.augmentations.draws import Draws, constant, draw
 from trainers.augmentations.geometry import crop_boxes, resample
 from trainers.augmentations.views import ViewSpec
 
+Channels = tuple[float, float, float]
 CACHED = 2**21  # numbers of a view that a processor makes at a time: more do not stay in its caches
 
 
@@ -42,11 +43,11 @@ def augment(
     """
     count = max(1, cached // (3 * spec.size**2)) if images.device.type == "cpu" else len(images)
     pieces = zip(torch.split(images, count), torch.split(draw(len(images), rng), count, dim=1), strict=True)
-    views = [normalise(make(piece, spec, Draws(numbers))) for piece, numbers in pieces]
+    views = [normalise(make(piece, spec, Draws(numbers)), spec.mean, spec.std) for piece, numbers in pieces]
     return views[0] if len(views) == 1 else torch.cat(views)
 
 
-def normalise(x: Tensor) -> Tensor:
-    """Centre and scale the channels as every network here expects: float (B, 3, H, W) in [0, 1], to channels last."""
-    mean, std = (constant(values, x.device).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-    return (x - mean).div_(std).contiguous(memory_format=torch.channels_last)
+def normalise(x: Tensor, mean: Channels = IMAGENET_MEAN, std: Channels = IMAGENET_STD) -> Tensor:
+    """Centre and scale the channels as the network expects: float (B, 3, H, W) in [0, 1], to channels last."""
+    shift, scale = (constant(values, x.device).view(3, 1, 1) for values in (mean, std))
+    return (x - shift).div_(scale).contiguous(memory_format=torch.channels_last)

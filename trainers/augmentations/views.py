@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from featurestore.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from trainers.settings import setting
 
 # BYOL's augmentation (appendix B), used by MoCo v3 and DINO as well: the two views differ in blur and solarization.
@@ -45,6 +46,8 @@ class ViewSpec:
     blur: float  # probability
     solarize: float  # probability
     augment: AugmentConfig
+    mean: tuple[float, float, float] = IMAGENET_MEAN  # of the channels in [0, 1], as the network expects them
+    std: tuple[float, float, float] = IMAGENET_STD
 
 
 def two_views(config: AugmentConfig, size: int) -> tuple[ViewSpec, ViewSpec]:

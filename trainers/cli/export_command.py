@@ -39,6 +39,12 @@ NEEDED = {  # packages, by what is exported
 @click.option(
     "--pretrained/--no-pretrained", default=True, help="Of a published model: its weights, or random ones for a trial."
 )
+@click.option(
+    "--weights",
+    type=PATH,
+    metavar="FILE",
+    help="Of a published model: a file with its weights (.safetensors, .pth, .pt, .bin) in place of the published ones.",
+)
 @whiten_option
 @click.option("--int8", is_flag=True, help="Quantise: smaller and faster, and measured against float32.")
 @click.option(
@@ -70,6 +76,10 @@ def export(what: str, out: Path, int8: bool, calibrate: str | None, force: bool,
         (
             kind not in ("timm", "torchvision") and not how["pretrained"],
             "--no-pretrained belongs to timm:NAME or torchvision:NAME",
+        ),
+        (
+            how["weights"] is not None and (kind not in ("timm", "torchvision") or not how["pretrained"]),
+            "--weights belongs to timm:NAME or torchvision:NAME, and not together with --no-pretrained",
         ),
         (
             kind in ("run", "untrained") and how["bands"] is not None,

@@ -27,7 +27,7 @@ SETTINGS = [  # options that `train` and `profile` share
     click.option(
         "--image-size",
         type=int,
-        help="Side of the square that the encoder sees, in pixels.  [default: 32; with --minutes by the images]",
+        help="Side of the square that the encoder sees, in pixels.  [default: 32; with --minutes by the images; with --init that of the weights]",
     ),
     bands_option,
     click.option("--patch-size", type=int, help="Side of a ViT's patches; smaller is better and slower."),
@@ -71,7 +71,9 @@ def _with_settings(command: F) -> F:
 )
 @_with_settings
 @click.option(
-    "--init", metavar="RUN|timm", help="Start from the backbone of another run, or from timm's published weights."
+    "--init",
+    metavar="timm|torchvision:NAME|FILE|RUN",
+    help="Start from published weights, a file of weights (.safetensors, .pth, .pt, .bin), or the backbone of another run.",
 )
 @click.option("--epochs", type=int, help="Passes over the images.  [default: by the recipe]")
 @click.option("--minutes", type=float, help="Train for this long instead, by a method, network and size chosen for it.")

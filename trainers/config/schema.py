@@ -12,6 +12,7 @@ from trainers.augmentations import AugmentConfig
 from trainers.optimization.optimizers import OptimizerConfig
 from trainers.settings import setting
 
+LATER = {"bands": None, "stem": "auto", "mean": None, "std": None}
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -25,10 +26,15 @@ class Config:
     patch_size: int | None = setting(None, least=1, most="image_size")
     # Share of residual branches that are dropped, in the student only
     drop_path: float = setting(0.0, least=0, below=1)
-    init: str | None = None  # weights to start from: "timm", or the folder of a run
+    # Weights to start from: "timm", "torchvision:NAME", a file of weights, or the folder of a run
+    init: str | None = None
+    # published: as the network was published; auto: ResNets have a smaller one up to 64 px. With `init` of known weights always published.
+    stem: Literal["auto", "published"] = "auto"
     image_size: int = setting(32, least=8, most=4096)  # pixels, the side of the square that the encoder sees
     # Pixels, of the views in training; None: image_size. Smaller is faster and as good (FixRes, Touvron et al. 2019).
     view_size: int | None = setting(None, least=8, most=4096)
+    mean: tuple[float, float, float] | None = None  # of pixels / 255, subtracted from them; None: ImageNet's
+    std: tuple[float, float, float] | None = setting(None, above=0)  # by which they are divided then; None: ImageNet's
     bands: tuple[int, ...] | None = setting(None, least=1)  # which bands of the images are read: three, or one as grey
     epochs: int = setting(100, least=1, most=100_000)  # without effect when minutes is given
     minutes: float | None = setting(None, above=0, most=43_200, usual=(0.5, 10_080))  # train for this long instead
@@ -53,8 +59,9 @@ class Config:
         """Give all settings as nested tables; the method's own stand under its name."""
         table = dataclasses.asdict(self)
         table[self.method] = table.pop("settings")
-        if self.bands is None:  # runs without have the hash that they had before there were bands
-            del table["bands"]
+        for key, default in LATER.items():  # runs without have the hash that they had before there were these settings
+            if table[key] == default:
+                del table[key]
         return table
 
     def to_toml(self) -> str:

@@ -16,8 +16,11 @@ from trainers.config.schema import Config
 from trainers.config.time_budget import Measure
 from trainers.data.images import check_enough
 from trainers.methods import METHODS
+from trainers.models.start import kind_of_start, settings_of_start
 from trainers.optimization.optimizers import unusual_rate
 from trainers.settings import unusual
+
+OF_INPUT = ("bands", "stem", "mean", "std")  # how a network takes its images
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ def settle(files: Sequence[ImageFile], given: Mapping[str, Any], measure: Measur
     the machine decides device and precision. Raises ConfigError, and TrainingError when there are too few images.
     """
     check_enough(len(files), "images")
-    given = over_file(_network_of(given.get("init")), given)
+    given = _with_start(given)
     recipe = recipes.choose(len(files), find_device(given.get("device", "auto")))
     by_time, lines = time_budget.choose(files, given, recipe, measure, listener)
     config = on_this_machine(resolve(by_time, given, recipe=recipe))
@@ -61,9 +64,15 @@ def _doubts(config: Config, images: int) -> list[str]:
     return [*lines, *METHODS[config.method].doubts(config.settings, images)]
 
 
-def _network_of(init: Any) -> dict[str, Any]:
-    """Read the network's settings of the run that a training starts from."""
-    if init in (None, "timm"):
-        return {}
-    theirs = read_settings(Path(str(init)))
-    return {key: theirs[key] for key in (*time_budget.NETWORK_SETTINGS, "bands") if key in theirs}
+def _with_start(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay what is given over the network's settings of what a training starts from; first layers of known weights stay as published."""
+    if given.get("init") is None:
+        return dict(given)
+    init = str(given["init"])
+    if kind_of_start(init) == "run":
+        theirs = read_settings(Path(init))
+        return over_file(
+            {key: theirs[key] for key in (*time_budget.NETWORK_SETTINGS, *OF_INPUT) if key in theirs}, given
+        )
+    own = settings_of_start(init, given.get("backbone"), resolve().backbone)
+    return {**over_file(own, given), "stem": "published"}

@@ -1,7 +1,6 @@
 """Published encoders: a model of timm or torchvision, with its own preprocessing and without its classifier."""
 
 import dataclasses
-import difflib
 import logging
 import math
 import warnings
@@ -18,9 +17,13 @@ from torch import nn
 from featurestore.encoders.card import Card
 from featurestore.errors import ConfigError, EncoderError, ExportError
 from featurestore.imaging.preprocess import Preprocess
+from featurestore.progress import Listener
 from featurestore.version import __version__
 from trainers.export.torch_onnx import export
 from trainers.models.backbones import try_size
+from trainers.models.known_weights import take_weights
+from trainers.models.start import torchvision_weights, unknown_name
+from trainers.models.weights_file import describe_weights, read_weights
 
 RESIZES = {"center": "shorter", "squash": "stretch"}  # timm's crop modes, and our names
 
@@ -41,15 +44,22 @@ def export_published(
     pretrained: bool = True,
     attention: bool = False,
     bands: tuple[int, ...] | None = None,
+    weights: Path | None = None,
+    listener: Listener | None = None,
 ) -> Path:
     """Export the model `name` of "timm" or "torchvision" with its own preprocessing; downloads its weights where they are missing.
 
-    Raises ConfigError for an unknown name and for a model that does not take square RGB images, ExportError when the weights
-    cannot be downloaded or the export fails its check.
+    weights: a file to take these from instead. Raises ConfigError for an unknown name, for a model that does not take square RGB images and
+    for weights that do not fit, ExportError when the weights cannot be downloaded or the export fails its check.
     """
+    pretrained = pretrained and weights is None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # both libraries warn about their own renamed settings
         model = LIBRARIES[library](name, pretrained)
+    if weights is not None:
+        for line in take_weights(model.backbone, read_weights(weights), f"--weights {weights}"):
+            (listener or Listener()).note(line)
+        model = dataclasses.replace(model, weights=describe_weights(weights))
     try:
         dim = try_size(model.backbone, model.record.size)
     except Exception as error:
@@ -61,7 +71,7 @@ def export_published(
         dim=dim,
         method=library,
         backbone=name,
-        branch="published" if pretrained else "random",
+        branch="published" if pretrained else "random" if weights is None else "weights of a file",
         trained_on={"count": 0, "sha256": "", "weights": model.weights},
         config_hash="",
         featurestore_version=__version__,
@@ -72,7 +82,7 @@ def export_published(
 def from_timm(name: str, pretrained: bool) -> Published:
     """Build a model of timm. Its vector is what timm's own pooling gives: the mean over positions, or the class token."""
     if not timm.is_model(name):
-        raise _unknown("timm", name, timm.list_models())
+        raise unknown_name("timm", name, timm.list_models())
     if pretrained and not timm.models.is_model_pretrained(name):
         raise ConfigError(f"timm:{name}: has no published weights; choose one of timm.list_models(pretrained=True)")
     options: dict[str, Any] = {}
@@ -102,10 +112,7 @@ def read_timm(name: str, config: dict[str, Any]) -> Preprocess:
 
 def from_torchvision(name: str, pretrained: bool) -> Published:
     """Build a classification model of torchvision without its last linear layer."""
-    known = torchvision.models.list_models(module=torchvision.models)
-    if name not in known:
-        raise _unknown("torchvision", name, known)
-    weights = torchvision.models.get_model_weights(name).DEFAULT
+    weights = torchvision_weights(name)
     backbone = _build(
         f"torchvision:{name}",
         pretrained,
@@ -172,9 +179,3 @@ def _build(who: str, pretrained: bool, make: Callable[[], Any]) -> nn.Module:
 def _timm_weights(model: Any) -> str:
     found = model.pretrained_cfg
     return str(found.get("hf_hub_id") or found.get("url") or found.get("tag") or "unknown")
-
-
-def _unknown(library: str, name: str, known: list[str]) -> ConfigError:
-    near = difflib.get_close_matches(name, known, 1, 0.5)
-    hint = f"did you mean {near[0]}?" if near else "check the spelling"
-    return ConfigError(f"{library}:{name}: expected the name of a model that {library} knows; {hint}")

@@ -34,6 +34,7 @@ def export_encoder(
     out: Path,
     *,
     pretrained: bool = True,
+    weights: Path | None = None,
     preprocess: Path | None = None,
     bands: Bands = None,
     attention: bool = False,
@@ -43,7 +44,8 @@ def export_encoder(
 ) -> Path:
     """Export a run, a published model, an ONNX network (with its preprocess file), or a baseline, as a float32 encoder file.
 
-    calibrate: for "pixels:SIZE", images whose mean is subtracted. bands: which are read, from 1; a run has its own. whiten: of a run, see `export_run`. Raises ConfigError, SourceError, EncoderError, ExportError, DiskError, TrainingError.
+    weights: a file of weights for a published model. calibrate: for "pixels:SIZE", images whose mean is subtracted. bands: which are read, from 1; a run has its own.
+    whiten: of a run, see `export_run`. Raises ConfigError, SourceError, EncoderError, ExportError, DiskError, TrainingError.
     """
     kind, name = kind_of(what), what.partition(":")[2]
     if kind == "run":
@@ -62,7 +64,7 @@ def export_encoder(
         return foreign.export_foreign(what, _preprocess_of(what, preprocess, bands), out, listener)
     from trainers.export.published import export_published
 
-    return export_published(kind, name, out, pretrained, attention, bands)
+    return export_published(kind, name, out, pretrained, attention, bands, weights, listener)
 
 
 def export_int8(
@@ -72,6 +74,7 @@ def export_int8(
     *,
     force: bool = False,
     pretrained: bool = True,
+    weights: Path | None = None,
     preprocess: Path | None = None,
     bands: Bands = None,
     attention: bool = False,
@@ -100,6 +103,7 @@ def export_int8(
             what,
             Path(folder) / "float32.onnx",
             pretrained=pretrained,
+            weights=weights,
             preprocess=preprocess,
             bands=bands,
             attention=attention,

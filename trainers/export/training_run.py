@@ -35,7 +35,7 @@ def make_card(
         method=config.method if trained else "untrained",
         backbone=config.backbone,
         branch=method.export_branch,
-        trained_on={"count": identity["images"], "sha256": identity["sha256"]},
+        trained_on=checkpoint.origin_of(identity),
         config_hash=config.hash(),
         featurestore_version=__version__,
         whitening={} if whitening is None else whitening.facts,

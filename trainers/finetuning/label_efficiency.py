@@ -148,7 +148,9 @@ class RunMeasure:
         """The vectors of the frozen backbone: (N, D) each, unit length."""
         fabric = fabric_of(self._start, self._device)
         network = build_classifier(self._start, "linear", 2, 0).to(fabric.device)
-        train, test = (features(network.backbone, images.pixels) for images in self._images)
+        train, test = (
+            features(network.backbone, images.pixels, mean=network.mean, std=network.std) for images in self._images
+        )
         return train, test
 
     def _drawn(self, drawn: NDArray[np.intp]) -> NDArray[np.intp]:

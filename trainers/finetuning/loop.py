@@ -120,11 +120,14 @@ def _set_rates(
 
 
 @torch.no_grad()
-def logits_of(network: nn.Module, pixels: Tensor, batch_size: int = 512) -> NDArray[np.float32]:
+def logits_of(network: ClassifierNetwork, pixels: Tensor, batch_size: int = 512) -> NDArray[np.float32]:
     """Compute the logits of a network in evaluation mode: uint8 (N, 3, H, W) to float32 (N, C)."""
     device = next(network.parameters()).device
     return torch.cat(
-        [network(normalise(part.to(device).float() / 255)).float().cpu() for part in torch.split(pixels, batch_size)]
+        [
+            network(normalise(part.to(device).float() / 255, network.mean, network.std)).float().cpu()
+            for part in torch.split(pixels, batch_size)
+        ]
     ).numpy()
 
 

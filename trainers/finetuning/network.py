@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from featurestore.errors import ConfigError
+from featurestore.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from trainers.augmentations import Channels
 from trainers.config.parse import read_settings
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
@@ -17,7 +19,7 @@ from trainers.models.backbones import feature_dim
 from trainers.models.heads import mlp
 from trainers.runtime.seeds import seeded
 from trainers.training import checkpoint
-from trainers.training.setup import build
+from trainers.training.setup import build, preprocess_of
 
 Head = Literal["linear", "mlp", "projection"]
 HEADS = get_args(Head)
@@ -44,11 +46,14 @@ def read_start(run: str | Path) -> StartingPoint:
     run = Path(run)
     state = checkpoint.load(run / "checkpoint.pt")
     config = dataclasses.replace(resolve(read_settings(run)), init=None)
-    return StartingPoint(config, state["method"], {"count": state["images"], "sha256": state["sha256"]})
+    return StartingPoint(config, state["method"], checkpoint.origin_of(state))
 
 
 class ClassifierNetwork(nn.Module):
-    """Images to logits: (B, 3, H, W) to (B, C)."""
+    """Images to logits: (B, 3, H, W) to (B, C); mean and std: what the images are normalised with before."""
+
+    mean: Channels = IMAGENET_MEAN
+    std: Channels = IMAGENET_STD
 
     def __init__(self, backbone: nn.Module, projection: nn.Module, head: nn.Module) -> None:
         super().__init__()
@@ -95,4 +100,6 @@ def build_classifier(start: StartingPoint, head: Head, classes: int, seed: int) 
                     )
                 width = next(m.out_features for m in projection.modules() if isinstance(m, nn.Linear))
                 classifier = ClassifierNetwork(backbone, projection, nn.Linear(width, classes))
+    record = preprocess_of(start.config)
+    classifier.mean, classifier.std = record.mean, record.std
     return classifier.requires_grad_(True)  # also of a teacher

@@ -4,6 +4,7 @@ import dataclasses
 
 from trainers.augmentations import ViewSpec
 from trainers.config.schema import Config
+from trainers.training.setup import preprocess_of
 
 CROP_MIN = 0.4
 JITTER = 0.5  # of the strengths of the run's own jitter
@@ -22,4 +23,5 @@ def mild_view(config: Config) -> ViewSpec:
         hue=own.hue * JITTER,
         grey=own.grey * GREY,
     )
-    return ViewSpec(config.image_size, blur=0.0, solarize=0.0, augment=softened)
+    record = preprocess_of(config)
+    return ViewSpec(config.image_size, 0.0, 0.0, softened, record.mean, record.std)

@@ -12,7 +12,10 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from featurestore.errors import ConfigError
+from featurestore.system.text import first_line
+from trainers.runtime.quiet import quiet
 
+FETCH_HINT = "run the command once with access to the network, or give a file of weights by --init FILE"
 CIFAR_STEM_UP_TO = 64  # pixels; He et al. 2016, section 4.2, use a 3x3 stride-1 stem without pooling on 32 px images
 
 
@@ -49,11 +52,17 @@ CONV4_SMALLEST = 16  # pixels; four poolings by two leave one
 
 
 def make_backbone(
-    name: str, image_size: int, patch_size: int | None = None, drop_path: float = 0.0, pretrained: bool = False
+    name: str,
+    image_size: int,
+    patch_size: int | None = None,
+    drop_path: float = 0.0,
+    pretrained: bool = False,
+    published_stem: bool = False,
 ) -> tuple[nn.Module, list[str]]:
     """Build a backbone; returns it and what was adapted, as lines for the log.
 
-    Its `num_features` is the dimension D of its output (B, D). Raises ConfigError for a name that neither timm nor this file
+    Its `num_features` is the dimension D of its output (B, D). pretrained: with timm's published weights; these, and `published_stem`, leave
+    the first layers as they were published, at any image size. Raises ConfigError for a name that neither timm nor this file
     knows, for an image size that does not fit the backbone, and for options it does not have.
     """
     if name in OWN:
@@ -77,9 +86,13 @@ def make_backbone(
         options |= {"img_size": image_size, "dynamic_img_size": True}
         if patch_size is not None:
             options["patch_size"] = patch_size
+    if pretrained and not timm.models.is_model_pretrained(name):
+        raise ConfigError(
+            f"--init timm: {name} has no published weights; choose one of timm.list_models(pretrained=True)"
+        )
     try:
-        backbone: Any = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
-        notes = _fit_stem(backbone, image_size, pretrained)
+        backbone: Any = _create(name, pretrained, options)
+        notes = _fit_stem(backbone, image_size, pretrained or published_stem)
         backbone.num_features = try_size(backbone, image_size)  # timm's own number is wrong for some
     except ConfigError:
         raise
@@ -95,15 +108,30 @@ def is_transformer(name: str) -> bool:
     return "vit" in name or timm.models.is_model_in_modules(name, TRANSFORMERS)
 
 
-def _fit_stem(backbone: nn.Module, image_size: int, pretrained: bool) -> list[str]:
+def _create(name: str, pretrained: bool, options: dict[str, Any]) -> Any:
+    if not pretrained:
+        return timm.create_model(name, num_classes=0, **options)
+    try:
+        with quiet("huggingface_hub"):  # it warns about every attempt
+            return timm.create_model(name, pretrained=True, num_classes=0, **options)
+    except Exception as error:  # from the hub, its cache, the network, or a truncated file
+        raise ConfigError(
+            f"--init timm: the published weights of {name} cannot be fetched ({first_line(error)}); {FETCH_HINT}"
+        ) from error
+
+
+def _fit_stem(backbone: nn.Module, image_size: int, published: bool) -> list[str]:
     if image_size > CIFAR_STEM_UP_TO or not isinstance(backbone, ResNet):
         return []
+    if published:
+        return [
+            f"the published first layers stay, though images are {image_size} px: they shrink these by four; a larger --image-size suits them better"
+        ]
     channels = backbone.get_parameter("layer1.0.conv1.weight").shape[1]
     backbone.register_module("conv1", nn.Conv2d(3, channels, 3, padding=1, bias=False))
     backbone.register_module("maxpool", nn.Identity())
     return [
         f"CIFAR stem: 3x3 first convolution with stride 1, no max-pool, because images are {image_size} px (<= {CIFAR_STEM_UP_TO})"
-        + ("; that layer starts from random weights, the others from the published ones" if pretrained else "")
     ]
 
 

@@ -59,7 +59,7 @@ def load(path: Path) -> dict[str, Any]:
     try:
         require_own(path)
         with ZipFile(path) as file:
-            _check_parts(file)
+            check_parts(file)
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise TrainingError(f"{path}: expected a checkpoint; {describe_error(error)}") from error
@@ -72,6 +72,12 @@ def load(path: Path) -> dict[str, Any]:
             f"checkpoint {path}: expected that of a training run, found other content; give the folder that `featurestore train` wrote"
         )
     return dict(state)
+
+
+def origin_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what the network of a checkpoint was made from: count and hash of its images, and the weights that it started from, if any."""
+    weights = {"weights": state["weights"]} if "weights" in state else {}
+    return {"count": state["images"], "sha256": state["sha256"], **weights}
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Any], run: str | Path) -> None:
@@ -98,7 +104,7 @@ def load_state(network: nn.Module, optimizer: torch.optim.Optimizer, state: Mapp
         ) from error
 
 
-def _check_parts(file: ZipFile) -> None:
+def check_parts(file: ZipFile) -> None:
     """Raise BadZipFile for a checkpoint that is damaged, or whose parts are compressed: torch writes none, and they may unpack to anything."""
     if any(part.compress_type != ZIP_STORED for part in file.infolist()):
         raise BadZipFile("its parts are compressed")
@@ -111,6 +117,6 @@ def _is_state(state: object) -> bool:
     if not isinstance(state, dict):
         return False
     numbers = all(type(state.get(name)) in (int, float) for name in ("step", "seconds", "images"))
-    sha256, weights = state.get("sha256"), state.get("method")
-    is_named = isinstance(sha256, str) and sha256.isprintable() and len(sha256) <= LONGEST
-    return numbers and is_named and isinstance(weights, Mapping)
+    names = (state.get("sha256"), state.get("weights", ""))
+    is_named = all(isinstance(name, str) and name.isprintable() and len(name) <= LONGEST for name in names)
+    return numbers and is_named and isinstance(state.get("method"), Mapping)

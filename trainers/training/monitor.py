@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from featurestore.estimators.knn import rank_classes
+from featurestore.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from featurestore.metrics import label_free as labelfree
 from featurestore.metrics.checks import check_finite
 from featurestore.sources import ImageFile
-from trainers.augmentations import normalise
+from trainers.augmentations import Channels, normalise
 from trainers.data.images import Images
 
 ROWS = 4096  # projections at the end of an epoch that the collapse figures are computed from
@@ -65,7 +66,13 @@ class RawPixels(nn.Module):
 
 
 @torch.no_grad()
-def features(backbone: nn.Module, pixels: Tensor, batch_size: int = 512) -> np.ndarray:
+def features(
+    backbone: nn.Module,
+    pixels: Tensor,
+    batch_size: int = 512,
+    mean: Channels = IMAGENET_MEAN,
+    std: Channels = IMAGENET_STD,
+) -> np.ndarray:
     """Encode uint8 (N, 3, H, W) in evaluation mode to unit-length float32 (N, D); the module's mode is restored."""
     was_training = backbone.training
     backbone.eval()
@@ -73,7 +80,7 @@ def features(backbone: nn.Module, pixels: Tensor, batch_size: int = 512) -> np.n
     # A compiled backbone would be compiled again for evaluation mode and for each batch size.
     with torch.compiler.set_stance("force_eager"):
         chunks = [
-            F.normalize(backbone(normalise(chunk.to(device).float() / 255)).float(), dim=1).cpu()
+            F.normalize(backbone(normalise(chunk.to(device).float() / 255, mean, std)).float(), dim=1).cpu()
             for chunk in torch.split(pixels, batch_size)
         ]
     backbone.train(was_training)
@@ -87,7 +94,11 @@ def thin(files: list[ImageFile]) -> list[ImageFile]:
 
 
 def knn_monitor(
-    images: Images, held_back: Images | None, most: int = KNN_IMAGES
+    images: Images,
+    held_back: Images | None,
+    most: int = KNN_IMAGES,
+    mean: Channels = IMAGENET_MEAN,
+    std: Channels = IMAGENET_STD,
 ) -> Callable[[nn.Module], dict[str, float]]:
     """Make the k-NN figure of the monitor: held-back images against `most` training images, or these leave-one-out."""
     step = max(1, -(-len(images.files) // most))
@@ -103,12 +114,15 @@ def knn_monitor(
     known_bank, known = codes >= 0, truth >= 0
     k = min(KNN_K, int(known_bank.sum()) - (held_back is None))
 
+    def encode(backbone: nn.Module, pixels: Tensor) -> Tensor:
+        return torch.from_numpy(features(backbone, pixels, mean=mean, std=std))
+
     def evaluate(backbone: nn.Module) -> dict[str, float]:
-        x = torch.from_numpy(features(backbone, bank[torch.from_numpy(known_bank)]))
+        x = encode(backbone, bank[torch.from_numpy(known_bank)])
         if held_back is None:
             similarity = (x @ x.T).fill_diagonal_(-2)
         else:
-            similarity = torch.from_numpy(features(backbone, held_back.pixels[torch.from_numpy(known)])) @ x.T
+            similarity = encode(backbone, held_back.pixels[torch.from_numpy(known)]) @ x.T
         scores, rows = (t.numpy() for t in torch.topk(similarity, k))
         check_finite(scores)
         predicted = rank_classes(scores, codes[known_bank][rows], len(names), KNN_TEMPERATURE, top=1)[:, 0]

@@ -9,7 +9,7 @@ import torch
 from lightning_fabric import Fabric
 
 from featurestore.errors import ConfigError
-from featurestore.imaging.preprocess import Preprocess
+from featurestore.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from featurestore.progress import Listener
 from trainers.config.parse import read_settings
 from trainers.config.resolve import resolve
@@ -19,6 +19,7 @@ from trainers.data.images import Images
 from trainers.data.loader import Loader
 from trainers.methods import METHODS, Method
 from trainers.models.backbones import make_backbone, try_size
+from trainers.models.start import kind_of_start, start_from
 from trainers.training import checkpoint
 from trainers.training.devices import launch
 from trainers.training.step import TrainingStep
@@ -56,7 +57,7 @@ def set_up(
         listener.note(line)
     torch.manual_seed(config.seed)
     method = build(config if state is None else replace(config, init=None), listener.note)
-    if state is None and config.init not in (None, "timm"):
+    if state is None and config.init is not None and kind_of_start(config.init) == "run":
         _load_backbone(method, Path(config.init))
     return assemble(config, fabric, method, load(fabric, listener), listener, state)
 
@@ -80,13 +81,25 @@ def assemble(
 def build(config: Config, note: Callable[[str], None] = lambda text: None) -> Method:
     """Build the method of a configuration; draws its weights from torch's global generator. Raises ConfigError."""
     cls = METHODS[config.method]
+    start = config.init and kind_of_start(config.init)
     backbone, adapted = make_backbone(
-        config.backbone, config.image_size, config.patch_size, config.drop_path, config.init == "timm"
+        config.backbone,
+        config.image_size,
+        config.patch_size,
+        config.drop_path,
+        pretrained=start == "timm",
+        published_stem=config.stem == "published",
     )
+    if config.init is not None and start in ("torchvision", "file"):
+        adapted += start_from(backbone, config.init)
     for line in [*adapted, cls.variants[config.method].warning]:
         if line:
             note(line)
-    views = cls.make_views(config.augment, config.view_size or config.image_size, config.settings)
+    record = preprocess_of(config)
+    views = tuple(
+        replace(view, mean=record.mean, std=record.std)
+        for view in cls.make_views(config.augment, config.view_size or config.image_size, config.settings)
+    )
     method = cls(backbone, config.settings, views)
     for size in sorted(method.sizes - {config.image_size}):
         try:
@@ -100,7 +113,13 @@ def build(config: Config, note: Callable[[str], None] = lambda text: None) -> Me
 
 def preprocess_of(config: Config) -> Preprocess:
     """Give the preprocessing of a run's encoder."""
-    return Preprocess(size=config.image_size, shorter_side=config.image_size, bands=config.bands)
+    return Preprocess(
+        size=config.image_size,
+        shorter_side=config.image_size,
+        mean=config.mean or IMAGENET_MEAN,
+        std=config.std or IMAGENET_STD,
+        bands=config.bands,
+    )
 
 
 def _load_backbone(method: Method, run: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import faiss
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from featurestore.ann.faiss_index import RabitqIndex, floats
 from featurestore.ann.index_file import open_index, save_index
@@ -95,15 +96,18 @@ def test_a_file_that_is_not_an_index_is_reported_in_one_line(built: Built, path:
     assert len(problem) < 300
 
 
-def test_an_index_that_names_vectors_that_are_not_there_is_refused(built: Built, path: Path) -> None:
+@pytest.mark.parametrize("named", [np.arange(COUNT) + 10**9, np.arange(COUNT) // 2, np.arange(COUNT) + 2**62])
+def test_an_index_that_names_vectors_that_are_not_there_or_twice_is_refused(
+    built: Built, path: Path, named: NDArray[np.int64]
+) -> None:
     """Its size and checksum are right: a stranger made them."""
     index = faiss.clone_index(built.rabitq._index)
     index.reset()
-    index.add_with_ids(floats(built.vectors), np.arange(COUNT) + 10**9)
+    index.add_with_ids(floats(built.vectors), named)
     faiss.write_index(index, str(path))
     stranger = opened(built, path, FileChecksum.of(path))
     assert isinstance(stranger, Index)
-    with pytest.raises(StoreCorrupt, match="names vectors that are not there"):
+    with pytest.raises(StoreCorrupt, match="names vectors that are not there, or one twice"):
         search_vectors(floats(built.vectors[:2]), built.vectors, RowFilter(COUNT), 7, stranger)
 
 

@@ -1,6 +1,7 @@
 """Connections to a catalog: one engine for many of them, and a new one whenever something went wrong in it."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,9 +12,11 @@ from typing import Any
 import duckdb
 import pytest
 
+from featurestore import FeatureStore
 from featurestore.catalog import connection as module
 from featurestore.catalog.connection import Database
-from featurestore.catalog.engine import SETTINGS, Engine
+from featurestore.catalog.content import check_content
+from featurestore.catalog.engine import SETTINGS, Connection, Engine
 from featurestore.errors import DiskError, StoreBusy, StoreCorrupt
 
 
@@ -98,6 +101,36 @@ def test_what_is_committed_stays_so_when_the_file_cannot_be_closed(
     for number in (2, 3):
         insert(database, number)
     assert numbers(database) == [1, 2, 3]
+
+
+def test_a_store_that_is_opened_again_starts_no_engine_and_is_not_looked_through_again(
+    store_path: Path, started: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Path] = []
+
+    def look(opened: Connection, path: Path) -> None:
+        looked.append(path)
+        check_content(opened, path)
+
+    monkeypatch.setattr("featurestore.catalog.catalog.check_content", look)
+    for _ in range(3):
+        assert FeatureStore.open(store_path).info()["items"] == 6
+    assert (len(started), len(looked)) == (1, 1)
+    with duckdb.connect(str(store_path / "catalog.duckdb")) as another:
+        another.execute("UPDATE all_items SET label = 'changed'")
+    assert FeatureStore.open(store_path).info()["items"] == 6
+    assert (len(started), len(looked)) == (1, 2)
+
+
+def test_a_relative_path_means_another_store_in_another_folder(
+    tmp_path: Path, indexed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        (tmp_path / str(number)).mkdir()
+        monkeypatch.chdir(tmp_path / str(number))
+        shutil.copytree(indexed, "my.store")
+        FeatureStore.open("my.store").delete(f"id <= {number}")
+        assert FeatureStore.open("my.store").info()["items"] == 6 - number
 
 
 def test_threads_take_turns(database: Database) -> None:

@@ -22,7 +22,7 @@ def unpack(version: int, store: Path) -> Path:
     return store
 
 
-@pytest.fixture(params=range(1, SCHEMA_VERSION))
+@pytest.fixture(params=[n if n in ENDS else pytest.param(n, marks=pytest.mark.slow) for n in range(1, SCHEMA_VERSION)])
 def version(request: pytest.FixtureRequest) -> int:
     found: int = request.param
     return found

@@ -6,6 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from featurestore.cli.store import _info
 from tests.featurestore.commands import Run, answer
 
 
@@ -17,6 +18,13 @@ def test_info(run: Run, store_path: Path) -> None:
     assert lines[1:3] == ["splits    (none) 6", "labels    mixed 2, plain 1, primary 3"]
     assert "6 vectors of 12, quadrants none at 8 px, trained on 0 images" in lines[3]
     assert answer(run, "info", store_path)["items"] == 6
+
+
+def test_info_names_the_weights_that_a_training_started_from(run: Run, store_path: Path) -> None:
+    found = answer(run, "info", store_path)
+    for count, text in ((24, "trained on 24 images from weights w.pth sha256:ab"), (0, "px, weights w.pth sha256:ab")):
+        found["encoders"][0]["trained_on"] = {"count": count, "sha256": "", "weights": "w.pth sha256:ab"}
+        assert list(_info(found))[3].endswith(text)
 
 
 def test_no_failures(run: Run, store_path: Path) -> None:

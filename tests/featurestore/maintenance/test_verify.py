@@ -97,9 +97,9 @@ def test_verifying_changes_nothing(store_path: Path) -> None:
     [
         (lambda path: flip(path, 47), 2),
         pytest.param(lambda path: flip(path, 48), 2, marks=pytest.mark.slow),
-        (lambda path: flip(path, 143), 2),
+        pytest.param(lambda path: flip(path, 143), 2, marks=pytest.mark.slow),
         pytest.param(lambda path: os.truncate(path, 60), 4, marks=pytest.mark.slow),
-        (lambda path: os.truncate(path, 0), 6),
+        pytest.param(lambda path: os.truncate(path, 0), 6, marks=pytest.mark.slow),
         (Path.unlink, 6),
     ],
 )
@@ -257,7 +257,12 @@ SECOND_VECTOR = "INSERT INTO vectors SELECT item, encoder, 5, sha256 FROM vector
         ("UPDATE all_items SET id = 1 WHERE id = 2", "1 items have the id of another", 2),
         ("UPDATE meta SET next_item = 3", "1 catalog would use an id twice", 0),
         (OF_NO_ITEM, "1 vectors belong to no item", 0),
-        ("UPDATE vectors SET row = 6 WHERE row = 1", "1 vectors belong to no encoder, or to a row that", 1),
+        pytest.param(
+            "UPDATE vectors SET row = 6 WHERE row = 1",
+            "1 vectors belong to no encoder, or to a row that",
+            1,
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "UPDATE vectors SET encoder = 'x' WHERE row = 1",
             "1 vectors belong to no encoder, or to a row that",
@@ -265,7 +270,7 @@ SECOND_VECTOR = "INSERT INTO vectors SELECT item, encoder, 5, sha256 FROM vector
             marks=pytest.mark.slow,
         ),
         ("UPDATE vectors SET row = 2 WHERE row = 1", "1 rows belong to several items", 2),
-        (SECOND_VECTOR, "1 items have several vectors", 1),
+        pytest.param(SECOND_VECTOR, "1 items have several vectors", 1, marks=pytest.mark.slow),
     ],
 )
 def test_rows_that_contradict_each_other_are_made_to_agree(
@@ -330,7 +335,7 @@ def test_rows_behind_deleted_ones_are_saved(with_gaps: Path, tmp_path: Path) -> 
     [
         ("label", "label in all_items", {(None, True)}),
         ("sha256", "sha256 in all_items", {("plain", True), ("primary", True)}),  # the vectors know it too
-        ("path", "rows of all_items", set()),
+        pytest.param("path", "rows of all_items", set(), marks=pytest.mark.slow),
     ],
 )
 def test_what_is_lost_of_a_column_is_named(

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from featurestore import FeatureStore
 from featurestore.errors import ConfigError, DiskError
+from featurestore.report import sections
 from featurestore.report.report import Report
 from tests.featurestore.commands import Run, answer
 from tests.featurestore.report.conftest import report, written
@@ -137,3 +139,13 @@ def test_a_folder_that_is_not_a_run_is_named(labelled: FeatureStore, tmp_path: P
         (tmp_path / "run" / "metrics.jsonl").write_bytes(content.encode("latin-1"))
         with pytest.raises(ConfigError, match=r"expected .*metrics\.jsonl"):
             report(labelled, run=tmp_path / "run")
+
+
+def test_the_weights_that_a_training_started_from_are_named(made: Report) -> None:
+    def origin(**trained_on: Any) -> str:
+        section = sections.made(replace(made.figures, encoder={**made.figures.encoder, "trained_on": trained_on}))
+        [cell] = re.findall(r"'trained on', '([^']*)'", str(section))
+        return str(cell)
+
+    assert origin(count=24, weights="w.pth") == "24 images, from w.pth"
+    assert [origin(count=0, weights="w.pth"), origin(count=24), origin(count=0)] == ["w.pth", "24 images", "unknown"]

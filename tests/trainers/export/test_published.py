@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featurestore.cli import cli
+from featurestore.encoders.card import Card
 from featurestore.encoders.encoder import Encoder
 from featurestore.errors import ConfigError, ExportError
 from featurestore.imaging import decode as images
 from featurestore.imaging import preprocess
 from featurestore.imaging.preprocess import Preprocess
+from tests.trainers.runs import Notes
 from trainers.export.published import export_published, from_timm, from_torchvision, read_timm
+from trainers.export.targets import export_encoder
 from trainers.models.backbones import try_size
 
 CONFIG: dict[str, Any] = {"input_size": (3, 160, 160), "interpolation": "bicubic", "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5), "crop_pct": 0.95, "crop_mode": "center"}  # fmt: skip
@@ -169,3 +172,29 @@ def test_weights_that_cannot_be_fetched_are_one_named_error(
     with pytest.raises(ExportError, match=r"weights cannot be fetched \(Name or service not known\).*--no-pretrained"):
         export_published(library, name, tmp_path / "e.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_of_a_file_go_into_the_published_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exported: list[tuple[Any, Card]] = []
+    monkeypatch.setattr("trainers.export.published.export", lambda network, card, *_: exported.append((network, card)))
+    given = timm.create_model("test_resnet")
+    torch.save(given.state_dict(), tmp_path / "w.pth")
+    notes = Notes()
+    export_encoder("timm:test_resnet", tmp_path / "e.onnx", weights=tmp_path / "w.pth", listener=notes)
+    [(network, card)] = exported
+    torch.testing.assert_close(network.state_dict()["conv1.0.weight"], given.state_dict()["conv1.0.weight"])
+    assert card.trained_on["weights"].startswith("w.pth sha256:")
+    assert (card.branch, card.preprocess.mean) == ("weights of a file", (0.5, 0.5, 0.5))
+    assert "tensors taken" in notes.lines[0]
+    for what in ("torchvision:mobilenet_v3_small", "timm:test_vit"):
+        with pytest.raises(
+            ConfigError, match=r"--weights .*w.pth: expected \d+ tensors of the network, beginning with"
+        ):
+            export_encoder(what, tmp_path / "e.onnx", weights=tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("wrong", [["run"], ["a.onnx"], ["timm:test_resnet", "--no-pretrained"]])
+def test_weights_belong_to_a_published_network(wrong: list[str], tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["export", *wrong, "--weights", "w.pth", "--out", str(tmp_path / "e.onnx")])
+    assert result.exit_code == 2
+    assert "--weights belongs to timm:NAME or torchvision:NAME" in result.output

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from featurestore.errors import ConfigError, TrainingError
+from featurestore.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from featurestore.progress import Listener
 from tests.trainers.finetuning.finetuned import write_run
 from tests.trainers.small import SMALL, config_of, make
@@ -217,6 +218,8 @@ class Scripted(Trainer):
 
 class Answers(nn.Module):
     """Bright pictures are of class 1, by a margin."""
+
+    mean, std = IMAGENET_MEAN, IMAGENET_STD
 
     def __init__(self, margin: float) -> None:
         super().__init__()

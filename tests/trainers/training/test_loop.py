@@ -212,7 +212,7 @@ def test_ctrl_c_works_while_the_k_nn_figure_is_computed(few_shapes: Path, tmp_pa
             signal.raise_signal(signal.SIGINT)
         return {"knn_top1": 0.5}
 
-    monkeypatch.setattr("trainers.training.monitor.knn_monitor", lambda *_: press)
+    monkeypatch.setattr("trainers.training.monitor.knn_monitor", lambda *_, **__: press)
     with pytest.raises(Interrupted):
         train(few_shapes, tmp_path / "run", epochs=2, labels="folders", **TINY)
     assert [line["epoch"] for line in metrics_of(tmp_path / "run")] == [1]
@@ -235,7 +235,7 @@ def test_little_of_the_minutes_goes_into_the_k_nn_figure(few_shapes: Path, tmp_p
         evaluated.append(backbone)
         return {"knn_top1": 0.5}
 
-    monkeypatch.setattr("trainers.training.monitor.knn_monitor", lambda *_: slow)
+    monkeypatch.setattr("trainers.training.monitor.knn_monitor", lambda *_, **__: slow)
     run = train(few_shapes, tmp_path / "run", minutes=0.012, labels="folders", **TINY)
     in_training = len(evaluated) - 2  # baselines
     # At the first epoch, at the last, and perhaps once between: 0.04 s of 0.72 are more than a twentieth.
