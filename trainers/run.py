@@ -26,7 +26,7 @@ from trainers.training.curves import draw
 from trainers.training.loop import fit
 from trainers.training.resume import check_same_images, is_made_longer, refuse_to_overwrite
 from trainers.training.resume import resume as resume_run
-from trainers.training.setup import preprocess_of, set_up
+from trainers.training.setup import Setup, preprocess_of, set_up
 from trainers.training.speed import images_per_second
 from trainers.training.whitening import fit_whitening, to_state
 
@@ -117,7 +117,7 @@ def train(
     fit(setup, out, evaluate, state, identity, spent)
     if fabric.is_global_zero:
         setup.listener.note("exporting and checking the encoder")
-        whitening = _whiten(setup.method.export_backbone, images, out, listener) if whiten else None
+        whitening = _whiten(setup, images, out) if whiten else None
         card = make_card(run.config, setup.method, identity, whitening=whitening)
         export(setup.method.export_backbone, card, run.encoder, whitening=whitening)
         what = f"{run.config.method}, {run.config.backbone}, {run.config.image_size} px, {len(images.files)} images"
@@ -126,9 +126,9 @@ def train(
     return dataclasses.replace(run, baselines=baselines)
 
 
-def _whiten(backbone: nn.Module, images: data.Images, out: Path, listener: Listener) -> Whitening | None:
+def _whiten(setup: Setup, images: data.Images, out: Path) -> Whitening | None:
     """Fit a whitening to the training images, and keep it in the last checkpoint, from which a run is exported again."""
-    whitening = fit_whitening(backbone, images, listener)
+    whitening = fit_whitening(setup.method.export_backbone, images, preprocess_of(setup.config), setup.listener)
     if whitening is not None:
         state = checkpoint.load(out / "checkpoint.pt")
         checkpoint.save(out / "checkpoint.pt", {**state, "whitening": to_state(whitening)})

@@ -22,7 +22,7 @@ from benchmarks.tables import table
 from featurestore.ann.normalize import unit_rows
 from featurestore.estimators.knn import neighbours, top_classes, votes
 from featurestore.estimators.nearest_mean import predict
-from featurestore.estimators.whitening import SHRINKAGE, STRENGTH, fit
+from featurestore.estimators.whitening import SHRINKAGE, STRENGTH, spectrum
 
 FORMS = [*product((0.15, 0.25, 0.35, 0.5), (0.1, 1.0, 3.0, 10.0, 30.0, 100.0))]  # strength, shrinkage
 PRODUCT = (STRENGTH, SHRINKAGE)
@@ -56,9 +56,9 @@ def measure(folder: Path, encoder: Path, work: Path) -> tuple[list[float], dict[
     (_, train_x, train_names), (_, test_x, test_names) = store.features(split="train"), store.features(split="test")
     classes, train_y = np.unique(train_names.astype(str), return_inverse=True)
     test_y = np.searchsorted(classes, test_names.astype(str))
-    whitened = {}
+    whitened, fitted = {}, spectrum(train_x)
     for form in FORMS:
-        white = fit(train_x, *form)
+        white = fitted.whitening(*form)
         whitened[form] = accuracies(unit_rows(white(train_x)), train_y, unit_rows(white(test_x)), test_y)
     return accuracies(train_x, train_y, test_x, test_y), whitened
 

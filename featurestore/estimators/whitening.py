@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from featurestore.errors import EncoderError
 
 STRENGTH = 0.25  # exponent of the variances: 0 changes nothing but the centre, 0.5 makes all directions equal
-SHRINKAGE = 10.0  # of the mean variance, added to each: more keeps few labels safe, less helps nearest neighbours
+SHRINKAGE = 3.0  # of the mean variance, added to each: more keeps few labels safe, less helps nearest neighbours
 LEAST = 64  # vectors; fewer tell too little about the directions
 MOST = 50_000  # vectors that are looked at
 MOST_DIM = 4096  # numbers in a vector
@@ -40,11 +40,30 @@ class Whitening:
         return {"images": self.images, "strength": self.strength, "shrinkage": self.shrinkage}
 
 
-def fit(x: NDArray[np.floating], strength: float = STRENGTH, shrinkage: float = SHRINKAGE) -> Whitening:
-    """Fit a whitening to vectors of unit length, (N, D), without labels: x to (x - mean) C^-strength.
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """How vectors differ: the eigenvalues and eigenvectors of their covariance."""
 
-    C is their covariance plus `shrinkage` times its mean eigenvalue. Of more than MOST vectors a random part is used, the same each time.
-    The mapped vectors have a mean squared length of 1. Raises EncoderError for fewer than LEAST vectors, more than MOST_DIM numbers in one, and vectors that are all equal.
+    mean: NDArray[np.float64]  # (D,)
+    variances: NDArray[np.float64]  # (D,)
+    directions: NDArray[np.float64]  # (D, D), a column for each
+    images: int
+
+    def whitening(self, strength: float = STRENGTH, shrinkage: float = SHRINKAGE) -> Whitening:
+        """Make the map x to (x - mean) C^-strength; C is the covariance plus `shrinkage` times its mean eigenvalue.
+
+        It is scaled so that the mapped vectors have a mean squared length of 1.
+        """
+        gains = (self.variances + shrinkage * self.variances.mean()) ** -strength
+        gains /= np.sqrt((self.variances * gains**2).sum())
+        matrix = (self.directions * gains) @ self.directions.T
+        return Whitening(self.mean.astype(np.float32), matrix.astype(np.float32), self.images, strength, shrinkage)
+
+
+def spectrum(x: NDArray[np.floating]) -> Spectrum:
+    """Compute the spectrum of vectors of unit length, (N, D). Of more than MOST a random part is used, the same each time.
+
+    Raises EncoderError for fewer than LEAST vectors, more than MOST_DIM numbers in one, and vectors that are all equal.
     """
     count, dim = x.shape
     if count < LEAST or dim > MOST_DIM:
@@ -57,12 +76,13 @@ def fit(x: NDArray[np.floating], strength: float = STRENGTH, shrinkage: float = 
     mean = vectors.mean(axis=0)
     vectors -= mean
     variances, directions = np.linalg.eigh(vectors.T @ vectors / len(vectors))
-    variances = variances.clip(0)
     if not variances.max() > LEAST_VARIANCE:
         raise EncoderError(
             f"all {count} vectors are equal: the encoder does not tell these images apart; use another one"
         )
-    gains = (variances + shrinkage * variances.mean()) ** -strength
-    gains /= np.sqrt((variances * gains**2).sum())
-    matrix = (directions * gains) @ directions.T
-    return Whitening(mean.astype(np.float32), matrix.astype(np.float32), len(vectors), strength, shrinkage)
+    return Spectrum(mean, variances.clip(0), directions, len(vectors))
+
+
+def fit(x: NDArray[np.floating]) -> Whitening:
+    """Fit the whitening of encoder files to vectors of unit length, (N, D), without labels. Raises EncoderError as `spectrum`."""
+    return spectrum(x).whitening()

@@ -9,6 +9,7 @@ from torch import nn
 
 from featurestore.errors import EncoderError, TrainingError
 from featurestore.estimators.whitening import Whitening, fit
+from featurestore.imaging.preprocess import Preprocess
 from featurestore.progress import Listener
 from trainers.data.images import Images
 from trainers.models.backbones import feature_dim
@@ -19,12 +20,13 @@ IMAGES_PER_NUMBER, LEAST_IMAGES = 8, 2048  # of a vector: more images change the
 SENSELESS = "the whitening of its checkpoint does not fit its network; export it with --no-whiten, or train again"
 
 
-def fit_whitening(backbone: nn.Module, images: Images, listener: Listener) -> Whitening | None:
+def fit_whitening(backbone: nn.Module, images: Images, record: Preprocess, listener: Listener) -> Whitening | None:
     """Fit a whitening to the vectors of training images as the encoder sees them; None, with a note, where that cannot be done."""
     count = max(LEAST_IMAGES, IMAGES_PER_NUMBER * feature_dim(backbone))
     chosen = np.sort(np.random.default_rng(0).permutation(len(images.pixels))[:count])
     try:
-        return fit(features(backbone, images.pixels[torch.from_numpy(chosen)]))
+        pixels = images.pixels[torch.from_numpy(chosen)]
+        return fit(features(backbone, pixels, mean=record.mean, std=record.std))
     except EncoderError as error:
         listener.note(f"the vectors are not whitened: {error}")
         return None

@@ -6,7 +6,7 @@ import pytest
 from featurestore.ann.normalize import unit_rows
 from featurestore.errors import EncoderError
 from featurestore.estimators import whitening
-from featurestore.estimators.whitening import fit
+from featurestore.estimators.whitening import fit, spectrum
 
 
 def vectors(count: int = 200, dim: int = 6) -> np.ndarray:
@@ -32,14 +32,14 @@ def test_it_is_a_power_of_the_covariance(strength: float, shrinkage: float) -> N
     x = vectors()
     covariance = np.cov(x.T, bias=True)
     expected = power(covariance + shrinkage * np.trace(covariance) / 6 * np.eye(6), -strength)
-    found = fit(x, strength, shrinkage)
+    found = spectrum(x).whitening(strength, shrinkage)
     np.testing.assert_allclose(found.matrix / found.matrix[0, 0], expected / expected[0, 0], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(found.mean, x.mean(axis=0), atol=1e-6)
 
 
 def test_full_whitening_makes_all_directions_equal() -> None:
     x = vectors()
-    np.testing.assert_allclose(np.cov(fit(x, 0.5, 0.0)(x).T, bias=True), np.eye(6) / 6, atol=1e-5)
+    np.testing.assert_allclose(np.cov(spectrum(x).whitening(0.5, 0.0)(x).T, bias=True), np.eye(6) / 6, atol=1e-5)
 
 
 def test_the_mapped_vectors_have_a_length_of_one_on_average() -> None:

@@ -50,7 +50,7 @@ def test_the_mapped_vectors_are_those_that_the_file_gives(collection: FeatureSto
     np.testing.assert_allclose(mapped, again.vectors, atol=ROUNDED)
     source = collection.info()["encoders"][0]
     assert made.card.whitening == {
-        "images": 80, "strength": 0.25, "shrinkage": 10.0, "encoder": source["fingerprint"],
+        "images": 80, "strength": 0.25, "shrinkage": 3.0, "encoder": source["fingerprint"],
     }  # fmt: skip
 
 
