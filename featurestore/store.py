@@ -9,6 +9,7 @@ from featurestore import classification, evaluation, maintenance, metadata
 from featurestore.classification.export import export
 from featurestore.ingest import export_vectors, import_vectors
 from featurestore.ingest.run import ingest
+from featurestore.ingest.whitened import whiten
 from featurestore.maintenance.verification import verify_path
 from featurestore.progress import Listener, shows_progress
 from featurestore.search.search import features, neighbours, search, search_many, slow
@@ -64,6 +65,7 @@ class FeatureStore(Storage):
     verify = staticmethod(shows_progress(verify_path))
     export_vectors = shows_progress(export_vectors)
     import_vectors = shows_progress(import_vectors)
+    whiten = shows_progress(whiten)
 
     @shows_progress
     def report(

@@ -14,6 +14,7 @@ from sklearn.model_selection import train_test_split
 from featurestore import FeatureStore
 from featurestore.ann.normalize import unit_rows
 from featurestore.errors import ConfigError
+from featurestore.estimators.whitening import fit
 from featurestore.evaluation.lowshot import LowShotResult, lowshot_accuracies, summarize
 from featurestore.metrics.splits import shot_draws
 from featurestore.progress import Listener
@@ -67,9 +68,15 @@ def run_demo(out: Path, minutes: float, listener: Listener, say: Callable[[str],
 
     other = FeatureStore.open(out / "untrained.store", encoder=untrained)
     other.index(digits, labels="folders", listener=listener)
-    table = {"raw pixels": _pixels(digits), "untrained network": _split(other), "learned vectors": _split(store)}
+    table = {
+        "raw pixels": _whitened(*_pixels(digits)),
+        "untrained network": _whitened(*_split(other)),
+        "learned vectors": _split(store),
+    }
     low = {name: _few_labels(*arrays) for name, arrays in table.items()}
-    say(f"\nnearest neighbour with few labels a class (mean of {TRIES} draws, fraction right)")
+    say(
+        f"\nnearest neighbour with few labels a class (mean of {TRIES} draws, fraction right; all vectors are whitened)"
+    )
     rows = [(name, *(r.top1_mean for r in results)) for name, results in low.items()]
     say("\n".join(format_table(rows, ("", *(f"{n} labels" for n in SHOTS)))))
 
@@ -117,6 +124,12 @@ def _pixels(digits: Path) -> tuple[Any, Any, Any, Any]:
     mean = arrays["train"][0].mean(axis=0)
     (train_x, train_y), (test_x, test_y) = arrays["train"], arrays["test"]
     return unit_rows(train_x - mean), train_y, unit_rows(test_x - mean), test_y
+
+
+def _whitened(train_x: Any, train_y: Any, test_x: Any, test_y: Any) -> tuple[Any, Any, Any, Any]:
+    """Whiten vectors as the encoder's are, which makes the comparison fair."""
+    whitening = fit(train_x)
+    return unit_rows(whitening(train_x)), train_y, unit_rows(whitening(test_x)), test_y
 
 
 def _few_labels(train_x: Any, train_y: Any, test_x: Any, test_y: Any) -> list[LowShotResult]:

@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from featurestore.errors import ConfigError
+from featurestore.estimators.whitening import Whitening
 from featurestore.progress import Listener, shows_progress
 from featurestore.system.disk import create_folder, write_text
 from featurestore.system.text import counted
@@ -25,8 +26,9 @@ from trainers.training.curves import draw
 from trainers.training.loop import fit
 from trainers.training.resume import check_same_images, is_made_longer, refuse_to_overwrite
 from trainers.training.resume import resume as resume_run
-from trainers.training.setup import preprocess_of, set_up
+from trainers.training.setup import Setup, preprocess_of, set_up
 from trainers.training.speed import images_per_second
+from trainers.training.whitening import fit_whitening, to_state
 
 PREPARATION = 0.25  # of the minutes of a training, at most, that timing and decoding before it may take from it
 CACHE = "pixels.cache"  # of a run: the decoded images, where there are many
@@ -61,6 +63,7 @@ def train(
     config: str | Path | Mapping[str, Any] | None = None,
     listener: Listener | None = None,
     exclude: Sequence[str] = (),
+    whiten: bool = True,
     **settings: Any,
 ) -> Run:
     """Train an encoder on the images of `source`, and write encoder.onnx, checkpoint.pt, config.toml and metrics.jsonl to `out`.
@@ -71,7 +74,8 @@ def train(
     `config` is a TOML file or a mapping, `settings` go over it (`method="byol", epochs=50, augment={"flip": 0}`). Labels are never
     trained on; with labels="folders" a k-NN figure is computed after each epoch, with minutes less often. label_column: the column of
     labels in a table, when it has no usual name. Images in top folders called val or test are not trained on, unless `source` is such a
-    folder. What matches a pattern of `exclude`, in the form of .gitignore, is left out. Raises ConfigError, SourceError, TrainingError,
+    folder. What matches a pattern of `exclude`, in the form of .gitignore, is left out. The encoder is whitened, see
+    `featurestore.estimators.whitening`, unless `whiten` is False. Raises ConfigError, SourceError, TrainingError,
     ExportError, DiskError; Interrupted on Ctrl-C, after saving the state.
     """
     out, listener, began = Path(out), listener or Listener(), time.monotonic()
@@ -113,11 +117,22 @@ def train(
     fit(setup, out, evaluate, state, identity, spent)
     if fabric.is_global_zero:
         setup.listener.note("exporting and checking the encoder")
-        export(setup.method.export_backbone, make_card(run.config, setup.method, identity), run.encoder)
+        whitening = _whiten(setup, images, out) if whiten else None
+        card = make_card(run.config, setup.method, identity, whitening=whitening)
+        export(setup.method.export_backbone, card, run.encoder, whitening=whitening)
         what = f"{run.config.method}, {run.config.backbone}, {run.config.image_size} px, {len(images.files)} images"
         draw(run.metrics, what, out / "curves.png")
     fabric.barrier()
     return dataclasses.replace(run, baselines=baselines)
+
+
+def _whiten(setup: Setup, images: data.Images, out: Path) -> Whitening | None:
+    """Fit a whitening to the training images, and keep it in the last checkpoint, from which a run is exported again."""
+    whitening = fit_whitening(setup.method.export_backbone, images, preprocess_of(setup.config), setup.listener)
+    if whitening is not None:
+        state = checkpoint.load(out / "checkpoint.pt")
+        checkpoint.save(out / "checkpoint.pt", {**state, "whitening": to_state(whitening)})
+    return whitening
 
 
 def _identity(config: Config, images: data.Images) -> dict[str, Any]:

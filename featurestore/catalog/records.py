@@ -18,6 +18,7 @@ from featurestore.system.spool import BATCH_ROWS, Spool
 Parts = dict[str, Any]  # of a JSON object: the type of each, or its parts
 ENCODER_CARD: Parts = {
     "method": str, "backbone": str, "branch": str, "trained_on": {"count": int}, "preprocess": {"bands": (list, type(None))},
+    "whitening": {"images": int},
 }  # fmt: skip
 CLASSIFIER_CARD: Parts = {"classes": list, "figures": dict}
 

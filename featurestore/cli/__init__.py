@@ -34,6 +34,7 @@ COMMANDS = {
     "report": ("report", "attention"),
     "classification": ("classify",),
     "metadata": ("label", "annotate"),
+    "whiten": ("whiten",),
     "maintenance": (
         "encoders",
         "sources",

@@ -5,6 +5,7 @@ OVERVIEW = {
         "train": "Train an encoder on images, without their labels.",
         "export": "Write a published or any other network as an encoder file.",
         "profile": "Show where the time of a training step goes.",
+        "whiten": "Make an encoder of a store better for search.",
         "attention": "Draw where a vision transformer looks in an image.",
         "demo": "Train, index, measure and search digits, in one run.",
     },

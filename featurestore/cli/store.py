@@ -42,8 +42,9 @@ def _info(found: dict[str, Any]) -> Iterator[str]:
         origin = f"weights {weights}" if weights else f"trained on {count} images"
         if weights and count:
             origin = f"trained on {count} images from {origin}"
+        whitened = f", whitened on {e['whitening']['images']}" if e["whitening"] else ""
         default = ", the default" if e["default"] and len(found["encoders"]) > 1 else ""
-        yield f"encoder   {e['name']}  {e['vectors']} vectors of {e['dim']}, {e['method']} {e['backbone']} at {e['preprocess']['size']} px, {origin}{default}"
+        yield f"encoder   {e['name']}  {e['vectors']} vectors of {e['dim']}, {e['method']} {e['backbone']} at {e['preprocess']['size']} px, {origin}{whitened}{default}"
         if e["index"] is not None:
             yield from _index(e["index"])
     yield from map(_classifier, found["classifiers"])

@@ -27,11 +27,14 @@ class Card:
     featurestore_version: str
     classes: tuple[str, ...] = ()  # of a classifier: in the order of its probabilities
     classifier: dict[str, Any] = field(default_factory=dict)  # of a classifier: how it was trained, and its figures
+    whitening: dict[str, Any] = field(default_factory=dict)  # of a whitened encoder: what was fitted, and on what
 
     def to_json(self) -> str:
         record = {**asdict(self), "preprocess": self.preprocess.to_json()}
         if not self.classes:  # the card of an encoder has the same fields as before there were classifiers
             del record["classes"], record["classifier"]
+        if not self.whitening:
+            del record["whitening"]
         return json.dumps({"card_version": CARD_VERSION, **record}, sort_keys=True)
 
     @classmethod
@@ -55,6 +58,10 @@ class Card:
             raise _unreadable(
                 path, f"expected in trained_on a count, and texts of up to {LONGEST_NAME} printable characters"
             )
+        if card.whitening != {} and not (
+            isinstance(card.whitening, dict) and type(card.whitening.get("images")) is int
+        ):
+            raise _unreadable(path, "expected in whitening the number of images that it was fitted to")
         if not _are_classes(card.classes) or not isinstance(card.classifier, dict):
             raise _unreadable(
                 path,

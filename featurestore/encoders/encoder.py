@@ -92,8 +92,8 @@ class Encoder:
 
     @property
     def name(self) -> str:
-        """A short name: the method and the start of the fingerprint."""
-        return f"{self.card.method}-{self.fingerprint[:8]}"
+        """A short name: the method and the start of the fingerprint, and whether it is whitened."""
+        return f"{self.card.method}-{self.fingerprint[:8]}" + "-whitened" * bool(self.card.whitening)
 
     # -- images
 

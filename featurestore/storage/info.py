@@ -25,6 +25,7 @@ def info(store: Storage) -> dict[str, Any]:
             "rows": record.rows,
             "index": snapshot.index_info(record),
             **{key: record.card[key] for key in CARD},
+            "whitening": record.card.get("whitening"),
         }
         for record in snapshot.encoders
     ]

@@ -43,7 +43,7 @@ def no_export(monkeypatch: pytest.MonkeyPatch) -> list[Card]:
     """Write empty files in place of encoder.onnx and curves.png, which take longer than the tiny trainings here; gives the cards."""
     cards: list[Card] = []
 
-    def export(backbone: object, card: Card, out: Path) -> Path:
+    def export(backbone: object, card: Card, out: Path, whitening: object) -> Path:
         cards.append(card)
         out.write_bytes(b"")
         return out

@@ -54,7 +54,9 @@ def blur_some(x: Tensor, chosen: Tensor, sigma: Tensor) -> Tensor:
 def blur(x: Tensor, sigma: Tensor) -> Tensor:
     """Blur each image by a Gaussian of its own sigma, (B,), in pixels of these images: up to 2 at 224 px, in proportion at other sizes."""
     size = x.shape[-1]
-    radius = max(1, round(2 * 2.0 * size / 224))
+    radius = max(
+        1, math.ceil(3 * 2.0 * size / 224)
+    )  # three of the largest sigma: a shorter kernel blurs less than it says
     offsets = torch.arange(-radius, radius + 1, device=x.device).float()
     kernel = torch.exp(-(offsets**2) / (2 * sigma[:, None] ** 2))
     kernel = (kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(3, dim=0)  # (3B, taps)

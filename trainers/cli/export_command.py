@@ -8,7 +8,7 @@ import click
 from featurestore.progress import ProgressBar
 from featurestore.system.packages import require
 from featurestore.system.terminal import print_result
-from trainers.cli.options import bands_option
+from trainers.cli.options import bands_option, whiten_option
 
 PATH = click.Path(path_type=Path)
 NEEDED = {  # packages, by what is exported
@@ -45,6 +45,7 @@ NEEDED = {  # packages, by what is exported
     metavar="FILE",
     help="Of a published model: a file with its weights (.safetensors, .pth, .pt, .bin) in place of the published ones.",
 )
+@whiten_option
 @click.option("--int8", is_flag=True, help="Quantise: smaller and faster, and measured against float32.")
 @click.option(
     "--calibrate",
@@ -84,6 +85,7 @@ def export(what: str, out: Path, int8: bool, calibrate: str | None, force: bool,
             kind in ("run", "untrained") and how["bands"] is not None,
             "--bands belongs to a published model, an ONNX file or pixels:SIZE; a run was trained on its own bands",
         ),
+        (kind != "run" and not how["whiten"], "--no-whiten belongs to a run; nothing else is whitened by export"),
         (kind not in ("run", "timm") and how["attention"], "--attention belongs to a run or a timm:NAME"),
     ):
         if wrong:

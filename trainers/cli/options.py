@@ -20,3 +20,9 @@ bands_option = click.option(
     metavar="R,G,B",
     help="Which bands of the images are read, counted from 1: three as colours, or one as grey.  [default: the colours]",
 )
+whiten_option = click.option(
+    "--whiten/--no-whiten",
+    default=True,
+    show_default=True,
+    help="Half-whiten the vectors, by training images and without labels; better nearest neighbours on most collections.",
+)

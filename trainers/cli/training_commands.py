@@ -11,7 +11,7 @@ from featurestore.progress import ProgressBar
 from featurestore.system.packages import require
 from featurestore.system.terminal import print_json, print_line, print_result
 from featurestore.system.text import as_argument, counted
-from trainers.cli.options import bands_option
+from trainers.cli.options import bands_option, whiten_option
 
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
@@ -94,6 +94,7 @@ def _with_settings(command: F) -> F:
     metavar="PATTERN",
     help="Leave out what matches, as a line of .gitignore would; may be repeated.",
 )
+@whiten_option
 @click.option("--devices", type=int, help="Processes to train with, one a device.  [default: 1]")
 @click.option("--tensorboard", is_flag=True, default=None, help="Also write logs for TensorBoard.")
 @click.option("--stop-on-collapse", is_flag=True, default=None, help="End the run when the vectors collapse.")
@@ -107,6 +108,7 @@ def train(
     labels: Any,
     label_column: str | None,
     exclude: tuple[str, ...],
+    whiten: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -126,6 +128,7 @@ def train(
             config=config,
             listener=bar,
             exclude=exclude,
+            whiten=whiten,
             **_join(options, parse_assignments(assignments)),
         )
     if distributed.rank():

@@ -38,18 +38,20 @@ def export_encoder(
     preprocess: Path | None = None,
     bands: Bands = None,
     attention: bool = False,
+    whiten: bool = True,
     calibrate: str | Path | None = None,
     listener: Listener | None = None,
 ) -> Path:
     """Export a run, a published model, an ONNX network (with its preprocess file), or a baseline, as a float32 encoder file.
 
-    weights: a file of weights for a published model. calibrate: for "pixels:SIZE", images whose mean is subtracted. bands: which are read, from 1; a run has its own. Raises ConfigError, SourceError, EncoderError, ExportError, DiskError, TrainingError.
+    weights: a file of weights for a published model. calibrate: for "pixels:SIZE", images whose mean is subtracted. bands: which are read, from 1; a run has its own.
+    whiten: of a run, see `export_run`. Raises ConfigError, SourceError, EncoderError, ExportError, DiskError, TrainingError.
     """
     kind, name = kind_of(what), what.partition(":")[2]
     if kind == "run":
         from trainers.export.training_run import export_run
 
-        return export_run(what, out, attention)
+        return export_run(what, out, attention, whiten)
     if kind == "untrained":
         return _export_untrained(Path(name), out)
     if kind == "pixels":
@@ -76,6 +78,7 @@ def export_int8(
     preprocess: Path | None = None,
     bands: Bands = None,
     attention: bool = False,
+    whiten: bool = True,
     listener: Listener | None = None,
 ) -> "Quantized":
     """Export as `export_encoder` does, quantise the result to int8 and measure it; an ONNX file with a card is used as it is.
@@ -104,6 +107,7 @@ def export_int8(
             preprocess=preprocess,
             bands=bands,
             attention=attention,
+            whiten=whiten,
             listener=listener,
         )
         return quantize.quantize(full, calibrate, out, force, listener)

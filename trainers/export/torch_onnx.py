@@ -7,10 +7,13 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from featurestore.ann.normalize import unit_rows
 from featurestore.encoders import write as encoder_file
 from featurestore.encoders.card import Card
 from featurestore.encoders.encoder import Encoder
+from featurestore.encoders.graph_edit import append_whitening
 from featurestore.errors import ConfigError, ExportError
+from featurestore.estimators.whitening import Whitening
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.system.text import first_line
 from trainers.models.backbones import with_attention
@@ -43,8 +46,10 @@ class AttentionGraph(EncoderGraph):
         return with_attention(self.backbone, self.normalise(pixels))
 
 
-def export(backbone: nn.Module, card: Card, out: Path, attention: bool = False) -> Path:
-    """Write the backbone with its card as one ONNX file, check it, and only then name it `out`.
+def export(
+    backbone: nn.Module, card: Card, out: Path, attention: bool = False, whitening: Whitening | None = None
+) -> Path:
+    """Write the backbone, and a whitening behind it, with the card as one ONNX file, check it, and only then name it `out`.
 
     Raises ExportError when the network cannot be written as ONNX, or onnxruntime and torch disagree on the check images; DiskError when the
     file cannot be written; ConfigError for `attention` of a backbone other than a ViT with a class token.
@@ -58,10 +63,14 @@ def export(backbone: nn.Module, card: Card, out: Path, attention: bool = False) 
     whole = AttentionGraph(backbone, card.preprocess).eval() if attention else graph
     model = to_onnx(whole, pixels[:2], ["vector", "attention"][: 1 + attention])
 
+    if whitening is not None:
+        model = append_whitening(model, whitening)
+
     def prove(encoder: Encoder) -> None:
         # A compiled backbone would be compiled again here, for the processor of a machine that may have no compiler.
         with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-            encoder_file.check(encoder, graph(pixels).numpy(), pixels.numpy())
+            expected = graph(pixels).numpy()
+        encoder_file.check(encoder, expected if whitening is None else whitening(unit_rows(expected)), pixels.numpy())
 
     encoder_file.write(model, card, out, prove)
     return out

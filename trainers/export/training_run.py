@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from featurestore.encoders.card import Card
+from featurestore.estimators.whitening import Whitening
 from featurestore.version import __version__
 from trainers.config.parse import read_settings
 from trainers.config.resolve import resolve
@@ -17,9 +18,16 @@ from trainers.methods import Method
 from trainers.models.backbones import feature_dim
 from trainers.training import checkpoint
 from trainers.training.setup import build, preprocess_of
+from trainers.training.whitening import from_state
 
 
-def make_card(config: Config, method: Method, identity: Mapping[str, Any], trained: bool = True) -> Card:
+def make_card(
+    config: Config,
+    method: Method,
+    identity: Mapping[str, Any],
+    trained: bool = True,
+    whitening: Whitening | None = None,
+) -> Card:
     """Fill in the card of the encoder that `method` gives; `identity` holds count and hash of the training images."""
     return Card(
         preprocess=preprocess_of(config),
@@ -30,12 +38,14 @@ def make_card(config: Config, method: Method, identity: Mapping[str, Any], train
         trained_on=checkpoint.origin_of(identity),
         config_hash=config.hash(),
         featurestore_version=__version__,
+        whitening={} if whitening is None else whitening.facts,
     )
 
 
-def export_run(run: str | Path, out: str | Path, attention: bool = False) -> Path:
+def export_run(run: str | Path, out: str | Path, attention: bool = False, whiten: bool = True) -> Path:
     """Export the encoder of a run again from its checkpoint; `attention` adds that of a ViT as a second output.
 
+    whiten: with the whitening that was fitted when the training ended, if it was.
     Raises TrainingError when `run` does not hold a training run, ConfigError, ExportError, DiskError.
     """
     run = Path(run)
@@ -43,7 +53,9 @@ def export_run(run: str | Path, out: str | Path, attention: bool = False) -> Pat
     config = resolve(read_settings(run))
     method = build(dataclasses.replace(config, init=None))
     checkpoint.load_weights(method, state["method"], run)
-    return export(method.export_backbone, make_card(config, method, state), Path(out), attention)
+    whitening = from_state(state, feature_dim(method.export_backbone)) if whiten else None
+    card = make_card(config, method, state, whitening=whitening)
+    return export(method.export_backbone, card, Path(out), attention, whitening)
 
 
 def export_untrained(config: Config, out: str | Path) -> Path:

@@ -20,6 +20,8 @@ from trainers.runtime.seeds import seeded
 from trainers.settings import setting
 from trainers.training.distributed import gather_keys
 
+MOST_GROUPS, GROUP = 8, 32  # groups of fewer images are slower and no better
+
 
 @dataclass(frozen=True, slots=True)
 class MoCoSettings:
@@ -33,8 +35,8 @@ class MoCoSettings:
     # Keys; not more than images, because an image would meet its own older keys as negatives.
     queue: int = setting(4096, least=1)
     symmetric: bool = True  # each view is the query once; an option of the authors' code for small images
-    # Parts of the batch with their own BatchNorm statistics, as if on that many devices
-    groups: int = setting(8, least=1)
+    # Parts of the batch with their own BatchNorm statistics, as if on that many devices; None: one for 32 images, at most 8 as in the paper
+    groups: int | None = setting(None, least=1)
 
 
 class MoCo(Method):
@@ -101,7 +103,8 @@ class MoCo(Method):
         return self._in_groups(self.teacher, view[order])[order.argsort()]
 
     def _in_groups(self, network: nn.Module, x: Tensor) -> Tensor:
-        groups = max(1, min(self.settings.groups, len(x) // 2))  # BatchNorm needs two images
+        wanted = self.settings.groups or min(MOST_GROUPS, len(x) // GROUP)
+        groups = max(1, min(wanted, len(x) // 2))  # BatchNorm needs two images
         return torch.cat([network(part) for part in x.tensor_split(groups)])
 
     def after_step(self, carry: Tensor | None, at: Progress) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Catalogs of strangers that hold programs: views, macros, triggers and the like. None runs; each is named."""
 
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -98,6 +99,7 @@ COMMANDS = {
     "verify": "",
     "export-vectors": "{out}/v.parquet",
     "import-vectors": "{out}/v.parquet",
+    "whiten": "--out {out}/white.onnx",
 }
 
 
@@ -137,6 +139,17 @@ def test_a_hostile_catalog_is_refused_by_name(attack: str, store_path: Path, can
     assert attack in err
     assert (store_path / "catalog.duckdb").read_bytes() == before
     canary.check(str(error.value), err)
+
+
+def test_one_hostile_store_of_two_is_refused(store_path: Path, tmp_path: Path, canary: Canary, run: Run) -> None:
+    own = shutil.copytree(store_path, tmp_path / "own.store")
+    statements, named = HOSTILE["a view that writes a profile"]
+    corrupt(store_path, statements, canary)
+    for stores in ((own, store_path), (store_path, own), (store_path, store_path)):
+        status, out, err = run("compare", *stores, "--no-linear")
+        assert (status, out) == (1, "")
+        assert named in err
+    canary.check()
 
 
 def test_each_command_of_a_store_is_attacked() -> None:

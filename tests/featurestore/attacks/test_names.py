@@ -56,6 +56,7 @@ CASES: dict[str, list[list[str]]] = {
     "verify": [[], ["--repair"]],
     "export-vectors": [["{tables}/vectors.parquet"], ["{tables}/{evil}.x"], ["{tables}/x.parquet", "--encoder", "{evil}"]],
     "import-vectors": [["{tables}/mine.parquet"], ["{evil}"]],
+    "whiten": [["--out", "{tables}/white.onnx"], ["--out", "{tables}/{evil}.onnx"], ["--out", "{tables}/white.onnx", "--encoder", "{evil}"]],
 }  # fmt: skip
 
 # The same for the commands that need torch; what they print of a collection goes the same way.

@@ -192,8 +192,18 @@ def test_probabilities_hold(field: str, probability: float) -> None:
 def test_blur_equals_a_gaussian_of_the_drawn_width() -> None:
     x = pictures(4, 224)[:, :, :, :] / 255
     ours = blur(x, torch.full((len(x),), 1.3))
-    theirs = reference.gaussian_blur(x, kernel_size=[9, 9], sigma=[1.3, 1.3])
+    theirs = reference.gaussian_blur(x, kernel_size=[13, 13], sigma=[1.3, 1.3])
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("size", [96, 224])
+def test_the_widest_blur_is_as_wide_as_it_says(size: int) -> None:
+    sigma = 2.0 * size / 224
+    point = torch.zeros(1, 3, size, size)
+    point[:, :, size // 2, size // 2] = 1
+    spread = blur(point, torch.tensor([sigma]))[0, 0].sum(dim=0)
+    offsets = torch.arange(size) - size // 2
+    assert float((spread * offsets**2).sum().sqrt()) == pytest.approx(sigma, rel=0.02)
 
 
 def test_only_the_chosen_images_are_blurred() -> None:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
+import pytest
 import torch
 from torch import Tensor
 
 from tests.trainers.small import AT, batch, close, make, without_norm
 from trainers.losses import info_nce_queue
-from trainers.methods.moco import MoCo
 
 
 def test_keys_enter_the_queue_after_both_losses() -> None:
@@ -48,4 +48,17 @@ def test_keys_are_shuffled_between_groups_of_batch_statistics() -> None:
     assert all(i in group and len(group) == 2 for i, group in enumerate(of_query))
     assert all(i in group and len(group) == 2 for i, group in enumerate(of_key))  # in its own place again
     assert sum(a != b for a, b in zip(of_query, of_key, strict=True)) >= 12
-    assert MoCo.Settings().groups == 8
+
+
+@pytest.mark.parametrize(("images", "groups"), [(2, 1), (16, 1), (64, 2), (130, 4), (256, 8), (1024, 8)])
+def test_without_a_number_a_group_has_32_images(images: int, groups: int) -> None:
+    method = make("moco-v2", groups=None)
+    means = method._in_groups(Centred(), torch.arange(images, dtype=torch.float32)[:, None])
+    assert len(means.unique()) == groups
+
+
+class Centred(torch.nn.Module):
+    """Gives each image the mean of those it comes with."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean().expand_as(x)

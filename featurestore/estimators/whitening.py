@@ -1,0 +1,88 @@
+"""Half-whitening: the directions in which vectors differ most count less, so that they do not hide the others.
+
+For normalised embeddings of images it improves nearest neighbours, see benchmarks/results/whitening.md. Full whitening (strength 0.5) was
+proposed for self-supervised encoders by Kalapos and Gyires-Tóth 2024 (arXiv:2408.07519).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore.errors import EncoderError
+
+STRENGTH = 0.25  # exponent of the variances: 0 changes nothing but the centre, 0.5 makes all directions equal
+SHRINKAGE = 3.0  # of the mean variance, added to each: more keeps few labels safe, less helps nearest neighbours
+LEAST = 64  # vectors; fewer tell too little about the directions
+MOST = 50_000  # vectors that are looked at
+MOST_DIM = 4096  # numbers in a vector
+LEAST_VARIANCE = 1e-9  # in the direction of the largest; less is rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Whitening:
+    """A linear map of vectors: (x - mean) @ matrix."""
+
+    mean: NDArray[np.float32]  # (D,)
+    matrix: NDArray[np.float32]  # (D, D), symmetric
+    images: int  # that it was fitted to
+    strength: float = STRENGTH
+    shrinkage: float = SHRINKAGE
+
+    def __call__(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Map vectors of unit length, (N, D) to float32 (N, D); the result is not of unit length."""
+        return np.asarray((np.asarray(x, np.float32) - self.mean) @ self.matrix, np.float32)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the card of a whitened encoder says of it."""
+        return {"images": self.images, "strength": self.strength, "shrinkage": self.shrinkage}
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """How vectors differ: the eigenvalues and eigenvectors of their covariance."""
+
+    mean: NDArray[np.float64]  # (D,)
+    variances: NDArray[np.float64]  # (D,)
+    directions: NDArray[np.float64]  # (D, D), a column for each
+    images: int
+
+    def whitening(self, strength: float = STRENGTH, shrinkage: float = SHRINKAGE) -> Whitening:
+        """Make the map x to (x - mean) C^-strength; C is the covariance plus `shrinkage` times its mean eigenvalue.
+
+        It is scaled so that the mapped vectors have a mean squared length of 1.
+        """
+        gains = (self.variances + shrinkage * self.variances.mean()) ** -strength
+        gains /= np.sqrt((self.variances * gains**2).sum())
+        matrix = (self.directions * gains) @ self.directions.T
+        return Whitening(self.mean.astype(np.float32), matrix.astype(np.float32), self.images, strength, shrinkage)
+
+
+def spectrum(x: NDArray[np.floating]) -> Spectrum:
+    """Compute the spectrum of vectors of unit length, (N, D). Of more than MOST a random part is used, the same each time.
+
+    Raises EncoderError for fewer than LEAST vectors, more than MOST_DIM numbers in one, and vectors that are all equal.
+    """
+    count, dim = x.shape
+    if count < LEAST or dim > MOST_DIM:
+        raise EncoderError(
+            f"expected at least {LEAST} vectors of at most {MOST_DIM:,} numbers, found {count} of {dim:,}; "
+            "give more images, or use the encoder as it is"
+        )
+    chosen = np.sort(np.random.default_rng(0).permutation(count)[:MOST])
+    vectors = np.asarray(x[chosen], np.float64)
+    mean = vectors.mean(axis=0)
+    vectors -= mean
+    variances, directions = np.linalg.eigh(vectors.T @ vectors / len(vectors))
+    if not variances.max() > LEAST_VARIANCE:
+        raise EncoderError(
+            f"all {count} vectors are equal: the encoder does not tell these images apart; use another one"
+        )
+    return Spectrum(mean, variances.clip(0), directions, len(vectors))
+
+
+def fit(x: NDArray[np.floating]) -> Whitening:
+    """Fit the whitening of encoder files to vectors of unit length, (N, D), without labels. Raises EncoderError as `spectrum`."""
+    return spectrum(x).whitening()

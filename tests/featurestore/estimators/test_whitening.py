@@ -1,0 +1,76 @@
+"""Half-whitening against its formula written out."""
+
+import numpy as np
+import pytest
+
+from featurestore.ann.normalize import unit_rows
+from featurestore.errors import EncoderError
+from featurestore.estimators import whitening
+from featurestore.estimators.whitening import fit, spectrum
+
+
+def vectors(count: int = 200, dim: int = 6) -> np.ndarray:
+    """Vectors of unit length that differ more in some directions than in others, around a centre that is not zero."""
+    rng = np.random.default_rng(0)
+    return unit_rows(rng.normal(size=(count, dim)) * np.arange(1, dim + 1) @ rng.normal(size=(dim, dim)) + 1)
+
+
+def power(matrix: np.ndarray, exponent: float) -> np.ndarray:
+    """A symmetric matrix to a power of -1/4 or -1/2, by repeated roots of its inverse: Denman and Beavers' iteration."""
+    found = np.linalg.inv(matrix)
+    for _ in range({-0.5: 1, -0.25: 2}[exponent]):
+        y, z = found, np.eye(len(found))
+        for _ in range(100):
+            y, z = (y + np.linalg.inv(z)) / 2, (z + np.linalg.inv(y)) / 2
+        found = y
+    return found
+
+
+@pytest.mark.parametrize("strength", [0.25, 0.5])
+@pytest.mark.parametrize("shrinkage", [0.1, 10.0])
+def test_it_is_a_power_of_the_covariance(strength: float, shrinkage: float) -> None:
+    x = vectors()
+    covariance = np.cov(x.T, bias=True)
+    expected = power(covariance + shrinkage * np.trace(covariance) / 6 * np.eye(6), -strength)
+    found = spectrum(x).whitening(strength, shrinkage)
+    np.testing.assert_allclose(found.matrix / found.matrix[0, 0], expected / expected[0, 0], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found.mean, x.mean(axis=0), atol=1e-6)
+
+
+def test_full_whitening_makes_all_directions_equal() -> None:
+    x = vectors()
+    np.testing.assert_allclose(np.cov(spectrum(x).whitening(0.5, 0.0)(x).T, bias=True), np.eye(6) / 6, atol=1e-5)
+
+
+def test_the_mapped_vectors_have_a_length_of_one_on_average() -> None:
+    x = vectors()
+    assert (fit(x)(x) ** 2).sum(axis=1).mean() == pytest.approx(1, abs=1e-5)
+
+
+def test_directions_that_no_vector_has_are_kept() -> None:
+    """A later image may have them: two of them must not become the same vector."""
+    x = np.zeros((100, 8), np.float32)
+    x[:, :6] = vectors(100)
+    found = fit(x)
+    assert found.matrix.shape == (8, 8)
+    assert np.linalg.matrix_rank(found.matrix) == 8
+
+
+def test_many_vectors_are_fitted_by_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whitening, "MOST", 100)
+    x = vectors()
+    assert fit(x).images == 100
+    np.testing.assert_array_equal(fit(x).matrix, fit(x).matrix)
+
+
+@pytest.mark.parametrize(
+    ("x", "says"),
+    [
+        (vectors(63), "expected at least 64 vectors of at most 4,096 numbers, found 63 of 6"),
+        (np.ones((64, 4097), np.float32), "found 64 of 4,097"),
+        (unit_rows(np.ones((64, 6))), "all 64 vectors are equal"),
+    ],
+)
+def test_what_cannot_be_fitted_is_named(x: np.ndarray, says: str) -> None:
+    with pytest.raises(EncoderError, match=says):
+        fit(x)
