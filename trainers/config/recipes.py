@@ -12,6 +12,8 @@ from trainers.models.backbones import CONV4_SMALLEST, is_transformer
 
 Recipe = Callable[[str, Mapping[str, Any]], dict[str, Any]]  # from a method's name and the given settings to settings
 SMALL_SIZE = 64  # pixels; up to this image size a processor gets conv4
+SMALL_VIT = "vit_tiny_patch16_224"
+MOST_PATCHES = 14  # along a side, as of ViTs at 224 px with patches of 16
 NETWORK_CHOICES = (
     "backbone",
     "patch_size",
@@ -36,6 +38,8 @@ def choose(images: int, device: str) -> Recipe:
         if is_transformer(str(given.get("backbone"))) and variant.optimizer.get("name") != "adamw":
             layer["optimizer"] |= method.vit_optimizer
         own = method.recipe(Situation(images, view, steps))
+        if method.needs_vit and not (given.get("backbone") or given.get("init")):
+            layer |= {"backbone": SMALL_VIT, "patch_size": patch_of(size)}
         if device == "cpu" and size <= SMALL_SIZE and not method.needs_vit and not any(map(given.get, NETWORK_CHOICES)):
             crop = given.get(name), method.crop_setting, own
             if round(view * _share_of_crop(*crop)) >= CONV4_SMALLEST:
@@ -60,6 +64,11 @@ def batch_of(images: int, size: int) -> int:
     """Choose a power of two from 16 to 256: a quarter of the collection, so that an epoch has a few steps, if the memory allows."""
     most = 256 if size <= 64 else 128 if size <= 128 else 64
     return min(most, max(16, power_of_two(images // 4)))
+
+
+def patch_of(size: int) -> int:
+    """Choose the side of a ViT's patches, in pixels: the smallest that divides an image of `size` px into MOST_PATCHES a side or fewer."""
+    return next(side for side in range(1, size + 1) if size % side == 0 and size // side <= MOST_PATCHES)
 
 
 def epochs_of(images: int) -> int:

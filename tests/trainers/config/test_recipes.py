@@ -93,7 +93,7 @@ def test_a_processor_has_a_network_of_its_own_for_small_images() -> None:
     for small in ({"image_size": 8}, {"view_size": 12}, {"method": "dino", "dino": {"local_size": 0.25}}):
         assert backbone(**small) == "resnet18"
     assert backbone(method="dino") == "conv4"
-    assert backbone(method="mae") == "resnet18"  # mae itself says that it needs a ViT
+    assert backbone(method="mae") == "vit_tiny_patch16_224"
     with pytest.raises(ConfigError, match="'dino': expected a table"):
         backbone(method="dino", dino=3)
 
@@ -102,3 +102,12 @@ def test_temperatures_of_short_trainings_are_low() -> None:
     recipe = recipes.choose(5000, "cuda")
     assert resolve({"method": "simclr", "minutes": 3}, recipe=recipe).settings.temperature == 0.2
     assert resolve({"method": "simclr"}, recipe=recipe).settings.temperature == 0.5
+
+
+@pytest.mark.parametrize(("size", "patch"), [(8, 1), (28, 2), (32, 4), (64, 8), (96, 8), (100, 10), (224, 16)])
+def test_a_method_that_needs_a_vit_gets_a_small_one(size: int, patch: int) -> None:
+    for device in ("cpu", "cuda"):
+        layer = recipes.choose(1000, device)("mae", {"image_size": size})
+        assert (layer["backbone"], layer["patch_size"]) == ("vit_tiny_patch16_224", patch)
+    for given in ({"backbone": "vit_small_patch16_224"}, {"init": "run"}):
+        assert "backbone" not in recipes.choose(1000, "cpu")("mae", given)
