@@ -30,6 +30,6 @@ def whiten(store: Path, out: Path, encoder: str | None, as_json: bool) -> None:
     at = as_argument(store)
     lines = [
         f"{report.file}: fitted to {counted(report.fitted_to, 'vector')} of {of}; {store} has {counted(report.mapped, 'vector')} of it as {report.encoder}",
-        f"to compare both: featurestore compare {at}; to make it the default: featurestore encoders {at} --default {report.encoder}",
+        f"to compare both: featurestore compare {at}; to make it the default: featurestore encoders {at} --default {as_argument(report.encoder)}",
     ]
     print_result(report.to_json(), lines, as_json)

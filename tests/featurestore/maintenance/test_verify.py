@@ -128,14 +128,17 @@ def test_a_bad_sector_costs_its_block_and_nothing_more(
     blocks_of_two: Path, encoder: Path, colours: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = look(blocks_of_two)
-    read = VectorFile._read
 
-    def failing(self: VectorFile, file: BinaryIO, first: int, rows: int) -> bytes:
-        if "-" not in self.path.name and first <= 2 < first + rows:
-            raise OSError(5, "Input/output error")
-        return read(self, file, first, rows)
+    def failing(genuine: Callable[..., Any]) -> Callable[..., Any]:
+        def read(self: VectorFile, file: BinaryIO, first: int, rows: int) -> Any:
+            if "-" not in self.path.name and first <= 2 < first + rows:
+                raise OSError(5, "Input/output error")
+            return genuine(self, file, first, rows)
 
-    monkeypatch.setattr(VectorFile, "_read", failing)
+        return read
+
+    for name in ("_read", "_checksum"):
+        monkeypatch.setattr(VectorFile, name, failing(getattr(VectorFile, name)))
     assert "1 blocks are damaged or missing: the vectors of 2 of 6 items" in problems(blocks_of_two)[0]
     put_right(blocks_of_two, encoder, colours)
     assert look(blocks_of_two) == before
