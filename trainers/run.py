@@ -102,7 +102,7 @@ def train(
 
     setup = set_up(settled, load, listener, state)
     run, images, fabric = Run(out, setup.config), setup.images, setup.fabric
-    evaluate = _knn(run.config, images) if labels == "folders" else lambda backbone: {}
+    evaluate = _knn(run.config, images, whiten) if labels == "folders" else lambda backbone: {}
     if state is not None:
         baselines = state.get("baselines", {})  # earlier versions wrote none
     else:
@@ -140,9 +140,9 @@ def _identity(config: Config, images: data.Images) -> dict[str, Any]:
     return {"images": len(images.files), "sha256": images.sha256, "config": config.hash()}
 
 
-def _knn(config: Config, images: data.Images) -> Callable[[nn.Module], dict[str, float]]:
+def _knn(config: Config, images: data.Images, whiten: bool) -> Callable[[nn.Module], dict[str, float]]:
     record = preprocess_of(config)
-    return monitor.knn_monitor(images, images.held_back, mean=record.mean, std=record.std)
+    return monitor.knn_monitor(images, images.held_back, mean=record.mean, std=record.std, whiten=whiten)
 
 
 def _start(config: Config, state: Mapping[str, Any] | None) -> dict[str, str]:

@@ -10,7 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from featurestore.ann.normalize import unit_rows
+from featurestore.errors import FeatureStoreError
 from featurestore.estimators.knn import rank_classes
+from featurestore.estimators.whitening import fit
 from featurestore.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from featurestore.metrics import label_free as labelfree
 from featurestore.metrics.checks import check_finite
@@ -99,8 +102,12 @@ def knn_monitor(
     most: int = KNN_IMAGES,
     mean: Channels = IMAGENET_MEAN,
     std: Channels = IMAGENET_STD,
+    whiten: bool = True,
 ) -> Callable[[nn.Module], dict[str, float]]:
-    """Make the k-NN figure of the monitor: held-back images against `most` training images, or these leave-one-out."""
+    """Make the k-NN figure of the monitor: held-back images against `most` training images, or these leave-one-out.
+
+    whiten: of whitened vectors, as those of the exported encoder are.
+    """
     step = max(1, -(-len(images.files) // most))
     bank_labels = [file.label for file in images.files][::step]
     if not any(bank_labels):
@@ -114,18 +121,30 @@ def knn_monitor(
     known_bank, known = codes >= 0, truth >= 0
     k = min(KNN_K, int(known_bank.sum()) - (held_back is None))
 
-    def encode(backbone: nn.Module, pixels: Tensor) -> Tensor:
-        return torch.from_numpy(features(backbone, pixels, mean=mean, std=std))
+    def encode(backbone: nn.Module, pixels: Tensor) -> np.ndarray:
+        return features(backbone, pixels, mean=mean, std=std)
 
     def evaluate(backbone: nn.Module) -> dict[str, float]:
         x = encode(backbone, bank[torch.from_numpy(known_bank)])
+        queried = x if held_back is None else encode(backbone, held_back.pixels[torch.from_numpy(known)])
+        if whiten:
+            x, queried = _whitened(x, queried)
+        similarity = torch.from_numpy(queried @ x.T)
         if held_back is None:
-            similarity = (x @ x.T).fill_diagonal_(-2)
-        else:
-            similarity = encode(backbone, held_back.pixels[torch.from_numpy(known)]) @ x.T
+            similarity.fill_diagonal_(-2)
         scores, rows = (t.numpy() for t in torch.topk(similarity, k))
         check_finite(scores)
         predicted = rank_classes(scores, codes[known_bank][rows], len(names), KNN_TEMPERATURE, top=1)[:, 0]
         return {"knn_top1": float((predicted == truth[known]).mean()), "knn_images": int(known.sum())}
 
     return evaluate if k >= 1 and known.any() else lambda backbone: {}
+
+
+def _whitened(bank: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whiten both by the vectors of the bank, (N, D); as they are where these are too few, collapsed or not finite."""
+    try:
+        check_finite(bank)
+        whitening = fit(bank)
+    except FeatureStoreError:
+        return bank, queries
+    return unit_rows(whitening(bank)), unit_rows(whitening(queries))

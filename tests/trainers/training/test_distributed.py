@@ -104,7 +104,7 @@ def whole_run(
     method = make(config)
     out.mkdir(parents=True, exist_ok=True)
     setup = assemble(config, fabric, method, Images(pixels, (), (), ""), listener or Listener())
-    loop.fit(setup, out, lambda backbone: {}, None, {})
+    loop.fit(setup, out, lambda backbone: {}, None, {"images": len(pixels), "sha256": ""})
     lines = (out / "metrics.jsonl").read_text().splitlines() if fabric.is_global_zero else []
     return {"state": method.state_dict(), "lines": [json.loads(line)["step"] for line in lines]}
 

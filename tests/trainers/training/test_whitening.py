@@ -13,10 +13,13 @@ from featurestore.encoders.card import Card
 from featurestore.encoders.write import check_pixels
 from featurestore.errors import TrainingError
 from featurestore.estimators import whitening as estimator
+from featurestore.sources import ImageFile
 from tests.trainers.runs import TINY, Notes
+from trainers.data.images import Images
 from trainers.export.training_run import export_run
 from trainers.run import train
 from trainers.training import checkpoint
+from trainers.training.monitor import RawPixels, features, knn_monitor
 from trainers.training.whitening import from_state
 
 
@@ -62,3 +65,28 @@ def test_a_strange_whitening_is_named(change: dict[str, Any]) -> None:
     assert from_state({"whitening": held}, 4) is not None
     with pytest.raises(TrainingError, match="does not fit its network; export it with --no-whiten"):
         from_state({"whitening": held | change}, 4)
+
+
+@pytest.mark.parametrize("count", [100, 30])
+def test_the_monitor_measures_whitened_vectors(count: int) -> None:
+    """As the encoder has them: with too few images neither is whitened."""
+    rng = np.random.default_rng(0)
+    classes = np.arange(2 * count) % 3
+    pixels = rng.integers(0, 256, (2 * count, 3, 16, 16), np.uint8)
+    pixels[:, 0] //= 2  # a direction that all images have in common
+    pixels[np.arange(2 * count), :, classes] = 255
+    train, held_back = (
+        Images(torch.from_numpy(pixels[half]), tuple(ImageFile("", str(n), None, 0, 0) for n in classes[half]), (), "")
+        for half in (slice(count), slice(count, None))
+    )
+    bank, queries = (features(RawPixels(), images.pixels) for images in (train, held_back))
+    if count >= estimator.LEAST:
+        whitening = estimator.fit(bank)
+        bank, queries = unit_rows(whitening(bank)), unit_rows(whitening(queries))
+    scores = queries @ bank.T
+    right = 0
+    for row, label in zip(scores, classes[count:], strict=True):
+        nearest = np.argsort(-row)[:20]
+        votes = [np.exp(row[nearest] / 0.07)[classes[:count][nearest] == n].sum() for n in range(3)]
+        right += int(np.argmax(votes)) == label
+    assert knn_monitor(train, held_back)(RawPixels())["knn_top1"] == pytest.approx(right / count)
