@@ -127,13 +127,14 @@ def to_int8(encoder: Path, pixels: NDArray[np.uint8]) -> onnx.ModelProto:
             model = onnx.load(prepared)
             convolutional = is_convolutional(model.graph)
             early = [] if convolutional else layers(model.graph)[:EARLY]
-            if len(early) == len(layers(model.graph)):
+            kept = [*early, *behind_unit_vectors(model.graph)]
+            if len({node.name for node in kept}) == len(layers(model.graph)):
                 raise ValueError("it has no layers with weights of which int8 versions would be used")
             quantize_static(
                 model, small, _Batches(model.graph.input[0].name, pixels), quant_format=QuantFormat.QDQ, per_channel=True,
                 activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
                 op_types_to_quantize=["Conv", *LINEAR, *(BETWEEN if convolutional else ())],
-                nodes_to_exclude=[node.name for node in early],
+                nodes_to_exclude=[node.name for node in kept],
                 extra_options={
                     "CalibMovingAverage": True,  # averages the ranges of batches, so that one odd image does not widen them
                     "MatMulConstBOnly": True, "OpTypesToExcludeOutputQuantization": list(LINEAR),
@@ -146,6 +147,12 @@ def to_int8(encoder: Path, pixels: NDArray[np.uint8]) -> onnx.ModelProto:
             raise ExportError(
                 f"the network cannot be quantised to int8: {error}; nothing was written; keep float32"
             ) from error
+
+
+def behind_unit_vectors(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """List the layers that see vectors of unit length, a whitening or a classifier: small, and their input needs all its digits."""
+    unit = {output for node in graph.node if node.op_type == "LpNormalization" for output in node.output}
+    return [node for node in layers(graph) if unit & set(node.input[:1])]
 
 
 def layers(graph: onnx.GraphProto) -> list[onnx.NodeProto]:

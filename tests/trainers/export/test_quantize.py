@@ -9,7 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from featurestore.ann.normalize import unit_rows
 from featurestore.encoders.encoder import Encoder
+from featurestore.encoders.whitened import write_whitened
 from featurestore.errors import ConfigError, DiskError, ExportError, SourceError
 from featurestore.progress import Listener
 from tests.trainers.export.onnx_networks import convolutional, linear, pictures, preprocess_file, save
@@ -113,6 +115,19 @@ def test_weights_are_int8_with_a_scale_for_each_channel(full: Path, source: Path
     assert {shape for kind, shape in shapes.values() if kind == onnx.TensorProto.INT8 and len(shape) == 4} == {(16, 3, 3, 3), (24, 16, 3, 3)}  # fmt: skip
     assert not [shape for kind, shape in shapes.values() if kind == onnx.TensorProto.FLOAT and len(shape) == 4]
     assert (16,) in {shape for name, (_, shape) in shapes.items() if name.endswith("_scale")}
+
+
+def test_a_whitening_stays_float(full: Path, source: Path, tmp_path: Path) -> None:
+    """It makes small differences large, and would make those of rounding large as well."""
+    encoder = Encoder(full)
+    pixels = take_sample(source, encoder.preprocess, Listener())
+    vectors = unit_rows(encoder.encode(np.concatenate([pixels, 255 - pixels])))
+    write_whitened(encoder, vectors, tmp_path / "white.onnx")
+    graph = to_int8(tmp_path / "white.onnx", pixels).graph
+    dim = encoder.dim
+    kinds = {t.data_type for t in graph.initializer if tuple(t.dims) == (dim, dim)}
+    assert kinds == {onnx.TensorProto.FLOAT}
+    assert [t for t in graph.initializer if t.data_type == onnx.TensorProto.INT8 and len(t.dims) == 4]
 
 
 def linear_encoder(folder: Path) -> Path:
