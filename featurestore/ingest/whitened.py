@@ -76,8 +76,9 @@ def _map(store: Storage, fingerprint: str, record: EncoderRecord, whitening: Whi
     reader = details.rows.reader()
     while batches := list(itertools.islice(reader, COMMIT_BATCHES)):
         found = pa.Table.from_batches(batches)
-        known, next_item = store.catalog.changes.known(record.fingerprint, found["path"].to_pylist())
-        new = found.filter(pa.array([not known[path].encoded for path in found["path"].to_pylist()]))
+        paths = found["path"].to_pylist()
+        known, next_item = store.catalog.changes.known(record.fingerprint, paths)
+        new = found.filter(pa.array([not known[path].encoded for path in paths]))
         mapped = unit_rows(whitening(vectors[new["rowid"].to_numpy()]))
         changes = [
             ItemChange(**item, new=False, label=None, split=None, row=row)
