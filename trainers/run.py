@@ -2,33 +2,31 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from lightning_fabric import Fabric
-from torch import nn
 
 from featurestore.errors import ConfigError
-from featurestore.estimators.whitening import Whitening
 from featurestore.progress import Listener, shows_progress
 from featurestore.system.disk import create_folder, write_text
 from featurestore.system.text import counted
 from trainers.config.schema import Config
 from trainers.config.settle import read_given, settle
 from trainers.data import images as data
-from trainers.export.torch_onnx import export
-from trainers.export.training_run import make_card
 from trainers.models.start import describe_start
 from trainers.training import checkpoint, metrics_file, monitor
 from trainers.training.curves import draw
+from trainers.training.finish import ENCODER, Wanted, finish
+from trainers.training.labelled_sample import take_sample, thin
 from trainers.training.loop import fit
+from trainers.training.proof import Proof
 from trainers.training.resume import check_same_images, is_made_longer, refuse_to_overwrite
 from trainers.training.resume import resume as resume_run
-from trainers.training.setup import Setup, preprocess_of, set_up
+from trainers.training.setup import preprocess_of, set_up
 from trainers.training.speed import images_per_second
-from trainers.training.whitening import fit_whitening, to_state
 
 PREPARATION = 0.25  # of the minutes of a training, at most, that timing and decoding before it may take from it
 CACHE = "pixels.cache"  # of a run: the decoded images, where there are many
@@ -40,11 +38,11 @@ class Run:
 
     out: Path
     config: Config
-    baselines: Mapping[str, float] = field(default_factory=dict)  # the k-NN figures that it must beat, with labels
+    proof: Proof | None = None  # how its encoder compares with what there was before; only in the first process
 
     @property
     def encoder(self) -> Path:
-        return self.out / "encoder.onnx"
+        return self.out / ENCODER
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
@@ -64,6 +62,7 @@ def train(
     listener: Listener | None = None,
     exclude: Sequence[str] = (),
     whiten: bool = True,
+    export: Wanted = "best",
     **settings: Any,
 ) -> Run:
     """Train an encoder on the images of `source`, and write encoder.onnx, checkpoint.pt, config.toml and metrics.jsonl to `out`.
@@ -75,7 +74,8 @@ def train(
     trained on; with labels="folders" a k-NN figure is computed after each epoch, with minutes less often. label_column: the column of
     labels in a table, when it has no usual name. Images in top folders called val or test are not trained on, unless `source` is such a
     folder. What matches a pattern of `exclude`, in the form of .gitignore, is left out. The encoder is whitened, see
-    `featurestore.estimators.whitening`, unless `whiten` is False. Raises ConfigError, SourceError, TrainingError,
+    `featurestore.estimators.whitening`, unless `whiten` is False. In the end it is compared with the weights it started from, the untrained
+    network and raw pixels, and the best of them is written, or with export="own" always the trained one. Raises ConfigError, SourceError, TrainingError,
     ExportError, DiskError; Interrupted on Ctrl-C, after saving the state.
     """
     out, listener, began = Path(out), listener or Listener(), time.monotonic()
@@ -102,47 +102,27 @@ def train(
 
     setup = set_up(settled, load, listener, state)
     run, images, fabric = Run(out, setup.config), setup.images, setup.fabric
-    evaluate = _knn(run.config, images, whiten) if labels == "folders" else lambda backbone: {}
-    if state is not None:
-        baselines = state.get("baselines", {})  # earlier versions wrote none
-    else:
-        baselines = _baselines(evaluate, setup.method.export_backbone) if fabric.is_global_zero else {}
-    identity = {**_identity(run.config, images), "baselines": baselines, **_start(run.config, state)}
+    sample = take_sample(images, images.held_back) if labels == "folders" else None
+    identity = {**_identity(run.config, images), **_start(run.config, state)}
     if fabric.is_global_zero:
         create_folder(out)
         if state is not None and is_made_longer(state):
             checkpoint.save(out / "checkpoint.pt", state)  # before the settings: they are those of the longer training
         write_text(out / "config.toml", run.config.to_toml(), "free some space or choose another --out")
     spent = min(time.monotonic() - began, PREPARATION * 60 * (run.config.minutes or 0))
-    fit(setup, out, evaluate, state, identity, spent)
+    record = preprocess_of(run.config)
+    fit(setup, out, monitor.knn_monitor(sample, record.mean, record.std, whiten), state, identity, spent)
     if fabric.is_global_zero:
-        setup.listener.note("exporting and checking the encoder")
-        whitening = _whiten(setup, images, out) if whiten else None
-        card = make_card(run.config, setup.method, identity, whitening=whitening)
-        export(setup.method.export_backbone, card, run.encoder, whitening=whitening)
+        run = dataclasses.replace(run, proof=finish(setup, sample, out, identity, whiten, export))
         what = f"{run.config.method}, {run.config.backbone}, {run.config.image_size} px, {len(images.files)} images"
         draw(run.metrics, what, out / "curves.png")
     fabric.barrier()
-    return dataclasses.replace(run, baselines=baselines)
-
-
-def _whiten(setup: Setup, images: data.Images, out: Path) -> Whitening | None:
-    """Fit a whitening to the training images, and keep it in the last checkpoint, from which a run is exported again."""
-    whitening = fit_whitening(setup.method.export_backbone, images, preprocess_of(setup.config), setup.listener)
-    if whitening is not None:
-        state = checkpoint.load(out / "checkpoint.pt")
-        checkpoint.save(out / "checkpoint.pt", {**state, "whitening": to_state(whitening)})
-    return whitening
+    return run
 
 
 def _identity(config: Config, images: data.Images) -> dict[str, Any]:
     """Say what a checkpoint was made from."""
     return {"images": len(images.files), "sha256": images.sha256, "config": config.hash()}
-
-
-def _knn(config: Config, images: data.Images, whiten: bool) -> Callable[[nn.Module], dict[str, float]]:
-    record = preprocess_of(config)
-    return monitor.knn_monitor(images, images.held_back, mean=record.mean, std=record.std, whiten=whiten)
 
 
 def _start(config: Config, state: Mapping[str, Any] | None) -> dict[str, str]:
@@ -152,18 +132,11 @@ def _start(config: Config, state: Mapping[str, Any] | None) -> dict[str, str]:
     return {} if config.init is None else {"weights": describe_start(config.init, config.backbone)}
 
 
-def _baselines(evaluate: Callable[[nn.Module], dict[str, float]], backbone: nn.Module) -> dict[str, float]:
-    """Evaluate what a training must beat: the network before it, and raw pixels."""
-    networks = {"before training": backbone, "raw pixels": monitor.RawPixels()}
-    figures = {name: evaluate(network).get("knn_top1") for name, network in networks.items()}
-    return {name: figure for name, figure in figures.items() if figure is not None}
-
-
 def _load(
     files: data.TrainingFiles, config: Config, out: Path, labels: str, fabric: Fabric, listener: Listener
 ) -> data.Images:
     """Decode the images, from a file in `out` where they are many, and note what was read and what will be done."""
-    held_back = monitor.thin(files.held_back) if labels == "folders" else []
+    held_back = thin(files.held_back) if labels == "folders" else []
     listener.start("decoding", len(files.training) + len(held_back))
     record = preprocess_of(config)
     if data.is_large(files.training, record, fabric.world_size):

@@ -34,6 +34,7 @@ from trainers.models.heads import simclr_projection
 from trainers.optimization.optimizers import OptimizerConfig, make_optimizer
 from trainers.optimization.schedules import learning_rate
 from trainers.runtime import memory
+from trainers.training.labelled_sample import take_sample
 from trainers.training.monitor import knn_monitor
 
 SIZE, BATCH, STEPS = 32, 256, 9  # for timing
@@ -167,7 +168,7 @@ def accuracy(folder: Path, speeds: Path, seconds: float, names: tuple[str, ...],
     files = data.list_training_files(folder)
     record = Preprocess(size=SIZE, shorter_side=SIZE)
     bank, queries = data.load(files.training, record), data.load(files.held_back, record)
-    top1 = knn_monitor(bank, queries, most=len(bank.files))
+    top1 = knn_monitor(take_sample(bank, queries, len(bank.files)), record.mean, record.std, whiten=True)
     pixels = bank.pixels.to(device)
     by_network = json.loads(speeds.read_text())
     trials = [trial for trial in TRIALS if not names or trial.name in names]

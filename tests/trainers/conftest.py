@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import trainers.run
+import trainers.training.finish
 from featurestore.encoders.card import Card
 from tests.trainers.methods import shapes
 
@@ -26,6 +27,12 @@ def _fixed_seed() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _no_local_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings of some minutes start from random weights, whatever weights this machine has."""
+    monkeypatch.setattr("trainers.config.settle.local_start", dict)
+
+
 @pytest.fixture(scope="session")
 def shapes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 256 training and 80 test images of four drawn shapes."""
@@ -40,7 +47,7 @@ def few_shapes(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def no_export(monkeypatch: pytest.MonkeyPatch) -> list[Card]:
-    """Write empty files in place of encoder.onnx and curves.png, which take longer than the tiny trainings here; gives the cards."""
+    """Write empty files in place of encoder files and curves.png, which take longer than the tiny trainings here; gives the cards."""
     cards: list[Card] = []
 
     def export(backbone: object, card: Card, out: Path, whitening: object) -> Path:
@@ -48,6 +55,6 @@ def no_export(monkeypatch: pytest.MonkeyPatch) -> list[Card]:
         out.write_bytes(b"")
         return out
 
-    monkeypatch.setattr(trainers.run, "export", export)
+    monkeypatch.setattr(trainers.training.finish, "export", export)
     monkeypatch.setattr(trainers.run, "draw", lambda metrics, title, path: path.write_bytes(b""))
     return cards

@@ -29,9 +29,12 @@ def test_a_run_from_a_file_of_weights(
     few_shapes: Path, tmp_path: Path, weights: Path, no_export: list[Card], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes = Notes()
-    run = train(few_shapes, tmp_path / "run", init=str(weights), epochs=1, optimizer=BARELY, labels="folders", listener=notes, **SMALL)  # fmt: skip
+    run = train(few_shapes, tmp_path / "run", init=str(weights), epochs=1, optimizer=BARELY, labels="folders", export="own", listener=notes, **SMALL)  # fmt: skip
     assert any("tensors taken" in line for line in notes.lines)
-    assert "before training" in run.baselines
+    assert run.proof is not None
+    names = [row.contender.name for row in run.proof.rows]
+    adapted = ["own encoder", "own encoder, with layout", "start weights", "start weights, with layout"]
+    assert names == [*adapted, "untrained network", "raw pixels"]
     card = no_export[-1]
     assert card.trained_on["count"] == 24
     assert card.trained_on["weights"].startswith("w.pth sha256:")
@@ -42,7 +45,7 @@ def test_a_run_from_a_file_of_weights(
     torch.testing.assert_close(first, torch.load(weights)["state_dict"]["conv1.0.weight"], atol=1e-6, rtol=0)
 
     weights.unlink()  # what goes on from the run does not need it
-    train(few_shapes, run.out, resume=True, epochs=2)
+    train(few_shapes, run.out, resume=True, epochs=2, export="own")
     monkeypatch.setattr("trainers.export.training_run.export", lambda backbone, card, *rest: no_export.append(card))
     export_run(run.out, tmp_path / "again.onnx")
     start = read_start(run.out)

@@ -15,6 +15,7 @@ import torch
 from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image
+from torch import nn
 
 from featurestore.encoders.card import Card
 from featurestore.encoders.encoder import Encoder
@@ -34,7 +35,9 @@ from trainers.models import backbones
 from trainers.models.backbones import Conv4
 from trainers.run import Run
 from trainers.training import checkpoint
-from trainers.training.monitor import features
+from trainers.training.contenders import Contender
+from trainers.training.features import features
+from trainers.training.proof import Proof, Row, best
 from trainers.training.setup import build
 
 
@@ -43,7 +46,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
     """A source of 24 training and 8 test images, and a run on it with labels, which tests do not change."""
     folder = tmp_path_factory.mktemp("finished")
     source = shapes.write(folder / "few", train=6, test=2)
-    return source, train(source, folder / "run", labels="folders", epochs=2, **TINY)
+    return source, train(source, folder / "run", labels="folders", epochs=2, export="own", **TINY)
 
 
 def test_a_run_writes_its_files(finished: tuple[Path, Run]) -> None:
@@ -52,7 +55,8 @@ def test_a_run_writes_its_files(finished: tuple[Path, Run]) -> None:
         "encoder.onnx", "checkpoint.pt", "config.toml", "metrics.jsonl", "curves.png",
     }  # fmt: skip
     assert [line["epoch"] for line in run.metrics] == [1, 2]
-    assert run.baselines.keys() == {"before training", "raw pixels"}
+    assert run.proof is not None
+    assert [row.contender.kind for row in run.proof.rows] == ["own encoder", "untrained network", "raw pixels"]
     expected = {"loss", "lr", "feature_std", "rankme", "knn_top1", "knn_images", "images_per_second", "wait", "seconds"}
     assert expected <= run.metrics[0].keys()
     saved = tomllib.loads((run.out / "config.toml").read_text())
@@ -78,7 +82,7 @@ def test_a_finished_run_resumes_to_itself_and_can_be_exported_again(
     again = export_run(run.out, tmp_path / "again.onnx")
     assert run.encoder.read_bytes() == again.read_bytes()
     shutil.copytree(run.out, tmp_path / "run")
-    resumed = train(source, tmp_path / "run", resume=True)
+    resumed = train(source, tmp_path / "run", resume=True, export="own")
     assert no_export == [Encoder(run.encoder).card]
     assert same(weights(resumed.out), weights(run.out))
 
@@ -163,6 +167,7 @@ def test_the_command_trains_and_prints_json(few_shapes: Path, tmp_path: Path) ->
     assert result.exit_code == 0, result.output
     printed = json.loads(result.stdout)
     assert (printed["epoch"], printed["baselines"]) == (1, {})
+    assert [row["encoder"] for row in printed["proof"]] == ["own encoder", "untrained network", "raw pixels"]
     assert Path(printed["encoder"]).exists()
     config = resolve(tomllib.loads((tmp_path / "run" / "config.toml").read_text()))
     build(config)  # what was saved can be built
@@ -170,37 +175,41 @@ def test_the_command_trains_and_prints_json(few_shapes: Path, tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("no_export")
-def test_the_command_ends_with_what_was_reached_and_what_to_do_next(
+def test_the_command_ends_with_the_table_the_verdict_and_what_to_do_next(
     few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainers.run.fit", lambda *_: None)
     run = tmp_path / "a run"
-    figures = {"epoch": 3, "step": 6, "fraction": 1.0, "seconds": 5.2, "loss": 1.5}
 
-    def last_lines(knn: float | None, images: int = 400) -> list[str]:
+    def last_lines(own: int, rival: int) -> list[str]:
+        """The end of what is said where so many of 400 images were named rightly."""
+        rows = [
+            Row(Contender(kind, nn.Identity(), 1, "m", "b", "x"), np.arange(400) < right, 0.5)
+            for kind, right in (("own encoder", own), ("raw pixels", rival))
+        ]
+        proof = Proof(tuple(rows), best(rows).contender, images=24)
+        monkeypatch.setattr("trainers.run.finish", lambda *_: proof)
         shutil.rmtree(run, ignore_errors=True)
-        run.mkdir()
-        (run / "metrics.jsonl").write_text(
-            json.dumps(figures | ({} if knn is None else {"knn_top1": knn, "knn_images": images})) + "\n"
-        )
-        monkeypatch.setattr("trainers.run._baselines", lambda *_: {"before training": 0.5, "raw pixels": 0.25})
-        result = CliRunner().invoke(
-            commands.train,
-            [str(few_shapes), "--out", str(run), "--method", "simclr", "--backbone", "conv4", "--image-size", "16"],
-        )
-        assert result.stdout == f"{run}/encoder.onnx  (3 epochs in 5 s, loss 1.5000)\n", result.output
-        return result.stderr.splitlines()[-2:]
+        words = f"{few_shapes} --out X --method simclr --backbone conv4 --image-size 16 --epochs 3".split()
+        result = CliRunner().invoke(commands.train, [str(run) if word == "X" else word for word in words])
+        assert result.stdout.startswith(f"{run}/encoder.onnx  (3 epochs in "), result.output
+        assert len(result.stdout.splitlines()) == 1
+        return result.stderr.splitlines()
 
-    good, next_step = last_lines(0.75)
-    assert good == "k-NN 0.750 of 400 images: higher than before training (0.500) and raw pixels (0.250)"
-    assert next_step == f"next: featurestore index few.store {few_shapes} --encoder '{run}/encoder.onnx'"
-    bad = "k-NN 0.500 of 400 images: not higher than before training (0.500); train longer, or change the augmentation"
-    assert last_lines(0.5)[0] == bad
-    assert last_lines(0.75, images=20)[0] == (
-        "k-NN 0.750 of 20 images: that it is higher than before training (0.500, 95 % interval of the difference -0.047 to +0.494) is "
-        "not certain; train longer, or measure more images"
+    *_, head, first, second, good, next_step = last_lines(300, 200)
+    assert head.split() == ["k-NN", "5", "labels", "a", "class"]
+    assert (first.split(), second.split()) == (
+        ["own", "encoder", "0.7500", "0.5000"],
+        ["raw", "pixels", "0.5000", "0.5000"],
     )
-    assert last_lines(None)[0].startswith("only labels can tell whether it is good: train with --labels folders")
+    assert good == "k-NN 0.750 of 400 images: higher than raw pixels (0.500)"
+    assert next_step == f"next: featurestore index few.store {few_shapes} --encoder '{run}/encoder.onnx'"
+    *_, bad, helps, written, _ = last_lines(200, 300)
+    assert bad == "k-NN 0.500 of 400 images: the trained encoder is not better than raw pixels (0.750)"
+    assert helps.startswith("what would help: a longer training, more images, views")
+    assert written == f"{run}/encoder.onnx is raw pixels, because it is better; the trained encoder is {run}/own.onnx"
+    assert last_lines(203, 200)[-2].endswith(
+        "that it is higher than raw pixels (0.500) is not certain; train longer, or measure more images"
+    )
 
 
 def test_an_option_given_twice_is_refused(few_shapes: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Commands of training: train, profile."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ PATH = click.Path(path_type=Path)
 SETTINGS = [  # options that `train` and `profile` share
     click.option(
         "--method",
-        help="byol, dino, jigsaw, lejepa, mae, moco-v1, moco-v2, moco-v3, simclr or simclr-v2.  [default: byol; with --minutes simclr]",
+        help="byol, dino, jigsaw, lejepa, mae, moco-v1, moco-v2, moco-v3, simclr or simclr-v2.  [default: simclr]",
     ),
     click.option(
         "--backbone",
@@ -27,7 +27,7 @@ SETTINGS = [  # options that `train` and `profile` share
     click.option(
         "--image-size",
         type=int,
-        help="Side of the square that the encoder sees, in pixels.  [default: 32; with --minutes by the images; with --init that of the weights]",
+        help="Side of the square that the encoder sees, in pixels.  [default: by the images; with --init that of the weights]",
     ),
     bands_option,
     click.option("--patch-size", type=int, help="Side of a ViT's patches; smaller is better and slower."),
@@ -72,8 +72,8 @@ def _with_settings(command: F) -> F:
 @_with_settings
 @click.option(
     "--init",
-    metavar="timm|torchvision:NAME|FILE|RUN",
-    help="Start from published weights, a file of weights (.safetensors, .pth, .pt, .bin), or the backbone of another run.",
+    metavar="timm|torchvision:NAME|FILE|RUN|none",
+    help="Start from published weights, a file of weights (.safetensors, .pth, .pt, .bin), the backbone of another run, or random weights.  [default: none; with --minutes published weights that are on this machine]",
 )
 @click.option("--epochs", type=int, help="Passes over the images.  [default: by the recipe]")
 @click.option("--minutes", type=float, help="Train for this long instead, by a method, network and size chosen for it.")
@@ -95,6 +95,13 @@ def _with_settings(command: F) -> F:
     help="Leave out what matches, as a line of .gitignore would; may be repeated.",
 )
 @whiten_option
+@click.option(
+    "--export",
+    type=click.Choice(["best", "own"]),
+    default="best",
+    show_default=True,
+    help="Which encoder.onnx is: the best of the trained one and what there was before, or always the trained one.",
+)
 @click.option("--devices", type=int, help="Processes to train with, one a device.  [default: 1]")
 @click.option("--tensorboard", is_flag=True, default=None, help="Also write logs for TensorBoard.")
 @click.option("--stop-on-collapse", is_flag=True, default=None, help="End the run when the vectors collapse.")
@@ -109,6 +116,7 @@ def train(
     label_column: str | None,
     exclude: tuple[str, ...],
     whiten: bool,
+    export: Any,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -116,7 +124,8 @@ def train(
     require("torch", "timm", "lightning_fabric", "onnx", extra="train")
     from trainers.config.parse import parse_assignments
     from trainers.run import train as run_training
-    from trainers.training import distributed
+    from trainers.training.contenders import OWN
+    from trainers.training.finish import OWN_ENCODER
 
     with ProgressBar() as bar:
         run = run_training(
@@ -129,18 +138,25 @@ def train(
             listener=bar,
             exclude=exclude,
             whiten=whiten,
+            export=export,
             **_join(options, parse_assignments(assignments)),
         )
-    if distributed.rank():
+    if run.proof is None:
         return  # only the first process prints
     last = run.metrics[-1]
     if as_json:
-        print_json({"encoder": str(run.encoder), **last, "baselines": dict(run.baselines)}, indent=None)
+        print_json({"encoder": str(run.encoder), **last, **run.proof.to_json()}, indent=None)
         return
     print_line(
         f"{run.encoder}  ({counted(last['epoch'], 'epoch')} in {last['seconds']:.0f} s, loss {last['loss']:.4f})"
     )
-    print_line(_verdict(last.get("knn_top1"), last.get("knn_images"), run.baselines), err=True)
+    for line in [*run.proof.table(), *run.proof.verdict(last["epoch"])]:
+        print_line(line, err=True)
+    if run.proof.written.kind != OWN:
+        print_line(
+            f"{run.encoder} is {run.proof.written.name}, because it is better; the trained encoder is {run.out / OWN_ENCODER}",
+            err=True,
+        )
     at = as_argument(f"{Path(source).stem or 'images'}.store")
     print_line(f"next: featurestore index {at} {as_argument(source)} --encoder {as_argument(run.encoder)}", err=True)
 
@@ -166,27 +182,6 @@ def profile(
             source, steps=steps, config=config, listener=bar, **_join(options, parse_assignments(assignments))
         )
     print_result(found.to_json(), str(found).split("\n"), as_json, indent=None)
-
-
-def _verdict(knn: float | None, images: int | None, baselines: Mapping[str, float]) -> str:
-    """Say whether a training was worth it, by the k-NN figure of its monitor; images: how many it was measured on."""
-    if knn is None:
-        return "only labels can tell whether it is good: train with --labels folders, or index with labels and compare featurestore knn"
-    from featurestore.metrics.statistics import compare_shares  # here, since it loads numpy
-
-    if not baselines or images is None:  # a run of an earlier version does not know them
-        return f"k-NN {knn:.3f}"
-    said = f"k-NN {knn:.3f} of {images} images"
-    if lower := [f"{name} ({figure:.3f})" for name, figure in baselines.items() if knn <= figure]:
-        return f"{said}: not higher than {' and '.join(lower)}; train longer, or change the augmentation"
-    intervals = {name: compare_shares(figure, knn, images).ci95 for name, figure in baselines.items()}
-    if unsure := [
-        f"{name} ({baselines[name]:.3f}, 95 % interval of the difference {low:+.3f} to {high:+.3f})"
-        for name, (low, high) in intervals.items()
-        if low <= 0
-    ]:
-        return f"{said}: that it is higher than {' and '.join(unsure)} is not certain; train longer, or measure more images"
-    return f"{said}: higher than {' and '.join(f'{name} ({figure:.3f})' for name, figure in baselines.items())}"
 
 
 def _join(options: dict[str, Any], assigned: dict[str, Any]) -> dict[str, Any]:

@@ -23,16 +23,24 @@ def resolve(*layers: Mapping[str, Any], recipe: Recipe | None = None) -> Config:
     given: dict[str, Any] = {}
     for layer in layers:
         given = merge(given, layer)
-    name = given.get("method", _default(Config, "method"))
-    if name not in METHODS:
-        raise ConfigError(f"method {name!r} is unknown; expected one of {', '.join(sorted(METHODS))}")
+    name = method_of(given)
     table = merge(_defaults(name, given, recipe), given)
     table.pop("settings", None)
+    table["method"] = name
     own: Any = build(METHODS[name].Settings, table.pop(name), name)
     config = build(Config, table, "", extra=(name,))
     if wrong := [*out_of_range(config), *_wrong_bands(config), *out_of_range(own, f"{name}.")]:
         raise ConfigError("; ".join(wrong))
     return dataclasses.replace(config, settings=own)
+
+
+def method_of(given: Mapping[str, Any]) -> str:
+    """Give the method that is given, by name or by its own settings; else the default. Raises ConfigError for an unknown one."""
+    named = [name for name in METHODS if name in given]
+    method = given.get("method", named[0] if len(named) == 1 else _default(Config, "method"))
+    if method not in METHODS:
+        raise ConfigError(f"method {method!r} is unknown; expected one of {', '.join(sorted(METHODS))}")
+    return str(method)
 
 
 def _wrong_bands(config: Config) -> list[str]:

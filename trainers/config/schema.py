@@ -20,13 +20,13 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 class Config:
     """All settings of a training run, resolved: nothing is decided later."""
 
-    method: str = "byol"
+    method: str = "simclr"
     backbone: str = "resnet18"
     # Pixels, of a ViT; smaller is better and slower (DINO, section 5.1)
     patch_size: int | None = setting(None, least=1, most="image_size")
     # Share of residual branches that are dropped, in the student only
     drop_path: float = setting(0.0, least=0, below=1)
-    # Weights to start from: "timm", "torchvision:NAME", a file of weights, or the folder of a run
+    # Weights to start from: "timm", "torchvision:NAME", a file of weights, the folder of a run, or "none" for random ones
     init: str | None = None
     # published: as the network was published; auto: ResNets have a smaller one up to 64 px. With `init` of known weights always published.
     stem: Literal["auto", "published"] = "auto"

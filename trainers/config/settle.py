@@ -1,6 +1,7 @@
 """The one road from what a user gives to settled settings: by the images, by the time, and by the machine."""
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,13 @@ from featurestore.sources import ImageFile
 from trainers.config import recipes, time_budget
 from trainers.config.machine import find_device, on_this_machine
 from trainers.config.parse import merge, over_file, read_settings, read_toml
-from trainers.config.resolve import resolve
+from trainers.config.resolve import method_of, resolve
 from trainers.config.schema import Config
+from trainers.config.sizes import by_images
 from trainers.config.time_budget import Measure
 from trainers.data.images import check_enough
 from trainers.methods import METHODS
+from trainers.models.local_weights import local_start
 from trainers.models.start import kind_of_start, settings_of_start
 from trainers.optimization.optimizers import unusual_rate
 from trainers.settings import unusual
@@ -44,15 +47,51 @@ def settle(files: Sequence[ImageFile], given: Mapping[str, Any], measure: Measur
     the machine decides device and precision. Raises ConfigError, and TrainingError when there are too few images.
     """
     check_enough(len(files), "images")
-    given = _with_start(given)
-    recipe = recipes.choose(len(files), find_device(given.get("device", "auto")))
-    by_time, lines = time_budget.choose(files, given, recipe, measure, listener)
+    device = find_device(given.get("device", "auto"))
+    known, lines = _known_start(given)
+    given = _with_start({**known, **given})
+    recipe = recipes.choose(len(files), device)
+    sizes = by_images(files, given, device)
+    by_time, why = time_budget.choose(files, given, recipe, measure, listener)
+    by_time, lines = {**sizes, **by_time}, [*lines, *why]
     config = on_this_machine(resolve(by_time, given, recipe=recipe))
+    if config.minutes is None and "epochs" not in given and config.recipe == "auto":
+        lines.append(_length(config, len(files), measure))
     if config.recipe == "auto":
         by_number = recipe(config.method, merge(by_time, given))
         if chosen := recipes.describe(by_number, config.to_table()):
             lines.append(f"recipe for {len(files):,} images of {config.image_size} px: {', '.join(chosen)}")
     return Settled(config, (*lines, *_doubts(config, len(files))))
+
+
+def _known_start(given: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+    """Give published weights that are on this machine to a training of some minutes whose start and network are open, and say so."""
+    open_ = given.get("minutes") and given.get("recipe", "auto") == "auto" and not METHODS[method_of(given)].needs_vit
+    if not open_ or any(given.get(key) is not None for key in (*time_budget.NETWORK_SETTINGS, "init")):
+        return {}, []
+    known = local_start()
+    said = "starts from the published weights of {backbone}, which are on this machine; --init none starts from random ones"
+    return known, [said.format(**known)] if known else []
+
+
+def _length(config: Config, images: int, measure: Measure) -> str:
+    """Say how long a training takes whose length the recipe has chosen, and what else there is."""
+    speed = measure(config, images, sys.float_info.min)
+    if not speed:
+        return "this network may not fit the memory; --minutes 10 chooses one that does"
+    wanted = config.epochs * images
+    return (
+        f"{config.epochs} epochs will take about {_spoken(wanted / speed)} at the speed of this machine; --minutes 10 would take ten minutes, "
+        f"with a network and a size chosen for that, or with this one {min(1.0, 600 * speed / wanted):.0%} of these epochs"
+    )
+
+
+def _spoken(seconds: float) -> str:
+    """Say a length of time in its largest fitting unit."""
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
 
 
 def _doubts(config: Config, images: int) -> list[str]:
@@ -66,8 +105,8 @@ def _doubts(config: Config, images: int) -> list[str]:
 
 def _with_start(given: Mapping[str, Any]) -> dict[str, Any]:
     """Lay what is given over the network's settings of what a training starts from; first layers of known weights stay as published."""
-    if given.get("init") is None:
-        return dict(given)
+    if given.get("init") in (None, "none"):
+        return {key: value for key, value in given.items() if key != "init"}
     init = str(given["init"])
     if kind_of_start(init) == "run":
         theirs = read_settings(Path(init))

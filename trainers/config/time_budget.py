@@ -2,21 +2,19 @@
 
 import math
 import os
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from featurestore.errors import ConfigError, ImageError
-from featurestore.imaging.single import size_of
+from featurestore.errors import ConfigError
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
 from trainers.config.machine import describe_load, on_this_machine
 from trainers.config.recipes import Recipe
-from trainers.config.resolve import resolve
+from trainers.config.resolve import method_of, resolve
 from trainers.config.schema import Config
+from trainers.config.sizes import usual_side
 from trainers.methods import METHODS
 
 # Images a second that a training reaches with a configuration on so many images; 0 where it does not fit the memory. The third argument is
@@ -29,7 +27,6 @@ NETWORK_SETTINGS = (
     "view_size",
 )  # the settings that describe a network and its sizes
 EPOCHS = 500  # passes after which a small collection teaches nothing new
-SAMPLE = 32  # images whose size is read
 TIMING = 0.1  # of the minutes, after which no further network is timed
 
 
@@ -42,8 +39,13 @@ class Candidate:
     view_size: int  # pixels, of the views in training
     images: int
 
-    def __str__(self) -> str:
+    @property
+    def network(self) -> str:
         return f"{self.backbone} at {self.image_size} px"
+
+    @property
+    def views(self) -> str:
+        return f"views of {self.view_size} px"
 
 
 # From the best and slowest down; benchmarks/results/training.md, "Networks by the minute", has the measurements.
@@ -60,6 +62,9 @@ CANDIDATES = (
     Candidate("resnet18", 32, 32, 0),
 )
 
+# Of networks with known weights: views in training, and how many images must be seen for larger ones to pay.
+KNOWN_VIEWS = ((160, 60_000), (128, 20_000), (96, 0))
+
 
 def choose(
     files: Sequence[ImageFile], given: Mapping[str, Any], recipe: Recipe, measure: Measure, listener: Listener
@@ -67,31 +72,31 @@ def choose(
     """Choose what `given` leaves open for a training of `given["minutes"]`: a layer of settings, and why; both empty without minutes.
 
     The choice is the first candidate that sees its number of images in that time and is not larger than the images at hand. Where the network
-    or a size is given, and on several devices, only the method is chosen. Raises ConfigError when no candidate takes the crops of the method.
+    or a size is given, and on several devices, only the method is chosen; of known weights also the size of the views. Raises ConfigError
+    when no candidate takes the crops of the method.
     """
     minutes = given.get("minutes")
     if not isinstance(minutes, (int, float)) or not 0 < minutes < math.inf or given.get("recipe", "auto") != "auto":
         return {}, []
-    method = {"method": _method(given)}
+    method = {"method": method_of(given)}
     several = given.get("devices", 1) != 1 or "LOCAL_WORLD_SIZE" in os.environ
-    if several or method["method"] == "mae" or any(given.get(key) is not None for key in (*NETWORK_SETTINGS, "init")):
+    candidates = () if several or METHODS[method["method"]].needs_vit else _candidates(files, given)
+    if not candidates:
         return method, [f"{minutes:g} minutes: {method['method']}"]
 
     if busy := describe_load():
         listener.note(
             f"{busy}: networks are timed as slower than they are, so a smaller one may be chosen; --backbone and --image-size choose without timing"
         )
-    largest = max(usual_side(files), CANDIDATES[-1].image_size)
     passed_over: list[str] = []
     began, seconds = time.monotonic(), 60 * minutes
     refusal: ConfigError | None = None
-    for candidate in CANDIDATES:
-        if candidate.image_size > largest:
-            continue
+    for candidate in candidates:
+        what = candidate.views if given.get("init") else candidate.network
         if candidate.images and time.monotonic() - began > TIMING * seconds:
-            passed_over.append(f"{candidate} was not timed, because timing has taken a tenth of the minutes")
+            passed_over.append(f"{what} was not timed, because timing has taken a tenth of the minutes")
             continue
-        listener.start(f"timing {candidate}", None)
+        listener.start(f"timing {candidate.network}, {candidate.views}", None)
         sizes = {"image_size": candidate.image_size, "view_size": candidate.view_size}
         layer = {**method, "backbone": candidate.backbone, **sizes}
         needed = min(candidate.images, EPOCHS * len(files))
@@ -100,11 +105,10 @@ def choose(
             seen = seconds * measure(config, len(files), needed / seconds)
         except ConfigError as error:
             refusal = error
-            passed_over.append(f"{candidate} with views of {candidate.view_size} px is refused ({error})")
+            passed_over.append(f"{candidate.network} with {candidate.views} is refused ({error})")
             continue
         if seen >= needed:
-            views = f"views of {candidate.view_size} px"
-            chosen = f"{minutes:g} minutes on this machine: {method['method']}, {candidate}, {views}"
+            chosen = f"{minutes:g} minutes on this machine: {method['method']}, {candidate.network}, {candidate.views}"
             return layer, ["; ".join([chosen, *passed_over])]
         epochs = f"{seen / len(files):,.1f}" if seen > 0.1 * len(files) else "less than 0.1"
         why = (
@@ -112,21 +116,17 @@ def choose(
             if seen
             else "does not fit the memory"
         )
-        passed_over.append(f"{candidate} {why}")
+        passed_over.append(f"{what} {why}")
     assert refusal is not None  # the last candidates need no images
     raise refusal
 
 
-def _method(given: Mapping[str, Any]) -> str:
-    """Give the method that was given, by name or by its own settings; else the best of short trainings."""
-    named = [name for name in METHODS if name in given]
-    return str(given.get("method", named[0] if len(named) == 1 else "simclr"))
-
-
-def usual_side(files: Sequence[ImageFile]) -> int:
-    """Give the shorter side of a collection's images in pixels: the median of a sample, 0 where none can be read."""
-    sides = []
-    for file in files[:: max(1, len(files) // SAMPLE)]:
-        with suppress(ImageError):  # the training reports what it cannot read
-            sides.append(min(size_of(file)))
-    return int(statistics.median(sides)) if sides else 0
+def _candidates(files: Sequence[ImageFile], given: Mapping[str, Any]) -> Sequence[Candidate]:
+    """Give the candidates that `given` leaves open, none where it names network or sizes."""
+    if given.get("init") and given.get("stem") == "published" and given.get("view_size") is None:
+        name, size = str(given["backbone"]), given["image_size"]
+        return [Candidate(name, size, view, images) for view, images in KNOWN_VIEWS if view <= size]
+    if any(given.get(key) is not None for key in (*NETWORK_SETTINGS, "init")):
+        return ()
+    largest = max(usual_side(files), CANDIDATES[-1].image_size)
+    return [candidate for candidate in CANDIDATES if candidate.image_size <= largest]

@@ -24,7 +24,7 @@ from trainers.finetuning.network import Head, StartingPoint, build_classifier, r
 from trainers.finetuning.select import Task, Trainer, top1
 from trainers.finetuning.table import GRID, TITLES, EfficiencyTable, Row, Setting
 from trainers.finetuning.views import mild_view
-from trainers.training.monitor import features
+from trainers.training.features import features
 from trainers.training.setup import preprocess_of
 
 

@@ -33,7 +33,7 @@ class BYOLSettings:
 class BYOL(Method):
     variants: ClassVar = {
         "byol": Variant(
-            "the default; without negatives, so it does not push similar images apart; wants more epochs than simclr",
+            "without negatives, so it does not push similar images apart; wants more epochs than simclr",
             augment=ASYMMETRIC,
         )
     }

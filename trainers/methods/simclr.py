@@ -30,7 +30,7 @@ class SimCLRSettings:
 
 class SimCLR(Method):
     variants: ClassVar = {
-        "simclr": Variant("for short trainings and small batches; the default with --minutes"),
+        "simclr": Variant("the default; for short trainings and small batches"),
         "simclr-v2": Variant(
             "the same with a deeper head, for fine-tuning from the head's first layer", own={"layers": 3}
         ),

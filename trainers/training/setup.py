@@ -58,7 +58,7 @@ def set_up(
     torch.manual_seed(config.seed)
     method = build(config if state is None else replace(config, init=None), listener.note)
     if state is None and config.init is not None and kind_of_start(config.init) == "run":
-        _load_backbone(method, Path(config.init))
+        load_run(method, Path(config.init))
     return assemble(config, fabric, method, load(fabric, listener), listener, state)
 
 
@@ -122,8 +122,8 @@ def preprocess_of(config: Config) -> Preprocess:
     )
 
 
-def _load_backbone(method: Method, run: Path) -> None:
-    """Load the backbone of another run into all copies of the method's own."""
+def load_run(method: Method, run: Path) -> None:
+    """Load the backbone of another run into all copies of the method's own. Raises ConfigError, TrainingError."""
     theirs = resolve(read_settings(run))
     trained = build(replace(theirs, init=None))
     checkpoint.load_weights(trained, checkpoint.load(run / "checkpoint.pt")["method"], run)

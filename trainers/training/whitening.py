@@ -12,21 +12,22 @@ from featurestore.estimators.whitening import Whitening, fit
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.progress import Listener
 from trainers.data.images import Images
-from trainers.models.backbones import feature_dim
-from trainers.training.monitor import features
+from trainers.training.features import features
 
-IMAGES_PER_NUMBER, LEAST_IMAGES = 8, 2048  # of a vector: more images change the result little, and take time
+# Images that it is fitted to: so many for each number of a vector, of images up to SMALL_SIZE px. Larger ones would take minutes.
+IMAGES_PER_NUMBER, LEAST_IMAGES, SMALL_SIZE = 8, 2048, 64
 
 SENSELESS = "the whitening of its checkpoint does not fit its network; export it with --no-whiten, or train again"
 
 
-def fit_whitening(backbone: nn.Module, images: Images, record: Preprocess, listener: Listener) -> Whitening | None:
-    """Fit a whitening to the vectors of training images as the encoder sees them; None, with a note, where that cannot be done."""
-    count = max(LEAST_IMAGES, IMAGES_PER_NUMBER * feature_dim(backbone))
+def fit_whitening(
+    network: nn.Module, dim: int, images: Images, record: Preprocess, listener: Listener
+) -> Whitening | None:
+    """Fit a whitening to the vectors, of `dim` numbers, of training images as the encoder sees them; None, with a note, where that cannot be done."""
+    count = max(LEAST_IMAGES, IMAGES_PER_NUMBER * dim if record.size <= SMALL_SIZE else 0)
     chosen = np.sort(np.random.default_rng(0).permutation(len(images.pixels))[:count])
     try:
-        pixels = images.pixels[torch.from_numpy(chosen)]
-        return fit(features(backbone, pixels, mean=record.mean, std=record.std))
+        return fit(features(network, images.pixels[torch.from_numpy(chosen)], mean=record.mean, std=record.std))
     except EncoderError as error:
         listener.note(f"the vectors are not whitened: {error}")
         return None

@@ -56,10 +56,12 @@ def test_a_given_setting_wins_and_leaves_the_others_to_the_recipe() -> None:
 
 
 def test_the_log_lists_what_the_recipe_chose_and_nothing_replaced() -> None:
-    recipe, given = recipes.choose(1000, "cuda"), {"epochs": 3, "byol": {"dim": 8}}
+    recipe, given = recipes.choose(1000, "cuda"), {"method": "byol", "epochs": 3, "byol": {"dim": 8}}
     lines = recipes.describe(recipe("byol", given), resolve(given, recipe=recipe).to_table())
     assert sorted(lines) == ["batch_size 128", "byol.momentum 0.9", "optimizer.warmup 0.1"]
-    assert resolve({"epochs": 3, "batch_size": 10}, recipe=recipe).settings.momentum == 0.9167  # of 300 steps
+    assert (
+        resolve({"method": "byol", "epochs": 3, "batch_size": 10}, recipe=recipe).settings.momentum == 0.9167
+    )  # of 300 steps
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from featurestore.system.cpus import available_cpus
 from tests.trainers.runs import Notes
 from trainers.config import recipes
 from trainers.config.schema import Config
-from trainers.config.time_budget import CANDIDATES, EPOCHS, Measure, choose, usual_side
+from trainers.config.sizes import usual_side
+from trainers.config.time_budget import CANDIDATES, EPOCHS, Measure, choose
 from trainers.data import images as data
 from trainers.training.setup import build
 

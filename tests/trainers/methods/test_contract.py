@@ -23,6 +23,7 @@ from trainers.export.training_run import make_card
 from trainers.methods import METHODS, Method, Progress
 from trainers.optimization.optimizers import make_optimizer
 from trainers.training.collapse import CURES
+from trainers.training.contenders import trained
 
 MOVED_BESIDE_THE_TEACHER = {"dino": {"centre"}, "moco-v1": {"keys", "pointer"}, "moco-v2": {"keys", "pointer"}}
 BRANCHES = {"dino": "teacher", "mae": "encoder", "jigsaw": "trunk"}  # the others: online
@@ -130,7 +131,7 @@ def test_the_student_is_exported_except_by_dino(name: str, method: Method) -> No
 def test_the_backbone_of_every_method_passes_the_check_of_its_export(name: str, method: Method, tmp_path: Path) -> None:
     """In the state after a step, and in training mode."""
     steps(method, make_optimizer(method, config_of(name).optimizer), [1])
-    card = make_card(config_of(name), method, {"images": 12, "sha256": "ab"})
+    card = make_card(config_of(name), trained(config_of(name), method, {"images": 12, "sha256": "ab"}))
     encoder = Encoder(export(method.export_backbone, card, tmp_path / "encoder.onnx"))
     assert (encoder.card.method, encoder.card.branch) == (name, method.export_branch)
 

@@ -26,8 +26,9 @@ from trainers.losses import negative_cosine
 from trainers.methods import METHODS, Method
 from trainers.models import backbones
 from trainers.models.backbones import Conv4, patch_tokens
-from trainers.training import loop, monitor
+from trainers.training import loop
 from trainers.training.collapse import collapse
+from trainers.training.features import features
 from trainers.training.setup import assemble, build
 
 BATCH = 85
@@ -79,7 +80,7 @@ def train(method: Method, config: Config, folder: Path) -> dict[str, Any]:
 def knn(backbone: nn.Module) -> float:
     """Classify 240 other patterns by the majority of their 20 nearest neighbours; returns the accuracy."""
     (bank, labels), (queries, truth) = shapes.patterns(64, seed=0), shapes.patterns(60, seed=1)
-    x, y = (torch.from_numpy(monitor.features(backbone, pixels)) for pixels in (bank, queries))
+    x, y = (torch.from_numpy(features(backbone, pixels)) for pixels in (bank, queries))
     named = labels[(y @ x.T).topk(20).indices].mode(dim=1).values
     return float(np.mean(named.numpy() == truth.numpy()))
 

@@ -13,13 +13,16 @@ from featurestore.encoders.card import Card
 from featurestore.encoders.write import check_pixels
 from featurestore.errors import TrainingError
 from featurestore.estimators import whitening as estimator
+from featurestore.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from featurestore.sources import ImageFile
 from tests.trainers.runs import TINY, Notes
 from trainers.data.images import Images
 from trainers.export.training_run import export_run
 from trainers.run import train
 from trainers.training import checkpoint
-from trainers.training.monitor import RawPixels, features, knn_monitor
+from trainers.training.features import RawPixels, features
+from trainers.training.labelled_sample import take_sample
+from trainers.training.monitor import knn_monitor
 from trainers.training.whitening import from_state
 
 
@@ -27,7 +30,7 @@ def test_a_run_is_whitened_and_can_be_exported_without(
     few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(estimator, "LEAST", 10)
-    run = train(few_shapes, tmp_path / "run", epochs=1, mean=[0.5, 0.4, 0.3], std=[0.2, 0.3, 0.4], **TINY)
+    run = train(few_shapes, tmp_path / "run", epochs=1, export="own", mean=[0.5, 0.4, 0.3], std=[0.2, 0.3, 0.4], **TINY)
     made = Encoder(run.encoder)
     assert made.card.whitening == {"images": 24, "strength": 0.25, "shrinkage": 3.0}
     assert export_run(run.out, tmp_path / "again.onnx").read_bytes() == run.encoder.read_bytes()
@@ -89,4 +92,6 @@ def test_the_monitor_measures_whitened_vectors(count: int) -> None:
         nearest = np.argsort(-row)[:20]
         votes = [np.exp(row[nearest] / 0.07)[classes[:count][nearest] == n].sum() for n in range(3)]
         right += int(np.argmax(votes)) == label
-    assert knn_monitor(train, held_back)(RawPixels())["knn_top1"] == pytest.approx(right / count)
+    assert knn_monitor(take_sample(train, held_back), IMAGENET_MEAN, IMAGENET_STD, whiten=True)(RawPixels())[
+        "knn_top1"
+    ] == pytest.approx(right / count)

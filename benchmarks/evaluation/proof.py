@@ -1,0 +1,161 @@
+"""Figures without labels against k-NN, by collection: do they rank encoders in the same order?
+
+    python -m benchmarks.collections COLLECTIONS --cifar10 CIFAR10 --photos PHOTOS
+    featurestore train COLLECTIONS/signs/train --out RUNS/signs --minutes 5     # and so on, for each collection
+    python -m benchmarks.evaluation.proof COLLECTIONS RUNS
+
+COLLECTIONS holds a folder for each collection, with train/<class>/ and test/<class>/; RUNS a run for each of them, or for some, by the same
+name. Encoders are those of the table at the end of a training: the trained one, the weights it started from, the untrained network, raw
+pixels; and beside them EfficientNet-Lite0 at 96 px, which no run is needed for. All are half-whitened. Prints Markdown: k-NN (k = 20) of
+each, and for each figure without labels its rank correlation with k-NN, and what choosing by it loses.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import timm
+import torch
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from benchmarks.real_weights import weights_file
+from benchmarks.tables import table
+from featurestore.estimators.knn import neighbours
+from featurestore.metrics.label_free import neighbour_agreement, rankme, uniformity
+from featurestore.progress import Listener
+from trainers.augmentations import ViewSpec
+from trainers.config.parse import read_settings
+from trainers.config.resolve import resolve
+from trainers.config.schema import Config
+from trainers.data import images as data
+from trainers.models.backbones import feature_dim
+from trainers.models.known_weights import take_weights
+from trainers.models.weights_file import read_weights
+from trainers.training import checkpoint
+from trainers.training.contenders import Contender, contenders
+from trainers.training.features import features, finished
+from trainers.training.labelled_sample import encode, knn_right, take_sample
+from trainers.training.setup import build, preprocess_of
+from trainers.training.view_retrieval import two_views, view_top1
+
+IMAGES, K = 1000, 10
+KNOWN, KNOWN_SIZE = "tf_efficientnet_lite0", 96
+Vectors = NDArray[np.float32]
+
+
+def slope(x: Vectors) -> float:
+    """Fit the power law of the spectrum: the more slowly it falls, the higher (alpha-ReQ, Agrawal et al. 2022, with the sign turned)."""
+    variances = np.linalg.eigvalsh(np.cov((x - x.mean(axis=0)).T))[::-1][: min(100, *x.shape)].clip(1e-12)
+    return float(np.polyfit(np.log(np.arange(1, len(variances) + 1)), np.log(variances), 1)[0])
+
+
+def mutual(x: Vectors) -> float:
+    """Measure which share of neighbours is mutual."""
+    found = _neighbours(x)
+    is_near = np.zeros((len(x), len(x)), bool)
+    is_near[np.arange(len(x))[:, None], found] = True
+    return float((is_near & is_near.T).sum() / is_near.sum())
+
+
+def even(x: Vectors) -> float:
+    """Measure how evenly images are neighbours of others: the skew of the counts, with the sign turned, so that hubs count against it."""
+    counts = np.bincount(_neighbours(x).ravel(), minlength=len(x))
+    return -float(((counts - counts.mean()) ** 3).mean() / counts.std() ** 3)
+
+
+def agreement(x: Vectors, views: Vectors) -> float:
+    """Measure how many neighbours of an image are neighbours of its view, too."""
+    return neighbour_agreement(_neighbours(x), neighbours(x, views, K)[1])
+
+
+def _neighbours(x: Vectors) -> NDArray[np.intp]:
+    return neighbours(x, x, K + 1)[1][:, 1:]
+
+
+OF_VECTORS: dict[str, Callable[[Vectors], float]] = {
+    "RankMe": rankme,
+    "slope of the spectrum": slope,
+    "uniformity, negative": lambda x: -uniformity(x),
+    "mutual neighbours": mutual,
+    "evenness of neighbours": even,
+}
+
+
+def measure(contender: Contender, config: Config, images: data.Images) -> tuple[float, dict[str, float]]:
+    """Measure an encoder by labels, and by every figure without labels."""
+    sample, record = take_sample(images, images.held_back), preprocess_of(config)
+    assert sample is not None
+    right = knn_right(sample, *finished(*encode(sample, contender.network, record.mean, record.std), contender.dim))
+    pixels = images.pixels[:: max(1, -(-len(images.pixels) // IMAGES))]
+    view = ViewSpec(record.size, 0.0, 0.0, config.augment, record.mean, record.std)
+    plain = features(contender.network, pixels, mean=record.mean, std=record.std)
+    x, _ = finished(plain, None)
+    both, _ = finished(two_views(contender.network, pixels, view), None)
+    _, first = finished(plain, two_views(contender.network, pixels, view)[: len(x)])
+    assert first is not None
+    figures = {name: figure(x) for name, figure in OF_VECTORS.items()}
+    return float(right.mean()), {
+        **figures, "agreement of a view's neighbours": agreement(x, first), "views found": view_top1(both),
+    }  # fmt: skip
+
+
+def encoders(run: Path, folder: Path) -> list[tuple[Contender, Config, data.Images]]:
+    """List the encoders of a run, and the published one, with the images of a collection as each sees them."""
+    config = resolve(read_settings(run))
+    method = build(replace(config, init=None))
+    state = checkpoint.load(run / "checkpoint.pt")
+    checkpoint.load_weights(method, state["method"], run)
+    images = load(folder, config)
+    own = [
+        (forms[0], config, images) for forms in contenders(config, method, state, images.pixels[:IMAGES], Listener())
+    ]
+    network = timm.create_model(KNOWN, num_classes=0)
+    take_weights(network, read_weights(weights_file()), KNOWN)
+    known = resolve(
+        {"backbone": KNOWN, "image_size": KNOWN_SIZE, "mean": [0.5] * 3, "std": [0.5] * 3, "stem": "published"}
+    )
+    published = Contender("published network", network, feature_dim(network), "timm", KNOWN, "published")
+    return [*own, (published, known, load(folder, known))]
+
+
+def load(folder: Path, config: Config) -> data.Images:
+    """Decode a collection as an encoder sees it: at most IMAGES of each split, evenly."""
+    files, record = data.list_training_files(folder), preprocess_of(config)
+    train, test = (part[:: max(1, -(-len(part) // IMAGES))] for part in (files.training, files.held_back))
+    return replace(data.load(train, record), held_back=data.load(test, record))
+
+
+@click.command(help=__doc__)
+@click.argument("collections", type=click.Path(exists=True, path_type=Path))
+@click.argument("runs", type=click.Path(exists=True, path_type=Path))
+def main(collections: Path, runs: Path) -> None:
+    rows: list[list[Any]] = []
+    correlations: dict[str, list[float]] = {}
+    losses: dict[str, list[float]] = {}
+    for run in sorted(path for path in runs.iterdir() if (path / "checkpoint.pt").is_file()):
+        with torch.no_grad():
+            measured = [(e[0].kind, *measure(*e)) for e in encoders(run, collections / run.name)]
+        knn = np.array([top1 for _, top1, _ in measured])
+        rows.append([run.name, ", ".join(f"{name} {top1:.3f}" for name, top1, _ in measured)])
+        for figure in measured[0][2]:
+            values = np.array([figures[figure] for _, _, figures in measured])
+            correlations.setdefault(figure, []).append(float(spearmanr(values, knn).statistic))
+            losses.setdefault(figure, []).append(100 * float(knn.max() - knn[values.argmax()]))
+        click.echo(f"{run.name} done", err=True)
+    table(["collection", "k-NN"], rows)
+    click.echo()
+    table(
+        ["figure without labels", "rank correlation, mean", "worst", "points lost by choosing, mean", "most"],
+        [
+            [name, f"{np.mean(c):.2f}", f"{min(c):.2f}", f"{np.mean(losses[name]):.1f}", f"{max(losses[name]):.1f}"]
+            for name, c in sorted(correlations.items(), key=lambda item: -np.mean(item[1]))
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""From what is given to settled settings: what a training starts from, and how long it says it will take."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from featurestore.progress import Listener
+from featurestore.sources import ImageFile
+from trainers.config import settle as settling
+from trainers.config.schema import Config
+from trainers.config.settle import Settled, settle
+from trainers.config.time_budget import KNOWN_VIEWS
+
+FILES = [ImageFile(f"{number}.png", None, None, 1, 0) for number in range(1000)]
+
+
+def settled(speed: float = math.inf, **given: Any) -> Settled:
+    def measure(config: Config, images: int, enough: float) -> float:
+        return math.inf if not enough else speed
+
+    return settle(FILES, {"device": "cpu", **given}, measure, Listener())
+
+
+@pytest.fixture
+def local(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settling, "local_start", lambda: {"init": "timm", "backbone": "tf_efficientnet_lite0"})
+
+
+@pytest.mark.usefixtures("local")
+def test_minutes_start_from_weights_that_are_on_this_machine_and_say_so() -> None:
+    found = settled(minutes=5)
+    config = found.config
+    assert (config.init, config.backbone, config.image_size, config.stem) == (
+        "timm",
+        "tf_efficientnet_lite0",
+        224,
+        "published",
+    )
+    assert config.mean == (0.5, 0.5, 0.5)
+    assert "starts from the published weights of tf_efficientnet_lite0, which are on this machine" in found.lines[0]
+
+
+@pytest.mark.usefixtures("local")
+@pytest.mark.parametrize(
+    "given", [{"minutes": 5, "init": "none"}, {"minutes": 5, "backbone": "resnet18"}, {"epochs": 5}]
+)
+def test_other_trainings_start_from_random_weights(given: dict[str, Any]) -> None:
+    assert settled(**given).config.init is None
+
+
+@pytest.mark.parametrize(("rung", "speed"), [(0, 1e6), (1, KNOWN_VIEWS[1][1] / 300), (2, 1.0)])
+def test_the_views_of_known_weights_are_as_large_as_the_minutes_allow(rung: int, speed: float, tmp_path: Any) -> None:
+    torch.save({}, tmp_path / "w.pth")
+    found = settled(speed, minutes=5, init=str(tmp_path / "w.pth"), backbone="resnet18")
+    assert (found.config.image_size, found.config.view_size) == (224, KNOWN_VIEWS[rung][0])
+    given = settled(speed, minutes=5, init=str(tmp_path / "w.pth"), backbone="resnet18", view_size=64)
+    assert given.config.view_size == 64
+
+
+def test_a_training_whose_length_was_not_given_says_how_long_it_takes() -> None:
+    found = settled(speed=100.0)
+    [line] = [line for line in found.lines if "will take" in line]
+    assert found.config.epochs == 800
+    assert line.startswith(
+        "800 epochs will take about 2 hours at the speed of this machine; --minutes 10 would take ten minutes"
+    )
+    assert "with this one 8% of these epochs" in line  # 600 of 8,000 seconds
+    assert any("may not fit the memory; --minutes 10" in line for line in settled(speed=0.0).lines)
+    assert not any("will take" in line for line in settled(epochs=3).lines)
+
+
+def test_the_default_method_and_one_named_by_its_own_settings() -> None:
+    assert settled(epochs=1).config.method == "simclr"
+    assert settled(epochs=1, byol={"momentum": 0.95}).config.method == "byol"

@@ -1,0 +1,56 @@
+"""The layout of an image in its vector."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from trainers.models.backbones import Conv4, make_backbone
+from trainers.models.readout import WithLayout, with_layout
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "cells"), [("test_resnet", 32, 2), ("test_efficientnet", 64, 2), ("conv4", 32, 2)]
+)
+def test_the_output_comes_first_and_the_cells_of_a_map_after_it(name: str, size: int, cells: int) -> None:
+    network = make_backbone(name, size)[0].eval()
+    wide = with_layout(network, size)
+    assert wide is not None
+    x = torch.randn(3, 3, size, size)
+    vectors, output = wide(x), F.normalize(network(x), dim=1)
+    assert vectors.shape == (3, wide.num_features)
+    torch.testing.assert_close(vectors[:, : output.shape[1]], output)
+    layout = vectors[:, output.shape[1] :]
+    torch.testing.assert_close(layout.norm(dim=1), torch.ones(3))
+    assert layout.shape[1] % cells**2 == 0
+
+
+def test_it_tells_apart_what_a_mean_over_positions_does_not() -> None:
+    network = Conv4().eval()
+    wide = with_layout(network, 32)
+    assert isinstance(wide, WithLayout)
+    x = torch.zeros(2, 3, 32, 32)
+    x[0, :, :16, :16] = 1
+    x[1, :, 16:, 16:] = 1
+    maps = network.layers(x)
+    expected = torch.stack([F.normalize(m.flatten(), dim=0) for m in maps])  # a map of conv4 has 2 x 2 positions here
+    torch.testing.assert_close(wide(x)[:, network.num_features :], expected)
+    assert (wide(x)[0] - wide(x)[1]).norm() > (
+        F.normalize(network(x), dim=1)[0] - F.normalize(network(x), dim=1)[1]
+    ).norm()
+
+
+@pytest.mark.parametrize(("name", "size"), [("test_vit", 32), ("conv4", 16)])
+def test_networks_without_a_larger_map_have_none(name: str, size: int) -> None:
+    assert with_layout(make_backbone(name, size)[0], size) is None
+
+
+def test_vectors_stay_short_enough_to_be_whitened(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = make_backbone("test_resnet", 32)[0]
+    whole = with_layout(network, 32)
+    assert whole is not None
+    monkeypatch.setattr("trainers.models.readout.MOST_DIM", whole.num_features - 1)
+    smaller = with_layout(network, 32)
+    assert smaller is not None
+    assert (whole.cells, smaller.cells) == (2, 1)
+    monkeypatch.setattr("trainers.models.readout.MOST_DIM", 10)
+    assert with_layout(network, 32) is None

@@ -1,0 +1,75 @@
+"""What a trained encoder is compared with."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+
+from featurestore.progress import Listener
+from tests.trainers.runs import TINY, Notes
+from trainers.config.resolve import resolve
+from trainers.training.contenders import contenders, settle_statistics, start_network
+from trainers.training.setup import build
+
+IDENTITY: dict[str, Any] = {"images": 4, "sha256": "ab", "weights": "w"}
+PIXELS = torch.randint(256, (40, 3, 32, 32), dtype=torch.uint8)
+
+
+def test_the_start_and_the_untrained_network_have_the_weights_they_had_before(tmp_path: Path) -> None:
+    published = timm.create_model("test_resnet", num_classes=0)
+    torch.save(published.state_dict(), tmp_path / "w.pth")
+    init = str(tmp_path / "w.pth")
+    config = resolve(
+        {**TINY, "backbone": "test_resnet", "image_size": 32, "init": init, "stem": "published", "seed": 3}
+    )
+    torch.manual_seed(config.seed)
+    method = build(config)
+    with torch.no_grad():
+        for parameter in method.parameters():
+            parameter.add_(1)  # a training
+    found = contenders(config, method, IDENTITY, PIXELS, Listener())
+    own, start, untrained, raw = (forms[0] for forms in found)
+    assert own.network is method.export_backbone
+    for name, tensor in published.state_dict().items():
+        torch.testing.assert_close(start.network.state_dict()[name], tensor)
+    torch.manual_seed(config.seed)
+    first = timm.create_model("test_resnet", num_classes=0).state_dict()
+    assert torch.equal(untrained.network.state_dict()["conv1.0.weight"], first["conv1.0.weight"])
+    assert not torch.equal(untrained.network.state_dict()["conv1.0.weight"], published.state_dict()["conv1.0.weight"])
+    assert [own.trained_on["count"], start.trained_on["count"], raw.trained_on["count"]] == [4, 0, 0]
+    assert (start.method, start.branch, start.trained_on["weights"]) == ("file", "start", "w")
+
+
+def test_a_start_that_is_gone_is_left_out_with_a_note(tmp_path: Path) -> None:
+    config = resolve({**TINY, "image_size": 32})
+    method, notes = build(config), Notes()
+    gone = resolve({**TINY, "image_size": 32, "init": str(tmp_path / "gone.pth")})
+    found = contenders(gone, method, IDENTITY, PIXELS, notes)
+    assert [forms[0].kind for forms in found] == ["own encoder", "untrained network", "raw pixels"]
+    assert "not compared with the weights it started from" in notes.lines[0]
+
+
+def test_a_run_to_start_from_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[Path] = []
+    monkeypatch.setattr("trainers.training.contenders.load_run", lambda method, run: loaded.append(run))
+    start_network(resolve({**TINY, "init": str(tmp_path)}))
+    assert loaded == [tmp_path]
+
+
+def test_statistics_are_the_mean_of_those_of_batches() -> None:
+    norm = nn.BatchNorm2d(3)
+    pixels = torch.randint(256, (128, 3, 4, 4), dtype=torch.uint8)
+    settle_statistics(norm, pixels, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    halves = np.split(pixels.numpy() / 255, 2)
+    expected = [
+        np.mean([half.mean((0, 2, 3)) for half in halves], 0),
+        np.mean([half.var((0, 2, 3), ddof=1) for half in halves], 0),
+    ]
+    for found, wanted in zip((norm.running_mean, norm.running_var), expected, strict=True):
+        assert found is not None
+        np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-5)
+    assert not norm.training

@@ -1,0 +1,127 @@
+"""The encoders that a training may end with: its own, and those that it must beat."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from featurestore.errors import FeatureStoreError
+from featurestore.progress import Listener
+from trainers.augmentations import Channels, normalise
+from trainers.config.schema import Config
+from trainers.methods import Method
+from trainers.models.backbones import feature_dim
+from trainers.models.readout import with_layout
+from trainers.models.start import kind_of_start
+from trainers.training.checkpoint import origin_of
+from trainers.training.features import PIXELS, RawPixels
+from trainers.training.setup import build, load_run, preprocess_of
+
+OWN, START, UNTRAINED, RAW = "own encoder", "start weights", "untrained network", "raw pixels"
+LAYOUT = ", with layout"  # after a name, and after a branch
+SETTLING = 64  # images a batch, whose statistics BatchNorm averages
+
+
+@dataclass(frozen=True)
+class Contender:
+    """An encoder, and what its card says of it."""
+
+    kind: str
+    network: nn.Module  # normalised pixels (B, 3, S, S) to (B, D)
+    dim: int  # D
+    method: str
+    backbone: str
+    branch: str
+    trained_on: Mapping[str, Any] = field(default_factory=lambda: {"count": 0, "sha256": ""})
+    layout: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.kind + LAYOUT * self.layout
+
+
+Forms = tuple[Contender, ...]  # of one network; the vectors of the first are the first numbers of those of the last
+
+
+def contenders(
+    config: Config, method: Method, identity: Mapping[str, Any], pixels: Tensor, listener: Listener
+) -> list[Forms]:
+    """Give the trained encoder, the weights it started from, if any, the network without training, and raw pixels, in this order.
+
+    The first two also with the layout of the image, where their network can give it. identity: of the training's checkpoints. pixels: uint8
+    (N, 3, S, S), training images: the untrained network gets their statistics, since without them BatchNorm does nothing. Weights to start
+    from that are gone by now are left out, with a note.
+    """
+    own = trained(config, method, identity)
+    found = [_forms(own, config.image_size)]
+    if config.init is not None:
+        try:
+            network = start_network(config)
+        except FeatureStoreError as error:
+            listener.note(f"the encoder is not compared with the weights it started from: {error}")
+        else:
+            origin = {"count": 0, "sha256": "", "weights": identity["weights"]}
+            start = Contender(START, network, own.dim, kind_of_start(config.init), config.backbone, "start", origin)
+            found.append(_forms(start, config.image_size))
+    nothing = untrained(dataclasses.replace(config, init=None))
+    record, side = preprocess_of(config), min(PIXELS, config.image_size)
+    settle_statistics(nothing.network, pixels, record.mean, record.std)
+    raw = Contender(RAW, RawPixels(side), 3 * side**2, "pixels", f"{side}x{side}", "normalised")
+    return [*found, (nothing,), (raw,)]
+
+
+def trained(config: Config, method: Method, state: Mapping[str, Any], layout: bool = False) -> Contender:
+    """Give the network that a training exports; `state` is its checkpoint, or what identifies it."""
+    network, dim = method.export_backbone, feature_dim(method.export_backbone)
+    plain = Contender(OWN, network, dim, config.method, config.backbone, method.export_branch, origin_of(state))
+    return _forms(plain, config.image_size)[-1] if layout else plain
+
+
+def untrained(config: Config) -> Contender:
+    """Build the network of a training with its first weights."""
+    method = build_as_first(config)
+    network = method.export_backbone
+    return Contender(UNTRAINED, network, feature_dim(network), "untrained", config.backbone, method.export_branch)
+
+
+def _forms(plain: Contender, size: int) -> Forms:
+    network = with_layout(plain.network, size)
+    if network is None:
+        return (plain,)
+    wider = dataclasses.replace(
+        plain, network=network, dim=network.num_features, branch=plain.branch + LAYOUT, layout=True
+    )
+    return plain, wider
+
+
+def build_as_first(config: Config) -> Method:
+    """Build a method with the random weights that its training began with; torch's global generator stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return build(config)
+
+
+def start_network(config: Config) -> nn.Module:
+    """Build the network that a training with `init` started from. Raises ConfigError, TrainingError."""
+    method = build_as_first(config)
+    assert config.init is not None
+    if kind_of_start(config.init) == "run":
+        load_run(method, Path(config.init))
+    return method.export_backbone
+
+
+@torch.no_grad()
+def settle_statistics(network: nn.Module, pixels: Tensor, mean: Channels, std: Channels) -> None:
+    """Replace the running statistics of BatchNorm by the means of those of batches of these images, uint8 (N, 3, S, S)."""
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean of all batches
+    network.train(bool(norms))
+    for batch in torch.tensor_split(pixels, max(1, len(pixels) // SETTLING)) if norms else ():
+        network(normalise(batch.float() / 255, mean, std))
+    network.eval()

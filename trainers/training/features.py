@@ -1,0 +1,77 @@
+"""The vectors of images by a torch network, as those that its encoder file will give."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from featurestore.ann.normalize import unit_rows
+from featurestore.errors import EncoderError
+from featurestore.estimators.whitening import fit
+from featurestore.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from trainers.augmentations import Channels, normalise
+
+BATCH = 512  # images
+PIXELS = 16  # side of raw pixels as a baseline
+
+
+class RawPixels(nn.Module):
+    """No network: the pixels of an image at `side` pixels or fewer, as the vector that every network must beat."""
+
+    def __init__(self, side: int = PIXELS) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.adaptive_avg_pool2d(x, min(self.side, x.shape[-1])).flatten(1)
+
+
+@torch.no_grad()
+def vectors(network: nn.Module, batches: Iterable[Tensor]) -> NDArray[np.float32]:
+    """Encode batches of normalised pixels (B, 3, S, S) in evaluation mode to unit-length float32 (N, D); the module's mode is restored."""
+    was_training = network.training
+    network.eval()
+    # A compiled network would be compiled again for evaluation mode and for each batch size.
+    with torch.compiler.set_stance("force_eager"):
+        chunks = [F.normalize(network(batch).float(), dim=1).cpu() for batch in batches]
+    network.train(was_training)
+    return torch.cat(chunks).numpy()
+
+
+def features(
+    network: nn.Module,
+    pixels: Tensor,
+    batch_size: int = BATCH,
+    mean: Channels = IMAGENET_MEAN,
+    std: Channels = IMAGENET_STD,
+) -> NDArray[np.float32]:
+    """Encode uint8 (N, 3, S, S), on any device, to unit-length float32 (N, D), as `vectors`."""
+    device = device_of(network, pixels)
+    chunks = torch.split(pixels, batch_size)
+    return vectors(network, (normalise(chunk.to(device).float() / 255, mean, std) for chunk in chunks))
+
+
+def device_of(network: nn.Module, pixels: Tensor) -> torch.device:
+    """Give the device of a network; of raw pixels, which have no parameters, that of the pixels."""
+    return next(network.parameters(), pixels).device
+
+
+def finished(
+    bank: NDArray[np.float32], queries: NDArray[np.float32] | None, dim: int | None = None, whiten: bool = True
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Make of vectors, (N, D) and (M, D), those of an encoder: their first `dim` numbers, whitened by the bank, at unit length.
+
+    Not whitened where the vectors of the bank are too few or all equal.
+    """
+    bank = unit_rows(bank[:, :dim])
+    queries = None if queries is None else unit_rows(queries[:, :dim])
+    if not whiten:
+        return bank, queries
+    try:
+        whitening = fit(bank)
+    except EncoderError:
+        return bank, queries
+    return unit_rows(whitening(bank)), None if queries is None else unit_rows(whitening(queries))

@@ -1,0 +1,133 @@
+"""The table at the end of a training: is its encoder better than what there was before?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from featurestore.metrics.statistics import compare_items
+from featurestore.system.text_table import format_table
+from trainers.augmentations import ViewSpec
+from trainers.training.contenders import OWN, RAW, START, UNTRAINED, Contender, Forms
+from trainers.training.features import finished
+from trainers.training.labelled_sample import SHOTS, LabelledSample, encode, few_labels_top1, knn_right
+from trainers.training.view_retrieval import two_views, view_top1
+
+VIEWED = 1000  # images whose views are compared, at most
+FEW, SHORT = 2000, 200  # images, and epochs, of which more would help
+
+
+@dataclass(frozen=True)
+class Row:
+    """The figures of one contender, shares in [0, 1]: with labels the first two, without them the last."""
+
+    contender: Contender
+    right: NDArray[np.bool_] | None = None  # (M,): which images its k-NN named rightly
+    few_labels: float | None = None  # accuracy with SHOTS labels a class; None where a class has too few
+    views: float | None = None  # share of images whose other view is the nearest
+
+    @property
+    def figure(self) -> float:
+        """What contenders are ranked by: k-NN, without labels the views."""
+        return float(self.right.mean()) if self.right is not None else self.views or 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        knn = None if self.right is None else self.figure
+        return {
+            "encoder": self.contender.name,
+            "knn_top1": knn,
+            "few_labels_top1": self.few_labels,
+            "view_top1": self.views,
+        }
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How the encoder of a training compares with what there was before, and which of them is its encoder file."""
+
+    rows: tuple[Row, ...]
+    written: Contender
+    images: int  # that were trained on
+
+    @property
+    def own(self) -> Row:
+        """The trained encoder, in its better form."""
+        return best([row for row in self.rows if row.contender.kind == OWN])
+
+    @property
+    def others(self) -> dict[str, Row]:
+        """What there was before by its kind, each in its better form."""
+        kinds = [kind for kind in (START, UNTRAINED, RAW) if any(row.contender.kind == kind for row in self.rows)]
+        return {kind: best([row for row in self.rows if row.contender.kind == kind]) for kind in kinds}
+
+    def table(self) -> list[str]:
+        """Show the figures as lines of text."""
+        if self.own.right is None:
+            return format_table([(row.contender.name, row.views) for row in self.rows], ("", "views found"))
+        cells = [(row.contender.name, row.figure, row.few_labels) for row in self.rows]
+        return format_table(cells, ("", "k-NN", f"{SHOTS} labels a class"))
+
+    def verdict(self, epochs: int) -> list[str]:
+        """Say whether the training was worth it, and if not, what would help."""
+        own, others = self.own, self.others
+        if own.right is None:
+            said = f"views found {own.figure:.3f} (the share of images whose other view is the nearest; no labels are needed)"
+        else:
+            said = f"k-NN {own.figure:.3f} of {len(own.right)} images"
+        if better := [row for row in others.values() if row.figure >= own.figure]:
+            helps = ["a longer training"] * (epochs < SHORT) + ["more images"] * (self.images < FEW)
+            return [
+                f"{said}: the trained encoder is not better than {_named(better)}",
+                f"what would help: {', '.join([*helps, 'views that keep what matters (docs/guides/recipes.md)'])}",
+            ]
+        if own.right is not None and (unsure := [row for row in others.values() if not _is_certain(row, own)]):
+            return [
+                f"{said}: that it is higher than {_named(unsure)} is not certain; train longer, or measure more images"
+            ]
+        return [f"{said}: higher than {_named(list(others.values()))}"]
+
+    def to_json(self) -> dict[str, Any]:
+        figures = {kind: row.figure for kind, row in self.others.items() if row.right is not None}
+        before = figures.get(START, figures.get(UNTRAINED))
+        baselines = {} if before is None else {"before training": before, RAW: figures[RAW]}
+        return {"baselines": baselines, "proof": [row.to_json() for row in self.rows], "written": self.written.name}
+
+
+def measure(
+    contenders: Sequence[Forms], sample: LabelledSample | None, pixels: Tensor, view: ViewSpec, whiten: bool
+) -> list[Row]:
+    """Measure contenders by a sample with labels, or without one by views of training images, `pixels` uint8 (N, 3, S, S).
+
+    Without labels the last form of each contender is taken, and measured by the first: views change where things are, so that they cannot
+    tell what the layout is worth.
+    """
+    rows = []
+    for forms in contenders:
+        if sample is None:
+            both, _ = finished(two_views(forms[0].network, pixels, view), None, whiten=whiten)
+            rows.append(Row(forms[-1], views=view_top1(both)))
+        else:
+            encoded = encode(sample, forms[-1].network, view.mean, view.std)
+            for form in forms:
+                vectors = finished(*encoded, form.dim, whiten)
+                rows.append(Row(form, knn_right(sample, *vectors), few_labels_top1(sample, *vectors)))
+    return rows
+
+
+def best(rows: Sequence[Row]) -> Row:
+    """Give the row with the highest figure; of equals the first."""
+    return max(rows, key=lambda row: row.figure)
+
+
+def _is_certain(other: Row, own: Row) -> bool:
+    """Whether the own encoder names more images rightly than another, by the paired 95 % interval."""
+    assert other.right is not None
+    assert own.right is not None
+    return compare_items(other.right, own.right).significant
+
+
+def _named(rows: Sequence[Row]) -> str:
+    return " and ".join(f"{row.contender.name} ({row.figure:.3f})" for row in rows)
