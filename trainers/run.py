@@ -20,7 +20,7 @@ from trainers.models.start import describe_start
 from trainers.training import checkpoint, metrics_file, monitor
 from trainers.training.curves import draw
 from trainers.training.finish import ENCODER, Wanted, finish
-from trainers.training.labelled_sample import take_sample, thin
+from trainers.training.labelled_sample import samples, thin
 from trainers.training.loop import fit
 from trainers.training.proof import Proof
 from trainers.training.resume import check_same_images, is_made_longer, refuse_to_overwrite
@@ -102,7 +102,7 @@ def train(
 
     setup = set_up(settled, load, listener, state)
     run, images, fabric = Run(out, setup.config), setup.images, setup.fabric
-    sample = take_sample(images, images.held_back) if labels == "folders" else None
+    sample, watched = samples(images, run.config.image_size) if labels == "folders" else (None, None)
     identity = {**_identity(run.config, images), **_start(run.config, state)}
     if fabric.is_global_zero:
         create_folder(out)
@@ -111,7 +111,7 @@ def train(
         write_text(out / "config.toml", run.config.to_toml(), "free some space or choose another --out")
     spent = min(time.monotonic() - began, PREPARATION * 60 * (run.config.minutes or 0))
     record = preprocess_of(run.config)
-    fit(setup, out, monitor.knn_monitor(sample, record.mean, record.std, whiten), state, identity, spent)
+    fit(setup, out, monitor.knn_monitor(watched, record.mean, record.std, whiten), state, identity, spent)
     if fabric.is_global_zero:
         run = dataclasses.replace(run, proof=finish(setup, sample, out, identity, whiten, export))
         what = f"{run.config.method}, {run.config.backbone}, {run.config.image_size} px, {len(images.files)} images"

@@ -1,5 +1,6 @@
 """After the last step: what the encoder is compared with, and which encoder files are written."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -8,8 +9,8 @@ from trainers.export.torch_onnx import export
 from trainers.export.training_run import make_card
 from trainers.training import checkpoint
 from trainers.training.contenders import OWN, Contender, contenders
-from trainers.training.labelled_sample import LabelledSample
-from trainers.training.proof import VIEWED, Proof, best, measure
+from trainers.training.labelled_sample import SMALL_SIZE, LabelledSample
+from trainers.training.proof import VIEWED, VIEWED_LARGE, Proof, best, measure
 from trainers.training.setup import Setup, preprocess_of
 from trainers.training.whitening import fit_whitening, to_state
 
@@ -26,9 +27,11 @@ def finish(
     """
     images, listener = setup.images, setup.listener
     listener.note("comparing the encoder with what there was before")
-    some = images.pixels[:: max(1, -(-len(images.pixels) // VIEWED))]
+    most = VIEWED if setup.config.image_size <= SMALL_SIZE else VIEWED_LARGE
+    some = images.pixels[:: max(1, -(-len(images.pixels) // most))]
+    view = dataclasses.replace(setup.method.views[0], size=setup.config.image_size)  # as the encoder sees images
     rivals = contenders(setup.config, setup.method, identity, some, listener)
-    rows = measure(rivals, sample, some, setup.method.views[0], whiten)
+    rows = measure(rivals, sample, some, view, whiten)
     own = best([row for row in rows if row.contender.kind == OWN]).contender
     chosen = own if wanted == "own" else best(rows).contender
 

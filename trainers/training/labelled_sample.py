@@ -1,5 +1,6 @@
 """Images with labels, to measure encoders by while they are trained and afterwards. No training sees the labels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,8 @@ from trainers.augmentations import Channels
 from trainers.data.images import Images
 from trainers.training.features import features
 
-MOST = 2000  # images at most, on each side
+# Images at most, on each side: at the end of a training, and while it trains; of more than SMALL_SIZE px fewer, since they take long.
+MOST, MOST_LARGE, WATCHED_LARGE, SMALL_SIZE = 2000, 1000, 250, 64
 KNN_K, KNN_TEMPERATURE = 20, 0.07
 SHOTS, DRAWS = 5, 20
 
@@ -41,24 +43,35 @@ class LabelledSample:
 
 def thin(files: list[ImageFile]) -> list[ImageFile]:
     """Take an even sample of at most MOST files."""
-    return files[:: max(1, -(-len(files) // MOST))]
+    return files[:: _step(files, MOST)]
+
+
+def samples(images: Images, size: int) -> tuple[LabelledSample | None, LabelledSample | None]:
+    """Take a sample to measure encoders by when a training on images of `size` px has ended, and one to watch it by."""
+    most, watched = (MOST, MOST) if size <= SMALL_SIZE else (MOST_LARGE, WATCHED_LARGE)
+    return take_sample(images, images.held_back, most), take_sample(images, images.held_back, watched)
 
 
 def take_sample(images: Images, held_back: Images | None, most: int = MOST) -> LabelledSample | None:
-    """Take the labelled ones of an even sample of at most `most` training images, and those held back that have one of their labels.
+    """Take the labelled ones of an even sample of at most `most` training images, and of as many held back those that have one of their labels.
 
     None where that leaves nothing to predict.
     """
-    step = max(1, -(-len(images.files) // most))
+    step = _step(images.files, most)
     given = np.array([file.label or "" for file in images.files[::step]])
     names, labels = np.unique(given[given != ""], return_inverse=True)
     bank = images.pixels[::step][torch.from_numpy(given != "")]
     if held_back is None:
         return LabelledSample(bank, labels, len(names), None, labels) if len(labels) > 1 else None
+    step = _step(held_back.files, most)
     number = {name: code for code, name in enumerate(names.tolist())}
-    truth = np.array([number.get(file.label or "", -1) for file in held_back.files])
-    queries = held_back.pixels[torch.from_numpy(truth >= 0)]
+    truth = np.array([number.get(file.label or "", -1) for file in held_back.files[::step]])
+    queries = held_back.pixels[::step][torch.from_numpy(truth >= 0)]
     return LabelledSample(bank, labels, len(names), queries, truth[truth >= 0]) if (truth >= 0).any() else None
+
+
+def _step(files: Sequence[ImageFile], most: int) -> int:
+    return max(1, -(-len(files) // most))
 
 
 def encode(sample: LabelledSample, network: nn.Module, mean: Channels, std: Channels) -> tuple[Vectors, Vectors | None]:

@@ -12,6 +12,7 @@ from trainers.config import settle as settling
 from trainers.config.schema import Config
 from trainers.config.settle import Settled, settle
 from trainers.config.time_budget import KNOWN_VIEWS
+from trainers.data.collection import Look
 
 FILES = [ImageFile(f"{number}.png", None, None, 1, 0) for number in range(1000)]
 
@@ -74,3 +75,28 @@ def test_a_training_whose_length_was_not_given_says_how_long_it_takes() -> None:
 def test_the_default_method_and_one_named_by_its_own_settings() -> None:
     assert settled(epochs=1).config.method == "simclr"
     assert settled(epochs=1, byol={"momentum": 0.95}).config.method == "byol"
+
+
+@pytest.mark.parametrize(
+    ("look", "expected", "words"),
+    [
+        (Look(True, 0.5, 0), (0.5, 0.0, 0.0, 0.0, 0.4), "all images looked at are grey"),
+        (Look(False, 0.96, 250), (0.0, 0.1, 0.4, 0.2, 0.4), "tells 96% of images from their mirror images"),
+        (Look(False, 0.5, 250), (0.5, 0.1, 0.4, 0.2, 0.4), ""),
+    ],
+)
+def test_views_change_what_the_images_allow(
+    look: Look, expected: tuple[float, ...], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling, "look_at", lambda *_: look)
+    found = settled(minutes=5)
+    a = found.config.augment
+    assert (a.flip, a.hue, a.saturation, a.grey, a.brightness) == expected
+    assert words in " ".join(found.lines)
+    assert settled(minutes=5, augment={"flip": 0.25, "hue": 0.2}).config.augment.flip == 0.25  # what is given wins
+
+
+@pytest.mark.parametrize("given", [{"minutes": 0.5}, {"epochs": 5}, {"recipe": "none"}])
+def test_short_trainings_and_fixed_recipes_do_not_look(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settling, "look_at", lambda *_: pytest.fail("looked"))
+    settled(**given)
