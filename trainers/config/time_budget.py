@@ -38,6 +38,7 @@ class Candidate:
     image_size: int  # pixels, of the encoder
     view_size: int  # pixels, of the views in training
     images: int
+    work: float = 0.0  # billions of multiplications for a view
 
     @property
     def network(self) -> str:
@@ -50,11 +51,11 @@ class Candidate:
 
 # From the best and slowest down; benchmarks/results/training.md, "Networks by the minute", has the measurements.
 CANDIDATES = (
-    Candidate("resnet18", 224, 168, 1_500_000),
-    Candidate("resnet18", 128, 96, 1_500_000),
-    Candidate("resnet18", 64, 48, 1_500_000),
-    Candidate("resnet18", 32, 32, 1_500_000),
-    Candidate("conv4", 64, 48, 300_000),
+    Candidate("resnet18", 224, 168, 1_500_000, 1.11),
+    Candidate("resnet18", 128, 96, 1_500_000, 0.33),
+    Candidate("resnet18", 64, 48, 1_500_000, 1.25),  # with the stem for small images, which keeps their size
+    Candidate("resnet18", 32, 32, 1_500_000, 0.56),
+    Candidate("conv4", 64, 48, 300_000, 0.03),
     Candidate("conv4", 32, 24, 0),
     # For crops that are too small for the candidates above.
     Candidate("conv4", 32, 32, 0),
@@ -89,9 +90,12 @@ def choose(
             f"{busy}: networks are timed as slower than they are, so a smaller one may be chosen; --backbone and --image-size choose without timing"
         )
     passed_over: list[str] = []
+    too_much = math.inf  # work, of a network that was too slow
     began, seconds = time.monotonic(), 60 * minutes
     refusal: ConfigError | None = None
     for candidate in candidates:
+        if candidate.work >= too_much:
+            continue  # larger images with less work come first
         what = candidate.views if given.get("init") else candidate.network
         if candidate.images and time.monotonic() - began > TIMING * seconds:
             passed_over.append(f"{what} was not timed, because timing has taken a tenth of the minutes")
@@ -110,6 +114,7 @@ def choose(
         if seen >= needed:
             chosen = f"{minutes:g} minutes on this machine: {method['method']}, {candidate.network}, {candidate.views}"
             return layer, ["; ".join([chosen, *passed_over])]
+        too_much = candidate.work or too_much
         epochs = f"{seen / len(files):,.1f}" if seen > 0.1 * len(files) else "less than 0.1"
         why = (
             f"is too slow: {epochs} of the {needed / len(files):,.0f} epochs that it needs"

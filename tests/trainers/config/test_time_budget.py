@@ -16,7 +16,7 @@ from tests.trainers.runs import Notes
 from trainers.config import recipes
 from trainers.config.schema import Config
 from trainers.config.sizes import usual_side
-from trainers.config.time_budget import CANDIDATES, EPOCHS, Measure, choose
+from trainers.config.time_budget import EPOCHS, Measure, choose
 from trainers.data import images as data
 from trainers.training.setup import build
 
@@ -97,8 +97,9 @@ def test_a_slow_machine_takes_the_last_candidate_untimed(tmp_path: Path) -> None
     machine = Machine()
     network, method, why = chosen(pictures(tmp_path / "images", side=300), machine, method="byol")
     assert (network, method) == (("conv4", 32, 24), "byol")
-    assert "resnet18 at 64 px does not fit the memory; resnet18 at 32 px does not fit the memory" in why  # speed 0
-    assert machine.timed == [(candidate.backbone, candidate.image_size) for candidate in CANDIDATES if candidate.images]
+    assert "resnet18 at 128 px does not fit the memory; conv4 at 64 px does not fit the memory" in why  # speed 0
+    # ResNet-18 at 64 and 32 px has more work than at 128 px, since its first layers do not shrink such images.
+    assert machine.timed == [("resnet18", 224), ("resnet18", 128), ("conv4", 64)]
 
 
 def test_a_small_collection_needs_fewer_images(tmp_path: Path) -> None:
