@@ -10,15 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from featurestore.errors import FeatureStoreError
+from featurestore.imaging.preprocess import Preprocess
 from featurestore.progress import Listener
-from trainers.augmentations import Channels, normalise
+from trainers.augmentations import normalise
 from trainers.config.schema import Config
 from trainers.methods import Method
 from trainers.models.backbones import feature_dim
 from trainers.models.readout import with_layout
 from trainers.models.start import kind_of_start
 from trainers.training.checkpoint import origin_of
-from trainers.training.features import PIXELS, RawPixels
+from trainers.training.features import PIXELS, RawPixels, device_of
 from trainers.training.setup import build, load_run, preprocess_of
 
 OWN, START, UNTRAINED, RAW = "own encoder", "start weights", "untrained network", "raw pixels"
@@ -69,7 +70,7 @@ def contenders(
             found.append(_forms(start, config.image_size))
     nothing = untrained(dataclasses.replace(config, init=None))
     record, side = preprocess_of(config), min(PIXELS, config.image_size)
-    settle_statistics(nothing.network, pixels, record.mean, record.std)
+    settle_statistics(nothing.network, pixels, record)
     raw = Contender(RAW, RawPixels(side), 3 * side**2, "pixels", f"{side}x{side}", "normalised")
     return [*found, (nothing,), (raw,)]
 
@@ -115,7 +116,7 @@ def start_network(config: Config) -> nn.Module:
 
 
 @torch.no_grad()
-def settle_statistics(network: nn.Module, pixels: Tensor, mean: Channels, std: Channels) -> None:
+def settle_statistics(network: nn.Module, pixels: Tensor, record: Preprocess) -> None:
     """Replace the running statistics of BatchNorm by the means of those of batches of these images, uint8 (N, 3, S, S)."""
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
@@ -123,5 +124,5 @@ def settle_statistics(network: nn.Module, pixels: Tensor, mean: Channels, std: C
         norm.momentum = None  # the plain mean of all batches
     network.train(bool(norms))
     for batch in torch.tensor_split(pixels, max(1, len(pixels) // SETTLING)) if norms else ():
-        network(normalise(batch.float() / 255, mean, std))
+        network(normalise(batch.to(device_of(network, batch)).float() / 255, record.mean, record.std))
     network.eval()

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from featurestore.estimators.whitening import Whitening
 from trainers.export.torch_onnx import export
 from trainers.export.training_run import make_card
 from trainers.training import checkpoint
-from trainers.training.contenders import OWN, Contender, contenders
+from trainers.training.contenders import OWN, Contender, contenders, settle_statistics
 from trainers.training.labelled_sample import SMALL_SIZE, LabelledSample
 from trainers.training.proof import VIEWED, VIEWED_LARGE, Proof, best, measure
 from trainers.training.setup import Setup, preprocess_of
@@ -25,18 +26,22 @@ def finish(
 
     Where that is not the trained one, this is written as own.onnx. Raises ExportError, DiskError, EvaluationError.
     """
-    images, listener = setup.images, setup.listener
+    config, method, images, listener = setup.config, setup.method, setup.images, setup.listener
     listener.note("comparing the encoder with what there was before")
-    most = VIEWED if setup.config.image_size <= SMALL_SIZE else VIEWED_LARGE
+    most = VIEWED if config.image_size <= SMALL_SIZE else VIEWED_LARGE
     some = images.pixels[:: max(1, -(-len(images.pixels) // most))]
-    view = dataclasses.replace(setup.method.views[0], size=setup.config.image_size)  # as the encoder sees images
-    rivals = contenders(setup.config, setup.method, identity, some, listener)
-    rows = measure(rivals, sample, some, view, whiten)
+    # Training saw crops, often smaller than what the encoder sees: their statistics are not those of whole images (FixRes, section 4).
+    settle_statistics(method.export_backbone, some, preprocess_of(config))
+    view = dataclasses.replace(method.views[0], size=config.image_size)
+    rows = measure(contenders(config, method, identity, some, listener), sample, some, view, whiten)
     own = best([row for row in rows if row.contender.kind == OWN]).contender
     chosen = own if wanted == "own" else best(rows).contender
 
     listener.note("exporting and checking the encoder")
-    _export(own, setup, out / (ENCODER if chosen is own else OWN_ENCODER), whiten, keep=out / "checkpoint.pt")
+    whitening = _export(own, setup, out / (ENCODER if chosen is own else OWN_ENCODER), whiten)
+    state = {**checkpoint.load(out / "checkpoint.pt"), "method": method.state_dict(), "layout": own.layout}
+    fitted = None if whitening is None else to_state(whitening)
+    checkpoint.save(out / "checkpoint.pt", {**state, "whitening": fitted})  # from which the encoder is exported again
     if chosen is own:
         (out / OWN_ENCODER).unlink(missing_ok=True)  # of an end before this one
     else:
@@ -44,12 +49,10 @@ def finish(
     return Proof(tuple(rows), chosen, len(images.files))
 
 
-def _export(contender: Contender, setup: Setup, file: Path, whiten: bool, keep: Path | None = None) -> None:
-    """Write a contender as an encoder file; `keep`: the checkpoint that gets what was fitted, from which it is exported again."""
-    record, network, whitening = preprocess_of(setup.config), contender.network, None
+def _export(contender: Contender, setup: Setup, file: Path, whiten: bool) -> Whitening | None:
+    """Write a contender as an encoder file, and give the whitening that was fitted for it."""
+    record, whitening = preprocess_of(setup.config), None
     if whiten:
-        whitening = fit_whitening(network, contender.dim, setup.images, record, setup.listener)
-    if keep is not None:
-        fitted = {"layout": contender.layout, "whitening": None if whitening is None else to_state(whitening)}
-        checkpoint.save(keep, {**checkpoint.load(keep), **fitted})
-    export(network, make_card(setup.config, contender, whitening), file, whitening=whitening)
+        whitening = fit_whitening(contender.network, contender.dim, setup.images, record, setup.listener)
+    export(contender.network, make_card(setup.config, contender, whitening), file, whitening=whitening)
+    return whitening

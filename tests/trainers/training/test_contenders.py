@@ -9,6 +9,7 @@ import timm
 import torch
 from torch import nn
 
+from featurestore.imaging.preprocess import Preprocess
 from featurestore.progress import Listener
 from tests.trainers.runs import TINY, Notes
 from trainers.config.resolve import resolve
@@ -63,7 +64,7 @@ def test_a_run_to_start_from_is_loaded(tmp_path: Path, monkeypatch: pytest.Monke
 def test_statistics_are_the_mean_of_those_of_batches() -> None:
     norm = nn.BatchNorm2d(3)
     pixels = torch.randint(256, (128, 3, 4, 4), dtype=torch.uint8)
-    settle_statistics(norm, pixels, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    settle_statistics(norm, pixels, Preprocess(4, 4, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)))
     halves = np.split(pixels.numpy() / 255, 2)
     expected = [
         np.mean([half.mean((0, 2, 3)) for half in halves], 0),
