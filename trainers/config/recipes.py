@@ -6,6 +6,7 @@ Here stands what holds for every method; its own part is in `Method.recipe`.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from trainers.config.parse import merge
 from trainers.methods import METHODS, Situation
 from trainers.methods.situation import power_of_two
 from trainers.models.backbones import CONV4_SMALLEST, is_transformer
@@ -25,7 +26,7 @@ def choose(images: int, device: str) -> Recipe:
     """Make the recipe for a number of images and a device: a function from a method's name and the given settings to settings."""
 
     def recipe(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        method, variant = METHODS[name], METHODS[name].variants[name]
+        method = METHODS[name]
         size = _positive(given.get("image_size"), 32)
         view = _positive(given.get("view_size"), size)
         batch_size, epochs, steps = batch_of(images, size), epochs_of(images), None
@@ -35,8 +36,6 @@ def choose(images: int, device: str) -> Recipe:
             epochs = _positive(given.get("epochs"), epochs)
             layer["optimizer"] = {"warmup": round(min(0.1, max(0.02, 10 / epochs)), 4)}
             steps = epochs * max(1, images // _positive(given.get("batch_size"), batch_size))
-        if is_transformer(str(given.get("backbone"))) and variant.optimizer.get("name") != "adamw":
-            layer["optimizer"] |= method.vit_optimizer
         own = method.recipe(Situation(images, view, steps))
         if method.needs_vit and not (given.get("backbone") or given.get("init")):
             layer |= {"backbone": SMALL_VIT, "patch_size": patch_of(size)}
@@ -44,7 +43,9 @@ def choose(images: int, device: str) -> Recipe:
             crop = given.get(name), method.crop_setting, own
             if round(view * _share_of_crop(*crop)) >= CONV4_SMALLEST:
                 layer["backbone"] = "conv4"
-        return {**layer, name: own} if own else layer
+        layer = merge(layer, {name: own} if own else {})
+        network = str(layer.get("backbone", given.get("backbone")))
+        return merge(layer, method.for_transformers if is_transformer(network) else method.for_other_networks)
 
     return recipe
 

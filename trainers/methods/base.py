@@ -50,7 +50,9 @@ class Method(nn.Module, ABC):
     variants: ClassVar[Mapping[str, Variant]]  # by the name that --method takes
     Settings: ClassVar[type]  # frozen dataclass of the method's own settings, with their ranges
     cures: ClassVar[Mapping[str, str]] = {}  # by the name of a collapse: what helps beside the general advice
-    vit_optimizer: ClassVar[Mapping[str, Any]] = {"name": "adamw", "lr": 5e-4, "weight_decay": 0.05}  # by the recipe
+    # What the recipe changes for one kind of network: tables with the keys of a configuration
+    for_transformers: ClassVar[Mapping[str, Any]] = {"optimizer": {"name": "adamw", "lr": 5e-4, "weight_decay": 0.05}}
+    for_other_networks: ClassVar[Mapping[str, Any]] = {}
     crop_setting: ClassVar[str | None] = None  # own setting: side of the smallest crop as a share of the view's
     needs_vit: ClassVar[bool] = False
     views: tuple[ViewSpec, ...]

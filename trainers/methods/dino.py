@@ -30,6 +30,8 @@ class DINOSettings:
     prototypes: int = setting(1024, least=1)
     hidden: int = setting(1024, least=1)
     bottleneck: int = setting(128, least=1)
+    # BatchNorm in the hidden layers of the head (use_bn_in_head in the authors' code)
+    head_norm: bool = setting(False, later=True)
     # Of the teacher at the start; rises to 1 along half a cosine
     momentum: float = setting(0.99, least=0, most=1, usual=(0.8, 1))
     student_temperature: float = setting(0.1, above=0, most=10, usual=(0.01, 2))
@@ -77,6 +79,13 @@ class DINO(Method):
         "one prototype": "a centre that moves (dino.centre_momentum 0.9), a higher dino.teacher_temperature",
         "uniform": "a lower dino.teacher_temperature, fewer dino.prototypes, a faster teacher (dino.momentum 0.99)",
     }
+    for_transformers: ClassVar = {}  # the defaults
+    for_other_networks: ClassVar = {  # the README of the authors' code, for ResNet-50
+        "drop_path": 0.0,
+        "augment": {"crop_min": 0.14},
+        "optimizer": {"name": "sgd", "lr": 0.03, "weight_decay": 1e-4, "weight_decay_end": None},
+        "dino": {"local_max": 0.14, "local_min": 0.05},
+    }
     crop_setting = "local_size"
     export_branch = "teacher"
     centre: Tensor
@@ -94,7 +103,8 @@ class DINO(Method):
     def __init__(self, backbone: nn.Module, settings: DINOSettings, views: tuple[ViewSpec, ...]) -> None:
         super().__init__(backbone, settings, views)
         self.settings = settings
-        head = DINOHead(feature_dim(backbone), settings.hidden, settings.bottleneck, settings.prototypes)
+        s = settings
+        head = DINOHead(feature_dim(backbone), s.hidden, s.bottleneck, s.prototypes, s.head_norm)
         self.student = Network(backbone, head)
         self.teacher = make_teacher(self.student)
         self.register_buffer("centre", torch.zeros(settings.prototypes))
@@ -150,7 +160,7 @@ class DINO(Method):
 
     @property
     def first_projection(self) -> nn.Module:
-        return self.teacher.head.layers[:2]
+        return self.teacher.head.layers[: 3 if self.settings.head_norm else 2]
 
     @property
     def export_backbone(self) -> nn.Module:

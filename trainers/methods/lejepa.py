@@ -43,6 +43,7 @@ class LeJEPA(Method):
     }
     Settings = LeJEPASettings
     cures: ClassVar = {"point": "a larger weight of the spread (lejepa.weight)"}
+    for_transformers: ClassVar = {}
     crop_setting = "local_size"
     export_branch = "online"
 

@@ -37,6 +37,7 @@ class MAE(Method):
         )
     }
     Settings = MAESettings
+    for_transformers: ClassVar = {}
     needs_vit = True
     export_branch = "encoder"
 

@@ -45,7 +45,7 @@ class MoCoV3(Method):
         "point": "a slower teacher (moco-v3.momentum nearer 1)",
         "line": "a lower temperature",
     }
-    vit_optimizer: ClassVar = {"name": "adamw", "lr": 1.5e-4, "weight_decay": 0.1}  # section 5
+    for_transformers: ClassVar = {"optimizer": {"name": "adamw", "lr": 1.5e-4, "weight_decay": 0.1}}  # section 5
     export_branch = "online"
 
     @classmethod

@@ -63,7 +63,10 @@ def make_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.Op
             groups[0]["always_adapt"] = True  # timm by default adapts only groups that decay
             return Lars(groups, lr=config.lr, momentum=config.momentum)
         case "sgd":
-            return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
+            optimizer = torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
+            # Fused, it wants the momentum of all parameters or of none; DINO's last layer gets its first gradient later.
+            optimizer.state.update((p, {"momentum_buffer": torch.zeros_like(p)}) for p in trainable if config.momentum)
+            return optimizer
 
 
 @torch.no_grad()

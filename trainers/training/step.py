@@ -69,8 +69,8 @@ class TrainingStep:
         self.fabric, self.config = fabric, config
         with explain_failures("the network", "choose a smaller --backbone or --image-size"):
             self.method = method.to(fabric.device).to(memory_format=torch.channels_last).train()
+            self.optimizer = make_optimizer(method, config.optimizer)
         self.peak_lr = config.optimizer.lr * batch_size / 256
-        self.optimizer = make_optimizer(method, config.optimizer)
         if state is not None:
             load_state(method, self.optimizer, state)
         if config.compile:

@@ -48,6 +48,9 @@ def test_hashes_are_those_of_earlier_versions() -> None:
     # Their runs have eight groups in their settings, which was the default.
     assert resolve({"method": "moco-v1", "moco-v1": {"groups": 8}}).hash() == "dd59ef29c0d32a0e"
     assert resolve({"method": "moco-v2", "moco-v2": {"groups": 8}}).hash() == "8f754a5b8b84c203"
+    # Settings that their configurations do not have; with other values they count.
+    for name, later in (("dino", {"dino": {"head_norm": True}}), ("byol", {"stem": "published"})):
+        assert resolve({"method": name, **later}).hash() != resolve({"method": name}).hash()
     vit = {"method": "dino", "backbone": "vit_tiny_patch16_224", "patch_size": 4}
     assert [
         resolve({"method": "byol"}, recipe=recipes.choose(5000, "cpu")).hash(),

@@ -1,5 +1,6 @@
 """Recipes: the documented numbers, how they grow, and that what the user gives wins."""
 
+import tomllib
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from featurestore.errors import ConfigError
 from trainers.config import recipes
 from trainers.config.resolve import resolve
+from trainers.config.schema import Config
 from trainers.methods import METHODS, Situation
 from trainers.methods.situation import crop_share, teacher_momentum
 
@@ -80,6 +82,51 @@ def test_other_networks_keep_the_optimiser_of_the_method() -> None:
     recipe = recipes.choose(5000, "cuda")
     assert resolve({"method": "byol", "backbone": "convnext_atto"}, recipe=recipe).optimizer.name == "sgd"
     assert resolve({"method": "moco-v3"}, recipe=recipe).optimizer.name == "sgd"
+
+
+@pytest.mark.parametrize(
+    "network", [{"backbone": "resnet18"}, {"backbone": "conv4"}, {"backbone": "convnext_atto"}, {}]
+)
+def test_dino_takes_its_authors_recipe_for_networks_without_attention(network: dict[str, Any]) -> None:
+    """The section "ResNet-50 and other convnets trainings" of the README of their code."""
+    for device in ("cpu", "cuda"):
+        config = resolve({"method": "dino", **network}, recipe=recipes.choose(5000, device))
+        o = config.optimizer
+        assert (o.name, o.lr, o.momentum, o.weight_decay, o.weight_decay_end) == ("sgd", 0.03, 0.9, 1e-4, None)
+        assert (config.drop_path, config.augment.crop_min) == (0.0, 0.14)
+        assert (config.settings.local_min, config.settings.local_max) == (0.05, 0.14)
+
+
+def test_dino_keeps_its_recipe_for_vits_on_a_vit_and_without_recipe() -> None:
+    recipe = recipes.choose(5000, "cuda")
+    for given in (
+        {"backbone": "vit_tiny_patch16_224"},
+        {"backbone": "swin_tiny_patch4_window7_224"},
+        {"recipe": "none"},
+    ):
+        config = resolve({"method": "dino", **given}, recipe=recipe)
+        o = config.optimizer
+        assert (o.name, o.lr, o.weight_decay, o.weight_decay_end, o.clip) == ("adamw", 1e-3, 0.04, 0.4, 3.0)
+        assert (config.drop_path, config.augment.crop_min) == (0.1, 0.4)
+        assert (config.settings.local_min, config.settings.local_max) == (0.1, 0.4)
+
+
+def test_what_is_given_wins_over_the_recipe_of_a_kind_of_network() -> None:
+    recipe = recipes.choose(5000, "cuda")
+
+    def settled(**given: Any) -> Config:
+        config = resolve({"method": "dino", "backbone": "resnet18", **given}, recipe=recipe)
+        assert resolve(tomllib.loads(config.to_toml())) == config  # none of its values is only in the recipe
+        return config
+
+    mine = settled(drop_path=0.2, augment={"crop_min": 0.3}, dino={"local_max": 0.2}, optimizer={"lr": 0.1})
+    assert (mine.drop_path, mine.augment.crop_min, mine.settings.local_max) == (0.2, 0.3, 0.2)
+    assert (mine.optimizer.lr, mine.optimizer.weight_decay, mine.settings.local_min) == (0.1, 1e-4, 0.05)
+    back = settled(optimizer={"name": "adamw"}).optimizer  # the method's own values for it
+    assert (back.lr, back.weight_decay, back.weight_decay_end) == (1e-3, 0.04, 0.4)
+    assert settled(optimizer={"name": "adamw", "lr": 5e-4}).optimizer.lr == 5e-4
+    lars = settled(optimizer={"name": "lars"}).optimizer
+    assert (lars.lr, lars.weight_decay, lars.weight_decay_end) == (0.3, 1e-6, None)
 
 
 def test_a_processor_has_a_network_of_its_own_for_small_images() -> None:

@@ -42,6 +42,24 @@ def test_matrices_and_kernels_decay_and_biases_and_norms_do_not(
             assert torch.equal(p, before[key]) == (p.ndim <= 1), key
 
 
+@pytest.mark.parametrize("kind", ["sgd", "adamw", "lars"])
+def test_a_parameter_may_get_its_first_gradient_after_the_others(kind: Literal["sgd", "adamw", "lars"]) -> None:
+    """DINO's last layer does, after the first epoch; torch's fused SGD wants the momentum of all parameters or of none."""
+    module = nn.ModuleList(nn.Linear(2, 2, bias=False) for _ in range(2))
+    optimizer = make_optimizer(module, OptimizerConfig(name=kind, lr=0.1, momentum=0.5, weight_decay=0.0))
+    early, late = module.parameters()
+    start = late.detach().clone()
+    for frozen in (True, False):
+        early.grad, late.grad = torch.ones(2, 2), None if frozen else torch.ones(2, 2)
+        optimizer.step()
+        assert torch.equal(late, start) == frozen
+    if kind == "sgd":
+        torch.testing.assert_close(late.detach(), start - 0.1)
+        early.grad = late.grad = torch.zeros(2, 2)
+        optimizer.step()
+        torch.testing.assert_close(late.detach(), start - 0.1 - 0.1 * 0.5)
+
+
 def unit(v: Tensor) -> Tensor:
     return torch.as_tensor(v / v.norm())
 
