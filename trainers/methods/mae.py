@@ -37,7 +37,7 @@ class MAE(Method):
         )
     }
     Settings = MAESettings
-    for_transformers: ClassVar = {}
+    for_transformers: ClassVar = {"optimizer": {"betas": (0.9, 0.95)}}  # appendix A.1
     needs_vit = True
     export_branch = "encoder"
 

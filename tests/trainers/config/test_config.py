@@ -49,7 +49,11 @@ def test_hashes_are_those_of_earlier_versions() -> None:
     assert resolve({"method": "moco-v1", "moco-v1": {"groups": 8}}).hash() == "dd59ef29c0d32a0e"
     assert resolve({"method": "moco-v2", "moco-v2": {"groups": 8}}).hash() == "8f754a5b8b84c203"
     # Settings that their configurations do not have; with other values they count.
-    for name, later in (("dino", {"dino": {"head_norm": True}}), ("byol", {"stem": "published"})):
+    for name, later in (
+        ("dino", {"dino": {"head_norm": True}}),
+        ("byol", {"stem": "published"}),
+        ("mae", {"optimizer": {"betas": [0.9, 0.95]}}),
+    ):
         assert resolve({"method": name, **later}).hash() != resolve({"method": name}).hash()
     vit = {"method": "dino", "backbone": "vit_tiny_patch16_224", "patch_size": 4}
     assert [
@@ -133,6 +137,7 @@ LIMITS: dict[str, tuple[list[Any], list[Any]]] = {  # values just out of range, 
     "optimizer.weight_decay": ([-0.01, 1.0], [0.0]),
     "optimizer.weight_decay_end": ([-0.01, 1.0], [0.0, None]),
     "optimizer.momentum": ([-0.1, 1.0], [0.0, 0.99]),
+    "optimizer.betas": ([(0.9, 1.0), (-0.1, 0.9)], [(0.0, 0.99)]),
     "optimizer.clip": ([-1.0], [0.0, 3.0]),
 }
 

@@ -111,6 +111,24 @@ def test_dino_keeps_its_recipe_for_vits_on_a_vit_and_without_recipe() -> None:
         assert (config.settings.local_min, config.settings.local_max) == (0.1, 0.4)
 
 
+def test_maes_adam_forgets_faster_except_in_runs_of_earlier_versions() -> None:
+    """The paper, appendix A.1. Earlier versions had torch's 0.999 and no setting for it, so that their config.toml does not have it."""
+    recipe = recipes.choose(5000, "cuda")
+    config = resolve({"method": "mae"}, recipe=recipe)
+    assert config.optimizer.betas == (0.9, 0.95)
+    table = tomllib.loads(config.to_toml())
+    assert resolve(table) == config
+    assert resolve({"method": "mae", "optimizer": {"betas": [0.9, 0.99]}}, recipe=recipe).optimizer.betas == (0.9, 0.99)
+    del table["optimizer"]["betas"]
+    assert resolve(table).optimizer.betas == (0.9, 0.999)
+    torchs = resolve({"method": "mae", "optimizer": {"betas": [0.9, 0.999]}}, recipe=recipe)
+    assert resolve(tomllib.loads(torchs.to_toml()), recipe=recipe) == torchs
+    assert resolve({"method": "byol", "backbone": "vit_tiny_patch16_224"}, recipe=recipe).optimizer.betas == (
+        0.9,
+        0.999,
+    )
+
+
 def test_what_is_given_wins_over_the_recipe_of_a_kind_of_network() -> None:
     recipe = recipes.choose(5000, "cuda")
 
