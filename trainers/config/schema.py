@@ -13,6 +13,7 @@ from trainers.optimization.optimizers import OptimizerConfig
 from trainers.settings import hashed, setting
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Config:
     )
     seed: int = setting(0, least=0, most=2**63 - 1)
     device: Device = "auto"
-    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    precision: Precision = "auto"
     devices: int = setting(1, least=1)  # processes, one a device
     compile: bool = False  # compile the backbone with torch.compile
     tensorboard: bool = False  # write logs for TensorBoard beside metrics.jsonl
