@@ -17,6 +17,11 @@ def find_device(device: Device) -> Device:
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def memory_of(device: Device) -> int:
+    """Give the bytes of memory of a GPU, of which all are alike; 0 for other devices, which share that of the system."""
+    return torch.cuda.get_device_properties(0).total_memory if device == "cuda" and torch.cuda.is_available() else 0
+
+
 def on_this_machine(config: Config) -> Config:
     """Replace "auto" as device and precision by what this machine has. Raises ConfigError for a device that it does not have."""
     device = find_device(config.device)

@@ -14,6 +14,11 @@ from trainers.models.backbones import CONV4_SMALLEST, is_transformer
 Recipe = Callable[[str, Mapping[str, Any]], dict[str, Any]]  # from a method's name and the given settings to settings
 SMALL_SIZE = 64  # pixels; up to this image size a processor gets conv4
 SMALL_VIT = "vit_tiny_patch16_224"
+# Bytes of a GPU for each pixel of the square that an image's views have. What a step keeps for its backward pass was measured: ResNet-50, 2,000
+# to 2,900 by method; ResNet-18 and conv4, 600 to 850; in float32 1.6 times that. The rest is for weights, views and the images themselves.
+BYTES_A_PIXEL = 4096
+BYTES_OF_SMALL, SMALL_NETWORKS = 2048, ("conv4", "resnet18")
+USUAL_PATCH = 16  # pixels; smaller patches are more tokens, each as large
 MOST_PATCHES = 14  # along a side, as of ViTs at 224 px with patches of 16
 NETWORK_CHOICES = (
     "backbone",
@@ -22,14 +27,18 @@ NETWORK_CHOICES = (
 )  # when the user gives one of them, the recipe leaves the network alone
 
 
-def choose(images: int, device: str) -> Recipe:
-    """Make the recipe for a number of images and a device: a function from a method's name and the given settings to settings."""
+def choose(images: int, device: str, memory: int = 0) -> Recipe:
+    """Make the recipe for a number of images and a device: a function from a method's name and the given settings to settings.
+
+    memory: bytes of each GPU, 0 for a processor.
+    """
 
     def recipe(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         method = METHODS[name]
         size = _positive(given.get("image_size"), 32)
         view = _positive(given.get("view_size"), size)
-        batch_size, epochs, steps = batch_of(images, size), epochs_of(images), None
+        room = memory * _positive(given.get("devices"), 1) / _bytes_of(given, view)
+        batch_size, epochs, steps = batch_of(images, size, int(room)), epochs_of(images), None
         layer: dict[str, Any] = {"batch_size": batch_size, "optimizer": {"warmup": 0.1}}
         if not given.get("minutes"):
             layer["epochs"] = epochs
@@ -61,9 +70,13 @@ def describe(layer: Mapping[str, Any], resolved: Mapping[str, Any], where: str =
     return lines
 
 
-def batch_of(images: int, size: int) -> int:
-    """Choose a power of two from 16 to 256: a quarter of the collection, so that an epoch has a few steps, if the memory allows."""
+def batch_of(images: int, size: int, room: int = 0) -> int:
+    """Choose a power of two from 16 to 256: a quarter of the collection, so that an epoch has a few steps, if the memory allows.
+
+    Any machine is taken to have room for 256 images up to 64 px, 128 up to 128 px and 64 above; `room`: those that fit a GPU.
+    """
     most = 256 if size <= 64 else 128 if size <= 128 else 64
+    most = max(most, min(256, power_of_two(room)))
     return min(most, max(16, power_of_two(images // 4)))
 
 
@@ -75,6 +88,13 @@ def patch_of(size: int) -> int:
 def epochs_of(images: int) -> int:
     """Choose 50 to 800 epochs, in which about two million views are seen: each of few images more often."""
     return int(min(800, max(50, 10 * round(200_000 / images))))
+
+
+def _bytes_of(given: Mapping[str, Any], view: int) -> float:
+    """Estimate the bytes that an image with views of `view` px takes on a GPU."""
+    small = given.get("backbone") in (None, *SMALL_NETWORKS) and not given.get("init")
+    tokens = (USUAL_PATCH / min(USUAL_PATCH, _positive(given.get("patch_size"), USUAL_PATCH))) ** 2
+    return view**2 * (BYTES_OF_SMALL if small else BYTES_A_PIXEL * tokens)
 
 
 def _share_of_crop(given: Any, key: str | None, chosen: Mapping[str, Any]) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
 from trainers.config import recipes, time_budget
-from trainers.config.machine import find_device, on_this_machine
+from trainers.config.machine import find_device, memory_of, on_this_machine
 from trainers.config.parse import merge, over_file, read_settings, read_toml
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
@@ -45,7 +45,8 @@ def settle(files: Sequence[ImageFile], given: Mapping[str, Any], measure: Measur
     """
     check_enough(len(files), "images")
     given = _with_start(given)
-    recipe = recipes.choose(len(files), find_device(given.get("device", "auto")))
+    device = find_device(given.get("device", "auto"))
+    recipe = recipes.choose(len(files), device, memory_of(device))
     by_time, lines = time_budget.choose(files, given, recipe, measure, listener)
     config = on_this_machine(resolve(by_time, given, recipe=recipe))
     if config.recipe == "auto":

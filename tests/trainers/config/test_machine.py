@@ -1,5 +1,6 @@
 """What a machine offers decides what was left open."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from featurestore.errors import ConfigError
 from tests.trainers.small import config_of
-from trainers.config.machine import on_this_machine
+from trainers.config.machine import memory_of, on_this_machine
 
 
 @pytest.mark.parametrize(("native", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
@@ -49,6 +50,14 @@ def test_float16_is_taken_on_gpus_that_are_fast_at_that_alone(
     left_open: dict[str, Any] = {"device": "cuda", "precision": "auto"}
     assert on_this_machine(config_of("simclr", **left_open)).precision == precision
     assert on_this_machine(config_of("simclr", device="cuda", precision="16-mixed")).precision == "16-mixed"
+
+
+def test_the_memory_of_a_gpu_is_known_and_that_of_a_processor_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(total_memory=100 + index))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert (memory_of("cuda"), memory_of("cpu"), memory_of("mps")) == (100, 0, 0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert memory_of("cuda") == 0  # refused later, by name
 
 
 def test_float16_is_refused_where_there_is_no_gpu() -> None:

@@ -40,6 +40,30 @@ def test_recipes_give_the_documented_numbers() -> None:
     assert jigsaw(Situation(10, 65, None)) == {"grid": 3, "orders": 100, "piece": 0.33}
 
 
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("given", "batches"),  # on a processor, and with GPUs of 8, 16, 24, 48 and 80 GiB
+    [
+        ({"image_size": 64, "backbone": "resnet50"}, [256] * 6),
+        ({"image_size": 128, "backbone": "resnet50"}, [128, 128, 256, 256, 256, 256]),
+        ({"image_size": 224, "backbone": "resnet50"}, [64, 64, 64, 64, 128, 256]),
+        ({"image_size": 224, "backbone": "resnet50", "view_size": 160}, [64, 64, 128, 128, 256, 256]),
+        ({"image_size": 224, "backbone": "resnet50", "devices": 2}, [64, 64, 128, 128, 256, 256]),
+        ({"image_size": 224, "backbone": "vit_small_patch16_224"}, [64, 64, 64, 64, 128, 256]),
+        ({"image_size": 224, "backbone": "vit_small_patch16_224", "patch_size": 8}, [64, 64, 64, 64, 64, 64]),
+        ({"image_size": 224}, [64, 64, 128, 128, 256, 256]),
+        ({"image_size": 224, "backbone": "resnet18", "batch_size": 32}, [32] * 6),
+    ],
+)
+def test_the_memory_of_a_gpu_allows_larger_batches(given: dict[str, Any], batches: list[int]) -> None:
+    memories = [0, *(gib * GIB for gib in (8, 16, 24, 48, 80))]
+    resolved = [resolve(given, recipe=recipes.choose(100_000, "cuda", memory)) for memory in memories]
+    assert [config.batch_size for config in resolved] == batches
+    assert resolve(given, recipe=recipes.choose(200, "cuda", 80 * GIB)).batch_size == min(32, batches[0])  # a quarter
+
+
 def test_a_given_setting_wins_and_leaves_the_others_to_the_recipe() -> None:
     recipe = recipes.choose(300_000, "cuda")
     plain = resolve({"method": "dino"}, recipe=recipe)
