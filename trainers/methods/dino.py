@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from trainers.methods.situation import MEDIUM, Situation, crop_share, teacher_mo
 from trainers.models.backbones import encode_crops, feature_dim
 from trainers.models.heads import DINOHead
 from trainers.models.teacher import make_teacher, update_teacher
-from trainers.optimization.schedules import cosine
+from trainers.optimization.schedules import momentum_at
 from trainers.runtime.seeds import seeded
 from trainers.settings import setting
 from trainers.training.distributed import gather_keys
@@ -32,8 +32,9 @@ class DINOSettings:
     bottleneck: int = setting(128, least=1)
     # BatchNorm in the hidden layers of the head (use_bn_in_head in the authors' code)
     head_norm: bool = setting(False, later=True)
-    # Of the teacher at the start; rises to 1 along half a cosine
-    momentum: float = setting(0.99, least=0, most=1, usual=(0.8, 1))
+    momentum: float = setting(0.99, least=0, most=1, usual=(0.8, 1))  # of the teacher at the start
+    # cosine: the momentum rises to 1 along half a cosine
+    momentum_schedule: Literal["cosine", "constant"] = setting("cosine", later=True)
     student_temperature: float = setting(0.1, above=0, most=10, usual=(0.01, 2))
     teacher_temperature_start: float = setting(0.04, above=0, most=10, usual=(0.01, 2))
     # After `teacher_warmup`; above 0.07 training is unstable
@@ -143,7 +144,8 @@ class DINO(Method):
 
     def after_step(self, carry: Tensor | None, at: Progress) -> dict[str, float]:
         assert carry is not None
-        momentum = cosine(at.fraction, self.settings.momentum, 1.0)
+        s = self.settings
+        momentum = momentum_at(at.fraction, s.momentum, s.momentum_schedule)
         update_teacher(self.teacher, self.student, momentum)
         self.centre.lerp_(
             gather_keys(carry.float().mean(dim=0, keepdim=True)).mean(dim=0), 1 - self.settings.centre_momentum

@@ -54,6 +54,7 @@ def test_hashes_are_those_of_earlier_versions() -> None:
     for name, later in (
         ("dino", {"dino": {"head_norm": True}}),
         ("byol", {"stem": "published"}),
+        ("byol", {"byol": {"momentum_schedule": "constant"}}),
         ("mae", {"optimizer": {"betas": [0.9, 0.95]}}),
     ):
         assert resolve({"method": name, **later}).hash() != resolve({"method": name}).hash()
