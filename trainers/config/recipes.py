@@ -45,7 +45,8 @@ def choose(images: int, device: str, memory: int = 0) -> Recipe:
             epochs = _positive(given.get("epochs"), epochs)
             layer["optimizer"] = {"warmup": round(min(0.1, max(0.02, 10 / epochs)), 4)}
             steps = epochs * max(1, images // _positive(given.get("batch_size"), batch_size))
-        own = method.recipe(Situation(images, view, steps))
+        situation = Situation(images, view, steps)
+        own = method.recipe(situation)
         if method.needs_vit and not (given.get("backbone") or given.get("init")):
             layer |= {"backbone": SMALL_VIT, "patch_size": patch_of(size)}
         if device == "cpu" and size <= SMALL_SIZE and not method.needs_vit and not any(map(given.get, NETWORK_CHOICES)):
@@ -54,7 +55,7 @@ def choose(images: int, device: str, memory: int = 0) -> Recipe:
                 layer["backbone"] = "conv4"
         layer = merge(layer, {name: own} if own else {})
         network = str(layer.get("backbone", given.get("backbone")))
-        return merge(layer, method.for_transformers if is_transformer(network) else method.for_other_networks)
+        return merge(layer, method.recipe_for_network(situation, is_transformer(network)))
 
     return recipe
 

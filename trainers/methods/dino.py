@@ -80,13 +80,6 @@ class DINO(Method):
         "one prototype": "a centre that moves (dino.centre_momentum 0.9), a higher dino.teacher_temperature",
         "uniform": "a lower dino.teacher_temperature, fewer dino.prototypes, a faster teacher (dino.momentum 0.99)",
     }
-    for_transformers: ClassVar = {}  # the defaults
-    for_other_networks: ClassVar = {  # the README of the authors' code, for ResNet-50
-        "drop_path": 0.0,
-        "augment": {"crop_min": 0.14},
-        "optimizer": {"name": "sgd", "lr": 0.03, "weight_decay": 1e-4, "weight_decay_end": None},
-        "dino": {"local_max": 0.14, "local_min": 0.05},
-    }
     crop_setting = "local_size"
     export_branch = "teacher"
     centre: Tensor
@@ -99,6 +92,25 @@ class DINO(Method):
             "prototypes": next((number for below, number in PROTOTYPES if images < below), 65_536),
             "teacher_temperature": 0.04 if images < MEDIUM else 0.07,
             "local_size": crop_share(situation.view_size),
+        }
+
+    @classmethod
+    def recipe_for_network(cls, situation: Situation, is_transformer: bool) -> dict[str, Any]:
+        if is_transformer:
+            return {}  # the defaults
+        sgd = {"name": "sgd", "weight_decay_end": None}
+        if situation.images < MEDIUM:
+            # At the rate below, some hundred steps do not leave the uniform answer, and so small crops cost more than they give.
+            return {
+                "drop_path": 0.0,
+                "optimizer": {**sgd, "lr": 0.12, "weight_decay": 5e-4},
+                "dino": {"head_norm": True},
+            }
+        return {  # the README of the authors' code, for ResNet-50
+            "drop_path": 0.0,
+            "augment": {"crop_min": 0.14},
+            "optimizer": {**sgd, "lr": 0.03, "weight_decay": 1e-4},
+            "dino": {"local_max": 0.14, "local_min": 0.05},
         }
 
     def __init__(self, backbone: nn.Module, settings: DINOSettings, views: tuple[ViewSpec, ...]) -> None:

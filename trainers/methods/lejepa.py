@@ -43,13 +43,16 @@ class LeJEPA(Method):
     }
     Settings = LeJEPASettings
     cures: ClassVar = {"point": "a larger weight of the spread (lejepa.weight)"}
-    for_transformers: ClassVar = {}
     crop_setting = "local_size"
     export_branch = "online"
 
     @classmethod
     def recipe(cls, situation: Situation) -> dict[str, Any]:
         return {"local_size": crop_share(situation.view_size)}
+
+    @classmethod
+    def recipe_for_network(cls, situation: Situation, is_transformer: bool) -> dict[str, Any]:
+        return {}  # its AdamW is for both kinds
 
     @classmethod
     def make_views(cls, augment: AugmentConfig, image_size: int, settings: LeJEPASettings) -> tuple[ViewSpec, ...]:

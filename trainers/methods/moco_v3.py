@@ -46,12 +46,17 @@ class MoCoV3(Method):
         "point": "a slower teacher (moco-v3.momentum nearer 1)",
         "line": "a lower temperature",
     }
-    for_transformers: ClassVar = {"optimizer": {"name": "adamw", "lr": 1.5e-4, "weight_decay": 0.1}}  # section 5
     export_branch = "online"
 
     @classmethod
     def recipe(cls, situation: Situation) -> dict[str, Any]:
         return {"momentum": teacher_momentum(situation)}
+
+    @classmethod
+    def recipe_for_network(cls, situation: Situation, is_transformer: bool) -> dict[str, Any]:
+        return (
+            {"optimizer": {"name": "adamw", "lr": 1.5e-4, "weight_decay": 0.1}} if is_transformer else {}
+        )  # section 5
 
     def __init__(self, backbone: nn.Module, settings: MoCoV3Settings, views: tuple[ViewSpec, ...]) -> None:
         super().__init__(backbone, settings, views)
