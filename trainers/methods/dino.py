@@ -100,7 +100,7 @@ class DINO(Method):
             return {}  # the defaults
         sgd = {"name": "sgd", "weight_decay_end": None}
         if situation.images < MEDIUM:
-            # At the rate below, some hundred steps do not leave the uniform answer, and so small crops cost more than they give.
+            # At the rate below, some hundred steps do not leave the uniform answer; its crops cost more than they give on small images.
             return {
                 "drop_path": 0.0,
                 "optimizer": {**sgd, "lr": 0.12, "weight_decay": 5e-4},
