@@ -27,14 +27,16 @@ def setting(
     multiple_of: str | None = None,
     usual: tuple[float, float] | None = None,
     unit: str | None = None,
+    later: bool = False,
 ) -> Any:
     """Declare a dataclass field with a default and limits; a limit given as text is the name of another field.
 
     Each number of a tuple must be within the limits; None is not checked. Numbers outside of `usual` are allowed, but noted. `unit` says
-    what a number means, in the message that refuses one.
+    what a number means, in the message that refuses one. `later`: the setting is younger than runs that people have; with its default it
+    is not part of a configuration's hash, so that theirs stay as they were.
     """
     limits = {"least": least, "above": above, "most": most, "below": below, "multiple_of": multiple_of}
-    metadata = {**limits, "usual": usual, "unit": unit}
+    metadata = {**limits, "usual": usual, "unit": unit, "later": later or None}
     return dataclasses.field(default=default, metadata={k: v for k, v in metadata.items() if v is not None})
 
 
@@ -69,6 +71,16 @@ def unusual(settings: Any, where: str = "") -> list[str]:
             if not all(low <= number <= high for number in _numbers(value)):
                 messages.append(f"{where}{field.name} = {_shown(value)} is unusual: trainings have {low:g} to {high:g}")
     return messages
+
+
+def hashed(settings: Any) -> dict[str, Any]:
+    """Give a dataclass of settings as a table, without those that are declared as later and have their default."""
+    table = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if not ("later" in field.metadata and value == field.default):
+            table[field.name] = hashed(value) if dataclasses.is_dataclass(value) else value
+    return table
 
 
 def limits_of(field: "dataclasses.Field[Any]") -> dict[str, Any]:

@@ -19,7 +19,7 @@ MEANINGS = {  # of settings whose field has no comment, by the last part of thei
     "recipe": "auto: what is not given is chosen by the number and size of the images",
     "seed": "of weights, order and augmentation",
     "device": "where the training runs",
-    "precision": "auto: bfloat16 where the hardware has it",
+    "precision": "auto: bfloat16 where the hardware has it; float16 on GPUs that are fast at that alone",
     "compile": "compile the backbone with torch.compile",
     "stop_on_collapse": "end the run when the vectors collapse",
     "name": "the optimizer",

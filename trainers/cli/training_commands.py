@@ -49,7 +49,7 @@ SETTINGS = [  # options that `train` and `profile` share
     ),
     click.option("--seed", type=int, help="Seed of weights, order and augmentation.  [default: 0]"),
     click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]"),
-    click.option("--precision", help="auto, 32-true or bf16-mixed.  [default: auto]"),
+    click.option("--precision", help="auto, 32-true, bf16-mixed or 16-mixed.  [default: auto]"),
     click.option("--compile", is_flag=True, default=None, help="Compile the backbone."),
 ]
 

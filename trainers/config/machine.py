@@ -7,7 +7,7 @@ import torch
 
 from featurestore.errors import ConfigError
 from featurestore.system.cpus import available_cpus
-from trainers.config.schema import Config, Device
+from trainers.config.schema import Config, Device, Precision
 
 
 def find_device(device: Device) -> Device:
@@ -15,6 +15,11 @@ def find_device(device: Device) -> Device:
     if device != "auto":
         return device
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def memory_of(device: Device) -> int:
+    """Give the bytes of memory of a GPU, of which all are alike; 0 for other devices, which share that of the system."""
+    return torch.cuda.get_device_properties(0).total_memory if device == "cuda" and torch.cuda.is_available() else 0
 
 
 def on_this_machine(config: Config) -> Config:
@@ -32,9 +37,11 @@ def on_this_machine(config: Config) -> Config:
         raise ConfigError(
             f"--devices {config.devices}: expected at most {available_cpus()}, the number of processors here"
         )
-    precision = config.precision
-    if precision == "auto":
-        precision = "bf16-mixed" if _has_bfloat16(device) else "32-true"
+    precision = config.precision if config.precision != "auto" else _fastest_precision(device)
+    if precision == "16-mixed" and device != "cuda":
+        raise ConfigError(
+            f"precision '16-mixed': expected device 'cuda', found {device!r}; choose --precision auto, which takes what the device is fast at"
+        )
     return dataclasses.replace(config, device=device, precision=precision)
 
 
@@ -46,6 +53,18 @@ def describe_load() -> str | None:
         return None
     cpus = available_cpus()
     return f"the machine is busy (load {load:.1f} on {cpus} processors)" if load > cpus else None
+
+
+def _fastest_precision(device: Device) -> Precision:
+    """Choose bfloat16 where the hardware has it, float16 on GPUs that are fast at that alone (Volta, Turing), else float32.
+
+    bfloat16 goes first: it has the range of float32, so that no gradient is lost or infinite.
+    """
+    if _has_bfloat16(device):
+        return "bf16-mixed"
+    if device == "cuda" and (7, 0) <= torch.cuda.get_device_capability() < (8, 0):
+        return "16-mixed"
+    return "32-true"
 
 
 def _has_bfloat16(device: Device) -> bool:

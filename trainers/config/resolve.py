@@ -59,10 +59,12 @@ def _defaults(name: str, given: Mapping[str, Any], recipe: Recipe | None) -> dic
         table = merge(table, {"augment": {"blur": [0.0, 0.0]}})
     if recipe is not None and given.get("recipe", "auto") == "auto":
         table = merge(table, recipe(name, given))
-    usual = table["optimizer"].get("name", _default(OptimizerConfig, "name"))
+    first = _default(OptimizerConfig, "name")
     match given.get("optimizer"):
-        case {"name": str(other)} if other != usual and other in USUAL:
-            table = merge(table, {"optimizer": USUAL[other]})
+        case {"name": str(other)} if other != table["optimizer"].get("name", first) and other in USUAL:
+            # Where the recipe chose another optimiser than the method's own, and the method's own is asked for, its own values come back.
+            own = variant.optimizer if other == variant.optimizer.get("name", first) else {}
+            table = merge(table, {"optimizer": {**USUAL[other], **own}})
     return table
 
 

@@ -10,10 +10,10 @@ import tomli_w
 
 from trainers.augmentations import AugmentConfig
 from trainers.optimization.optimizers import OptimizerConfig
-from trainers.settings import setting
+from trainers.settings import hashed, setting
 
-LATER = {"bands": None, "stem": "auto", "mean": None, "std": None}
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,16 @@ class Config:
     # Weights to start from: "timm", "torchvision:NAME", a file of weights, the folder of a run, or "none" for random ones
     init: str | None = None
     # published: as the network was published; auto: ResNets have a smaller one up to 64 px. With `init` of known weights always published.
-    stem: Literal["auto", "published"] = "auto"
+    stem: Literal["auto", "published"] = setting("auto", later=True)
     image_size: int = setting(32, least=8, most=4096)  # pixels, the side of the square that the encoder sees
     # Pixels, of the views in training; None: image_size. Smaller is faster and as good (FixRes, Touvron et al. 2019).
     view_size: int | None = setting(None, least=8, most=4096)
-    mean: tuple[float, float, float] | None = None  # of pixels / 255, subtracted from them; None: ImageNet's
-    std: tuple[float, float, float] | None = setting(None, above=0)  # by which they are divided then; None: ImageNet's
-    bands: tuple[int, ...] | None = setting(None, least=1)  # which bands of the images are read: three, or one as grey
+    # Of pixels / 255, subtracted from them; None: ImageNet's
+    mean: tuple[float, float, float] | None = setting(None, later=True)
+    # By which they are divided then; None: ImageNet's
+    std: tuple[float, float, float] | None = setting(None, above=0, later=True)
+    # Which bands of the images are read: three, or one as grey
+    bands: tuple[int, ...] | None = setting(None, least=1, later=True)
     epochs: int = setting(100, least=1, most=100_000)  # without effect when minutes is given
     minutes: float | None = setting(None, above=0, most=43_200, usual=(0.5, 10_080))  # train for this long instead
     batch_size: int = setting(256, least=2, most=65_536, usual=(8, 65_536))  # images a step, over all devices
@@ -45,7 +48,7 @@ class Config:
     )
     seed: int = setting(0, least=0, most=2**63 - 1)
     device: Device = "auto"
-    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    precision: Precision = "auto"
     devices: int = setting(1, least=1)  # processes, one a device
     compile: bool = False  # compile the backbone with torch.compile
     tensorboard: bool = False  # write logs for TensorBoard beside metrics.jsonl
@@ -57,20 +60,19 @@ class Config:
 
     def to_table(self) -> dict[str, Any]:
         """Give all settings as nested tables; the method's own stand under its name."""
-        table = dataclasses.asdict(self)
-        table[self.method] = table.pop("settings")
-        for key, default in LATER.items():  # runs without have the hash that they had before there were these settings
-            if table[key] == default:
-                del table[key]
-        return table
+        return self._named(dataclasses.asdict(self))
 
     def to_toml(self) -> str:
         """Write the configuration as TOML, as `--config` reads it."""
         return tomli_w.dumps(_without_none(self.to_table()))
 
     def hash(self) -> str:
-        """Hash all settings: 16 hexadecimal digits."""
-        return hashlib.sha256(json.dumps(self.to_table(), sort_keys=True).encode()).hexdigest()[:16]
+        """Hash the settings: 16 hexadecimal digits. Those that earlier versions did not have count when they are not the default."""
+        table = self._named(hashed(self))
+        return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _named(self, table: dict[str, Any]) -> dict[str, Any]:
+        return {self.method if key == "settings" else key: value for key, value in table.items()}
 
 
 def _without_none(table: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from featurestore.errors import SourceError
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
 from trainers.config import recipes, time_budget
-from trainers.config.machine import find_device, on_this_machine
+from trainers.config.machine import find_device, memory_of, on_this_machine
 from trainers.config.parse import merge, over_file, read_settings, read_toml
 from trainers.config.resolve import method_of, resolve
 from trainers.config.schema import Config
@@ -53,7 +53,7 @@ def settle(files: Sequence[ImageFile], given: Mapping[str, Any], measure: Measur
     device = find_device(given.get("device", "auto"))
     known, lines = _known_start(given)
     given = _with_start({**known, **given})
-    recipe = recipes.choose(len(files), device)
+    recipe = recipes.choose(len(files), device, memory_of(device))
     sizes = by_images(files, given, device)
     by_time, why = time_budget.choose(files, given, recipe, measure, listener)
     by_time, lines = {**sizes, **by_time}, [*lines, *why]

@@ -50,7 +50,6 @@ class Method(nn.Module, ABC):
     variants: ClassVar[Mapping[str, Variant]]  # by the name that --method takes
     Settings: ClassVar[type]  # frozen dataclass of the method's own settings, with their ranges
     cures: ClassVar[Mapping[str, str]] = {}  # by the name of a collapse: what helps beside the general advice
-    vit_optimizer: ClassVar[Mapping[str, Any]] = {"name": "adamw", "lr": 5e-4, "weight_decay": 0.05}  # by the recipe
     crop_setting: ClassVar[str | None] = None  # own setting: side of the smallest crop as a share of the view's
     needs_vit: ClassVar[bool] = False
     views: tuple[ViewSpec, ...]
@@ -59,6 +58,11 @@ class Method(nn.Module, ABC):
     def recipe(cls, situation: Situation) -> dict[str, Any]:
         """Choose own settings by the number of images, the size of the views and the length of the training."""
         return {}
+
+    @classmethod
+    def recipe_for_network(cls, situation: Situation, is_transformer: bool) -> Mapping[str, Any]:
+        """Choose what depends on the kind of network: a table with the keys of a configuration. Every published recipe of ViTs has AdamW."""
+        return {"optimizer": {"name": "adamw", "lr": 5e-4, "weight_decay": 0.05}} if is_transformer else {}
 
     @classmethod
     def doubts(cls, settings: Any, images: int) -> list[str]:

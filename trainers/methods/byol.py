@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from trainers.methods.situation import Situation, teacher_momentum
 from trainers.models.backbones import feature_dim
 from trainers.models.heads import byol_mlp
 from trainers.models.teacher import make_teacher, update_teacher
-from trainers.optimization.schedules import cosine
+from trainers.optimization.schedules import momentum_at
 from trainers.runtime.seeds import seeded
 from trainers.settings import setting
 
@@ -26,8 +26,9 @@ class BYOLSettings:
 
     hidden: int = setting(1024, least=1)
     dim: int = setting(256, least=1)
-    # Of the teacher at the start; rises to 1 along half a cosine
-    momentum: float = setting(0.99, least=0, most=1, usual=(0.8, 1))
+    momentum: float = setting(0.99, least=0, most=1, usual=(0.8, 1))  # of the teacher at the start
+    # cosine: the momentum rises to 1 along half a cosine
+    momentum_schedule: Literal["cosine", "constant"] = setting("cosine", later=True)
 
 
 class BYOL(Method):
@@ -47,7 +48,7 @@ class BYOL(Method):
 
     def __init__(self, backbone: nn.Module, settings: BYOLSettings, views: tuple[ViewSpec, ...]) -> None:
         super().__init__(backbone, settings, views)
-        self.momentum = settings.momentum
+        self.settings = settings
         self.online = nn.Sequential(backbone, byol_mlp(feature_dim(backbone), settings.hidden, settings.dim))
         self.predictor = byol_mlp(settings.dim, settings.hidden, settings.dim)
         self.teacher = make_teacher(self.online)  # stays in train mode: its BatchNorm has statistics of its own
@@ -61,7 +62,8 @@ class BYOL(Method):
         return Step(loss, z1.detach(), {})
 
     def after_step(self, carry: Tensor | None, at: Progress) -> dict[str, float]:
-        momentum = cosine(at.fraction, self.momentum, 1.0)
+        s = self.settings
+        momentum = momentum_at(at.fraction, s.momentum, s.momentum_schedule)
         update_teacher(self.teacher, self.online, momentum)
         return {"teacher_momentum": momentum}
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from trainers.methods.situation import MEDIUM, Situation, crop_share, teacher_mo
 from trainers.models.backbones import encode_crops, feature_dim
 from trainers.models.heads import DINOHead
 from trainers.models.teacher import make_teacher, update_teacher
-from trainers.optimization.schedules import cosine
+from trainers.optimization.schedules import momentum_at
 from trainers.runtime.seeds import seeded
 from trainers.settings import setting
 from trainers.training.distributed import gather_keys
@@ -30,8 +30,11 @@ class DINOSettings:
     prototypes: int = setting(1024, least=1)
     hidden: int = setting(1024, least=1)
     bottleneck: int = setting(128, least=1)
-    # Of the teacher at the start; rises to 1 along half a cosine
-    momentum: float = setting(0.99, least=0, most=1, usual=(0.8, 1))
+    # BatchNorm in the hidden layers of the head (use_bn_in_head in the authors' code)
+    head_norm: bool = setting(False, later=True)
+    momentum: float = setting(0.99, least=0, most=1, usual=(0.8, 1))  # of the teacher at the start
+    # cosine: the momentum rises to 1 along half a cosine
+    momentum_schedule: Literal["cosine", "constant"] = setting("cosine", later=True)
     student_temperature: float = setting(0.1, above=0, most=10, usual=(0.01, 2))
     teacher_temperature_start: float = setting(0.04, above=0, most=10, usual=(0.01, 2))
     # After `teacher_warmup`; above 0.07 training is unstable
@@ -91,10 +94,30 @@ class DINO(Method):
             "local_size": crop_share(situation.view_size),
         }
 
+    @classmethod
+    def recipe_for_network(cls, situation: Situation, is_transformer: bool) -> dict[str, Any]:
+        if is_transformer:
+            return {}  # the defaults
+        sgd = {"name": "sgd", "weight_decay_end": None}
+        if situation.images < MEDIUM:
+            # At the rate below, some hundred steps do not leave the uniform answer; its crops cost more than they give on small images.
+            return {
+                "drop_path": 0.0,
+                "optimizer": {**sgd, "lr": 0.12, "weight_decay": 5e-4},
+                "dino": {"head_norm": True},
+            }
+        return {  # the README of the authors' code, for ResNet-50
+            "drop_path": 0.0,
+            "augment": {"crop_min": 0.14},
+            "optimizer": {**sgd, "lr": 0.03, "weight_decay": 1e-4},
+            "dino": {"local_max": 0.14, "local_min": 0.05},
+        }
+
     def __init__(self, backbone: nn.Module, settings: DINOSettings, views: tuple[ViewSpec, ...]) -> None:
         super().__init__(backbone, settings, views)
         self.settings = settings
-        head = DINOHead(feature_dim(backbone), settings.hidden, settings.bottleneck, settings.prototypes)
+        s = settings
+        head = DINOHead(feature_dim(backbone), s.hidden, s.bottleneck, s.prototypes, s.head_norm)
         self.student = Network(backbone, head)
         self.teacher = make_teacher(self.student)
         self.register_buffer("centre", torch.zeros(settings.prototypes))
@@ -133,7 +156,8 @@ class DINO(Method):
 
     def after_step(self, carry: Tensor | None, at: Progress) -> dict[str, float]:
         assert carry is not None
-        momentum = cosine(at.fraction, self.settings.momentum, 1.0)
+        s = self.settings
+        momentum = momentum_at(at.fraction, s.momentum, s.momentum_schedule)
         update_teacher(self.teacher, self.student, momentum)
         self.centre.lerp_(
             gather_keys(carry.float().mean(dim=0, keepdim=True)).mean(dim=0), 1 - self.settings.centre_momentum
@@ -150,7 +174,7 @@ class DINO(Method):
 
     @property
     def first_projection(self) -> nn.Module:
-        return self.teacher.head.layers[:2]
+        return self.teacher.head.layers[: 3 if self.settings.head_norm else 2]
 
     @property
     def export_backbone(self) -> nn.Module:

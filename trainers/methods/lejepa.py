@@ -51,6 +51,10 @@ class LeJEPA(Method):
         return {"local_size": crop_share(situation.view_size)}
 
     @classmethod
+    def recipe_for_network(cls, situation: Situation, is_transformer: bool) -> dict[str, Any]:
+        return {}  # its AdamW is for both kinds
+
+    @classmethod
     def make_views(cls, augment: AugmentConfig, image_size: int, settings: LeJEPASettings) -> tuple[ViewSpec, ...]:
         part = replace(augment, crop_min=settings.local_min, crop_max=settings.local_max)
         local = ViewSpec(round(image_size * settings.local_size), augment.blur[1], augment.solarize[1], part)

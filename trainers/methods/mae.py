@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from timm.models.vision_transformer import Block, VisionTransformer
@@ -12,6 +12,7 @@ from featurestore.errors import ConfigError
 from trainers.augmentations import AugmentConfig, ViewSpec
 from trainers.losses import masked_mse
 from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.methods.situation import Situation
 from trainers.models.backbones import feature_dim, patch_tokens
 from trainers.runtime.seeds import seeded
 from trainers.settings import setting
@@ -63,6 +64,10 @@ class MAE(Method):
             *(Block(width, settings.decoder_heads) for _ in range(settings.decoder_depth)), nn.LayerNorm(width)
         )
         self.leave = nn.Linear(width, 3 * self.patch**2)
+
+    @classmethod
+    def recipe_for_network(cls, situation: Situation, is_transformer: bool) -> dict[str, Any]:
+        return {"optimizer": {"betas": (0.9, 0.95)}}  # appendix A.1; not a default, because earlier runs had 0.999
 
     @classmethod
     def make_views(cls, augment: AugmentConfig, image_size: int, settings: MAESettings) -> tuple[ViewSpec, ...]:

@@ -44,9 +44,9 @@ class MoCo(Method):
         "moco-v1": Variant(
             "for comparison with the paper",
             own={"head": "linear", "temperature": 0.07, "symmetric": False},
-            # As in the official code: no blur, jitter always, strong hue, a rate that falls in steps.
+            # As in the official code: no blur, jitter always, strong hue, a low rate that falls in steps, a weak decay.
             augment={"blur": [0.0, 0.0], "jitter": 1.0, "hue": 0.4},
-            optimizer={"schedule": "steps"},
+            optimizer={"lr": 0.03, "weight_decay": 1e-4, "schedule": "steps"},
         ),
         "moco-v2": Variant("like simclr, with negatives from a queue"),
     }

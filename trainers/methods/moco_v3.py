@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -16,7 +16,7 @@ from trainers.methods.situation import Situation, teacher_momentum
 from trainers.models.backbones import feature_dim
 from trainers.models.heads import moco_v3_mlp
 from trainers.models.teacher import make_teacher, update_teacher
-from trainers.optimization.schedules import cosine
+from trainers.optimization.schedules import momentum_at
 from trainers.runtime.seeds import seeded
 from trainers.settings import setting
 from trainers.training.distributed import gather, gather_keys
@@ -29,8 +29,9 @@ class MoCoV3Settings:
     temperature: float = setting(0.2, above=0, most=10, usual=(0.01, 2))  # 1.0 for ResNet-50
     hidden: int = setting(1024, least=1)
     dim: int = setting(256, least=1)
-    # Of the teacher at the start; rises to 1 along half a cosine
-    momentum: float = setting(0.99, least=0, most=1, usual=(0.8, 1))
+    momentum: float = setting(0.99, least=0, most=1, usual=(0.8, 1))  # of the teacher at the start
+    # cosine: the momentum rises to 1 along half a cosine
+    momentum_schedule: Literal["cosine", "constant"] = setting("cosine", later=True)
 
 
 class MoCoV3(Method):
@@ -45,12 +46,17 @@ class MoCoV3(Method):
         "point": "a slower teacher (moco-v3.momentum nearer 1)",
         "line": "a lower temperature",
     }
-    vit_optimizer: ClassVar = {"name": "adamw", "lr": 1.5e-4, "weight_decay": 0.1}  # section 5
     export_branch = "online"
 
     @classmethod
     def recipe(cls, situation: Situation) -> dict[str, Any]:
         return {"momentum": teacher_momentum(situation)}
+
+    @classmethod
+    def recipe_for_network(cls, situation: Situation, is_transformer: bool) -> dict[str, Any]:
+        return (
+            {"optimizer": {"name": "adamw", "lr": 1.5e-4, "weight_decay": 0.1}} if is_transformer else {}
+        )  # section 5
 
     def __init__(self, backbone: nn.Module, settings: MoCoV3Settings, views: tuple[ViewSpec, ...]) -> None:
         super().__init__(backbone, settings, views)
@@ -75,7 +81,8 @@ class MoCoV3(Method):
         return Step(loss, z1.detach(), {})
 
     def after_step(self, carry: Tensor | None, at: Progress) -> dict[str, float]:
-        momentum = cosine(at.fraction, self.settings.momentum, 1.0)
+        s = self.settings
+        momentum = momentum_at(at.fraction, s.momentum, s.momentum_schedule)
         update_teacher(self.teacher, self.online, momentum)
         return {"teacher_momentum": momentum}
 

@@ -45,14 +45,16 @@ def moco_v3_mlp(widths: Sequence[int], last_norm: bool) -> nn.Sequential:
 class DINOHead(nn.Module):
     """Three layers, a unit-length bottleneck, and prototypes of unit length: (N, D) to logits (N, P).
 
-    Caron et al. 2021 (DINO), appendix C. The paper's code calls prototypes of unit length a normalised last layer.
+    Caron et al. 2021 (DINO), appendix C. The paper's code calls prototypes of unit length a normalised last layer, and `norm`, BatchNorm
+    in the hidden layers, use_bn_in_head.
     """
 
-    def __init__(self, dim: int, hidden: int, bottleneck: int, prototypes: int) -> None:
+    def __init__(self, dim: int, hidden: int, bottleneck: int, prototypes: int, norm: bool = False) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, bottleneck)
-        )
+        layers: list[nn.Module] = []
+        for before in (dim, hidden):
+            layers += [nn.Linear(before, hidden), *([nn.BatchNorm1d(hidden)] if norm else []), nn.GELU()]
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden, bottleneck))
         for layer in self.layers:
             if isinstance(layer, nn.Linear):
                 nn.init.trunc_normal_(layer.weight, std=0.02)

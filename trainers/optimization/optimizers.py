@@ -26,6 +26,8 @@ class OptimizerConfig:
     name: Literal["sgd", "adamw", "lars"] = "sgd"
     lr: float = setting(0.12, above=0, most=100)  # peak, for a batch of 256; scaled linearly with the batch
     momentum: float = setting(0.9, least=0, below=1)  # of sgd and lars
+    # Of adamw: momentum of the mean and of the mean square of the gradients
+    betas: tuple[float, float] = setting((0.9, 0.999), least=0, below=1, later=True)
     weight_decay: float = setting(5e-4, least=0, below=1)  # on matrices and kernels only
     # Reached along half a cosine; None: the decay is constant
     weight_decay_end: float | None = setting(None, least=0, below=1)
@@ -58,12 +60,15 @@ def make_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.Op
     ]
     match config.name:
         case "adamw":
-            return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+            return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
         case "lars":
             groups[0]["always_adapt"] = True  # timm by default adapts only groups that decay
             return Lars(groups, lr=config.lr, momentum=config.momentum)
         case "sgd":
-            return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
+            optimizer = torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
+            # Fused, it wants the momentum of all parameters or of none; DINO's last layer gets its first gradient later.
+            optimizer.state.update((p, {"momentum_buffer": torch.zeros_like(p)}) for p in trainable if config.momentum)
+            return optimizer
 
 
 @torch.no_grad()

@@ -9,6 +9,11 @@ def cosine(fraction: float, start: float, end: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * min(max(fraction, 0.0), 1.0))) / 2
 
 
+def momentum_at(fraction: float, start: float, schedule: Literal["cosine", "constant"]) -> float:
+    """Give a teacher's momentum: it rises from `start` to 1 along half a cosine (BYOL, section 3.2), or stays (MoCo)."""
+    return start if schedule == "constant" else cosine(fraction, start, 1.0)
+
+
 def learning_rate(fraction: float, peak: float, warmup: float, schedule: Literal["cosine", "steps"]) -> float:
     """Rise linearly to `peak` over the first `warmup` share, then fall along half a cosine to zero, or in steps.
 

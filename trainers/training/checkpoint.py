@@ -8,6 +8,7 @@ from typing import Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import torch
+from lightning_fabric.plugins import Precision
 from torch import nn
 
 from featurestore.errors import DiskError, TrainingError
@@ -93,11 +94,18 @@ def load_weights(network: nn.Module, weights: Mapping[str, Any], run: str | Path
         raise TrainingError(f"{run}: the weights of its checkpoint are not finite numbers; train again")
 
 
-def load_state(network: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """Load a checkpoint into a network and its optimizer, to go on with its training; raises TrainingError when it does not fit them."""
+def load_state(
+    network: nn.Module, optimizer: torch.optim.Optimizer, precision: Precision, state: Mapping[str, Any]
+) -> None:
+    """Load a checkpoint into a network, its optimizer and the scale of float16 gradients, to go on with its training.
+
+    Raises TrainingError when it does not fit them. A run may go on in another precision: a scale that is there on one side only is left out.
+    """
     load_weights(network, state["method"], "--resume")
     try:
         optimizer.load_state_dict(state["optimizer"])
+        if state.get("scaler"):  # earlier versions wrote none
+            precision.load_state_dict(state["scaler"])
     except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
         raise TrainingError(
             f"--resume: the state of the optimizer in the checkpoint does not fit this training: {first_line(error)}; train again"

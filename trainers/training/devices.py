@@ -30,3 +30,13 @@ def launch(config: Config) -> Fabric:
     if fabric.world_size > 1:
         end_at_once()  # a process that saves would wait forever for another that was ended
     return fabric
+
+
+def unscale_gradients(fabric: Fabric, optimizer: torch.optim.Optimizer) -> None:
+    """Divide the gradients by the scale that float16 needs, before their size matters; once a step. Other precisions have no scale.
+
+    Fabric's own function refuses fused optimisers, which torch's scaler takes. optimizer: as it was before Fabric wrapped it.
+    """
+    scaler = getattr(fabric.strategy.precision, "scaler", None)
+    if scaler is not None:
+        scaler.unscale_(optimizer)

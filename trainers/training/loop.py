@@ -76,6 +76,7 @@ def fit(
     collapse_watch = CollapseWatch(method.uniform_loss, method.cures, setup.listener)
     progress, saver = ProgressLine(setup.listener, clock), Saver(out / "checkpoint.pt", lambda: {
         "method": method.state_dict(), "optimizer": step.optimizer.state_dict(),
+        "scaler": fabric.strategy.precision.state_dict(),  # of gradients in float16; empty in other precisions
         "step": clock.step, "seconds": clock.seconds,
         "began": {"step": clock.began_step, "seconds": clock.began_seconds}, **identity,
     }, fabric.is_global_zero)  # fmt: skip

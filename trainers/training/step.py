@@ -18,6 +18,7 @@ from trainers.optimization.optimizers import clip_each, make_optimizer
 from trainers.optimization.schedules import cosine, learning_rate
 from trainers.runtime.seeds import mix
 from trainers.training.checkpoint import load_state
+from trainers.training.devices import unscale_gradients
 from trainers.training.failures import explain_failures
 
 # Most pixel values augmented in one call. Larger calls are faster, but hold all their views in memory as floats.
@@ -69,10 +70,11 @@ class TrainingStep:
         self.fabric, self.config = fabric, config
         with explain_failures("the network", "choose a smaller --backbone or --image-size"):
             self.method = method.to(fabric.device).to(memory_format=torch.channels_last).train()
+            self.optimizer = make_optimizer(method, config.optimizer)
         self.peak_lr = config.optimizer.lr * batch_size / 256
-        self.optimizer = make_optimizer(method, config.optimizer)
+        self._unwrapped_optimizer = self.optimizer
         if state is not None:
-            load_state(method, self.optimizer, state)
+            load_state(method, self.optimizer, fabric.strategy.precision, state)
         if config.compile:
             for module in method.compiled:
                 module.compile()
@@ -132,6 +134,7 @@ class TrainingStep:
             self.optimizer.param_groups[0]["weight_decay"] = cosine(at.fraction, o.weight_decay, o.weight_decay_end)
         with self._explain_failures():  # the first step allocates the optimiser's state
             if o.clip:
+                unscale_gradients(self.fabric, self._unwrapped_optimizer)
                 clip_each(self.method.parameters(), o.clip)
             self.optimizer.step()
         self.optimizer.zero_grad()

@@ -41,14 +41,24 @@ def test_what_is_given_survives_the_file() -> None:
 
 def test_hashes_are_those_of_earlier_versions() -> None:
     """Encoders and checkpoints carry them."""
-    assert {name: resolve({"method": name}).hash() for name in METHODS} == {
+    # What was the default then, and stands in the settings of their runs.
+    optimizers = {"moco-v1": {"lr": 0.12, "weight_decay": 5e-4}}
+    assert {name: resolve({"method": name, "optimizer": optimizers.get(name, {})}).hash() for name in METHODS} == {
         "byol": "b3451eaad69e380c", "dino": "347ed243c6fa0ec0", "jigsaw": "0b262ad5ab7bebd6", "lejepa": "b9224f8e6c80eda9",
         "mae": "4a07e9bc43f6bd23", "moco-v1": "cb232332f9f4a433", "moco-v2": "89fc938123c5206b",
         "moco-v3": "46de097f5fe6d7ef", "simclr": "03e8a646bcf166cc", "simclr-v2": "946de1a1c67cb645",
     }  # fmt: skip
-    # Their runs have eight groups in their settings, which was the default.
-    assert resolve({"method": "moco-v1", "moco-v1": {"groups": 8}}).hash() == "dd59ef29c0d32a0e"
+    moco_v1 = {"method": "moco-v1", "optimizer": optimizers["moco-v1"], "moco-v1": {"groups": 8}}
+    assert resolve(moco_v1).hash() == "dd59ef29c0d32a0e"
     assert resolve({"method": "moco-v2", "moco-v2": {"groups": 8}}).hash() == "8f754a5b8b84c203"
+    # Settings that their configurations do not have; with other values they count.
+    for name, later in (
+        ("dino", {"dino": {"head_norm": True}}),
+        ("byol", {"stem": "published"}),
+        ("byol", {"byol": {"momentum_schedule": "constant"}}),
+        ("mae", {"optimizer": {"betas": [0.9, 0.95]}}),
+    ):
+        assert resolve({"method": name, **later}).hash() != resolve({"method": name}).hash()
     vit = {"method": "dino", "backbone": "vit_tiny_patch16_224", "patch_size": 4}
     assert [
         resolve({"method": "byol"}, recipe=recipes.choose(5000, "cpu")).hash(),
@@ -131,6 +141,7 @@ LIMITS: dict[str, tuple[list[Any], list[Any]]] = {  # values just out of range, 
     "optimizer.weight_decay": ([-0.01, 1.0], [0.0]),
     "optimizer.weight_decay_end": ([-0.01, 1.0], [0.0, None]),
     "optimizer.momentum": ([-0.1, 1.0], [0.0, 0.99]),
+    "optimizer.betas": ([(0.9, 1.0), (-0.1, 0.9)], [(0.0, 0.99)]),
     "optimizer.clip": ([-1.0], [0.0, 3.0]),
 }
 

@@ -1,5 +1,6 @@
 """Recipes: the documented numbers, how they grow, and that what the user gives wins."""
 
+import tomllib
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from featurestore.errors import ConfigError
 from trainers.config import recipes
 from trainers.config.resolve import resolve
+from trainers.config.schema import Config
 from trainers.methods import METHODS, Situation
 from trainers.methods.situation import crop_share, teacher_momentum
 
@@ -36,6 +38,30 @@ def test_recipes_give_the_documented_numbers() -> None:
     jigsaw = METHODS["jigsaw"].recipe
     assert jigsaw(Situation(10, 64, None)) == {"grid": 2, "orders": 24, "piece": 0.5}
     assert jigsaw(Situation(10, 65, None)) == {"grid": 3, "orders": 100, "piece": 0.33}
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("given", "batches"),  # on a processor, and with GPUs of 8, 16, 24, 48 and 80 GiB
+    [
+        ({"image_size": 64, "backbone": "resnet50"}, [256] * 6),
+        ({"image_size": 128, "backbone": "resnet50"}, [128, 128, 256, 256, 256, 256]),
+        ({"image_size": 224, "backbone": "resnet50"}, [64, 64, 64, 64, 128, 256]),
+        ({"image_size": 224, "backbone": "resnet50", "view_size": 160}, [64, 64, 128, 128, 256, 256]),
+        ({"image_size": 224, "backbone": "resnet50", "devices": 2}, [64, 64, 128, 128, 256, 256]),
+        ({"image_size": 224, "backbone": "vit_small_patch16_224"}, [64, 64, 64, 64, 128, 256]),
+        ({"image_size": 224, "backbone": "vit_small_patch16_224", "patch_size": 8}, [64, 64, 64, 64, 64, 64]),
+        ({"image_size": 224}, [64, 64, 128, 128, 256, 256]),
+        ({"image_size": 224, "backbone": "resnet18", "batch_size": 32}, [32] * 6),
+    ],
+)
+def test_the_memory_of_a_gpu_allows_larger_batches(given: dict[str, Any], batches: list[int]) -> None:
+    memories = [0, *(gib * GIB for gib in (8, 16, 24, 48, 80))]
+    resolved = [resolve(given, recipe=recipes.choose(100_000, "cuda", memory)) for memory in memories]
+    assert [config.batch_size for config in resolved] == batches
+    assert resolve(given, recipe=recipes.choose(200, "cuda", 80 * GIB)).batch_size == min(32, batches[0])  # a quarter
 
 
 def test_a_given_setting_wins_and_leaves_the_others_to_the_recipe() -> None:
@@ -82,6 +108,75 @@ def test_other_networks_keep_the_optimiser_of_the_method() -> None:
     recipe = recipes.choose(5000, "cuda")
     assert resolve({"method": "byol", "backbone": "convnext_atto"}, recipe=recipe).optimizer.name == "sgd"
     assert resolve({"method": "moco-v3"}, recipe=recipe).optimizer.name == "sgd"
+
+
+@pytest.mark.parametrize(
+    "network", [{"backbone": "resnet18"}, {"backbone": "conv4"}, {"backbone": "convnext_atto"}, {}]
+)
+def test_dino_takes_its_authors_recipe_for_networks_without_attention(network: dict[str, Any]) -> None:
+    """The section "ResNet-50 and other convnets trainings" of the README of their code; with few images a faster one."""
+    for device in ("cpu", "cuda"):
+        config = resolve({"method": "dino", **network}, recipe=recipes.choose(200_000, device))
+        o, s = config.optimizer, config.settings
+        assert (o.name, o.lr, o.momentum, o.weight_decay, o.weight_decay_end) == ("sgd", 0.03, 0.9, 1e-4, None)
+        assert (config.drop_path, config.augment.crop_min) == (0.0, 0.14)
+        assert (s.local_min, s.local_max, s.head_norm) == (0.05, 0.14, False)
+        config = resolve({"method": "dino", **network}, recipe=recipes.choose(199_999, device))
+        o, s = config.optimizer, config.settings
+        assert (o.name, o.lr, o.momentum, o.weight_decay, o.weight_decay_end) == ("sgd", 0.12, 0.9, 5e-4, None)
+        assert (config.drop_path, config.augment.crop_min) == (0.0, 0.4)
+        assert (s.local_min, s.local_max, s.head_norm) == (0.1, 0.4, True)
+
+
+def test_dino_keeps_its_recipe_for_vits_on_a_vit_and_without_recipe() -> None:
+    recipe = recipes.choose(5000, "cuda")
+    for given in (
+        {"backbone": "vit_tiny_patch16_224"},
+        {"backbone": "swin_tiny_patch4_window7_224"},
+        {"recipe": "none"},
+    ):
+        config = resolve({"method": "dino", **given}, recipe=recipe)
+        o = config.optimizer
+        assert (o.name, o.lr, o.weight_decay, o.weight_decay_end, o.clip) == ("adamw", 1e-3, 0.04, 0.4, 3.0)
+        assert (config.drop_path, config.augment.crop_min) == (0.1, 0.4)
+        assert (config.settings.local_min, config.settings.local_max) == (0.1, 0.4)
+        assert not config.settings.head_norm
+
+
+def test_maes_adam_forgets_faster_except_in_runs_of_earlier_versions() -> None:
+    """The paper, appendix A.1. Earlier versions had torch's 0.999 and no setting for it, so that their config.toml does not have it."""
+    recipe = recipes.choose(5000, "cuda")
+    config = resolve({"method": "mae"}, recipe=recipe)
+    assert config.optimizer.betas == (0.9, 0.95)
+    table = tomllib.loads(config.to_toml())
+    assert resolve(table) == config
+    assert resolve({"method": "mae", "optimizer": {"betas": [0.9, 0.99]}}, recipe=recipe).optimizer.betas == (0.9, 0.99)
+    del table["optimizer"]["betas"]
+    assert resolve(table).optimizer.betas == (0.9, 0.999)
+    torchs = resolve({"method": "mae", "optimizer": {"betas": [0.9, 0.999]}}, recipe=recipe)
+    assert resolve(tomllib.loads(torchs.to_toml()), recipe=recipe) == torchs
+    assert resolve({"method": "byol", "backbone": "vit_tiny_patch16_224"}, recipe=recipe).optimizer.betas == (
+        0.9,
+        0.999,
+    )
+
+
+def test_what_is_given_wins_over_the_recipe_of_a_kind_of_network() -> None:
+    recipe = recipes.choose(300_000, "cuda")
+
+    def settled(**given: Any) -> Config:
+        config = resolve({"method": "dino", "backbone": "resnet18", **given}, recipe=recipe)
+        assert resolve(tomllib.loads(config.to_toml())) == config  # none of its values is only in the recipe
+        return config
+
+    mine = settled(drop_path=0.2, augment={"crop_min": 0.3}, dino={"local_max": 0.2}, optimizer={"lr": 0.1})
+    assert (mine.drop_path, mine.augment.crop_min, mine.settings.local_max) == (0.2, 0.3, 0.2)
+    assert (mine.optimizer.lr, mine.optimizer.weight_decay, mine.settings.local_min) == (0.1, 1e-4, 0.05)
+    back = settled(optimizer={"name": "adamw"}).optimizer  # the method's own values for it
+    assert (back.lr, back.weight_decay, back.weight_decay_end) == (1e-3, 0.04, 0.4)
+    assert settled(optimizer={"name": "adamw", "lr": 5e-4}).optimizer.lr == 5e-4
+    lars = settled(optimizer={"name": "lars"}).optimizer
+    assert (lars.lr, lars.weight_decay, lars.weight_decay_end) == (0.3, 1e-6, None)
 
 
 def test_a_processor_has_a_network_of_its_own_for_small_images() -> None:

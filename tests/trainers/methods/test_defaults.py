@@ -7,9 +7,11 @@ import torch
 
 from trainers.augmentations.colour import colour_matrices
 from trainers.augmentations.draws import Draws, draw
+from trainers.config import recipes
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
 from trainers.methods import METHODS
+from trainers.optimization.schedules import learning_rate
 
 ADAM_AT_MOST = 5e-3
 
@@ -26,6 +28,16 @@ def test_the_learning_rate_fits_the_optimiser(name: str) -> None:
     for optimizer in ("sgd", "adamw", "lars"):
         check_rate(resolve({"method": name, "optimizer": {"name": optimizer}}))
     assert resolve({"method": name, "optimizer": {"name": "adamw", "lr": 0.2}}).optimizer.lr == 0.2
+
+
+def test_moco_v1_has_the_optimiser_of_its_paper() -> None:
+    """Section 4: SGD, 0.03 for 256 images, momentum 0.9, decay 1e-4, a tenth of the rate at epochs 120 and 160 of 200."""
+    o = resolve({"method": "moco-v1"}).optimizer
+    assert (o.name, o.lr, o.momentum, o.weight_decay, o.weight_decay_end) == ("sgd", 0.03, 0.9, 1e-4, None)
+    rates = [learning_rate(epoch / 200, o.lr, 0.0, o.schedule) for epoch in (0, 119, 121, 159, 161, 199)]
+    assert rates == pytest.approx([0.03, 0.03, 0.003, 0.003, 0.0003, 0.0003])
+    sgd = {"method": "moco-v1", "backbone": "vit_tiny_patch16_224", "optimizer": {"name": "sgd"}}
+    assert resolve(sgd, recipe=recipes.choose(5000, "cuda")).optimizer.lr == 0.03
 
 
 COLOURS = {  # brightness, contrast, saturation, hue; probabilities of these and of grey

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from tests.trainers.small import AT, FIRST_EPOCH, apart, batch, close, make
 from trainers.config.resolve import resolve
@@ -35,6 +36,14 @@ def test_local_crops_show_a_smaller_part(name: str, blur: float, solarize: float
     assert first == second
     assert (first.size, first.augment.crop_min, first.augment.crop_max) == (48, 0.1, 0.4)
     assert (first.blur, first.solarize) == (blur, solarize)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_the_first_projection_ends_with_the_first_hidden_layer(norm: bool) -> None:
+    method = make("dino", head_norm=norm)
+    assert isinstance(method.first_projection[-1], nn.GELU)
+    assert any(isinstance(layer, nn.BatchNorm1d) for layer in method.first_projection) == norm
+    assert isinstance(method.teacher.head.layers[len(method.first_projection)], nn.Linear)
 
 
 def test_the_teachers_temperature_rises_over_its_warmup() -> None:

@@ -125,7 +125,7 @@ def contrast_without_negatives(method: Any, patch: Patch) -> None:
 
 
 def byol_without_predictor_and_teacher(method: Any, patch: Patch) -> None:
-    method.predictor, method.momentum = nn.Identity(), 0.0
+    method.predictor, method.settings = nn.Identity(), dataclasses.replace(method.settings, momentum=0.0)
 
 
 def dino_without_centre(method: Any, patch: Patch) -> None:

@@ -90,3 +90,14 @@ def test_the_momentum_rises_to_one_along_a_cosine_except_mocos() -> None:
         momenta = [method.after_step(carry, Progress(0, 0, f))["teacher_momentum"] for f in (0.0, 0.5, 1.0)]
         expected = [0.99] * 3 if name in ("moco-v1", "moco-v2") else [0.99, 0.995, 1.0]
         assert momenta == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["byol", "dino", "moco-v3"])
+def test_the_momentum_stays_where_that_is_asked_for(name: str) -> None:
+    method = apart(make(name, momentum=0.9, momentum_schedule="constant"))
+    student = [p.detach().clone() for p in (method.student if name == "dino" else method.online).parameters()]
+    before = [p.detach().clone() for p in method.teacher.parameters()]
+    logged = method.after_step(torch.zeros(4, 12), Progress(0, 0, 1.0))["teacher_momentum"]
+    assert logged == 0.9
+    for moved, old, new in zip(method.teacher.parameters(), before, student, strict=True):
+        close(moved.detach(), 0.9 * old + 0.1 * new)  # at the end of the training, where it would have stood still

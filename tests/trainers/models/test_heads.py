@@ -30,6 +30,17 @@ def test_dinos_head_starts_with_a_spread_of_two_hundredths() -> None:
             assert not layer.bias.any()
 
 
+def test_dinos_head_has_a_norm_after_each_hidden_layer_only_where_asked() -> None:
+    hidden = [nn.Linear, nn.GELU] * 2
+    assert [type(layer) for layer in DINOHead(8, 16, 4, 10).layers] == [*hidden, nn.Linear]
+    head = DINOHead(8, 16, 4, 10, norm=True)
+    normed = [nn.Linear, nn.BatchNorm1d, nn.GELU] * 2
+    assert [type(layer) for layer in head.layers] == [*normed, nn.Linear]
+    assert len({id(layer) for layer in head.layers}) == 7  # a norm used twice would mix the statistics of both
+    x = torch.randn(64, 8)
+    torch.testing.assert_close(head(1000 * x), head(100 * x), atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_simclr_projection_ends_in_a_norm_without_shift(layers: int) -> None:
     head = simclr_projection(8, 16, 4, layers)

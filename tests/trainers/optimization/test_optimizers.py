@@ -22,6 +22,19 @@ def test_optimisers_by_name(name: str, kind: type[torch.optim.Optimizer]) -> Non
     ]
 
 
+def test_adams_betas_are_those_of_the_settings() -> None:
+    """A second gradient of zero leaves the first one's mean, times beta1, over the root of its square, times beta2."""
+    module = nn.Linear(1, 1, bias=False)
+    optimizer = make_optimizer(module, OptimizerConfig(name="adamw", lr=1.0, weight_decay=0.0, betas=(0.5, 0.8)))
+    steps = []
+    for gradient in (1.0, 0.0):
+        before, module.weight.grad = module.weight.item(), torch.tensor([[gradient]])
+        optimizer.step()
+        steps.append(before - module.weight.item())
+    mean, square = 0.5 * 0.5 / (1 - 0.5**2), 0.8 * 0.2 / (1 - 0.8**2)
+    assert steps == pytest.approx([1.0, mean / square**0.5], rel=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["sgd", "adamw", "lars"])
 @pytest.mark.parametrize("name", ["byol", "dino", "mae", "moco-v3"])
 def test_matrices_and_kernels_decay_and_biases_and_norms_do_not(
@@ -40,6 +53,24 @@ def test_matrices_and_kernels_decay_and_biases_and_norms_do_not(
     for key, p in method.named_parameters():
         if key in before:
             assert torch.equal(p, before[key]) == (p.ndim <= 1), key
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw", "lars"])
+def test_a_parameter_may_get_its_first_gradient_after_the_others(kind: Literal["sgd", "adamw", "lars"]) -> None:
+    """DINO's last layer does, after the first epoch; torch's fused SGD wants the momentum of all parameters or of none."""
+    module = nn.ModuleList(nn.Linear(2, 2, bias=False) for _ in range(2))
+    optimizer = make_optimizer(module, OptimizerConfig(name=kind, lr=0.1, momentum=0.5, weight_decay=0.0))
+    early, late = module.parameters()
+    start = late.detach().clone()
+    for frozen in (True, False):
+        early.grad, late.grad = torch.ones(2, 2), None if frozen else torch.ones(2, 2)
+        optimizer.step()
+        assert torch.equal(late, start) == frozen
+    if kind == "sgd":
+        torch.testing.assert_close(late.detach(), start - 0.1)
+        early.grad = late.grad = torch.zeros(2, 2)
+        optimizer.step()
+        torch.testing.assert_close(late.detach(), start - 0.1 - 0.1 * 0.5)
 
 
 def unit(v: Tensor) -> Tensor:

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor
+from torch.amp import GradScaler
 
 from featurestore.errors import TrainingError
 from tests.trainers.small import config_of
@@ -126,3 +129,73 @@ def test_networks_lie_channels_last_and_optimisers_are_fused(optimizer: str) -> 
     assert kernels
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in kernels)
     assert step.optimizer.defaults["fused"]
+
+
+# -- float16, whose gradients are scaled; with torch's scaler for processors, since Fabric has float16 for GPUs alone
+
+
+def in_float16(**settings: Any) -> TrainingStep:
+    config = config_of("simclr", backbone="conv4", batch_size=8, **settings)
+    fabric = Fabric(accelerator="cpu", devices=1, plugins=MixedPrecision("16-mixed", "cpu", GradScaler("cpu", 2.0**10)))
+    fabric.launch()
+    torch.manual_seed(0)
+    return TrainingStep(fabric, build(config), config, batch_size=8)
+
+
+def scaler_of(step: TrainingStep) -> GradScaler:
+    precision = step.fabric.strategy.precision
+    assert isinstance(precision, MixedPrecision)
+    assert precision.scaler is not None
+    return precision.scaler
+
+
+def changes(step: TrainingStep) -> list[Tensor]:
+    """Take a step, and give by how much each weight of the student has changed."""
+    before = [p.detach().clone() for p in step.method.parameters() if p.requires_grad]
+    batch = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    take_step(step, batch, AT)
+    after = [p.detach() for p in step.method.parameters() if p.requires_grad]
+    return [b - a for a, b in zip(before, after, strict=True)]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lars"])  # adamw takes the sign of each gradient, however small
+@pytest.mark.parametrize("clip", [0.0, 0.01])
+def test_a_step_in_float16_is_that_in_float32_clipped_or_not(optimizer: str, clip: float) -> None:
+    """A gradient that is clipped before it is divided by its scale would be thousands of times too small."""
+    rate = {"name": optimizer, "lr": 10.0, "weight_decay": 0.0, "clip": clip, "warmup": 0.0}
+    torch.manual_seed(0)
+    exact = changes(step_of("simclr", optimizer=rate))
+    noise = 0.05 * max(change.norm().item() for change in exact)  # such as the gradient of a bias before a norm
+    for change, expected in zip(changes(in_float16(optimizer=rate)), exact, strict=True):
+        assert (change - expected).norm() < 0.1 * expected.norm() + noise
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "lars"])
+@pytest.mark.parametrize("clip", [0.0, 3.0])
+def test_a_step_whose_gradients_are_infinite_is_left_out_and_the_scale_is_halved(optimizer: str, clip: float) -> None:
+    step = in_float16(optimizer={"name": optimizer, "clip": clip})
+    changes(step)
+    scaler = scaler_of(step)
+    scaler.update(2.0**100)
+    assert not any(change.any() for change in changes(step))
+    assert scaler.get_scale() == 2.0**99
+
+
+def test_the_scale_is_part_of_a_checkpoint() -> None:
+    step = in_float16()
+    changes(step)
+    scaler_of(step).update(2.0**12)
+    state = {
+        "method": step.method.state_dict(),
+        "optimizer": step.optimizer.state_dict(),
+        "scaler": step.fabric.strategy.precision.state_dict(),
+    }
+    again = in_float16()
+    resumed = TrainingStep(again.fabric, build(again.config), again.config, 8, state)
+    assert scaler_of(resumed).get_scale() == 2.0**12
+    for precision in ("32-true", "bf16-mixed"):  # goes on without the scale
+        config = config_of("simclr", backbone="conv4", batch_size=8, precision=precision)
+        TrainingStep(launch(config), build(config), config, 8, state)
+    del state["scaler"]["_growth_tracker"]
+    with pytest.raises(TrainingError, match="state of the optimizer in the checkpoint does not fit"):
+        TrainingStep(again.fabric, build(again.config), again.config, 8, state)
