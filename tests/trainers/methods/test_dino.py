@@ -7,6 +7,7 @@ from tests.trainers.small import AT, FIRST_EPOCH, apart, batch, close, make
 from trainers.config.resolve import resolve
 from trainers.losses import self_distillation
 from trainers.methods import METHODS, Progress
+from trainers.methods.dino import teacher_temperature
 
 
 def test_in_the_first_epoch_the_students_prototypes_stay_and_the_teachers_follow_them() -> None:
@@ -53,7 +54,7 @@ def test_the_centre_is_the_mean_of_logits_and_moves_after_the_loss() -> None:
         logits = method.teacher.head(method.teacher.backbone(torch.cat(views[:2])))
         student = method.student.head(method.student.backbone(torch.cat(views)))
         expected = self_distillation(
-            student.view(4, 8, 12), logits.view(2, 8, 12), old, 0.1, method._teacher_temperature(AT)
+            student.view(4, 8, 12), logits.view(2, 8, 12), old, 0.1, teacher_temperature(method.settings, AT)
         )
     close(step.loss, expected)
     method.after_step(step.carry, AT)
