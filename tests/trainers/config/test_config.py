@@ -57,6 +57,13 @@ def test_hashes_are_those_of_earlier_versions() -> None:
     ] == ["3831dedc30ab34b2", "909671d580adbfb8", "cfe625266b5dce55", "b8f5e52ac1517b0c"]
 
 
+def test_registers_are_in_the_hash_of_runs_that_have_them() -> None:
+    vit = {"method": "dino", "backbone": "vit_tiny_patch16_224"}
+    assert resolve(vit, {"registers": 0}).hash() == resolve(vit).hash() != resolve(vit, {"registers": 4}).hash()
+    config = resolve(vit, {"registers": 4})
+    assert resolve(tomllib.loads(config.to_toml())) == config
+
+
 def test_bands_are_part_of_a_run_and_of_its_encoder() -> None:
     config = resolve({"method": "byol", "bands": [4, 3, 2]})
     assert resolve(tomllib.loads(config.to_toml())) == config
@@ -114,6 +121,7 @@ LIMITS: dict[str, tuple[list[Any], list[Any]]] = {  # values just out of range, 
     "accumulate": ([0], [1]),
     "seed": ([-1, 2**63], [0]),
     "patch_size": ([0, 33], [1, 32, None]),  # image_size is 32
+    "registers": ([-1], [0, 4]),
     "drop_path": ([-0.1, 1.0], [0.0, 0.99]),
     "devices": ([0], [1]),
     "workers": ([-1, 10_000], [0, None]),

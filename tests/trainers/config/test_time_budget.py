@@ -112,7 +112,7 @@ def test_images_smaller_than_every_candidate_take_the_smallest(tmp_path: Path) -
 @pytest.mark.parametrize(
     "given",
     [
-        {"backbone": "resnet18"}, {"image_size": 32}, {"view_size": 24}, {"patch_size": 4}, {"init": "timm"}, {"devices": 2},
+        {"backbone": "resnet18"}, {"image_size": 32}, {"view_size": 24}, {"patch_size": 4}, {"registers": 4}, {"init": "timm"}, {"devices": 2},
         {"method": "mae"},
     ],
 )  # fmt: skip
