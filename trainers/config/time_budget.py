@@ -17,7 +17,7 @@ from trainers.config.machine import describe_load, on_this_machine
 from trainers.config.recipes import Recipe
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
-from trainers.methods import METHODS
+from trainers.methods import METHODS, Method
 
 # Images a second that a training reaches with a configuration on so many images; 0 where it does not fit the memory. The third argument is
 # the speed that is enough, 0 where any is. Raises ConfigError when the network cannot take the crops.
@@ -75,7 +75,11 @@ def choose(
         return {}, []
     method = {"method": _method(given)}
     several = given.get("devices", 1) != 1 or "LOCAL_WORLD_SIZE" in os.environ
-    if several or method["method"] == "mae" or any(given.get(key) is not None for key in (*NETWORK_SETTINGS, "init")):
+    if (
+        several
+        or METHODS.get(method["method"], Method).needs_vit
+        or any(given.get(key) is not None for key in (*NETWORK_SETTINGS, "init"))
+    ):
         return method, [f"{minutes:g} minutes: {method['method']}"]
 
     if busy := describe_load():

@@ -174,6 +174,20 @@ def patch_tokens(vit: VisionTransformer, x: Tensor) -> Tensor:
     return tokens + vit.get_parameter("pos_embed")[:, vit.num_prefix_tokens :]
 
 
+def encode_tokens(
+    vit: VisionTransformer, x: Tensor, hidden: Tensor | None = None, hidden_token: Tensor | None = None
+) -> Tensor:
+    """Give all output tokens of a ViT, class token and registers first: (B, 3, H, W) to (B, prefix + L, D).
+
+    hidden: patches in place of which the network gets `hidden_token`, (D,), at their positions: bool (B, L).
+    """
+    grid: Tensor = vit.patch_embed(x)  # (B, h, w, D)
+    if hidden is not None and hidden_token is not None:
+        grid = torch.where(hidden.view(*grid.shape[:3], 1), hidden_token.to(grid.dtype), grid)
+    tokens: Tensor = vit.norm(vit.blocks(vit.norm_pre(vit._pos_embed(grid))))
+    return tokens
+
+
 def with_attention(vit: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """Run a ViT and also give the attention of its class token in the last layer: (B, D) and (B, heads, h, w). x: (B, 3, H, W)."""
     assert isinstance(vit, VisionTransformer)

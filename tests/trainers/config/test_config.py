@@ -41,7 +41,7 @@ def test_what_is_given_survives_the_file() -> None:
 def test_hashes_are_those_of_earlier_versions() -> None:
     """Encoders and checkpoints carry them."""
     assert {name: resolve({"method": name}).hash() for name in METHODS} == {
-        "byol": "b3451eaad69e380c", "dino": "347ed243c6fa0ec0", "jigsaw": "0b262ad5ab7bebd6", "lejepa": "b9224f8e6c80eda9",
+        "byol": "b3451eaad69e380c", "dino": "347ed243c6fa0ec0", "ibot": "618f45417bb863f0", "jigsaw": "0b262ad5ab7bebd6", "lejepa": "b9224f8e6c80eda9",
         "mae": "4a07e9bc43f6bd23", "moco-v1": "cb232332f9f4a433", "moco-v2": "89fc938123c5206b",
         "moco-v3": "46de097f5fe6d7ef", "simclr": "03e8a646bcf166cc", "simclr-v2": "946de1a1c67cb645",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""DINO: its last layer in the first epoch, its centre, and local crops, which lejepa has too."""
+"""DINO: its last layer in the first epoch, its centre, and local crops, which ibot and lejepa have too."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def test_prototypes_are_frozen_for_at_most_a_tenth_of_the_training() -> None:
     assert method.student.head.prototypes.grad is not None
 
 
-@pytest.mark.parametrize(("name", "blur", "solarize"), [("dino", 0.5, 0.0), ("lejepa", 0.5, 0.2)])
+@pytest.mark.parametrize(("name", "blur", "solarize"), [("dino", 0.5, 0.0), ("ibot", 0.5, 0.0), ("lejepa", 0.5, 0.2)])
 def test_local_crops_show_a_smaller_part(name: str, blur: float, solarize: float) -> None:
     config = resolve({"method": name, "image_size": 96, name: {"local_crops": 2}})
     *whole, first, second = METHODS[name].make_views(config.augment, 96, config.settings)

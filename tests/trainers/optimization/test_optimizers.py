@@ -23,7 +23,7 @@ def test_optimisers_by_name(name: str, kind: type[torch.optim.Optimizer]) -> Non
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adamw", "lars"])
-@pytest.mark.parametrize("name", ["byol", "dino", "mae", "moco-v3"])
+@pytest.mark.parametrize("name", ["byol", "dino", "ibot", "mae", "moco-v3"])
 def test_matrices_and_kernels_decay_and_biases_and_norms_do_not(
     name: str, kind: Literal["sgd", "adamw", "lars"]
 ) -> None:
