@@ -94,6 +94,38 @@ def self_distillation(
 
 
 @in_float32
+def masked_distillation(
+    student: Tensor,
+    teacher: Tensor,
+    centre: Tensor,
+    weights: Tensor,
+    student_temperature: float,
+    teacher_temperature: float,
+) -> Tensor:
+    """iBOT: the cross-entropy of what the student says about hidden patches with what the teacher says, which sees them; a weighted sum.
+
+    student, teacher: logits of M hidden patches, (M, P), the teacher's get no gradient; centre: (P,); weights: (M,), 1 / (hidden patches
+    of the image) / (images) for a mean over images. Zhou et al. 2022 (iBOT), section 3.1.
+    """
+    targets = F.softmax((teacher.detach().float() - centre) / teacher_temperature, dim=1)  # (M, P)
+    log_odds = F.log_softmax(student.float() / student_temperature, dim=1)  # (M, P)
+    return -((targets * log_odds).sum(dim=1) * weights).sum()
+
+
+@in_float32
+def koleo(z: Tensor) -> Tensor:
+    """KoLeo: minus the mean logarithm of the distance of each row to its nearest other row, after scaling to unit length; low when they spread.
+
+    z: (N, D), at least two rows. Sablayrolles et al. 2019; Oquab et al. 2023 (DINOv2), section 4.
+    """
+    z = F.normalize(z.float(), dim=1)
+    with torch.no_grad():
+        nearest = (z @ z.T).fill_diagonal_(-2).argmax(dim=1)
+    # From the difference: a distance computed from cosines near 1 would be rounding errors.
+    return -torch.log((z - z[nearest]).norm(dim=1) + 1e-8).mean()
+
+
+@in_float32
 def perplexity(logits: Tensor) -> Tensor:
     """Count the outputs that a batch uses: exp of the entropy of its mean softmax, between 1 and P. logits: (N, P)."""
     share = F.softmax(logits.float(), dim=1).mean(dim=0)

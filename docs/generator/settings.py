@@ -158,7 +158,8 @@ def _comments(cls: Any) -> dict[str, str]:
     """The comments of a dataclass's fields: at the end of the line, or on the lines above it."""
     found: dict[str, str] = {}
     above: list[str] = []
-    for line in inspect.getsource(cls).splitlines():
+    classes: list[Any] = [base for base in reversed(cls.__mro__) if dataclasses.is_dataclass(base)]
+    for line in (line for base in classes for line in inspect.getsource(base).splitlines()):
         if line.strip().startswith("#"):
             above.append(line.strip("# "))
             continue

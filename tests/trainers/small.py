@@ -9,6 +9,7 @@ from trainers.config.resolve import resolve
 from trainers.config.schema import Config
 from trainers.methods import METHODS, Method, Progress
 from trainers.methods.dino import DINO
+from trainers.methods.ibot import IBOT
 from trainers.models.backbones import Conv4, make_backbone
 
 AT = Progress(step=3, epoch=1, fraction=0.25, seed=5)
@@ -16,6 +17,7 @@ FIRST_EPOCH = AT._replace(step=0, epoch=0, fraction=0.0)
 SMALL: dict[str, dict[str, Any]] = {
     "byol": {"hidden": 16, "dim": 8},
     "dino": {"hidden": 16, "bottleneck": 8, "prototypes": 12, "local_crops": 2, "local_size": 1.0},
+    "ibot": {"hidden": 16, "bottleneck": 8, "prototypes": 12, "local_crops": 2, "local_size": 1.0},
     "jigsaw": {"hidden": 8, "orders": 6, "piece": 1.0},
     "lejepa": {"hidden": 16, "dim": 8, "slices": 16},
     "mae": {"decoder_dim": 16, "decoder_depth": 1, "decoder_heads": 2},
@@ -39,7 +41,7 @@ def make(name: str, cls: type[Method] | None = None, seed: int = 0, **own: Any) 
     torch.manual_seed(seed)
     config = config_of(name, **{name: own})
     method = METHODS[name]
-    backbone = shallow_vit(16, patch=8) if name == "mae" else Conv4(width=4)
+    backbone = shallow_vit(16, patch=8) if method.needs_vit else Conv4(width=4)
     specs = method.make_views(config.augment, 16, config.settings)
     return (cls or method)(backbone, config.settings, specs).train()
 
@@ -70,11 +72,11 @@ def close(a: Tensor, b: Tensor) -> None:
 
 
 def apart(method: Any) -> Any:
-    """Move the student away from its teacher, and DINO's centre from zero."""
+    """Move the student away from its teacher, and the centre of DINO and iBOT from zero."""
     with torch.no_grad():
         for parameter in method.parameters():
             if parameter.requires_grad:
                 parameter.add_(0.1 * torch.randn_like(parameter))
-        if isinstance(method, DINO):
+        if isinstance(method, (DINO, IBOT)):
             method.centre.normal_(std=0.1)
     return method

@@ -13,6 +13,8 @@ from trainers import losses
 from trainers.losses import (
     info_nce_batch,
     info_nce_queue,
+    koleo,
+    masked_distillation,
     masked_mse,
     negative_cosine,
     nt_xent,
@@ -122,6 +124,58 @@ def test_self_distillation_equals_the_loop(
     agree(lambda s, t: self_distillation(s, t, centre, student_t, teacher_t), naive, student, teacher)
 
 
+@pytest.mark.parametrize(("student_t", "teacher_t"), [(0.1, 0.04), (1.0, 1.0)])
+@pytest.mark.parametrize(("images", "length", "prototypes"), [(1, 2, 5), (4, 3, 4), (3, 9, 2)])
+def test_masked_distillation_equals_the_loop_over_images_and_patches(
+    images: int, length: int, prototypes: int, student_t: float, teacher_t: float
+) -> None:
+    """The mean over an image's hidden patches, then over all images, of which one without hidden patches counts zero."""
+    hidden = torch.rand(images, length) < 0.5
+    hidden[0, 0], hidden[1:2] = True, False
+    centre = torch.randn(prototypes) / 5
+
+    def softmax(x: Tensor) -> Tensor:
+        raised = torch.exp(x - x.max())
+        return raised / raised.sum()
+
+    def naive(student: Tensor, teacher: Tensor) -> Tensor:
+        total = torch.zeros(())
+        for i in range(images):
+            patches = [j for j in range(length) if hidden[i, j]]
+            for j in patches:
+                target = softmax((teacher[i, j].detach() - centre) / teacher_t)
+                total = total - (target * softmax(student[i, j] / student_t).log()).sum() / len(patches) / images
+        return total
+
+    def ours(student: Tensor, teacher: Tensor) -> Tensor:
+        weights = torch.tensor([1 / (hidden[i].sum() * images) for i, j in hidden.nonzero()])
+        return masked_distillation(student[hidden], teacher[hidden], centre, weights, student_t, teacher_t)
+
+    agree(ours, naive, *(torch.randn(images, length, prototypes) / 3 for _ in range(2)))
+
+
+@pytest.mark.parametrize(("n", "dim"), [(2, 3), (5, 2), (9, 16)])
+def test_koleo_equals_the_loop_over_pairs(n: int, dim: int) -> None:
+    def naive(z: Tensor) -> Tensor:
+        u = [unit(row) for row in z]
+        nearest = [torch.stack([(u[i] - u[j]).norm() for j in range(n) if j != i]).min() for i in range(n)]
+        return -mean([torch.log(distance) for distance in nearest])
+
+    agree(koleo, naive, 3 * torch.randn(n, dim))
+
+
+def test_koleo_is_low_for_spread_vectors_and_finite_for_equal_ones() -> None:
+    corners = torch.cat([torch.eye(4), -torch.eye(4)])  # the nearest others are at a right angle
+    assert koleo(corners).item() == pytest.approx(-math.log(2) / 2, rel=1e-4)
+    z = torch.ones(5, 4, requires_grad=True)
+    value = koleo(z)
+    [gradient] = torch.autograd.grad(value, z)
+    assert value.item() == pytest.approx(-math.log(1e-8), rel=1e-4)
+    assert torch.isfinite(gradient).all()
+    near = 1 + 1e-6 * torch.tensor([[0.0, 0.0], [0.0, 1.0]]).double()  # finer than float32 tells cosines apart
+    assert koleo(near.float()).item() == pytest.approx(-math.log(5e-7), rel=0.05)
+
+
 @pytest.mark.parametrize(("n", "length", "pixels"), [(1, 2, 3), (3, 4, 12), (2, 9, 5)])
 def test_masked_mse_equals_the_loop(n: int, length: int, pixels: int) -> None:
     masked = torch.rand(n, length) < 0.5
@@ -201,6 +255,10 @@ LOSSES: dict[str, Callable[[], Tensor]] = {
     "info_nce_batch": lambda: losses.info_nce_batch(units(8, 16), units(8, 16), 0.07),
     "negative_cosine": lambda: losses.negative_cosine(units(8, 16), units(8, 16)),
     "self_distillation": lambda: losses.self_distillation(units(4, 8, 16), units(2, 8, 16), torch.zeros(16), 0.1, 0.04),
+    "masked_distillation": lambda: losses.masked_distillation(
+        units(8, 16), units(8, 16), torch.zeros(16), torch.full((8,), 0.125), 0.1, 0.04
+    ),
+    "koleo": lambda: losses.koleo(units(8, 16)),
     "perplexity": lambda: losses.perplexity(units(8, 16) / 0.04),
     "masked_mse": lambda: losses.masked_mse(units(2, 4, 12), units(2, 4, 12), torch.ones(2, 4, dtype=torch.bool)),
     "sigreg": lambda: losses.sigreg(10 * torch.randn(8, 16), units(16, 16).T),

@@ -18,7 +18,7 @@ PATH = click.Path(path_type=Path)
 SETTINGS = [  # options that `train` and `profile` share
     click.option(
         "--method",
-        help="byol, dino, jigsaw, lejepa, mae, moco-v1, moco-v2, moco-v3, simclr or simclr-v2.  [default: simclr]",
+        help="byol, dino, ibot, jigsaw, lejepa, mae, moco-v1, moco-v2, moco-v3, simclr or simclr-v2.  [default: simclr]",
     ),
     click.option(
         "--backbone",

@@ -23,6 +23,7 @@ MOST_PATCHES = 14  # along a side, as of ViTs at 224 px with patches of 16
 NETWORK_CHOICES = (
     "backbone",
     "patch_size",
+    "registers",
     "init",
 )  # when the user gives one of them, the recipe leaves the network alone
 

@@ -24,6 +24,8 @@ class Config:
     backbone: str = "resnet18"
     # Pixels, of a ViT; smaller is better and slower (DINO, section 5.1)
     patch_size: int | None = setting(None, least=1, most="image_size")
+    # Tokens of a ViT without a place, in which it can keep what it computes (Darcet et al. 2024); 0: as many as the backbone has by its name
+    registers: int = setting(0, least=0, usual=(0, 16), later=True)
     # Share of residual branches that are dropped, in the student only
     drop_path: float = setting(0.0, least=0, below=1)
     # Weights to start from: "timm", "torchvision:NAME", a file of weights, the folder of a run, or "none" for random ones

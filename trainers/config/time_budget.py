@@ -23,6 +23,7 @@ Measure = Callable[[Config, int, float], float]
 NETWORK_SETTINGS = (
     "backbone",
     "patch_size",
+    "registers",
     "image_size",
     "view_size",
 )  # the settings that describe a network and its sizes

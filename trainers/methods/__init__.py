@@ -7,6 +7,7 @@ method, write its class and list it in METHODS.
 from trainers.methods.base import Method, Progress, Step, Variant
 from trainers.methods.byol import BYOL
 from trainers.methods.dino import DINO
+from trainers.methods.ibot import IBOT
 from trainers.methods.jigsaw import Jigsaw
 from trainers.methods.lejepa import LeJEPA
 from trainers.methods.mae import MAE
@@ -16,7 +17,7 @@ from trainers.methods.simclr import SimCLR
 from trainers.methods.situation import Situation
 
 METHODS: dict[str, type[Method]] = {
-    name: method for method in (BYOL, DINO, Jigsaw, LeJEPA, MAE, MoCo, MoCoV3, SimCLR) for name in method.variants
+    name: method for method in (BYOL, DINO, IBOT, Jigsaw, LeJEPA, MAE, MoCo, MoCoV3, SimCLR) for name in method.variants
 }
 
 __all__ = ["METHODS", "Method", "Progress", "Situation", "Step", "Variant"]

@@ -114,7 +114,10 @@ class Method(nn.Module, ABC):
 
     @property
     def uniform_loss(self) -> float | None:
-        """The loss when all outputs are equally likely: a training that stays at it learns nothing; None when the method has no such plateau."""
+        """The loss when all outputs are equally likely: a training that stays at it learns nothing; None when the method has no such plateau.
+
+        Where the loss has further terms, it is that of the figure `class_loss` in the logs.
+        """
         return None
 
     @property

@@ -21,6 +21,16 @@ from trainers.settings import setting
 from trainers.training.distributed import gather_keys
 
 PROTOTYPES = ((20_000, 1024), (MEDIUM, 4096), (1_000_000, 16_384))  # by images: as many as the collection can fill
+# Of DINO, and of what builds on it.
+AUGMENT = {**ASYMMETRIC, "crop_min": 0.4}  # without local crops 0.14 (its README)
+OPTIMIZER = {
+    "name": "adamw",
+    "lr": 1e-3,
+    "weight_decay": 0.04,
+    "weight_decay_end": 0.4,
+    "warmup": 0.1,
+    "clip": 3.0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +68,39 @@ class Network(nn.Module):
         self.backbone, self.head = backbone, head
 
 
+def cures(table: str) -> dict[str, str]:
+    """Say what helps with a collapse, for the method whose settings stand in `table`."""
+    return {
+        "point": f"a slower teacher ({table}.momentum nearer 1)",
+        "one prototype": f"a centre that moves ({table}.centre_momentum 0.9), a higher {table}.teacher_temperature",
+        "uniform": f"a lower {table}.teacher_temperature, fewer {table}.prototypes, a faster teacher ({table}.momentum 0.99)",
+    }
+
+
+def teacher_temperature(settings: DINOSettings, at: Progress) -> float:
+    """Give the temperature of the teacher's softmax, which rises over its warm-up."""
+    share = min(1.0, at.fraction / settings.teacher_warmup) if settings.teacher_warmup else 1.0
+    return settings.teacher_temperature_start + share * (
+        settings.teacher_temperature - settings.teacher_temperature_start
+    )
+
+
+def is_frozen(settings: DINOSettings, at: Progress) -> bool:
+    """Tell whether the last layer does not change in this step."""
+    return at.epoch < settings.frozen_epochs and at.fraction < 0.1
+
+
 class DINO(Method):
     variants: ClassVar = {
         "dino": Variant(
             "for ViTs, with many crops of an image; exports the teacher",
-            augment={**ASYMMETRIC, "crop_min": 0.4},  # without local crops 0.14 (its README)
-            optimizer={
-                "name": "adamw",
-                "lr": 1e-3,
-                "weight_decay": 0.04,
-                "weight_decay_end": 0.4,
-                "warmup": 0.1,
-                "clip": 3.0,
-            },
+            augment=AUGMENT,
+            optimizer=OPTIMIZER,
             top={"drop_path": 0.1},
         )
     }
     Settings = DINOSettings
-    cures: ClassVar = {
-        "point": "a slower teacher (dino.momentum nearer 1)",
-        "one prototype": "a centre that moves (dino.centre_momentum 0.9), a higher dino.teacher_temperature",
-        "uniform": "a lower dino.teacher_temperature, fewer dino.prototypes, a faster teacher (dino.momentum 0.99)",
-    }
+    cures: ClassVar = cures("dino")
     crop_setting = "local_size"
     export_branch = "teacher"
     centre: Tensor
@@ -131,14 +152,13 @@ class DINO(Method):
         return (*whole, *[local] * settings.local_crops)
 
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
-        temperature = self._teacher_temperature(at)
+        temperature = teacher_temperature(self.settings, at)
         with torch.no_grad():
             features = self.teacher.backbone(torch.cat(list(views[:2])))
             teacher = self.teacher.head(features)  # (2B, P)
         with seeded(at.seed, views[0].device):  # drop-path
             student_features = encode_crops(self.student.backbone, views)
-        frozen = at.epoch < self.settings.frozen_epochs and at.fraction < 0.1
-        student = self.student.head(student_features, frozen)  # (V B, P)
+        student = self.student.head(student_features, is_frozen(self.settings, at))  # (V B, P)
         loss = self_distillation(
             student.view(len(views), -1, student.shape[1]),
             teacher.view(2, -1, teacher.shape[1]),
@@ -149,11 +169,6 @@ class DINO(Method):
         logs = {"prototypes_used": perplexity((teacher - self.centre) / temperature)}
         return Step(loss, student_features[: len(views[0])].detach(), logs, teacher)
 
-    def _teacher_temperature(self, at: Progress) -> float:
-        s = self.settings
-        share = min(1.0, at.fraction / s.teacher_warmup) if s.teacher_warmup else 1.0
-        return s.teacher_temperature_start + share * (s.teacher_temperature - s.teacher_temperature_start)
-
     def after_step(self, carry: Tensor | None, at: Progress) -> dict[str, float]:
         assert carry is not None
         s = self.settings
@@ -162,7 +177,7 @@ class DINO(Method):
         self.centre.lerp_(
             gather_keys(carry.float().mean(dim=0, keepdim=True)).mean(dim=0), 1 - self.settings.centre_momentum
         )
-        return {"teacher_momentum": momentum, "teacher_temperature": self._teacher_temperature(at)}
+        return {"teacher_momentum": momentum, "teacher_temperature": teacher_temperature(self.settings, at)}
 
     @property
     def uniform_loss(self) -> float:

@@ -45,7 +45,7 @@ class MAE(Method):
         super().__init__(backbone, settings, views)
         if not isinstance(backbone, VisionTransformer) or not _is_plain(backbone):
             raise ConfigError(
-                "mae needs a plain ViT, with one class token and learned positions for all tokens; this backbone is different; "
+                "mae needs a plain ViT, with one class token, no registers and learned positions for all tokens; this backbone is different; "
                 "choose --backbone vit_tiny_patch16_224 or another vit, with --patch-size"
             )
         if (views[0].size // backbone.patch_embed.patch_size[0]) ** 2 != backbone.patch_embed.num_patches:

@@ -58,16 +58,19 @@ def make_backbone(
     drop_path: float = 0.0,
     pretrained: bool = False,
     published_stem: bool = False,
+    registers: int = 0,
 ) -> tuple[nn.Module, list[str]]:
     """Build a backbone; returns it and what was adapted, as lines for the log.
 
     Its `num_features` is the dimension D of its output (B, D). pretrained: with timm's published weights; these, and `published_stem`, leave
-    the first layers as they were published, at any image size. Raises ConfigError for a name that neither timm nor this file
+    the first layers as they were published, at any image size. registers: of a ViT; 0 leaves those that it has by its name. Raises ConfigError for a name that neither timm nor this file
     knows, for an image size that does not fit the backbone, and for options it does not have.
     """
     if name in OWN:
-        if patch_size is not None or pretrained:
-            raise ConfigError(f"{name} has no patches and no published weights; leave out --patch-size and --init timm")
+        if patch_size is not None or pretrained or registers:
+            raise ConfigError(
+                f"{name} has no patches, no registers and no published weights; leave out --patch-size, registers and --init timm"
+            )
         if image_size < CONV4_SMALLEST:
             raise ConfigError(
                 f"image size {image_size}: {name} needs at least {CONV4_SMALLEST} pixels; choose a larger --image-size"
@@ -81,11 +84,20 @@ def make_backbone(
     is_vit = timm.models.is_model_in_modules(name, {"vision_transformer"})
     if patch_size is not None and not is_vit:
         raise ConfigError(f"backbone {name!r} has no patches; leave out --patch-size, or choose a vit")
+    if registers and not is_vit:
+        raise ConfigError(f"backbone {name!r} has no registers; leave out registers, or choose a vit")
+    if registers and pretrained:
+        raise ConfigError(
+            f"--init timm: the published weights of {name} are for the registers that it has; leave out registers, or choose a backbone with some, "
+            "such as vit_small_patch14_reg4_dinov2"
+        )
     options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
     if is_vit:
         options |= {"img_size": image_size, "dynamic_img_size": True}
         if patch_size is not None:
             options["patch_size"] = patch_size
+        if registers:
+            options["reg_tokens"] = registers
     if pretrained and not timm.models.is_model_pretrained(name):
         raise ConfigError(
             f"--init timm: {name} has no published weights; choose one of timm.list_models(pretrained=True)"
@@ -160,6 +172,20 @@ def patch_tokens(vit: VisionTransformer, x: Tensor) -> Tensor:
     """Embed the patches of images and add their positions, without the class token: (B, 3, H, W) to (B, L, D)."""
     tokens: Tensor = vit.patch_embed(x).flatten(1, 2)  # (B, h, w, D) before
     return tokens + vit.get_parameter("pos_embed")[:, vit.num_prefix_tokens :]
+
+
+def encode_tokens(
+    vit: VisionTransformer, x: Tensor, hidden: Tensor | None = None, hidden_token: Tensor | None = None
+) -> Tensor:
+    """Give all output tokens of a ViT, class token and registers first: (B, 3, H, W) to (B, prefix + L, D).
+
+    hidden: patches in place of which the network gets `hidden_token`, (D,), at their positions: bool (B, L).
+    """
+    grid: Tensor = vit.patch_embed(x)  # (B, h, w, D)
+    if hidden is not None and hidden_token is not None:
+        grid = torch.where(hidden.view(*grid.shape[:3], 1), hidden_token.to(grid.dtype), grid)
+    tokens: Tensor = vit.norm(vit.blocks(vit.norm_pre(vit._pos_embed(grid))))
+    return tokens
 
 
 def with_attention(vit: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:

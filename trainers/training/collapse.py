@@ -26,6 +26,11 @@ class Collapse:
     text: str
 
 
+def compared_loss(figures: Mapping[str, float]) -> float:
+    """Give the loss of an epoch that a uniform loss is compared with: `class_loss` where a method's loss has further terms."""
+    return figures.get("class_loss", figures["loss"])
+
+
 def is_uniform(loss: float, uniform_loss: float | None) -> bool:
     """Tell whether a loss lies at ln(P), that of a uniform output over P prototypes or orders; every training starts near it."""
     return uniform_loss is not None and abs(loss - uniform_loss) < UNIFORM_WITHIN * uniform_loss
@@ -38,7 +43,12 @@ def collapse(
 
     `uniform_loss` and `cures` are the method's; `plateau` is the number of epochs in a row, with this one, whose loss `is_uniform`.
     """
-    std, rank, loss, width = figures["feature_std"], figures["rankme"], figures["loss"], figures.get("width", 1.0)
+    std, rank, loss, width = (
+        figures["feature_std"],
+        figures["rankme"],
+        compared_loss(figures),
+        figures.get("width", 1.0),
+    )
     used = figures.get("prototypes_used", math.inf)
     found = None
     if std < COLLAPSED_STD:

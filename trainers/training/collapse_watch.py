@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from featurestore.progress import Listener
-from trainers.training.collapse import Collapse, collapse, is_uniform
+from trainers.training.collapse import Collapse, collapse, compared_loss, is_uniform
 
 
 @dataclass
@@ -19,7 +19,7 @@ class CollapseWatch:
 
     def check(self, figures: Mapping[str, float]) -> Collapse | None:
         """Return the collapse that the figures of an epoch show, if any."""
-        self._plateau = self._plateau + 1 if is_uniform(figures["loss"], self.uniform_loss) else 0
+        self._plateau = self._plateau + 1 if is_uniform(compared_loss(figures), self.uniform_loss) else 0
         found = collapse(figures, self.uniform_loss, self.cures, self._plateau)
         if found and found.name not in self._noted:
             self._noted.add(found.name)

@@ -89,6 +89,7 @@ def build(config: Config, note: Callable[[str], None] = lambda text: None) -> Me
         config.drop_path,
         pretrained=start == "timm",
         published_stem=config.stem == "published",
+        registers=config.registers,
     )
     if config.init is not None and start in ("torchvision", "file"):
         adapted += start_from(backbone, config.init)

@@ -44,7 +44,7 @@ def test_hashes_are_those_of_earlier_versions() -> None:
     # What was the default then, and stands in the settings of their runs.
     optimizers = {"moco-v1": {"lr": 0.12, "weight_decay": 5e-4}}
     assert {name: resolve({"method": name, "optimizer": optimizers.get(name, {})}).hash() for name in METHODS} == {
-        "byol": "b3451eaad69e380c", "dino": "347ed243c6fa0ec0", "jigsaw": "0b262ad5ab7bebd6", "lejepa": "b9224f8e6c80eda9",
+        "byol": "b3451eaad69e380c", "dino": "347ed243c6fa0ec0", "ibot": "618f45417bb863f0", "jigsaw": "0b262ad5ab7bebd6", "lejepa": "b9224f8e6c80eda9",
         "mae": "4a07e9bc43f6bd23", "moco-v1": "cb232332f9f4a433", "moco-v2": "89fc938123c5206b",
         "moco-v3": "46de097f5fe6d7ef", "simclr": "03e8a646bcf166cc", "simclr-v2": "946de1a1c67cb645",
     }  # fmt: skip
@@ -66,6 +66,13 @@ def test_hashes_are_those_of_earlier_versions() -> None:
         resolve({"method": "moco-v2", "image_size": 96}, recipe=recipes.choose(1000, "cuda")).hash(),
         resolve(vit, recipe=recipes.choose(250_000, "cuda")).hash(),
     ] == ["3831dedc30ab34b2", "909671d580adbfb8", "cfe625266b5dce55", "b8f5e52ac1517b0c"]
+
+
+def test_registers_are_in_the_hash_of_runs_that_have_them() -> None:
+    vit = {"method": "dino", "backbone": "vit_tiny_patch16_224"}
+    assert resolve(vit, {"registers": 0}).hash() == resolve(vit).hash() != resolve(vit, {"registers": 4}).hash()
+    config = resolve(vit, {"registers": 4})
+    assert resolve(tomllib.loads(config.to_toml())) == config
 
 
 def test_bands_are_part_of_a_run_and_of_its_encoder() -> None:
@@ -125,6 +132,7 @@ LIMITS: dict[str, tuple[list[Any], list[Any]]] = {  # values just out of range, 
     "accumulate": ([0], [1]),
     "seed": ([-1, 2**63], [0]),
     "patch_size": ([0, 33], [1, 32, None]),  # image_size is 32
+    "registers": ([-1], [0, 4]),
     "drop_path": ([-0.1, 1.0], [0.0, 0.99]),
     "devices": ([0], [1]),
     "workers": ([-1, 10_000], [0, None]),

@@ -1,6 +1,7 @@
 """Recipes: the documented numbers, how they grow, and that what the user gives wins."""
 
 import tomllib
+from itertools import product
 from typing import Any
 
 import pytest
@@ -35,6 +36,8 @@ def test_recipes_give_the_documented_numbers() -> None:
     assert [teacher_momentum(Situation(10, 32, steps)) for steps in lengths] == [0.9, 0.9, 0.975, 0.99, 0.99, 0.99]
     assert [teacher_momentum(Situation(200_000, 32, steps)) for steps in (2500, 100_000, None)] == [0.99, 0.996, 0.996]
     assert own("dino", "momentum", [10], steps=10) == [0.97]
+    for situation in (Situation(1000, 24, 50), Situation(10**6, 224, None)):
+        assert METHODS["ibot"].recipe(situation) == METHODS["dino"].recipe(situation)
     jigsaw = METHODS["jigsaw"].recipe
     assert jigsaw(Situation(10, 64, None)) == {"grid": 2, "orders": 24, "piece": 0.5}
     assert jigsaw(Situation(10, 65, None)) == {"grid": 3, "orders": 100, "piece": 0.33}
@@ -98,7 +101,13 @@ def test_the_log_lists_what_the_recipe_chose_and_nothing_replaced() -> None:
 def test_the_recipe_gives_every_transformer_adamw_at_the_documented_rate(backbone: str, length: dict[str, Any]) -> None:
     """docs/guides/recipes.md."""
     recipe = recipes.choose(5000, "cuda")
-    own = {"moco-v3": (1.5e-4, 0.1), "dino": (1e-3, 0.04), "mae": (1e-3, 0.05), "lejepa": (1e-3, 0.05)}
+    own = {
+        "moco-v3": (1.5e-4, 0.1),
+        "dino": (1e-3, 0.04),
+        "ibot": (1e-3, 0.04),
+        "mae": (1e-3, 0.05),
+        "lejepa": (1e-3, 0.05),
+    }
     for method in METHODS:
         optimizer = resolve({"method": method, "backbone": backbone, **length}, recipe=recipe).optimizer
         assert (optimizer.name, optimizer.lr, optimizer.weight_decay) == ("adamw", *own.get(method, (5e-4, 0.05)))
@@ -203,8 +212,8 @@ def test_temperatures_of_short_trainings_are_low() -> None:
 
 @pytest.mark.parametrize(("size", "patch"), [(8, 1), (28, 2), (32, 4), (64, 8), (96, 8), (100, 10), (224, 16)])
 def test_a_method_that_needs_a_vit_gets_a_small_one(size: int, patch: int) -> None:
-    for device in ("cpu", "cuda"):
-        layer = recipes.choose(1000, device)("mae", {"image_size": size})
+    for device, method in product(("cpu", "cuda"), ("ibot", "mae")):
+        layer = recipes.choose(1000, device)(method, {"image_size": size})
         assert (layer["backbone"], layer["patch_size"]) == ("vit_tiny_patch16_224", patch)
-    for given in ({"backbone": "vit_small_patch16_224"}, {"init": "run"}):
-        assert "backbone" not in recipes.choose(1000, "cpu")("mae", given)
+        for given in ({"backbone": "vit_small_patch16_224"}, {"init": "run"}):
+            assert "backbone" not in recipes.choose(1000, device)(method, given)

@@ -114,8 +114,8 @@ def test_images_smaller_than_every_candidate_take_the_smallest(tmp_path: Path) -
 @pytest.mark.parametrize(
     "given",
     [
-        {"backbone": "resnet18"}, {"image_size": 32}, {"view_size": 24}, {"patch_size": 4}, {"init": "timm"}, {"devices": 2},
-        {"method": "mae"},
+        {"backbone": "resnet18"}, {"image_size": 32}, {"view_size": 24}, {"patch_size": 4}, {"registers": 4}, {"init": "timm"}, {"devices": 2},
+        {"method": "mae"}, {"method": "ibot"},
     ],
 )  # fmt: skip
 def test_what_is_given_is_not_chosen_again(given: dict[str, Any], tmp_path: Path) -> None:

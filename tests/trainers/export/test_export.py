@@ -180,8 +180,12 @@ def test_a_vits_places_are_stored_at_a_fixed_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_attention_is_a_second_output_and_changes_no_vector(exported: tuple[Conv4, Path], tmp_path: Path) -> None:
-    backbone: Any = make_backbone("test_vit", 16, 4)[0].eval()
+@pytest.mark.parametrize("registers", [0, 3])
+def test_attention_is_a_second_output_and_changes_no_vector(
+    registers: int, exported: tuple[Conv4, Path], tmp_path: Path
+) -> None:
+    """The attention to patches, not to registers."""
+    backbone: Any = make_backbone("test_vit", 16, 4, registers=registers)[0].eval()
     backbone.blocks = backbone.blocks[:2]  # of six; each takes its time to trace
     encoder = Encoder(export(backbone, card(backbone), tmp_path / "encoder.onnx", attention=True))
     pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
@@ -195,7 +199,7 @@ def test_attention_is_a_second_output_and_changes_no_vector(exported: tuple[Conv
     with torch.no_grad():
         vectors = EncoderGraph(backbone, RECORD)(torch.from_numpy(pixels))
     np.testing.assert_allclose(encoder.encode(pixels), vectors.numpy(), atol=1e-4)
-    np.testing.assert_allclose(maps, seen[0][:, :, 0, 1:].reshape(2, 2, 4, 4).numpy(), atol=1e-4)
+    np.testing.assert_allclose(maps, seen[0][:, :, 0, 1 + registers :].reshape(2, 2, 4, 4).numpy(), atol=1e-4)
     with pytest.raises(EncoderError, match="no attention"):
         Encoder(exported[1]).attention(pixels)
 

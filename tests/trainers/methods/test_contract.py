@@ -25,8 +25,13 @@ from trainers.optimization.optimizers import make_optimizer
 from trainers.training.collapse import CURES
 from trainers.training.contenders import trained
 
-MOVED_BESIDE_THE_TEACHER = {"dino": {"centre"}, "moco-v1": {"keys", "pointer"}, "moco-v2": {"keys", "pointer"}}
-BRANCHES = {"dino": "teacher", "mae": "encoder", "jigsaw": "trunk"}  # the others: online
+MOVED_BESIDE_THE_TEACHER = {
+    "dino": {"centre"},
+    "ibot": {"centre"},
+    "moco-v1": {"keys", "pointer"},
+    "moco-v2": {"keys", "pointer"},
+}
+BRANCHES = {"dino": "teacher", "ibot": "teacher", "mae": "encoder", "jigsaw": "trunk"}  # the others: online
 
 
 @pytest.fixture(params=sorted(METHODS))
@@ -119,9 +124,9 @@ def test_all_copies_of_the_backbone_start_equal(method: Method) -> None:
         assert all(torch.equal(value, other[key]) for key, value in first.items())
 
 
-def test_the_student_is_exported_except_by_dino(name: str, method: Method) -> None:
+def test_the_student_is_exported_except_by_dino_and_ibot(name: str, method: Method) -> None:
     trainable = all(p.requires_grad for p in method.export_backbone.parameters())
-    assert trainable == (name != "dino")
+    assert trainable == (name not in ("dino", "ibot"))
     assert method.export_branch == BRANCHES.get(name, "online")
 
 
@@ -141,11 +146,13 @@ def test_the_backbone_of_every_method_passes_the_check_of_its_export(name: str, 
 SHARE = ([-0.01, 1.01], [0.0, 1.0])
 PART = ([0.0, 1.01], [0.01, 1.0])
 LIMITS: dict[str, tuple[list[Any], list[Any]]] = {  # by name: values just out of range, and values just in it
-    **dict.fromkeys(("momentum", "centre_momentum", "teacher_warmup", "weight"), SHARE),
+    **dict.fromkeys(("momentum", "centre_momentum", "teacher_warmup", "weight", "koleo"), SHARE),
     **dict.fromkeys(("piece", "local_size"), PART),
     "local_min": ([0.0, 0.41], [0.01, 0.4]),  # local_max is 0.4
     "local_max": ([0.09, 1.01], [0.1, 1.0]),  # local_min is 0.1
     "gap": ([-0.01, 1.0], [0.0, 0.99]),
+    "mask_min": ([0.0, 0.51], [0.01, 0.5]),  # mask_max is 0.5
+    "mask_max": ([0.09, 1.01], [0.1, 1.0]),  # mask_min is 0.1
     "mask": ([0.0, 1.0], [0.01, 0.99]),
     "local_crops": ([-1], [0]),
     "frozen_epochs": ([-1], [0]),
@@ -186,4 +193,4 @@ def test_help_cures_and_uniform_losses_are_there(name: str, method: Method) -> N
     [option] = [option for option in train.params if option.name == "method"]
     assert name in re.findall(r"[\w-]+", getattr(option, "help", ""))
     assert set(method.cures) <= set(CURES)
-    assert ("uniform" in method.cures) == (method.uniform_loss is not None) == (name in ("dino", "jigsaw"))
+    assert ("uniform" in method.cures) == (method.uniform_loss is not None) == (name in ("dino", "ibot", "jigsaw"))

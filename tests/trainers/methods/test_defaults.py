@@ -45,6 +45,7 @@ COLOURS = {  # brightness, contrast, saturation, hue; probabilities of these and
     "moco-v2": (0.4, 0.4, 0.4, 0.1, 0.8, 0.2),
     "byol": (0.4, 0.4, 0.2, 0.1, 0.8, 0.2),
     "dino": (0.4, 0.4, 0.2, 0.1, 0.8, 0.2),
+    "ibot": (0.4, 0.4, 0.2, 0.1, 0.8, 0.2),
     "moco-v3": (0.4, 0.4, 0.2, 0.1, 0.8, 0.2),
     "simclr": (0.4, 0.4, 0.4, 0.1, 0.8, 0.2),  # strength 0.5 of (0.8, 0.8, 0.8, 0.2), as for CIFAR
 }

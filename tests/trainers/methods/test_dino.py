@@ -1,4 +1,4 @@
-"""DINO: its last layer in the first epoch, its centre, and local crops, which lejepa has too."""
+"""DINO: its last layer in the first epoch, its centre, and local crops, which ibot and lejepa have too."""
 
 import pytest
 import torch
@@ -8,6 +8,7 @@ from tests.trainers.small import AT, FIRST_EPOCH, apart, batch, close, make
 from trainers.config.resolve import resolve
 from trainers.losses import self_distillation
 from trainers.methods import METHODS, Progress
+from trainers.methods.dino import teacher_temperature
 
 
 def test_in_the_first_epoch_the_students_prototypes_stay_and_the_teachers_follow_them() -> None:
@@ -28,7 +29,7 @@ def test_prototypes_are_frozen_for_at_most_a_tenth_of_the_training() -> None:
     assert method.student.head.prototypes.grad is not None
 
 
-@pytest.mark.parametrize(("name", "blur", "solarize"), [("dino", 0.5, 0.0), ("lejepa", 0.5, 0.2)])
+@pytest.mark.parametrize(("name", "blur", "solarize"), [("dino", 0.5, 0.0), ("ibot", 0.5, 0.0), ("lejepa", 0.5, 0.2)])
 def test_local_crops_show_a_smaller_part(name: str, blur: float, solarize: float) -> None:
     config = resolve({"method": name, "image_size": 96, name: {"local_crops": 2}})
     *whole, first, second = METHODS[name].make_views(config.augment, 96, config.settings)
@@ -62,7 +63,7 @@ def test_the_centre_is_the_mean_of_logits_and_moves_after_the_loss() -> None:
         logits = method.teacher.head(method.teacher.backbone(torch.cat(views[:2])))
         student = method.student.head(method.student.backbone(torch.cat(views)))
         expected = self_distillation(
-            student.view(4, 8, 12), logits.view(2, 8, 12), old, 0.1, method._teacher_temperature(AT)
+            student.view(4, 8, 12), logits.view(2, 8, 12), old, 0.1, teacher_temperature(method.settings, AT)
         )
     close(step.loss, expected)
     method.after_step(step.carry, AT)

@@ -20,7 +20,7 @@ from trainers.training import loop
 from trainers.training.setup import assemble
 
 
-@pytest.mark.parametrize("name", ["byol", "dino", "moco-v2", "moco-v3"])
+@pytest.mark.parametrize("name", ["byol", "dino", "ibot", "moco-v2", "moco-v3"])
 def test_teacher_centre_and_queue_move_once_and_after_the_optimiser(name: str, tmp_path: Path) -> None:
     """First all parts of the batch, then the optimiser, then teacher and centre, once, following the student after the step."""
     events: list[str] = []

@@ -79,7 +79,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", sorted({method: name for name, method in METHODS.items()}.values()))
 def test_a_step_neither_reads_from_the_device_nor_moves_to_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = {"backbone": "test_vit", "patch_size": 8} if name == "mae" else {"backbone": "conv4"}
+    network = {"backbone": "test_vit", "patch_size": 8} if METHODS[name].needs_vit else {"backbone": "conv4"}
     method = build(config_of(name, **network, image_size=32))
     with device(monkeypatch) as meta:
         method.to(meta)

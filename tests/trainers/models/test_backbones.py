@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -31,6 +33,39 @@ def test_a_drop_path_without_effect_is_noted() -> None:
 def test_a_backbone_gives_vectors_of_the_dimension_it_says(name: str, size: int) -> None:
     backbone, _ = make_backbone(name, size)
     assert backbone(torch.randn(2, 3, size, size)).shape == (2, feature_dim(backbone))
+
+
+@pytest.mark.parametrize("pool", ["token", "avg"])
+def test_registers_are_tokens_that_the_vector_leaves_out(pool: str) -> None:
+    backbone: Any = make_backbone("test_vit", 16, 4, registers=3)[0].eval()
+    backbone.global_pool = pool
+    x = torch.randn(2, 3, 16, 16)
+    tokens = backbone.forward_features(x)
+    assert tokens.shape == (2, 1 + 3 + 16, feature_dim(backbone))
+    torch.testing.assert_close(backbone(x), tokens[:, 0] if pool == "token" else tokens[:, 4:].mean(dim=1))
+    with torch.no_grad():
+        backbone.reg_token.add_(1.0)
+    assert not torch.allclose(backbone.forward_features(x)[:, 4:], tokens[:, 4:])  # the patches attend to them
+
+
+def test_a_backbone_keeps_the_registers_of_its_name() -> None:
+    name = "vit_pwee_patch16_reg1_gap_256"
+    counts = [make_backbone(name, 32, registers=n)[0].get_parameter("reg_token").shape[1] for n in (0, 2)]
+    assert counts == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "pretrained", "words"),
+    [
+        ("conv4", False, ["conv4", "leave out", "registers"]),
+        ("resnet18", False, ["resnet18", "leave out registers", "vit"]),
+        ("vit_tiny_patch16_224", True, ["vit_tiny_patch16_224", "leave out registers", "reg4"]),
+    ],
+)
+def test_registers_that_a_backbone_cannot_have_are_refused(name: str, pretrained: bool, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_backbone(name, 32, pretrained=pretrained, registers=4)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
 @pytest.mark.parametrize(

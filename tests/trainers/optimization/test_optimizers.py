@@ -36,7 +36,7 @@ def test_adams_betas_are_those_of_the_settings() -> None:
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adamw", "lars"])
-@pytest.mark.parametrize("name", ["byol", "dino", "mae", "moco-v3"])
+@pytest.mark.parametrize("name", ["byol", "dino", "ibot", "mae", "moco-v3"])
 def test_matrices_and_kernels_decay_and_biases_and_norms_do_not(
     name: str, kind: Literal["sgd", "adamw", "lars"]
 ) -> None:

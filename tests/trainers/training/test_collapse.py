@@ -7,7 +7,7 @@ import torch
 
 from tests.trainers.small import make
 from trainers.training import monitor
-from trainers.training.collapse import collapse, is_uniform
+from trainers.training.collapse import collapse, compared_loss, is_uniform
 
 HEALTHY = {"feature_std": 1.0, "rankme": 20.0, "loss": 3.0, "epoch": 9}
 UNIFORM = math.log(1024)
@@ -74,5 +74,9 @@ def test_a_uniform_output_is_a_collapse_when_it_stays() -> None:
     assert found is not None
     assert found.name == "uniform"
     assert "ln(P)" in found.text
-    assert make("dino").uniform_loss == pytest.approx(math.log(12))
+    with_patches = {**figures, "loss": 12.0, "class_loss": 6.93}
+    assert compared_loss(with_patches) == 6.93
+    assert collapse(with_patches, UNIFORM, {}, plateau=4) == found
+    assert compared_loss(figures) == 6.93
+    assert make("ibot").uniform_loss == make("dino").uniform_loss == pytest.approx(math.log(12))
     assert make("jigsaw").uniform_loss == pytest.approx(math.log(6))
