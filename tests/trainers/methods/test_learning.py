@@ -85,18 +85,12 @@ def knn(backbone: nn.Module) -> float:
     return float(np.mean(named.numpy() == truth.numpy()))
 
 
-# These two differ from another method in their settings only.
-VARIANTS = {"moco-v1", "simclr-v2"}
-OTHERS = [
-    pytest.param(name, marks=[pytest.mark.slow] * (name in VARIANTS))
-    for name in sorted(METHODS)
-    if name not in ("mae", "ibot")  # ibot, a ViT with a class token, needs more steps than a test has
+# A contrastive method, one with a teacher, one with prototypes; the others in `make test-all`. Not ibot: a ViT with a class token needs more
+# steps than a test has.
+QUICK = ("simclr", "byol", "dino")
+SOME = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in sorted(METHODS) if name != "ibot"
 ]
-
-
-# A contrastive method, one with a teacher, one with prototypes; the others in `make test-all`.
-QUICK = ("simclr-v1", "byol", "dino")
-SOME = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ("mae", *OTHERS)]
 
 
 @pytest.mark.parametrize("name", SOME)
