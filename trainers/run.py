@@ -13,10 +13,12 @@ from featurestore.errors import ConfigError
 from featurestore.progress import Listener, shows_progress
 from featurestore.system.disk import create_folder, write_text
 from featurestore.system.text import counted
+from trainers.config.machine import find_device
 from trainers.config.schema import Config
 from trainers.config.settle import read_given, settle
 from trainers.data import images as data
 from trainers.models.start import describe_start
+from trainers.runtime.threads import fit_threads
 from trainers.training import checkpoint, metrics_file, monitor
 from trainers.training.curves import draw
 from trainers.training.finish import ENCODER, Wanted, finish
@@ -82,6 +84,8 @@ def train(
     if labels == "none" and label_column is not None:
         raise ConfigError("a column of labels was named, but no labels are wanted; add --labels folders")
     given = read_given(config, settings)
+    if find_device(given.get("device", "auto")) == "cpu" and (said := fit_threads()):
+        listener.note(said)
     files = data.list_training_files(source, exclude, label_column)
     if labels == "folders":
         files.check_labels(source)
