@@ -1,6 +1,8 @@
 """The benchmark for a GPU, on a processor: what it measures, what it does not do twice, what it does not start."""
 
 import json
+import os
+import signal
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -82,6 +84,26 @@ def test_a_training_without_its_figure_is_resumed(folder: Path, tmp_path: Path, 
     measured(folder, tmp_path / "out")
     assert steps == [12, 12]
     assert (tmp_path / "out" / "figures.json").read_text() == before
+
+
+def test_an_interrupted_training_goes_on(
+    folder: Path, tmp_path: Path, steps: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = SimCLR.loss
+
+    def loss(self: SimCLR, views: Any, at: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return undisturbed(self, views, at)
+
+    given = [str(folder), str(tmp_path / "out"), "--method", "simclr", "--epochs", "2"]
+    with monkeypatch.context() as patch:
+        patch.setattr(SimCLR, "loss", loss)
+        stopped = CliRunner().invoke(gpu.main, given)
+    assert stopped.exit_code == 1
+    assert "| simclr | not measured | 0.848" in stopped.stdout
+    assert steps == [12]
+    assert "| simclr | 1.000 (" in measured(folder, tmp_path / "out")
+    assert steps == [12, 12]
 
 
 def test_what_does_not_fit_the_minutes_is_not_started(folder: Path, tmp_path: Path, steps: list[int]) -> None:
