@@ -91,7 +91,6 @@ class Recipe:
     differences: Sequence[str]
 
 
-RISING = "the momentum of the teacher rises from 0.99 to 1; published: constant. Hint: {}.momentum_schedule=constant, when there is this setting"
 RECIPES: Mapping[str, Recipe] = {
     "simclr": Recipe(
         0.848,
@@ -120,7 +119,9 @@ RECIPES: Mapping[str, Recipe] = {
                 "prototypes": 2048,  # [L]: DINOLoss(output_dim=2048)
                 "hidden": 2048,  # [L]
                 "bottleneck": 256,  # [L]
+                "head_norm": True,  # [L]: batch_norm=True
                 "momentum": 0.99,  # [L]
+                "momentum_schedule": "constant",  # [L]
                 "student_temperature": 0.1,  # [L]: default of DINOLoss
                 "teacher_temperature_start": 0.04,  # likewise
                 "teacher_temperature": 0.04,  # likewise
@@ -130,8 +131,7 @@ RECIPES: Mapping[str, Recipe] = {
         },
         [
             "published for batch 128; for batch 512 lightly has 0.813",
-            "a head of three layers without norms; published: two layers with BatchNorm. Hint: dino.head_norm=true, when there is this setting",
-            RISING.format("dino"),
+            "a head of three layers; published: two",
             "vectors are the teacher's, which is the network that is exported; published: the student's",
             "both views pass the network together, so that BatchNorm sees both; published: one after the other",
         ],
@@ -147,9 +147,14 @@ RECIPES: Mapping[str, Recipe] = {
                 "saturation": 0.2,  # [L]: BYOLView1Transform, BYOLView2Transform
                 "solarize": [0.0, 0.2],  # [L]: the second view
             },
-            "byol": {"hidden": 1024, "dim": 256, "momentum": 0.99},  # [L]: heads 512-1024-256 and 256-1024-256
+            "byol": {
+                "hidden": 1024,  # [L]: heads 512-1024-256 and 256-1024-256
+                "dim": 256,  # likewise
+                "momentum": 0.99,  # [L]
+                "momentum_schedule": "constant",  # [L]
+            },
         },
-        [RISING.format("byol")],
+        [],
     ),
     "moco-v2": Recipe(
         0.853,
@@ -183,6 +188,7 @@ DIFFERENCES = (
     "views are made on the device: crops bilinear and without antialiasing (DINO published: bicubic), jitter as one map that is clipped once",
     "weight decay on matrices and kernels alone; published: on biases and norms too",
     "the last norm of each residual block starts at zero; published: at one",
+    "BatchNorm has the statistics of whole training images, as in every encoder here; published: running ones of crops",
     "the learning rate falls every step, and the teacher moves after a step; published: every epoch, and before it",
     "one seed",
 )
