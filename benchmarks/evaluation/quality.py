@@ -9,16 +9,15 @@ untrained network is measured twice: with its initial weights, and with batch st
 zero, which is harder to beat.
 """
 
-import platform
 import sys
 import tempfile
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 
 import click
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks.machine import processor, versions
 from benchmarks.pipeline import labelled_store, link_subset, train
 from benchmarks.tables import spread, table
 from featurestore.system.cpus import available_cpus
@@ -93,12 +92,11 @@ def main(
         pixels = export_pixels(size, work / "pixels.onnx", folder / "train")
         rows["raw pixels"] = [measure(folder, pixels, work)]
 
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "onnxruntime", "faiss-cpu", "duckdb"))
     print(
         f"{images} training images, {' '.join(budget)[2:]}, seeds {list(seeds)}, {config.backbone} at {size} px, batch {config.batch_size}, {' '.join(assignments)}"
     )
     print(
-        f"{_processor()}, {available_cpus()} cores, {config.precision}; Python {platform.python_version()}, {versions}"
+        f"{processor()}, {available_cpus()} cores, {config.precision}; {versions('torch', 'onnxruntime', 'faiss-cpu', 'duckdb')}"
     )
     heads = [*(f"k-NN {k}" for k in K), "linear", "epochs", "seconds", "peak MB"]
     lines = []
@@ -107,11 +105,6 @@ def main(
         lines.append([name, *cells, *[""] * (len(heads) - len(cells))])
     print()
     table(["vectors", *heads], lines)
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":
