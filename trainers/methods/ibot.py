@@ -30,10 +30,9 @@ from trainers.training.distributed import gather, gather_keys
 class IBOTSettings(DINOSettings):
     """Settings of iBOT: those of DINO, whose head serves class tokens and patches (sections 3 and 4.1), and KoLeo of DINOv2."""
 
-    mask_min: float = setting(
-        0.1, above=0, most="mask_max"
-    )  # least share of hidden patches, in half of the whole views
-    mask_max: float = setting(0.5, above=0, most=1)  # most of it
+    # Least share of hidden patches, in half of the whole views
+    mask_min: float = setting(0.1, above=0, most="mask_max")
+    mask_max: float = setting(0.5, above=0, most=1)  # the largest of these shares
     # Weight of KoLeo, which spreads the vectors of a batch; 0: none, as in iBOT
     koleo: float = setting(0.1, least=0, most=1)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from featurestore.errors import FeatureStoreError
 from featurestore.imaging.preprocess import Preprocess
@@ -123,6 +123,8 @@ def settle_statistics(network: nn.Module, pixels: Tensor, record: Preprocess) ->
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean of all batches
     network.train(bool(norms))
-    for batch in torch.tensor_split(pixels, max(1, len(pixels) // SETTLING)) if norms else ():
-        network(normalise(batch.to(device_of(network, batch)).float() / 255, record.mean, record.std))
+    # Files are often sorted by class, and a batch of one class varies too little.
+    order = torch.randperm(len(pixels), generator=Generator().manual_seed(0))
+    for rows in torch.tensor_split(order, max(1, len(pixels) // SETTLING)) if norms else ():
+        network(normalise(pixels[rows].to(device_of(network, pixels)).float() / 255, record.mean, record.std))
     network.eval()

@@ -65,7 +65,8 @@ def test_statistics_are_the_mean_of_those_of_batches() -> None:
     norm = nn.BatchNorm2d(3)
     pixels = torch.randint(256, (128, 3, 4, 4), dtype=torch.uint8)
     settle_statistics(norm, pixels, Preprocess(4, 4, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)))
-    halves = np.split(pixels.numpy() / 255, 2)
+    order = torch.randperm(128, generator=torch.Generator().manual_seed(0)).numpy()
+    halves = np.split(pixels.numpy()[order] / 255, 2)
     expected = [
         np.mean([half.mean((0, 2, 3)) for half in halves], 0),
         np.mean([half.var((0, 2, 3), ddof=1) for half in halves], 0),
@@ -74,3 +75,13 @@ def test_statistics_are_the_mean_of_those_of_batches() -> None:
         assert found is not None
         np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-5)
     assert not norm.training
+
+
+def test_a_batch_has_images_from_the_whole_collection() -> None:
+    """Sorted by class, each half would be of one brightness, and the variance within it nearly zero."""
+    norm = nn.BatchNorm2d(3)
+    pixels = torch.full((128, 3, 4, 4), 0, dtype=torch.uint8)
+    pixels[64:] = 255
+    settle_statistics(norm, pixels, Preprocess(4, 4, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)))
+    assert norm.running_var is not None
+    torch.testing.assert_close(norm.running_var, torch.full((3,), 0.25), atol=0.01, rtol=0)
