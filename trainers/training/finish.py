@@ -30,8 +30,9 @@ def finish(
     listener.note("comparing the encoder with what there was before")
     most = VIEWED if config.image_size <= SMALL_SIZE else VIEWED_LARGE
     some = images.pixels[:: max(1, -(-len(images.pixels) // most))]
-    # Training saw crops, often smaller than what the encoder sees: their statistics are not those of whole images (FixRes, section 4).
-    settle_statistics(method.export_backbone, some, preprocess_of(config))
+    if config.init is None and config.view_size not in (None, config.image_size):
+        # Views were smaller than what the encoder sees, so their statistics are not those of whole images (FixRes, section 4).
+        settle_statistics(method.export_backbone, some, preprocess_of(config))
     view = dataclasses.replace(method.views[0], size=config.image_size)
     rows = measure(contenders(config, method, identity, some, listener), sample, some, view, whiten)
     own = best([row for row in rows if row.contender.kind == OWN]).contender
