@@ -65,7 +65,7 @@ CANDIDATES = (
 )
 
 # Of networks with known weights: views in training, and how many images must be seen for larger ones to pay.
-KNOWN_VIEWS = ((160, 60_000), (128, 20_000), (96, 0))
+KNOWN_VIEWS = ((160, 20_000), (128, 5_000), (96, 0))
 
 
 def choose(
