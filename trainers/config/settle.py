@@ -1,23 +1,22 @@
 """The one road from what a user gives to settled settings: by the images, by the time, and by the machine."""
 
 import dataclasses
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featurestore.errors import SourceError
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
 from trainers.config import recipes, time_budget
+from trainers.config.length import say_length
+from trainers.config.looks import by_look
 from trainers.config.machine import find_device, memory_of, on_this_machine
 from trainers.config.parse import merge, over_file, read_settings, read_toml
 from trainers.config.resolve import method_of, resolve
 from trainers.config.schema import Config
 from trainers.config.sizes import by_images
 from trainers.config.time_budget import Measure
-from trainers.data.collection import look_at
 from trainers.data.images import check_enough
 from trainers.methods import METHODS
 from trainers.models.local_weights import local_start
@@ -25,7 +24,6 @@ from trainers.models.start import kind_of_start, settings_of_start
 from trainers.optimization.optimizers import unusual_rate
 from trainers.settings import unusual
 
-LOOK_FROM = 1.0  # minutes of a training; a shorter one does not look at the images first
 OF_INPUT = ("bands", "stem", "mean", "std")  # how a network takes its images
 
 
@@ -57,11 +55,11 @@ def settle(files: Sequence[ImageFile], given: Mapping[str, Any], measure: Measur
     sizes = by_images(files, given, device)
     by_time, why = time_budget.choose(files, given, recipe, measure, listener)
     by_time, lines = {**sizes, **by_time}, [*lines, *why]
-    by_look, seen = _by_look(files, given, listener)
+    views, seen = by_look(files, given, listener)
     lines += seen
-    config = on_this_machine(resolve(by_time, by_look, given, recipe=recipe))
+    config = on_this_machine(resolve(by_time, views, given, recipe=recipe))
     if config.minutes is None and "epochs" not in given and config.recipe == "auto":
-        lines.append(_length(config, len(files), measure))
+        lines.append(say_length(config, len(files), measure))
     if config.recipe == "auto":
         by_number = recipe(config.method, merge(by_time, given))
         if chosen := recipes.describe(by_number, config.to_table()):
@@ -77,52 +75,6 @@ def _known_start(given: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
     known = local_start()
     said = "starts from the published weights of {backbone}, which are on this machine; --init none starts from random ones"
     return known, [said.format(**known)] if known else []
-
-
-def _by_look(
-    files: Sequence[ImageFile], given: Mapping[str, Any], listener: Listener
-) -> tuple[dict[str, Any], list[str]]:
-    """Choose what views may change by looking at the images, and say why; nothing for trainings that are too short for it."""
-    minutes, epochs = given.get("minutes"), given.get("epochs")
-    if given.get("recipe", "auto") != "auto" or (epochs if minutes is None else minutes < LOOK_FROM):
-        return {}, []
-    listener.start("looking at the images", None)
-    try:
-        look = look_at(files, given.get("workers"))
-    except SourceError:  # the training reports what it cannot read
-        return {}, []
-    augment: dict[str, float] = {}
-    lines = []
-    if look.grey:
-        augment |= {"hue": 0.0, "saturation": 0.0, "grey": 0.0}
-        lines.append("all images looked at are grey: views differ in brightness and contrast, not in colour")
-    if look.has_sides:
-        augment["flip"] = 0.0
-        lines.append(
-            f"left and right differ: a small network tells {look.told_apart:.0%} of images from their mirror images. So views are not "
-            "mirrored; --set augment.flip=0.5 does"
-        )
-    return ({"augment": augment} if augment else {}), lines
-
-
-def _length(config: Config, images: int, measure: Measure) -> str:
-    """Say how long a training takes whose length the recipe has chosen, and what else there is."""
-    speed = measure(config, images, sys.float_info.min)
-    if not speed:
-        return "this network may not fit the memory; --minutes 10 chooses one that does"
-    wanted = config.epochs * images
-    return (
-        f"{config.epochs} epochs will take about {_spoken(wanted / speed)} at the speed of this machine; --minutes 10 would take ten minutes, "
-        f"with a network and a size chosen for that, or with this one {min(1.0, 600 * speed / wanted):.0%} of these epochs"
-    )
-
-
-def _spoken(seconds: float) -> str:
-    """Say a length of time in its largest fitting unit."""
-    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
 
 
 def _doubts(config: Config, images: int) -> list[str]:

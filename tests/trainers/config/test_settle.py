@@ -8,6 +8,7 @@ import torch
 
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
+from trainers.config import looks
 from trainers.config import settle as settling
 from trainers.config.schema import Config
 from trainers.config.settle import Settled, settle
@@ -88,7 +89,7 @@ def test_the_default_method_and_one_named_by_its_own_settings() -> None:
 def test_views_change_what_the_images_allow(
     look: Look, expected: tuple[float, ...], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settling, "look_at", lambda *_: look)
+    monkeypatch.setattr(looks, "look_at", lambda *_: look)
     found = settled(minutes=5)
     a = found.config.augment
     assert (a.flip, a.hue, a.saturation, a.grey, a.brightness) == expected
@@ -98,5 +99,5 @@ def test_views_change_what_the_images_allow(
 
 @pytest.mark.parametrize("given", [{"minutes": 0.5}, {"epochs": 5}, {"recipe": "none"}])
 def test_short_trainings_and_fixed_recipes_do_not_look(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settling, "look_at", lambda *_: pytest.fail("looked"))
+    monkeypatch.setattr(looks, "look_at", lambda *_: pytest.fail("looked"))
     settled(**given)
