@@ -25,13 +25,13 @@ class Whitening:
     """A linear map of vectors: (x - mean) @ matrix."""
 
     mean: NDArray[np.float32]  # (D,)
-    matrix: NDArray[np.float32]  # (D, D), symmetric
+    matrix: NDArray[np.float32]  # (D, D), symmetric; (D, K) where only the K directions that differ most are kept
     images: int  # that it was fitted to
     strength: float = STRENGTH
     shrinkage: float = SHRINKAGE
 
     def __call__(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Map vectors of unit length, (N, D) to float32 (N, D); the result is not of unit length."""
+        """Map vectors of unit length, (N, D) to float32 (N, D) or (N, K); the result is not of unit length."""
         return np.asarray((np.asarray(x, np.float32) - self.mean) @ self.matrix, np.float32)
 
     @property
@@ -49,14 +49,20 @@ class Spectrum:
     directions: NDArray[np.float64]  # (D, D), a column for each
     images: int
 
-    def whitening(self, strength: float = STRENGTH, shrinkage: float = SHRINKAGE) -> Whitening:
+    def whitening(self, strength: float = STRENGTH, shrinkage: float = SHRINKAGE, kept: int | None = None) -> Whitening:
         """Make the map x to (x - mean) C^-strength; C is the covariance plus `shrinkage` times its mean eigenvalue.
 
-        It is scaled so that the mapped vectors have a mean squared length of 1.
+        It is scaled so that the mapped vectors have a mean squared length of 1. kept: only so many coordinates, along the directions that
+        differ most; each direction points where its largest component is positive.
         """
         gains = (self.variances + shrinkage * self.variances.mean()) ** -strength
         gains /= np.sqrt((self.variances * gains**2).sum())
-        matrix = (self.directions * gains) @ self.directions.T
+        if kept is None or kept >= len(gains):
+            matrix = (self.directions * gains) @ self.directions.T
+        else:  # of ascending variances the last
+            chosen = self.directions[:, -kept:]
+            largest = np.take_along_axis(chosen, np.abs(chosen).argmax(axis=0)[None], axis=0)
+            matrix = chosen * np.sign(largest) * gains[-kept:]
         return Whitening(self.mean.astype(np.float32), matrix.astype(np.float32), self.images, strength, shrinkage)
 
 
@@ -83,6 +89,9 @@ def spectrum(x: NDArray[np.floating]) -> Spectrum:
     return Spectrum(mean, variances.clip(0), directions, len(vectors))
 
 
-def fit(x: NDArray[np.floating]) -> Whitening:
-    """Fit the whitening of encoder files to vectors of unit length, (N, D), without labels. Raises EncoderError as `spectrum`."""
-    return spectrum(x).whitening()
+def fit(x: NDArray[np.floating], kept: int | None = None) -> Whitening:
+    """Fit the whitening of encoder files to vectors of unit length, (N, D), without labels; `kept`: the length of the vectors that it gives.
+
+    Raises EncoderError as `spectrum`.
+    """
+    return spectrum(x).whitening(kept=kept)

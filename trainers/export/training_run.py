@@ -20,7 +20,7 @@ def make_card(config: Config, contender: Contender, whitening: Whitening | None 
     """Fill in the card of an encoder that a training with these settings may end with."""
     return Card(
         preprocess=preprocess_of(config),
-        dim=contender.dim,
+        dim=contender.dim if whitening is None else whitening.matrix.shape[1],
         method=contender.method,
         backbone=contender.backbone,
         branch=contender.branch,

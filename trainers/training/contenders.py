@@ -39,6 +39,7 @@ class Contender:
     branch: str
     trained_on: Mapping[str, Any] = field(default_factory=lambda: {"count": 0, "sha256": ""})
     layout: bool = False
+    kept: int | None = None  # length of its whitened vectors; None: D
 
     @property
     def name(self) -> str:
@@ -94,7 +95,7 @@ def _forms(plain: Contender, size: int) -> Forms:
     if network is None:
         return (plain,)
     wider = dataclasses.replace(
-        plain, network=network, dim=network.num_features, branch=plain.branch + LAYOUT, layout=True
+        plain, network=network, dim=network.num_features, branch=plain.branch + LAYOUT, layout=True, kept=plain.dim
     )
     return plain, wider
 

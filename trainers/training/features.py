@@ -60,9 +60,13 @@ def device_of(network: nn.Module, pixels: Tensor) -> torch.device:
 
 
 def finished(
-    bank: NDArray[np.float32], queries: NDArray[np.float32] | None, dim: int | None = None, whiten: bool = True
+    bank: NDArray[np.float32],
+    queries: NDArray[np.float32] | None,
+    dim: int | None = None,
+    kept: int | None = None,
+    whiten: bool = True,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Make of vectors, (N, D) and (M, D), those of an encoder: their first `dim` numbers, whitened by the bank, at unit length.
+    """Make of vectors, (N, D) and (M, D), those of an encoder: their first `dim` numbers, whitened by the bank to `kept` numbers, at unit length.
 
     Not whitened where the vectors of the bank are too few or all equal.
     """
@@ -71,7 +75,7 @@ def finished(
     if not whiten:
         return bank, queries
     try:
-        whitening = fit(bank)
+        whitening = fit(bank, kept)
     except EncoderError:
         return bank, queries
     return unit_rows(whitening(bank)), None if queries is None else unit_rows(whitening(queries))

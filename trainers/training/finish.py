@@ -54,6 +54,6 @@ def _export(contender: Contender, setup: Setup, file: Path, whiten: bool) -> Whi
     """Write a contender as an encoder file, and give the whitening that was fitted for it."""
     record, whitening = preprocess_of(setup.config), None
     if whiten:
-        whitening = fit_whitening(contender.network, contender.dim, setup.images, record, setup.listener)
+        whitening = fit_whitening(contender, setup.images, record, setup.listener)
     export(contender.network, make_card(setup.config, contender, whitening), file, whitening=whitening)
     return whitening

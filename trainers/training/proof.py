@@ -112,7 +112,7 @@ def measure(
         else:
             encoded = encode(sample, forms[-1].network, view.mean, view.std)
             for form in forms:
-                vectors = finished(*encoded, form.dim, whiten)
+                vectors = finished(*encoded, form.dim, form.kept, whiten)
                 rows.append(Row(form, knn_right(sample, *vectors), few_labels_top1(sample, *vectors)))
     return rows
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from featurestore.errors import EncoderError, TrainingError
 from featurestore.estimators.whitening import Whitening, fit
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.progress import Listener
 from trainers.data.images import Images
+from trainers.training.contenders import Contender
 from trainers.training.features import features
 
 # Images that it is fitted to: so many for each number of a vector, of images up to SMALL_SIZE px. Larger ones would take minutes.
@@ -20,14 +20,13 @@ IMAGES_PER_NUMBER, LEAST_IMAGES, SMALL_SIZE = 8, 2048, 64
 SENSELESS = "the whitening of its checkpoint does not fit its network; export it with --no-whiten, or train again"
 
 
-def fit_whitening(
-    network: nn.Module, dim: int, images: Images, record: Preprocess, listener: Listener
-) -> Whitening | None:
-    """Fit a whitening to the vectors, of `dim` numbers, of training images as the encoder sees them; None, with a note, where that cannot be done."""
-    count = max(LEAST_IMAGES, IMAGES_PER_NUMBER * dim if record.size <= SMALL_SIZE else 0)
+def fit_whitening(encoder: Contender, images: Images, record: Preprocess, listener: Listener) -> Whitening | None:
+    """Fit a whitening to the vectors of training images as the encoder sees them; None, with a note, where that cannot be done."""
+    count = max(LEAST_IMAGES, IMAGES_PER_NUMBER * encoder.dim if record.size <= SMALL_SIZE else 0)
     chosen = np.sort(np.random.default_rng(0).permutation(len(images.pixels))[:count])
     try:
-        return fit(features(network, images.pixels[torch.from_numpy(chosen)], mean=record.mean, std=record.std))
+        pixels = images.pixels[torch.from_numpy(chosen)]
+        return fit(features(encoder.network, pixels, mean=record.mean, std=record.std), encoder.kept)
     except EncoderError as error:
         listener.note(f"the vectors are not whitened: {error}")
         return None
@@ -53,7 +52,8 @@ def from_state(state: Mapping[str, Any], dim: int) -> Whitening | None:
     try:
         mean, matrix = held["mean"].float().numpy(), held["matrix"].float().numpy()
         found = Whitening(mean, matrix, int(held["images"]), float(held["strength"]), float(held["shrinkage"]))
-        makes_sense = mean.shape == (dim,) and matrix.shape == (dim, dim) and np.isfinite(matrix).all()
+        is_map = matrix.ndim == 2 and matrix.shape[0] == dim and 0 < matrix.shape[1] <= dim
+        makes_sense = mean.shape == (dim,) and is_map and np.isfinite(matrix).all()
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(SENSELESS) from error
     if not makes_sense:

@@ -56,6 +56,21 @@ def test_directions_that_no_vector_has_are_kept() -> None:
     assert np.linalg.matrix_rank(found.matrix) == 8
 
 
+def test_only_the_directions_that_differ_most_may_be_kept() -> None:
+    """Scores of the mapped vectors are then those of the whole map, less what the other directions add."""
+    rng = np.random.default_rng(0)
+    x = unit_rows((rng.normal(size=(300, 6)) * [1, 0.8, 0.6, 0.01, 0.01, 0.01]).astype(np.float32))
+    whole, part = fit(x), fit(x, kept=3)
+    assert (part.matrix.shape, part(x).shape) == ((6, 3), (300, 3))
+    np.testing.assert_allclose(part(x) @ part(x).T, whole(x) @ whole(x).T, atol=0.01)
+    lengths = np.linalg.norm(part.matrix, axis=0)
+    np.testing.assert_allclose(
+        part.matrix.T @ part.matrix, np.diag(lengths**2), atol=1e-6
+    )  # directions at right angles
+    assert (np.take_along_axis(part.matrix, np.abs(part.matrix).argmax(axis=0)[None], axis=0) > 0).all()
+    np.testing.assert_array_equal(fit(x, kept=6).matrix, whole.matrix)
+
+
 def test_many_vectors_are_fitted_by_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whitening, "MOST", 100)
     x = vectors()

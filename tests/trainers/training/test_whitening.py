@@ -44,6 +44,22 @@ def test_a_run_is_whitened_and_can_be_exported_without(
     np.testing.assert_allclose(made.encode(pixels), white(unit_rows(plain.encode(pixels))), atol=1e-4)
 
 
+def test_vectors_with_layout_are_whitened_to_the_length_of_those_without(
+    few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimator, "LEAST", 10)
+    run = train(few_shapes, tmp_path / "run", epochs=1, export="own", **{**TINY, "image_size": 32})
+    made = Encoder(run.encoder)
+    assert (made.card.branch, made.dim) == ("online, with layout", 256)
+    assert export_run(run.out, tmp_path / "again.onnx").read_bytes() == run.encoder.read_bytes()
+    plain = Encoder(export_run(run.out, tmp_path / "plain.onnx", whiten=False))
+    assert plain.dim == 256 + 4 * 256
+    white = from_state(checkpoint.load(run.out / "checkpoint.pt"), plain.dim)
+    assert white is not None
+    pixels = check_pixels(made.preprocess)
+    np.testing.assert_allclose(made.encode(pixels), white(unit_rows(plain.encode(pixels))), atol=1e-4)
+
+
 def test_a_run_of_few_images_is_not_whitened_and_says_so(
     few_shapes: Path, tmp_path: Path, no_export: list[Card]
 ) -> None:
