@@ -34,7 +34,7 @@ def test_a_run_from_a_file_of_weights(
     assert run.proof is not None
     names = [row.contender.name for row in run.proof.rows]
     adapted = ["own encoder", "own encoder, with layout", "start weights", "start weights, with layout"]
-    assert names == [*adapted, "untrained network", "raw pixels"]
+    assert names == [*adapted, "raw pixels"]
     card = no_export[-1]
     assert card.trained_on["count"] == 24
     assert card.trained_on["weights"].startswith("w.pth sha256:")

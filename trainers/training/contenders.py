@@ -52,9 +52,9 @@ Forms = tuple[Contender, ...]  # of one network; the vectors of the first are th
 def contenders(
     config: Config, method: Method, identity: Mapping[str, Any], pixels: Tensor, listener: Listener
 ) -> list[Forms]:
-    """Give the trained encoder, the weights it started from, if any, the network without training, and raw pixels, in this order.
+    """Give the trained encoder, the weights it started from, or the network without training, and raw pixels, in this order.
 
-    The first two also with the layout of the image, where their network can give it. identity: of the training's checkpoints. pixels: uint8
+    The trained one and its start also with the layout of the image, where their network can give it. identity: of the training's checkpoints. pixels: uint8
     (N, 3, S, S), training images: the untrained network gets their statistics, since without them BatchNorm does nothing. Weights to start
     from that are gone by now are left out, with a note.
     """
@@ -69,11 +69,13 @@ def contenders(
             origin = {"count": 0, "sha256": "", "weights": identity["weights"]}
             start = Contender(START, network, own.dim, kind_of_start(config.init), config.backbone, "start", origin)
             found.append(_forms(start, config.image_size))
-    nothing = untrained(dataclasses.replace(config, init=None))
     record, side = preprocess_of(config), min(PIXELS, config.image_size)
-    settle_statistics(nothing.network, pixels, record)
+    if len(found) == 1:
+        nothing = untrained(dataclasses.replace(config, init=None))
+        settle_statistics(nothing.network, pixels, record)
+        found.append((nothing,))
     raw = Contender(RAW, RawPixels(side), 3 * side**2, "pixels", f"{side}x{side}", "normalised")
-    return [*found, (nothing,), (raw,)]
+    return [*found, (raw,)]
 
 
 def trained(config: Config, method: Method, state: Mapping[str, Any], layout: bool = False) -> Contender:

@@ -18,7 +18,7 @@ from trainers.data.images import Images
 from trainers.training.features import features
 
 # Images at most, on each side: at the end of a training, and while it trains; of more than SMALL_SIZE px fewer, since they take long.
-MOST, MOST_LARGE, WATCHED_LARGE, SMALL_SIZE = 2000, 1000, 250, 64
+MOST, MOST_LARGE, WATCHED_LARGE, SMALL_SIZE = 2000, 500, 200, 64
 KNN_K, KNN_TEMPERATURE = 20, 0.07
 SHOTS, DRAWS = 5, 20
 

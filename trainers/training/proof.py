@@ -16,7 +16,7 @@ from trainers.training.features import finished
 from trainers.training.labelled_sample import SHOTS, LabelledSample, encode, few_labels_top1, knn_right
 from trainers.training.view_retrieval import two_views, view_top1
 
-VIEWED, VIEWED_LARGE = 1000, 500  # images whose views are compared, at most; the second of large ones
+VIEWED, VIEWED_LARGE = 1000, 250  # images whose views are compared, at most; the second of large ones
 FEW, SHORT = 2000, 200  # images, and epochs, of which more would help
 
 

@@ -20,7 +20,7 @@ IDENTITY: dict[str, Any] = {"images": 4, "sha256": "ab", "weights": "w"}
 PIXELS = torch.randint(256, (40, 3, 32, 32), dtype=torch.uint8)
 
 
-def test_the_start_and_the_untrained_network_have_the_weights_they_had_before(tmp_path: Path) -> None:
+def test_the_start_has_the_weights_it_had_before(tmp_path: Path) -> None:
     published = timm.create_model("test_resnet", num_classes=0)
     torch.save(published.state_dict(), tmp_path / "w.pth")
     init = str(tmp_path / "w.pth")
@@ -33,16 +33,26 @@ def test_the_start_and_the_untrained_network_have_the_weights_they_had_before(tm
         for parameter in method.parameters():
             parameter.add_(1)  # a training
     found = contenders(config, method, IDENTITY, PIXELS, Listener())
-    own, start, untrained, raw = (forms[0] for forms in found)
+    own, start, raw = (forms[0] for forms in found)
     assert own.network is method.export_backbone
     for name, tensor in published.state_dict().items():
         torch.testing.assert_close(start.network.state_dict()[name], tensor)
-    torch.manual_seed(config.seed)
-    first = timm.create_model("test_resnet", num_classes=0).state_dict()
-    assert torch.equal(untrained.network.state_dict()["conv1.0.weight"], first["conv1.0.weight"])
-    assert not torch.equal(untrained.network.state_dict()["conv1.0.weight"], published.state_dict()["conv1.0.weight"])
     assert [own.trained_on["count"], start.trained_on["count"], raw.trained_on["count"]] == [4, 0, 0]
     assert (start.method, start.branch, start.trained_on["weights"]) == ("file", "start", "w")
+
+
+def test_the_untrained_network_has_the_weights_that_its_seed_gives() -> None:
+    config = resolve({**TINY, "backbone": "test_resnet", "image_size": 32, "seed": 3})
+    torch.manual_seed(config.seed)
+    method = build(config)
+    first = {name: tensor.clone() for name, tensor in method.export_backbone.state_dict().items()}
+    with torch.no_grad():
+        for parameter in method.parameters():
+            parameter.add_(1)  # a training
+    own, untrained, raw = (forms[0] for forms in contenders(config, method, IDENTITY, PIXELS, Listener()))
+    assert [own.kind, untrained.kind, raw.kind] == ["own encoder", "untrained network", "raw pixels"]
+    for name, parameter in untrained.network.named_parameters():
+        assert torch.equal(parameter, first[name])
 
 
 def test_a_start_that_is_gone_is_left_out_with_a_note(tmp_path: Path) -> None:
