@@ -13,7 +13,7 @@ from featurestore.errors import ConfigError
 from featurestore.progress import Listener, shows_progress
 from featurestore.system.disk import create_folder, write_text
 from featurestore.system.text import counted
-from trainers.config.machine import find_device
+from trainers.config.machine import find_device, on_several
 from trainers.config.schema import Config
 from trainers.config.settle import read_given, settle
 from trainers.data import images as data
@@ -31,6 +31,7 @@ from trainers.training.setup import preprocess_of, set_up
 from trainers.training.speed import images_per_second
 
 PREPARATION = 0.25  # of the minutes of a training, at most, that timing and decoding before it may take from it
+UNMEASURED = "k-NN is not measured: it needs one label an image, two classes or more, and two images of one of them; views are compared instead"
 CACHE = "pixels.cache"  # of a run: the decoded images, where there are many
 
 
@@ -77,14 +78,15 @@ def train(
     labels in a table, when it has no usual name. Images in top folders called val or test are not trained on, unless `source` is such a
     folder. What matches a pattern of `exclude`, in the form of .gitignore, is left out. The encoder is whitened, see
     `featurestore.estimators.whitening`, unless `whiten` is False. In the end it is compared with the weights it started from, the untrained
-    network and raw pixels, and the best of them is written, or with export="own" always the trained one. Raises ConfigError, SourceError, TrainingError,
+    network and raw pixels, and the best of them is written, or with export="own" always the trained one. Where encoder.onnx is another, the
+    trained one is own.onnx. Raises EvaluationError, ConfigError, SourceError, TrainingError,
     ExportError, DiskError; Interrupted on Ctrl-C, after saving the state.
     """
     out, listener, began = Path(out), listener or Listener(), time.monotonic()
     if labels == "none" and label_column is not None:
         raise ConfigError("a column of labels was named, but no labels are wanted; add --labels folders")
     given = read_given(config, settings)
-    if find_device(given.get("device", "auto")) == "cpu" and (said := fit_threads()):
+    if find_device(given.get("device", "auto")) == "cpu" and not on_several(given) and (said := fit_threads()):
         listener.note(said)
     files = data.list_training_files(source, exclude, label_column)
     if labels == "folders":
@@ -107,6 +109,8 @@ def train(
     setup = set_up(settled, load, listener, state)
     run, images, fabric = Run(out, setup.config), setup.images, setup.fabric
     sample, watched = samples(images, run.config.image_size) if labels == "folders" else (None, None)
+    if labels == "folders" and sample is None:
+        listener.note(UNMEASURED)
     identity = {**_identity(run.config, images), **_start(run.config, state)}
     if fabric.is_global_zero:
         create_folder(out)

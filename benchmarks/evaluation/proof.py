@@ -40,7 +40,7 @@ from trainers.training.contenders import Contender, contenders
 from trainers.training.features import features, finished
 from trainers.training.labelled_sample import encode, knn_right, take_sample
 from trainers.training.setup import build, preprocess_of
-from trainers.training.view_retrieval import two_views, view_top1
+from trainers.training.view_retrieval import encode_two_views, view_top1
 
 IMAGES, K = 1000, 10
 KNOWN, KNOWN_SIZE = "tf_efficientnet_lite0", 96
@@ -94,8 +94,8 @@ def measure(contender: Contender, config: Config, images: data.Images) -> tuple[
     view = ViewSpec(record.size, 0.0, 0.0, config.augment, record.mean, record.std)
     plain = features(contender.network, pixels, mean=record.mean, std=record.std)
     x, _ = finished(plain, None)
-    both, _ = finished(two_views(contender.network, pixels, view), None)
-    _, first = finished(plain, two_views(contender.network, pixels, view)[: len(x)])
+    both, _ = finished(encode_two_views(contender.network, pixels, view), None)
+    _, first = finished(plain, encode_two_views(contender.network, pixels, view)[: len(x)])
     assert first is not None
     figures = {name: figure(x) for name, figure in OF_VECTORS.items()}
     return float(right.mean()), {

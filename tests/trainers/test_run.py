@@ -201,12 +201,15 @@ def test_the_command_ends_with_the_table_the_verdict_and_what_to_do_next(
         ["own", "encoder", "0.7500", "0.5000"],
         ["raw", "pixels", "0.5000", "0.5000"],
     )
-    assert good == "k-NN 0.750 of 400 images: higher than raw pixels (0.500)"
+    assert good == "k-NN accuracy 0.750 on 400 images: higher than raw pixels (0.500)"
     assert next_step == f"next: featurestore index few.store {few_shapes} --encoder '{run}/encoder.onnx'"
     *_, bad, helps, written, _ = last_lines(200, 300)
-    assert bad == "k-NN 0.500 of 400 images: the trained encoder is not better than raw pixels (0.750)"
-    assert helps.startswith("what would help: a longer training, more images, views")
-    assert written == f"{run}/encoder.onnx is raw pixels, because it is better; the trained encoder is {run}/own.onnx"
+    assert bad == "k-NN accuracy 0.500 on 400 images: the trained encoder is not better than raw pixels (0.750)"
+    assert helps.startswith("what would help: a longer training, more images, other views")
+    assert (
+        written
+        == f"{run}/encoder.onnx is raw pixels, because its figure is higher; the trained encoder is {run}/own.onnx"
+    )
     assert last_lines(203, 200)[-2].endswith(
         "that it is higher than raw pixels (0.500) is not certain; train longer, or measure more images"
     )

@@ -67,7 +67,7 @@ def _with_settings(command: F) -> F:
     type=PATH,
     required=True,
     metavar="RUN",
-    help="Folder for encoder.onnx, checkpoint.pt, config.toml, metrics.jsonl, curves.png.",
+    help="Folder for encoder.onnx, checkpoint.pt, config.toml, metrics.jsonl, curves.png, and own.onnx where another encoder was better.",
 )
 @_with_settings
 @click.option(
@@ -76,14 +76,14 @@ def _with_settings(command: F) -> F:
     help="Start from published weights, a file of weights (.safetensors, .pth, .pt, .bin), the backbone of another run, or random weights.  [default: none; with --minutes published weights that are on this machine]",
 )
 @click.option("--epochs", type=int, help="Passes over the images.  [default: by the recipe]")
-@click.option("--minutes", type=float, help="Train for this long instead, by a method, network and size chosen for it.")
+@click.option("--minutes", type=float, help="Train for this long instead, with a network and sizes chosen for it.")
 @click.option("--resume", is_flag=True, help="Go on with the run in RUN.")
 @click.option(
     "--labels",
     type=click.Choice(["none", "folders"]),
     default="none",
     show_default=True,
-    help="Never trained on; folders: monitor k-NN each epoch, with --minutes less often.",
+    help="Never trained on; folders: measure k-NN each epoch, with --minutes less often, and in the table at the end.",
 )
 @click.option(
     "--label-column", metavar="NAME", help="The column of labels in a table.  [default: label, class or similar]"
@@ -154,7 +154,7 @@ def train(
         print_line(line, err=True)
     if run.proof.written.kind != OWN:
         print_line(
-            f"{run.encoder} is {run.proof.written.name}, because it is better; the trained encoder is {run.out / OWN_ENCODER}",
+            f"{run.encoder} is {run.proof.written.name}, because its figure is higher; the trained encoder is {run.out / OWN_ENCODER}",
             err=True,
         )
     at = as_argument(f"{Path(source).stem or 'images'}.store")

@@ -5,17 +5,19 @@ import sys
 from trainers.config.schema import Config
 from trainers.config.time_budget import Measure
 
+SHORT = 900  # seconds of a training, for which nothing else is offered
+
 
 def say_length(config: Config, images: int, measure: Measure) -> str:
     """Say how long a training takes whose length the recipe has chosen, and what else there is."""
     speed = measure(config, images, sys.float_info.min)
     if not speed:
         return "this network may not fit the memory; --minutes 10 chooses one that does"
-    wanted = config.epochs * images
-    return (
-        f"{config.epochs} epochs will take about {_spoken(wanted / speed)} at the speed of this machine; --minutes 10 would take ten minutes, "
-        f"with a network and a size chosen for that, or with this one {min(1.0, 600 * speed / wanted):.0%} of these epochs"
-    )
+    seconds = config.epochs * images / speed
+    said = f"{config.epochs} epochs will take about {_spoken(seconds)} on this machine"
+    if seconds <= SHORT:
+        return said
+    return f"{said}; --minutes 10 trains for ten minutes, with a network and a size chosen for that"
 
 
 def _spoken(seconds: float) -> str:

@@ -21,18 +21,19 @@ def by_look(
         return {}, []
     listener.start("looking at the images", None)
     try:
-        look = look_at(files, given.get("workers"))
+        look = look_at(files, given.get("workers"), given.get("bands"))
     except SourceError:  # the training reports what it cannot read
         return {}, []
+    own = given.get("augment", {})
     augment: dict[str, float] = {}
     lines = []
-    if look.grey:
+    if look.grey and not own.keys() & {"hue", "saturation", "grey"}:
         augment |= {"hue": 0.0, "saturation": 0.0, "grey": 0.0}
         lines.append("all images looked at are grey: views differ in brightness and contrast, not in colour")
-    if look.has_sides:
+    if look.has_sides and "flip" not in own:
         augment["flip"] = 0.0
         lines.append(
-            f"left and right differ: a small network tells {look.told_apart:.0%} of images from their mirror images. So views are not "
-            "mirrored; --set augment.flip=0.5 does"
+            f"left and right differ in these images: a small network tells {look.told_apart:.0%} of them from their mirror images. So views "
+            "are not mirrored; to mirror them: --set augment.flip=0.5"
         )
     return ({"augment": augment} if augment else {}), lines

@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -43,6 +45,11 @@ def on_this_machine(config: Config) -> Config:
             f"precision '16-mixed': expected device 'cuda', found {device!r}; choose --precision auto, which takes what the device is fast at"
         )
     return dataclasses.replace(config, device=device, precision=precision)
+
+
+def on_several(given: Mapping[str, Any]) -> bool:
+    """Whether a training with these settings runs in several processes."""
+    return given.get("devices", 1) != 1 or "LOCAL_WORLD_SIZE" in os.environ
 
 
 def describe_load() -> str | None:

@@ -11,7 +11,7 @@ from featurestore.sources import ImageFile
 from trainers.config import recipes, time_budget
 from trainers.config.length import say_length
 from trainers.config.looks import by_look
-from trainers.config.machine import find_device, memory_of, on_this_machine
+from trainers.config.machine import find_device, memory_of, on_several, on_this_machine
 from trainers.config.parse import merge, over_file, read_settings, read_toml
 from trainers.config.resolve import method_of, resolve
 from trainers.config.schema import Config
@@ -58,7 +58,7 @@ def settle(files: Sequence[ImageFile], given: Mapping[str, Any], measure: Measur
     views, seen = by_look(files, given, listener)
     lines += seen
     config = on_this_machine(resolve(by_time, views, given, recipe=recipe))
-    if config.minutes is None and "epochs" not in given and config.recipe == "auto":
+    if config.minutes is None and "epochs" not in given and config.recipe == "auto" and not on_several(given):
         lines.append(say_length(config, len(files), measure))
     if config.recipe == "auto":
         by_number = recipe(config.method, merge(by_time, given))

@@ -1,7 +1,6 @@
 """A training of so many minutes: method, network and image size, by the speed of this machine."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 from featurestore.errors import ConfigError
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
-from trainers.config.machine import describe_load, on_this_machine
+from trainers.config.machine import describe_load, on_several, on_this_machine
 from trainers.config.recipes import Recipe
 from trainers.config.resolve import method_of, resolve
 from trainers.config.schema import Config
@@ -81,8 +80,7 @@ def choose(
     if not isinstance(minutes, (int, float)) or not 0 < minutes < math.inf or given.get("recipe", "auto") != "auto":
         return {}, []
     method = {"method": method_of(given)}
-    several = given.get("devices", 1) != 1 or "LOCAL_WORLD_SIZE" in os.environ
-    candidates = () if several or METHODS[method["method"]].needs_vit else _candidates(files, given)
+    candidates = () if on_several(given) or METHODS[method["method"]].needs_vit else _candidates(files, given)
     if not candidates:
         return method, [f"{minutes:g} minutes: {method['method']}"]
 
@@ -131,7 +129,8 @@ def _candidates(files: Sequence[ImageFile], given: Mapping[str, Any]) -> Sequenc
     """Give the candidates that `given` leaves open, none where it names network or sizes."""
     if given.get("init") and given.get("stem") == "published" and given.get("view_size") is None:
         name, size = str(given["backbone"]), given["image_size"]
-        return [Candidate(name, size, view, images) for view, images in KNOWN_VIEWS if view <= size]
+        smaller = [Candidate(name, size, view, images) for view, images in KNOWN_VIEWS if view < size]
+        return [*smaller, Candidate(name, size, size, 0)]  # the last for networks that take no other size
     if any(given.get(key) is not None for key in (*NETWORK_SETTINGS, "init")):
         return ()
     largest = max(usual_side(files), CANDIDATES[-1].image_size)

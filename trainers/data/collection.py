@@ -40,10 +40,12 @@ class Look:
         return self.told_apart >= SHARE and errors >= ERRORS
 
 
-def look_at(files: Sequence[ImageFile], workers: int | None = None) -> Look:
+def look_at(files: Sequence[ImageFile], workers: int | None = None, bands: tuple[int, ...] | None = None) -> Look:
     """Look at an even sample of a collection. Raises SourceError when none can be read."""
     sample = list(files[:: max(1, -(-len(files) // IMAGES))])
-    pixels = load(sample, Preprocess(size=SIZE, shorter_side=SIZE), workers).pixels
+    pixels = load(
+        sample, Preprocess(size=SIZE, shorter_side=SIZE, bands=tuple(bands) if bands else None), workers
+    ).pixels
     grey = bool((pixels[:, :1] == pixels).all())
     if len(pixels) < FEWEST:
         return Look(grey, 0.5, 0)

@@ -152,7 +152,8 @@ def try_size(backbone: nn.Module, size: int) -> int:
     """Run the backbone once on a black image and give D, the width of its output; lets through whatever the backbone raises."""
     training = backbone.training
     backbone.eval()
-    _, width = backbone(torch.zeros(1, 3, size, size)).shape
+    device = next(backbone.parameters()).device
+    _, width = backbone(torch.zeros(1, 3, size, size, device=device)).shape
     backbone.train(training)
     return int(width)
 

@@ -1,6 +1,7 @@
 """What of a network becomes the vector: its own output, and beside it where in the image things are.
 
-A network's output is a mean over positions, which forgets the layout. An earlier map, reduced to 2 x 2 means, keeps some of it. Features of
+A network's output is a mean over positions, which forgets the layout. The map of the last stage but one, or of conv4 the last, reduced to
+2 x 2 means, keeps some of it. Features of
 several layers transfer better to images unlike those of the training (Evci et al. 2022, "Head2Toe").
 """
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from featurestore.estimators.whitening import MOST_DIM
 from trainers.models.backbones import CONV4_SMALLEST, Conv4, try_size
 
-CELLS = (2, 1)  # along a side of the map: the first that keeps the vectors short enough
+CELLS = 2  # along a side of the map
 
 
 class WithLayout(nn.Module):
@@ -24,11 +25,10 @@ class WithLayout(nn.Module):
 
     num_features: int
 
-    def __init__(self, network: Any, stage: int | None, cells: int) -> None:
+    def __init__(self, network: Any, stage: int | None) -> None:
         super().__init__()
         self.network = network
         self.stage = stage  # whose map is taken, of a network of timm; None of conv4, which has the last
-        self.cells = cells
 
     def forward(self, x: Tensor) -> Tensor:
         output, cells = (F.normalize(part, dim=1) for part in self._parts(x))
@@ -37,9 +37,9 @@ class WithLayout(nn.Module):
     def _parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if self.stage is None:
             layout = self.network.layers(x)
-            return layout.mean(dim=(2, 3)), F.adaptive_avg_pool2d(layout, self.cells).flatten(1)
+            return layout.mean(dim=(2, 3)), F.adaptive_avg_pool2d(layout, CELLS).flatten(1)
         last, (layout,) = self.network.forward_intermediates(x, indices=[self.stage])
-        return self.network.forward_head(last), F.adaptive_avg_pool2d(layout, self.cells).flatten(1)
+        return self.network.forward_head(last), F.adaptive_avg_pool2d(layout, CELLS).flatten(1)
 
 
 def with_layout(network: Any, size: int) -> WithLayout | None:
@@ -48,14 +48,14 @@ def with_layout(network: Any, size: int) -> WithLayout | None:
     None for a network without maps of several sizes, such as a ViT, and where the vectors would have nothing more, or be too long for a whitening.
     """
     stage = None if isinstance(network, Conv4) else _last_stage_but_one(network)
-    if stage is None and not (isinstance(network, Conv4) and size >= CELLS[0] * CONV4_SMALLEST):
+    if stage is None and not (isinstance(network, Conv4) and size >= CELLS * CONV4_SMALLEST):
         return None
-    for cells in CELLS:
-        found = WithLayout(network, stage, cells)
+    found = WithLayout(network, stage)
+    try:
         found.num_features = try_size(found, size)
-        if found.num_features <= MOST_DIM:
-            return found
-    return None
+    except Exception:  # a network of timm that gives its maps in another way
+        return None
+    return found if found.num_features <= MOST_DIM else None
 
 
 def _last_stage_but_one(network: Any) -> int | None:

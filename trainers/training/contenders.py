@@ -24,7 +24,7 @@ from trainers.training.setup import build, load_run, preprocess_of
 
 OWN, START, UNTRAINED, RAW = "own encoder", "start weights", "untrained network", "raw pixels"
 LAYOUT = ", with layout"  # after a name, and after a branch
-SETTLING = 64  # images a batch, whose statistics BatchNorm averages
+STATISTICS_BATCH = 64  # images a batch, whose statistics BatchNorm averages
 
 
 @dataclass(frozen=True)
@@ -54,26 +54,27 @@ def contenders(
 ) -> list[Forms]:
     """Give the trained encoder, the weights it started from, or the network without training, and raw pixels, in this order.
 
-    The trained one and its start also with the layout of the image, where their network can give it. identity: of the training's checkpoints. pixels: uint8
+    Networks also with the layout of the image, where they can give it. identity: of the training's checkpoints. pixels: uint8
     (N, 3, S, S), training images: the untrained network gets their statistics, since without them BatchNorm does nothing. Weights to start
     from that are gone by now are left out, with a note.
     """
-    own = trained(config, method, identity)
+    own, device = trained(config, method, identity), device_of(method.export_backbone, pixels)
     found = [_forms(own, config.image_size)]
     if config.init is not None:
         try:
-            network = start_network(config)
+            network = start_network(config).to(device)
         except FeatureStoreError as error:
             listener.note(f"the encoder is not compared with the weights it started from: {error}")
         else:
-            origin = {"count": 0, "sha256": "", "weights": identity["weights"]}
+            weights = {"weights": identity["weights"]} if "weights" in identity else {}  # earlier versions wrote none
+            origin = {"count": 0, "sha256": "", **weights}
             start = Contender(START, network, own.dim, kind_of_start(config.init), config.backbone, "start", origin)
             found.append(_forms(start, config.image_size))
     record, side = preprocess_of(config), min(PIXELS, config.image_size)
     if len(found) == 1:
         nothing = untrained(dataclasses.replace(config, init=None))
-        settle_statistics(nothing.network, pixels, record)
-        found.append((nothing,))
+        recompute_statistics(nothing.network.to(device), pixels, record)
+        found.append(_forms(nothing, config.image_size))
     raw = Contender(RAW, RawPixels(side), 3 * side**2, "pixels", f"{side}x{side}", "normalised")
     return [*found, (raw,)]
 
@@ -119,15 +120,20 @@ def start_network(config: Config) -> nn.Module:
 
 
 @torch.no_grad()
-def settle_statistics(network: nn.Module, pixels: Tensor, record: Preprocess) -> None:
-    """Replace the running statistics of BatchNorm by the means of those of batches of these images, uint8 (N, 3, S, S)."""
+def recompute_statistics(network: nn.Module, pixels: Tensor, record: Preprocess) -> None:
+    """Replace the running statistics of BatchNorm by the means of those of batches of these images, uint8 (N, 3, S, S).
+
+    The network is in evaluation mode afterwards.
+    """
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    network.eval()
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean of all batches
-    network.train(bool(norms))
+        norm.train()
     # Files are often sorted by class, and a batch of one class varies too little.
     order = torch.randperm(len(pixels), generator=Generator().manual_seed(0))
-    for rows in torch.tensor_split(order, max(1, len(pixels) // SETTLING)) if norms else ():
-        network(normalise(pixels[rows].to(device_of(network, pixels)).float() / 255, record.mean, record.std))
+    with torch.compiler.set_stance("force_eager"):
+        for rows in torch.tensor_split(order, max(1, len(pixels) // STATISTICS_BATCH)) if norms else ():
+            network(normalise(pixels[rows].to(device_of(network, pixels)).float() / 255, record.mean, record.std))
     network.eval()

@@ -9,7 +9,7 @@ from featurestore.estimators.whitening import Whitening
 from trainers.export.torch_onnx import export
 from trainers.export.training_run import make_card
 from trainers.training import checkpoint
-from trainers.training.contenders import OWN, Contender, contenders, settle_statistics
+from trainers.training.contenders import OWN, Contender, contenders, recompute_statistics
 from trainers.training.labelled_sample import SMALL_SIZE, LabelledSample
 from trainers.training.proof import VIEWED, VIEWED_LARGE, Proof, best, measure
 from trainers.training.setup import Setup, preprocess_of
@@ -30,9 +30,10 @@ def finish(
     listener.note("comparing the encoder with what there was before")
     most = VIEWED if config.image_size <= SMALL_SIZE else VIEWED_LARGE
     some = images.pixels[:: max(1, -(-len(images.pixels) // most))]
-    if config.init is None and config.view_size not in (None, config.image_size):
+    # Not in one of several processes: their norms would wait for those of the others.
+    if config.init is None and config.view_size not in (None, config.image_size) and setup.fabric.world_size == 1:
         # Views were smaller than what the encoder sees, so their statistics are not those of whole images (FixRes, section 4).
-        settle_statistics(method.export_backbone, some, preprocess_of(config))
+        recompute_statistics(method.export_backbone, some, preprocess_of(config))
     view = dataclasses.replace(method.views[0], size=config.image_size)
     rows = measure(contenders(config, method, identity, some, listener), sample, some, view, whiten)
     own = best([row for row in rows if row.contender.kind == OWN]).contender

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from featurestore.estimators import nearest_mean
-from featurestore.estimators.knn import rank_classes
+from featurestore.estimators.knn import TEMPERATURE, K, rank_classes
 from featurestore.metrics.checks import check_finite
 from featurestore.metrics.splits import shot_draws
 from featurestore.sources import ImageFile
@@ -17,9 +17,10 @@ from trainers.augmentations import Channels
 from trainers.data.images import Images
 from trainers.training.features import features
 
-# Images at most, on each side: at the end of a training, and while it trains; of more than SMALL_SIZE px fewer, since they take long.
-MOST, MOST_LARGE, WATCHED_LARGE, SMALL_SIZE = 2000, 500, 200, 64
-KNN_K, KNN_TEMPERATURE = 20, 0.07
+MOST = 2000  # images on each side, at most
+MOST_LARGE = 500  # of more than SMALL_SIZE px, which take long
+WATCHED_LARGE = 200  # of these, while a network trains
+SMALL_SIZE = 64  # pixels
 SHOTS, DRAWS = 5, 20
 
 Vectors = NDArray[np.float32]
@@ -55,14 +56,17 @@ def samples(images: Images, size: int) -> tuple[LabelledSample | None, LabelledS
 def take_sample(images: Images, held_back: Images | None, most: int = MOST) -> LabelledSample | None:
     """Take the labelled ones of an even sample of at most `most` training images, and of as many held back those that have one of their labels.
 
-    None where that leaves nothing to predict.
+    None where that leaves nothing to predict: fewer than two classes, or no class with two images.
     """
     step = _step(images.files, most)
     given = np.array([file.label or "" for file in images.files[::step]])
     names, labels = np.unique(given[given != ""], return_inverse=True)
     bank = images.pixels[::step][torch.from_numpy(given != "")]
+    if len(names) < 2:
+        return None
     if held_back is None:
-        return LabelledSample(bank, labels, len(names), None, labels) if len(labels) > 1 else None
+        has_partners = np.bincount(labels).max() > 1
+        return LabelledSample(bank, labels, len(names), None, labels) if has_partners else None
     step = _step(held_back.files, most)
     number = {name: code for code, name in enumerate(names.tolist())}
     truth = np.array([number.get(file.label or "", -1) for file in held_back.files[::step]])
@@ -83,12 +87,12 @@ def encode(sample: LabelledSample, network: nn.Module, mean: Channels, std: Chan
 
 
 def knn_right(sample: LabelledSample, bank: Vectors, queries: Vectors | None) -> NDArray[np.bool_]:
-    """Tell for each image to predict whether its KNN_K nearest name it rightly, (M,); vectors as `encode` gives them."""
+    """Tell for each image to predict whether its K nearest name it rightly, (M,); vectors as `encode` gives them."""
     similarity = torch.from_numpy((bank if queries is None else queries) @ bank.T)
     if queries is None:
         similarity.fill_diagonal_(-2)
-    scores, rows = (t.numpy() for t in torch.topk(similarity, min(KNN_K, len(bank) - (queries is None))))
-    predicted = rank_classes(scores, sample.labels[rows], sample.classes, KNN_TEMPERATURE, top=1)[:, 0]
+    scores, rows = (t.numpy() for t in torch.topk(similarity, min(K, len(bank) - (queries is None))))
+    predicted = rank_classes(scores, sample.labels[rows], sample.classes, TEMPERATURE, top=1)[:, 0]
     return np.asarray(predicted == sample.asked)
 
 

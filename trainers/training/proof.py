@@ -14,7 +14,7 @@ from trainers.augmentations import ViewSpec
 from trainers.training.contenders import OWN, RAW, START, UNTRAINED, Contender, Forms
 from trainers.training.features import finished
 from trainers.training.labelled_sample import SHOTS, LabelledSample, encode, few_labels_top1, knn_right
-from trainers.training.view_retrieval import two_views, view_top1
+from trainers.training.view_retrieval import encode_two_views, view_top1
 
 VIEWED, VIEWED_LARGE = 1000, 250  # images whose views are compared, at most; the second of large ones
 FEW, SHORT = 2000, 200  # images, and epochs, of which more would help
@@ -30,6 +30,11 @@ class Row:
     views: float | None = None  # share of images whose other view is the nearest
 
     @property
+    def name(self) -> str:
+        """Without labels the form without layout is measured."""
+        return self.contender.kind if self.right is None else self.contender.name
+
+    @property
     def figure(self) -> float:
         """What contenders are ranked by: k-NN, without labels the views."""
         return float(self.right.mean()) if self.right is not None else self.views or 0.0
@@ -37,7 +42,7 @@ class Row:
     def to_json(self) -> dict[str, Any]:
         knn = None if self.right is None else self.figure
         return {
-            "encoder": self.contender.name,
+            "encoder": self.name,
             "knn_top1": knn,
             "few_labels_top1": self.few_labels,
             "view_top1": self.views,
@@ -66,22 +71,22 @@ class Proof:
     def table(self) -> list[str]:
         """Show the figures as lines of text."""
         if self.own.right is None:
-            return format_table([(row.contender.name, row.views) for row in self.rows], ("", "views found"))
-        cells = [(row.contender.name, row.figure, row.few_labels) for row in self.rows]
+            return format_table([(row.name, row.views) for row in self.rows], ("", "views found"))
+        cells = [(row.name, row.figure, row.few_labels) for row in self.rows]
         return format_table(cells, ("", "k-NN", f"{SHOTS} labels a class"))
 
     def verdict(self, epochs: int) -> list[str]:
         """Say whether the training was worth it, and if not, what would help."""
         own, others = self.own, self.others
         if own.right is None:
-            said = f"views found {own.figure:.3f} (the share of images whose other view is the nearest; no labels are needed)"
+            said = f"views found {own.figure:.3f} (the share of images whose second random view is the nearest to their first)"
         else:
-            said = f"k-NN {own.figure:.3f} of {len(own.right)} images"
+            said = f"k-NN accuracy {own.figure:.3f} on {len(own.right)} images"
         if better := [row for row in others.values() if row.figure >= own.figure]:
             helps = ["a longer training"] * (epochs < SHORT) + ["more images"] * (self.images < FEW)
             return [
                 f"{said}: the trained encoder is not better than {_named(better)}",
-                f"what would help: {', '.join([*helps, 'views that keep what matters (docs/guides/recipes.md)'])}",
+                f"what would help: {', '.join([*helps, 'other views (settings of augment, see the guide on training)'])}",
             ]
         if own.right is not None and (unsure := [row for row in others.values() if not _is_certain(row, own)]):
             return [
@@ -107,7 +112,7 @@ def measure(
     rows = []
     for forms in contenders:
         if sample is None:
-            both, _ = finished(two_views(forms[0].network, pixels, view), None, whiten=whiten)
+            both, _ = finished(encode_two_views(forms[0].network, pixels, view), None, whiten=whiten)
             rows.append(Row(forms[-1], views=view_top1(both)))
         else:
             encoded = encode(sample, forms[-1].network, view.mean, view.std)
@@ -130,4 +135,4 @@ def _is_certain(other: Row, own: Row) -> bool:
 
 
 def _named(rows: Sequence[Row]) -> str:
-    return " and ".join(f"{row.contender.name} ({row.figure:.3f})" for row in rows)
+    return " and ".join(f"{row.name} ({row.figure:.3f})" for row in rows)

@@ -17,13 +17,13 @@ from trainers.training.features import device_of, vectors
 BATCH = 128  # images
 
 
-def two_views(network: nn.Module, pixels: Tensor, view: ViewSpec) -> NDArray[np.float32]:
+def encode_two_views(network: nn.Module, pixels: Tensor, view: ViewSpec) -> NDArray[np.float32]:
     """Encode two views of each image, the same each time: uint8 (N, 3, S, S) to (2 N, D), the second after the first."""
 
     def views(seed: int) -> Iterator[Tensor]:
+        rng = Generator().manual_seed(seed)
         device = device_of(network, pixels)
-        rng = Generator(device).manual_seed(seed)
-        return (augment(chunk.to(device), view, rng) for chunk in torch.split(pixels, BATCH))
+        return (augment(chunk, view, rng).to(device) for chunk in torch.split(pixels, BATCH))
 
     return np.concatenate([vectors(network, views(seed)) for seed in (0, 1)])
 

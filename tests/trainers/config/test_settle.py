@@ -65,10 +65,11 @@ def test_a_training_whose_length_was_not_given_says_how_long_it_takes() -> None:
     found = settled(speed=100.0)
     [line] = [line for line in found.lines if "will take" in line]
     assert found.config.epochs == 800
-    assert line.startswith(
-        "800 epochs will take about 2 hours at the speed of this machine; --minutes 10 would take ten minutes"
+    assert line == (
+        "800 epochs will take about 2 hours on this machine; --minutes 10 trains for ten minutes, with a network and a size chosen for that"
     )
-    assert "with this one 8% of these epochs" in line  # 600 of 8,000 seconds
+    assert any(line.endswith("about 80 seconds on this machine") for line in settled(speed=10_000.0).lines)
+    assert not any("will take" in line for line in settled(devices=2).lines)
     assert any("may not fit the memory; --minutes 10" in line for line in settled(speed=0.0).lines)
     assert not any("will take" in line for line in settled(epochs=3).lines)
 
@@ -82,7 +83,7 @@ def test_the_default_method_and_one_named_by_its_own_settings() -> None:
     ("look", "expected", "words"),
     [
         (Look(True, 0.5, 0), (0.5, 0.0, 0.0, 0.0, 0.4), "all images looked at are grey"),
-        (Look(False, 0.96, 250), (0.0, 0.1, 0.4, 0.2, 0.4), "tells 96% of images from their mirror images"),
+        (Look(False, 0.96, 250), (0.0, 0.1, 0.4, 0.2, 0.4), "tells 96% of them from their mirror images"),
         (Look(False, 0.5, 250), (0.5, 0.1, 0.4, 0.2, 0.4), ""),
     ],
 )
@@ -94,7 +95,9 @@ def test_views_change_what_the_images_allow(
     a = found.config.augment
     assert (a.flip, a.hue, a.saturation, a.grey, a.brightness) == expected
     assert words in " ".join(found.lines)
-    assert settled(minutes=5, augment={"flip": 0.25, "hue": 0.2}).config.augment.flip == 0.25  # what is given wins
+    given = settled(minutes=5, augment={"flip": 0.25, "hue": 0.2})
+    assert given.config.augment.flip == 0.25  # what is given wins, and nothing is said of it
+    assert not any("looked at" in line or "mirror" in line for line in given.lines)
 
 
 @pytest.mark.parametrize("given", [{"minutes": 0.5}, {"epochs": 5}, {"recipe": "none"}])

@@ -21,7 +21,7 @@ def _eight_threads() -> Iterator[None]:
     ("speeds", "chosen"),
     [
         ({8: 100, 4: 60, 1: 20}, 8),
-        ({8: 100, 4: 115, 1: 20}, 8),  # hardly faster: luck
+        ({8: 100, 4: 190, 1: 20}, 8),
         ({8: 10, 4: 60, 1: 20}, 4),
         ({8: 3, 4: 5, 1: 20}, 1),
     ],
@@ -34,9 +34,7 @@ def test_fewer_threads_are_taken_where_they_are_faster(
     assert torch.get_num_threads() == chosen
     assert (said is None) == (chosen == 8)
     if said:
-        assert said.startswith(
-            f"the processor is busy: {chosen} of 8 threads train {speeds[chosen] / speeds[8]:.1f} times as fast"
-        )
+        assert said.startswith(f"{chosen} of 8 threads are {speeds[chosen] / speeds[8]:.1f} times as fast as all")
 
 
 def test_one_thread_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:

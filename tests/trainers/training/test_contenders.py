@@ -13,7 +13,7 @@ from featurestore.imaging.preprocess import Preprocess
 from featurestore.progress import Listener
 from tests.trainers.runs import TINY, Notes
 from trainers.config.resolve import resolve
-from trainers.training.contenders import contenders, settle_statistics, start_network
+from trainers.training.contenders import contenders, recompute_statistics, start_network
 from trainers.training.setup import build
 
 IDENTITY: dict[str, Any] = {"images": 4, "sha256": "ab", "weights": "w"}
@@ -74,7 +74,7 @@ def test_a_run_to_start_from_is_loaded(tmp_path: Path, monkeypatch: pytest.Monke
 def test_statistics_are_the_mean_of_those_of_batches() -> None:
     norm = nn.BatchNorm2d(3)
     pixels = torch.randint(256, (128, 3, 4, 4), dtype=torch.uint8)
-    settle_statistics(norm, pixels, Preprocess(4, 4, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)))
+    recompute_statistics(norm, pixels, Preprocess(4, 4, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)))
     order = torch.randperm(128, generator=torch.Generator().manual_seed(0)).numpy()
     halves = np.split(pixels.numpy()[order] / 255, 2)
     expected = [
@@ -92,6 +92,6 @@ def test_a_batch_has_images_from_the_whole_collection() -> None:
     norm = nn.BatchNorm2d(3)
     pixels = torch.full((128, 3, 4, 4), 0, dtype=torch.uint8)
     pixels[64:] = 255
-    settle_statistics(norm, pixels, Preprocess(4, 4, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)))
+    recompute_statistics(norm, pixels, Preprocess(4, 4, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)))
     assert norm.running_var is not None
     torch.testing.assert_close(norm.running_var, torch.full((3,), 0.25), atol=0.01, rtol=0)

@@ -35,7 +35,16 @@ def test_of_many_images_an_even_part_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "held_back"), [([None, None], None), (["a", None], None), (["a"], ["b"]), ([None], ["a"])]
+    ("labels", "held_back"),
+    [
+        ([None, None], None),
+        (["a", None], None),
+        (["a"], ["b"]),
+        ([None], ["a"]),
+        (["a", "a"], None),
+        (["a", "b"], None),
+        (["a", "b"], ["c"]),
+    ],
 )
 def test_there_is_none_where_nothing_can_be_predicted(
     labels: list[str | None], held_back: list[str | None] | None

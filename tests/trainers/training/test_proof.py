@@ -11,7 +11,7 @@ from trainers.training.contenders import Contender
 from trainers.training.features import RawPixels
 from trainers.training.labelled_sample import take_sample
 from trainers.training.proof import Proof, Row, best, measure
-from trainers.training.view_retrieval import two_views, view_top1
+from trainers.training.view_retrieval import encode_two_views, view_top1
 
 VIEW = ViewSpec(16, 0.0, 0.0, AugmentConfig())
 
@@ -43,7 +43,11 @@ def test_without_labels_views_decide_and_there_are_no_baselines() -> None:
 
 @pytest.mark.parametrize(
     ("images_", "epochs", "helps"),
-    [(10, 10, "a longer training, more images, "), (10**4, 10, "a longer training, views"), (10**4, 900, ": views")],
+    [
+        (10, 10, "a longer training, more images, "),
+        (10**4, 10, "a longer training, other views"),
+        (10**4, 900, ": other views"),
+    ],
 )
 def test_what_would_help_depends_on_what_there_was(images_: int, epochs: int, helps: str) -> None:
     rows = (row("own encoder", 5), row("raw pixels", 50))
@@ -78,7 +82,7 @@ def test_views_of_one_image_are_found_where_images_differ_and_not_where_vectors_
     torch.manual_seed(0)
     pixels = torch.randint(256, (30, 3, 1, 1), dtype=torch.uint8).expand(-1, -1, 16, 16).contiguous()
     still = ViewSpec(16, 0.0, 0.0, AugmentConfig(jitter=0.0, grey=0.0, brightness=0.0))
-    both = two_views(RawPixels(4), pixels, still)
+    both = encode_two_views(RawPixels(4), pixels, still)
     assert both.shape == (60, 48)
     assert view_top1(both) == 1.0  # crops of an image of one colour are equal
     assert view_top1(np.ones((60, 4), np.float32)) == pytest.approx(1 / 30)
