@@ -110,7 +110,7 @@ def train(
     run, images, fabric = Run(out, setup.config), setup.images, setup.fabric
     sample, watched = samples(images, run.config.image_size) if labels == "folders" else (None, None)
     if labels == "folders" and sample is None:
-        listener.note(UNMEASURED)
+        setup.listener.note(UNMEASURED)
     identity = {**_identity(run.config, images), **_start(run.config, state)}
     if fabric.is_global_zero:
         create_folder(out)

@@ -343,3 +343,17 @@ def test_a_compiled_run_ends_with_the_same_files(few_shapes: Path, tmp_path: Pat
     run = train(few_shapes, tmp_path / "run", epochs=1, compile=True, **TINY)
     assert run.encoder.exists()
     assert not any("_orig_mod" in name for name in checkpoint.load(run.out / "checkpoint.pt")["method"])
+
+
+@pytest.mark.usefixtures("no_export")
+def test_labels_that_cannot_be_measured_are_named_and_views_are_compared(few_shapes: Path, tmp_path: Path) -> None:
+    one_class, notes = tmp_path / "one", Notes()
+    for kind in ("disc", "ring"):
+        for path in (few_shapes / "train" / kind).iterdir():
+            (one_class / "shape").mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, one_class / "shape" / f"{kind}-{path.name}")
+    run = train(one_class, tmp_path / "run", labels="folders", epochs=1, listener=notes, **TINY)
+    assert any(line.startswith("k-NN is not measured") for line in notes.lines)
+    assert run.proof is not None
+    assert run.proof.table()[0].split() == ["views", "found"]
+    assert "knn_top1" not in run.metrics[-1]
