@@ -12,6 +12,7 @@ from featurestore.system.text import counted, printable
 from trainers.runtime.quiet import quiet
 
 SHOWN = 3  # names in a message
+OTHERS = 4  # tensors of a file beside those of its network, such as a classifier; more are of a deeper network
 COUNTER = "num_batches_tracked"  # of BatchNorm: older files have none, and no network here uses it
 
 
@@ -57,6 +58,14 @@ def take_weights(network: nn.Module, found: Mapping[str, Tensor], who: str) -> l
     if left:
         lines.append(f"{who}: not used, such as a classifier: {_few(left)}")
     return lines
+
+
+def fit(network: nn.Module, found: Mapping[str, Tensor]) -> bool:
+    """Whether `found` is of this network: all its tensors by name or in order, and little else; the network may be on the device "meta"."""
+    own, given = _without_counters(network.state_dict()), _without_counters(found)
+    prefix = _prefix_of(own, given)
+    by_name = all(prefix + name in given and given[prefix + name].shape == own[name].shape for name in own)
+    return (by_name and len(given) - len(own) <= OTHERS) or bool(_in_order(own, given))
 
 
 def _without_counters(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import timm
+import torch
 import torchvision
 from torch import nn
 
 from featurestore.errors import ConfigError
 from featurestore.system.text import first_line
 from trainers.models.backbones import FETCH_HINT
-from trainers.models.known_weights import take_weights
+from trainers.models.known_weights import fit, take_weights
+from trainers.models.local_weights import TIMM
 from trainers.models.weights_file import SUFFIXES, describe_weights, is_weights_file, read_weights
 from trainers.runtime.quiet import quiet
 
@@ -39,7 +41,8 @@ def kind_of_start(init: str) -> Start:
 def settings_of_start(init: str, given: str | None, usual: str) -> dict[str, Any]:
     """Give the settings of a network that known weights bring along: its name, image size, mean and deviation; empty where none are known.
 
-    `given` is the backbone that was asked for, if any; without one, weights of torchvision choose their own, and others the `usual` one.
+    `given` is the backbone that was asked for, if any; without one, weights of torchvision choose their own, those of a file the first of
+    some small networks that they fit, and others the `usual` one.
     Raises ConfigError.
     """
     if kind_of_start(init) == "torchvision":
@@ -48,7 +51,7 @@ def settings_of_start(init: str, given: str | None, usual: str) -> dict[str, Any
         if given is None and not timm.is_model(name):
             raise ConfigError(f"--init {init}: timm has no network of this name; give the same network by --backbone")
         return _settings(given or name, transforms.crop_size[0], transforms.mean, transforms.std)
-    backbone = given or usual
+    backbone = given or (_network_of(Path(init)) if kind_of_start(init) == "file" else None) or usual
     config = timm.models.get_pretrained_cfg(backbone) if timm.is_model(backbone) else None
     return {} if config is None else _settings(backbone, config.input_size[-1], config.mean, config.std)
 
@@ -99,6 +102,17 @@ def unknown_name(library: str, name: str, known: list[str]) -> ConfigError:
     near = difflib.get_close_matches(name, known, 1, 0.5)
     hint = f"did you mean {near[0]}?" if near else "check the spelling"
     return ConfigError(f"{library}:{name}: expected the name of a model that {library} knows; {hint}")
+
+
+def _network_of(path: Path) -> str | None:
+    """Find the first of some small networks that the weights of a file fit; None where they fit none. Raises ConfigError."""
+    found = read_weights(path)
+    for name in TIMM:
+        with torch.device("meta"):
+            network = timm.create_model(name, num_classes=0)
+        if fit(network, found):
+            return name
+    return None
 
 
 def _settings(backbone: str, size: int, mean: Any, std: Any) -> dict[str, Any]:

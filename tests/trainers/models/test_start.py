@@ -62,6 +62,28 @@ def test_published_weights_choose_network_size_and_normalisation(files: list[Ima
     assert {view.mean for view in build(own).views} == {(0.5,) * 3}
 
 
+def test_weights_of_a_file_choose_their_own_network(
+    files: list[ImageFile], weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By names behind a prefix, or in order; not a network of which the file has only a part, or more."""
+    assert (
+        settled(files, init=weights).backbone == "resnet18"
+    )  # the default: the file fits none of those that are tried
+    monkeypatch.setattr("trainers.models.start.TIMM", ("test_efficientnet", "test_resnet"))
+    assert settled(files, init=weights).backbone == "test_resnet"
+    held = torch.load(weights)
+    torch.save({f"module.{name}": tensor for name, tensor in held.items()}, weights)
+    assert settled(files, init=weights).backbone == "test_resnet"
+    torch.save(
+        {f"{number}.{name.rpartition('.')[2]}": tensor for number, (name, tensor) in enumerate(held.items())}, weights
+    )
+    assert settled(files, init=weights).backbone == "test_resnet"
+    torch.save(dict(list(held.items())[:-6]), weights)
+    assert settled(files, init=weights).backbone == "resnet18"
+    torch.save({**held, **{f"deeper.{n}.weight": torch.zeros(3) for n in range(9)}}, weights)
+    assert settled(files, init=weights).backbone == "resnet18"
+
+
 def test_what_is_given_wins(files: list[ImageFile], weights: str) -> None:
     given = settled(files, init=weights, backbone="test_resnet", image_size=48, mean=[0.1, 0.2, 0.3], stem="auto")
     assert (given.image_size, given.mean, given.stem) == (48, (0.1, 0.2, 0.3), "published")
