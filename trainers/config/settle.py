@@ -44,7 +44,7 @@ def read_given(config: str | Path | Mapping[str, Any] | None, settings: Mapping[
 def settle(files: Sequence[ImageFile], given: Mapping[str, Any], measure: Measure, listener: Listener) -> Settled:
     """Settle the settings of a training on `files`: what is not given is chosen.
 
-    A budget of minutes chooses method, network and image size by the speed that `measure` finds; the recipe chooses by the number of images;
+    A budget of minutes chooses network and sizes by the speed that `measure` finds; the recipe chooses by the number of images;
     the machine decides device and precision. Raises ConfigError, and TrainingError when there are too few images.
     """
     check_enough(len(files), "images")

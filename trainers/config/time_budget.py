@@ -1,4 +1,4 @@
-"""A training of so many minutes: method, network and image size, by the speed of this machine."""
+"""A training of so many minutes: network and sizes, by the speed of this machine."""
 
 import math
 import time
