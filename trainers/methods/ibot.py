@@ -10,20 +10,17 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from featurestore.errors import ConfigError
-from trainers.augmentations import AugmentConfig, ViewSpec
+from trainers.augmentations import ViewSpec
 from trainers.augmentations.masks import block_masks, count_hidden
 from trainers.losses import koleo, masked_distillation, perplexity, self_distillation
 from trainers.methods import dino
-from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.methods.base import Progress, Step, Variant
 from trainers.methods.dino import DINO, DINOSettings
 from trainers.methods.situation import Situation
 from trainers.models.backbones import encode_crops, encode_tokens, feature_dim
-from trainers.models.heads import DINOHead
-from trainers.models.teacher import make_teacher, update_teacher
-from trainers.optimization.schedules import cosine
 from trainers.runtime.seeds import seeded
 from trainers.settings import setting
-from trainers.training.distributed import gather, gather_keys
+from trainers.training.distributed import gather
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +34,7 @@ class IBOTSettings(DINOSettings):
     koleo: float = setting(0.1, least=0, most=1)
 
 
-class IBOT(Method):
+class IBOT(DINO):
     variants: ClassVar = {
         "ibot": Variant(
             "DINO with masked patches, for ViTs only; exports the teacher",
@@ -48,36 +45,22 @@ class IBOT(Method):
     }
     Settings = IBOTSettings
     cures: ClassVar = dino.cures("ibot")
-    crop_setting = "local_size"
     needs_vit = True
-    export_branch = "teacher"
-    centre: Tensor
-
-    @classmethod
-    def recipe(cls, situation: Situation) -> dict[str, Any]:
-        return DINO.recipe(situation)
 
     @classmethod
     def recipe_for_network(cls, situation: Situation, is_transformer: bool) -> dict[str, Any]:
         return {}  # its defaults are those of ViTs, which it needs
 
-    @classmethod
-    def make_views(cls, augment: AugmentConfig, image_size: int, settings: IBOTSettings) -> tuple[ViewSpec, ...]:
-        return DINO.make_views(augment, image_size, settings)
-
     def __init__(self, backbone: nn.Module, settings: IBOTSettings, views: tuple[ViewSpec, ...]) -> None:
-        super().__init__(backbone, settings, views)
         if not isinstance(backbone, VisionTransformer) or not _has_class_token(backbone):
             raise ConfigError(
                 "ibot needs a ViT whose vector is its class token; this backbone is different; "
                 "choose --backbone vit_tiny_patch16_224 or another vit, with --patch-size"
             )
-        self.settings = settings
-        head = DINOHead(feature_dim(backbone), settings.hidden, settings.bottleneck, settings.prototypes)
-        self.student = dino.Network(backbone, head)
-        self.teacher = make_teacher(self.student)
+        super().__init__(backbone, settings, views)
+        self.settings: IBOTSettings = settings
         self.hidden_token = nn.Parameter(torch.zeros(feature_dim(backbone)))
-        self.register_buffer("centre", torch.zeros(2, settings.prototypes))  # of class tokens, and of patches
+        self.centre = torch.zeros(2, settings.prototypes)  # of class tokens, and of patches
 
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
         s, count = self.settings, len(views[0])
@@ -120,33 +103,9 @@ class IBOT(Method):
         weights = hidden / (hidden.sum(dim=1, keepdim=True).clamp(min=1) * len(whole))
         return hidden, rows, weights.flatten()[rows]
 
-    def after_step(self, carry: Tensor | None, at: Progress) -> dict[str, float]:
-        assert carry is not None
-        momentum = cosine(at.fraction, self.settings.momentum, 1.0)
-        update_teacher(self.teacher, self.student, momentum)
-        means = gather_keys(carry.float().mean(dim=0, keepdim=True)).mean(dim=0)
-        self.centre.lerp_(means, 1 - self.settings.centre_momentum)
-        return {"teacher_momentum": momentum, "teacher_temperature": dino.teacher_temperature(self.settings, at)}
-
-    @property
-    def uniform_loss(self) -> float:
-        return math.log(self.settings.prototypes)
-
-    @property
-    def backbones(self) -> list[nn.Module]:
-        return [self.student.backbone, self.teacher.backbone]
-
     @property
     def compiled(self) -> list[nn.Module]:
         return [backbone.get_submodule("blocks") for backbone in self.backbones]
-
-    @property
-    def first_projection(self) -> nn.Module:
-        return self.teacher.head.layers[:2]
-
-    @property
-    def export_backbone(self) -> nn.Module:
-        return self.teacher.backbone
 
 
 def _vectors_and_hidden(

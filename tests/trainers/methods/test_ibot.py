@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from featurestore.errors import ConfigError
 from tests.trainers.small import AT, FIRST_EPOCH, apart, batch, close, config_of, make
@@ -109,6 +109,14 @@ def test_the_momentum_rises_to_one_along_a_cosine() -> None:
     carry = torch.zeros(1, 2, P)
     momenta = [method.after_step(carry, Progress(0, 0, f))["teacher_momentum"] for f in (0.0, 0.5, 1.0)]
     assert momenta == pytest.approx([0.99, 0.995, 1.0])
+
+
+def test_settings_that_it_has_from_dino_work_as_there() -> None:
+    method = make("ibot", momentum=0.9, momentum_schedule="constant", head_norm=True)
+    carry = method.loss(batch(method), AT).carry
+    for fraction in (0.0, 0.5, 1.0):
+        assert method.after_step(carry, Progress(step=5, epoch=1, fraction=fraction))["teacher_momentum"] == 0.9
+    assert any(isinstance(layer, nn.BatchNorm1d) for layer in method.first_projection)
 
 
 def test_registers_take_part_and_the_vector_is_the_class_token_of_the_teacher() -> None:
