@@ -11,7 +11,7 @@ from trainers.export.training_run import make_card
 from trainers.training import checkpoint
 from trainers.training.contenders import OWN, Contender, contenders, recompute_statistics
 from trainers.training.labelled_sample import SMALL_SIZE, LabelledSample
-from trainers.training.proof import VIEWED, VIEWED_LARGE, Proof, best, measure
+from trainers.training.proof import VIEWED, VIEWED_LARGE, Proof, best, best_of, measure
 from trainers.training.setup import Setup, preprocess_of
 from trainers.training.whitening import fit_whitening, to_state
 
@@ -36,7 +36,7 @@ def finish(
         recompute_statistics(method.export_backbone, some, preprocess_of(config))
     view = dataclasses.replace(method.views[0], size=config.image_size)
     rows = measure(contenders(config, method, identity, some, listener), sample, some, view, whiten)
-    own = best([row for row in rows if row.contender.kind == OWN]).contender
+    own = best_of(rows, OWN).contender
     chosen = own if wanted == "own" else best(rows).contender
 
     listener.note("exporting and checking the encoder")

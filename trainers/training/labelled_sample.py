@@ -49,8 +49,11 @@ def thin(files: list[ImageFile]) -> list[ImageFile]:
 
 def samples(images: Images, size: int) -> tuple[LabelledSample | None, LabelledSample | None]:
     """Take a sample to measure encoders by when a training on images of `size` px has ended, and one to watch it by."""
-    most, watched = (MOST, MOST) if size <= SMALL_SIZE else (MOST_LARGE, WATCHED_LARGE)
-    return take_sample(images, images.held_back, most), take_sample(images, images.held_back, watched)
+    if size <= SMALL_SIZE:
+        sample = take_sample(images, images.held_back)
+        return sample, sample
+    most, watched = (take_sample(images, images.held_back, count) for count in (MOST_LARGE, WATCHED_LARGE))
+    return most, watched
 
 
 def take_sample(images: Images, held_back: Images | None, most: int = MOST) -> LabelledSample | None:

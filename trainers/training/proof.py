@@ -60,13 +60,13 @@ class Proof:
     @property
     def own(self) -> Row:
         """The trained encoder, in its better form."""
-        return best([row for row in self.rows if row.contender.kind == OWN])
+        return best_of(self.rows, OWN)
 
     @property
     def others(self) -> dict[str, Row]:
         """What there was before by its kind, each in its better form."""
         kinds = [kind for kind in (START, UNTRAINED, RAW) if any(row.contender.kind == kind for row in self.rows)]
-        return {kind: best([row for row in self.rows if row.contender.kind == kind]) for kind in kinds}
+        return {kind: best_of(self.rows, kind) for kind in kinds}
 
     def table(self) -> list[str]:
         """Show the figures as lines of text."""
@@ -125,6 +125,11 @@ def measure(
 def best(rows: Sequence[Row]) -> Row:
     """Give the row with the highest figure; of equals the first."""
     return max(rows, key=lambda row: row.figure)
+
+
+def best_of(rows: Sequence[Row], kind: str) -> Row:
+    """Give the better form of the contenders of a kind."""
+    return best([row for row in rows if row.contender.kind == kind])
 
 
 def _is_certain(other: Row, own: Row) -> bool:

@@ -13,9 +13,10 @@ from featurestore.progress import Listener
 from trainers.data.images import Images
 from trainers.training.contenders import Contender
 from trainers.training.features import features
+from trainers.training.labelled_sample import SMALL_SIZE
 
 # Images that it is fitted to: of up to SMALL_SIZE px so many for each number of a vector; larger ones would take minutes.
-IMAGES_PER_NUMBER, LEAST_IMAGES, MOST_LARGE, SMALL_SIZE = 8, 2048, 1000, 64
+IMAGES_PER_NUMBER, LEAST_IMAGES, MOST_LARGE = 8, 2048, 1000
 
 SENSELESS = "the whitening of its checkpoint does not fit its network; export it with --no-whiten, or train again"
 
