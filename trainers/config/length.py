@@ -1,11 +1,23 @@
-"""How long a training will take, said before it begins."""
+"""The length of a training, by the speed of this machine, before it begins."""
 
 import sys
 
+from trainers.config.machine import on_several
 from trainers.config.schema import Config
 from trainers.config.time_budget import Measure
 
 SHORT = 900  # seconds of a training, for which nothing else is offered
+TIMED_FROM = 0.5  # minutes of a training; in a shorter one the timing would take too much of them
+
+
+def images_seen(config: Config, images: int, measure: Measure) -> float | None:
+    """Measure how many images a training of some minutes sees in all; None without minutes, and where that is not known.
+
+    A network that may not fit the memory, and a training on several devices, are not timed.
+    """
+    if config.minutes is None or config.minutes < TIMED_FROM or on_several({"devices": config.devices}):
+        return None
+    return 60 * config.minutes * measure(config, images, sys.float_info.min) or None
 
 
 def say_length(config: Config, images: int, measure: Measure) -> str:

@@ -18,6 +18,8 @@ SMALL_VIT = "vit_tiny_patch16_224"
 # to 2,900 by method; ResNet-18 and conv4, 600 to 850; in float32 1.6 times that. The rest is for weights, views and the images themselves.
 BYTES_A_PIXEL = 4096
 BYTES_OF_SMALL, SMALL_NETWORKS = 2048, ("conv4", "resnet18")
+# A training of fewer steps learns more from smaller batches, down to this one.
+FEW_STEPS, SMALL_BATCH = 1000, 32
 USUAL_PATCH = 16  # pixels; smaller patches are more tokens, each as large
 MOST_PATCHES = 14  # along a side, as of ViTs at 224 px with patches of 16
 NETWORK_CHOICES = (
@@ -28,10 +30,10 @@ NETWORK_CHOICES = (
 )  # when the user gives one of them, the recipe leaves the network alone
 
 
-def choose(images: int, device: str, memory: int = 0) -> Recipe:
+def choose(images: int, device: str, memory: int = 0, seen: float | None = None) -> Recipe:
     """Make the recipe for a number of images and a device: a function from a method's name and the given settings to settings.
 
-    memory: bytes of each GPU, 0 for a processor.
+    memory: bytes of each GPU, 0 for a processor. seen: images that a training of some minutes sees in all; None where that is not known.
     """
 
     def recipe(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,6 +42,9 @@ def choose(images: int, device: str, memory: int = 0) -> Recipe:
         view = _positive(given.get("view_size"), size)
         room = memory * _positive(given.get("devices"), 1) / _bytes_of(given, view)
         batch_size, epochs, steps = batch_of(images, size, int(room)), epochs_of(images), None
+        if given.get("minutes") and seen is not None:
+            batch_size = batch_for_steps(batch_size, seen)
+            steps = round(seen / _positive(given.get("batch_size"), batch_size))
         layer: dict[str, Any] = {"batch_size": batch_size, "optimizer": {"warmup": 0.1}}
         if not given.get("minutes"):
             layer["epochs"] = epochs
@@ -80,6 +85,11 @@ def batch_of(images: int, size: int, room: int = 0) -> int:
     most = 256 if size <= 64 else 128 if size <= 128 else 64
     most = max(most, min(256, power_of_two(room)))
     return min(most, max(16, power_of_two(images // 4)))
+
+
+def batch_for_steps(most: int, seen: float) -> int:
+    """Choose a power of two from SMALL_BATCH to `most`, so that `seen` images make FEW_STEPS steps, if they are enough for that."""
+    return min(most, max(SMALL_BATCH, power_of_two(round(seen / FEW_STEPS))))
 
 
 def patch_of(size: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
 from trainers.config import recipes, time_budget
-from trainers.config.length import say_length
+from trainers.config.length import images_seen, say_length
 from trainers.config.looks import by_look
 from trainers.config.machine import find_device, memory_of, on_several, on_this_machine
 from trainers.config.parse import merge, over_file, read_settings, read_toml
@@ -55,6 +55,8 @@ def settle(files: Sequence[ImageFile], given: Mapping[str, Any], measure: Measur
     sizes = by_images(files, given, device)
     by_time, why = time_budget.choose(files, given, recipe, measure, listener)
     by_time, lines = {**sizes, **by_time}, [*lines, *why]
+    timed = on_this_machine(resolve(by_time, given, recipe=recipe))
+    recipe = recipes.choose(len(files), device, memory_of(device), images_seen(timed, len(files), measure))
     views, seen = by_look(files, given, listener)
     lines += seen
     config = on_this_machine(resolve(by_time, views, given, recipe=recipe))

@@ -17,6 +17,8 @@ from trainers.runtime.seeds import seeded
 from trainers.settings import setting
 from trainers.training.distributed import gather
 
+SHORT = 6000  # steps; in trainings of up to so many the lower temperature was better
+
 
 @dataclass(frozen=True, slots=True)
 class SimCLRSettings:
@@ -41,7 +43,7 @@ class SimCLR(Method):
 
     @classmethod
     def recipe(cls, situation: Situation) -> dict[str, Any]:
-        return {"temperature": 0.2} if situation.steps is None else {}  # better in short trainings
+        return {"temperature": 0.2} if situation.steps is None or situation.steps < SHORT else {}
 
     def __init__(self, backbone: nn.Module, settings: SimCLRSettings, views: tuple[ViewSpec, ...]) -> None:
         super().__init__(backbone, settings, views)

@@ -38,6 +38,10 @@ def test_recipes_give_the_documented_numbers() -> None:
     assert own("dino", "momentum", [10], steps=10) == [0.97]
     for situation in (Situation(1000, 24, 50), Situation(10**6, 224, None)):
         assert METHODS["ibot"].recipe(situation) == METHODS["dino"].recipe(situation)
+    temperatures = [METHODS["simclr"].recipe(Situation(1000, 32, steps)) for steps in (10, 5999, 6000, None)]
+    assert temperatures == [{"temperature": 0.2}, {"temperature": 0.2}, {}, {"temperature": 0.2}]
+    assert [recipes.batch_for_steps(256, seen) for seen in (1, 63_000, 64_000, 10**6)] == [32, 32, 64, 256]
+    assert recipes.batch_for_steps(16, 10**6) == 16
     jigsaw = METHODS["jigsaw"].recipe
     assert jigsaw(Situation(10, 64, None)) == {"grid": 2, "orders": 24, "piece": 0.5}
     assert jigsaw(Situation(10, 65, None)) == {"grid": 3, "orders": 100, "piece": 0.33}

@@ -18,7 +18,7 @@ from trainers.data.collection import Look
 FILES = [ImageFile(f"{number}.png", None, None, 1, 0) for number in range(1000)]
 
 
-def settled(speed: float = math.inf, **given: Any) -> Settled:
+def settled(speed: float = 1e6, **given: Any) -> Settled:
     def measure(config: Config, images: int, enough: float) -> float:
         return math.inf if not enough else speed
 
@@ -72,6 +72,21 @@ def test_a_training_whose_length_was_not_given_says_how_long_it_takes() -> None:
     assert not any("will take" in line for line in settled(devices=2).lines)
     assert any("may not fit the memory; --minutes 10" in line for line in settled(speed=0.0).lines)
     assert not any("will take" in line for line in settled(epochs=3).lines)
+
+
+def test_a_training_of_few_steps_takes_smaller_batches_and_a_faster_teacher() -> None:
+    speeds = (1.0, 100.0, 150.0, 1e6)  # images a second, for one minute
+    found = [settled(speed, minutes=1, method="byol", backbone="conv4").config for speed in speeds]
+    assert [config.batch_size for config in found] == [32, 32, 32, 128]
+    assert [config.settings.momentum for config in found] == [0.9, 0.9, 0.911, 0.99]
+    assert settled(150.0, minutes=10, method="byol", backbone="conv4").config.batch_size == 64
+    given = settled(150.0, minutes=1, method="byol", backbone="conv4", batch_size=16).config
+    assert (given.batch_size, given.settings.momentum) == (16, 0.9555)
+    for unknown in ({"minutes": 0.4}, {"minutes": 1, "devices": 2}):
+        config = settled(1.0, method="byol", backbone="conv4", **unknown).config
+        assert (config.batch_size, config.settings.momentum) == (128, 0.99)
+    unfit = settled(0.0, minutes=1, method="byol", backbone="conv4").config  # the memory
+    assert (unfit.batch_size, unfit.settings.momentum) == (128, 0.99)
 
 
 def test_the_default_method_and_one_named_by_its_own_settings() -> None:

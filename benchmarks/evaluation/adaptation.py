@@ -1,0 +1,151 @@
+"""Own encoders against what there was before, on every collection: the figures that the end of a training shows.
+
+    python -m benchmarks.collections COLLECTIONS --cifar10 CIFAR10 --photos PHOTOS
+    python -m benchmarks.evaluation.adaptation COLLECTIONS RUNS --minutes 5
+    python -m benchmarks.evaluation.adaptation COLLECTIONS RUNS --minutes 5 --start lite0
+    python -m benchmarks.evaluation.adaptation COLLECTIONS RUNS --minutes 1 --method byol --method dino --only signs
+
+Each training is the command with its defaults and, unless --start is lite0, random weights. `--at-once 2` runs two trainings at a time, each
+with its share of the processors, so that five minutes are those of half a machine. RUNS keeps a file for each training; the same command
+again does what is missing. Prints Markdown, one line a training: k-NN of the best form of raw pixels, start, and own encoder, with their
+difference in points.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from benchmarks.machine import processor, versions
+from benchmarks.real_weights import NETWORK, weights_file
+from benchmarks.tables import table
+from featurestore.system.cpus import available_cpus
+
+OWN, RAW = "own encoder", "raw pixels"  # what the rows of a training's result begin with
+LAYOUT = ", with layout"
+
+
+class Training(NamedTuple):
+    """One training of the benchmark."""
+
+    collection: str
+    method: str  # "" is the default
+    start: str
+    minutes: float
+    seed: int
+    assignments: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of its folder and, with .json, of its result."""
+        parts = (self.collection, self.method, self.start, f"{self.minutes:g}", str(self.seed), *self.assignments)
+        return "_".join(part for part in parts if part)
+
+    def options(self) -> list[str]:
+        """Give the options of `featurestore train`."""
+        known = ["--init", str(weights_file()), "--backbone", NETWORK.removeprefix("timm:")]
+        given = {"none": ["--init", "none"], "lite0": known}[self.start]
+        method = ["--method", self.method] if self.method else []
+        sets = [part for assignment in self.assignments for part in ("--set", assignment)]
+        return [*given, *method, *sets, "--minutes", str(self.minutes), "--seed", str(self.seed)]
+
+
+def run(training: Training, collections: Path, runs: Path, threads: int) -> None:
+    """Train, unless its result is there; keep the result and the log, and no weights."""
+    result, out = runs / f"{training.name}.json", runs / training.name
+    if result.exists():
+        return
+    shutil.rmtree(out, ignore_errors=True)  # of a training that was cut off
+    command = [
+        str(Path(sys.executable).with_name("featurestore")), "train", str(collections / training.collection),
+        "--out", str(out), "--labels", "folders", "--json", *training.options(),
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    (runs / f"{training.name}.log").write_text(done.stderr)
+    if done.returncode:
+        click.echo(f"{training.name}: failed, see its .log", err=True)
+        return
+    partial = result.with_suffix(".part")
+    partial.write_text(done.stdout)
+    partial.rename(result)
+    shutil.rmtree(out)
+    click.echo(f"{training.name}: {' '.join(line(training, json.loads(done.stdout)))}", err=True)
+
+
+def line(training: Training, result: dict[str, Any]) -> list[str]:
+    """Show the result of a training as cells of a table."""
+    rows = {row["encoder"]: row for row in result["proof"]}
+    before = next(name for name in ("start weights", "untrained network") if name in rows)
+    best = {
+        kind: max((rows[name] for name in (kind, kind + LAYOUT) if name in rows), key=lambda row: float(row["knn_top1"]))
+        for kind in (RAW, before, OWN)
+    }  # fmt: skip
+    gain, few = (
+        100 * (best[OWN][key] - max(best[RAW][key] or 0, best[before][key] or 0))
+        for key in ("knn_top1", "few_labels_top1")
+    )
+    figures = [f"{best[kind]['knn_top1']:.3f}" for kind in (RAW, before, OWN)]
+    labels = [f"{best[kind]['few_labels_top1'] or 0:.3f}" for kind in (RAW, before, OWN)]
+    form = "with layout" if best[OWN]["encoder"].endswith(LAYOUT) else ""
+    what = [training.collection, training.method or "default", *training.assignments]
+    return [
+        " ".join(what),
+        str(training.seed),
+        str(result["epoch"]),
+        *figures,
+        f"{gain:+.1f}",
+        form,
+        *labels,
+        f"{few:+.1f}",
+    ]
+
+
+HEADS = (
+    "collection and method", "seed", "epochs", "raw pixels", "before", "own", "gain", "form",
+    "5 labels: pixels", "before", "own", "gain",
+)  # fmt: skip
+
+
+@click.command(help=__doc__)
+@click.argument("collections", type=click.Path(exists=True, path_type=Path))
+@click.argument("runs", type=click.Path(path_type=Path))
+@click.option("--minutes", default=5.0, show_default=True)
+@click.option("--start", type=click.Choice(["none", "lite0"]), default="none", show_default=True)
+@click.option("--method", "methods", multiple=True, default=("",), help="[default: that of the command]")
+@click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True)
+@click.option("--only", multiple=True, metavar="NAME", help="[default: all collections]")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE")
+@click.option("--at-once", default=1, show_default=True, help="Trainings at a time.")
+def main(
+    collections: Path,
+    runs: Path,
+    minutes: float,
+    start: str,
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    only: Sequence[str],
+    assignments: tuple[str, ...],
+    at_once: int,
+) -> None:
+    runs.mkdir(parents=True, exist_ok=True)
+    names = only or sorted(path.name for path in collections.iterdir() if (path / "train").is_dir())
+    trainings = [Training(n, m, start, minutes, s, assignments) for n, m, s in product(names, methods, seeds)]
+    threads = max(1, available_cpus() // at_once)
+    with ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(lambda training: run(training, collections, runs, threads), trainings))
+    click.echo(f"{minutes:g} minutes, start {start}, {threads} threads each; {processor()}; {versions('torch')}\n")
+    results = {training: runs / f"{training.name}.json" for training in trainings}
+    table(HEADS, [line(t, json.loads(file.read_text())) for t, file in results.items() if file.exists()])
+
+
+if __name__ == "__main__":
+    main()
