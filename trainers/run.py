@@ -96,7 +96,7 @@ def train(
         state, settled = resume_run(out, given)
     else:
         refuse_to_overwrite(out)
-        settled = settle(files.training, given, images_per_second, listener)
+        settled = settle(files.training, given, images_per_second, listener, labels == "folders")
 
     def load(fabric: Fabric, listener: Listener) -> data.Images:
         for text in files.notes(labels == "folders", exclude):

@@ -6,8 +6,8 @@
     python -m benchmarks.evaluation.adaptation COLLECTIONS RUNS --minutes 1 --method byol --method dino --only signs
 
 Each training is the command with its defaults and, unless --start is lite0, random weights. `--at-once 2` runs two trainings at a time, each
-with its share of the processors, so that five minutes are those of half a machine. RUNS keeps a file for each training; the same command
-again does what is missing. Prints Markdown, one line a training: k-NN of the best form of raw pixels, start, and own encoder, with their
+with its share of the processors, so that five minutes are those of half a machine. RUNS keeps the runs, each with a file of its result; the same
+command again does what is missing. `benchmarks.evaluation.proof` reads these runs, too. Prints Markdown, one line a training: k-NN of the best form of raw pixels, start, and own encoder, with their
 difference in points.
 """
 
@@ -59,7 +59,7 @@ class Training(NamedTuple):
 
 
 def run(training: Training, collections: Path, runs: Path, threads: int) -> None:
-    """Train, unless its result is there; keep the result and the log, and no weights."""
+    """Train, unless its result is there."""
     result, out = runs / f"{training.name}.json", runs / training.name
     if result.exists():
         return
@@ -77,7 +77,6 @@ def run(training: Training, collections: Path, runs: Path, threads: int) -> None
     partial = result.with_suffix(".part")
     partial.write_text(done.stdout)
     partial.rename(result)
-    shutil.rmtree(out)
     click.echo(f"{training.name}: {' '.join(line(training, json.loads(done.stdout)))}", err=True)
 
 

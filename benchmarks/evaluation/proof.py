@@ -5,9 +5,10 @@
     python -m benchmarks.evaluation.proof COLLECTIONS RUNS
 
 COLLECTIONS holds a folder for each collection, with train/<class>/ and test/<class>/; RUNS a run for each of them, or for some, by the same
-name. Encoders are those of the table at the end of a training: the trained one, the weights it started from, the untrained network, raw
-pixels; and beside them EfficientNet-Lite0 at 96 px, which no run is needed for. All are half-whitened. Prints Markdown: k-NN (k = 20) of
-each, and for each figure without labels its rank correlation with k-NN, and what choosing by it loses.
+name, to which `_` and more may be added, as `benchmarks.evaluation.adaptation` does. Encoders are those of the table at the end of a
+training: the trained one, the weights it started from, the untrained network, raw pixels; and beside them EfficientNet-Lite0 at 96 px, which
+no run is needed for. All are half-whitened. Prints Markdown: k-NN (k = 20) of each, and for each figure without labels its rank correlation
+with k-NN, and what choosing by it loses.
 """
 
 from collections.abc import Callable
@@ -138,7 +139,7 @@ def main(collections: Path, runs: Path) -> None:
     losses: dict[str, list[float]] = {}
     for run in sorted(path for path in runs.iterdir() if (path / "checkpoint.pt").is_file()):
         with torch.no_grad():
-            measured = [(e[0].kind, *measure(*e)) for e in encoders(run, collections / run.name)]
+            measured = [(e[0].kind, *measure(*e)) for e in encoders(run, collections / run.name.split("_")[0])]
         knn = np.array([top1 for _, top1, _ in measured])
         rows.append([run.name, ", ".join(f"{name} {top1:.3f}" for name, top1, _ in measured)])
         for figure in measured[0][2]:

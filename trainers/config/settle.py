@@ -41,11 +41,14 @@ def read_given(config: str | Path | Mapping[str, Any] | None, settings: Mapping[
     return over_file(base, settings)
 
 
-def settle(files: Sequence[ImageFile], given: Mapping[str, Any], measure: Measure, listener: Listener) -> Settled:
+def settle(
+    files: Sequence[ImageFile], given: Mapping[str, Any], measure: Measure, listener: Listener, labelled: bool = False
+) -> Settled:
     """Settle the settings of a training on `files`: what is not given is chosen.
 
     A budget of minutes chooses network and sizes by the speed that `measure` finds; the recipe chooses by the number of images;
-    the machine decides device and precision. Raises ConfigError, and TrainingError when there are too few images.
+    the machine decides device and precision. labelled: whether kinds of views may be compared by the labels of the images. Raises ConfigError,
+    and TrainingError when there are too few images.
     """
     check_enough(len(files), "images")
     device = find_device(given.get("device", "auto"))
@@ -57,7 +60,7 @@ def settle(files: Sequence[ImageFile], given: Mapping[str, Any], measure: Measur
     by_time, lines = {**sizes, **by_time}, [*lines, *why]
     timed = on_this_machine(resolve(by_time, given, recipe=recipe))
     recipe = recipes.choose(len(files), device, memory_of(device), images_seen(timed, len(files), measure))
-    views, seen = by_look(files, given, listener)
+    views, seen = by_look(files, given, labelled, listener)
     lines += seen
     config = on_this_machine(resolve(by_time, views, given, recipe=recipe))
     if config.minutes is None and "epochs" not in given and config.recipe == "auto" and not on_several(given):

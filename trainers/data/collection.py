@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.sources import ImageFile
 from trainers.augmentations import AugmentConfig, ViewSpec, augment, normalise
-from trainers.data.images import load
+from trainers.data.images import Images, load
 from trainers.models.backbones import Conv4
 
 SIZE, IMAGES = 32, 800  # pixels of the side, and images that are looked at
@@ -40,12 +40,14 @@ class Look:
         return self.told_apart >= SHARE and errors >= ERRORS
 
 
-def look_at(files: Sequence[ImageFile], workers: int | None = None, bands: tuple[int, ...] | None = None) -> Look:
-    """Look at an even sample of a collection. Raises SourceError when none can be read."""
+def load_sample(files: Sequence[ImageFile], workers: int | None = None, bands: Sequence[int] | None = None) -> Images:
+    """Decode an even sample of a collection to small images. Raises SourceError when none can be read."""
     sample = list(files[:: max(1, -(-len(files) // IMAGES))])
-    pixels = load(
-        sample, Preprocess(size=SIZE, shorter_side=SIZE, bands=tuple(bands) if bands else None), workers
-    ).pixels
+    return load(sample, Preprocess(size=SIZE, shorter_side=SIZE, bands=tuple(bands) if bands else None), workers)
+
+
+def look_at(pixels: Tensor) -> Look:
+    """Look at the images of a collection, uint8 (N, 3, S, S)."""
     grey = bool((pixels[:, :1] == pixels).all())
     if len(pixels) < FEWEST:
         return Look(grey, 0.5, 0)

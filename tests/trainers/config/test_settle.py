@@ -1,6 +1,7 @@
 """From what is given to settled settings: what a training starts from, and how long it says it will take."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,15 +15,16 @@ from trainers.config.schema import Config
 from trainers.config.settle import Settled, settle
 from trainers.config.time_budget import KNOWN_VIEWS
 from trainers.data.collection import Look
+from trainers.training.view_trials import ColourTrial
 
 FILES = [ImageFile(f"{number}.png", None, None, 1, 0) for number in range(1000)]
 
 
-def settled(speed: float = 1e6, **given: Any) -> Settled:
+def settled(speed: float = 1e6, labelled: bool = False, **given: Any) -> Settled:
     def measure(config: Config, images: int, enough: float) -> float:
         return math.inf if not enough else speed
 
-    return settle(FILES, {"device": "cpu", **given}, measure, Listener())
+    return settle(FILES, {"device": "cpu", **given}, measure, Listener(), labelled)
 
 
 @pytest.fixture
@@ -105,6 +107,7 @@ def test_the_default_method_and_one_named_by_its_own_settings() -> None:
 def test_views_change_what_the_images_allow(
     look: Look, expected: tuple[float, ...], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(looks, "load_sample", lambda *_: SimpleNamespace(pixels=torch.zeros(10)))
     monkeypatch.setattr(looks, "look_at", lambda *_: look)
     found = settled(minutes=5)
     a = found.config.augment
@@ -115,7 +118,31 @@ def test_views_change_what_the_images_allow(
     assert not any("looked at" in line or "mirror" in line for line in given.lines)
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_views_keep_their_colours_where_a_trial_finds_that_they_matter(
+    labelled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[float, bool]] = []
+
+    def trial(images: Any, flip: float, by_labels: bool) -> ColourTrial:
+        asked.append((flip, by_labels))
+        return ColourTrial(0.9, 0.2, by_labels)
+
+    monkeypatch.setattr(looks, "load_sample", lambda *_: SimpleNamespace(pixels=torch.zeros(200)))
+    monkeypatch.setattr(looks, "look_at", lambda *_: Look(False, 0.96, 250))
+    monkeypatch.setattr(looks, "try_colours", trial)
+    found = settled(labelled=labelled, minutes=3)
+    a = found.config.augment
+    assert (a.hue, a.saturation, a.grey, a.brightness) == ((0.0, 0.0, 0.0, 0.4) if labelled else (0.1, 0.4, 0.2, 0.4))
+    assert any("colour matters in these images: " in line for line in found.lines) == labelled
+    settled(labelled=labelled, augment={"flip": 0.25})
+    assert asked == [(0.0, labelled), (0.25, labelled)]  # also for a training whose length is open
+    for other in ({"minutes": 2}, {"minutes": 5, "augment": {"grey": 0.1}}, {"epochs": 5}):
+        settled(labelled=labelled, **other)
+    assert len(asked) == 2
+
+
 @pytest.mark.parametrize("given", [{"minutes": 0.5}, {"epochs": 5}, {"recipe": "none"}])
 def test_short_trainings_and_fixed_recipes_do_not_look(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looks, "look_at", lambda *_: pytest.fail("looked"))
+    monkeypatch.setattr(looks, "load_sample", lambda *_: pytest.fail("looked"))
     settled(**given)

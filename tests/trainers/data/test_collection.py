@@ -12,7 +12,7 @@ from featurestore.errors import SourceError
 from featurestore.sources import ImageFile
 from trainers.data import collection
 from trainers.data import images as data
-from trainers.data.collection import Look, look_at, tell_from_mirror_images
+from trainers.data.collection import Look, load_sample, look_at, tell_from_mirror_images
 
 
 def bars(count: int, side: int | None) -> Tensor:
@@ -53,9 +53,9 @@ def test_grey_images_are_found_and_few_are_not_trained_on(grey: bool, tmp_path: 
         if not grey and number == 7:
             image[0, 0, 0] ^= 255
         Image.fromarray(image).save(tmp_path / f"{number}.png")
-    assert look_at(data.list_training_files(tmp_path).training) == Look(grey, 0.5, 0)
+    assert look_at(load_sample(data.list_training_files(tmp_path).training).pixels) == Look(grey, 0.5, 0)
 
 
 def test_images_that_cannot_be_read_are_named() -> None:
     with pytest.raises(SourceError, match="none of 1 files could be read"):
-        look_at([ImageFile("absent.png", None, None, 1, 0)])
+        load_sample([ImageFile("absent.png", None, None, 1, 0)])
