@@ -33,6 +33,7 @@ from trainers.config.parse import read_settings
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
 from trainers.data import images as data
+from trainers.data.even import even_sample
 from trainers.models.backbones import feature_dim
 from trainers.models.known_weights import take_weights
 from trainers.models.weights_file import read_weights
@@ -91,7 +92,7 @@ def measure(contender: Contender, config: Config, images: data.Images) -> tuple[
     sample, record = take_sample(images, images.held_back), preprocess_of(config)
     assert sample is not None
     right = knn_right(sample, *finished(*encode(sample, contender.network, record.mean, record.std), contender.dim))
-    pixels = images.pixels[:: max(1, -(-len(images.pixels) // IMAGES))]
+    pixels = even_sample(images.pixels, IMAGES)
     view = ViewSpec(record.size, 0.0, 0.0, config.augment, record.mean, record.std)
     plain = features(contender.network, pixels, mean=record.mean, std=record.std)
     x, _ = finished(plain, None)
@@ -126,7 +127,7 @@ def encoders(run: Path, folder: Path) -> list[tuple[Contender, Config, data.Imag
 def load(folder: Path, config: Config) -> data.Images:
     """Decode a collection as an encoder sees it: at most IMAGES of each split, evenly."""
     files, record = data.list_training_files(folder), preprocess_of(config)
-    train, test = (part[:: max(1, -(-len(part) // IMAGES))] for part in (files.training, files.held_back))
+    train, test = (even_sample(part, IMAGES) for part in (files.training, files.held_back))
     return replace(data.load(train, record), held_back=data.load(test, record))
 
 

@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.sources import ImageFile
 from trainers.augmentations import AugmentConfig, ViewSpec, augment, normalise
+from trainers.data.even import even_sample
 from trainers.data.images import Images, load
 from trainers.models.backbones import Conv4
 
@@ -42,8 +43,11 @@ class Look:
 
 def load_sample(files: Sequence[ImageFile], workers: int | None = None, bands: Sequence[int] | None = None) -> Images:
     """Decode an even sample of a collection to small images. Raises SourceError when none can be read."""
-    sample = list(files[:: max(1, -(-len(files) // IMAGES))])
-    return load(sample, Preprocess(size=SIZE, shorter_side=SIZE, bands=tuple(bands) if bands else None), workers)
+    return load(
+        list(even_sample(files, IMAGES)),
+        Preprocess(size=SIZE, shorter_side=SIZE, bands=tuple(bands) if bands else None),
+        workers,
+    )
 
 
 def look_at(pixels: Tensor) -> Look:

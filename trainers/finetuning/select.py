@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from featurestore.metrics.calibration import fit_temperature, log_loss, softmax
 from featurestore.metrics.splits import held_out
 from featurestore.progress import Listener
+from trainers.data.even import even_sample
 from trainers.data.labelled import LabelledImages
 from trainers.finetuning.loop import fit, logits_of
 from trainers.finetuning.network import ClassifierNetwork, Head, StartingPoint, build_classifier
@@ -31,7 +32,7 @@ class Task:
 
     def watched(self) -> LabelledImages:
         """Take an even sample of the test images, for the curve of a training."""
-        return self.test[:: max(1, -(-len(self.test) // WATCHED))]
+        return even_sample(self.test, WATCHED)
 
 
 @dataclass(frozen=True)

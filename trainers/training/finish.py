@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from featurestore.estimators.whitening import Whitening
+from trainers.data.even import even_sample
 from trainers.export.torch_onnx import export
 from trainers.export.training_run import make_card
 from trainers.training import checkpoint
@@ -29,7 +30,7 @@ def finish(
     config, method, images, listener = setup.config, setup.method, setup.images, setup.listener
     listener.note("comparing the encoder with what there was before")
     most = VIEWED if config.image_size <= SMALL_SIZE else VIEWED_LARGE
-    some = images.pixels[:: max(1, -(-len(images.pixels) // most))]
+    some = even_sample(images.pixels, most)
     # Not in one of several processes: their norms would wait for those of the others.
     if config.init is None and config.view_size not in (None, config.image_size) and setup.fabric.world_size == 1:
         # Views were smaller than what the encoder sees, so their statistics are not those of whole images (FixRes, section 4).

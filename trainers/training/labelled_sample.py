@@ -1,6 +1,5 @@
 """Images with labels, to measure encoders by while they are trained and afterwards. No training sees the labels."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ from featurestore.metrics.checks import check_finite
 from featurestore.metrics.splits import shot_draws
 from featurestore.sources import ImageFile
 from trainers.augmentations import Channels
+from trainers.data.even import even_sample
 from trainers.data.images import Images
 from trainers.training.features import features
 
@@ -44,7 +44,7 @@ class LabelledSample:
 
 def thin(files: list[ImageFile]) -> list[ImageFile]:
     """Take an even sample of at most MOST files."""
-    return files[:: _step(files, MOST)]
+    return even_sample(files, MOST)
 
 
 def samples(images: Images, size: int) -> tuple[LabelledSample | None, LabelledSample | None]:
@@ -61,24 +61,18 @@ def take_sample(images: Images, held_back: Images | None, most: int = MOST) -> L
 
     None where that leaves nothing to predict: fewer than two classes, or no class with two images.
     """
-    step = _step(images.files, most)
-    given = np.array([file.label or "" for file in images.files[::step]])
+    given = np.array([file.label or "" for file in even_sample(images.files, most)])
     names, labels = np.unique(given[given != ""], return_inverse=True)
-    bank = images.pixels[::step][torch.from_numpy(given != "")]
+    bank = even_sample(images.pixels, most)[torch.from_numpy(given != "")]
     if len(names) < 2:
         return None
     if held_back is None:
         has_partners = np.bincount(labels).max() > 1
         return LabelledSample(bank, labels, len(names), None, labels) if has_partners else None
-    step = _step(held_back.files, most)
     number = {name: code for code, name in enumerate(names.tolist())}
-    truth = np.array([number.get(file.label or "", -1) for file in held_back.files[::step]])
-    queries = held_back.pixels[::step][torch.from_numpy(truth >= 0)]
+    truth = np.array([number.get(file.label or "", -1) for file in even_sample(held_back.files, most)])
+    queries = even_sample(held_back.pixels, most)[torch.from_numpy(truth >= 0)]
     return LabelledSample(bank, labels, len(names), queries, truth[truth >= 0]) if (truth >= 0).any() else None
-
-
-def _step(files: Sequence[ImageFile], most: int) -> int:
-    return max(1, -(-len(files) // most))
 
 
 def encode(sample: LabelledSample, network: nn.Module, mean: Channels, std: Channels) -> tuple[Vectors, Vectors | None]:
