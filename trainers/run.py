@@ -18,7 +18,7 @@ from trainers.config.schema import Config
 from trainers.config.settle import read_given, settle
 from trainers.data import images as data
 from trainers.models.start import describe_start
-from trainers.runtime.threads import fit_threads
+from trainers.runtime.threads import fit_threads, restores_threads
 from trainers.training import checkpoint, metrics_file, monitor
 from trainers.training.curves import draw
 from trainers.training.finish import ENCODER, Wanted, finish
@@ -54,6 +54,7 @@ class Run:
 
 
 @shows_progress
+@restores_threads
 def train(
     source: str | Path,
     out: str | Path,

@@ -73,16 +73,16 @@ def choose(
     """Choose what `given` leaves open for a training of `given["minutes"]`: a layer of settings, and why; both empty without minutes.
 
     The choice is the first candidate that sees its number of images in that time and is not larger than the images at hand. Where the network
-    or a size is given, and on several devices, only the method is chosen; of known weights also the size of the views. Raises ConfigError
+    or a size is given, and on several devices, nothing is chosen; of known weights only the size of the views. Raises ConfigError
     when no candidate takes the crops of the method.
     """
     minutes = given.get("minutes")
     if not isinstance(minutes, (int, float)) or not 0 < minutes < math.inf or given.get("recipe", "auto") != "auto":
         return {}, []
-    method = {"method": method_of(given)}
-    candidates = () if on_several(given) or METHODS[method["method"]].needs_vit else _candidates(files, given)
+    method = method_of(given)
+    candidates = () if on_several(given) or METHODS[method].needs_vit else _candidates(files, given)
     if not candidates:
-        return method, [f"{minutes:g} minutes: {method['method']}"]
+        return {}, [f"{minutes:g} minutes: {method}"]
 
     if busy := describe_load():
         listener.note(
@@ -101,7 +101,7 @@ def choose(
             continue
         listener.start(f"timing {candidate.network}, {candidate.views}", None)
         sizes = {"image_size": candidate.image_size, "view_size": candidate.view_size}
-        layer = {**method, "backbone": candidate.backbone, **sizes}
+        layer = {"backbone": candidate.backbone, **sizes}
         needed = min(candidate.images, EPOCHS * len(files))
         config = on_this_machine(resolve(layer, given, recipe=recipe))
         try:
@@ -111,7 +111,7 @@ def choose(
             passed_over.append(f"{candidate.network} with {candidate.views} is refused ({error})")
             continue
         if seen >= needed:
-            chosen = f"{minutes:g} minutes on this machine: {method['method']}, {candidate.network}, {candidate.views}"
+            chosen = f"{minutes:g} minutes on this machine: {method}, {candidate.network}, {candidate.views}"
             return layer, ["; ".join([chosen, *passed_over])]
         too_much = candidate.work or too_much
         epochs = f"{seen / len(files):,.1f}" if seen > 0.1 * len(files) else "less than 0.1"

@@ -1,6 +1,9 @@
 """How many threads a training on a processor takes."""
 
+import functools
 import time
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +12,23 @@ SECONDS = 0.4  # that each number of threads is timed for
 GAIN = (
     2.0  # how many times as fast fewer threads must be: a large network gains more from threads than what is timed here
 )
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def restores_threads(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function choose the number of threads for itself alone: afterwards its caller has as many as before."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        before = torch.get_num_threads()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            torch.set_num_threads(before)
+
+    return run
 
 
 def fit_threads() -> str | None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trainers.runtime import threads
-from trainers.runtime.threads import fit_threads
+from trainers.runtime.threads import fit_threads, restores_threads
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +47,18 @@ def test_a_speed_is_measured_with_that_many_threads(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(threads, "SECONDS", 0.01)
     assert threads._speed(2) > 0
     assert torch.get_num_threads() == 2
+
+
+def test_the_caller_keeps_its_threads_also_after_an_error() -> None:
+    @restores_threads
+    def work(threads: int) -> int:
+        torch.set_num_threads(threads)
+        if threads == 2:
+            raise ValueError("two")
+        return torch.get_num_threads()
+
+    assert work(3) == 3
+    assert torch.get_num_threads() == 8
+    with pytest.raises(ValueError, match="two"):
+        work(2)
+    assert torch.get_num_threads() == 8
