@@ -1,10 +1,11 @@
-"""Two short trainings of a small network: should views keep their colours?
+"""Short trainings of a small network: what should views keep that they usually change?
 
-Views in changed colours teach a network to overlook colour, which usually helps: colour tells images apart that show the same. Where colour
-is what images show, such as ripe fruit or stained tissue, it does harm.
+Views in changed colours teach a network to overlook colour, and mirrored ones to overlook left and right. That usually helps: colour tells
+images apart that show the same. Where it is what images show, such as ripe fruit or an arrow, it does harm.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
@@ -22,12 +23,12 @@ from trainers.training.view_retrieval import encode_two_views, view_top1
 
 WIDTH, STEPS, BATCH = 16, 200, 64  # of the small network; steps, and images a step: some ten seconds on one core
 VIEW, RATE, TEMPERATURE = 0.75, 0.05, 0.2  # side of a view as a share of the image's
-CLEARLY = 0.05  # of k-NN accuracy, by which colours must help to be kept
+CLEARLY = 0.05  # of k-NN accuracy, by which it must help to keep something
 
 
 @dataclass(frozen=True, slots=True)
-class ColourTrial:
-    """What a small network is worth that learned from views in their own colours, and one that learned from changed colours.
+class Trial:
+    """What a small network is worth that learned from views that keep something, and one that learned from views that change it.
 
     With labels, k-NN accuracy; without, the share of images that are found again by another crop.
     """
@@ -38,32 +39,40 @@ class ColourTrial:
 
     @property
     def matters(self) -> bool:
-        """Whether views should keep their colours.
+        """Whether views should keep it; without labels this can be told of colours alone.
 
-        Without labels: a network that sees colours finds crops of an image more easily, as long as they are accidents of that image. Where
+        A network that sees colours finds crops of an image more easily, as long as they are accidents of that image. Where
         it does not, many images share a colour, and it may be what they have in common.
         """
         return self.kept >= self.changed + CLEARLY if self.labelled else self.kept <= self.changed
 
     def __str__(self) -> str:
         if self.labelled:
-            return f"a small network that sees them has a k-NN accuracy of {self.kept:.2f}, one that does not {self.changed:.2f}"
-        return f"a small network that sees them finds {self.kept:.0%} of the images again by another crop, one that does not {self.changed:.0%}"
+            return f"a small network that tells them apart has a k-NN accuracy of {self.kept:.2f}, one that does not {self.changed:.2f}"
+        return (
+            f"a small network that tells them apart finds {self.kept:.0%} of the images again by another crop, "
+            f"one that does not {self.changed:.0%}"
+        )
 
 
-def try_colours(images: Images, flip: float, labelled: bool) -> ColourTrial:
-    """Train twice on a small sample, and compare; by labels where they are allowed and there are enough of them.
+def try_views(
+    images: Images, changing: AugmentConfig, keeping: Mapping[str, AugmentConfig], labelled: bool
+) -> dict[str, Trial]:
+    """Train on a small sample with usual views, and with each kind that keeps something, and compare.
 
-    The same images give the same answer; torch's global generator stays as it was.
+    By labels where they are allowed and there are enough of them. The same images give the same answer; torch's global generator stays as
+    it was.
     """
     sample = take_sample(images, None) if labelled else None
-    changed = AugmentConfig(flip=flip)
-    kept = replace(changed, hue=0.0, saturation=0.0, grey=0.0)
-    of_kept, of_changed = (
-        crops_found(network, images.pixels, kept) if sample is None else knn_top1(network, sample)
-        for network in (learn_from(images.pixels, views) for views in (kept, changed))
-    )
-    return ColourTrial(of_kept, of_changed, sample is not None)
+
+    def worth(network: nn.Module, seen: AugmentConfig) -> float:
+        return crops_found(network, images.pixels, seen) if sample is None else knn_top1(network, sample)
+
+    usual = learn_from(images.pixels, changing)
+    return {
+        what: Trial(worth(learn_from(images.pixels, views), views), worth(usual, views), sample is not None)
+        for what, views in keeping.items()
+    }
 
 
 def learn_from(pixels: Tensor, views: AugmentConfig) -> nn.Module:

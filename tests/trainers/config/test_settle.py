@@ -9,13 +9,14 @@ import torch
 
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
+from trainers.augmentations import AugmentConfig
 from trainers.config import looks
 from trainers.config import settle as settling
 from trainers.config.schema import Config
 from trainers.config.settle import Settled, settle
 from trainers.config.time_budget import KNOWN_VIEWS
 from trainers.data.collection import Look
-from trainers.training.view_trials import ColourTrial
+from trainers.training.view_trials import Trial
 
 FILES = [ImageFile(f"{number}.png", None, None, 1, 0) for number in range(1000)]
 
@@ -119,27 +120,44 @@ def test_views_change_what_the_images_allow(
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-def test_views_keep_their_colours_where_a_trial_finds_that_they_matter(
-    labelled: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[float, bool]] = []
+def test_views_keep_what_a_trial_finds_to_matter(labelled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[float, float, list[str]]] = []
 
-    def trial(images: Any, flip: float, by_labels: bool) -> ColourTrial:
-        asked.append((flip, by_labels))
-        return ColourTrial(0.9, 0.2, by_labels)
+    def trial(
+        images: Any, usual: AugmentConfig, keeping: dict[str, AugmentConfig], by_labels: bool
+    ) -> dict[str, Trial]:
+        asked.append((usual.flip, usual.hue, list(keeping)))
+        assert all((views.hue, views.flip) != (usual.hue, usual.flip) for views in keeping.values())
+        return {what: Trial(0.9, 0.2, by_labels) for what in keeping}
 
     monkeypatch.setattr(looks, "load_sample", lambda *_: SimpleNamespace(pixels=torch.zeros(200)))
-    monkeypatch.setattr(looks, "look_at", lambda *_: Look(False, 0.96, 250))
-    monkeypatch.setattr(looks, "try_colours", trial)
+    monkeypatch.setattr(looks, "look_at", lambda *_: Look(False, 0.5, 250))
+    monkeypatch.setattr(looks, "try_views", trial)
     found = settled(labelled=labelled, minutes=3)
     a = found.config.augment
     assert (a.hue, a.saturation, a.grey, a.brightness) == ((0.0, 0.0, 0.0, 0.4) if labelled else (0.1, 0.4, 0.2, 0.4))
-    assert any("colour matters in these images: " in line for line in found.lines) == labelled
-    settled(labelled=labelled, augment={"flip": 0.25})
-    assert asked == [(0.0, labelled), (0.25, labelled)]  # also for a training whose length is open
-    for other in ({"minutes": 2}, {"minutes": 5, "augment": {"grey": 0.1}}, {"epochs": 5}):
+    assert a.flip == (0.0 if labelled else 0.5)
+    colour, sides = "colour matters", "left and right matter"
+    for what in (colour, sides):
+        assert any(f"{what} in these images: a small network" in line for line in found.lines) == labelled
+    settled(labelled=labelled, augment={"flip": 0.25})  # also for a training whose length is open
+    settled(labelled=labelled, minutes=5, augment={"grey": 0.1})
+    assert asked == [
+        (0.5, 0.1, [colour, sides] if labelled else [colour]),
+        (0.25, 0.1, [colour]),
+        *[(0.5, 0.1, [sides])] * labelled,
+    ]
+    for other in ({"minutes": 2}, {"minutes": 5, "augment": {"grey": 0.1, "flip": 0.5}}, {"epochs": 5}):
         settled(labelled=labelled, **other)
-    assert len(asked) == 2
+    assert len(asked) == 2 + labelled
+
+
+def test_without_enough_labels_sides_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looks, "load_sample", lambda *_: SimpleNamespace(pixels=torch.zeros(200)))
+    monkeypatch.setattr(looks, "look_at", lambda *_: Look(False, 0.5, 250))
+    monkeypatch.setattr(looks, "try_views", lambda *given: {what: Trial(0.1, 0.2, False) for what in given[2]})
+    a = settled(labelled=True, minutes=5).config.augment
+    assert (a.hue, a.flip) == (0.0, 0.5)
 
 
 @pytest.mark.parametrize("given", [{"minutes": 0.5}, {"epochs": 5}, {"recipe": "none"}])

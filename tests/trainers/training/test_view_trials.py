@@ -1,5 +1,6 @@
-"""Whether views should keep their colours, by two short trainings of a small network."""
+"""Whether views should keep colours, or left and right, by short trainings of a small network."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from featurestore.sources import ImageFile
 from trainers.augmentations import AugmentConfig
 from trainers.data.images import Images
 from trainers.training import view_trials
-from trainers.training.view_trials import ColourTrial, crops_found, learn_from, try_colours
+from trainers.training.view_trials import Trial, crops_found, learn_from, try_views
 
 COUNT, SIDE = 160, 24
 
@@ -52,9 +53,15 @@ def taught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(view_trials, "learn_from", lambda _, views: Brightness() if views.hue else Hue())
 
 
+def colour_trial(drawn: Images) -> Trial:
+    usual = AugmentConfig(flip=0.0)
+    [trial] = try_views(drawn, usual, {"colour": replace(usual, hue=0.0, saturation=0.0, grey=0.0)}, True).values()
+    return trial
+
+
 @pytest.mark.usefixtures("taught")
 def test_by_labels_colours_matter_where_they_name_images_better() -> None:
-    content, accident = (try_colours(images(shared), 0.0, labelled=True) for shared in (True, False))
+    content, accident = (colour_trial(images(shared)) for shared in (True, False))
     assert content.labelled
     assert content.kept > 0.9 > 0.5 > content.changed
     assert content.matters
@@ -64,21 +71,21 @@ def test_by_labels_colours_matter_where_they_name_images_better() -> None:
 
 @pytest.mark.usefixtures("taught")
 def test_without_labels_colours_matter_where_many_images_share_them() -> None:
-    shared, own = (try_colours(images(kind, labels=False), 0.0, labelled=True) for kind in (True, False))
+    shared, own = (colour_trial(images(kind, labels=False)) for kind in (True, False))
     assert not shared.labelled  # there are none
     assert own.kept > 2 * shared.kept
     assert not own.matters
 
 
 def test_a_trial_says_what_it_found_and_asks_for_more_than_luck() -> None:
-    by_labels = ColourTrial(0.9, 0.5, True)
+    by_labels = Trial(0.9, 0.5, True)
     assert by_labels.matters
-    assert str(by_labels) == "a small network that sees them has a k-NN accuracy of 0.90, one that does not 0.50"
-    assert not ColourTrial(0.52, 0.5, True).matters
-    without = ColourTrial(0.18, 0.26, False)
+    assert str(by_labels) == "a small network that tells them apart has a k-NN accuracy of 0.90, one that does not 0.50"
+    assert not Trial(0.52, 0.5, True).matters
+    without = Trial(0.18, 0.26, False)
     assert without.matters
     assert "finds 18% of the images again by another crop, one that does not 26%" in str(without)
-    assert not ColourTrial(0.27, 0.26, False).matters
+    assert not Trial(0.27, 0.26, False).matters
 
 
 def test_a_short_training_learns_and_is_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
