@@ -17,6 +17,7 @@ from PIL import Image
 import trainers.run
 import trainers.training.finish
 from benchmarks import gpu
+from benchmarks.gpu_recipes import COMMON, RECIPES
 from featurestore.errors import TrainingError
 from featurestore.sources import ImageFile
 from trainers.config.resolve import resolve
@@ -49,7 +50,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(SimCLR, "loss", loss)
     tiny = {"backbone": "conv4", "image_size": 16, "device": "cpu", "precision": "32-true"}
-    monkeypatch.setattr(gpu, "COMMON", {**gpu.COMMON, **tiny})
+    monkeypatch.setattr(gpu, "COMMON", {**COMMON, **tiny})
     monkeypatch.setattr(gpu, "find_device", lambda _: "cpu")
     monkeypatch.setattr(gpu, "images_per_second", lambda *_: 100.0)
     monkeypatch.setattr(trainers.training.finish, "export", lambda *_, **__: None)
@@ -149,7 +150,7 @@ def test_the_vote_is_that_of_the_nearest() -> None:
     assert right.tolist() == [True, False, False]
 
 
-@pytest.mark.parametrize("method", gpu.RECIPES)
+@pytest.mark.parametrize("method", RECIPES)
 def test_recipes_are_settings_of_the_product(method: str) -> None:
     config = resolve(gpu.settings_of(method, 200))
     assert (config.epochs, config.batch_size, config.backbone, config.optimizer.warmup) == (200, 512, "resnet18", 0.0)
