@@ -7,7 +7,7 @@
 
 Each training is the command with its defaults and, unless --start is lite0, random weights. `--at-once 2` runs two trainings at a time, each
 with its share of the processors, so that five minutes are those of half a machine. RUNS keeps the runs, each with a file of its result; the same
-command again does what is missing. `benchmarks.evaluation.proof` reads these runs, too. Prints Markdown, one line a training: k-NN of the best form of raw pixels, start, and own encoder, with their
+command again does what is missing. `benchmarks.evaluation.proof` reads these runs, too. `--draw FILE.png` draws k-NN against minutes. Prints Markdown, one line a training: k-NN of the best form of raw pixels, start, and own encoder, with their
 difference in points.
 """
 
@@ -16,13 +16,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+from matplotlib.figure import Figure
 
 from benchmarks.machine import processor, versions
 from benchmarks.real_weights import NETWORK, weights_file
@@ -80,14 +81,20 @@ def run(training: Training, collections: Path, runs: Path, threads: int) -> None
     click.echo(f"{training.name}: {' '.join(line(training, json.loads(done.stdout)))}", err=True)
 
 
-def line(training: Training, result: dict[str, Any]) -> list[str]:
-    """Show the result of a training as cells of a table."""
+def best_rows(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Give the better form of raw pixels, of what there was before, and of the own encoder, in this order."""
     rows = {row["encoder"]: row for row in result["proof"]}
     before = next(name for name in ("start weights", "untrained network") if name in rows)
-    best = {
+    return {
         kind: max((rows[name] for name in (kind, kind + LAYOUT) if name in rows), key=lambda row: float(row["knn_top1"]))
         for kind in (RAW, before, OWN)
     }  # fmt: skip
+
+
+def line(training: Training, result: dict[str, Any]) -> list[str]:
+    """Show the result of a training as cells of a table."""
+    best = best_rows(result)
+    _, before, _ = best
     gain, few = (
         100 * (best[OWN][key] - max(best[RAW][key] or 0, best[before][key] or 0))
         for key in ("knn_top1", "few_labels_top1")
@@ -108,6 +115,31 @@ def line(training: Training, result: dict[str, Any]) -> list[str]:
     ]
 
 
+def draw(results: Mapping[Training, Path], file: Path) -> None:
+    """Draw k-NN against minutes, a panel for each training, with lines for raw pixels and for what there was before."""
+    columns = 4
+    rows = -(-len(results) // columns)
+    figure = Figure(figsize=(3 * columns, 2.2 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, (training, path) in zip(panels, results.items(), strict=False):
+        metrics = [json.loads(text) for text in (path.with_suffix("") / "metrics.jsonl").read_text().splitlines()]
+        points = [(each["seconds"] / 60, each["knn_top1"]) for each in metrics if "knn_top1" in each]
+        best = best_rows(json.loads(path.read_text()))
+        axes.plot(*zip(*points, strict=True), color="#0a5fb4", linewidth=1.6)
+        axes.plot(points[-1][0], best[OWN]["knn_top1"], "o", color="#0a5fb4", markersize=5)
+        for (kind, row), style in zip(best.items(), (":", "--"), strict=False):
+            axes.axhline(row["knn_top1"], color="#555555", linestyle=style, linewidth=1, label=kind)
+        axes.set_title(training.collection, fontsize=9, loc="left")
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in list(figure.axes)[len(results) :]:
+        axes.set_axis_off()
+    figure.axes[0].legend(fontsize=7, frameon=False)
+    figure.supxlabel("minutes of training", fontsize=8)
+    figure.supylabel("k-NN", fontsize=8)
+    figure.savefig(file, dpi=110)
+
+
 HEADS = (
     "collection and method", "seed", "epochs", "raw pixels", "before", "own", "gain", "form",
     "5 labels: pixels", "before", "own", "gain",
@@ -123,6 +155,7 @@ HEADS = (
 @click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True)
 @click.option("--only", multiple=True, metavar="NAME", help="[default: all collections]")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE")
+@click.option("--draw", "picture", type=click.Path(path_type=Path), metavar="FILE.png")
 @click.option("--at-once", default=1, show_default=True, help="Trainings at a time.")
 def main(
     collections: Path,
@@ -133,6 +166,7 @@ def main(
     seeds: Sequence[int],
     only: Sequence[str],
     assignments: tuple[str, ...],
+    picture: Path | None,
     at_once: int,
 ) -> None:
     runs.mkdir(parents=True, exist_ok=True)
@@ -142,8 +176,11 @@ def main(
     with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(lambda training: run(training, collections, runs, threads), trainings))
     click.echo(f"{minutes:g} minutes, start {start}, {threads} threads each; {processor()}; {versions('torch')}\n")
-    results = {training: runs / f"{training.name}.json" for training in trainings}
-    table(HEADS, [line(t, json.loads(file.read_text())) for t, file in results.items() if file.exists()])
+    files = ((training, runs / f"{training.name}.json") for training in trainings)
+    results = {training: file for training, file in files if file.exists()}
+    table(HEADS, [line(training, json.loads(file.read_text())) for training, file in results.items()])
+    if picture is not None:
+        draw(results, picture)
 
 
 if __name__ == "__main__":
