@@ -15,7 +15,7 @@ from trainers.data.images import Images
 from trainers.training.view_trials import try_views
 
 # Minutes of a training; a shorter one does not look at the images first, or does not try views.
-LOOK_FROM, TRY_FROM = 1.0, 3.0
+LOOK_FROM, TRY_FROM = 1.0, 5.0
 COLOURS, SIDES = {"hue": 0.0, "saturation": 0.0, "grey": 0.0}, {"flip": 0.0}  # settings of views that keep them
 NOT_MIRRORED = "So views are not mirrored; to mirror them: --set augment.flip=0.5"
 COLOURS_KEPT = "So views keep their colours; to change them: --set augment.hue=0.1 --set augment.saturation=0.4 --set augment.grey=0.2"

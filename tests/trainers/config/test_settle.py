@@ -133,7 +133,7 @@ def test_views_keep_what_a_trial_finds_to_matter(labelled: bool, monkeypatch: py
     monkeypatch.setattr(looks, "load_sample", lambda *_: SimpleNamespace(pixels=torch.zeros(200)))
     monkeypatch.setattr(looks, "look_at", lambda *_: Look(False, 0.5, 250))
     monkeypatch.setattr(looks, "try_views", trial)
-    found = settled(labelled=labelled, minutes=3)
+    found = settled(labelled=labelled, minutes=5)
     a = found.config.augment
     assert (a.hue, a.saturation, a.grey, a.brightness) == ((0.0, 0.0, 0.0, 0.4) if labelled else (0.1, 0.4, 0.2, 0.4))
     assert a.flip == (0.0 if labelled else 0.5)
@@ -147,7 +147,7 @@ def test_views_keep_what_a_trial_finds_to_matter(labelled: bool, monkeypatch: py
         (0.25, 0.1, [colour]),
         *[(0.5, 0.1, [sides])] * labelled,
     ]
-    for other in ({"minutes": 2}, {"minutes": 5, "augment": {"grey": 0.1, "flip": 0.5}}, {"epochs": 5}):
+    for other in ({"minutes": 4}, {"minutes": 5, "augment": {"grey": 0.1, "flip": 0.5}}, {"epochs": 5}):
         settled(labelled=labelled, **other)
     assert len(asked) == 2 + labelled
 
