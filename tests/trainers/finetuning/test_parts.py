@@ -196,7 +196,7 @@ def test_few_labels_are_seen_more_often() -> None:
 def test_both_starts_have_two_recipes_to_choose_from_and_equally_many_steps() -> None:
     pretrained, scratch = candidates(500, True, None, None), candidates(500, False, None, None)
     assert len({recipe.learned for recipe in pretrained}) == 2
-    assert len({recipe.lr for recipe in scratch}) == 2
+    assert sorted(recipe.weight_decay for recipe in scratch) == [0.05, 2.0]
     assert len({(r.epochs, r.batch_size) for r in (*pretrained, *scratch)}) == 1
     assert {(r.learned, r.frozen) for r in scratch} == {(1.0, 0.0)}  # one rate for all of it
 
