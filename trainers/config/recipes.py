@@ -43,7 +43,8 @@ def choose(images: int, device: str, memory: int = 0, seen: float | None = None)
         room = memory * _positive(given.get("devices"), 1) / _bytes_of(given, view)
         batch_size, epochs, steps = batch_of(images, size, int(room)), epochs_of(images), None
         if given.get("minutes") and seen is not None:
-            batch_size = batch_for_steps(batch_size, seen)
+            if not given.get("init"):  # with known weights it was not measured
+                batch_size = batch_for_steps(batch_size, seen)
             steps = round(seen / _positive(given.get("batch_size"), batch_size))
         layer: dict[str, Any] = {"batch_size": batch_size, "optimizer": {"warmup": 0.1}}
         if not given.get("minutes"):

@@ -85,6 +85,8 @@ def test_a_training_of_few_steps_takes_smaller_batches_and_a_faster_teacher() ->
     assert settled(150.0, minutes=10, method="byol", backbone="conv4").config.batch_size == 64
     given = settled(150.0, minutes=1, method="byol", backbone="conv4", batch_size=16).config
     assert (given.batch_size, given.settings.momentum) == (16, 0.9555)
+    known = settled(100.0, minutes=1, backbone="resnet18", init="timm").config
+    assert known.batch_size == 64  # as without minutes, at 224 px
     for unknown in ({"minutes": 0.4}, {"minutes": 1, "devices": 2}):
         config = settled(1.0, method="byol", backbone="conv4", **unknown).config
         assert (config.batch_size, config.settings.momentum) == (128, 0.99)
