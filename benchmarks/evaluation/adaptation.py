@@ -125,8 +125,8 @@ def draw(results: Mapping[Training, Path], file: Path) -> None:
         metrics = [json.loads(text) for text in (path.with_suffix("") / "metrics.jsonl").read_text().splitlines()]
         points = [(each["seconds"] / 60, each["knn_top1"]) for each in metrics if "knn_top1" in each]
         best = best_rows(json.loads(path.read_text()))
-        axes.plot(*zip(*points, strict=True), color="#0a5fb4", linewidth=1.6)
-        axes.plot(points[-1][0], best[OWN]["knn_top1"], "o", color="#0a5fb4", markersize=5)
+        axes.plot(*zip(*points, strict=True), color="#0a5fb4", linewidth=1.6, label=OWN)
+        axes.plot(points[-1][0], best[OWN]["knn_top1"], "o", color="#0a5fb4", markersize=5, label="its better form")
         for (kind, row), style in zip(best.items(), (":", "--"), strict=False):
             axes.axhline(row["knn_top1"], color="#555555", linestyle=style, linewidth=1, label=kind)
         axes.set_title(training.collection, fontsize=9, loc="left")
@@ -134,8 +134,9 @@ def draw(results: Mapping[Training, Path], file: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     for axes in list(figure.axes)[len(results) :]:
         axes.set_axis_off()
-    figure.axes[0].legend(fontsize=7, frameon=False)
-    figure.supxlabel("minutes of training", fontsize=8)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=4, fontsize=8, frameon=False)
+    figure.supxlabel("minutes since the command", fontsize=8)
     figure.supylabel("k-NN", fontsize=8)
     figure.savefig(file, dpi=110)
 
