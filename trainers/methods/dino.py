@@ -93,7 +93,7 @@ def is_frozen(settings: DINOSettings, at: Progress) -> bool:
 class DINO(Method):
     variants: ClassVar = {
         "dino": Variant(
-            "for ViTs, with many crops of an image; exports the teacher",
+            "for ViTs and long trainings, with many crops of an image; exports the teacher",
             augment=AUGMENT,
             optimizer=OPTIMIZER,
             top={"drop_path": 0.1},
