@@ -54,7 +54,7 @@ def test_a_run_from_a_file_of_weights(
     assert start.from_scratch().trained_on == {"count": 0, "sha256": ""}
 
     own = {key: value for key, value in SMALL.items() if key not in ("backbone", "image_size")}
-    second = train(few_shapes, tmp_path / "second", init=str(run.out), epochs=1, **own)
+    second = train(few_shapes, tmp_path / "second", init=str(run.out), epochs=1, export="own", **own)
     assert (second.config.stem, second.config.mean, second.config.image_size) == ("published", (0.5,) * 3, 32)
     assert no_export[-1].trained_on["weights"].startswith("run run, checkpoint.pt sha256:")
 
