@@ -6,9 +6,9 @@
     python -m benchmarks.evaluation.adaptation COLLECTIONS RUNS --minutes 1 --method byol --method dino --only signs
 
 Each training is the command with its defaults and, unless --start is lite0, random weights. `--at-once 2` runs two trainings at a time, each
-with its share of the processors, so that five minutes are those of half a machine. RUNS keeps the runs, each with a file of its result; the same
-command again does what is missing. `benchmarks.evaluation.proof` reads these runs, too. `--draw FILE.png` draws k-NN against minutes. Prints Markdown, one line a training: k-NN of the best form of raw pixels, start, and own encoder, with their
-difference in points.
+with its share of the processors, so that five minutes are those of half a machine. RUNS keeps the runs, each with a file of its result; the
+same command again does what is missing. `benchmarks.evaluation.proof` reads these runs, too. `--draw FILE.png` draws k-NN against minutes.
+Prints Markdown, one line a training: k-NN of the best form of raw pixels, start, and own encoder, with their difference in points.
 """
 
 import json
@@ -29,9 +29,8 @@ from benchmarks.machine import processor, versions
 from benchmarks.real_weights import NETWORK, weights_file
 from benchmarks.tables import table
 from featurestore.system.cpus import available_cpus
-
-OWN, RAW = "own encoder", "raw pixels"  # what the rows of a training's result begin with
-LAYOUT = ", with layout"
+from trainers.training import metrics_file
+from trainers.training.contenders import LAYOUT, OWN, RAW, START, UNTRAINED
 
 
 class Training(NamedTuple):
@@ -52,8 +51,9 @@ class Training(NamedTuple):
 
     def options(self) -> list[str]:
         """Give the options of `featurestore train`."""
-        known = ["--init", str(weights_file()), "--backbone", NETWORK.removeprefix("timm:")]
-        given = {"none": ["--init", "none"], "lite0": known}[self.start]
+        given = ["--init", "none"]
+        if self.start == "lite0":
+            given = ["--init", str(weights_file()), "--backbone", NETWORK.removeprefix("timm:")]
         method = ["--method", self.method] if self.method else []
         sets = [part for assignment in self.assignments for part in ("--set", assignment)]
         return [*given, *method, *sets, "--minutes", str(self.minutes), "--seed", str(self.seed)]
@@ -84,7 +84,7 @@ def run(training: Training, collections: Path, runs: Path, threads: int) -> None
 def best_rows(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Give the better form of raw pixels, of what there was before, and of the own encoder, in this order."""
     rows = {row["encoder"]: row for row in result["proof"]}
-    before = next(name for name in ("start weights", "untrained network") if name in rows)
+    before = next(name for name in (START, UNTRAINED) if name in rows)
     return {
         kind: max((rows[name] for name in (kind, kind + LAYOUT) if name in rows), key=lambda row: float(row["knn_top1"]))
         for kind in (RAW, before, OWN)
@@ -122,7 +122,7 @@ def draw(results: Mapping[Training, Path], file: Path) -> None:
     figure = Figure(figsize=(3 * columns, 2.2 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for axes, (training, path) in zip(panels, results.items(), strict=False):
-        metrics = [json.loads(text) for text in (path.with_suffix("") / "metrics.jsonl").read_text().splitlines()]
+        metrics = metrics_file.read(path.with_name(training.name) / "metrics.jsonl")
         points = [(each["seconds"] / 60, each["knn_top1"]) for each in metrics if "knn_top1" in each]
         best = best_rows(json.loads(path.read_text()))
         axes.plot(*zip(*points, strict=True), color="#0a5fb4", linewidth=1.6, label=OWN)

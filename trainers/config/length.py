@@ -13,9 +13,11 @@ TIMED_FROM = 0.5  # minutes of a training; in a shorter one the timing would tak
 def images_seen(config: Config, images: int, measure: Measure) -> float | None:
     """Measure how many images a training of some minutes sees in all; None without minutes, and where that is not known.
 
-    A network that may not fit the memory, and a training on several devices, are not timed.
+    A network that may not fit the memory, and a training on several devices or without a recipe, are not timed.
     """
-    if config.minutes is None or config.minutes < TIMED_FROM or on_several({"devices": config.devices}):
+    if config.minutes is None or config.minutes < TIMED_FROM:
+        return None
+    if config.recipe != "auto" or on_several({"devices": config.devices}):
         return None
     return 60 * config.minutes * measure(config, images, sys.float_info.min) or None
 

@@ -42,7 +42,7 @@ def choose(images: int, device: str, memory: int = 0, seen: float | None = None)
         view = _positive(given.get("view_size"), size)
         room = memory * _positive(given.get("devices"), 1) / _bytes_of(given, view)
         batch_size, epochs, steps = batch_of(images, size, int(room)), epochs_of(images), None
-        if given.get("minutes") and seen is not None:
+        if seen is not None:
             if not given.get("init"):  # with known weights it was not measured
                 batch_size = batch_for_steps(batch_size, seen)
             steps = round(seen / _positive(given.get("batch_size"), batch_size))
