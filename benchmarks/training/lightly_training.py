@@ -35,6 +35,7 @@ LR = 0.12  # for a batch of 256, as in `featurestore train`
 QUEUE = 4096
 MOMENTUM = 0.99
 LOCAL_CROPS = 4
+SMALL_SIZE = 64  # pixels
 
 
 def without_blur(size: int) -> dict[str, Any]:
@@ -43,10 +44,11 @@ def without_blur(size: int) -> dict[str, Any]:
 
 
 def transform_of(method: str, size: int) -> Any:
-    """Make the documented transform of a method for small images."""
+    """Make the documented transform of a method; all but SimCLR's for small images."""
     match method:
         case "simclr":
-            return SimCLRTransform(**without_blur(size), cj_strength=0.5)
+            small = {**without_blur(size), "cj_strength": 0.5}
+            return SimCLRTransform(**(small if size <= SMALL_SIZE else {"input_size": size}))
         case "moco-v2":
             return MoCoV2Transform(**without_blur(size))
         case "byol":
@@ -146,8 +148,13 @@ class Training:
 def training(
     data: Path, method: str, network: str, size: int, batch_size: int, patch_size: int | None = None
 ) -> Training:
-    """Build a training on the images of a folder."""
+    """Build a training on the images of a folder, of a network with random weights."""
     backbone, _ = make_backbone(network, size, patch_size)
+    return training_of(backbone, data, method, size, batch_size)
+
+
+def training_of(backbone: nn.Module, data: Path, method: str, size: int, batch_size: int) -> Training:
+    """Build a training of a network, with the weights that it has, on the images of a folder."""
     model = METHODS[method](backbone)
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer: torch.optim.Optimizer = (
@@ -173,19 +180,24 @@ def training(
 
 
 def train_for(data: str, network: str, size: int, batch_size: int, minutes: float, seed: int, out: str) -> float:
-    """Train SimCLR for some minutes with a cosine learning rate and write the encoder to `out`; returns images a second."""
+    """Train SimCLR for some minutes and write the encoder to `out`; returns images a second."""
     torch.manual_seed(seed)
     run = training(Path(data), "simclr", network, size, batch_size)
+    speed = take_steps(run, minutes)
+    record = Preprocess(size, size)
+    card = Card(
+        record, feature_dim(run.backbone), "simclr", network, "online", {"count": 0, "sha256": ""}, "", __version__
+    )
+    export(run.backbone, card, Path(out))
+    return speed
+
+
+def take_steps(run: Training, minutes: float) -> float:
+    """Take the steps of some minutes with a cosine learning rate; returns images a second."""
     peak_lr = run.optimizer.param_groups[0]["lr"]
     began, images, left = time.perf_counter(), 0, 1.0
     while left > 0:
         run.optimizer.param_groups[0]["lr"] = cosine(1 - left, peak_lr, 0.0)
         images += next(run.steps)
         left = 1 - (time.perf_counter() - began) / (60 * minutes)
-    took = time.perf_counter() - began
-    record = Preprocess(size, size)
-    card = Card(
-        record, feature_dim(run.backbone), "simclr", network, "online", {"count": 0, "sha256": ""}, "", __version__
-    )
-    export(run.backbone, card, Path(out))
-    return images / took
+    return images / (time.perf_counter() - began)

@@ -12,6 +12,7 @@ from featurestore.sources import ImageFile
 from trainers.augmentations import AugmentConfig
 from trainers.data.collection import FEWEST, load_sample, look_at
 from trainers.data.images import Images
+from trainers.training.labelled_sample import take_sample
 from trainers.training.view_trials import try_views
 
 # Minutes of a training; a shorter one does not look at the images first, or does not try views.
@@ -61,19 +62,20 @@ def _see(pixels: Tensor, own: Mapping[str, Any]) -> tuple[dict[str, float], list
 
 
 def _try(images: Images, decided: Mapping[str, Any], labelled: bool) -> tuple[dict[str, float], list[str]]:
-    """Try what is not decided: colours, and with labels left and right."""
+    """Try what is not decided: colours, and left and right, which take labels to judge."""
+    sample = take_sample(images, None) if labelled else None
     usual = AugmentConfig(**{key: decided[key] for key in (*COLOURS, *SIDES) if key in decided})
     kept = {"colour matters": (COLOURS, COLOURS_KEPT), "left and right matter": (SIDES, NOT_MIRRORED)}
     keeping = {
         what: replace(usual, **settings)  # type: ignore[arg-type]
         for what, (settings, _) in kept.items()
-        if not decided.keys() & settings.keys() and (labelled or settings is COLOURS)
+        if not decided.keys() & settings.keys() and (sample is not None or settings is COLOURS)
     }
     chosen: dict[str, float] = {}
     lines = []
-    for what, trial in try_views(images, usual, keeping, labelled).items() if keeping else ():
+    for what, trial in try_views(images.pixels, usual, keeping, sample).items() if keeping else ():
         settings, said = kept[what]
-        if trial.matters and (trial.labelled or settings is COLOURS):
+        if trial.matters:
             chosen |= settings
             lines.append(f"{what} in these images: {trial}. {said}")
     return chosen, lines

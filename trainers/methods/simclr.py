@@ -17,7 +17,7 @@ from trainers.runtime.seeds import seeded
 from trainers.settings import setting
 from trainers.training.distributed import gather
 
-SHORT = 6000  # steps; in trainings of up to so many the lower temperature was better
+SHORT = 16_000  # steps; in trainings of up to so many the lower temperature was better
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from featurestore.system.text import first_line
 from trainers.runtime.quiet import quiet
 
 FETCH_HINT = "run the command once with access to the network, or give a file of weights by --init FILE"
+LAST_BLOCK = 3  # layers of conv4: convolution, norm, pooling
 CIFAR_STEM_UP_TO = 64  # pixels; He et al. 2016, section 4.2, use a 3x3 stride-1 stem without pooling on 32 px images
 
 
@@ -38,8 +39,12 @@ class Conv4(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        features: Tensor = self.layers(x)
-        return features.mean(dim=(2, 3))
+        return self.maps(x)[-1].mean(dim=(2, 3))
+
+    def maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the map after the last block but one, (B, 4 * width, H/8, W/8), and the one after the last, half as large."""
+        earlier = self.layers[:-LAST_BLOCK](x)
+        return earlier, self.layers[-LAST_BLOCK:](earlier)
 
 
 OWN = {"conv4": Conv4}

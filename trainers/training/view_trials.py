@@ -12,13 +12,12 @@ from torch import Generator, Tensor, nn
 
 from featurestore.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from trainers.augmentations import AugmentConfig, ViewSpec, augment
-from trainers.data.images import Images
 from trainers.losses import nt_xent
 from trainers.models.backbones import Conv4
 from trainers.models.heads import simclr_projection
 from trainers.optimization.schedules import learning_rate
 from trainers.training.features import finished
-from trainers.training.labelled_sample import LabelledSample, encode, knn_right, take_sample
+from trainers.training.labelled_sample import LabelledSample, encode, knn_right
 from trainers.training.view_retrieval import encode_two_views, view_top1
 
 WIDTH, STEPS, BATCH = 16, 200, 64  # of the small network; steps, and images a step: some ten seconds on one core
@@ -56,21 +55,20 @@ class Trial:
 
 
 def try_views(
-    images: Images, changing: AugmentConfig, keeping: Mapping[str, AugmentConfig], labelled: bool
+    pixels: Tensor, changing: AugmentConfig, keeping: Mapping[str, AugmentConfig], sample: LabelledSample | None
 ) -> dict[str, Trial]:
-    """Train on a small sample with usual views, and with each kind that keeps something, and compare.
+    """Train on images, uint8 (N, 3, S, S), with usual views, and with each kind that keeps something, and compare.
 
-    By labels where they are allowed and there are enough of them. The same images give the same answer; torch's global generator stays as
-    it was.
+    sample: labelled ones of them to compare by; without, by crops found. The same images give the same answer; torch's global generator
+    stays as it was.
     """
-    sample = take_sample(images, None) if labelled else None
 
     def worth(network: nn.Module, seen: AugmentConfig) -> float:
-        return crops_found(network, images.pixels, seen) if sample is None else knn_top1(network, sample)
+        return crops_found(network, pixels, seen) if sample is None else knn_top1(network, sample)
 
-    usual = learn_from(images.pixels, changing)
+    usual = learn_from(pixels, changing)
     return {
-        what: Trial(worth(learn_from(images.pixels, views), views), worth(usual, views), sample is not None)
+        what: Trial(worth(learn_from(pixels, views), views), worth(usual, views), sample is not None)
         for what, views in keeping.items()
     }
 

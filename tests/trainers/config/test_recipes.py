@@ -38,7 +38,7 @@ def test_recipes_give_the_documented_numbers() -> None:
     assert own("dino", "momentum", [10], steps=10) == [0.97]
     for situation in (Situation(1000, 24, 50), Situation(10**6, 224, None)):
         assert METHODS["ibot"].recipe(situation) == METHODS["dino"].recipe(situation)
-    temperatures = [METHODS["simclr"].recipe(Situation(1000, 32, steps)) for steps in (10, 5999, 6000, None)]
+    temperatures = [METHODS["simclr"].recipe(Situation(1000, 32, steps)) for steps in (10, 15_999, 16_000, None)]
     assert temperatures == [{"temperature": 0.2}, {"temperature": 0.2}, {}, {"temperature": 0.2}]
     assert [recipes.batch_for_steps(256, seen) for seen in (1, 63_000, 64_000, 10**6)] == [32, 32, 64, 256]
     assert recipes.batch_for_steps(16, 10**6) == 16
@@ -211,7 +211,8 @@ def test_a_processor_has_a_network_of_its_own_for_small_images() -> None:
 def test_temperatures_of_short_trainings_are_low() -> None:
     recipe = recipes.choose(5000, "cuda")
     assert resolve({"method": "simclr", "minutes": 3}, recipe=recipe).settings.temperature == 0.2
-    assert resolve({"method": "simclr"}, recipe=recipe).settings.temperature == 0.5
+    assert resolve({"method": "simclr"}, recipe=recipe).settings.temperature == 0.2  # 7,600 steps
+    assert resolve({"method": "simclr", "epochs": 1000}, recipe=recipe).settings.temperature == 0.5
 
 
 @pytest.mark.parametrize(("size", "patch"), [(8, 1), (28, 2), (32, 4), (64, 8), (96, 8), (100, 10), (224, 16)])

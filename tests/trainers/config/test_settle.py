@@ -125,16 +125,15 @@ def test_views_change_what_the_images_allow(
 def test_views_keep_what_a_trial_finds_to_matter(labelled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[float, float, list[str]]] = []
 
-    def trial(
-        images: Any, usual: AugmentConfig, keeping: dict[str, AugmentConfig], by_labels: bool
-    ) -> dict[str, Trial]:
+    def trial(pixels: Any, usual: AugmentConfig, keeping: dict[str, AugmentConfig], sample: Any) -> dict[str, Trial]:
         asked.append((usual.flip, usual.hue, list(keeping)))
         assert all((views.hue, views.flip) != (usual.hue, usual.flip) for views in keeping.values())
-        return {what: Trial(0.9, 0.2, by_labels) for what in keeping}
+        return {what: Trial(0.9, 0.2, sample is not None) for what in keeping}
 
     monkeypatch.setattr(looks, "load_sample", lambda *_: SimpleNamespace(pixels=torch.zeros(200)))
     monkeypatch.setattr(looks, "look_at", lambda *_: Look(False, 0.5, 250))
     monkeypatch.setattr(looks, "try_views", trial)
+    monkeypatch.setattr(looks, "take_sample", lambda *_: "labelled ones")
     found = settled(labelled=labelled, minutes=5)
     a = found.config.augment
     assert (a.hue, a.saturation, a.grey, a.brightness) == ((0.0, 0.0, 0.0, 0.4) if labelled else (0.1, 0.4, 0.2, 0.4))
@@ -157,6 +156,7 @@ def test_views_keep_what_a_trial_finds_to_matter(labelled: bool, monkeypatch: py
 def test_without_enough_labels_sides_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(looks, "load_sample", lambda *_: SimpleNamespace(pixels=torch.zeros(200)))
     monkeypatch.setattr(looks, "look_at", lambda *_: Look(False, 0.5, 250))
+    monkeypatch.setattr(looks, "take_sample", lambda *_: None)
     monkeypatch.setattr(looks, "try_views", lambda *given: {what: Trial(0.1, 0.2, False) for what in given[2]})
     a = settled(labelled=True, minutes=5).config.augment
     assert (a.hue, a.flip) == (0.0, 0.5)

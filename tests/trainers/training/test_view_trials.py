@@ -12,6 +12,7 @@ from featurestore.sources import ImageFile
 from trainers.augmentations import AugmentConfig
 from trainers.data.images import Images
 from trainers.training import view_trials
+from trainers.training.labelled_sample import take_sample
 from trainers.training.view_trials import Trial, crops_found, learn_from, try_views
 
 COUNT, SIDE = 160, 24
@@ -55,7 +56,8 @@ def taught(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def colour_trial(drawn: Images) -> Trial:
     usual = AugmentConfig(flip=0.0)
-    [trial] = try_views(drawn, usual, {"colour": replace(usual, hue=0.0, saturation=0.0, grey=0.0)}, True).values()
+    keeping = {"colour": replace(usual, hue=0.0, saturation=0.0, grey=0.0)}
+    [trial] = try_views(drawn.pixels, usual, keeping, take_sample(drawn, None)).values()
     return trial
 
 

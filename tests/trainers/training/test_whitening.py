@@ -53,7 +53,7 @@ def test_vectors_with_layout_are_whitened_to_the_length_of_those_without(
     assert (made.card.branch, made.dim) == ("online, with layout", 256)
     assert export_run(run.out, tmp_path / "again.onnx").read_bytes() == run.encoder.read_bytes()
     plain = Encoder(export_run(run.out, tmp_path / "plain.onnx", whiten=False))
-    assert plain.dim == 256 + 4 * 256
+    assert plain.dim == 256 + 4 * 256 + 9 * 128
     white = from_state(checkpoint.load(run.out / "checkpoint.pt"), plain.dim)
     assert white is not None
     pixels = check_pixels(made.preprocess)
