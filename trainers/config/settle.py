@@ -56,12 +56,12 @@ def settle(
     given = _with_start({**known, **given})
     recipe = recipes.choose(len(files), device, memory_of(device))
     sizes = by_images(files, given, device)
-    by_time, why = time_budget.choose(files, given, recipe, measure, listener)
-    by_time, lines = {**sizes, **by_time}, [*lines, *why]
-    timed = on_this_machine(resolve(by_time, given, recipe=recipe))
-    recipe = recipes.choose(len(files), device, memory_of(device), images_seen(timed, len(files), measure))
-    views, seen = by_look(files, given, labelled, listener)
-    lines += seen
+    choice = time_budget.choose(files, given, recipe, measure, listener)
+    by_time, lines = {**sizes, **choice.layer}, [*lines, *choice.lines]
+    seen = choice.seen or images_seen(on_this_machine(resolve(by_time, given, recipe=recipe)), len(files), measure)
+    recipe = recipes.choose(len(files), device, memory_of(device), seen)
+    views, why = by_look(files, given, labelled, listener)
+    lines += why
     config = on_this_machine(resolve(by_time, views, given, recipe=recipe))
     if config.minutes is None and "epochs" not in given and config.recipe == "auto" and not on_several(given):
         lines.append(say_length(config, len(files), measure))

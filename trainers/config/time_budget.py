@@ -49,6 +49,15 @@ class Candidate:
         return f"views of {self.view_size} px"
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen."""
+
+    layer: Mapping[str, Any]  # settings
+    lines: list[str]  # why
+    seen: float | None = None  # images that the training will see in all; None where the network was not timed
+
+
 # From the best and slowest down; benchmarks/results/training.md, "Networks by the minute", has the measurements.
 CANDIDATES = (
     Candidate("resnet18", 224, 168, 1_500_000, 1.11),
@@ -69,8 +78,8 @@ KNOWN_VIEWS = ((160, 20_000), (128, 5_000), (96, 0))
 
 def choose(
     files: Sequence[ImageFile], given: Mapping[str, Any], recipe: Recipe, measure: Measure, listener: Listener
-) -> tuple[dict[str, Any], list[str]]:
-    """Choose what `given` leaves open for a training of `given["minutes"]`: a layer of settings, and why; both empty without minutes.
+) -> Choice:
+    """Choose what `given` leaves open for a training of `given["minutes"]`; nothing without minutes.
 
     The choice is the first candidate that sees its number of images in that time and is not larger than the images at hand. Where the network
     or a size is given, and on several devices, nothing is chosen; of known weights only the size of the views. Raises ConfigError
@@ -78,11 +87,11 @@ def choose(
     """
     minutes = given.get("minutes")
     if not isinstance(minutes, (int, float)) or not 0 < minutes < math.inf or given.get("recipe", "auto") != "auto":
-        return {}, []
+        return Choice({}, [])
     method = method_of(given)
     candidates = () if on_several(given) or METHODS[method].needs_vit else _candidates(files, given)
     if not candidates:
-        return {}, [f"{minutes:g} minutes: {method}"]
+        return Choice({}, [f"{minutes:g} minutes: {method}"])
 
     if busy := describe_load():
         listener.note(
@@ -112,7 +121,7 @@ def choose(
             continue
         if seen >= needed:
             chosen = f"{minutes:g} minutes on this machine: {method}, {candidate.network}, {candidate.views}"
-            return layer, ["; ".join([chosen, *passed_over])]
+            return Choice(layer, ["; ".join([chosen, *passed_over])], seen if needed else None)
         too_much = candidate.work or too_much
         epochs = f"{seen / len(files):,.1f}" if seen > 0.1 * len(files) else "less than 0.1"
         why = (

@@ -58,10 +58,18 @@ def test_other_trainings_start_from_random_weights(given: dict[str, Any]) -> Non
 @pytest.mark.parametrize(("rung", "speed"), [(0, 1e6), (1, KNOWN_VIEWS[1][1] / 300), (2, 1.0)])
 def test_the_views_of_known_weights_are_as_large_as_the_minutes_allow(rung: int, speed: float, tmp_path: Any) -> None:
     torch.save({}, tmp_path / "w.pth")
-    found = settled(speed, minutes=5, init=str(tmp_path / "w.pth"), backbone="resnet18")
-    assert (found.config.image_size, found.config.view_size) == (224, KNOWN_VIEWS[rung][0])
-    given = settled(speed, minutes=5, init=str(tmp_path / "w.pth"), backbone="resnet18", view_size=64)
-    assert given.config.view_size == 64
+    timed: list[int | None] = []
+
+    def measure(config: Config, images: int, enough: float) -> float:
+        timed.append(config.view_size)
+        return speed if enough else math.inf
+
+    start = {"minutes": 5, "init": str(tmp_path / "w.pth"), "backbone": "resnet18", "device": "cpu"}
+    config = settle(FILES, start, measure, Listener()).config
+    views = [view for view, _ in KNOWN_VIEWS[: rung + 1]]
+    assert (config.image_size, config.view_size) == (224, views[-1])
+    assert timed == [*views, *[views[-1]] * (rung == 2)]  # the last one is chosen without timing, which tells no length
+    assert settle(FILES, {**start, "view_size": 64}, measure, Listener()).config.view_size == 64
 
 
 def test_a_training_whose_length_was_not_given_says_how_long_it_takes() -> None:

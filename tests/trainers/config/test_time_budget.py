@@ -16,7 +16,7 @@ from tests.trainers.runs import Notes
 from trainers.config import recipes
 from trainers.config.schema import Config
 from trainers.config.sizes import usual_side
-from trainers.config.time_budget import EPOCHS, Measure, choose
+from trainers.config.time_budget import EPOCHS, Choice, Measure, choose
 from trainers.data import images as data
 from trainers.training.setup import build
 
@@ -45,14 +45,13 @@ def chosen(
     files: list[ImageFile], measure: Measure | None = None, **given: Any
 ) -> tuple[tuple[str, int, int], str, str]:
     """The network with its sizes, the method that is named, and why."""
-    layer, [why] = choose_all(files, measure, **given)
+    choice = choose_all(files, measure, **given)
+    layer, [why] = choice.layer, choice.lines
     method = why.split(": ")[1].split(",")[0]
     return (layer["backbone"], layer["image_size"], layer["view_size"]), method, why
 
 
-def choose_all(
-    files: list[ImageFile], measure: Measure | None = None, **given: Any
-) -> tuple[dict[str, Any], list[str]]:
+def choose_all(files: list[ImageFile], measure: Measure | None = None, **given: Any) -> Choice:
     given = {"minutes": 10, "device": "cpu", **given}
     return choose(files, given, recipes.choose(len(files), "cpu"), measure or Machine(), Listener())
 
@@ -105,7 +104,10 @@ def test_a_slow_machine_takes_the_last_candidate_untimed(tmp_path: Path) -> None
 
 def test_a_small_collection_needs_fewer_images(tmp_path: Path) -> None:
     files = pictures(tmp_path / "images", side=32, count=10)
-    assert chosen(files, Machine({("resnet18", 32): 10 * EPOCHS / 600}))[0][0] == "resnet18"
+    machine = Machine({("resnet18", 32): 10 * EPOCHS / 600})
+    assert chosen(files, machine)[0][0] == "resnet18"
+    assert choose_all(files, machine).seen == pytest.approx(10 * EPOCHS)
+    assert choose_all(files, Machine()).seen is None  # the last candidate is not timed
 
 
 def test_images_smaller_than_every_candidate_take_the_smallest(tmp_path: Path) -> None:
@@ -121,19 +123,19 @@ def test_images_smaller_than_every_candidate_take_the_smallest(tmp_path: Path) -
 )  # fmt: skip
 def test_what_is_given_is_not_chosen_again(given: dict[str, Any], tmp_path: Path) -> None:
     machine = Machine()
-    layer, _ = choose_all(pictures(tmp_path / "images", 32), machine, **given)
-    assert layer == {}
+    choice = choose_all(pictures(tmp_path / "images", 32), machine, **given)
+    assert (choice.layer, choice.seen) == ({}, None)
     assert not machine.timed
 
 
 @pytest.mark.parametrize("given", [{"recipe": "none"}, {"minutes": None}, {"minutes": -1}, {"minutes": "3"}])
 def test_without_a_budget_or_a_recipe_nothing_is_chosen(given: dict[str, Any], tmp_path: Path) -> None:
-    assert choose_all(pictures(tmp_path / "images", 32), **given) == ({}, [])
+    assert choose_all(pictures(tmp_path / "images", 32), **given) == Choice({}, [])
 
 
 def test_torchrun_is_several_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    assert choose_all(pictures(tmp_path / "images", 32))[0] == {}
+    assert choose_all(pictures(tmp_path / "images", 32)).layer == {}
 
 
 def test_settings_of_a_method_select_that_method(tmp_path: Path) -> None:
