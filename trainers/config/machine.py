@@ -10,6 +10,7 @@ import torch
 from featurestore.errors import ConfigError
 from featurestore.system.cpus import available_cpus
 from trainers.config.schema import Config, Device, Precision
+from trainers.models.backbones import has_depthwise
 
 
 def find_device(device: Device) -> Device:
@@ -39,7 +40,7 @@ def on_this_machine(config: Config) -> Config:
         raise ConfigError(
             f"--devices {config.devices}: expected at most {available_cpus()}, the number of processors here"
         )
-    precision = config.precision if config.precision != "auto" else _fastest_precision(device)
+    precision = config.precision if config.precision != "auto" else _fastest_precision(device, config.backbone)
     if precision == "16-mixed" and device != "cuda":
         raise ConfigError(
             f"precision '16-mixed': expected device 'cuda', found {device!r}; choose --precision auto, which takes what the device is fast at"
@@ -62,12 +63,13 @@ def describe_load() -> str | None:
     return f"the machine is busy (load {load:.1f} on {cpus} processors)" if load > cpus else None
 
 
-def _fastest_precision(device: Device) -> Precision:
+def _fastest_precision(device: Device, backbone: str) -> Precision:
     """Choose bfloat16 where the hardware has it, float16 on GPUs that are fast at that alone (Volta, Turing), else float32.
 
-    bfloat16 goes first: it has the range of float32, so that no gradient is lost or infinite.
+    bfloat16 goes first: it has the range of float32, so that no gradient is lost or infinite. On processors, depthwise convolutions are slower
+    in it: benchmarks/results/training.md, "Depthwise convolutions".
     """
-    if _has_bfloat16(device):
+    if _has_bfloat16(device) and not (device == "cpu" and has_depthwise(backbone)):
         return "bf16-mixed"
     if device == "cuda" and (7, 0) <= torch.cuda.get_device_capability() < (8, 0):
         return "16-mixed"

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from functools import cache
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -54,6 +55,16 @@ TRANSFORMERS = {
     "swin_transformer_v2_cr", "tnt", "twins", "visformer", "vision_transformer", "volo", "xcit",
 }  # fmt: skip
 CONV4_SMALLEST = 16  # pixels; four poolings by two leave one
+
+
+@cache
+def has_depthwise(name: str) -> bool:
+    """Whether a network of timm has convolutions of single channels, such as EfficientNet and MobileNet; False for a name it does not know."""
+    if name in OWN or not timm.is_model(name):
+        return False
+    with torch.device("meta"):
+        network = timm.create_model(name)
+    return any(isinstance(part, nn.Conv2d) and part.groups == part.in_channels > 1 for part in network.modules())
 
 
 def make_backbone(

@@ -11,10 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from featurestore.estimators.whitening import MOST_DIM
-from trainers.models.backbones import Conv4, try_size
+from trainers.models.backbones import CONV4_SMALLEST, Conv4, try_size
 
-# Cells along a side of the last map and of an earlier one: the first of these whose vectors are not too long for a whitening.
-GRIDS = ((2, 3), (2, 2), (1, 2))
+# Cells along a side of the last map and of a larger one before it; 0: none. The first is taken that the maps have room for, and whose vectors
+# are not too long for a whitening.
+GRIDS = ((2, 3), (2, 2), (0, 2))
+CONV4_FROM = 2 * CONV4_SMALLEST  # pixels, from which its last map has four positions
 
 
 class WithLayout(nn.Module):
@@ -33,8 +35,8 @@ class WithLayout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         output, *maps = self._output_and_maps(x)
-        parts = [output, *map(cells, maps, self.grid)]
-        return torch.cat([F.normalize(part, dim=1) for part in parts], dim=1)
+        layout = [cells(each, count) for each, count in zip(maps, self.grid, strict=True) if count]
+        return torch.cat([F.normalize(part, dim=1) for part in (output, *layout)], dim=1)
 
     def _output_and_maps(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.stages is None:
@@ -54,18 +56,18 @@ def cells(layout: Tensor, count: int) -> Tensor:
 def with_layout(network: Any, size: int) -> WithLayout | None:
     """Give a network of conv4, or a convolutional one of timm, the layout of its images of `size` px.
 
-    None for a network without maps of several sizes, such as a ViT, for images too small for a grid, and where the vectors would be too
+    None for a network without maps of several sizes, such as a ViT, for images too small for any grid, and where the vectors would be too
     long for a whitening.
     """
     stages = None if isinstance(network, Conv4) else _last_two_sizes(network)
-    if stages is None and not isinstance(network, Conv4):
+    if stages is None and not (isinstance(network, Conv4) and size >= CONV4_FROM):
         return None
     for grid in GRIDS:
         found = WithLayout(network, stages, grid)
         try:
             found.num_features = try_size(found, size)
-        except Exception:  # a network of timm that gives its maps in another way, or a map smaller than its grid
-            return None
+        except Exception:  # a map smaller than its grid, or a network of timm that gives its maps in another way
+            continue
         if found.num_features <= MOST_DIM:
             return found
     return None

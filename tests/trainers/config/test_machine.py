@@ -1,5 +1,6 @@
 """What a machine offers decides what was left open."""
 
+import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,6 +28,22 @@ def test_bfloat16_is_taken_only_where_the_hardware_has_it(
     left_open: dict[str, Any] = {"device": device, "precision": "auto"}
     assert on_this_machine(config_of("simclr", **left_open)).precision == precision
     assert on_this_machine(config_of("simclr", device=device, precision="bf16-mixed")).precision == "bf16-mixed"
+
+
+@pytest.mark.parametrize(
+    ("backbone", "precision"),
+    [("conv4", "bf16-mixed"), ("resnet18", "bf16-mixed"), ("tf_efficientnet_lite0", "32-true")],
+)
+def test_depthwise_convolutions_are_computed_in_float32_on_a_processor(
+    backbone: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+    config = config_of("simclr", backbone=backbone, precision="auto")
+    assert on_this_machine(dataclasses.replace(config, device="cpu")).precision == precision
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert on_this_machine(dataclasses.replace(config, device="cuda")).precision == "bf16-mixed"
 
 
 @pytest.mark.parametrize(

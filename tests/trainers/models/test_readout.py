@@ -52,6 +52,13 @@ def test_networks_without_a_larger_map_have_none(name: str, size: int) -> None:
     assert with_layout(make_backbone(name, size)[0], size) is None
 
 
+def test_maps_that_are_too_small_for_a_grid_have_fewer_cells() -> None:
+    """With the stem as published, the last map is a single position at 32 px."""
+    found = with_layout(make_backbone("test_resnet", 32, published_stem=True)[0], 32)
+    assert found is not None
+    assert found.grid == (0, 2)
+
+
 def test_vectors_that_would_be_too_long_for_a_whitening_have_fewer_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     network, lengths = Conv4(), []
     for _ in range(3):
@@ -59,7 +66,7 @@ def test_vectors_that_would_be_too_long_for_a_whitening_have_fewer_cells(monkeyp
         assert found is not None
         lengths.append(found.num_features)
         monkeypatch.setattr("trainers.models.readout.MOST_DIM", found.num_features - 1)
-    assert lengths == [256 + 4 * 256 + 9 * 128, 256 + 4 * 256 + 4 * 128, 256 + 256 + 4 * 128]
+    assert lengths == [256 + 4 * 256 + 9 * 128, 256 + 4 * 256 + 4 * 128, 256 + 4 * 128]
     assert with_layout(network, 32) is None
 
 
