@@ -16,7 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
@@ -147,17 +147,39 @@ HEADS = (
 )  # fmt: skip
 
 
+def common_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what every benchmark of such trainings asks for."""
+    for add in reversed((
+        click.argument("collections", type=click.Path(exists=True, path_type=Path)),
+        click.argument("runs", type=click.Path(path_type=Path)),
+        click.option("--minutes", default=5.0, show_default=True),
+        click.option("--start", type=click.Choice(["none", "lite0"]), default="none", show_default=True),
+        click.option("--only", multiple=True, metavar="NAME", help="[default: all collections]"),
+        click.option("--at-once", default=1, show_default=True, help="Trainings at a time."),
+    )):  # fmt: skip
+        command = add(command)
+    return command
+
+
+def names_in(collections: Path, only: Sequence[str]) -> Sequence[str]:
+    """Give the collections asked for; without such, all in the folder."""
+    return only or sorted(path.name for path in collections.iterdir() if (path / "train").is_dir())
+
+
+def run_all(call: Callable[..., None], jobs: Sequence[tuple[Any, ...]], at_once: int) -> str:
+    """Call with each job and its number of threads, `at_once` jobs at a time; returns words on threads and processor."""
+    threads = max(1, available_cpus() // at_once)
+    with ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(lambda job: call(*job, threads), jobs))
+    return f"{threads} threads each; {processor()}"
+
+
 @click.command(help=__doc__)
-@click.argument("collections", type=click.Path(exists=True, path_type=Path))
-@click.argument("runs", type=click.Path(path_type=Path))
-@click.option("--minutes", default=5.0, show_default=True)
-@click.option("--start", type=click.Choice(["none", "lite0"]), default="none", show_default=True)
+@common_options
 @click.option("--method", "methods", multiple=True, default=("",), help="[default: that of the command]")
 @click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True)
-@click.option("--only", multiple=True, metavar="NAME", help="[default: all collections]")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE")
 @click.option("--draw", "picture", type=click.Path(path_type=Path), metavar="FILE.png")
-@click.option("--at-once", default=1, show_default=True, help="Trainings at a time.")
 def main(
     collections: Path,
     runs: Path,
@@ -171,12 +193,10 @@ def main(
     at_once: int,
 ) -> None:
     runs.mkdir(parents=True, exist_ok=True)
-    names = only or sorted(path.name for path in collections.iterdir() if (path / "train").is_dir())
+    names = names_in(collections, only)
     trainings = [Training(n, m, start, minutes, s, assignments) for n, m, s in product(names, methods, seeds)]
-    threads = max(1, available_cpus() // at_once)
-    with ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(lambda training: run(training, collections, runs, threads), trainings))
-    click.echo(f"{minutes:g} minutes, start {start}, {threads} threads each; {processor()}; {versions('torch')}\n")
+    how = run_all(run, [(training, collections, runs) for training in trainings], at_once)
+    click.echo(f"{minutes:g} minutes, start {start}, {how}; {versions('torch')}\n")
     files = ((training, runs / f"{training.name}.json") for training in trainings)
     results = {training: file for training, file in files if file.exists()}
     table(HEADS, [line(training, json.loads(file.read_text())) for training, file in results.items()])

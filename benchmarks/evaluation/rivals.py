@@ -16,18 +16,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 
 import click
 import numpy as np
 
-from benchmarks.evaluation.adaptation import Training, best_rows
+from benchmarks.evaluation.adaptation import Training, best_rows, common_options, names_in, run_all
 from benchmarks.evaluation.rival_trainings import FORMS, TRAIN
-from benchmarks.machine import processor, versions
+from benchmarks.machine import versions
 from benchmarks.tables import table
-from featurestore.system.cpus import available_cpus
 from trainers.training.contenders import OWN
 
 FIGURES = ("knn_top1", "few_labels_top1")
@@ -66,13 +64,8 @@ def compare(training: Training, rival: str, runs: Path) -> tuple[list[str], list
 
 
 @click.command(help=__doc__)
-@click.argument("collections", type=click.Path(exists=True, path_type=Path))
-@click.argument("runs", type=click.Path(exists=True, path_type=Path))
-@click.option("--minutes", default=5.0, show_default=True)
-@click.option("--start", type=click.Choice(["none", "lite0"]), default="none", show_default=True)
+@common_options
 @click.option("--rival", "rivals", multiple=True, type=click.Choice(list(TRAIN)), default=tuple(TRAIN))
-@click.option("--only", multiple=True, metavar="NAME", help="[default: all collections]")
-@click.option("--at-once", default=1, show_default=True, help="Trainings at a time.")
 def main(
     collections: Path,
     runs: Path,
@@ -82,19 +75,10 @@ def main(
     only: Sequence[str],
     at_once: int,
 ) -> None:
-    names = only or sorted(path.name for path in collections.iterdir() if (path / "train").is_dir())
-    ours = [
-        training
-        for name in names
-        if (runs / f"{(training := Training(name, '', start, minutes, 0, ())).name}.json").exists()
-    ]
-    pairs = list(product(ours, rivals))
-    threads = max(1, available_cpus() // at_once)
-    with ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(lambda pair: run(pair[0], pair[1], collections, runs, threads), pairs))
-    click.echo(
-        f"{minutes:g} minutes, start {start}, {threads} threads each; {processor()}; {versions('torch', 'lightly')}\n"
-    )
+    ours = [Training(name, "", start, minutes, 0, ()) for name in names_in(collections, only)]
+    pairs = list(product((each for each in ours if (runs / f"{each.name}.json").exists()), rivals))
+    how = run_all(run, [(*pair, collections, runs) for pair in pairs], at_once)
+    click.echo(f"{minutes:g} minutes, start {start}, {how}; {versions('torch', 'lightly')}\n")
     compared = [compare(*pair, runs) for pair in pairs if result_of(*pair, runs).exists()]
     table(HEADS, [cells for cells, _ in compared])
     for rival in rivals:
