@@ -138,7 +138,10 @@ def _start(config: Config, state: Mapping[str, Any] | None) -> dict[str, str]:
     """Name the weights that a training started from, if any; when it is resumed, those of its checkpoint."""
     if state is not None:
         return {key: state[key] for key in ("weights",) if key in state}
-    return {} if config.init is None else {"weights": describe_start(config.init, config.backbone)}
+    init, backbone = (
+        (config.init, config.backbone) if config.base is None else (config.base, config.base_backbone or "")
+    )
+    return {} if init is None else {"weights": describe_start(init, backbone)}
 
 
 def _load(

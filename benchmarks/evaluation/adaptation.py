@@ -30,7 +30,7 @@ from benchmarks.real_weights import NETWORK, weights_file
 from benchmarks.tables import table
 from featurestore.system.cpus import available_cpus
 from trainers.training import metrics_file
-from trainers.training.contenders import LAYOUT, OWN, RAW, START, UNTRAINED
+from trainers.training.contenders import OWN, RAW, START, UNTRAINED
 
 
 class Training(NamedTuple):
@@ -86,7 +86,7 @@ def best_rows(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
     rows = {row["encoder"]: row for row in result["proof"]}
     before = next(name for name in (START, UNTRAINED) if name in rows)
     return {
-        kind: max((rows[name] for name in (kind, kind + LAYOUT) if name in rows), key=lambda row: float(row["knn_top1"]))
+        kind: max((row for name, row in rows.items() if name.startswith(kind)), key=lambda row: float(row["knn_top1"]))
         for kind in (RAW, before, OWN)
     }  # fmt: skip
 
@@ -101,7 +101,7 @@ def line(training: Training, result: dict[str, Any]) -> list[str]:
     )
     figures = [f"{best[kind]['knn_top1']:.3f}" for kind in (RAW, before, OWN)]
     labels = [f"{best[kind]['few_labels_top1'] or 0:.3f}" for kind in (RAW, before, OWN)]
-    form = "with layout" if best[OWN]["encoder"].endswith(LAYOUT) else ""
+    form = best[OWN]["encoder"].removeprefix(OWN).lstrip(", ")
     what = [training.collection, training.method or "default", *training.assignments]
     return [
         " ".join(what),

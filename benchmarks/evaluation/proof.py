@@ -26,12 +26,13 @@ from scipy.stats import spearmanr
 from benchmarks.real_weights import weights_file
 from benchmarks.tables import table
 from featurestore.estimators.knn import neighbours
+from featurestore.estimators.whitening import Part
+from featurestore.imaging.preprocess import Preprocess
 from featurestore.metrics.label_free import neighbour_agreement, rankme, uniformity
 from featurestore.progress import Listener
-from trainers.augmentations import ViewSpec
+from trainers.augmentations import AugmentConfig, ViewSpec
 from trainers.config.parse import read_settings
 from trainers.config.resolve import resolve
-from trainers.config.schema import Config
 from trainers.data import images as data
 from trainers.data.even import even_sample
 from trainers.models.backbones import feature_dim
@@ -87,17 +88,20 @@ OF_VECTORS: dict[str, Callable[[Vectors], float]] = {
 }
 
 
-def measure(contender: Contender, config: Config, images: data.Images) -> tuple[float, dict[str, float]]:
-    """Measure an encoder by labels, and by every figure without labels."""
-    sample, record = take_sample(images, images.held_back), preprocess_of(config)
+def measure(contender: Contender, augment: AugmentConfig, folder: Path) -> tuple[float, dict[str, float]]:
+    """Measure an encoder by labels, and by every figure without labels, on a collection."""
+    record = contender.record
+    images = load(folder, record)
+    sample = take_sample(images, images.held_back)
     assert sample is not None
-    right = knn_right(sample, *finished(*encode(sample, contender.network, record.mean, record.std), contender.dim))
+    encoded = encode(sample, contender.network, record.mean, record.std)
+    right = knn_right(sample, *finished(*encoded, contender.parts))
     pixels = even_sample(images.pixels, IMAGES)
-    view = ViewSpec(record.size, 0.0, 0.0, config.augment, record.mean, record.std)
+    view = ViewSpec(record.size, 0.0, 0.0, augment, record.mean, record.std)
     plain = features(contender.network, pixels, mean=record.mean, std=record.std)
-    x, _ = finished(plain, None)
-    both, _ = finished(encode_two_views(contender.network, pixels, view), None)
-    _, first = finished(plain, encode_two_views(contender.network, pixels, view)[: len(x)])
+    x, _ = finished(plain, None, contender.parts)
+    both, _ = finished(encode_two_views(contender.network, pixels, view), None, contender.parts)
+    _, first = finished(plain, encode_two_views(contender.network, pixels, view)[: len(x)], contender.parts)
     assert first is not None
     figures = {name: figure(x) for name, figure in OF_VECTORS.items()}
     return float(right.mean()), {
@@ -105,28 +109,25 @@ def measure(contender: Contender, config: Config, images: data.Images) -> tuple[
     }  # fmt: skip
 
 
-def encoders(run: Path, folder: Path) -> list[tuple[Contender, Config, data.Images]]:
-    """List the encoders of a run, and the published one, with the images of a collection as each sees them."""
+def encoders(run: Path, folder: Path) -> tuple[list[Contender], AugmentConfig]:
+    """List the encoders of a run, and the published one; and what views of the run's training differ in."""
     config = resolve(read_settings(run))
     method = build(replace(config, init=None))
     state = checkpoint.load(run / "checkpoint.pt")
     checkpoint.load_weights(method, state["method"], run)
-    images = load(folder, config)
-    own = [
-        (forms[0], config, images) for forms in contenders(config, method, state, images.pixels[:IMAGES], Listener())
-    ]
+    pixels = load(folder, preprocess_of(config)).pixels[:IMAGES]
+    own = [plain for encoding in contenders(config, method, state, pixels, Listener()) for plain, _ in encoding.pairs]
     network = timm.create_model(KNOWN, num_classes=0)
     take_weights(network, read_weights(weights_file()), KNOWN)
-    known = resolve(
-        {"backbone": KNOWN, "image_size": KNOWN_SIZE, "mean": [0.5] * 3, "std": [0.5] * 3, "stem": "published"}
-    )
-    published = Contender("published network", network, feature_dim(network), "timm", KNOWN, "published")
-    return [*own, (published, known, load(folder, known))]
+    record = Preprocess(KNOWN_SIZE, KNOWN_SIZE, mean=(0.5,) * 3, std=(0.5,) * 3)
+    parts = (Part(feature_dim(network)),)
+    published = Contender("published network", network, record, parts, "timm", KNOWN, "published")
+    return [*own, published], config.augment
 
 
-def load(folder: Path, config: Config) -> data.Images:
+def load(folder: Path, record: Preprocess) -> data.Images:
     """Decode a collection as an encoder sees it: at most IMAGES of each split, evenly."""
-    files, record = data.list_training_files(folder), preprocess_of(config)
+    files = data.list_training_files(folder)
     train, test = (even_sample(part, IMAGES) for part in (files.training, files.held_back))
     return replace(data.load(train, record), held_back=data.load(test, record))
 
@@ -140,7 +141,8 @@ def main(collections: Path, runs: Path) -> None:
     losses: dict[str, list[float]] = {}
     for run in sorted(path for path in runs.iterdir() if (path / "checkpoint.pt").is_file()):
         with torch.no_grad():
-            measured = [(e[0].kind, *measure(*e)) for e in encoders(run, collections / run.name.split("_")[0])]
+            found, augment = encoders(run, folder := collections / run.name.split("_")[0])
+            measured = [(each.name, *measure(each, augment, folder)) for each in found]
         knn = np.array([top1 for _, top1, _ in measured])
         rows.append([run.name, ", ".join(f"{name} {top1:.3f}" for name, top1, _ in measured)])
         for figure in measured[0][2]:

@@ -2,7 +2,8 @@
 
     python -m benchmarks.evaluation.rival_trainings lightly COLLECTION RUN MINUTES RESULT.json
 
-Network, first weights and image size are those of RUN, a training of ours on the same collection.
+Network, first weights and image size are those of RUN, a training of ours on the same collection; where ours trained a smaller network beside
+known weights, the rival trains the network of these.
 """
 
 import copy
@@ -90,6 +91,14 @@ def _pretrain(network: Wrapped, folder: Path, size: int, batch_size: int, minute
 TRAIN = {"lightly": train_lightly, "lightly-train": train_lightly_train}
 
 
+def as_given(config: Config) -> Config:
+    """Give the settings of a training of the known network itself, where another was trained beside it."""
+    if config.base is None:
+        return config
+    known = {"init": config.base, "backbone": config.base_backbone, "image_size": config.base_size, "stem": "published"}
+    return replace(config, **known, base=None, base_backbone=None, base_size=None, view_size=None)  # type: ignore[arg-type]
+
+
 def start_of(config: Config) -> nn.Module:
     """Build the network of a training with its first weights."""
     return untrained(config).network if config.init is None else start_network(config)
@@ -111,7 +120,7 @@ def measure(network: nn.Module, folder: Path, config: Config) -> dict[str, dict[
 
 def main(rival: str, folder: Path, run: Path, minutes: float, result: Path) -> None:
     """Train a rival of a run and write its figures."""
-    config = resolve(read_settings(run))
+    config = as_given(resolve(read_settings(run)))
     torch.manual_seed(config.seed)
     network = start_of(config)
     count = len(images.list_training_files(folder).training)

@@ -4,8 +4,9 @@ For normalised embeddings of images it improves nearest neighbours, see benchmar
 proposed for self-supervised encoders by Kalapos and Gyires-Tóth 2024 (arXiv:2408.07519).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,14 @@ class Whitening:
     def facts(self) -> dict[str, Any]:
         """What the card of a whitened encoder says of it."""
         return {"images": self.images, "strength": self.strength, "shrinkage": self.shrinkage}
+
+
+class Part(NamedTuple):
+    """A part of vectors that is whitened by itself."""
+
+    dim: int  # numbers
+    kept: int | None = None  # after the whitening; None: as many
+    length: float = 1.0  # beside other parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +104,21 @@ def fit(x: NDArray[np.floating], kept: int | None = None) -> Whitening:
     Raises EncoderError as `spectrum`.
     """
     return spectrum(x).whitening(kept=kept)
+
+
+def fit_parts(x: NDArray[np.floating], parts: Sequence[Part]) -> Whitening:
+    """Fit a whitening to each of consecutive parts of vectors, (N, D), without labels: none of them changes how much the others count.
+
+    A part has one length in all vectors, which is also its mean length when it is whitened. Raises EncoderError as `spectrum`.
+    """
+    mean = np.zeros(x.shape[1], np.float32)
+    matrix = np.zeros((x.shape[1], sum(min(part.kept or part.dim, part.dim) for part in parts)), np.float32)
+    row = column = 0
+    for part in parts:
+        rows = slice(row, row := row + part.dim)
+        of_part = x[:, rows]
+        length = float(np.linalg.norm(of_part, axis=1).mean())
+        found = fit(of_part / max(length, LEAST_VARIANCE), part.kept)
+        mean[rows] = length * found.mean
+        matrix[rows, column : (column := column + found.matrix.shape[1])] = found.matrix
+    return Whitening(mean, matrix, found.images)

@@ -7,13 +7,15 @@ import pytest
 import timm
 import torch
 
+from featurestore.encoders import Encoder
 from featurestore.encoders.card import Card
 from featurestore.errors import ConfigError
+from featurestore.estimators import whitening as estimator
 from tests.trainers.runs import TINY, Notes, fails
 from trainers import train
 from trainers.export.training_run import export_run
 from trainers.finetuning.network import build_classifier, read_start
-from trainers.training import checkpoint
+from trainers.training import checkpoint, finish
 
 SMALL: dict[str, Any] = {**TINY, "backbone": "test_resnet", "image_size": 32}
 BARELY = {"lr": 1e-12, "weight_decay": 0.0}
@@ -65,3 +67,29 @@ def test_weights_of_another_network_are_refused(few_shapes: Path, tmp_path: Path
     weights.write_text("<html>")
     fails(ConfigError, ["w.pth", "a web page"], few_shapes, tmp_path / "run", init=str(weights), **SMALL)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_network_beside_known_weights(
+    few_shapes: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimator, "LEAST", 10)
+    monkeypatch.setattr("trainers.run.draw", lambda *_: None)
+    # Which form is the best is a matter of luck here.
+    monkeypatch.setattr(finish, "best_of", lambda rows, kind: next(row for row in rows if row.contender.beside))
+    base: dict[str, Any] = {"base": str(weights), "base_backbone": "test_resnet", "base_size": 40}
+    own: dict[str, Any] = {**TINY, "image_size": 32, "optimizer": BARELY, "mean": [0.5] * 3, "std": [0.5] * 3}
+    run = train(few_shapes, tmp_path / "run", epochs=1, export="own", labels="folders", **base, **own)
+    assert run.proof is not None
+    made = Encoder(run.encoder)
+    assert run.proof.written.name == "own encoder beside start weights"
+    assert (made.preprocess.size, made.card.backbone) == (40, "test_resnet and conv4")
+    assert made.card.trained_on["weights"].startswith("w.pth sha256:")
+    assert export_run(run.out, tmp_path / "again.onnx").read_bytes() == run.encoder.read_bytes()
+    longer = train(few_shapes, run.out, resume=True, epochs=2, export="own", init=str(weights), backbone="test_resnet")
+    assert (longer.config.base, longer.config.backbone) == (str(weights), "conv4")
+    weights.unlink()
+    with pytest.raises(
+        ConfigError, match=r"run: its network stands beside known weights, which are needed again: .*no such file"
+    ):
+        export_run(run.out, tmp_path / "gone.onnx")
+    assert not (tmp_path / "gone.onnx").exists()

@@ -20,6 +20,7 @@ from torch import nn
 from featurestore.encoders.card import Card
 from featurestore.encoders.encoder import Encoder
 from featurestore.errors import ConfigError, SourceError, TrainingError
+from featurestore.imaging.preprocess import Preprocess
 from featurestore.progress import Listener
 from tests.trainers.methods import shapes
 from tests.trainers.runs import TINY, Notes, fails
@@ -183,7 +184,7 @@ def test_the_command_ends_with_the_table_the_verdict_and_what_to_do_next(
     def last_lines(own: int, rival: int) -> list[str]:
         """The end of what is said where so many of 400 images were named rightly."""
         rows = [
-            Row(Contender(kind, nn.Identity(), 1, "m", "b", "x"), np.arange(400) < right, 0.5)
+            Row(Contender(kind, nn.Identity(), Preprocess(1, 1), (), "m", "b", "x"), np.arange(400) < right, 0.5)
             for kind, right in (("own encoder", own), ("raw pixels", rival))
         ]
         proof = Proof(tuple(rows), best(rows).contender, images=24)

@@ -30,6 +30,10 @@ class Config:
     drop_path: float = setting(0.0, least=0, below=1)
     # Weights to start from: "timm", "torchvision:NAME", a file of weights, the folder of a run, or "none" for random ones
     init: str | None = None
+    # Known weights that stay as they are, and that the trained network stands beside in the encoder: as `init`, but no run
+    base: str | None = setting(None, later=True)
+    base_backbone: str | None = setting(None, later=True)  # the network of these weights
+    base_size: int | None = setting(None, least=8, most=4096, later=True)  # pixels, of the images that it sees
     # published: as the network was published; auto: ResNets have a smaller one up to 64 px. With `init` of known weights always published.
     stem: Literal["auto", "published"] = setting("auto", later=True)
     image_size: int = setting(32, least=8, most=4096)  # pixels, the side of the square that the encoder sees

@@ -25,6 +25,7 @@ from trainers.optimization.optimizers import unusual_rate
 from trainers.settings import unusual
 
 OF_INPUT = ("bands", "stem", "mean", "std")  # how a network takes its images
+BESIDE = "the weights of {backbone} stay as they are, and a smaller network is trained beside them; --set view_size=96 trains {backbone} itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,9 @@ def settle(
     recipe = recipes.choose(len(files), device, memory_of(device))
     sizes = by_images(files, given, device)
     choice = time_budget.choose(files, given, recipe, measure, listener)
+    if not choice.is_enough:
+        given, lines = _beside(given), [*lines, *choice.lines, BESIDE.format(**given)]
+        choice = time_budget.choose(files, given, recipe, measure, listener)
     by_time, lines = {**sizes, **choice.layer}, [*lines, *choice.lines]
     seen = choice.seen or images_seen(on_this_machine(resolve(by_time, given, recipe=recipe)), len(files), measure)
     recipe = recipes.choose(len(files), device, memory_of(device), seen)
@@ -80,6 +84,13 @@ def _known_start(given: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
     known = local_start()
     said = "starts from the published weights of {backbone}, which are on this machine; --init none starts from random ones"
     return known, [said.format(**known)] if known else []
+
+
+def _beside(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave known weights as they are, for another network to be trained beside them; mean and deviation of their pixels stay."""
+    moved = {"init": "base", "backbone": "base_backbone", "image_size": "base_size"}
+    left = {key: value for key, value in given.items() if key not in (*moved, "stem")}
+    return {**left, **{base: given[key] for key, base in moved.items()}}
 
 
 def _doubts(config: Config, images: int) -> list[str]:

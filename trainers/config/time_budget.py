@@ -38,7 +38,7 @@ class Candidate:
     image_size: int  # pixels, of the encoder
     view_size: int  # pixels, of the views in training
     images: int
-    work: float = 0.0  # billions of multiplications for a view
+    work: float = 0.0  # for a view: billions of multiplications, or of known weights its pixels
 
     @property
     def network(self) -> str:
@@ -56,6 +56,7 @@ class Choice:
     layer: Mapping[str, Any]  # settings
     lines: list[str]  # why
     seen: float | None = None  # images that the training will see in all; None where the network was not timed
+    is_enough: bool = True  # False: known weights would see too few images for it to pay, and nothing was chosen
 
 
 # From the best and slowest down; benchmarks/results/training.md, "Networks by the minute", has the measurements.
@@ -72,8 +73,8 @@ CANDIDATES = (
     Candidate("resnet18", 32, 32, 0),
 )
 
-# Of networks with known weights: views in training, and how many images must be seen for larger ones to pay.
-KNOWN_VIEWS = ((160, 20_000), (128, 5_000), (96, 0))
+# Of networks with known weights: views in training, and how many images must be seen for it to pay.
+KNOWN_VIEWS = ((160, 100_000), (128, 50_000))
 
 
 def choose(
@@ -82,8 +83,8 @@ def choose(
     """Choose what `given` leaves open for a training of `given["minutes"]`; nothing without minutes.
 
     The choice is the first candidate that sees its number of images in that time and is not larger than the images at hand. Where the network
-    or a size is given, and on several devices, nothing is chosen; of known weights only the size of the views. Raises ConfigError
-    when no candidate takes the crops of the method.
+    or a size is given, and on several devices, nothing is chosen; of known weights only the size of the views, or that there is too little
+    time for them. Raises ConfigError when no candidate takes the crops of the method.
     """
     minutes = given.get("minutes")
     if not isinstance(minutes, (int, float)) or not 0 < minutes < math.inf or given.get("recipe", "auto") != "auto":
@@ -93,7 +94,8 @@ def choose(
     if not candidates:
         return Choice({}, [f"{minutes:g} minutes: {method}"])
 
-    if busy := describe_load():
+    busy = describe_load()
+    if busy and not given.get("base"):  # else it was said before
         listener.note(
             f"{busy}: networks are timed as slower than they are, so a smaller one may be chosen; --backbone and --image-size choose without timing"
         )
@@ -104,7 +106,7 @@ def choose(
     for candidate in candidates:
         if candidate.work >= too_much:
             continue  # larger images with less work come first
-        what = candidate.views if given.get("init") else candidate.network
+        what = f"{candidate.network} with {candidate.views}" if given.get("init") else candidate.network
         if candidate.images and time.monotonic() - began > TIMING * seconds:
             passed_over.append(f"{what} was not timed, because timing has taken a tenth of the minutes")
             continue
@@ -130,7 +132,8 @@ def choose(
             else "does not fit the memory"
         )
         passed_over.append(f"{what} {why}")
-    assert refusal is not None  # the last candidates need no images
+    if refusal is None:  # of known weights; of other networks the last candidates need no images
+        return Choice({}, [f"{minutes:g} minutes on this machine: {'; '.join(passed_over)}"], is_enough=False)
     raise refusal
 
 
@@ -138,8 +141,9 @@ def _candidates(files: Sequence[ImageFile], given: Mapping[str, Any]) -> Sequenc
     """Give the candidates that `given` leaves open, none where it names network or sizes."""
     if given.get("init") and given.get("stem") == "published" and given.get("view_size") is None:
         name, size = str(given["backbone"]), given["image_size"]
-        smaller = [Candidate(name, size, view, images) for view, images in KNOWN_VIEWS if view < size]
-        return [*smaller, Candidate(name, size, size, 0)]  # the last for networks that take no other size
+        smaller = [Candidate(name, size, view, images, view**2) for view, images in KNOWN_VIEWS if view < size]
+        # The last one for networks that take no other size.
+        return [*smaller, Candidate(name, size, size, KNOWN_VIEWS[0][1], size**2)]
     if any(given.get(key) is not None for key in (*NETWORK_SETTINGS, "init")):
         return ()
     largest = max(usual_side(files), CANDIDATES[-1].image_size)

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from featurestore.encoders.card import Card
+from featurestore.errors import ConfigError
 from featurestore.estimators.whitening import Whitening
 from featurestore.version import __version__
 from trainers.config.parse import read_settings
@@ -11,15 +12,15 @@ from trainers.config.resolve import resolve
 from trainers.config.schema import Config
 from trainers.export.torch_onnx import export
 from trainers.training import checkpoint
-from trainers.training.contenders import Contender, trained, untrained
-from trainers.training.setup import build, preprocess_of
+from trainers.training.contenders import Contender, trained, trained_beside, untrained
+from trainers.training.setup import build
 from trainers.training.whitening import from_state
 
 
 def make_card(config: Config, contender: Contender, whitening: Whitening | None = None) -> Card:
     """Fill in the card of an encoder that a training with these settings may end with."""
     return Card(
-        preprocess=preprocess_of(config),
+        preprocess=contender.record,
         dim=contender.dim if whitening is None else whitening.matrix.shape[1],
         method=contender.method,
         backbone=contender.backbone,
@@ -35,14 +36,24 @@ def export_run(run: str | Path, out: str | Path, attention: bool = False, whiten
     """Export the trained encoder of a run again from its checkpoint; `attention` adds that of a ViT as a second output.
 
     whiten: with the whitening that was fitted when the training ended, if it was.
-    Raises TrainingError when `run` does not hold a training run, ConfigError, ExportError, DiskError.
+    Raises TrainingError when `run` does not hold a training run, ConfigError, also when
+    known weights are gone that its network stands beside, ExportError, DiskError.
     """
     run = Path(run)
     state = checkpoint.load(run / "checkpoint.pt")
     config = resolve(read_settings(run))
     method = build(dataclasses.replace(config, init=None))
     checkpoint.load_weights(method, state["method"], run)
-    encoder = trained(config, method, state, layout=state.get("layout") is True)
+    layout = state.get("layout") is True
+    if state.get("beside") is True:
+        try:
+            encoder = trained_beside(config, method, state, layout)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{run}: its network stands beside known weights, which are needed again: {error}"
+            ) from error
+    else:
+        encoder = trained(config, method, state, layout)
     whitening = from_state(state, encoder.dim) if whiten else None
     return export(encoder.network, make_card(config, encoder, whitening), Path(out), attention, whitening)
 

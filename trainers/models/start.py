@@ -11,7 +11,7 @@ from torch import nn
 
 from featurestore.errors import ConfigError
 from featurestore.system.text import first_line
-from trainers.models.backbones import FETCH_HINT
+from trainers.models.backbones import FETCH_HINT, make_backbone
 from trainers.models.known_weights import fit, take_weights
 from trainers.models.local_weights import TIMM
 from trainers.models.weights_file import SUFFIXES, describe_weights, is_weights_file, read_weights
@@ -54,6 +54,15 @@ def settings_of_start(init: str, given: str | None, usual: str) -> dict[str, Any
     backbone = given or (_network_of(Path(init)) if kind_of_start(init) == "file" else None) or usual
     config = timm.models.get_pretrained_cfg(backbone) if timm.is_model(backbone) else None
     return {} if config is None else _settings(backbone, config.input_size[-1], config.mean, config.std)
+
+
+def known_network(init: str, backbone: str, size: int) -> nn.Module:
+    """Build a network with known weights of timm, torchvision or a file, as it was published. Raises ConfigError."""
+    from_timm = kind_of_start(init) == "timm"
+    network, _ = make_backbone(backbone, size, pretrained=from_timm, published_stem=True)
+    if not from_timm:
+        start_from(network, init)
+    return network
 
 
 def start_from(network: nn.Module, init: str) -> list[str]:

@@ -1,6 +1,6 @@
 """The vectors of images by a torch network, as those that its encoder file will give."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from featurestore.ann.normalize import unit_rows
 from featurestore.errors import EncoderError
-from featurestore.estimators.whitening import fit
+from featurestore.estimators.whitening import Part, fit_parts
 from featurestore.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from trainers.augmentations import Channels, normalise
 
-BATCH = 512  # images
+BATCH = 512  # images that go through a network together
+# Pixels of a side at which a processor takes so many: more would not stay in its caches, which halves the speed of EfficientNet-Lite0.
+CACHED_SIDE, LEAST_BATCH = 32, 8
 PIXELS = 16  # side of raw pixels as a baseline
 
 
@@ -44,14 +46,19 @@ def vectors(network: nn.Module, batches: Iterable[Tensor]) -> NDArray[np.float32
 def features(
     network: nn.Module,
     pixels: Tensor,
-    batch_size: int = BATCH,
+    batch_size: int | None = None,
     mean: Channels = IMAGENET_MEAN,
     std: Channels = IMAGENET_STD,
 ) -> NDArray[np.float32]:
-    """Encode uint8 (N, 3, S, S), on any device, to unit-length float32 (N, D), as `vectors`."""
+    """Encode uint8 (N, 3, S, S), on any device, to unit-length float32 (N, D), as `vectors`. batch_size: None for what is fast."""
     device = device_of(network, pixels)
-    chunks = torch.split(pixels, batch_size)
+    chunks = torch.split(pixels, batch_size or batch_for(pixels.shape[-1], device))
     return vectors(network, (normalise(chunk.to(device).float() / 255, mean, std) for chunk in chunks))
+
+
+def batch_for(side: int, device: torch.device) -> int:
+    """Choose how many images of `side` px go through a network together, when nothing is learnt."""
+    return max(LEAST_BATCH, min(BATCH, BATCH * CACHED_SIDE**2 // side**2)) if device.type == "cpu" else BATCH
 
 
 def device_of(network: nn.Module, pixels: Tensor) -> torch.device:
@@ -62,20 +69,29 @@ def device_of(network: nn.Module, pixels: Tensor) -> torch.device:
 def finished(
     bank: NDArray[np.float32],
     queries: NDArray[np.float32] | None,
-    dim: int | None = None,
-    kept: int | None = None,
+    parts: Sequence[Part] | None = None,
     whiten: bool = True,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Make of vectors, (N, D) and (M, D), those of an encoder: their first `dim` numbers, whitened by the bank to `kept` numbers, at unit length.
+    """Make of vectors, (N, D) and (M, D), those of an encoder: whitened by the bank, each of their parts by itself, at unit length.
 
     Not whitened where the vectors of the bank are too few or all equal.
     """
-    bank = unit_rows(bank[:, :dim])
-    queries = None if queries is None else unit_rows(queries[:, :dim])
+    parts = parts or [Part(bank.shape[1])]
+    bank = _with_lengths(bank, parts)
+    queries = None if queries is None else _with_lengths(queries, parts)
     if not whiten:
         return bank, queries
     try:
-        whitening = fit(bank, kept)
+        whitening = fit_parts(bank, parts)
     except EncoderError:
         return bank, queries
     return unit_rows(whitening(bank)), None if queries is None else unit_rows(whitening(queries))
+
+
+def _with_lengths(x: NDArray[np.float32], parts: Sequence[Part]) -> NDArray[np.float32]:
+    """Give each part of vectors its length, and then all of a vector unit length."""
+    ends = np.cumsum([part.dim for part in parts])[:-1]
+    pieces = np.split(x, ends, axis=1)
+    return unit_rows(
+        np.concatenate([part.length * unit_rows(piece) for part, piece in zip(parts, pieces, strict=True)], axis=1)
+    )

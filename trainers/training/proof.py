@@ -1,22 +1,21 @@
 """The table at the end of a training: is its encoder better than what there was before?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from featurestore.metrics.statistics import compare_items
 from featurestore.system.text_table import format_table
 from trainers.augmentations import ViewSpec
-from trainers.training.contenders import OWN, RAW, START, UNTRAINED, Contender, Forms
+from trainers.training.compared import Compared
+from trainers.training.contenders import OWN, RAW, START, UNTRAINED, Contender, Encoding
 from trainers.training.features import finished
-from trainers.training.labelled_sample import SHOTS, LabelledSample, encode, few_labels_top1, knn_right
+from trainers.training.labelled_sample import SHOTS, encode, few_labels_top1, knn_right
 from trainers.training.view_retrieval import encode_two_views, view_top1
 
-VIEWED, VIEWED_LARGE = 1000, 250  # images whose views are compared, at most; the second of large ones
 FEW, SHORT = 2000, 200  # images, and epochs, of which more would help
 
 
@@ -32,7 +31,7 @@ class Row:
     @property
     def name(self) -> str:
         """Without labels the form without layout is measured."""
-        return self.contender.kind if self.right is None else self.contender.name
+        return self.contender.name_without_layout if self.right is None else self.contender.name
 
     @property
     def figure(self) -> float:
@@ -101,24 +100,26 @@ class Proof:
         return {"baselines": baselines, "proof": [row.to_json() for row in self.rows], "written": self.written.name}
 
 
-def measure(
-    contenders: Sequence[Forms], sample: LabelledSample | None, pixels: Tensor, view: ViewSpec, whiten: bool
-) -> list[Row]:
-    """Measure contenders by a sample with labels, or without one by views of training images, `pixels` uint8 (N, 3, S, S).
+def measure(contenders: Sequence[Encoding], compared: Compared, view: ViewSpec, whiten: bool) -> list[Row]:
+    """Measure contenders by images with labels, or without labels by views of training images.
 
-    Without labels the last form of each contender is taken, and measured by the first: views change where things are, so that they cannot
+    Without labels each contender is taken in its last form, and measured in its first: views change where things are, so that they cannot
     tell what the layout is worth.
     """
     rows = []
-    for forms in contenders:
-        if sample is None:
-            both, _ = finished(encode_two_views(forms[0].network, pixels, view), None, whiten=whiten)
-            rows.append(Row(forms[-1], views=view_top1(both)))
+    for encoding in contenders:
+        record = encoding.record
+        if (sample := compared.samples.get(record.size)) is None:
+            pixels, spec = compared.pixels(record.size), replace(view, size=record.size)
+            for plain, last in encoding.pairs:
+                both, _ = finished(encode_two_views(plain.network, pixels, spec), None, plain.parts, whiten)
+                rows.append(Row(last, views=view_top1(both)))
         else:
-            encoded = encode(sample, forms[-1].network, view.mean, view.std)
-            for form in forms:
-                vectors = finished(*encoded, form.dim, form.kept, whiten)
-                rows.append(Row(form, knn_right(sample, *vectors), few_labels_top1(sample, *vectors)))
+            bank, queries = encode(sample, encoding.network, record.mean, record.std)
+            for contender, numbers in encoding.numbers:
+                own_queries = None if queries is None else queries[:, numbers]
+                vectors = finished(bank[:, numbers], own_queries, contender.parts, whiten)
+                rows.append(Row(contender, knn_right(sample, *vectors), few_labels_top1(sample, *vectors)))
     return rows
 
 

@@ -29,6 +29,8 @@ def resume(out: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], Settled
     """
     state = checkpoint.load(out / "checkpoint.pt")
     saved = read_settings(out)
+    if "base" in saved and given.get("init") == saved["base"]:  # the same command again
+        given = {key: value for key, value in given.items() if key not in ("init", "backbone")}
     before, now = resolve(saved), on_this_machine(resolve(saved, given))
     names = [f.name for f in dataclasses.fields(Config) if f.name not in MAY_CHANGE]
     changed = [name for name in names if getattr(now, name) != getattr(before, name)]

@@ -123,6 +123,12 @@ def preprocess_of(config: Config) -> Preprocess:
     )
 
 
+def base_preprocess_of(config: Config) -> Preprocess:
+    """Give the preprocessing of the known network that the trained one stands beside."""
+    assert config.base_size is not None
+    return replace(preprocess_of(config), size=config.base_size, shorter_side=config.base_size)
+
+
 def load_run(method: Method, run: Path) -> None:
     """Load the backbone of another run into all copies of the method's own. Raises ConfigError, TrainingError."""
     theirs = resolve(read_settings(run))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from trainers.augmentations import ViewSpec, augment
-from trainers.training.features import device_of, vectors
+from trainers.training.features import batch_for, device_of, vectors
 
-BATCH = 128  # images
+BATCH = 128  # images whose views are made together
 
 
 def encode_two_views(network: nn.Module, pixels: Tensor, view: ViewSpec) -> NDArray[np.float32]:
@@ -23,7 +23,9 @@ def encode_two_views(network: nn.Module, pixels: Tensor, view: ViewSpec) -> NDAr
     def views(seed: int) -> Iterator[Tensor]:
         rng = Generator().manual_seed(seed)
         device = device_of(network, pixels)
-        return (augment(chunk, view, rng).to(device) for chunk in torch.split(pixels, BATCH))
+        together = batch_for(view.size, device)
+        for chunk in torch.split(pixels, BATCH):
+            yield from torch.split(augment(chunk, view, rng).to(device), together)
 
     return np.concatenate([vectors(network, views(seed)) for seed in (0, 1)])
 

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 
 from featurestore.errors import EncoderError, TrainingError
-from featurestore.estimators.whitening import Whitening, fit
-from featurestore.imaging.preprocess import Preprocess
+from featurestore.estimators.whitening import Whitening, fit_parts
 from featurestore.progress import Listener
 from trainers.data.images import Images
 from trainers.training.contenders import Contender
@@ -21,14 +20,15 @@ IMAGES_PER_NUMBER, LEAST_IMAGES, MOST_IMAGES, MOST_LARGE = 8, 2048, 16_384, 1000
 SENSELESS = "the whitening of its checkpoint does not fit its network; export it with --no-whiten, or train again"
 
 
-def fit_whitening(encoder: Contender, images: Images, record: Preprocess, listener: Listener) -> Whitening | None:
-    """Fit a whitening to the vectors of training images as the encoder sees them; None, with a note, where that cannot be done."""
+def fit_whitening(encoder: Contender, images: Images, listener: Listener) -> Whitening | None:
+    """Fit a whitening to the vectors of training images at the size that the encoder sees; None, with a note, where that cannot be done."""
+    record = encoder.record
     wanted = min(MOST_IMAGES, max(LEAST_IMAGES, IMAGES_PER_NUMBER * encoder.dim))
     count = wanted if record.size <= SMALL_SIZE else MOST_LARGE
     chosen = np.sort(np.random.default_rng(0).permutation(len(images.pixels))[:count])
     try:
         pixels = images.pixels[torch.from_numpy(chosen)]
-        return fit(features(encoder.network, pixels, mean=record.mean, std=record.std), encoder.kept)
+        return fit_parts(features(encoder.network, pixels, mean=record.mean, std=record.std), encoder.parts)
     except EncoderError as error:
         listener.note(f"the vectors are not whitened: {error}")
         return None

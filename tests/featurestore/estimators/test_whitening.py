@@ -6,7 +6,7 @@ import pytest
 from featurestore.ann.normalize import unit_rows
 from featurestore.errors import EncoderError
 from featurestore.estimators import whitening
-from featurestore.estimators.whitening import fit, spectrum
+from featurestore.estimators.whitening import Part, fit, fit_parts, spectrum
 
 
 def vectors(count: int = 200, dim: int = 6) -> np.ndarray:
@@ -69,6 +69,21 @@ def test_only_the_directions_that_differ_most_may_be_kept() -> None:
     )  # directions at right angles
     assert (np.take_along_axis(part.matrix, np.abs(part.matrix).argmax(axis=0)[None], axis=0) > 0).all()
     np.testing.assert_array_equal(fit(x, kept=6).matrix, whole.matrix)
+
+
+def test_parts_are_whitened_as_if_each_were_alone_and_keep_their_lengths() -> None:
+    x = np.concatenate([2 * vectors(dim=6), 0.5 * vectors(dim=4)], axis=1)
+    found = fit_parts(x, [Part(6, 3), Part(4)])
+    first, second = fit(x[:, :6] / 2, kept=3), fit(x[:, 6:] * 2)
+    expected = np.concatenate([2 * first(x[:, :6] / 2), 0.5 * second(x[:, 6:] * 2)], axis=1)
+    assert (found.matrix.shape, found.images) == ((10, 7), 200)
+    np.testing.assert_allclose(found(x), expected, atol=1e-5)
+    squares = (found(x) ** 2).mean(axis=0)
+    np.testing.assert_allclose(
+        (squares[3:].sum(), (second(x[:, 6:] * 2) ** 2).mean(axis=0).sum()), (0.25, 1), rtol=1e-4
+    )
+    whole = unit_rows(x)
+    np.testing.assert_allclose(fit_parts(whole, [Part(10)])(whole), fit(whole)(whole), atol=1e-6)
 
 
 def test_many_vectors_are_fitted_by_a_part(monkeypatch: pytest.MonkeyPatch) -> None:

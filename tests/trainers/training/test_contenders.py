@@ -9,11 +9,13 @@ import timm
 import torch
 from torch import nn
 
+from featurestore.ann.normalize import unit_rows
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.progress import Listener
 from tests.trainers.runs import TINY, Notes
 from trainers.config.resolve import resolve
 from trainers.training.contenders import contenders, recompute_statistics, start_network
+from trainers.training.features import finished
 from trainers.training.setup import build
 
 IDENTITY: dict[str, Any] = {"images": 4, "sha256": "ab", "weights": "w"}
@@ -33,12 +35,50 @@ def test_the_start_has_the_weights_it_had_before(tmp_path: Path) -> None:
         for parameter in method.parameters():
             parameter.add_(1)  # a training
     found = contenders(config, method, IDENTITY, PIXELS, Listener())
-    own, start, raw = (forms[0] for forms in found)
+    own, start, raw = (encoding.pairs[0][0] for encoding in found)
     assert own.network is method.export_backbone
     for name, tensor in published.state_dict().items():
         torch.testing.assert_close(start.network.state_dict()[name], tensor)
     assert [own.trained_on["count"], start.trained_on["count"], raw.trained_on["count"]] == [4, 0, 0]
     assert (start.method, start.branch, start.trained_on["weights"]) == ("file", "start", "w")
+
+
+@torch.no_grad()
+def test_a_network_beside_known_weights_comes_alone_and_with_them(tmp_path: Path) -> None:
+    published = timm.create_model("test_resnet", num_classes=0).eval()
+    torch.save(published.state_dict(), tmp_path / "w.pth")
+    base = {"base": str(tmp_path / "w.pth"), "base_backbone": "test_resnet", "base_size": 64}
+    config = resolve({**TINY, "image_size": 32, **base})
+    method = build(config).eval()
+    alone, beside, raw = contenders(config, method, IDENTITY, PIXELS, Listener())
+    assert [one.name for one, _ in (*alone.numbers, *beside.numbers, *raw.numbers)] == [
+        "own encoder",
+        "own encoder, with layout",
+        "own encoder beside start weights",
+        "own encoder beside start weights, with layout",
+        "start weights",
+        "start weights, with layout",
+        "raw pixels",
+    ]
+    assert [(first.name, last.layout) for first, last in beside.pairs] == [
+        ("own encoder beside start weights", True),
+        ("start weights", True),
+    ]
+    x = torch.randn(2, 3, 64, 64)
+    every = beside.network.eval()(x)
+    for contender, numbers in beside.numbers:  # as its own network gives them
+        mine, measured = (
+            finished(vectors.numpy(), None, contender.parts, whiten=False)[0]
+            for vectors in (contender.network.eval()(x), every[:, numbers])
+        )
+        np.testing.assert_allclose(mine, measured, atol=1e-6)
+        np.testing.assert_allclose(mine, unit_rows(contender.network(x).numpy()), atol=1e-6)
+    both, start = (first for first, _ in beside.pairs)
+    torch.testing.assert_close(start.network.eval()(x), published(x))
+    own = alone.pairs[0][0]
+    assert (own.record.size, both.record.size, start.record.size) == (32, 64, 64)
+    assert (own.trained_on, both.trained_on) == ({"count": 4, "sha256": "ab"}, {"count": 4, **{k: IDENTITY[k] for k in ("sha256", "weights")}})  # fmt: skip
+    assert (both.backbone, start.trained_on["count"]) == ("test_resnet and conv4", 0)
 
 
 def test_the_untrained_network_has_the_weights_that_its_seed_gives() -> None:
@@ -49,7 +89,9 @@ def test_the_untrained_network_has_the_weights_that_its_seed_gives() -> None:
     with torch.no_grad():
         for parameter in method.parameters():
             parameter.add_(1)  # a training
-    own, untrained, raw = (forms[0] for forms in contenders(config, method, IDENTITY, PIXELS, Listener()))
+    own, untrained, raw = (
+        encoding.pairs[0][0] for encoding in contenders(config, method, IDENTITY, PIXELS, Listener())
+    )
     assert [own.kind, untrained.kind, raw.kind] == ["own encoder", "untrained network", "raw pixels"]
     for name, parameter in untrained.network.named_parameters():
         assert torch.equal(parameter, first[name])
@@ -60,7 +102,7 @@ def test_a_start_that_is_gone_is_left_out_with_a_note(tmp_path: Path) -> None:
     method, notes = build(config), Notes()
     gone = resolve({**TINY, "image_size": 32, "init": str(tmp_path / "gone.pth")})
     found = contenders(gone, method, IDENTITY, PIXELS, notes)
-    assert [forms[0].kind for forms in found] == ["own encoder", "untrained network", "raw pixels"]
+    assert [encoding.pairs[0][0].kind for encoding in found] == ["own encoder", "untrained network", "raw pixels"]
     assert "not compared with the weights it started from" in notes.lines[0]
 
 

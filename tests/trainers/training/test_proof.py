@@ -5,19 +5,23 @@ import pytest
 import torch
 from torch import nn
 
+from featurestore.estimators.whitening import Part
+from featurestore.imaging.preprocess import Preprocess
 from tests.trainers.training.test_labelled_sample import images
 from trainers.augmentations import AugmentConfig, ViewSpec
-from trainers.training.contenders import Contender
+from trainers.training.compared import Compared
+from trainers.training.contenders import Contender, Encoding
 from trainers.training.features import RawPixels
 from trainers.training.labelled_sample import take_sample
 from trainers.training.proof import Proof, Row, best, measure
 from trainers.training.view_retrieval import encode_two_views, view_top1
 
+RECORD = Preprocess(16, 16)
 VIEW = ViewSpec(16, 0.0, 0.0, AugmentConfig())
 
 
 def row(kind: str, right: int | None = None, views: float | None = None, layout: bool = False) -> Row:
-    contender = Contender(kind, nn.Identity(), 4, "m", "b", "x", layout=layout)
+    contender = Contender(kind, nn.Identity(), RECORD, (Part(4),), "m", "b", "x", layout=layout)
     return Row(contender, None if right is None else np.arange(100) < right, None, views)
 
 
@@ -65,16 +69,22 @@ def test_a_form_without_layout_is_the_first_numbers_of_that_with_it() -> None:
     labelled = images(["a", "b", "c"] * 30)
     torch.manual_seed(0)
     object.__setattr__(labelled, "pixels", torch.randint(256, (90, 3, 16, 16), dtype=torch.uint8))
-    plain = Contender("own encoder", RawPixels(4), 48, "m", "b", "x")
-    wider = Contender("own encoder", Both(), 50, "m", "b", "x", layout=True)
+    plain = Contender("own encoder", RawPixels(4), RECORD, (Part(48),), "m", "b", "x")
+    wider = Contender("own encoder", Both(), RECORD, (Part(50),), "m", "b", "x", layout=True)
+    alone_, both_ = (
+        [Encoding(each[-1].network, RECORD, tuple((one, np.arange(one.dim)) for one in each))]
+        for each in ([plain], [plain, wider])
+    )
     sample = take_sample(labelled, None)
-    [alone] = measure([(plain,)], sample, labelled.pixels, VIEW, whiten=True)
-    first, second = measure([(plain, wider)], sample, labelled.pixels, VIEW, whiten=True)
+    assert sample is not None
+    by_labels, by_views = Compared({16: labelled}, {16: sample}), Compared({16: labelled}, {})
+    [alone] = measure(alone_, by_labels, VIEW, whiten=True)
+    first, second = measure(both_, by_labels, VIEW, whiten=True)
     assert [first.contender.name, second.contender.name] == ["own encoder", "own encoder, with layout"]
     assert (first.figure, first.few_labels) == (alone.figure, alone.few_labels)
 
-    [alone] = measure([(plain,)], None, labelled.pixels, VIEW, whiten=True)
-    [together] = measure([(plain, wider)], None, labelled.pixels, VIEW, whiten=True)
+    [alone] = measure(alone_, by_views, VIEW, whiten=True)
+    [together] = measure(both_, by_views, VIEW, whiten=True)
     assert (together.contender.name, together.views) == ("own encoder, with layout", alone.views)
 
 
