@@ -30,7 +30,7 @@ from benchmarks.real_weights import NETWORK, weights_file
 from benchmarks.tables import table
 from featurestore.system.cpus import available_cpus
 from trainers.training import metrics_file
-from trainers.training.contenders import OWN, RAW, START, UNTRAINED
+from trainers.training.contender import OWN, RAW, START, UNTRAINED
 
 
 class Training(NamedTuple):

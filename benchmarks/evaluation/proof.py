@@ -39,10 +39,11 @@ from trainers.models.backbones import feature_dim
 from trainers.models.known_weights import take_weights
 from trainers.models.weights_file import read_weights
 from trainers.training import checkpoint
-from trainers.training.contenders import Contender, contenders
+from trainers.training.contender import Contender
+from trainers.training.contenders import contenders
 from trainers.training.features import features, finished
 from trainers.training.labelled_sample import encode, knn_right, take_sample
-from trainers.training.setup import build, preprocess_of
+from trainers.training.setup import base_preprocess_of, build, preprocess_of
 from trainers.training.view_retrieval import encode_two_views, view_top1
 
 IMAGES, K = 1000, 10
@@ -115,7 +116,8 @@ def encoders(run: Path, folder: Path) -> tuple[list[Contender], AugmentConfig]:
     method = build(replace(config, init=None))
     state = checkpoint.load(run / "checkpoint.pt")
     checkpoint.load_weights(method, state["method"], run)
-    pixels = load(folder, preprocess_of(config)).pixels[:IMAGES]
+    records = [preprocess_of(config), *([] if config.base is None else [base_preprocess_of(config)])]
+    pixels = {record.size: load(folder, record).pixels for record in records}
     own = [plain for encoding in contenders(config, method, state, pixels, Listener()) for plain, _ in encoding.pairs]
     network = timm.create_model(KNOWN, num_classes=0)
     take_weights(network, read_weights(weights_file()), KNOWN)

@@ -26,7 +26,7 @@ from benchmarks.evaluation.adaptation import Training, best_rows, common_options
 from benchmarks.evaluation.rival_trainings import FORMS, TRAIN
 from benchmarks.machine import versions
 from benchmarks.tables import table
-from trainers.training.contenders import OWN
+from trainers.training.contender import OWN
 
 FIGURES = ("knn_top1", "few_labels_top1")
 HEADS = (

@@ -81,7 +81,7 @@ def test_a_network_beside_known_weights(
     run = train(few_shapes, tmp_path / "run", epochs=1, export="own", labels="folders", **base, **own)
     assert run.proof is not None
     made = Encoder(run.encoder)
-    assert run.proof.written.name == "own encoder beside start weights"
+    assert run.proof.written.name == "own encoder beside fitted start weights"
     assert (made.preprocess.size, made.card.backbone) == (40, "test_resnet and conv4")
     assert made.card.trained_on["weights"].startswith("w.pth sha256:")
     assert export_run(run.out, tmp_path / "again.onnx").read_bytes() == run.encoder.read_bytes()

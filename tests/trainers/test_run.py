@@ -36,7 +36,7 @@ from trainers.models import backbones
 from trainers.models.backbones import Conv4
 from trainers.run import Run
 from trainers.training import checkpoint
-from trainers.training.contenders import Contender
+from trainers.training.contender import Contender
 from trainers.training.features import features
 from trainers.training.proof import Proof, Row, best
 from trainers.training.setup import build

@@ -124,7 +124,7 @@ def train(
     require("torch", "timm", "lightning_fabric", "onnx", extra="train")
     from trainers.config.parse import parse_assignments
     from trainers.run import train as run_training
-    from trainers.training.contenders import OWN
+    from trainers.training.contender import OWN
     from trainers.training.finish import OWN_ENCODER
 
     with ProgressBar() as bar:

@@ -12,7 +12,8 @@ from trainers.config.resolve import resolve
 from trainers.config.schema import Config
 from trainers.export.torch_onnx import export
 from trainers.training import checkpoint
-from trainers.training.contenders import Contender, trained, trained_beside, untrained
+from trainers.training.contender import Contender
+from trainers.training.contenders import trained, trained_beside, untrained
 from trainers.training.setup import build
 from trainers.training.whitening import from_state
 

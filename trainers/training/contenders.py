@@ -2,13 +2,10 @@
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from featurestore.errors import FeatureStoreError
@@ -19,88 +16,46 @@ from trainers.augmentations import normalise
 from trainers.config.schema import Config
 from trainers.methods import Method
 from trainers.models.backbones import feature_dim
-from trainers.models.readout import with_layout
-from trainers.models.side_by_side import TRAINED_LENGTH, SideBySide
-from trainers.models.start import kind_of_start, known_network
+from trainers.models.start import kind_of_start
+from trainers.training.beside import beside, known_weights, side_by_side, steadied, with_fitted
 from trainers.training.checkpoint import origin_of
+from trainers.training.contender import OWN, RAW, START, UNTRAINED, Contender, Encoding, alone, forms_of, published
 from trainers.training.features import PIXELS, RawPixels, device_of
-from trainers.training.setup import base_preprocess_of, build, load_run, preprocess_of
+from trainers.training.setup import build, load_run, preprocess_of
 
-OWN, START, UNTRAINED, RAW = "own encoder", "start weights", "untrained network", "raw pixels"
-BESIDE = " beside start weights"  # after a name
-LAYOUT = ", with layout"  # after a name, and after a branch
 STATISTICS_BATCH = 64  # images a batch, whose statistics BatchNorm averages
 
 
-@dataclass(frozen=True, eq=False)
-class Contender:
-    """An encoder, and what its card says of it."""
-
-    kind: str
-    network: nn.Module  # normalised pixels (B, 3, S, S) to (B, D)
-    record: Preprocess  # S, and how pixels are normalised
-    parts: tuple[Part, ...]  # of its vectors, each whitened by itself
-    method: str
-    backbone: str
-    branch: str
-    trained_on: Mapping[str, Any] = field(default_factory=lambda: {"count": 0, "sha256": ""})
-    layout: bool = False
-    beside: bool = False  # its vectors stand beside those of known weights
-
-    @property
-    def name(self) -> str:
-        return self.name_without_layout + LAYOUT * self.layout
-
-    @property
-    def name_without_layout(self) -> str:
-        return self.kind + BESIDE * self.beside
-
-    @property
-    def dim(self) -> int:
-        return sum(part.dim for part in self.parts)
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """Contenders that are measured by one pass of images through a network: their vectors are numbers of its vectors."""
-
-    network: nn.Module
-    record: Preprocess
-    numbers: tuple[tuple[Contender, NDArray[np.intp]], ...]
-
-    @property
-    def pairs(self) -> list[tuple[Contender, Contender]]:
-        """Pair each contender without layout with itself in its last form, that with layout if there is one."""
-        found = [contender for contender, _ in self.numbers]
-        last = {contender.name_without_layout: contender for contender in found}
-        return [(plain, last[plain.name]) for plain in found if not plain.layout]
-
-
 def contenders(
-    config: Config, method: Method, identity: Mapping[str, Any], pixels: Tensor, listener: Listener
+    config: Config, method: Method, identity: Mapping[str, Any], pixels: Mapping[int, Tensor], listener: Listener
 ) -> list[Encoding]:
     """Give the trained encoder, the weights it started from, or the network without training, and raw pixels, in this order.
 
     A network that was trained beside known weights comes alone, and with them. Networks also with the layout of the image, where they can
-    give it. identity: of the training's checkpoints. pixels: uint8 (N, 3, S, S), training images: the untrained network gets their
-    statistics, since without them BatchNorm does nothing. Weights to start from that are gone by now are left out, with a note.
+    give it. identity: of the training's checkpoints. pixels: training images, uint8 (N, 3, S, S) by S: the untrained network gets their
+    statistics, since without them BatchNorm does nothing, and known weights are fitted to their views. Weights to start from that are gone
+    by now are left out, with a note.
     """
-    own, device = trained(config, method, identity), device_of(method.export_backbone, pixels)
-    found = [_alone(own)]
+    own, at_own_size = trained(config, method, identity), pixels[config.image_size]
+    device = device_of(own.network, at_own_size)
+    found = [alone(own)]
     try:
         if config.init is not None:
-            found.append(_alone(_start(config, start_network(config).to(device), identity)))
+            found.append(alone(_start(config, start_network(config).to(device), identity)))
         elif config.base is not None:
-            found.append(_beside(_base(config, identity, device), own, config))
+            known = known_weights(config, identity, device)
+            found.append(beside(known, own, config))
+            if (steady := steadied(known, pixels[known.record.size], method.views[0])) is not known:
+                found.insert(1, beside(steady, own, config))
     except FeatureStoreError as error:
         listener.note(f"the encoder is not compared with the weights it started from: {error}")
     record, side = preprocess_of(config), min(PIXELS, config.image_size)
     if len(found) == 1:
         nothing = untrained(dataclasses.replace(config, init=None))
-        recompute_statistics(nothing.network.to(device), pixels, record)
-        found.append(_alone(nothing))
+        recompute_statistics(nothing.network.to(device), at_own_size, record)
+        found.append(alone(nothing))
     raw = Contender(RAW, RawPixels(side), record, (Part(3 * side**2),), "pixels", f"{side}x{side}", "normalised")
-    return [*found, _alone(raw)]
+    return [*found, alone(raw)]
 
 
 def trained(config: Config, method: Method, state: Mapping[str, Any], layout: bool = False) -> Contender:
@@ -109,13 +64,14 @@ def trained(config: Config, method: Method, state: Mapping[str, Any], layout: bo
     if config.base is not None:
         origin.pop("weights", None)  # it stands beside them, and has nothing of them
     plain = _contender(OWN, method.export_backbone, config, config.method, method.export_branch, origin)
-    return _forms(plain)[-1] if layout else plain
+    return forms_of(plain)[-1] if layout else plain
 
 
 def trained_beside(config: Config, method: Method, state: Mapping[str, Any], layout: bool = False) -> Contender:
     """Give the network that a training exports beside its known weights. Raises ConfigError when these are gone."""
-    base, own = _base(config, state, torch.device("cpu")), trained(config, method, state)
-    return _side_by_side(*((_forms(base)[-1], _forms(own)[-1]) if layout else (base, own)), config)
+    known = with_fitted(known_weights(config, state, torch.device("cpu")), state.get("fitted"))
+    own = trained(config, method, state)
+    return side_by_side(*((forms_of(known)[-1], forms_of(own)[-1]) if layout else (known, own)), config)
 
 
 def untrained(config: Config) -> Contender:
@@ -135,58 +91,7 @@ def _contender(
 
 def _start(config: Config, network: nn.Module, identity: Mapping[str, Any]) -> Contender:
     assert config.init is not None
-    return _contender(START, network, config, kind_of_start(config.init), "start", _published(identity))
-
-
-def _base(config: Config, identity: Mapping[str, Any], device: torch.device) -> Contender:
-    assert config.base is not None
-    assert config.base_backbone is not None
-    record = base_preprocess_of(config)
-    network = known_network(config.base, config.base_backbone, record.size).eval().to(device)
-    return Contender(
-        START, network, record, (Part(feature_dim(network)),), kind_of_start(config.base), config.base_backbone, "start",
-        _published(identity),
-    )  # fmt: skip
-
-
-def _published(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Say that a network has seen no images here, and which weights it has; earlier versions wrote no weights."""
-    return {"count": 0, "sha256": "", **{key: identity[key] for key in ("weights",) if key in identity}}
-
-
-def _alone(plain: Contender) -> Encoding:
-    forms = _forms(plain)
-    return Encoding(forms[-1].network, plain.record, tuple((form, np.arange(form.dim)) for form in forms))
-
-
-def _beside(base: Contender, own: Contender, config: Config) -> Encoding:
-    bases, owns = _forms(base), _forms(own)
-    widest = _side_by_side(bases[-1], owns[-1], config)
-    after = bases[-1].dim  # where the numbers of the trained network begin
-    pairs = dict.fromkeys([(bases[0], owns[0]), (bases[-1], owns[-1])])
-    both = [(_side_by_side(known, mine, config), np.r_[: known.dim, after : after + mine.dim]) for known, mine in pairs]
-    return Encoding(widest.network, base.record, (*both, *((form, np.arange(form.dim)) for form in bases)))
-
-
-def _side_by_side(known: Contender, own: Contender, config: Config) -> Contender:
-    layout = known.layout or own.layout
-    [part] = own.parts
-    return dataclasses.replace(
-        own, network=SideBySide(known.network, own.network, config.image_size), record=known.record,
-        parts=(*known.parts, part._replace(length=TRAINED_LENGTH)), backbone=f"{known.backbone} and {own.backbone}",
-        branch=own.branch.removesuffix(LAYOUT) + BESIDE + LAYOUT * layout,
-        trained_on={**own.trained_on, **{key: known.trained_on[key] for key in ("weights",) if key in known.trained_on}},
-        layout=layout, beside=True,
-    )  # fmt: skip
-
-
-def _forms(plain: Contender) -> tuple[Contender, ...]:
-    """Give a contender without layout, and with it where its network can give it."""
-    network = with_layout(plain.network, plain.record.size) if plain.kind != RAW else None
-    if network is None:
-        return (plain,)
-    part = Part(network.num_features, plain.dim)
-    return plain, dataclasses.replace(plain, network=network, parts=(part,), branch=plain.branch + LAYOUT, layout=True)
+    return _contender(START, network, config, kind_of_start(config.init), "start", published(identity))
 
 
 def build_as_first(config: Config) -> Method:

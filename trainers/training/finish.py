@@ -13,7 +13,8 @@ from trainers.export.torch_onnx import export
 from trainers.export.training_run import make_card
 from trainers.training import checkpoint
 from trainers.training.compared import VIEWED, VIEWED_LARGE, compare_on
-from trainers.training.contenders import OWN, Contender, contenders, recompute_statistics
+from trainers.training.contender import OWN, Contender
+from trainers.training.contenders import contenders, recompute_statistics
 from trainers.training.labelled_sample import SMALL_SIZE, LabelledSample
 from trainers.training.proof import Proof, best, best_of, measure
 from trainers.training.setup import Setup, preprocess_of
@@ -38,7 +39,8 @@ def finish(
     if config.init is None and config.view_size not in (None, config.image_size) and setup.fabric.world_size == 1:
         # Views were smaller than what the encoder sees, so their statistics are not those of whole images (FixRes, section 4).
         recompute_statistics(method.export_backbone, some, preprocess_of(config))
-    rows = measure(contenders(config, method, identity, some, listener), compared, method.views[0], whiten)
+    pixels = {**{size: each.pixels for size, each in compared.images.items()}, config.image_size: some}
+    rows = measure(contenders(config, method, identity, pixels, listener), compared, method.views[0], whiten)
     own = best_of(rows, OWN).contender
     chosen = own if wanted == "own" else best(rows).contender
 
@@ -48,7 +50,7 @@ def finish(
     state = {**checkpoint.load(out / "checkpoint.pt"), "method": method.state_dict()}
     fitted = None if whitening is None else to_state(whitening)
     # From it the encoder is exported again.
-    form = {"layout": own.layout, "beside": own.beside, "whitening": fitted}
+    form = {"layout": own.layout, "beside": own.beside, "fitted": own.fitted, "whitening": fitted}
     checkpoint.save(out / "checkpoint.pt", {**state, **form})
     if chosen is own:
         (out / OWN_ENCODER).unlink(missing_ok=True)  # of an end before this one

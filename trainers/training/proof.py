@@ -11,7 +11,7 @@ from featurestore.metrics.statistics import compare_items
 from featurestore.system.text_table import format_table
 from trainers.augmentations import ViewSpec
 from trainers.training.compared import Compared
-from trainers.training.contenders import OWN, RAW, START, UNTRAINED, Contender, Encoding
+from trainers.training.contender import OWN, RAW, START, UNTRAINED, Contender, Encoding
 from trainers.training.features import finished
 from trainers.training.labelled_sample import SHOTS, encode, few_labels_top1, knn_right
 from trainers.training.view_retrieval import encode_two_views, view_top1
@@ -104,14 +104,14 @@ def measure(contenders: Sequence[Encoding], compared: Compared, view: ViewSpec, 
     """Measure contenders by images with labels, or without labels by views of training images.
 
     Without labels each contender is taken in its last form, and measured in its first: views change where things are, so that they cannot
-    tell what the layout is worth.
+    tell what the layout is worth. What was fitted to views is left out: they would flatter it.
     """
     rows = []
     for encoding in contenders:
         record = encoding.record
         if (sample := compared.samples.get(record.size)) is None:
             pixels, spec = compared.pixels(record.size), replace(view, size=record.size)
-            for plain, last in encoding.pairs:
+            for plain, last in encoding.pairs if not encoding.numbers[0][0].fitted else ():
                 both, _ = finished(encode_two_views(plain.network, pixels, spec), None, plain.parts, whiten)
                 rows.append(Row(last, views=view_top1(both)))
         else:

@@ -10,7 +10,7 @@ from featurestore.errors import EncoderError, TrainingError
 from featurestore.estimators.whitening import Whitening, fit_parts
 from featurestore.progress import Listener
 from trainers.data.images import Images
-from trainers.training.contenders import Contender
+from trainers.training.contender import Contender
 from trainers.training.features import features
 from trainers.training.labelled_sample import SMALL_SIZE
 

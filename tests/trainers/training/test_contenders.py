@@ -8,14 +8,14 @@ import pytest
 import timm
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from featurestore.ann.normalize import unit_rows
+from featurestore.estimators import whitening
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.progress import Listener
 from tests.trainers.runs import TINY, Notes
 from trainers.config.resolve import resolve
 from trainers.training.contenders import contenders, recompute_statistics, start_network
-from trainers.training.features import finished
 from trainers.training.setup import build
 
 IDENTITY: dict[str, Any] = {"images": 4, "sha256": "ab", "weights": "w"}
@@ -34,7 +34,7 @@ def test_the_start_has_the_weights_it_had_before(tmp_path: Path) -> None:
     with torch.no_grad():
         for parameter in method.parameters():
             parameter.add_(1)  # a training
-    found = contenders(config, method, IDENTITY, PIXELS, Listener())
+    found = contenders(config, method, IDENTITY, {32: PIXELS}, Listener())
     own, start, raw = (encoding.pairs[0][0] for encoding in found)
     assert own.network is method.export_backbone
     for name, tensor in published.state_dict().items():
@@ -43,42 +43,35 @@ def test_the_start_has_the_weights_it_had_before(tmp_path: Path) -> None:
     assert (start.method, start.branch, start.trained_on["weights"]) == ("file", "start", "w")
 
 
-@torch.no_grad()
-def test_a_network_beside_known_weights_comes_alone_and_with_them(tmp_path: Path) -> None:
+def test_a_network_beside_known_weights_comes_alone_and_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     published = timm.create_model("test_resnet", num_classes=0).eval()
     torch.save(published.state_dict(), tmp_path / "w.pth")
     base = {"base": str(tmp_path / "w.pth"), "base_backbone": "test_resnet", "base_size": 64}
     config = resolve({**TINY, "image_size": 32, **base})
-    method = build(config).eval()
-    alone, beside, raw = contenders(config, method, IDENTITY, PIXELS, Listener())
-    assert [one.name for one, _ in (*alone.numbers, *beside.numbers, *raw.numbers)] == [
-        "own encoder",
-        "own encoder, with layout",
-        "own encoder beside start weights",
-        "own encoder beside start weights, with layout",
-        "start weights",
-        "start weights, with layout",
-        "raw pixels",
+    method = build(config)
+    monkeypatch.setattr(whitening, "LEAST", 10)
+    pixels = {32: PIXELS, 64: F.interpolate(PIXELS, 64)}
+    found = contenders(config, method, IDENTITY, pixels, Listener())
+    assert [(one.name, one.record.size) for each in found for one, _ in each.numbers] == [
+        ("own encoder", 32),
+        ("own encoder, with layout", 32),
+        ("own encoder beside fitted start weights", 64),
+        ("own encoder beside fitted start weights, with layout", 64),
+        ("own encoder beside start weights", 64),
+        ("own encoder beside start weights, with layout", 64),
+        ("start weights", 64),
+        ("start weights, with layout", 64),
+        ("raw pixels", 32),
     ]
-    assert [(first.name, last.layout) for first, last in beside.pairs] == [
-        ("own encoder beside start weights", True),
-        ("start weights", True),
-    ]
+    own, fitted, both, start, _ = (plain for each in found for plain, _ in each.pairs)
+    assert fitted.branch == "online beside fitted start weights"
     x = torch.randn(2, 3, 64, 64)
-    every = beside.network.eval()(x)
-    for contender, numbers in beside.numbers:  # as its own network gives them
-        mine, measured = (
-            finished(vectors.numpy(), None, contender.parts, whiten=False)[0]
-            for vectors in (contender.network.eval()(x), every[:, numbers])
-        )
-        np.testing.assert_allclose(mine, measured, atol=1e-6)
-        np.testing.assert_allclose(mine, unit_rows(contender.network(x).numpy()), atol=1e-6)
-    both, start = (first for first, _ in beside.pairs)
     torch.testing.assert_close(start.network.eval()(x), published(x))
-    own = alone.pairs[0][0]
-    assert (own.record.size, both.record.size, start.record.size) == (32, 64, 64)
-    assert (own.trained_on, both.trained_on) == ({"count": 4, "sha256": "ab"}, {"count": 4, **{k: IDENTITY[k] for k in ("sha256", "weights")}})  # fmt: skip
-    assert (both.backbone, start.trained_on["count"]) == ("test_resnet and conv4", 0)
+    assert own.trained_on == {"count": 4, "sha256": "ab"}
+    assert both.trained_on == {"count": 4, "sha256": "ab", "weights": "w"}
+    assert start.trained_on == {"count": 0, "sha256": "", "weights": "w"}
 
 
 def test_the_untrained_network_has_the_weights_that_its_seed_gives() -> None:
@@ -90,7 +83,7 @@ def test_the_untrained_network_has_the_weights_that_its_seed_gives() -> None:
         for parameter in method.parameters():
             parameter.add_(1)  # a training
     own, untrained, raw = (
-        encoding.pairs[0][0] for encoding in contenders(config, method, IDENTITY, PIXELS, Listener())
+        encoding.pairs[0][0] for encoding in contenders(config, method, IDENTITY, {32: PIXELS}, Listener())
     )
     assert [own.kind, untrained.kind, raw.kind] == ["own encoder", "untrained network", "raw pixels"]
     for name, parameter in untrained.network.named_parameters():
@@ -101,7 +94,7 @@ def test_a_start_that_is_gone_is_left_out_with_a_note(tmp_path: Path) -> None:
     config = resolve({**TINY, "image_size": 32})
     method, notes = build(config), Notes()
     gone = resolve({**TINY, "image_size": 32, "init": str(tmp_path / "gone.pth")})
-    found = contenders(gone, method, IDENTITY, PIXELS, notes)
+    found = contenders(gone, method, IDENTITY, {32: PIXELS}, notes)
     assert [encoding.pairs[0][0].kind for encoding in found] == ["own encoder", "untrained network", "raw pixels"]
     assert "not compared with the weights it started from" in notes.lines[0]
 

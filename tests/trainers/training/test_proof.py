@@ -10,7 +10,7 @@ from featurestore.imaging.preprocess import Preprocess
 from tests.trainers.training.test_labelled_sample import images
 from trainers.augmentations import AugmentConfig, ViewSpec
 from trainers.training.compared import Compared
-from trainers.training.contenders import Contender, Encoding
+from trainers.training.contender import Contender, Encoding
 from trainers.training.features import RawPixels
 from trainers.training.labelled_sample import take_sample
 from trainers.training.proof import Proof, Row, best, measure
