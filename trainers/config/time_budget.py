@@ -102,7 +102,7 @@ def choose(
     passed_over: list[str] = []
     too_much = math.inf  # work, of a network that was too slow
     began, seconds = time.monotonic(), 60 * minutes
-    refusal: ConfigError | None = None
+    refusals: list[ConfigError] = []
     for candidate in candidates:
         if candidate.work >= too_much:
             continue  # larger images with less work come first
@@ -118,7 +118,7 @@ def choose(
         try:
             seen = seconds * measure(config, len(files), needed / seconds)
         except ConfigError as error:
-            refusal = error
+            refusals.append(error)
             passed_over.append(f"{candidate.network} with {candidate.views} is refused ({error})")
             continue
         if seen >= needed:
@@ -132,9 +132,9 @@ def choose(
             else "does not fit the memory"
         )
         passed_over.append(f"{what} {why}")
-    if refusal is None:  # of known weights; of other networks the last candidates need no images
+    if given.get("init") and len(refusals) < len(passed_over):  # of other networks, the last candidates need no images
         return Choice({}, [f"{minutes:g} minutes on this machine: {'; '.join(passed_over)}"], is_enough=False)
-    raise refusal
+    raise refusals[-1]
 
 
 def _candidates(files: Sequence[ImageFile], given: Mapping[str, Any]) -> Sequence[Candidate]:

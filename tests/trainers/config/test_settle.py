@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from featurestore.errors import ConfigError
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
 from trainers.augmentations import AugmentConfig
@@ -63,6 +64,24 @@ def test_known_weights_that_would_see_too_few_images_stay_as_they_are(given: dic
     )
     itself = settled(speed=10.0, minutes=5, view_size=96, init="timm", backbone="tf_efficientnet_lite0").config
     assert (itself.init, itself.base, itself.view_size) == ("timm", None, 96)
+
+
+def test_known_weights_for_one_size_stay_as_they_are_when_that_is_too_slow(tmp_path: Any) -> None:
+    torch.save({}, tmp_path / "w.pth")
+    given = {"minutes": 5, "init": str(tmp_path / "w.pth"), "backbone": "resnet18", "device": "cpu"}
+
+    def of_one_size(config: Config, images: int, enough: float) -> float:
+        if config.init and config.view_size != 224:
+            raise ConfigError("takes 224 px alone")
+        return 1.0 if enough else math.inf
+
+    assert settle(FILES, given, of_one_size, Listener()).config.base == given["init"]
+
+    def of_no_size(config: Config, images: int, enough: float) -> float:
+        raise ConfigError("fits no size")
+
+    with pytest.raises(ConfigError, match="fits no size"):
+        settle(FILES, given, of_no_size, Listener())
 
 
 @pytest.mark.usefixtures("local")
