@@ -118,7 +118,11 @@ def encoders(run: Path, folder: Path) -> tuple[list[Contender], AugmentConfig]:
     checkpoint.load_weights(method, state["method"], run)
     records = [preprocess_of(config), *([] if config.base is None else [base_preprocess_of(config)])]
     pixels = {record.size: load(folder, record).pixels for record in records}
-    own = [plain for encoding in contenders(config, method, state, pixels, Listener()) for plain, _ in encoding.pairs]
+    own = [
+        plain
+        for encoding in contenders(config, method, state, pixels, False, Listener())
+        for plain, _ in encoding.pairs
+    ]
     network = timm.create_model(KNOWN, num_classes=0)
     take_weights(network, read_weights(weights_file()), KNOWN)
     record = Preprocess(KNOWN_SIZE, KNOWN_SIZE, mean=(0.5,) * 3, std=(0.5,) * 3)

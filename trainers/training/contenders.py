@@ -27,14 +27,20 @@ STATISTICS_BATCH = 64  # images a batch, whose statistics BatchNorm averages
 
 
 def contenders(
-    config: Config, method: Method, identity: Mapping[str, Any], pixels: Mapping[int, Tensor], listener: Listener
+    config: Config,
+    method: Method,
+    identity: Mapping[str, Any],
+    pixels: Mapping[int, Tensor],
+    labelled: bool,
+    listener: Listener,
 ) -> list[Encoding]:
     """Give the trained encoder, the weights it started from, or the network without training, and raw pixels, in this order.
 
     A network that was trained beside known weights comes alone, and with them. Networks also with the layout of the image, where they can
     give it. identity: of the training's checkpoints. pixels: training images, uint8 (N, 3, S, S) by S: the untrained network gets their
-    statistics, since without them BatchNorm does nothing, and known weights are fitted to their views. Weights to start from that are gone
-    by now are left out, with a note.
+    statistics, since without them BatchNorm does nothing. labelled: whether labels measure the contenders; then known weights are fitted to
+    views of these images, too, which would flatter them where views measure. Weights to start from that are gone by now are left out, with
+    a note.
     """
     own, at_own_size = trained(config, method, identity), pixels[config.image_size]
     device = device_of(own.network, at_own_size)
@@ -45,7 +51,7 @@ def contenders(
         elif config.base is not None:
             known = known_weights(config, identity, device)
             found.append(beside(known, own, config))
-            if (steady := steadied(known, pixels[known.record.size], method.views[0])) is not known:
+            if labelled and (steady := steadied(known, pixels[known.record.size], method.views[0])) is not known:
                 found.insert(1, beside(steady, own, config))
     except FeatureStoreError as error:
         listener.note(f"the encoder is not compared with the weights it started from: {error}")

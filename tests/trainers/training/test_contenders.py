@@ -34,7 +34,7 @@ def test_the_start_has_the_weights_it_had_before(tmp_path: Path) -> None:
     with torch.no_grad():
         for parameter in method.parameters():
             parameter.add_(1)  # a training
-    found = contenders(config, method, IDENTITY, {32: PIXELS}, Listener())
+    found = contenders(config, method, IDENTITY, {32: PIXELS}, True, Listener())
     own, start, raw = (encoding.pairs[0][0] for encoding in found)
     assert own.network is method.export_backbone
     for name, tensor in published.state_dict().items():
@@ -53,7 +53,7 @@ def test_a_network_beside_known_weights_comes_alone_and_with_them(
     method = build(config)
     monkeypatch.setattr(whitening, "LEAST", 10)
     pixels = {32: PIXELS, 64: F.interpolate(PIXELS, 64)}
-    found = contenders(config, method, IDENTITY, pixels, Listener())
+    found = contenders(config, method, IDENTITY, pixels, True, Listener())
     assert [(one.name, one.record.size) for each in found for one, _ in each.numbers] == [
         ("own encoder", 32),
         ("own encoder, with layout", 32),
@@ -64,6 +64,13 @@ def test_a_network_beside_known_weights_comes_alone_and_with_them(
         ("start weights", 64),
         ("start weights, with layout", 64),
         ("raw pixels", 32),
+    ]
+    by_views = contenders(config, method, IDENTITY, pixels, False, Listener())
+    assert [plain.name for each in by_views for plain, _ in each.pairs] == [
+        "own encoder",
+        "own encoder beside start weights",
+        "start weights",
+        "raw pixels",
     ]
     own, fitted, both, start, _ = (plain for each in found for plain, _ in each.pairs)
     assert fitted.branch == "online beside fitted start weights"
@@ -83,7 +90,7 @@ def test_the_untrained_network_has_the_weights_that_its_seed_gives() -> None:
         for parameter in method.parameters():
             parameter.add_(1)  # a training
     own, untrained, raw = (
-        encoding.pairs[0][0] for encoding in contenders(config, method, IDENTITY, {32: PIXELS}, Listener())
+        encoding.pairs[0][0] for encoding in contenders(config, method, IDENTITY, {32: PIXELS}, True, Listener())
     )
     assert [own.kind, untrained.kind, raw.kind] == ["own encoder", "untrained network", "raw pixels"]
     for name, parameter in untrained.network.named_parameters():
@@ -94,7 +101,7 @@ def test_a_start_that_is_gone_is_left_out_with_a_note(tmp_path: Path) -> None:
     config = resolve({**TINY, "image_size": 32})
     method, notes = build(config), Notes()
     gone = resolve({**TINY, "image_size": 32, "init": str(tmp_path / "gone.pth")})
-    found = contenders(gone, method, IDENTITY, {32: PIXELS}, notes)
+    found = contenders(gone, method, IDENTITY, {32: PIXELS}, True, notes)
     assert [encoding.pairs[0][0].kind for encoding in found] == ["own encoder", "untrained network", "raw pixels"]
     assert "not compared with the weights it started from" in notes.lines[0]
 
