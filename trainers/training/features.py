@@ -46,13 +46,12 @@ def vectors(network: nn.Module, batches: Iterable[Tensor]) -> NDArray[np.float32
 def features(
     network: nn.Module,
     pixels: Tensor,
-    batch_size: int | None = None,
     mean: Channels = IMAGENET_MEAN,
     std: Channels = IMAGENET_STD,
 ) -> NDArray[np.float32]:
-    """Encode uint8 (N, 3, S, S), on any device, to unit-length float32 (N, D), as `vectors`. batch_size: None for what is fast."""
+    """Encode uint8 (N, 3, S, S), on any device, to unit-length float32 (N, D), as `vectors`."""
     device = device_of(network, pixels)
-    chunks = torch.split(pixels, batch_size or batch_for(pixels.shape[-1], device))
+    chunks = torch.split(pixels, batch_for(pixels.shape[-1], device))
     return vectors(network, (normalise(chunk.to(device).float() / 255, mean, std) for chunk in chunks))
 
 
