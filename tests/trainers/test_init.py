@@ -9,7 +9,7 @@ import torch
 
 from featurestore.encoders import Encoder
 from featurestore.encoders.card import Card
-from featurestore.errors import ConfigError
+from featurestore.errors import ConfigError, TrainingError
 from featurestore.estimators import whitening as estimator
 from tests.trainers.runs import TINY, Notes, fails
 from trainers import train
@@ -85,6 +85,13 @@ def test_a_network_beside_known_weights(
     assert (made.preprocess.size, made.card.backbone) == (40, "test_resnet and conv4")
     assert made.card.trained_on["weights"].startswith("w.pth sha256:")
     assert export_run(run.out, tmp_path / "again.onnx").read_bytes() == run.encoder.read_bytes()
+    ended = checkpoint.load(run.out / "checkpoint.pt")
+    checkpoint.save(run.out / "checkpoint.pt", {**ended, "length": "long"})
+    with pytest.raises(
+        TrainingError, match=r"its checkpoint has 'long' as the length of its trained part; train again"
+    ):
+        export_run(run.out, tmp_path / "gone.onnx")
+    checkpoint.save(run.out / "checkpoint.pt", ended)
     longer = train(few_shapes, run.out, resume=True, epochs=2, export="own", init=str(weights), backbone="test_resnet")
     assert (longer.config.base, longer.config.backbone) == (str(weights), "conv4")
     weights.unlink()

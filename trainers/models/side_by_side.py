@@ -12,23 +12,28 @@ from torch import Tensor, nn
 
 from trainers.models.backbones import feature_dim
 
-# Length of the trained part where that of the known one is 1: benchmarks/results/adaptation.md, "Beside known weights".
-TRAINED_LENGTH = 0.6
+# Lengths of the trained part where that of the known one is 1, of which labels choose: benchmarks/results/adaptation.md, "Beside known weights".
+LENGTHS = (0.35, 0.6, 1.0)
+USUAL_LENGTH = 0.6  # without labels
 
 
 class SideBySide(nn.Module):
     """A known network and a trained one that sees the same images at `size` px: (B, 3, S, S) to (B, D), with `num_features` D.
 
-    The first part of a vector is that of the known network, at unit length; the second is that of the trained one, at TRAINED_LENGTH.
+    The first part of a vector is that of the known network, at unit length; the second is that of the trained one, at `length`.
     """
 
-    def __init__(self, known: Any, trained: Any, size: int) -> None:
+    def __init__(self, known: Any, trained: Any, size: int, length: float = USUAL_LENGTH) -> None:
         super().__init__()
-        self.known, self.trained, self.size = known, trained, size
+        self.known, self.trained, self.size, self.length = known, trained, size, length
         self.num_features = feature_dim(known) + feature_dim(trained)
 
     def forward(self, x: Tensor) -> Tensor:
         small = F.interpolate(x, (self.size, self.size), mode="bicubic", antialias=True)
         return torch.cat(
-            [F.normalize(self.known(x), dim=1), TRAINED_LENGTH * F.normalize(self.trained(small), dim=1)], dim=1
+            [F.normalize(self.known(x), dim=1), self.length * F.normalize(self.trained(small), dim=1)], dim=1
         )
+
+    def with_length(self, length: float) -> "SideBySide":
+        """Give the same networks with another length of the trained part."""
+        return SideBySide(self.known, self.trained, self.size, length)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from featurestore.estimators.whitening import Part
 from featurestore.imaging.preprocess import Preprocess
 from trainers.models.readout import with_layout
+from trainers.models.side_by_side import LENGTHS, SideBySide
 
 OWN, START, UNTRAINED, RAW = "own encoder", "start weights", "untrained network", "raw pixels"
 BESIDE, BESIDE_FITTED = " beside start weights", " beside fitted start weights"  # after a name
@@ -41,6 +42,18 @@ class Contender:
     @property
     def name_without_layout(self) -> str:
         return self.kind + (BESIDE_FITTED if self.fitted else BESIDE) * self.beside
+
+    @property
+    def lengths(self) -> tuple["Contender", ...]:
+        """Itself; beside known weights, with each length of its trained part."""
+        return tuple(self.with_length(length) for length in LENGTHS) if self.beside else (self,)
+
+    def with_length(self, length: float) -> "Contender":
+        """Give it, beside known weights, with another length of its trained part."""
+        assert isinstance(self.network, SideBySide)
+        *known, own = self.parts
+        parts = (*known, own._replace(length=length))
+        return dataclasses.replace(self, network=self.network.with_length(length), parts=parts)
 
     @property
     def dim(self) -> int:

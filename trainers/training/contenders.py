@@ -1,6 +1,7 @@
 """The encoders that a training may end with: its own, and those that it must beat."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from featurestore.errors import FeatureStoreError
+from featurestore.errors import FeatureStoreError, TrainingError
 from featurestore.estimators.whitening import Part
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.progress import Listener
@@ -16,6 +17,7 @@ from trainers.augmentations import normalise
 from trainers.config.schema import Config
 from trainers.methods import Method
 from trainers.models.backbones import feature_dim
+from trainers.models.side_by_side import USUAL_LENGTH
 from trainers.models.start import kind_of_start
 from trainers.training.beside import beside, known_weights, side_by_side, steadied, with_fitted
 from trainers.training.checkpoint import origin_of
@@ -74,10 +76,14 @@ def trained(config: Config, method: Method, state: Mapping[str, Any], layout: bo
 
 
 def trained_beside(config: Config, method: Method, state: Mapping[str, Any], layout: bool = False) -> Contender:
-    """Give the network that a training exports beside its known weights. Raises ConfigError when these are gone."""
+    """Give the network that a training exports beside its known weights. Raises ConfigError when these are gone, TrainingError."""
     known = with_fitted(known_weights(config, state, torch.device("cpu")), state.get("fitted"))
     own = trained(config, method, state)
-    return side_by_side(*((forms_of(known)[-1], forms_of(own)[-1]) if layout else (known, own)), config)
+    both = side_by_side(*((forms_of(known)[-1], forms_of(own)[-1]) if layout else (known, own)), config)
+    length = state.get("length", USUAL_LENGTH)
+    if not isinstance(length, float) or not 0 < length < math.inf:
+        raise TrainingError(f"its checkpoint has {length!r} as the length of its trained part; train again")
+    return both.with_length(length)
 
 
 def untrained(config: Config) -> Contender:

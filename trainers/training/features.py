@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from featurestore.ann.normalize import unit_rows
 from featurestore.errors import EncoderError
-from featurestore.estimators.whitening import Part, fit_parts
+from featurestore.estimators.whitening import Part, fit
 from featurestore.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from trainers.augmentations import Channels, normalise
 
@@ -18,6 +18,8 @@ BATCH = 512  # images that go through a network together
 # Pixels of a side at which a processor takes so many: more would not stay in its caches, which halves the speed of EfficientNet-Lite0.
 CACHED_SIDE, LEAST_BATCH = 32, 8
 PIXELS = 16  # side of raw pixels as a baseline
+
+Vectors = NDArray[np.float32]
 
 
 class RawPixels(nn.Module):
@@ -32,7 +34,7 @@ class RawPixels(nn.Module):
 
 
 @torch.no_grad()
-def vectors(network: nn.Module, batches: Iterable[Tensor]) -> NDArray[np.float32]:
+def vectors(network: nn.Module, batches: Iterable[Tensor]) -> Vectors:
     """Encode batches of normalised pixels (B, 3, S, S) in evaluation mode to unit-length float32 (N, D); the module's mode is restored."""
     was_training = network.training
     network.eval()
@@ -48,7 +50,7 @@ def features(
     pixels: Tensor,
     mean: Channels = IMAGENET_MEAN,
     std: Channels = IMAGENET_STD,
-) -> NDArray[np.float32]:
+) -> Vectors:
     """Encode uint8 (N, 3, S, S), on any device, to unit-length float32 (N, D), as `vectors`."""
     device = device_of(network, pixels)
     chunks = torch.split(pixels, batch_for(pixels.shape[-1], device))
@@ -66,31 +68,38 @@ def device_of(network: nn.Module, pixels: Tensor) -> torch.device:
 
 
 def finished(
-    bank: NDArray[np.float32],
-    queries: NDArray[np.float32] | None,
-    parts: Sequence[Part] | None = None,
-    whiten: bool = True,
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    bank: Vectors, queries: Vectors | None, parts: Sequence[Part] | None = None, whiten: bool = True
+) -> tuple[Vectors, Vectors | None]:
     """Make of vectors, (N, D) and (M, D), those of an encoder: whitened by the bank, each of their parts by itself, at unit length.
 
     Not whitened where the vectors of the bank are too few or all equal.
     """
     parts = parts or [Part(bank.shape[1])]
-    bank = _with_lengths(bank, parts)
-    queries = None if queries is None else _with_lengths(queries, parts)
-    if not whiten:
-        return bank, queries
-    try:
-        whitening = fit_parts(bank, parts)
-    except EncoderError:
-        return bank, queries
-    return unit_rows(whitening(bank)), None if queries is None else unit_rows(whitening(queries))
+    return joined(finished_parts(bank, queries, parts, whiten), parts)
 
 
-def _with_lengths(x: NDArray[np.float32], parts: Sequence[Part]) -> NDArray[np.float32]:
-    """Give each part of vectors its length, and then all of a vector unit length."""
+def finished_parts(
+    bank: Vectors, queries: Vectors | None, parts: Sequence[Part], whiten: bool = True
+) -> list[tuple[Vectors, Vectors | None]]:
+    """Whiten each part of vectors by itself, as `finished`, before it gets its length."""
     ends = np.cumsum([part.dim for part in parts])[:-1]
-    pieces = np.split(x, ends, axis=1)
-    return unit_rows(
-        np.concatenate([part.length * unit_rows(piece) for part, piece in zip(parts, pieces, strict=True)], axis=1)
-    )
+    banks = [unit_rows(piece) for piece in np.split(bank, ends, axis=1)]
+    asked = [None] * len(parts) if queries is None else [unit_rows(piece) for piece in np.split(queries, ends, axis=1)]
+    pieces = list(zip(banks, asked, strict=True))
+    if not whiten:
+        return pieces
+    try:
+        fitted = [fit(piece, part.kept) for piece, part in zip(banks, parts, strict=True)]
+    except EncoderError:
+        return pieces
+    return [(map_(b), None if q is None else map_(q)) for map_, (b, q) in zip(fitted, pieces, strict=True)]
+
+
+def joined(pieces: Sequence[tuple[Vectors, Vectors | None]], parts: Sequence[Part]) -> tuple[Vectors, Vectors | None]:
+    """Give parts of vectors their lengths, and then all of a vector unit length."""
+
+    def join(of_parts: Sequence[Vectors]) -> Vectors:
+        return unit_rows(np.concatenate([part.length * x for part, x in zip(parts, of_parts, strict=True)], axis=1))
+
+    queries = [q for _, q in pieces if q is not None]
+    return join([b for b, _ in pieces]), join(queries) if queries else None

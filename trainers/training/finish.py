@@ -55,7 +55,8 @@ def finish(
     state = {**checkpoint.load(out / "checkpoint.pt"), "method": method.state_dict()}
     fitted = None if whitening is None else to_state(whitening)
     # From it the encoder is exported again.
-    form = {"layout": own.layout, "beside": own.beside, "fitted": own.fitted, "whitening": fitted}
+    length = own.parts[-1].length  # of the trained part beside known weights
+    form = {"layout": own.layout, "beside": own.beside, "length": length, "fitted": own.fitted, "whitening": fitted}
     checkpoint.save(out / "checkpoint.pt", {**state, **form})
     if chosen is own:
         (out / OWN_ENCODER).unlink(missing_ok=True)  # of an end before this one

@@ -15,15 +15,13 @@ from featurestore.sources import ImageFile
 from trainers.augmentations import Channels
 from trainers.data.even import even_sample
 from trainers.data.images import Images
-from trainers.training.features import features
+from trainers.training.features import Vectors, features
 
 MOST = 2000  # images on each side, at most
 MOST_LARGE = 500  # of more than SMALL_SIZE px, which take long
 WATCHED_LARGE = 200  # of these, while a network trains
 SMALL_SIZE = 64  # pixels
 SHOTS, DRAWS = 5, 20
-
-Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,11 @@ class LabelledSample:
     def asked(self) -> NDArray[np.int64]:
         """The labels to predict."""
         return self.labels if self.queries is None else self.truth
+
+    @property
+    def training(self) -> "LabelledSample":
+        """The training images alone."""
+        return LabelledSample(self.bank, self.labels, self.classes, None, self.labels)
 
 
 def thin(files: list[ImageFile]) -> list[ImageFile]:

@@ -12,8 +12,8 @@ from featurestore.system.text_table import format_table
 from trainers.augmentations import ViewSpec
 from trainers.training.compared import Compared
 from trainers.training.contender import OWN, RAW, START, UNTRAINED, Contender, Encoding
-from trainers.training.features import finished
-from trainers.training.labelled_sample import SHOTS, encode, few_labels_top1, knn_right
+from trainers.training.features import Vectors, finished, finished_parts, joined
+from trainers.training.labelled_sample import SHOTS, LabelledSample, encode, few_labels_top1, knn_right
 from trainers.training.view_retrieval import encode_two_views, view_top1
 
 FEW, SHORT = 2000, 200  # images, and epochs, of which more would help
@@ -34,15 +34,24 @@ class Row:
         return self.contender.name_without_layout if self.right is None else self.contender.name
 
     @property
+    def knn(self) -> float | None:
+        """Accuracy of k-NN."""
+        return None if self.right is None else float(self.right.mean())
+
+    @property
     def figure(self) -> float:
-        """What contenders are ranked by: k-NN, without labels the views."""
-        return float(self.right.mean()) if self.right is not None else self.views or 0.0
+        """What contenders are ranked by: the mean of k-NN and of few labels, without labels the views."""
+        figures = [each for each in (self.knn, self.few_labels) if each is not None]
+        return float(np.mean(figures or [self.views or 0.0]))
+
+    def __str__(self) -> str:
+        figures = (self.views,) if self.knn is None else (self.knn, self.few_labels)
+        return ", ".join(f"{each:.3f}" for each in figures if each is not None)
 
     def to_json(self) -> dict[str, Any]:
-        knn = None if self.right is None else self.figure
         return {
             "encoder": self.name,
-            "knn_top1": knn,
+            "knn_top1": self.knn,
             "few_labels_top1": self.few_labels,
             "view_top1": self.views,
         }
@@ -71,7 +80,7 @@ class Proof:
         """Show the figures as lines of text."""
         if self.own.right is None:
             return format_table([(row.name, row.views) for row in self.rows], ("", "views found"))
-        cells = [(row.name, row.figure, row.few_labels) for row in self.rows]
+        cells = [(row.name, row.knn, row.few_labels) for row in self.rows]
         return format_table(cells, ("", "k-NN", f"{SHOTS} labels a class"))
 
     def verdict(self, epochs: int) -> list[str]:
@@ -80,7 +89,8 @@ class Proof:
         if own.right is None:
             said = f"views found {own.figure:.3f} (the share of images whose second random view is the nearest to their first)"
         else:
-            said = f"k-NN accuracy {own.figure:.3f} on {len(own.right)} images"
+            few = "" if own.few_labels is None else f" and {own.few_labels:.3f} with {SHOTS} labels a class"
+            said = f"k-NN accuracy {own.knn:.3f}{few}, on {len(own.right)} images"
         if better := [row for row in others.values() if row.figure >= own.figure]:
             helps = ["a longer training"] * (epochs < SHORT) + ["more images"] * (self.images < FEW)
             return [
@@ -94,7 +104,7 @@ class Proof:
         return [f"{said}: higher than {_named(list(others.values()))}"]
 
     def to_json(self) -> dict[str, Any]:
-        figures = {kind: row.figure for kind, row in self.others.items() if row.right is not None}
+        figures = {kind: row.knn for kind, row in self.others.items() if row.right is not None}
         before = figures.get(START, figures.get(UNTRAINED))
         baselines = {} if before is None else {"before training": before, RAW: figures[RAW]}
         return {"baselines": baselines, "proof": [row.to_json() for row in self.rows], "written": self.written.name}
@@ -118,9 +128,25 @@ def measure(contenders: Sequence[Encoding], compared: Compared, view: ViewSpec, 
             bank, queries = encode(sample, encoding.network, record.mean, record.std)
             for contender, numbers in encoding.numbers:
                 own_queries = None if queries is None else queries[:, numbers]
-                vectors = finished(bank[:, numbers], own_queries, contender.parts, whiten)
-                rows.append(Row(contender, knn_right(sample, *vectors), few_labels_top1(sample, *vectors)))
+                parts = finished_parts(bank[:, numbers], own_queries, contender.parts, whiten)
+                rows.append(_measure_best_length(contender, parts, sample))
     return rows
+
+
+def _measure_best_length(
+    contender: Contender, parts: Sequence[tuple[Vectors, Vectors | None]], sample: LabelledSample
+) -> Row:
+    """Measure a contender, with the length of its trained part that the training images alone choose."""
+    lengths = contender.lengths
+    if len(lengths) > 1:
+        banks = [joined(parts, each.parts)[0] for each in lengths]
+        seen = [_row(each, sample.training, bank, None) for each, bank in zip(lengths, banks, strict=True)]
+        contender = best(seen).contender
+    return _row(contender, sample, *joined(parts, contender.parts))
+
+
+def _row(contender: Contender, sample: LabelledSample, bank: Vectors, queries: Vectors | None) -> Row:
+    return Row(contender, knn_right(sample, bank, queries), few_labels_top1(sample, bank, queries))
 
 
 def best(rows: Sequence[Row]) -> Row:
@@ -134,11 +160,11 @@ def best_of(rows: Sequence[Row], kind: str) -> Row:
 
 
 def _is_certain(other: Row, own: Row) -> bool:
-    """Whether the own encoder names more images rightly than another, by the paired 95 % interval."""
+    """Whether the k-NN of the own encoder names more images rightly than that of another, by the paired 95 % interval."""
     assert other.right is not None
     assert own.right is not None
-    return compare_items(other.right, own.right).significant
+    return own.right.sum() > other.right.sum() and compare_items(other.right, own.right).significant
 
 
 def _named(rows: Sequence[Row]) -> str:
-    return " and ".join(f"{row.name} ({row.figure:.3f})" for row in rows)
+    return " and ".join(f"{row.name} ({row})" for row in rows)

@@ -9,10 +9,12 @@ from featurestore.estimators.whitening import Part
 from featurestore.imaging.preprocess import Preprocess
 from tests.trainers.training.test_labelled_sample import images
 from trainers.augmentations import AugmentConfig, ViewSpec
+from trainers.models.backbones import Conv4
+from trainers.models.side_by_side import SideBySide
 from trainers.training.compared import Compared
 from trainers.training.contender import Contender, Encoding
 from trainers.training.features import RawPixels
-from trainers.training.labelled_sample import take_sample
+from trainers.training.labelled_sample import LabelledSample, take_sample
 from trainers.training.proof import Proof, Row, best, measure
 from trainers.training.view_retrieval import encode_two_views, view_top1
 
@@ -20,9 +22,11 @@ RECORD = Preprocess(16, 16)
 VIEW = ViewSpec(16, 0.0, 0.0, AugmentConfig())
 
 
-def row(kind: str, right: int | None = None, views: float | None = None, layout: bool = False) -> Row:
+def row(
+    kind: str, right: int | None = None, views: float | None = None, layout: bool = False, few: float | None = None
+) -> Row:
     contender = Contender(kind, nn.Identity(), RECORD, (Part(4),), "m", "b", "x", layout=layout)
-    return Row(contender, None if right is None else np.arange(100) < right, None, views)
+    return Row(contender, None if right is None else np.arange(100) < right, few, views)
 
 
 def test_the_first_of_equals_is_the_best_and_each_kind_is_shown_in_its_better_form() -> None:
@@ -33,6 +37,56 @@ def test_the_first_of_equals_is_the_best_and_each_kind_is_shown_in_its_better_fo
     assert {kind: other.figure for kind, other in proof.others.items()} == {"start weights": 0.6, "raw pixels": 0.09}
     assert proof.to_json()["baselines"] == {"before training": 0.6, "raw pixels": 0.09}
     assert "not better than start weights (0.600)" in proof.verdict(epochs=1)[0]
+
+
+def test_k_nn_and_few_labels_decide_together() -> None:
+    rows = [
+        row("own encoder", 70, few=0.4),
+        row("own encoder", 68, layout=True, few=0.5),
+        row("start weights", 50, few=0.1),
+        row("raw pixels", 60, few=0.6),
+    ]
+    proof = Proof(tuple(rows), best(rows).contender, 10)
+    assert proof.own.contender.layout
+    assert proof.written.name == "raw pixels"
+    assert proof.verdict(epochs=900)[0] == (
+        "k-NN accuracy 0.680 and 0.500 with 5 labels a class, on 100 images: "
+        "the trained encoder is not better than raw pixels (0.600, 0.600)"
+    )
+    assert proof.to_json()["baselines"] == {"before training": 0.5, "raw pixels": 0.6}
+
+
+def test_an_encoder_with_fewer_neighbours_right_is_not_certain_to_be_better() -> None:
+    rows = (row("own encoder", 20, few=0.9), row("raw pixels", 60, few=0.1))
+    [said] = Proof(rows, rows[0].contender, 10).verdict(epochs=900)
+    assert "that it is higher than raw pixels (0.600, 0.100) is not certain" in said
+
+
+@pytest.mark.parametrize(("known", "length"), [(False, 1.0), (True, 0.35)])
+def test_training_images_alone_choose_the_length_of_the_trained_part(known: bool, length: float) -> None:
+    """One part of the vectors tells the classes of training images; of the others, which are predicted, the other part does."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 10
+    telling, noise = np.eye(10)[labels] + 0.1 * rng.normal(size=(200, 10)), rng.normal(size=(200, 10))
+    bank = np.concatenate([telling, noise] if known else [noise, telling], axis=1).astype(np.float32)
+    queries = np.concatenate([noise, telling] if known else [telling, noise], axis=1).astype(np.float32)
+
+    class Given(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.from_numpy(queries if x[0, 0, 0, 0] > 0 else bank)
+
+    parts = (Part(10), Part(10, length=0.6))
+    network = SideBySide(Conv4(4), Conv4(4), 16)
+    contender = Contender("own encoder", network, RECORD, parts, "m", "b", "x", beside=True)
+    black = torch.zeros(200, 3, 16, 16, dtype=torch.uint8)
+    sample = LabelledSample(black, labels, 10, black + 255, labels)
+    encoding = Encoding(Given(), RECORD, ((contender, np.arange(20)),))
+    [found] = measure([encoding], Compared({}, {16: sample}), VIEW, whiten=False)
+    assert found.contender.parts[-1].length == length
+    assert isinstance(found.contender.network, SideBySide)
+    assert found.contender.network.length == length
+    assert found.right is not None
+    assert found.right.mean() < 0.9  # of the images to predict, not of those that chose
 
 
 def test_without_labels_views_decide_and_there_are_no_baselines() -> None:
