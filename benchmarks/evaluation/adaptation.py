@@ -81,12 +81,18 @@ def run(training: Training, collections: Path, runs: Path, threads: int) -> None
     click.echo(f"{training.name}: {' '.join(line(training, json.loads(done.stdout)))}", err=True)
 
 
+def figure(row: dict[str, Any]) -> float:
+    """Give what the product ranks encoders by: the mean of k-NN and of few labels, where these were measured."""
+    figures = [float(row[key]) for key in ("knn_top1", "few_labels_top1") if row[key] is not None]
+    return sum(figures) / len(figures)
+
+
 def best_rows(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Give the better form of raw pixels, of what there was before, and of the own encoder, in this order."""
     rows = {row["encoder"]: row for row in result["proof"]}
     before = next(name for name in (START, UNTRAINED) if name in rows)
     return {
-        kind: max((row for name, row in rows.items() if name.startswith(kind)), key=lambda row: float(row["knn_top1"]))
+        kind: max((row for name, row in rows.items() if name.startswith(kind)), key=figure)
         for kind in (RAW, before, OWN)
     }  # fmt: skip
 

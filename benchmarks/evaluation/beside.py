@@ -19,6 +19,7 @@ import click
 import torch
 from torch import Tensor, nn
 
+from benchmarks.evaluation.adaptation import figure
 from benchmarks.machine import processor, versions
 from benchmarks.real_weights import NETWORK, weights_file
 from benchmarks.tables import table
@@ -84,7 +85,7 @@ def rows_of(run: Path, collection: Path) -> list[dict[str, Any]]:
     steady = steadied(known, compared.images[SIZE].pixels, method.views[0])
     found = [alone(own), *(beside(each, own, config) for each in (steady, known))]
     return [
-        {**row.to_json(), "figure": row.figure, "length": row.contender.parts[-1].length}
+        {**row.to_json(), "length": row.contender.parts[-1].length}
         for row in measure(found, compared, method.views[0], whiten=True)
     ]
 
@@ -93,14 +94,14 @@ def line(name: str, rows: Sequence[dict[str, Any]]) -> list[str]:
     """Show the measured forms of a run as cells of a table."""
 
     def best(*names: str) -> dict[str, Any]:
-        return max((row for row in rows if row["encoder"] in names), key=lambda row: float(row["figure"]))
+        return max((row for row in rows if row["encoder"] in names), key=figure)
 
     known, own = (START, START + LAYOUT), (OWN, OWN + LAYOUT)
     both = (OWN + form + layout for form in (BESIDE, BESIDE_FITTED) for layout in ("", LAYOUT))
     start, alone, written, published = best(*known), best(*own), best(*own, *both, *known), best(START)
     cells = [name]
-    for figure in ("knn_top1", "few_labels_top1"):
-        shown = [row[figure] or 0.0 for row in (start, alone, written, published)]
+    for measured in ("knn_top1", "few_labels_top1"):
+        shown = [row[measured] or 0.0 for row in (start, alone, written, published)]
         cells += [f"{value:.3f}" for value in shown[:3]]
         cells += [f"{100 * (shown[2] - shown[before]):+.1f}" for before in (0, 3)]
     form = written["encoder"].removeprefix(OWN).strip(", ") or "own alone"

@@ -202,10 +202,16 @@ def test_the_command_ends_with_the_table_the_verdict_and_what_to_do_next(
         ["own", "encoder", "0.7500", "0.5000"],
         ["raw", "pixels", "0.5000", "0.5000"],
     )
-    assert good == "k-NN accuracy 0.750 on 400 images: higher than raw pixels (0.500)"
+    assert (
+        good
+        == "k-NN accuracy 0.750 and 0.500 with 5 labels a class, on 400 images: higher than raw pixels (0.500, 0.500)"
+    )
     assert next_step == f"next: featurestore index few.store {few_shapes} --encoder '{run}/encoder.onnx'"
     *_, bad, helps, written, _ = last_lines(200, 300)
-    assert bad == "k-NN accuracy 0.500 on 400 images: the trained encoder is not better than raw pixels (0.750)"
+    assert bad == (
+        "k-NN accuracy 0.500 and 0.500 with 5 labels a class, on 400 images: "
+        "the trained encoder is not better than raw pixels (0.750, 0.500)"
+    )
     assert helps.startswith("what would help: a longer training, more images, other views")
     assert (
         written
