@@ -22,7 +22,7 @@ from trainers.training.contender import BESIDE, BESIDE_FITTED, LAYOUT, START, Co
 from trainers.training.setup import base_preprocess_of
 from trainers.training.view_retrieval import encode_two_views
 
-VIEWED = 500  # images, at most, whose views the known network is fitted to
+FITTED = 500  # images, at most, whose views the known network is fitted to
 SENSELESS = "what its checkpoint has fitted to views does not fit its known weights; train again"
 
 
@@ -40,7 +40,7 @@ def known_weights(config: Config, identity: Mapping[str, Any], device: torch.dev
 
 def steadied(known: Contender, pixels: Tensor, view: ViewSpec) -> Contender:
     """Let a known network count less what views of an image differ in, by images uint8 (N, 3, S, S); not by too few of them."""
-    some = even_sample(pixels, VIEWED)
+    some = even_sample(pixels, FITTED)
     if len(some) < whitening.LEAST:
         return known
     both = encode_two_views(known.network, some, dataclasses.replace(view, size=known.record.size))

@@ -14,7 +14,7 @@ from trainers.data.even import even_sample
 from trainers.data.images import Images, load
 from trainers.training.labelled_sample import MOST_LARGE, SMALL_SIZE, LabelledSample, take_sample
 from trainers.training.setup import base_preprocess_of
-from trainers.training.whitening import MOST_LARGE as MOST_WHITENED
+from trainers.training.whitening import MOST_WHITENED_LARGE
 
 VIEWED, VIEWED_LARGE = 1000, 250  # images whose views are compared, at most; the second of large ones
 
@@ -49,7 +49,7 @@ def compare_on(images: Images, sample: LabelledSample | None, config: Config, li
 def _load_again(images: Images, config: Config, listener: Listener) -> Images:
     """Decode some of the images at the size that known weights see."""
     record, held_back = base_preprocess_of(config), images.held_back
-    files = even_sample(images.files, MOST_WHITENED)
+    files = even_sample(images.files, MOST_WHITENED_LARGE)
     others = even_sample(held_back.files, MOST_LARGE) if held_back is not None else ()
     listener.start(f"decoding at {record.size} px", len(files) + len(others))
 

@@ -15,7 +15,7 @@ from trainers.training.features import features
 from trainers.training.labelled_sample import SMALL_SIZE
 
 # Images that it is fitted to: of up to SMALL_SIZE px so many for each number of a vector; more, or larger ones, would take minutes.
-IMAGES_PER_NUMBER, LEAST_IMAGES, MOST_IMAGES, MOST_LARGE = 8, 2048, 16_384, 1000
+IMAGES_PER_NUMBER, LEAST_IMAGES, MOST_IMAGES, MOST_WHITENED_LARGE = 8, 2048, 16_384, 1000
 
 SENSELESS = "the whitening of its checkpoint does not fit its network; export it with --no-whiten, or train again"
 
@@ -24,7 +24,7 @@ def fit_whitening(encoder: Contender, images: Images, listener: Listener) -> Whi
     """Fit a whitening to the vectors of training images at the size that the encoder sees; None, with a note, where that cannot be done."""
     record = encoder.record
     wanted = min(MOST_IMAGES, max(LEAST_IMAGES, IMAGES_PER_NUMBER * encoder.dim))
-    count = wanted if record.size <= SMALL_SIZE else MOST_LARGE
+    count = wanted if record.size <= SMALL_SIZE else MOST_WHITENED_LARGE
     chosen = np.sort(np.random.default_rng(0).permutation(len(images.pixels))[:count])
     try:
         pixels = images.pixels[torch.from_numpy(chosen)]

@@ -32,7 +32,7 @@ def labelled(tmp_path: Path) -> data.Images:
 
 
 def test_the_same_images_are_taken_at_both_sizes(labelled: data.Images, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compared, "MOST_WHITENED", 6)
+    monkeypatch.setattr(compared, "MOST_WHITENED_LARGE", 6)
     Path(labelled.files[2].path).write_bytes(b"damaged since")
     found = compare_on(labelled, take_sample(labelled, labelled.held_back), resolve(BESIDE), Notes())
     assert found.images[32].pixels.shape == (5, 3, 32, 32)  # of every second one the readable
