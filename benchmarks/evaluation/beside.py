@@ -83,7 +83,7 @@ def rows_of(run: Path, collection: Path) -> list[dict[str, Any]]:
     published = replace(record, mean=(0.5,) * 3, std=(0.5,) * 3)
     known = replace(known, network=Renormalised(known.network, record, published).eval())
     steady = steadied(known, compared.images[SIZE].pixels, method.views[0])
-    found = [alone(own), *(beside(each, own, config) for each in (steady, known))]
+    found = [alone(own), beside(known, own, config, steady)]
     return [
         {**row.to_json(), "length": row.contender.parts[-1].length}
         for row in measure(found, compared, method.views[0], whiten=True)

@@ -1,5 +1,6 @@
 """Trainings that start from a file of weights: what they train, what their card says, and what goes on from them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from trainers import train
 from trainers.export.training_run import export_run
 from trainers.finetuning.network import build_classifier, read_start
 from trainers.training import checkpoint, finish
+from trainers.training.proof import Row
 
 SMALL: dict[str, Any] = {**TINY, "backbone": "test_resnet", "image_size": 32}
 BARELY = {"lr": 1e-12, "weight_decay": 0.0}
@@ -69,13 +71,18 @@ def test_weights_of_another_network_are_refused(few_shapes: Path, tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
+def fitted_first(rows: Sequence[Row], _kind: str) -> Row:
+    """Choose what stands beside known weights, fitted ones if there are any."""
+    return max((row for row in rows if row.contender.beside), key=lambda row: bool(row.contender.fitted))
+
+
 def test_a_network_beside_known_weights(
     few_shapes: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(estimator, "LEAST", 10)
     monkeypatch.setattr("trainers.run.draw", lambda *_: None)
     # Which form is the best is a matter of luck here.
-    monkeypatch.setattr(finish, "best_of", lambda rows, kind: next(row for row in rows if row.contender.beside))
+    monkeypatch.setattr(finish, "best_of", fitted_first)
     base: dict[str, Any] = {"base": str(weights), "base_backbone": "test_resnet", "base_size": 40}
     own: dict[str, Any] = {**TINY, "image_size": 32, "optimizer": BARELY, "mean": [0.5] * 3, "std": [0.5] * 3}
     run = train(few_shapes, tmp_path / "run", epochs=1, export="own", labels="folders", **base, **own)

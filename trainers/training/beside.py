@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,19 @@ from trainers.models.backbones import feature_dim
 from trainers.models.side_by_side import USUAL_LENGTH, SideBySide
 from trainers.models.start import kind_of_start, known_network
 from trainers.models.steady import Steady, fit_views
-from trainers.training.contender import BESIDE, BESIDE_FITTED, LAYOUT, START, Contender, Encoding, forms_of, published
+from trainers.training.contender import (
+    BESIDE,
+    BESIDE_FITTED,
+    LAYOUT,
+    START,
+    Contender,
+    Encoding,
+    Make,
+    forms_of,
+    numbers,
+    published,
+)
+from trainers.training.features import Vectors
 from trainers.training.setup import base_preprocess_of
 from trainers.training.view_retrieval import encode_two_views
 
@@ -38,11 +51,11 @@ def known_weights(config: Config, identity: Mapping[str, Any], device: torch.dev
     )  # fmt: skip
 
 
-def steadied(known: Contender, pixels: Tensor, view: ViewSpec) -> Contender:
-    """Let a known network count less what views of an image differ in, by images uint8 (N, 3, S, S); not by too few of them."""
+def steadied(known: Contender, pixels: Tensor, view: ViewSpec) -> Contender | None:
+    """Let a known network count less what views of an image differ in, by images uint8 (N, 3, S, S); None for too few of them."""
     some = even_sample(pixels, FITTED)
     if len(some) < whitening.LEAST:
-        return known
+        return None
     both = encode_two_views(known.network, some, dataclasses.replace(view, size=known.record.size))
     return with_fitted(known, fit_views(both))
 
@@ -62,16 +75,33 @@ def with_fitted(known: Contender, fitted: Mapping[str, Tensor] | None) -> Conten
     return dataclasses.replace(known, network=network, fitted=fitted)
 
 
-def beside(known: Contender, own: Contender, config: Config) -> Encoding:
-    """Measure a trained network beside a known one, both without layout, and both with it; and the known one alone, as it was published."""
+def beside(known: Contender, own: Contender, config: Config, steady: Contender | None = None) -> Encoding:
+    """Measure a trained network beside a known one, both without layout, and both with it; and the known one alone, as it was published.
+
+    steady: the known one fitted to views, to be measured beside the trained one, too.
+    """
     knowns, owns = forms_of(known), forms_of(own)
+    pairs = list(dict.fromkeys([(knowns[0], owns[0]), (knowns[-1], owns[-1])]))
     after = knowns[-1].dim  # where the numbers of the trained network begin
-    found = tuple(
-        (side_by_side(theirs, mine, config), np.r_[: theirs.dim, after : after + mine.dim])
-        for theirs, mine in dict.fromkeys([(knowns[0], owns[0]), (knowns[-1], owns[-1])])
-    )
-    published_forms = () if known.fitted else tuple((form, np.arange(form.dim)) for form in knowns)
-    return Encoding(found[-1][0].network, known.record, (*found, *published_forms))
+    takes = [numbers(np.r_[: theirs.dim, after : after + mine.dim]) for theirs, mine in pairs]
+    made = [(side_by_side(*pair, config), take) for pair, take in zip(pairs, takes, strict=True)]
+    widest = made[-1][0].network
+    made += [(form, numbers(slice(form.dim))) for form in knowns]
+    if steady is not None:
+        assert isinstance(steady.network, Steady)
+        steadies = forms_of(steady)
+        for (theirs, mine), take in zip(pairs, takes, strict=True):
+            both = side_by_side(steadies[-1 if theirs.layout else 0], mine, config)
+            made.append((both, partial(_fitted, steady.network, take)))
+    return Encoding(widest, known.record, tuple(made))
+
+
+def _fitted(steady: Steady, take: Make, x: Vectors) -> Vectors:
+    """Make vectors of those that begin with the output of a known network, as if that had been fitted to views."""
+    output, others = np.split(x, [steady.num_features], axis=1)
+    length = np.linalg.norm(output, axis=1, keepdims=True)
+    whitened = steady.whiten(torch.from_numpy(output).to(steady.mean.device)).cpu().numpy()
+    return take(np.concatenate([length * whitened, others], axis=1))
 
 
 def side_by_side(known: Contender, own: Contender, config: Config) -> Contender:

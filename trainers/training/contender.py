@@ -1,7 +1,7 @@
 """An encoder that a training may end with, with and without the layout of the image in its vectors."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +13,13 @@ from featurestore.estimators.whitening import Part
 from featurestore.imaging.preprocess import Preprocess
 from trainers.models.readout import with_layout
 from trainers.models.side_by_side import LENGTHS, SideBySide
+from trainers.training.features import Vectors
 
 OWN, START, UNTRAINED, RAW = "own encoder", "start weights", "untrained network", "raw pixels"
 BESIDE, BESIDE_FITTED = " beside start weights", " beside fitted start weights"  # after a name
 LAYOUT = ", with layout"  # after a name, and after a branch
+
+Make = Callable[[Vectors], Vectors]  # (N, D) to (N, K)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,16 +65,16 @@ class Contender:
 
 @dataclass(frozen=True)
 class Encoding:
-    """Contenders that are measured by one pass of images through a network: their vectors are numbers of its vectors."""
+    """Contenders that are measured by one pass of images through a network: their vectors are made of its vectors."""
 
     network: nn.Module
     record: Preprocess
-    numbers: tuple[tuple[Contender, NDArray[np.intp]], ...]
+    made: tuple[tuple[Contender, Make], ...]
 
     @property
     def pairs(self) -> list[tuple[Contender, Contender]]:
         """Pair each contender without layout with itself in its last form, that with layout if there is one."""
-        found = [contender for contender, _ in self.numbers]
+        found = [contender for contender, _ in self.made]
         last = {contender.name_without_layout: contender for contender in found}
         return [(plain, last[plain.name]) for plain in found if not plain.layout]
 
@@ -88,7 +91,12 @@ def forms_of(plain: Contender) -> tuple[Contender, ...]:
 def alone(plain: Contender) -> Encoding:
     """Measure the forms of one network, of which the vectors of the first are the first numbers of those of the last."""
     forms = forms_of(plain)
-    return Encoding(forms[-1].network, plain.record, tuple((form, np.arange(form.dim)) for form in forms))
+    return Encoding(forms[-1].network, plain.record, tuple((form, numbers(slice(form.dim))) for form in forms))
+
+
+def numbers(chosen: slice | NDArray[np.intp]) -> Make:
+    """Make vectors of some numbers of others."""
+    return lambda x: x[:, chosen]
 
 
 def published(identity: Mapping[str, Any]) -> dict[str, Any]:

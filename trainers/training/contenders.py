@@ -52,9 +52,8 @@ def contenders(
             found.append(alone(_start(config, start_network(config).to(device), identity)))
         elif config.base is not None:
             known = known_weights(config, identity, device)
-            found.append(beside(known, own, config))
-            if labelled and (steady := steadied(known, pixels[known.record.size], method.views[0])) is not known:
-                found.insert(1, beside(steady, own, config))
+            steady = steadied(known, pixels[known.record.size], method.views[0]) if labelled else None
+            found.append(beside(known, own, config, steady))
     except FeatureStoreError as error:
         listener.note(f"the encoder is not compared with the weights it started from: {error}")
     record, side = preprocess_of(config), min(PIXELS, config.image_size)

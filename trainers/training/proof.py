@@ -126,9 +126,9 @@ def measure(contenders: Sequence[Encoding], compared: Compared, view: ViewSpec, 
                 rows.append(Row(last, views=view_top1(both)))
         else:
             bank, queries = encode(sample, encoding.network, record.mean, record.std)
-            for contender, numbers in encoding.numbers:
-                own_queries = None if queries is None else queries[:, numbers]
-                parts = finished_parts(bank[:, numbers], own_queries, contender.parts, whiten)
+            for contender, make in encoding.made:
+                made = make(bank), None if queries is None else make(queries)
+                parts = finished_parts(*made, contender.parts, whiten)
                 rows.append(_measure_best_length(contender, parts, sample))
     return rows
 

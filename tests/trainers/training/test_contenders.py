@@ -54,15 +54,15 @@ def test_a_network_beside_known_weights_comes_alone_and_with_them(
     monkeypatch.setattr(whitening, "LEAST", 10)
     pixels = {32: PIXELS, 64: F.interpolate(PIXELS, 64)}
     found = contenders(config, method, IDENTITY, pixels, True, Listener())
-    assert [(one.name, one.record.size) for each in found for one, _ in each.numbers] == [
+    assert [(one.name, one.record.size) for each in found for one, _ in each.made] == [
         ("own encoder", 32),
         ("own encoder, with layout", 32),
-        ("own encoder beside fitted start weights", 64),
-        ("own encoder beside fitted start weights, with layout", 64),
         ("own encoder beside start weights", 64),
         ("own encoder beside start weights, with layout", 64),
         ("start weights", 64),
         ("start weights, with layout", 64),
+        ("own encoder beside fitted start weights", 64),
+        ("own encoder beside fitted start weights, with layout", 64),
         ("raw pixels", 32),
     ]
     by_views = contenders(config, method, IDENTITY, pixels, False, Listener())
@@ -72,7 +72,7 @@ def test_a_network_beside_known_weights_comes_alone_and_with_them(
         "start weights",
         "raw pixels",
     ]
-    own, fitted, both, start, _ = (plain for each in found for plain, _ in each.pairs)
+    own, both, start, fitted, _ = (plain for each in found for plain, _ in each.pairs)
     assert fitted.branch == "online beside fitted start weights"
     x = torch.randn(2, 3, 64, 64)
     torch.testing.assert_close(start.network.eval()(x), published(x))

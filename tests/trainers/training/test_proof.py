@@ -12,7 +12,7 @@ from trainers.augmentations import AugmentConfig, ViewSpec
 from trainers.models.backbones import Conv4
 from trainers.models.side_by_side import SideBySide
 from trainers.training.compared import Compared
-from trainers.training.contender import Contender, Encoding
+from trainers.training.contender import Contender, Encoding, numbers
 from trainers.training.features import RawPixels
 from trainers.training.labelled_sample import LabelledSample, take_sample
 from trainers.training.proof import Proof, Row, best, measure
@@ -80,7 +80,7 @@ def test_training_images_alone_choose_the_length_of_the_trained_part(known: bool
     contender = Contender("own encoder", network, RECORD, parts, "m", "b", "x", beside=True)
     black = torch.zeros(200, 3, 16, 16, dtype=torch.uint8)
     sample = LabelledSample(black, labels, 10, black + 255, labels)
-    encoding = Encoding(Given(), RECORD, ((contender, np.arange(20)),))
+    encoding = Encoding(Given(), RECORD, ((contender, numbers(slice(20))),))
     [found] = measure([encoding], Compared({}, {16: sample}), VIEW, whiten=False)
     assert found.contender.parts[-1].length == length
     assert isinstance(found.contender.network, SideBySide)
@@ -126,7 +126,7 @@ def test_a_form_without_layout_is_the_first_numbers_of_that_with_it() -> None:
     plain = Contender("own encoder", RawPixels(4), RECORD, (Part(48),), "m", "b", "x")
     wider = Contender("own encoder", Both(), RECORD, (Part(50),), "m", "b", "x", layout=True)
     alone_, both_ = (
-        [Encoding(each[-1].network, RECORD, tuple((one, np.arange(one.dim)) for one in each))]
+        [Encoding(each[-1].network, RECORD, tuple((one, numbers(slice(one.dim))) for one in each))]
         for each in ([plain], [plain, wider])
     )
     sample = take_sample(labelled, None)
