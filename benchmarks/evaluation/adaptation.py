@@ -23,11 +23,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.machine import processor, versions
 from benchmarks.real_weights import NETWORK, weights_file
 from benchmarks.tables import table
+from featurestore.metrics.statistics import half_width
 from featurestore.system.cpus import available_cpus
 from trainers.training import metrics_file
 from trainers.training.contender import OWN, RAW, START, UNTRAINED
@@ -97,14 +99,33 @@ def best_rows(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }  # fmt: skip
 
 
+def gains(result: dict[str, Any]) -> list[float]:
+    """Give the points by which the own encoder is above the better of raw pixels and what there was: k-NN, and with few labels."""
+    own, *before = (row for row in reversed(best_rows(result).values()))
+    return [100 * ((own[key] or 0) - max(row[key] or 0 for row in before)) for key in ("knn_top1", "few_labels_top1")]
+
+
+def seeds_together(results: Mapping[Training, Path]) -> list[list[str]]:
+    """Show the mean over seeds of the own figures and gains, with half the 95 % interval (Student's t), as rows of a table."""
+    of_each: dict[Training, list[list[float]]] = {}
+    for training, file in results.items():
+        result = json.loads(file.read_text())
+        own = best_rows(result)[OWN]
+        figures = [100 * own["knn_top1"], 100 * (own["few_labels_top1"] or 0), *gains(result)]
+        of_each.setdefault(training._replace(seed=0), []).append(figures)
+    return [
+        [training.collection, training.method or "default", str(len(each))]
+        + [f"{np.mean(values):.1f} ± {half_width(values):.1f}" for values in zip(*each, strict=True)]
+        for training, each in of_each.items()
+        if len(each) > 1
+    ]
+
+
 def line(training: Training, result: dict[str, Any]) -> list[str]:
     """Show the result of a training as cells of a table."""
     best = best_rows(result)
     _, before, _ = best
-    gain, few = (
-        100 * (best[OWN][key] - max(best[RAW][key] or 0, best[before][key] or 0))
-        for key in ("knn_top1", "few_labels_top1")
-    )
+    gain, few = gains(result)
     figures = [f"{best[kind]['knn_top1']:.3f}" for kind in (RAW, before, OWN)]
     labels = [f"{best[kind]['few_labels_top1'] or 0:.3f}" for kind in (RAW, before, OWN)]
     form = best[OWN]["encoder"].removeprefix(OWN).lstrip(", ")
@@ -206,6 +227,8 @@ def main(
     files = ((training, runs / f"{training.name}.json") for training in trainings)
     results = {training: file for training, file in files if file.exists()}
     table(HEADS, [line(training, json.loads(file.read_text())) for training, file in results.items()])
+    if together := seeds_together(results):
+        table(("collection", "method", "seeds", "own k-NN, %", "5 labels, %", "gain", "gain, 5 labels"), together)
     if picture is not None:
         draw(results, picture)
 
