@@ -16,7 +16,7 @@ from trainers.augmentations import ViewSpec
 from trainers.config.schema import Config
 from trainers.data.even import even_sample
 from trainers.models.backbones import feature_dim
-from trainers.models.side_by_side import USUAL_LENGTH, SideBySide
+from trainers.models.side_by_side import SAFE_LENGTH, SideBySide
 from trainers.models.start import kind_of_start, known_network
 from trainers.models.steady import Steady, fit_views
 from trainers.training.contender import (
@@ -110,7 +110,7 @@ def side_by_side(known: Contender, own: Contender, config: Config) -> Contender:
     layout = known.layout or own.layout
     return dataclasses.replace(
         own, network=SideBySide(known.network, own.network, config.image_size), record=known.record,
-        parts=(*known.parts, part._replace(length=USUAL_LENGTH)), backbone=f"{known.backbone} and {own.backbone}",
+        parts=(*known.parts, part._replace(length=SAFE_LENGTH)), backbone=f"{known.backbone} and {own.backbone}",
         branch=own.branch.removesuffix(LAYOUT) + (BESIDE_FITTED if known.fitted else BESIDE) + LAYOUT * layout,
         trained_on={**published(known.trained_on), **own.trained_on}, layout=layout, beside=True, fitted=known.fitted,
     )  # fmt: skip

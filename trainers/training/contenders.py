@@ -17,7 +17,6 @@ from trainers.augmentations import normalise
 from trainers.config.schema import Config
 from trainers.methods import Method
 from trainers.models.backbones import feature_dim
-from trainers.models.side_by_side import USUAL_LENGTH
 from trainers.models.start import kind_of_start
 from trainers.training.beside import beside, known_weights, side_by_side, steadied, with_fitted
 from trainers.training.checkpoint import origin_of
@@ -79,7 +78,7 @@ def trained_beside(config: Config, method: Method, state: Mapping[str, Any], lay
     known = with_fitted(known_weights(config, state, torch.device("cpu")), state.get("fitted"))
     own = trained(config, method, state)
     both = side_by_side(*((forms_of(known)[-1], forms_of(own)[-1]) if layout else (known, own)), config)
-    length = state.get("length", USUAL_LENGTH)
+    length = state.get("length")
     if not isinstance(length, float) or not 0 < length < math.inf:
         raise TrainingError(f"its checkpoint has {length!r} as the length of its trained part; train again")
     return both.with_length(length)
