@@ -87,7 +87,8 @@ def test_a_trial_says_what_it_found_and_asks_for_more_than_luck() -> None:
     without = Trial(0.18, 0.26, False)
     assert without.matters
     assert "finds 18% of the images again by another crop, one that does not 26%" in str(without)
-    assert not Trial(0.27, 0.26, False).matters
+    assert Trial(0.34, 0.26, False).matters
+    assert not Trial(0.36, 0.26, False).matters
 
 
 def test_a_short_training_learns_and_is_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
