@@ -16,7 +16,7 @@ from featurestore.system.text import counted
 from trainers.config.machine import find_device, on_several
 from trainers.config.schema import Config
 from trainers.config.settle import read_given, settle
-from trainers.config.time_budget import in_minutes
+from trainers.config.time_budget import so_many
 from trainers.data import images as data
 from trainers.models.start import describe_start
 from trainers.runtime.threads import fit_threads, restores_threads
@@ -180,7 +180,7 @@ def _load(
 def _describe(config: Config, images: int) -> list[str]:
     """Say in two lines what a training will do: its settings, and those of its method."""
     smaller = "" if config.view_size in (None, config.image_size) else f" (views of {config.view_size})"
-    length = in_minutes(config.minutes) if config.minutes else f"{config.epochs} epochs"
+    length = so_many(config.minutes, "minutes") if config.minutes else so_many(config.epochs, "epochs")
     own = [f"{f.name} {getattr(config.settings, f.name)}" for f in dataclasses.fields(config.settings)]
     return [
         f"{images} images, {config.method} with {config.backbone} at {config.image_size} px{smaller} for {length}, "

@@ -8,7 +8,8 @@
 Each training is the command with its defaults and, unless --start is lite0, random weights. `--at-once 2` runs two trainings at a time, each
 with its share of the processors, so that five minutes are those of half a machine. RUNS keeps the runs, each with a file of its result; the
 same command again does what is missing. `benchmarks.evaluation.proof` reads these runs, too. `--draw FILE.png` draws k-NN against minutes.
-Prints Markdown, one line a training: k-NN of the best form of raw pixels, start, and own encoder, with their difference in points.
+Prints Markdown, one line a training: k-NN of raw pixels, start, and own encoder, each in the form with the higher mean of both
+figures, and their difference in points.
 """
 
 import json
@@ -114,7 +115,7 @@ def seeds_together(results: Mapping[Training, Path]) -> list[list[str]]:
         figures = [100 * own["knn_top1"], 100 * (own["few_labels_top1"] or 0), *gains(result)]
         of_each.setdefault(training._replace(seed=0), []).append(figures)
     return [
-        [training.collection, training.method or "default", str(len(each))]
+        [" ".join((training.collection, training.method or "default", *training.assignments)), str(len(each))]
         + [f"{np.mean(values):.1f} ± {half_width(values):.1f}" for values in zip(*each, strict=True)]
         for training, each in of_each.items()
         if len(each) > 1
@@ -228,7 +229,7 @@ def main(
     results = {training: file for training, file in files if file.exists()}
     table(HEADS, [line(training, json.loads(file.read_text())) for training, file in results.items()])
     if together := seeds_together(results):
-        table(("collection", "method", "seeds", "own k-NN, %", "5 labels, %", "gain", "gain, 5 labels"), together)
+        table(("collection and method", "seeds", "own k-NN, %", "5 labels, %", "gain", "gain, 5 labels"), together)
     if picture is not None:
         draw(results, picture)
 

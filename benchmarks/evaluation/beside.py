@@ -6,7 +6,7 @@
 A training beside known weights trains the same network, so that each of RUNS shows, without another training, what stands beside
 EfficientNet-Lite0 (ImageNet) at 224 px. RUNS keeps the result of each, RUN.beside.json; the same command again does what is missing.
 Prints Markdown, one line a run: k-NN and the accuracy with 5 labels a class of the known weights in their better form, of the trained network
-alone, and of the encoder that the product would write; the points of the last over the first, and over the weights as they were published.
+alone, and of the encoder that the product would write if raw pixels are not better; the points of the last over the first, and over the weights as they were published.
 """
 
 import json
@@ -98,10 +98,10 @@ def line(name: str, rows: Sequence[dict[str, Any]]) -> list[str]:
 
     known, own = (START, START + LAYOUT), (OWN, OWN + LAYOUT)
     both = (OWN + form + layout for form in (BESIDE, BESIDE_FITTED) for layout in ("", LAYOUT))
-    start, alone, written, published = best(*known), best(*own), best(*own, *both, *known), best(START)
+    start, own_alone, written, published = best(*known), best(*own), best(*own, *both, *known), best(START)
     cells = [name]
     for measured in ("knn_top1", "few_labels_top1"):
-        shown = [row[measured] or 0.0 for row in (start, alone, written, published)]
+        shown = [row[measured] or 0.0 for row in (start, own_alone, written, published)]
         cells += [f"{value:.3f}" for value in shown[:3]]
         cells += [f"{100 * (shown[2] - shown[before]):+.1f}" for before in (0, 3)]
     form = written["encoder"].removeprefix(OWN).strip(", ") or "own alone"

@@ -51,6 +51,7 @@ def line(collection: Path, encoder: Path) -> list[str]:
         store = labelled_store(collection, encoder, Path(work))
         (_, train_x, train_names), (_, test_x, test_names) = (store.features(split=part) for part in ("train", "test"))
     classes, train_y = np.unique(train_names.astype(str), return_inverse=True)
+    assert np.isin(test_names.astype(str), classes).all(), f"{collection}: train lacks a class of test"
     test_y = np.searchsorted(classes, test_names.astype(str))
     white = fit(train_x)
     forms = [(train_x, test_x), (unit_rows(white(train_x)), unit_rows(white(test_x)))]

@@ -1,5 +1,6 @@
 """Trainings that start from a file of weights: what they train, what their card says, and what goes on from them."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tests.trainers.runs import TINY, Notes, fails
 from trainers import train
 from trainers.export.training_run import export_run
 from trainers.finetuning.network import build_classifier, read_start
-from trainers.training import checkpoint, finish
+from trainers.training import checkpoint, contender, finish
 from trainers.training.proof import Row
 
 SMALL: dict[str, Any] = {**TINY, "backbone": "test_resnet", "image_size": 32}
@@ -83,6 +84,7 @@ def test_a_network_beside_known_weights(
     monkeypatch.setattr("trainers.run.draw", lambda *_: None)
     # Which form is the best is a matter of luck here.
     monkeypatch.setattr(finish, "best_of", fitted_first)
+    monkeypatch.setattr(contender, "LENGTHS", (0.8, 0.9))
     base: dict[str, Any] = {"base": str(weights), "base_backbone": "test_resnet", "base_size": 40}
     own: dict[str, Any] = {**TINY, "image_size": 32, "optimizer": BARELY, "mean": [0.5] * 3, "std": [0.5] * 3}
     run = train(few_shapes, tmp_path / "run", epochs=1, export="own", labels="folders", **base, **own)
@@ -93,11 +95,13 @@ def test_a_network_beside_known_weights(
     assert made.card.trained_on["weights"].startswith("w.pth sha256:")
     assert export_run(run.out, tmp_path / "again.onnx").read_bytes() == run.encoder.read_bytes()
     ended = checkpoint.load(run.out / "checkpoint.pt")
-    checkpoint.save(run.out / "checkpoint.pt", {**ended, "length": "long"})
-    with pytest.raises(
-        TrainingError, match=r"its checkpoint has 'long' as the length of its trained part; train again"
-    ):
-        export_run(run.out, tmp_path / "gone.onnx")
+    assert ended["length"] in (0.8, 0.9)
+    for damaged in ("long", 0.0, math.nan, None):
+        checkpoint.save(run.out / "checkpoint.pt", {**ended, "length": damaged})
+        with pytest.raises(
+            TrainingError, match=r"run: the checkpoint has .* as the length of the trained part; train again"
+        ):
+            export_run(run.out, tmp_path / "gone.onnx")
     checkpoint.save(run.out / "checkpoint.pt", ended)
     longer = train(few_shapes, run.out, resume=True, epochs=2, export="own", init=str(weights), backbone="test_resnet")
     assert (longer.config.base, longer.config.backbone) == (str(weights), "conv4")

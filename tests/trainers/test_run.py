@@ -197,25 +197,25 @@ def test_the_command_ends_with_the_table_the_verdict_and_what_to_do_next(
         return result.stderr.splitlines()
 
     *_, head, first, second, good, next_step = last_lines(300, 200)
-    assert head.split() == ["k-NN", "5", "labels", "a", "class"]
+    assert head.split() == ["k-NN", "5", "labels", "a", "class", "mean"]
     assert (first.split(), second.split()) == (
-        ["own", "encoder", "0.7500", "0.5000"],
-        ["raw", "pixels", "0.5000", "0.5000"],
+        ["own", "encoder", "0.7500", "0.5000", "0.6250"],
+        ["raw", "pixels", "0.5000", "0.5000", "0.5000"],
     )
     assert (
         good
-        == "k-NN accuracy 0.750 and 0.500 with 5 labels a class, on 400 images: higher than raw pixels (0.500, 0.500)"
+        == "accuracy 0.750 by k-NN, 0.500 with 5 labels a class, mean 0.625, on 400 images: higher than raw pixels (mean 0.500)"
     )
     assert next_step == f"next: featurestore index few.store {few_shapes} --encoder '{run}/encoder.onnx'"
     *_, bad, helps, written, _ = last_lines(200, 300)
     assert bad == (
-        "k-NN accuracy 0.500 and 0.500 with 5 labels a class, on 400 images: "
-        "the trained encoder is not better than raw pixels (0.750, 0.500)"
+        "accuracy 0.500 by k-NN, 0.500 with 5 labels a class, mean 0.500, on 400 images: "
+        "the trained encoder is not better than raw pixels (mean 0.625)"
     )
     assert helps.startswith("what would help: a longer training, more images, other views")
     assert (
         written
-        == f"{run}/encoder.onnx is raw pixels, because its figure is higher; the trained encoder is {run}/own.onnx"
+        == f"{run}/encoder.onnx is raw pixels, because the table ranks it higher; the trained encoder is {run}/own.onnx"
     )
     assert last_lines(203, 200)[-2].endswith(
         "that it is higher than raw pixels (0.500) is not certain; train longer, or measure more images"

@@ -83,7 +83,7 @@ def _with_settings(command: F) -> F:
     type=click.Choice(["none", "folders"]),
     default="none",
     show_default=True,
-    help="Never trained on; folders: measure k-NN each epoch, with --minutes less often, and in the table at the end.",
+    help="Never trained on; folders: measure k-NN each epoch, with --minutes less often, and at the end; choose by them what views change, and which encoder is written.",
 )
 @click.option(
     "--label-column", metavar="NAME", help="The column of labels in a table.  [default: label, class or similar]"
@@ -154,7 +154,7 @@ def train(
         print_line(line, err=True)
     if run.proof.written.kind != OWN:
         print_line(
-            f"{run.encoder} is {run.proof.written.name}, because its figure is higher; the trained encoder is {run.out / OWN_ENCODER}",
+            f"{run.encoder} is {run.proof.written.name}, because the table ranks it higher; the trained encoder is {run.out / OWN_ENCODER}",
             err=True,
         )
     at = as_argument(f"{Path(source).stem or 'images'}.store")

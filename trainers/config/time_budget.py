@@ -92,7 +92,7 @@ def choose(
     method = method_of(given)
     candidates = () if on_several(given) or METHODS[method].needs_vit else _candidates(files, given)
     if not candidates:
-        return Choice({}, [f"{in_minutes(minutes)}: {method}"])
+        return Choice({}, [f"{so_many(minutes, 'minutes')}: {method}"])
 
     busy = describe_load()
     if busy and not given.get("base"):  # else it was said before
@@ -122,7 +122,7 @@ def choose(
             passed_over.append(f"{candidate.network} with {candidate.views} is refused ({error})")
             continue
         if seen >= needed:
-            chosen = f"{in_minutes(minutes)} on this machine: {method}, {candidate.network}, {candidate.views}"
+            chosen = f"{so_many(minutes, 'minutes')} on this machine: {method}, {candidate.network}, {candidate.views}"
             return Choice(layer, ["; ".join([chosen, *passed_over])], seen if needed else None)
         too_much = candidate.work or too_much
         epochs = f"{seen / len(files):,.1f}" if seen > 0.1 * len(files) else "less than 0.1"
@@ -133,13 +133,13 @@ def choose(
         )
         passed_over.append(f"{what} {why}")
     if given.get("init") and len(refusals) < len(passed_over):  # of other networks, the last candidates need no images
-        return Choice({}, [f"{in_minutes(minutes)} on this machine: {'; '.join(passed_over)}"], is_enough=False)
+        return Choice({}, [f"{so_many(minutes, 'minutes')} on this machine: {'; '.join(passed_over)}"], is_enough=False)
     raise refusals[-1]
 
 
-def in_minutes(minutes: float) -> str:
-    """Say so many minutes."""
-    return f"{minutes:g} minute{'s' * (minutes != 1)}"
+def so_many(length: float, unit: str) -> str:
+    """Say a length in epochs or minutes; `unit` in the plural."""
+    return f"{length:g} {unit.removesuffix('s') if length == 1 else unit}"
 
 
 def _candidates(files: Sequence[ImageFile], given: Mapping[str, Any]) -> Sequence[Candidate]:

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from featurestore.encoders.card import Card
-from featurestore.errors import ConfigError
+from featurestore.errors import ConfigError, TrainingError
 from featurestore.estimators.whitening import Whitening
 from featurestore.version import __version__
 from trainers.config.parse import read_settings
@@ -53,6 +53,8 @@ def export_run(run: str | Path, out: str | Path, attention: bool = False, whiten
             raise ConfigError(
                 f"{run}: its network stands beside known weights, which are needed again: {error}"
             ) from error
+        except TrainingError as error:
+            raise TrainingError(f"{run}: {error}") from error
     else:
         encoder = trained(config, method, state, layout)
     whitening = from_state(state, encoder.dim) if whiten else None

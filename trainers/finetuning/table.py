@@ -8,6 +8,7 @@ import numpy as np
 
 from featurestore.estimators import knn
 from featurestore.metrics.statistics import half_width
+from trainers.config.time_budget import so_many
 from trainers.finetuning.network import Head
 
 TITLES = {"finetuned": "fine-tuned", "linear": "linear", "knn": "k-NN", "scratch": "supervised from scratch"}
@@ -68,9 +69,9 @@ class EfficiencyTable:
             cells = " | ".join(_cell(row.columns[how]) for how in TITLES)
             lines.append(f"| {row.method}, {row.backbone} | {100 * row.fraction:g} % ({row.n_train:,}) | {cells} |")
         times = (
-            f"{self.setting.minutes:g} minutes"
+            so_many(self.setting.minutes, "minutes")
             if self.setting.minutes
-            else f"{self.setting.epochs} epochs"
+            else so_many(self.setting.epochs, "epochs")
             if self.setting.epochs
             else "by recipe"
         )

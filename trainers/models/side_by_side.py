@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from trainers.models.backbones import feature_dim
 
-# Lengths of the trained part where that of the known one is 1, of which labels choose: benchmarks/results/adaptation.md, "Beside known weights".
+# Lengths of the trained part where that of the known one is 1, of which labels choose: docs/decisions.md, 2026-11-30.
 LENGTHS = (0.35, 0.6, 1.0)
-SAFE_LENGTH = 0.35  # without labels: with more, the trained part costs up to 3 points where the known network knows best
+SAFE_LENGTH = (
+    0.35  # without labels: with more, the trained part costs up to 3 points where the known network knows best
+)
 
 
 class SideBySide(nn.Module):

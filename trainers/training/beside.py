@@ -89,17 +89,17 @@ def beside(known: Contender, own: Contender, config: Config, steady: Contender |
     made += [(form, numbers(slice(form.dim))) for form in knowns]
     if steady is not None:
         assert isinstance(steady.network, Steady)
-        steadies = forms_of(steady)
-        for (theirs, mine), take in zip(pairs, takes, strict=True):
-            both = side_by_side(steadies[-1 if theirs.layout else 0], mine, config)
-            made.append((both, partial(_fitted, steady.network, take)))
+        for form in forms_of(steady):
+            for (theirs, mine), take in zip(pairs, takes, strict=True):
+                if theirs.layout == form.layout:
+                    made.append((side_by_side(form, mine, config), partial(_fitted, steady.network, take)))
     return Encoding(widest, known.record, tuple(made))
 
 
 def _fitted(steady: Steady, take: Make, x: Vectors) -> Vectors:
     """Make vectors of those that begin with the output of a known network, as if that had been fitted to views."""
     output, others = np.split(x, [steady.num_features], axis=1)
-    length = np.linalg.norm(output, axis=1, keepdims=True)
+    length = np.linalg.norm(output, axis=1, keepdims=True)  # that it has beside the layout
     whitened = steady.whiten(torch.from_numpy(output).to(steady.mean.device)).cpu().numpy()
     return take(np.concatenate([length * whitened, others], axis=1))
 

@@ -47,9 +47,9 @@ class Contender:
         return self.kind + (BESIDE_FITTED if self.fitted else BESIDE) * self.beside
 
     @property
-    def lengths(self) -> tuple["Contender", ...]:
-        """Itself; beside known weights, with each length of its trained part."""
-        return tuple(self.with_length(length) for length in LENGTHS) if self.beside else (self,)
+    def in_all_lengths(self) -> tuple["Contender", ...]:
+        """Give it, beside known weights, with each length of its trained part."""
+        return tuple(self.with_length(length) for length in LENGTHS)
 
     def with_length(self, length: float) -> "Contender":
         """Give it, beside known weights, with another length of its trained part."""
@@ -65,7 +65,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Encoding:
-    """Contenders that are measured by one pass of images through a network: their vectors are made of its vectors."""
+    """Contenders whose vectors are all made from one pass of images through a network."""
 
     network: nn.Module
     record: Preprocess

@@ -24,6 +24,7 @@ from trainers.training.contender import OWN, RAW, START, UNTRAINED, Contender, E
 from trainers.training.features import PIXELS, RawPixels, device_of
 from trainers.training.setup import build, load_run, preprocess_of
 
+EARLIER_LENGTH = 0.6  # of the trained part beside known weights, of runs whose checkpoint does not say it
 STATISTICS_BATCH = 64  # images a batch, whose statistics BatchNorm averages
 
 
@@ -78,9 +79,9 @@ def trained_beside(config: Config, method: Method, state: Mapping[str, Any], lay
     known = with_fitted(known_weights(config, state, torch.device("cpu")), state.get("fitted"))
     own = trained(config, method, state)
     both = side_by_side(*((forms_of(known)[-1], forms_of(own)[-1]) if layout else (known, own)), config)
-    length = state.get("length")
+    length = state.get("length", EARLIER_LENGTH)
     if not isinstance(length, float) or not 0 < length < math.inf:
-        raise TrainingError(f"its checkpoint has {length!r} as the length of its trained part; train again")
+        raise TrainingError(f"the checkpoint has {length!r} as the length of the trained part; train again")
     return both.with_length(length)
 
 

@@ -45,8 +45,7 @@ class Row:
         return float(np.mean(figures or [self.views or 0.0]))
 
     def __str__(self) -> str:
-        figures = (self.views,) if self.knn is None else (self.knn, self.few_labels)
-        return ", ".join(f"{each:.3f}" for each in figures if each is not None)
+        return f"{self.name} ({'' if self.few_labels is None else 'mean '}{self.figure:.3f})"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -80,8 +79,8 @@ class Proof:
         """Show the figures as lines of text."""
         if self.own.right is None:
             return format_table([(row.name, row.views) for row in self.rows], ("", "views found"))
-        cells = [(row.name, row.knn, row.few_labels) for row in self.rows]
-        return format_table(cells, ("", "k-NN", f"{SHOTS} labels a class"))
+        cells = [(row.name, row.knn, row.few_labels, row.figure) for row in self.rows]
+        return format_table(cells, ("", "k-NN", f"{SHOTS} labels a class", "mean"))
 
     def verdict(self, epochs: int) -> list[str]:
         """Say whether the training was worth it, and if not, what would help."""
@@ -89,8 +88,9 @@ class Proof:
         if own.right is None:
             said = f"views found {own.figure:.3f} (the share of images whose second random view is the nearest to their first)"
         else:
-            few = "" if own.few_labels is None else f" and {own.few_labels:.3f} with {SHOTS} labels a class"
-            said = f"k-NN accuracy {own.knn:.3f}{few}, on {len(own.right)} images"
+            few = own.few_labels
+            both = "" if few is None else f", {few:.3f} with {SHOTS} labels a class, mean {own.figure:.3f}"
+            said = f"accuracy {own.knn:.3f} by k-NN{both}, on {len(own.right)} images"
         if better := [row for row in others.values() if row.figure >= own.figure]:
             helps = ["a longer training"] * (epochs < SHORT) + ["more images"] * (self.images < FEW)
             return [
@@ -136,11 +136,14 @@ def measure(contenders: Sequence[Encoding], compared: Compared, view: ViewSpec, 
 def _measure_best_length(
     contender: Contender, parts: Sequence[tuple[Vectors, Vectors | None]], sample: LabelledSample
 ) -> Row:
-    """Measure a contender, with the length of its trained part that the training images alone choose."""
-    lengths = contender.lengths
-    if len(lengths) > 1:
-        banks = [joined(parts, each.parts)[0] for each in lengths]
-        seen = [_row(each, sample.training, bank, None) for each, bank in zip(lengths, banks, strict=True)]
+    """Measure a contender, beside known weights with the length of its trained part that the training images alone choose.
+
+    Where no images are held back, the same images choose and measure.
+    """
+    if contender.beside:
+        each_length = contender.in_all_lengths
+        banks = [joined(parts, each.parts)[0] for each in each_length]
+        seen = [_row(each, sample.training, bank, None) for each, bank in zip(each_length, banks, strict=True)]
         contender = best(seen).contender
     return _row(contender, sample, *joined(parts, contender.parts))
 
@@ -167,4 +170,4 @@ def _is_certain(other: Row, own: Row) -> bool:
 
 
 def _named(rows: Sequence[Row]) -> str:
-    return " and ".join(f"{row.name} ({row})" for row in rows)
+    return " and ".join(map(str, rows))

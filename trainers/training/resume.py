@@ -11,6 +11,7 @@ from trainers.config.parse import read_settings
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
 from trainers.config.settle import Settled
+from trainers.config.time_budget import so_many
 from trainers.training import checkpoint, metrics_file
 
 MAY_CHANGE = {"device", "precision", "workers"}  # in a resumed run, which may be on another machine
@@ -48,7 +49,7 @@ def resume(out: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], Settled
             f"--resume goes on with the settings of the run; these differ: {', '.join(changed)}; leave them out, or start a new training"
         )
     length = getattr(now, unit)
-    ended = f"the run has ended after {length:g} {unit}, and nothing is left to train; go on by --resume --{unit} {2 * length:g}"
+    ended = f"the run has ended after {so_many(length, unit)}, and nothing is left to train; go on by --resume --{unit} {2 * length:g}"
     return state, Settled(now, (ended,) if has_ended else ())
 
 
@@ -64,10 +65,12 @@ def _lengthen(before: Config, now: Config, unit: str, state: Mapping[str, Any], 
     option = f"--resume --{unit} {wanted:g}"
     if not has_ended:
         raise ConfigError(
-            f"{option}: the learning rate of this run falls over {done:g} {unit}, which have not ended yet; finish them by --resume, then go on by {option}"
+            f"{option}: the learning rate of this run falls over {so_many(done, unit)}, which have not ended yet; finish them by --resume, then go on by {option}"
         )
     if wanted < done:
-        raise ConfigError(f"{option}: the run has had {done:g} {unit} already; give the total, more than {done:g}")
+        raise ConfigError(
+            f"{option}: the run has had {so_many(done, unit)} already; give the total, more than {done:g}"
+        )
     o = now.optimizer
     peak = o.lr * min(now.batch_size, state["images"]) / 256
     rises = f"rises again to {peak:.3g} over the first {o.warmup:.0%}" if o.warmup else f"starts again at {peak:.3g}"

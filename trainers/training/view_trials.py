@@ -23,7 +23,7 @@ from trainers.training.view_retrieval import encode_two_views, view_top1
 WIDTH, STEPS, BATCH = 16, 200, 64  # of the small network; steps, and images a step: some ten seconds on one core
 VIEW, RATE, TEMPERATURE = 0.75, 0.05, 0.2  # side of a view as a share of the image's
 CLEARLY = 0.05  # of k-NN accuracy, by which it must help to keep something
-# Without labels, times as many images that are found with colours as without, up to which many images share them: benchmarks/results/adaptation.md
+# Without labels: where seeing colours finds at most this many times as many images again, many images share a colour (docs/decisions.md).
 SHARED = 1.35
 
 
@@ -50,9 +50,10 @@ class Trial:
     def __str__(self) -> str:
         if self.labelled:
             return f"a small network that tells them apart has a k-NN accuracy of {self.kept:.2f}, one that does not {self.changed:.2f}"
+        how_much = "little" if self.matters else "much"
         return (
-            f"a small network that tells them apart finds {self.kept:.0%} of the images again by another crop, "
-            f"one that does not {self.changed:.0%}"
+            f"seeing them helps {how_much} to find an image again by another crop ({self.kept:.0%} of the images, {self.changed:.0%} without), "
+            f"so {'many' if self.matters else 'few'} images share them"
         )
 
 

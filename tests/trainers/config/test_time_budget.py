@@ -16,7 +16,7 @@ from tests.trainers.runs import Notes
 from trainers.config import recipes
 from trainers.config.schema import Config
 from trainers.config.sizes import usual_side
-from trainers.config.time_budget import EPOCHS, Choice, Measure, choose, in_minutes
+from trainers.config.time_budget import EPOCHS, Choice, Measure, choose, so_many
 from trainers.data import images as data
 from trainers.training.setup import build
 
@@ -85,7 +85,7 @@ def test_a_busy_machine_is_named_before_networks_are_timed(tmp_path: Path, monke
 
 
 def test_one_minute_is_said_in_the_singular() -> None:
-    assert [in_minutes(minutes) for minutes in (0.5, 1, 1.0, 2.0)] == [
+    assert [so_many(length, "minutes") for length in (0.5, 1, 1.0, 2.0)] == [
         "0.5 minutes",
         "1 minute",
         "1 minute",

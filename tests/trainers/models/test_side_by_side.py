@@ -25,12 +25,12 @@ class Pixels(nn.Module):
 def test_the_known_part_has_unit_length_and_the_trained_one_less() -> None:
     known, trained = Conv4(4).eval(), with_layout(Conv4(4).eval(), 32)
     assert trained is not None
-    both = SideBySide(known, trained, 32).with_length(0.35).eval()
+    both = SideBySide(known, trained, 32).with_length(0.8).eval()
     x = torch.randn(3, 3, 64, 64)
     first, second = torch.split(both(x), [32, trained.num_features], dim=1)
     assert both.num_features == 32 + trained.num_features
     torch.testing.assert_close(first, F.normalize(known(x), dim=1))
-    torch.testing.assert_close(second.norm(dim=1), torch.full((3,), 0.35))
+    torch.testing.assert_close(second.norm(dim=1), torch.full((3,), 0.8))
 
 
 def test_the_trained_network_sees_the_images_smaller_as_if_they_had_been_decoded_so() -> None:

@@ -1,5 +1,6 @@
 """A trained network beside known weights: what is measured by one pass, and what is fitted to views."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.trainers.runs import TINY
 from trainers.augmentations import AugmentConfig, ViewSpec
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
+from trainers.models.backbones import Conv4
 from trainers.models.steady import fit_views
 from trainers.training.beside import beside, known_weights, steadied, with_fitted
 from trainers.training.contender import Contender
@@ -57,6 +59,20 @@ def test_one_pass_gives_the_vectors_of_all_forms(config: Config, known: Contende
         measured, _ = finished(make(every), None, contender.parts, whiten=False)
         np.testing.assert_allclose(unit_rows(vectors), measured, atol=1e-5)
     assert found.made[0][0].backbone == "test_resnet and conv4"
+
+
+@torch.no_grad()
+def test_a_known_network_that_has_no_layout_once_it_is_fitted(config: Config, tmp_path: Path) -> None:
+    """conv4 gives its maps in another way than networks of timm."""
+    torch.save(Conv4().state_dict(), tmp_path / "conv4.pth")
+    config = dataclasses.replace(config, base=str(tmp_path / "conv4.pth"), base_backbone="conv4")
+    known = known_weights(config, IDENTITY, torch.device("cpu"))
+    steady = steadied(known, torch.randint(256, (70, 3, 64, 64), dtype=torch.uint8), VIEW)
+    found = beside(known, trained(config, build(config), IDENTITY), config, steady)
+    assert [one.name for one, _ in found.made if one.fitted] == ["own encoder beside fitted start weights"]
+    every = found.network.eval()(torch.randn(2, 3, 64, 64)).numpy()
+    for contender, make in found.made:
+        assert make(every).shape[1] == contender.dim
 
 
 @torch.no_grad()
