@@ -218,7 +218,7 @@ def test_the_command_ends_with_the_table_the_verdict_and_what_to_do_next(
         == f"{run}/encoder.onnx is raw pixels, because the table ranks it higher; the trained encoder is {run}/own.onnx"
     )
     assert last_lines(203, 200)[-2].endswith(
-        "that it is higher than raw pixels (0.500) is not certain; train longer, or measure more images"
+        "that it is higher than raw pixels (mean 0.500) is not certain; train longer, or measure more images"
     )
 
 
