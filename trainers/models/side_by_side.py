@@ -14,9 +14,8 @@ from trainers.models.backbones import feature_dim
 
 # Lengths of the trained part where that of the known one is 1, of which labels choose: docs/decisions.md, 2026-11-30.
 LENGTHS = (0.35, 0.6, 1.0)
-SAFE_LENGTH = (
-    0.35  # without labels: with more, the trained part costs up to 3 points where the known network knows best
-)
+# Without labels: with more, the trained part costs up to 3 points where the known network knows best.
+SAFE_LENGTH = 0.35
 
 
 class SideBySide(nn.Module):
