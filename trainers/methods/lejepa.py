@@ -36,7 +36,7 @@ class LeJEPASettings:
 class LeJEPA(Method):
     variants: ClassVar = {
         "lejepa": Variant(
-            "no teacher and one weight; a lower loss means better vectors",
+            "no teacher and one weight; wants more epochs than simclr; a lower loss means better vectors",
             augment={"solarize": [0.0, 0.2]},
             optimizer={"name": "adamw", "lr": 1e-3, "weight_decay": 0.05},
         )
