@@ -6,7 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from featurestore import FeatureStore
+
+Vectors = NDArray[np.float32]
 
 
 def link_subset(data: Path, images: int, out: Path) -> None:
@@ -36,3 +41,14 @@ def labelled_store(folder: Path, encoder: Path, work: Path) -> FeatureStore:
     store = FeatureStore.open(work / f"{encoder.parent.name}.{encoder.stem}.store", encoder=encoder)
     store.index(folder, labels="folders")
     return store
+
+
+def labelled_vectors(
+    folder: Path, encoder: Path, work: Path
+) -> tuple[Vectors, NDArray[np.int64], Vectors, NDArray[np.int64]]:
+    """Encode a folder's images: vectors and class codes of train, (N, D) and (N,), and of test."""
+    store = labelled_store(folder, encoder, work)
+    (_, train_x, train_names), (_, test_x, test_names) = store.features(split="train"), store.features(split="test")
+    classes, train_y = np.unique(train_names.astype(str), return_inverse=True)
+    assert np.isin(test_names.astype(str), classes).all(), f"{folder}: train lacks a class of test"
+    return train_x, train_y, test_x, np.searchsorted(classes, test_names.astype(str))

@@ -20,24 +20,20 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.evaluation.adaptation import figure
+from benchmarks.evaluation.proof import load
 from benchmarks.machine import processor, versions
 from benchmarks.real_weights import NETWORK, weights_file
 from benchmarks.tables import table
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.progress import Listener
 from featurestore.system.cpus import available_cpus
-from trainers.config.parse import read_settings
-from trainers.config.resolve import resolve
-from trainers.data import images as data
-from trainers.data.even import even_sample
-from trainers.training import checkpoint
 from trainers.training.beside import beside, known_weights, steadied
 from trainers.training.compared import compare_on
 from trainers.training.contender import BESIDE, BESIDE_FITTED, LAYOUT, OWN, START, alone
 from trainers.training.contenders import trained
 from trainers.training.labelled_sample import take_sample
 from trainers.training.proof import measure
-from trainers.training.setup import build, preprocess_of
+from trainers.training.setup import open_run, preprocess_of
 
 SIZE, IMAGES = 224, 2000  # pixels that the known network sees; images of each split, at most
 HEADS = (
@@ -70,14 +66,11 @@ class Renormalised(nn.Module):
 
 def rows_of(run: Path, collection: Path) -> list[dict[str, Any]]:
     """Measure the trained network of a run alone, and in all forms beside the known one."""
-    config = resolve(read_settings(run))
-    method, state = build(replace(config, init=None)), checkpoint.load(run / "checkpoint.pt")
-    checkpoint.load_weights(method, state["method"], run)
-    files, record = data.list_training_files(collection), preprocess_of(config)
-    train, test = (data.load(even_sample(part, IMAGES), record) for part in (files.training, files.held_back))
-    images = replace(train, held_back=test)
+    config, method, state = open_run(run)
+    record = preprocess_of(config)
+    images = load(collection, record, IMAGES)
     config = replace(config, base=str(weights_file()), base_backbone=NETWORK.removeprefix("timm:"), base_size=SIZE)
-    compared = compare_on(images, take_sample(images, test), config, Listener())
+    compared = compare_on(images, take_sample(images, images.held_back), config, Listener())
     known, own = known_weights(config, state, torch.device("cpu")), trained(config, method, state)
     # The run knew nothing of the known network, and took pixels by another mean.
     published = replace(record, mean=(0.5,) * 3, std=(0.5,) * 3)

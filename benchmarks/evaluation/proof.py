@@ -31,19 +31,16 @@ from featurestore.imaging.preprocess import Preprocess
 from featurestore.metrics.label_free import neighbour_agreement, rankme, uniformity
 from featurestore.progress import Listener
 from trainers.augmentations import AugmentConfig, ViewSpec
-from trainers.config.parse import read_settings
-from trainers.config.resolve import resolve
 from trainers.data import images as data
 from trainers.data.even import even_sample
 from trainers.models.backbones import feature_dim
 from trainers.models.known_weights import take_weights
 from trainers.models.weights_file import read_weights
-from trainers.training import checkpoint
 from trainers.training.contender import Contender
 from trainers.training.contenders import contenders
 from trainers.training.features import features, finished
 from trainers.training.labelled_sample import encode, knn_right, take_sample
-from trainers.training.setup import base_preprocess_of, build, preprocess_of
+from trainers.training.setup import base_preprocess_of, open_run, preprocess_of
 from trainers.training.view_retrieval import encode_two_views, view_top1
 
 IMAGES, K = 1000, 10
@@ -112,10 +109,7 @@ def measure(contender: Contender, augment: AugmentConfig, folder: Path) -> tuple
 
 def encoders(run: Path, folder: Path) -> tuple[list[Contender], AugmentConfig]:
     """List the encoders of a run, and the published one; and what views of the run's training differ in."""
-    config = resolve(read_settings(run))
-    method = build(replace(config, init=None))
-    state = checkpoint.load(run / "checkpoint.pt")
-    checkpoint.load_weights(method, state["method"], run)
+    config, method, state = open_run(run)
     records = [preprocess_of(config), *([] if config.base is None else [base_preprocess_of(config)])]
     pixels = {record.size: load(folder, record).pixels for record in records}
     own = [
@@ -131,10 +125,10 @@ def encoders(run: Path, folder: Path) -> tuple[list[Contender], AugmentConfig]:
     return [*own, published], config.augment
 
 
-def load(folder: Path, record: Preprocess) -> data.Images:
-    """Decode a collection as an encoder sees it: at most IMAGES of each split, evenly."""
+def load(folder: Path, record: Preprocess, most: int = IMAGES) -> data.Images:
+    """Decode a collection as an encoder sees it: at most `most` images of each split, evenly."""
     files = data.list_training_files(folder)
-    train, test = (even_sample(part, IMAGES) for part in (files.training, files.held_back))
+    train, test = (even_sample(part, most) for part in (files.training, files.held_back))
     return replace(data.load(train, record), held_back=data.load(test, record))
 
 

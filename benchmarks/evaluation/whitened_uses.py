@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.evaluation.adaptation import names_in
-from benchmarks.pipeline import labelled_store
+from benchmarks.pipeline import Vectors, labelled_vectors
 from benchmarks.tables import table
 from featurestore.ann.build import build_index
 from featurestore.ann.normalize import unit_rows
@@ -27,13 +27,13 @@ from featurestore.estimators.whitening import fit
 from featurestore.metrics.retrieval import evaluate
 
 LEAST_INDEXED, RECALL, MEMORY, GRID, MOST_LINEAR = 20_000, 0.95, 2**30, 12, 5_000
-Vectors = NDArray[np.float32]
 
 
 def linear(train_x: Vectors, train_y: NDArray[np.int64], test_x: Vectors, test_y: NDArray[np.int64]) -> float:
     """Measure a logistic regression at the C that cross-validation within train chooses; of many images on MOST_LINEAR of them."""
-    some = np.random.default_rng(0).permutation(len(train_x))[:MOST_LINEAR]
-    train_x, train_y = train_x[some], train_y[some]
+    if len(train_x) > MOST_LINEAR:
+        some = np.random.default_rng(0).permutation(len(train_x))[:MOST_LINEAR]
+        train_x, train_y = train_x[some], train_y[some]
     c = best_c(try_c(train_x, train_y, c_grid(GRID)))
     return float((logistic(train_x, train_y, test_x, c) == test_y).mean())
 
@@ -50,11 +50,7 @@ def index_effort(x: Vectors) -> str:
 def line(collection: Path, encoder: Path) -> list[str]:
     """Measure an encoder on a collection, as cells of a table."""
     with tempfile.TemporaryDirectory() as work:
-        store = labelled_store(collection, encoder, Path(work))
-        (_, train_x, train_names), (_, test_x, test_names) = (store.features(split=part) for part in ("train", "test"))
-    classes, train_y = np.unique(train_names.astype(str), return_inverse=True)
-    assert np.isin(test_names.astype(str), classes).all(), f"{collection}: train lacks a class of test"
-    test_y = np.searchsorted(classes, test_names.astype(str))
+        train_x, train_y, test_x, test_y = labelled_vectors(collection, encoder, Path(work))
     white = fit(train_x)
     forms = [(train_x, test_x), (unit_rows(white(train_x)), unit_rows(white(test_x)))]
     accuracy = [linear(train, train_y, test, test_y) for train, test in forms]

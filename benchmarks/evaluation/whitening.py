@@ -17,7 +17,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.pipeline import labelled_store
+from benchmarks.pipeline import Vectors, labelled_vectors
 from benchmarks.tables import table
 from featurestore.ann.normalize import unit_rows
 from featurestore.estimators.knn import neighbours, top_classes, votes
@@ -27,7 +27,6 @@ from featurestore.estimators.whitening import SHRINKAGE, STRENGTH, spectrum
 FORMS = [*product((0.15, 0.25, 0.35, 0.5), (0.1, 1.0, 3.0, 10.0, 30.0, 100.0))]  # strength, shrinkage
 PRODUCT = (STRENGTH, SHRINKAGE)
 K, TEMPERATURE, SHOTS, DRAWS = 10, 0.07, (1, 5), 20
-Vectors = NDArray[np.float32]
 
 
 def accuracies(train_x: Vectors, train_y: NDArray[np.int64], test_x: Vectors, test_y: NDArray[np.int64]) -> list[float]:
@@ -52,10 +51,7 @@ def few_labels(
 
 def measure(folder: Path, encoder: Path, work: Path) -> tuple[list[float], dict[tuple[float, float], list[float]]]:
     """Measure an encoder on a collection: plain, and whitened in each form."""
-    store = labelled_store(folder, encoder, work)
-    (_, train_x, train_names), (_, test_x, test_names) = store.features(split="train"), store.features(split="test")
-    classes, train_y = np.unique(train_names.astype(str), return_inverse=True)
-    test_y = np.searchsorted(classes, test_names.astype(str))
+    train_x, train_y, test_x, test_y = labelled_vectors(folder, encoder, work)
     whitened, fitted = {}, spectrum(train_x)
     for form in FORMS:
         white = fitted.whitening(*form)

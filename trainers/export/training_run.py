@@ -1,20 +1,16 @@
 """The encoder of a training run as a file: trained, or with its first, random weights."""
 
-import dataclasses
 from pathlib import Path
 
 from featurestore.encoders.card import Card
 from featurestore.errors import ConfigError, TrainingError
 from featurestore.estimators.whitening import Whitening
 from featurestore.version import __version__
-from trainers.config.parse import read_settings
-from trainers.config.resolve import resolve
 from trainers.config.schema import Config
 from trainers.export.torch_onnx import export
-from trainers.training import checkpoint
 from trainers.training.contender import Contender
 from trainers.training.contenders import trained, trained_beside, untrained
-from trainers.training.setup import build
+from trainers.training.setup import open_run
 from trainers.training.whitening import from_state
 
 
@@ -41,10 +37,7 @@ def export_run(run: str | Path, out: str | Path, attention: bool = False, whiten
     known weights are gone that its network stands beside, ExportError, DiskError.
     """
     run = Path(run)
-    state = checkpoint.load(run / "checkpoint.pt")
-    config = resolve(read_settings(run))
-    method = build(dataclasses.replace(config, init=None))
-    checkpoint.load_weights(method, state["method"], run)
+    config, method, state = open_run(run)
     layout = state.get("layout") is True
     if state.get("beside") is True:
         try:

@@ -129,6 +129,15 @@ def base_preprocess_of(config: Config) -> Preprocess:
     return replace(preprocess_of(config), size=config.base_size, shorter_side=config.base_size)
 
 
+def open_run(run: Path) -> tuple[Config, Method, dict[str, Any]]:
+    """Give the settings of a run, its method with the trained weights, and its checkpoint. Raises TrainingError when it is none, ConfigError."""
+    state = checkpoint.load(run / "checkpoint.pt")
+    config = resolve(read_settings(run))
+    method = build(replace(config, init=None))
+    checkpoint.load_weights(method, state["method"], run)
+    return config, method, state
+
+
 def load_run(method: Method, run: Path) -> None:
     """Load the backbone of another run into all copies of the method's own. Raises ConfigError, TrainingError."""
     theirs = resolve(read_settings(run))
