@@ -90,12 +90,25 @@ def spectrum(x: NDArray[np.floating]) -> Spectrum:
     vectors = np.asarray(x[chosen], np.float64)
     mean = vectors.mean(axis=0)
     vectors -= mean
-    variances, directions = np.linalg.eigh(vectors.T @ vectors / len(vectors))
+    variances, directions = principal_axes(vectors)
     if not variances.max() > LEAST_VARIANCE:
         raise EncoderError(
             f"all {count} vectors are equal: the encoder does not tell these images apart; use another one"
         )
-    return Spectrum(mean, variances.clip(0), directions, len(vectors))
+    return Spectrum(mean, variances, directions, len(vectors))
+
+
+def principal_axes(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute the eigenvalues, ascending (D,), and eigenvectors, in columns (D, D), of the covariance of centred vectors, (N, D)."""
+    count, dim = x.shape
+    if count >= dim:
+        variances, directions = np.linalg.eigh(x.T @ x / count)
+        return variances.clip(0), directions
+    # Fewer vectors than numbers: they differ in N directions at most, and the eigenvectors of an N x N matrix are found far sooner.
+    basis, inside = np.linalg.qr(x.T, mode="complete")
+    variances, turned = np.linalg.eigh(inside[:count] @ inside[:count].T / count)
+    directions = np.hstack([basis[:, count:], basis[:, :count] @ turned])
+    return np.concatenate([np.zeros(dim - count), variances.clip(0)]), directions
 
 
 def fit(x: NDArray[np.floating], kept: int | None = None) -> Whitening:

@@ -6,7 +6,7 @@ import pytest
 from featurestore.ann.normalize import unit_rows
 from featurestore.errors import EncoderError
 from featurestore.estimators import whitening
-from featurestore.estimators.whitening import Part, fit, fit_parts, spectrum
+from featurestore.estimators.whitening import Part, fit, fit_parts, principal_axes, spectrum
 
 
 def vectors(count: int = 200, dim: int = 6) -> np.ndarray:
@@ -40,6 +40,16 @@ def test_it_is_a_power_of_the_covariance(strength: float, shrinkage: float) -> N
 def test_full_whitening_makes_all_directions_equal() -> None:
     x = vectors()
     np.testing.assert_allclose(np.cov(spectrum(x).whitening(0.5, 0.0)(x).T, bias=True), np.eye(6) / 6, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [6, 40, 41, 200])
+def test_axes_of_few_vectors_and_of_many_give_their_covariance(count: int) -> None:
+    x = vectors(count, 40).astype(np.float64)
+    x -= x.mean(axis=0)
+    variances, directions = principal_axes(x)
+    assert (np.diff(variances) >= 0).all()
+    np.testing.assert_allclose(directions.T @ directions, np.eye(40), atol=1e-12)
+    np.testing.assert_allclose(directions * variances @ directions.T, np.cov(x.T, bias=True), atol=1e-12)
 
 
 def test_the_mapped_vectors_have_a_length_of_one_on_average() -> None:
