@@ -77,6 +77,7 @@ def fitted_first(rows: Sequence[Row], _kind: str) -> Row:
     return max((row for row in rows if row.contender.beside), key=lambda row: bool(row.contender.fitted))
 
 
+@pytest.mark.slow
 def test_a_network_beside_known_weights(
     few_shapes: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

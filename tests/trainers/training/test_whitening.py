@@ -44,6 +44,7 @@ def test_a_run_is_whitened_and_can_be_exported_without(
     np.testing.assert_allclose(made.encode(pixels), white(unit_rows(plain.encode(pixels))), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_vectors_with_layout_are_whitened_to_the_length_of_those_without(
     few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
