@@ -26,10 +26,11 @@ class FinetuningRecipe:
 def candidates(
     labels: int, pretrained: bool, epochs: int | None, minutes: float | None
 ) -> tuple[FinetuningRecipe, ...]:
-    """Give the two recipes to try for a number of labels.
+    """Give the recipes to try for a number of labels.
 
     Pretrained layers move at a tenth of the rate, which suits a good encoder, or at the full rate, which suits one that was trained too
-    short. From scratch all layers have one rate, and the usual decay or a strong one, which few labels need (Brigato et al. 2021).
+    short. From scratch all layers have one rate, and a strong decay (Brigato et al. 2021): few labels need it and cannot choose it, many
+    choose between it and the usual one.
     """
     common = FinetuningRecipe(
         epochs=epochs if epochs is not None else epochs_of(labels),
@@ -43,7 +44,8 @@ def candidates(
     if pretrained:
         return common, replace(common, learned=1.0)
     scratch = replace(common, learned=1.0, frozen=0.0)
-    return scratch, replace(scratch, weight_decay=STRONG_DECAY)
+    strong = replace(scratch, weight_decay=STRONG_DECAY)
+    return (strong,) if labels < ENOUGH else (scratch, strong)
 
 
 def epochs_of(labels: int) -> int:

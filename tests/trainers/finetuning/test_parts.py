@@ -19,7 +19,7 @@ from trainers.finetuning import select as training
 from trainers.finetuning.finetune import draw_labels, fabric_of
 from trainers.finetuning.loop import _groups, fit, follow, logits_of, momentum_at
 from trainers.finetuning.network import ClassifierNetwork, StartingPoint, build_classifier, read_start
-from trainers.finetuning.recipe import FinetuningRecipe, candidates, epochs_of
+from trainers.finetuning.recipe import ENOUGH, FinetuningRecipe, candidates, epochs_of
 from trainers.finetuning.select import Task, Trainer
 from trainers.finetuning.views import mild_view
 
@@ -193,12 +193,17 @@ def test_few_labels_are_seen_more_often() -> None:
     assert all(2 <= candidates(n, False, None, None)[0].batch_size <= max(2, n // 2) for n in (4, 9, 100, 10_000))
 
 
-def test_both_starts_have_two_recipes_to_choose_from_and_equally_many_steps() -> None:
-    pretrained, scratch = candidates(500, True, None, None), candidates(500, False, None, None)
+@pytest.mark.parametrize("labels", [500, ENOUGH, 50_000])
+def test_both_starts_have_equally_many_steps(labels: int) -> None:
+    pretrained, scratch = candidates(labels, True, None, None), candidates(labels, False, None, None)
     assert len({recipe.learned for recipe in pretrained}) == 2
-    assert sorted(recipe.weight_decay for recipe in scratch) == [0.05, 2.0]
     assert len({(r.epochs, r.batch_size) for r in (*pretrained, *scratch)}) == 1
     assert {(r.learned, r.frozen) for r in scratch} == {(1.0, 0.0)}  # one rate for all of it
+
+
+def test_few_labels_from_scratch_have_a_strong_decay_and_many_a_choice() -> None:
+    assert [recipe.weight_decay for recipe in candidates(ENOUGH - 1, False, None, None)] == [2.0]
+    assert sorted(recipe.weight_decay for recipe in candidates(ENOUGH, False, None, None)) == [0.05, 2.0]
 
 
 class Scripted(Trainer):
@@ -237,17 +242,21 @@ def scripted(start: StartingPoint, images: LabelledImages, logits: dict[str, flo
 
 
 def test_of_few_labels_a_fifth_judges_a_trial_and_the_last_training_has_all(start: StartingPoint) -> None:
-    trainer = scripted(start.from_scratch(), colours(10), {"trial 1": -1.0, "trial 2": 1.0})
+    trainer = scripted(start, colours(10), {"trial 1": -1.0, "trial 2": 1.0})
     trained = trainer.train()
     assert trainer.trained_on == [("trial 1", 16), ("trial 2", 16), ("final", 20)]
-    assert (trained.recipe, trained.calibrated_on, trained.seconds) == (candidates(20, False, None, None)[1], 4, 3.0)
+    assert (trained.recipe, trained.calibrated_on, trained.seconds) == (candidates(20, True, None, None)[1], 4, 3.0)
+    scratch = scripted(start.from_scratch(), colours(10), {})
+    trained = scratch.train()
+    assert scratch.trained_on == [("trial 1", 16), ("final", 20)]
+    assert (trained.recipe, trained.calibrated_on) == (candidates(20, False, None, None)[0], 4)
 
 
 def test_of_many_labels_a_tenth_is_held_out_and_the_best_moment_is_kept(
     start: StartingPoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "ENOUGH", 20)
-    trainer = scripted(start.from_scratch(), colours(10), {"trial 1": 1.0, "trial 2": -1.0})
+    trainer = scripted(start, colours(10), {"trial 1": 1.0, "trial 2": -1.0})
     trained = trainer.train()
     assert trainer.trained_on == [("trial 1", 18), ("trial 2", 18)]
     assert trained.network.margin > 0  # type: ignore[operator]
