@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from featurestore import classification, evaluation, maintenance, metadata
+from featurestore import classification, curation, evaluation, maintenance, metadata
 from featurestore.classification.export import export
 from featurestore.ingest import export_vectors, import_vectors
 from featurestore.ingest.run import ingest
@@ -56,6 +56,8 @@ class FeatureStore(Storage):
     lowshot = shows_progress(evaluation.lowshot)
     episodes = shows_progress(evaluation.episodes)
     retrieval = shows_progress(evaluation.retrieval)
+    duplicates = shows_progress(curation.duplicates)
+    leaks = shows_progress(curation.leaks)
     train_classifier = shows_progress(classification.train)
     apply_classifier = shows_progress(classification.apply)
     export_classifier = export

@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("imaging", "estimators"),
     ("encoders", "rendering"),
     ("storage",),
-    ("ingest", "search", "metadata", "evaluation", "classification", "maintenance"),
+    ("ingest", "search", "metadata", "evaluation", "classification", "curation", "maintenance"),
     ("report",),
     ("store", "classifiers"),
     ("cli",),

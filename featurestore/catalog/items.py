@@ -100,6 +100,20 @@ class Items:
         with self._database.reading() as connection:
             return dict(connection.execute("SELECT id, sha256 FROM items").fetchall())
 
+    def files(self) -> dict[int, tuple[str, int, int]]:
+        """Read content hash, bytes and time of modification (ns) of every item's file, by id; "" and 0 where they are not known."""
+        with self._database.reading() as connection:
+            found = connection.execute(
+                "SELECT id, coalesce(sha256, ''), coalesce(bytes, 0), coalesce(mtime_ns, 0) FROM items"
+            ).fetchall()
+            return {item: (sha256, size, mtime) for item, sha256, size, mtime in found}
+
+    def sizes(self) -> dict[int, tuple[int | None, int | None]]:
+        """Read width and height of every item in pixels, by id."""
+        with self._database.reading() as connection:
+            found = connection.execute("SELECT id, width, height FROM items").fetchall()
+            return {item: (width, height) for item, width, height in found}
+
     def values(self, columns: Sequence[str], most: int) -> dict[str, ColumnValues]:
         """Summarise the values of columns of `items`, with up to `most` of the most frequent; names that are no column are left out."""
         found = {}

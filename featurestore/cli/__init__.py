@@ -31,6 +31,7 @@ COMMANDS = {
     "store": ("info", "failures", "sql"),
     "evaluation": ("knn", "linear", "lowshot", "retrieval"),
     "comparison": ("compare",),
+    "curation": ("duplicates", "leaks"),
     "report": ("report", "attention"),
     "classification": ("classify",),
     "metadata": ("label", "annotate"),

@@ -25,6 +25,10 @@ OVERVIEW = {
         "compare": "Compare encoders on the same images.",
         "report": "Write a page about a collection and its encoder.",
     },
+    "Clean it": {
+        "duplicates": "Find pictures that are there more than once.",
+        "leaks": "Find pictures that are in two splits.",
+    },
     "Label": {
         "label": "Set labels from a table.",
         "annotate": "Add columns of your own from a table.",

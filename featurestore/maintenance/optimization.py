@@ -15,6 +15,7 @@ from featurestore.progress import Listener
 from featurestore.storage import Storage
 from featurestore.storage.info import size
 from featurestore.storage.snapshot import OpenIndexes
+from featurestore.storage.thumbnails import forget_thumbnails
 from featurestore.system.checksums import covers
 from featurestore.system.disk import create_folder
 from featurestore.system.no_follow import delete_within
@@ -92,9 +93,12 @@ def _optimize(store: Storage, recall: float, memory: int, listener: Listener) ->
         else:
             catalog.indexes.drop(record.fingerprint)
             unindexed.append(TooFewVectors(record.name, record.rows, least_rows(record.dim)))
-    stopped = [*layout.encoder_parts(), *layout.dropped_files(catalog.encoders.all())]
-    for path in dict.fromkeys([*layout.unused_index_files(catalog.indexes.all()), *stopped]):
+    encoders = catalog.encoders.all()
+    stopped = [*layout.encoder_parts(), *layout.dropped_files(encoders)]
+    unused = [*layout.unused_index_files(catalog.indexes.all()), *layout.unused_graph_files(encoders)]
+    for path in dict.fromkeys([*unused, *stopped]):
         delete_within(path)
+    forget_thumbnails(store)
     catalog.rewrite()  # which deletes what stopped runs left of it
     return OptimizeReport(kept, dropped, before, size(store.path), tuple(indexes), tuple(unindexed))
 

@@ -71,7 +71,7 @@ class LabelledItems:
         _check(view.vectors, rows)
         return cls(
             items.encoder, items.ids[known], rows, items.paths.filter(known).to_numpy(zero_copy_only=False), codes, names, train, test,
-            leave_one_out, _contents(items.ids[known], *twins), where, notes, view.vectors,
+            leave_one_out, content_numbers(items.ids[known], *twins), where, notes, view.vectors,
         )  # fmt: skip
 
     @property
@@ -156,7 +156,7 @@ def _numbered(labels: pa.LargeStringArray, lists: pa.ListArray) -> tuple[Ints, l
     return np.array([place[name] for name in found], np.int64)[encoded.indices.to_numpy()][:, None], names
 
 
-def _contents(ids: Ints, twins: Ints, numbers: Ints) -> Ints:
+def content_numbers(ids: Ints, twins: Ints, numbers: Ints) -> Ints:
     """Give the number of the content of each item, -1 where no other item has it: (n,)."""
     found = np.full(len(ids), -1, np.int64)
     mine, at_ids, at_twins = np.intersect1d(ids, twins, assume_unique=True, return_indices=True)

@@ -41,6 +41,11 @@ class Layout:
         return self.root / "indexes"
 
     @property
+    def derived(self) -> Path:
+        """What is computed from the items and vectors, and computed again when it is missing."""
+        return self.root / "derived"
+
+    @property
     def damaged(self) -> Path:
         """Where repair moves what it replaces."""
         return self.root / "damaged"
@@ -71,7 +76,12 @@ class Layout:
         files: list[Path] = []
         for mark in sorted(self.encoders.glob("*.dropped")):
             if mark.stem not in known:
-                places = ((self.vectors, "*.f16*"), (self.indexes, "-*.faiss*"), (self.encoders, ".onnx*"))
+                places = (
+                    (self.vectors, "*.f16*"),
+                    (self.indexes, "-*.faiss*"),
+                    (self.derived, "*.knn*"),
+                    (self.encoders, ".onnx*"),
+                )
                 files += [path for folder, end in places for path in sorted(folder.glob(mark.stem + end))]
             files.append(mark)
         return files
@@ -86,6 +96,19 @@ class Layout:
         """Index files that the catalog does not name: older ones, and those that were never published."""
         named = {record.file for record in records}
         return [path for path in sorted(self.indexes.glob("*.faiss*")) if path.name not in named]
+
+    def graph_file(self, record: EncoderRecord) -> Path:
+        """The k-NN graph of an encoder's vectors, named after their file, so that another file of vectors has another graph."""
+        return self.derived / f"{Path(record.file).stem}.knn"
+
+    @property
+    def thumbnails(self) -> Path:
+        return self.derived / "thumbnails.grey"
+
+    def unused_graph_files(self, records: list[EncoderRecord]) -> list[Path]:
+        """Graph files of vector files that are not in use, and those that were never published."""
+        named = {self.graph_file(record).name for record in records}
+        return [path for path in sorted(self.derived.glob("*.knn*")) if path.name not in named]
 
     def encoder_parts(self) -> list[Path]:
         """Encoder files that a stopped process left half written."""
@@ -103,7 +126,7 @@ class Layout:
         """Whether a store may be created here: nothing is there, or only what a stopped creation left."""
         if not self.root.exists():
             return True
-        ours = {"lock", "vectors", "encoders", "indexes", "damaged"}
+        ours = {"lock", "vectors", "encoders", "indexes", "derived", "damaged"}
         return self.root.is_dir() and all(
             path.name in ours or path.name.startswith(f"{CATALOG}.part") for path in self.root.iterdir()
         )

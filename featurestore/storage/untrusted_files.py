@@ -11,7 +11,9 @@ from featurestore.storage.layout import CATALOG, Layout
 from featurestore.system.hard_links import other_hard_links, require_one_hard_link
 from featurestore.system.no_follow import FILE, FOLDER, kind_of, untrusted_error
 
-OURS = re.compile(r"\.(f16|onnx|faiss|dropped|part)")  # in names of files in the folders; other names are never opened
+OURS = re.compile(
+    r"\.(f16|onnx|faiss|knn|grey|dropped|part)"
+)  # in names of files in the folders; other names are never opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ def require_no_hard_links(layout: Layout) -> None:
 
 def untrusted_files(layout: Layout) -> Iterator[UntrustedFile]:
     """Look at each place of a store without following anything. Raises DiskError when a folder cannot be listed."""
-    folders = {layout.vectors.name, layout.encoders.name, layout.indexes.name, layout.damaged.name}
+    folders = {layout.vectors.name, layout.encoders.name, layout.indexes.name, layout.derived.name, layout.damaged.name}
     for entry in _entries(layout.root):
         if entry.name.startswith(f"{CATALOG}.part"):
             continue  # left by a stopped process; it is only ever deleted, and that follows nothing

@@ -1,12 +1,15 @@
 """The k-NN graph against sorting all scores, row by row."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from featurestore.ann import knn_graph as graph
 from featurestore.ann.faiss_index import floats
-from featurestore.ann.knn_graph import neighbours, without_self
+from featurestore.ann.knn_graph import KnnGraph, build_graph, extend_graph, neighbours, places_in, without_self
 from featurestore.ann.row_filter import RowFilter
+from featurestore.ann.search import Index
 from featurestore.errors import EvaluationError
 from featurestore.progress import Listener
 from tests.featurestore.ann.naive import Floats, Halves, Ints, brute_force, clustered, recall, small_numbers
@@ -102,3 +105,76 @@ def test_progress_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph, "QUERIES", 4)
     neighbours(clustered(10, 4)[0], RowFilter(10), 2, None, Noting())
     assert calls == [("finding neighbours", 10), 4, 4, 2]
+
+
+def assert_equal(found: KnnGraph, expected: KnnGraph) -> None:
+    np.testing.assert_array_equal(found.rows, expected.rows)
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("queries", [5, 16_384])
+@pytest.mark.parametrize("gone", [[], [0], [7, 8, 9], list(range(30, 60))])
+@pytest.mark.parametrize("new", [0, 1, 12])
+def test_an_extended_graph_is_the_one_built_anew(
+    gone: list[int], new: int, queries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph, "QUERIES", queries)
+    vectors = clustered(60 + new, 5)[0]
+    before = build_graph(vectors[:60], RowFilter(60), 4, None, QUIET)
+    rows = RowFilter(60 + new, np.setdiff1d(np.arange(60 + new), gone))
+    assert_equal(extend_graph(before, vectors, rows, 4, None, QUIET), build_graph(vectors, rows, 4, None, QUIET))
+
+
+def test_rows_that_stay_are_not_compared_with_each_other_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = clustered(60, 5)[0]
+    before = build_graph(vectors[:58], RowFilter(58), 4, None, QUIET)
+    asked: list[Ints] = []
+    nearest = graph._nearest
+
+    def noting(
+        vectors: Halves, rows: RowFilter, part: Ints, k: int, index: Index | None, listener: Listener
+    ) -> tuple[Floats, Ints]:
+        asked.append(part)
+        return nearest(vectors, rows, part, k, index, listener)
+
+    monkeypatch.setattr(graph, "_nearest", noting)
+    extended = extend_graph(before, vectors, RowFilter(60), 4, None, QUIET)
+    np.testing.assert_array_equal(np.concatenate(asked), [58, 59])
+    asked.clear()
+    assert extend_graph(extended, vectors, RowFilter(60), 4, None, QUIET) is extended
+    assert not asked
+    assert extend_graph(extended, vectors, RowFilter(60), 5, None, QUIET).k == 5
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_a_graph_of_few_rows_has_all_others(count: int) -> None:
+    found = build_graph(clustered(5, 4)[0], RowFilter(5, np.arange(count)), 20, None, QUIET)
+    assert found.indices.shape == found.scores.shape == (count, max(0, count - 1))
+    assert all(set(line) | {place} == set(range(count)) for place, line in enumerate(found.indices.tolist()))
+
+
+def test_a_graph_that_was_smaller_than_k_grows() -> None:
+    vectors = clustered(30, 4)[0]
+    few = build_graph(vectors[:3], RowFilter(3), 20, None, QUIET)
+    assert_equal(
+        extend_graph(few, vectors, RowFilter(30), 20, None, QUIET), build_graph(vectors, RowFilter(30), 20, None, QUIET)
+    )
+
+
+@pytest.mark.usefixtures("small")
+def test_the_recall_of_an_index_is_measured(built: Built) -> None:
+    found = build_graph(built.vectors, RowFilter(COUNT), 5, built.index, QUIET)
+    exact = build_graph(built.vectors, RowFilter(COUNT), 5, None, QUIET)
+    assert exact.recall == 1
+    assert found.recall == pytest.approx(recall(exact.indices, found.indices), abs=0.02)
+    part = RowFilter(COUNT, np.arange(COUNT - 9))
+    smaller = build_graph(built.vectors, part, 5, built.index, QUIET)
+    half = replace(smaller, recall=0.5)  # what was not found before is still not found
+    assert extend_graph(half, built.vectors, RowFilter(COUNT), 5, None, QUIET).recall == 0.5
+    assert TARGET <= extend_graph(smaller, built.vectors, RowFilter(COUNT), 5, built.index, QUIET).recall <= 1
+
+
+def test_places_among_values() -> None:
+    np.testing.assert_array_equal(places_in(np.array([2, 5, 9]), np.array([9, 1, 5, 10, 2])), [2, -1, 1, -1, 0])
+    np.testing.assert_array_equal(places_in(np.array([], np.int64), np.array([9, 1])), [-1, -1])

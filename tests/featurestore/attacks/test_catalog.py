@@ -86,6 +86,8 @@ COMMANDS = {
     "lowshot": "",
     "retrieval": "",
     "compare": "--encoder rgb --encoder rgb",
+    "duplicates": "",
+    "leaks": "",
     "report": "--out {out}/report.html",
     "classify": "--apply kind",
     "index": "{source}",

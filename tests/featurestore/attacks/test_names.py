@@ -41,6 +41,8 @@ CASES: dict[str, list[list[str]]] = {
     "lowshot": [["--shots", "1", "--tries", "2", "--method", "nearest-mean"], ["--shots", "5"], ["--way", "2", "--shots", "1", "--queries", "1", "--episodes", "2"]],
     "retrieval": [["-k", "1"]],
     "compare": [["--no-linear", "-k", "1"], ["{store}", "--no-linear", "-k", "1", "--shots", "1"], ["{evil}"]],
+    "duplicates": [[], ["-n", "{evil}"], ["--encoder", "{evil}"]],
+    "leaks": [["-n", "99"], ["-n", "{evil}"], ["--encoder", "{evil}"]],
     "report": [["--out", "{tables}/report.md", "--map", "pca"], ["--out", "{tables}/report.json", "--map", "pca"], ["--out", "{tables}/{evil}.x"],
                ["--out", "{tables}/report.md", "--run", "{evil}"], ["--out", "{tables}/report.md", "--map", "pca", "--run", "{tables}/{evil}"]],
     "attention": [["{evil}", "--out", "{tables}/x.png"]],

@@ -86,7 +86,7 @@ def test_help_has_a_short_line_for_every_command_under_a_heading(run: Run) -> No
     assert max(map(len, out.splitlines())) <= 80
     listed = out.partition("Make an encoder:\n")[2].splitlines()
     assert [line for line in listed if line.strip() and not line.startswith("  ")] == [
-        "Use it:", "Measure it:", "Label:", "Keep a store:",
+        "Use it:", "Measure it:", "Clean it:", "Label:", "Keep a store:",
     ]  # fmt: skip
     described = [line.split(maxsplit=1) for line in listed if line.startswith("  ")]
     assert sorted(name for name, _ in described) == sorted(cli.cli.list_commands(click.Context(cli.cli)))

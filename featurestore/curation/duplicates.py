@@ -1,0 +1,137 @@
+"""Duplicates: items with the same content, and items that show the same picture in another size, crop, compression or mirrored."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore.curation.pairs import EXACT, KINDS, MIRRORED, NEAR, Pairs, find_pairs
+from featurestore.progress import Listener
+from featurestore.storage.item_graph import ItemGraph
+from featurestore.storage.storage import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateItem:
+    """An item of a group."""
+
+    id: int
+    path: str
+    label: str | None
+    labels: list[str] | None  # of an item with several
+    split: str | None
+    width: int | None  # in pixels
+    height: int | None
+    score: float  # how sure it is that it shows the picture of the item to keep, from 0 to 1; 1 for the same content
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """Items that show one picture: the one to keep first, then the surest."""
+
+    kind: str  # "exact": the same content; "near": another size, crop, compression or colours; "mirrored"
+    items: list[DuplicateItem]
+
+    @property
+    def keep(self) -> DuplicateItem:
+        """The item to keep: labelled if one is, then the largest, then the one that was indexed first."""
+        return self.items[0]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "keep": self.keep.path, "items": [asdict(item) for item in self.items]}
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatesReport:
+    """The duplicates of a store: groups of exact copies, then of near ones, then of mirrored ones, surest first."""
+
+    encoder: str  # fingerprint
+    n_items: int
+    groups: list[DuplicateGroup]
+    unseen: int  # contents that could not be looked at: their files are gone, changed or broken
+    recall: float  # of the neighbours that were looked at; less than 1 where an index found them
+
+    @property
+    def superfluous(self) -> int:
+        """How many exact and near copies there are beside those to keep."""
+        return sum(len(group.items) - 1 for group in self.groups if group.kind != MIRRORED)
+
+    def to_json(self) -> dict[str, Any]:
+        facts = {"encoder": self.encoder, "n_items": self.n_items, "unseen": self.unseen, "recall": self.recall}
+        return {"protocol": "duplicates", **facts, "groups": [group.to_json() for group in self.groups]}
+
+
+def duplicates(store: Storage, encoder: str | Path | None = None, listener: Listener | None = None) -> DuplicatesReport:
+    """Find the items of a store that show the same picture.
+
+    Exact copies have the same SHA-256. Other pairs are proposed by the k-NN graph and by similar pixels, and confirmed by aligning their
+    pixels; see `find_pairs`. Raises EncoderNotInStore, StoreCorrupt, SourceError.
+    """
+    graph, pairs, unseen = find_pairs(store, encoder, listener or Listener())
+    groups = sorted(
+        _groups(pairs, _members(store, graph, pairs)),
+        key=lambda group: (KINDS.index(group.kind), -group.items[-1].score),
+    )
+    items = graph.view.items
+    return DuplicatesReport(items.encoder.fingerprint, len(items.ids), groups, unseen, graph.graph.recall)
+
+
+Members = Mapping[int, Sequence[DuplicateItem]]  # of the nodes that count
+
+
+def _members(store: Storage, graph: ItemGraph, pairs: Pairs) -> Members:
+    """Give the items of each node that is in a pair or has several items, the one to keep first."""
+    items = graph.view.items
+    counts = np.bincount(graph.nodes, minlength=1)
+    concerned = np.union1d(np.flatnonzero(counts > 1), np.concatenate([pairs.left, pairs.right]))
+    places = np.flatnonzero(np.isin(graph.nodes, concerned))
+    columns = (items.paths, items.labels, items.label_lists, items.splits)
+    texts = (column.take(places).to_pylist() for column in columns)
+    sizes = store.catalog.items.sizes()
+    found: dict[int, list[DuplicateItem]] = {node: [] for node in concerned.tolist()}
+    for node, item, path, label, labels, split in zip(
+        graph.nodes[places].tolist(), items.ids[places].tolist(), *texts, strict=True
+    ):
+        found[node].append(DuplicateItem(item, path, label, labels, split, *sizes.get(item, (None, None)), 1.0))
+    return {node: sorted(members, key=_worth) for node, members in found.items()}
+
+
+def _worth(item: DuplicateItem) -> tuple[bool, int, int]:
+    """Order items: the first is the one to keep."""
+    return item.label is None and item.labels is None, -(item.width or 0) * (item.height or 0), item.id
+
+
+def _groups(pairs: Pairs, members: Members) -> Iterator[DuplicateGroup]:
+    """Make groups of nodes: exact and near copies of the item to keep, and mirrored pairs of such items."""
+    plain, mirror = (_by_node(pairs, pairs.mirrored == way) for way in (False, True))
+    kept: dict[int, int] = {}  # node: the one whose first item is kept instead
+    for node in sorted(members, key=lambda node: _worth(members[node][0])):
+        if node in kept:
+            continue
+        # Only what is paired with the item to keep itself: chains of pairs may lead to another picture.
+        others = {other: score for other, score in plain.get(node, {}).items() if other not in kept}
+        kept |= dict.fromkeys((node, *others), node)
+        scores = {node: 1.0, **others}
+        items = [replace(item, score=score) for of, score in scores.items() for item in members[of]]
+        if len(items) > 1:
+            yield DuplicateGroup(NEAR if others else EXACT, items)
+    told = set()
+    for node, others in mirror.items():
+        for other, score in others.items():
+            both = tuple(sorted((kept[node], kept[other]), key=lambda of: _worth(members[of][0])))
+            if both[0] != both[1] and both not in told:
+                told.add(both)
+                first, second = (members[of][0] for of in both)
+                yield DuplicateGroup(MIRRORED, [first, replace(second, score=score)])
+
+
+def _by_node(pairs: Pairs, chosen: NDArray[np.bool_]) -> dict[int, dict[int, float]]:
+    """Give for each node of some pairs the others, with their scores, best first."""
+    found: dict[int, dict[int, float]] = {}
+    for left, right, score in zip(*(column[chosen].tolist() for column in pairs[:3]), strict=True):
+        found.setdefault(left, {})[right] = score
+        found.setdefault(right, {})[left] = score
+    return found
