@@ -134,7 +134,7 @@ def test_an_unreadable_folder_is_a_failure_and_the_rest_is_found(
     scandir = os.scandir
 
     def refuse(path: Any) -> Any:
-        if Path(path).name == "locked":
+        if not isinstance(path, int) and Path(path).name == "locked":  # pytest deletes by descriptors
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
