@@ -12,13 +12,12 @@ from featurestore.ann.graph_file import open_graph, save_graph
 from featurestore.ann.knn_graph import KnnGraph, build_graph, extend_graph
 from featurestore.ann.row_filter import RowFilter
 from featurestore.ann.search import Index
-from featurestore.errors import DiskError, StoreBusy, StoreUntrusted
 from featurestore.progress import Listener
+from featurestore.storage.derived import keep
 from featurestore.storage.labelled_items import content_numbers
 from featurestore.storage.snapshot import ItemVectors
 from featurestore.storage.storage import Storage
 from featurestore.system.checksums import BlockChecksum
-from featurestore.system.disk import create_folder
 from featurestore.system.text import as_argument
 
 K = 20
@@ -90,11 +89,5 @@ def _keep(
 ) -> None:
     """Write a graph into the store; where that cannot be done, say so: it is computed again next time."""
     of = vectors_hash(blocks, covered)
-    if of is None:
-        return
-    try:
-        with store.writing():
-            create_folder(path.parent)
-            save_graph(graph, path, of, covered)
-    except (StoreBusy, DiskError, StoreUntrusted) as error:
-        listener.note(f"the neighbours are not kept for next time: {error}")
+    if of is not None:
+        keep(store, "the neighbours", lambda: save_graph(graph, path, of, covered), listener)

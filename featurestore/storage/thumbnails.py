@@ -11,15 +11,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.errors import DiskError, StoreBusy, StoreUntrusted
 from featurestore.imaging.load import Loaded
 from featurestore.imaging.pool import load_all
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
+from featurestore.storage.derived import keep
 from featurestore.storage.storage import Storage
 from featurestore.system.checked_file import read_checked, write_checked
-from featurestore.system.disk import create_folder
 
 SIDE = 32  # pixels; the whole picture is squeezed into a square
 SHAPE = Preprocess(SIDE, SIDE, resize="stretch", interpolation="bilinear")
@@ -126,14 +125,13 @@ def _make(missing: Mapping[int, ContentFile], found: Thumbnails, listener: Liste
 
 def _keep(store: Storage, hashes: NDArray[np.void], grey: NDArray[np.uint8], listener: Listener) -> None:
     """Add thumbnails to those that the store has of its contents; where that cannot be done, say so."""
-    try:
-        with store.writing():
-            create_folder(store.layout.derived)
-            old = _read(store.layout.thumbnails, len(hashes))
-            stays = _in_use(store, old) & ~np.isin(old.hashes, hashes)
-            _write(store, np.concatenate([old.hashes[stays], hashes]), np.concatenate([old.grey[stays], grey]))
-    except (StoreBusy, DiskError, StoreUntrusted) as error:
-        listener.note(f"the small pictures are not kept for next time: {error}")
+
+    def write() -> None:
+        old = _read(store.layout.thumbnails, len(hashes))
+        stays = _in_use(store, old) & ~np.isin(old.hashes, hashes)
+        _write(store, np.concatenate([old.hashes[stays], hashes]), np.concatenate([old.grey[stays], grey]))
+
+    keep(store, "the small pictures", write, listener)
 
 
 def _in_use(store: Storage, kept: _Kept) -> NDArray[np.bool_]:
