@@ -58,6 +58,10 @@ class FeatureStore(Storage):
     retrieval = shows_progress(evaluation.retrieval)
     duplicates = shows_progress(curation.duplicates)
     leaks = shows_progress(curation.leaks)
+    label_errors = shows_progress(curation.label_errors)
+    clusters = shows_progress(curation.clusters)
+    suggest = shows_progress(curation.suggest)
+    coverage = shows_progress(curation.coverage)
     train_classifier = shows_progress(classification.train)
     apply_classifier = shows_progress(classification.apply)
     export_classifier = export

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from featurestore.catalog.connection import Database
 from featurestore.catalog.engine import Connection, quoted_name
@@ -21,6 +23,24 @@ class UserColumns:
         """Read the user's columns with their types, in the order in which they were added."""
         with self._database.reading() as connection:
             return user_columns(connection)
+
+    def numbers(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+        """Read a column of the user as numbers: ids and values of the items that have one; None when there is no such column.
+
+        Raises QueryError when it does not hold numbers.
+        """
+        with self._database.reading() as connection:
+            columns = user_columns(connection)
+            if name not in columns:
+                return None
+            kind = columns[name]
+            if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+                raise QueryError(f"column {name!r}: expected numbers, found values of type {kind}")
+            column = quoted_name(name)
+            found = connection.sql(
+                f"SELECT id, {column}::DOUBLE AS value FROM items WHERE {column} IS NOT NULL ORDER BY id"
+            ).to_arrow_table()
+            return found["id"].to_numpy(), found["value"].to_numpy()
 
     def set_values(self, names: Sequence[str], rows: Spool) -> None:
         """Set labels, splits or columns of the user; columns that do not exist are added.

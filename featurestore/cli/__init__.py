@@ -32,8 +32,10 @@ COMMANDS = {
     "evaluation": ("knn", "linear", "lowshot", "retrieval"),
     "comparison": ("compare",),
     "curation": ("duplicates", "leaks"),
+    "review": ("label-errors", "clusters"),
     "report": ("report", "attention"),
     "classification": ("classify",),
+    "labelling": ("suggest", "coverage"),
     "metadata": ("label", "annotate"),
     "whiten": ("whiten",),
     "maintenance": (

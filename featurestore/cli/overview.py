@@ -28,8 +28,12 @@ OVERVIEW = {
     "Clean it": {
         "duplicates": "Find pictures that are there more than once.",
         "leaks": "Find pictures that are in two splits.",
+        "label-errors": "Find labels that are probably wrong.",
+        "clusters": "Group images that look alike.",
     },
     "Label": {
+        "suggest": "Say which images to label next.",
+        "coverage": "Say how far images are from the nearest labelled one.",
         "label": "Set labels from a table.",
         "annotate": "Add columns of your own from a table.",
         "classify": "Train, apply or export a classifier.",

@@ -1,6 +1,42 @@
-"""What is wrong with a collection: duplicates, leaks. A store in, a report out."""
+"""What is wrong with a collection, what is in it, and which images to label next. A store in, a report out."""
 
+from featurestore.curation.clusters import Cluster, ClusterItem, ClustersReport, clusters
+from featurestore.curation.coverage import ClassCoverage, CoverageReport, FarItem, coverage
 from featurestore.curation.duplicates import DuplicateGroup, DuplicateItem, DuplicatesReport, duplicates
+from featurestore.curation.findings import Findings, Gallery, Picture, keep_columns
+from featurestore.curation.label_errors import Evidence, LabelErrorsReport, Suspect, label_errors
 from featurestore.curation.leaks import Leak, LeaksReport, leaks
+from featurestore.curation.simulation import SimulatedAccuracy, SimulationReport, simulate
+from featurestore.curation.suggest import Suggestion, SuggestReport, suggest
 
-__all__ = ["DuplicateGroup", "DuplicateItem", "DuplicatesReport", "Leak", "LeaksReport", "duplicates", "leaks"]
+__all__ = [
+    "ClassCoverage",
+    "Cluster",
+    "ClusterItem",
+    "ClustersReport",
+    "CoverageReport",
+    "DuplicateGroup",
+    "DuplicateItem",
+    "DuplicatesReport",
+    "Evidence",
+    "FarItem",
+    "Findings",
+    "Gallery",
+    "LabelErrorsReport",
+    "Leak",
+    "LeaksReport",
+    "Picture",
+    "SimulatedAccuracy",
+    "SimulationReport",
+    "SuggestReport",
+    "Suggestion",
+    "Suspect",
+    "clusters",
+    "coverage",
+    "duplicates",
+    "keep_columns",
+    "label_errors",
+    "leaks",
+    "simulate",
+    "suggest",
+]

@@ -1,0 +1,174 @@
+"""Which images to label next."""
+
+import csv
+from dataclasses import asdict, dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from featurestore.ann.faiss_index import floats
+from featurestore.curation.findings import Findings, Gallery, Picture
+from featurestore.curation.pool import Pool, Space
+from featurestore.curation.strategies import STRATEGIES, probabilities
+from featurestore.errors import ConfigError, EvaluationError
+from featurestore.progress import Listener
+from featurestore.storage.item_graph import fold_contents
+from featurestore.storage.labelled_items import content_numbers
+from featurestore.storage.storage import Storage
+from featurestore.system.disk import atomic_write, require_suffix
+from featurestore.system.packages import require
+
+COUNT = 20
+CANDIDATES, REFERENCES, LABELLED = 10_000, 5_000, 20_000  # drawn from all
+RANDOM = 10  # every so many suggestions, one is random
+LOSS = "ssl_loss"  # the column that `featurestore score` fills
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """An item to label."""
+
+    id: int
+    path: str
+    random: bool  # drawn at random: with its label, it is part of an honest test set
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestReport(Findings):
+    """The items to label next, the most useful first, random ones last."""
+
+    encoder: str  # fingerprint
+    by: str  # the strategy
+    seed: int
+    n_labelled: int
+    n_unlabelled: int
+    items: list[Suggestion]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"protocol": "suggest", **asdict(self)}
+
+    def to_arrow(self) -> pa.Table:
+        return pa.table(
+            {name: [getattr(item, name) for item in self.items] for name in Suggestion.__dataclass_fields__}
+        )
+
+    def csv(self, path: str | Path) -> Path:
+        """Write a table with the columns path, label (empty, to be filled in), random and reason. Raises ConfigError, DiskError."""
+        require_suffix(Path(path), (".csv",), "a table of suggestions")
+        text = StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(("path", "label", "random", "reason"))
+        writer.writerows((item.path, "", str(item.random).lower(), item.reason) for item in self.items)
+        with atomic_write(Path(path), "expected a name such as next.csv in an existing folder") as file:
+            file.write(text.getvalue().encode())
+        return Path(path)
+
+    def galleries(self) -> list[Gallery]:
+        return [Gallery("to label next", [Picture(item.path, f"id {item.id}", item.reason) for item in self.items])]
+
+
+def suggest(
+    store: Storage,
+    count: int = COUNT,
+    by: str = "auto",
+    encoder: str | Path | None = None,
+    where: str | None = None,
+    seed: int = 0,
+    listener: Listener | None = None,
+) -> SuggestReport:
+    """Choose unlabelled items to label next; every tenth one is drawn at random, so that accuracy can be measured on those.
+
+    by: one of `STRATEGIES`. where: only items for which this SQL expression is true may be chosen; labels of all are used. Copies of a
+    labelled item are not chosen, and of several copies one is. Raises ConfigError for an unknown strategy, without scikit-learn, or when
+    `by` is "loss" and the column ssl_loss is missing; EvaluationError when everything is labelled; QueryError; EncoderNotInStore.
+    """
+    if by not in STRATEGIES:
+        raise ConfigError(f"strategy {by!r}: expected one of {', '.join(STRATEGIES)}")
+    if count < 1:
+        raise ConfigError(f"{count} suggestions: expected at least 1")
+    require("sklearn", extra="eval")
+    (listener or Listener()).start("choosing", None)
+    view = store.view(encoder)
+    items = view.items
+    one, several = (column.is_valid().to_numpy(zero_copy_only=False) for column in (items.labels, items.label_lists))
+    known = one | several
+    _, nodes = fold_contents(content_numbers(items.ids, *store.snapshots.now().twins()))
+    eligible = ~np.isin(nodes, nodes[known])
+    if where is not None:
+        eligible &= np.isin(items.ids, store.view(encoder, where).items.ids)
+    free = np.flatnonzero(eligible)
+    free = free[np.sort(np.unique(nodes[free], return_index=True)[1])]
+    if not len(free):
+        among = "" if where is None else f" where {where}"
+        raise EvaluationError(
+            f"no unlabelled image is left to suggest{among}: all {len(nodes):,} are labelled, copies of labelled ones, or left out"
+        )
+    losses = losses_of(store, items.ids)
+    if by == "loss" and losses is None:
+        raise ConfigError("strategy 'loss' needs the column ssl_loss: featurestore score RUN STORE")
+    generator = np.random.default_rng([seed, int(known.sum())])
+    candidates, references, labelled, others = (
+        np.sort(generator.permutation(places)[:most])
+        for places, most in ((free, CANDIDATES), (np.arange(len(known)), REFERENCES), (np.flatnonzero(one), LABELLED), (np.flatnonzero(several), LABELLED))
+    )  # fmt: skip
+    names, codes = np.unique(np.array(items.labels.take(pa.array(labelled)).to_pylist(), object), return_inverse=True)
+    x, r, own, more = (
+        floats(view.vectors[items.rows[places]]) for places in (candidates, references, labelled, others)
+    )
+    pool = Pool.of(Space(x, r), own, codes, None if losses is None else losses[references], more)
+    chosen, at_random = choose(pool, by, count, generator)
+    places = candidates[chosen]
+    paths = items.paths.take(pa.array(places)).to_pylist()
+    reasons = _reasons(pool, by, chosen, at_random, names.tolist())
+    suggestions = [
+        Suggestion(int(item), path, bool(drawn), reason)
+        for item, path, drawn, reason in zip(items.ids[places], paths, at_random, reasons, strict=True)
+    ]
+    return SuggestReport(
+        items.encoder.fingerprint, by, seed, int(known.sum()), len(known) - int(known.sum()), suggestions
+    )
+
+
+def choose(pool: Pool, strategy: str, count: int, generator: np.random.Generator) -> tuple[Ints, Mask]:
+    """Choose candidates by a strategy, and every tenth one at random: places (count,), fewer where no more are free; and whether random."""
+    drawn = STRATEGIES["random"](pool, -(-count // RANDOM), generator)
+    left = count - len(drawn)
+    others = STRATEGIES[strategy](pool.without(drawn), left, generator) if left else drawn[:0]
+    return np.concatenate([others, drawn]), np.r_[np.full(len(others), strategy == "random"), np.ones(len(drawn), bool)]
+
+
+def losses_of(store: Storage, ids: Ints) -> NDArray[np.float32] | None:
+    """Read the self-supervised losses of items, (n,), NaN where there is none; None where the store has no such column."""
+    known = store.catalog.columns.numbers(LOSS)
+    if known is None:
+        return None
+    found = np.full(len(ids), np.nan, np.float32)
+    own, values = known
+    _, here, there = np.intersect1d(ids, own, assume_unique=True, return_indices=True)
+    found[here] = values[there]
+    return found
+
+
+def _reasons(pool: Pool, by: str, chosen: Ints, at_random: Mask, names: list[str]) -> list[str]:
+    """Say in a few words why each candidate was chosen."""
+    x = pool.space.candidates[chosen]
+    between: list[str] = []
+    if len(names) > 1:
+        best = np.argsort(-probabilities(pool, x), axis=1)[:, :2].tolist()
+        between = [f"{names[first]} or {names[second]}?" for first, second in best]
+    coverage = pool.space.coverage(x)
+    nearest = np.where(coverage.max(axis=0) > pool.covered, coverage.argmax(axis=0), len(x))
+    shares = np.bincount(nearest, minlength=len(x) + 1)[: len(x)] / len(nearest)
+    stands = [f"stands for {share:.1%} of the images" for share in shares.tolist()]
+    usual = [", ".join(parts) for parts in zip(stands, *([between] if between else []), strict=True)]
+    return [
+        "drawn at random, to measure by" if drawn else reason for drawn, reason in zip(at_random, usual, strict=True)
+    ]
