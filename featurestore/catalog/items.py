@@ -100,6 +100,16 @@ class Items:
         with self._database.reading() as connection:
             return dict(connection.execute("SELECT id, sha256 FROM items").fetchall())
 
+    def hashes(self) -> tuple[NDArray[np.int64], NDArray[np.void]]:
+        """Read the content hash of every item: ids, ascending, and 32 bytes each; zeros for what is no SHA-256."""
+        with self._database.reading() as connection:
+            found = connection.sql(
+                """SELECT id, unhex(if(regexp_full_match(coalesce(sha256, ''), '[0-9a-f]{64}'), sha256, repeat('0', 64))) AS hash
+                   FROM items ORDER BY id"""
+            ).to_arrow_table()
+        hashes = found["hash"].cast(pa.binary(32)).combine_chunks()
+        return found["id"].to_numpy(), np.frombuffer(hashes.buffers()[1], "V32", len(hashes), 32 * hashes.offset)
+
     def files(self) -> dict[int, tuple[str, int, int]]:
         """Read content hash, bytes and time of modification (ns) of every item's file, by id; "" and 0 where they are not known."""
         with self._database.reading() as connection:
