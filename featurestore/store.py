@@ -58,6 +58,7 @@ class FeatureStore(Storage):
     retrieval = shows_progress(evaluation.retrieval)
     duplicates = shows_progress(curation.duplicates)
     leaks = shows_progress(curation.leaks)
+    delete_copies = curation.delete_copies
     train_classifier = shows_progress(classification.train)
     apply_classifier = shows_progress(classification.apply)
     export_classifier = export

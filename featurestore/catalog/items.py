@@ -118,6 +118,13 @@ class Items:
             ).fetchall()
             return {item: (sha256, size, mtime) for item, sha256, size, mtime in found}
 
+    def described(self, ids: NDArray[np.int64], columns: Sequence[str]) -> pa.Table:
+        """Read id, path, label, labels, split, content hash and some columns of the user of some items, by id; what is gone is left out."""
+        names = ", ".join(["id", "path", "label", "labels", "split", "sha256", *map(quoted_name, columns)])
+        with self._database.reading() as connection:
+            connection.register("chosen", pa.table({"id": ids}))
+            return connection.sql(f"SELECT {names} FROM items SEMI JOIN chosen USING (id) ORDER BY id").to_arrow_table()
+
     def sizes(self) -> dict[int, tuple[int | None, int | None]]:
         """Read width and height of every item in pixels, by id."""
         with self._database.reading() as connection:
