@@ -62,6 +62,7 @@ class FeatureStore(Storage):
     clusters = shows_progress(curation.clusters)
     suggest = shows_progress(curation.suggest)
     coverage = shows_progress(curation.coverage)
+    delete_copies = curation.delete_copies
     train_classifier = shows_progress(classification.train)
     apply_classifier = shows_progress(classification.apply)
     export_classifier = export

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from featurestore.catalog.connection import Database
 from featurestore.catalog.engine import Connection
 from featurestore.errors import QueryError
+from featurestore.system.spool import Spool
 
 
 class Deletions:
@@ -38,6 +39,12 @@ class Deletions:
         with self._database.transaction() as connection:
             connection.register("chosen", pa.table({"id": ids}))
             _delete(connection, "path", "removed_at IS NULL")
+
+    def take_back(self, rows: Spool) -> None:
+        """Let ingest add items again that were deleted; rows: their paths in the column `key`."""
+        with self._database.transaction() as connection:
+            connection.register("wanted", rows.reader())
+            connection.execute("DELETE FROM deleted WHERE path IN (SELECT key FROM wanted)")
 
     def forget(self, ids: NDArray[np.int64], deleted: Sequence[str]) -> None:
         """Delete items, and keep the hash of their content only; likewise of items that were deleted before, given by path."""

@@ -100,6 +100,16 @@ class Items:
         with self._database.reading() as connection:
             return dict(connection.execute("SELECT id, sha256 FROM items").fetchall())
 
+    def hashes(self) -> tuple[NDArray[np.int64], NDArray[np.void]]:
+        """Read the content hash of every item: ids, ascending, and 32 bytes each; zeros for what is no SHA-256."""
+        with self._database.reading() as connection:
+            found = connection.sql(
+                """SELECT id, unhex(if(regexp_full_match(coalesce(sha256, ''), '[0-9a-f]{64}'), sha256, repeat('0', 64))) AS hash
+                   FROM items ORDER BY id"""
+            ).to_arrow_table()
+        hashes = found["hash"].cast(pa.binary(32)).combine_chunks()
+        return found["id"].to_numpy(), np.frombuffer(hashes.buffers()[1], "V32", len(hashes), 32 * hashes.offset)
+
     def files(self) -> dict[int, tuple[str, int, int]]:
         """Read content hash, bytes and time of modification (ns) of every item's file, by id; "" and 0 where they are not known."""
         with self._database.reading() as connection:
@@ -107,6 +117,13 @@ class Items:
                 "SELECT id, coalesce(sha256, ''), coalesce(bytes, 0), coalesce(mtime_ns, 0) FROM items"
             ).fetchall()
             return {item: (sha256, size, mtime) for item, sha256, size, mtime in found}
+
+    def described(self, ids: NDArray[np.int64], columns: Sequence[str]) -> pa.Table:
+        """Read id, path, label, labels, split, content hash and some columns of the user of some items, by id; what is gone is left out."""
+        names = ", ".join(["id", "path", "label", "labels", "split", "sha256", *map(quoted_name, columns)])
+        with self._database.reading() as connection:
+            connection.register("chosen", pa.table({"id": ids}))
+            return connection.sql(f"SELECT {names} FROM items SEMI JOIN chosen USING (id) ORDER BY id").to_arrow_table()
 
     def sizes(self) -> dict[int, tuple[int | None, int | None]]:
         """Read width and height of every item in pixels, by id."""

@@ -1,18 +1,24 @@
 """Commands that find what is wrong with a collection: duplicates, leaks."""
 
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from featurestore import curation
-from featurestore.cli.options import encoder_option, json_option, store_argument
-from featurestore.curation import DuplicateGroup, DuplicatesReport, LeaksReport
-from featurestore.curation.pairs import KINDS
+from featurestore.cli.options import PATH, encoder_option, json_option, store_argument
+from featurestore.curation import DuplicateGroup, DuplicatesReport, LeaksReport, Removal
+from featurestore.curation.duplicates import ORDERS, Keep
+from featurestore.curation.pairs import KINDS, MIRRORED
+from featurestore.errors import ConfigError
 from featurestore.progress import ProgressBar
 from featurestore.storage import Storage
-from featurestore.system.terminal import print_result
-from featurestore.system.text import counted
+from featurestore.storage.deleted_file import require_new
+from featurestore.system.interrupts import uninterrupted
+from featurestore.system.terminal import print_lines, print_result
+from featurestore.system.text import as_argument, counted, printable
 from featurestore.system.text_table import format_table
 
 SHOWN = 20  # groups
@@ -21,17 +27,68 @@ SHOWN = 20  # groups
 @click.command()
 @store_argument
 @click.option("-n", "--groups", "shown", type=click.IntRange(min=0), default=SHOWN, show_default=True, help="Number of groups that are printed; --json has all.")  # fmt: skip
+@click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, metavar="SCORE", help="Only copies that are as sure as this, such as 0.995; exact ones have 1.")  # fmt: skip
+@click.option("--keep", type=click.Choice(list(ORDERS)), default="best", show_default=True, help="Which item of a group to keep: a labelled one, otherwise the largest in pixels; or the one that was indexed first.")  # fmt: skip
+@click.option("--delete", is_flag=True, help="Delete the other items of exact and near groups from STORE, after asking; never mirrored ones.")  # fmt: skip
+@click.option("--out", type=PATH, metavar="FILE.csv", help="With --delete: a new file for what STORE forgets, .csv or .jsonl.  [default: STORE-duplicates-DATE.csv in the current folder]")  # fmt: skip
+@click.option("--yes", is_flag=True, help="With --delete: do not ask.")
 @encoder_option
 @json_option
-def duplicates(store: Path, shown: int, encoder: str | None, as_json: bool) -> None:
+def duplicates(
+    store: Path,
+    shown: int,
+    min_score: float,
+    keep: Keep,
+    delete: bool,
+    out: Path | None,
+    yes: bool,
+    encoder: str | None,
+    as_json: bool,
+) -> None:
     """Find pictures that are in STORE more than once: identical files, and other sizes, crops, compressions, colours or mirror images.
 
-    Nothing is deleted. The item to keep is listed first: a labelled one, otherwise the largest in pixels. The first call reads every image
-    once, and keeps small pictures in STORE.
+    The item to keep is listed first. Without --delete nothing is deleted, and files of images never are. The first call reads every image
+    once, and keeps small pictures and what it found in STORE.
     """
+    if not delete and (out is not None or yes):
+        raise click.UsageError("--out and --yes say how to delete; add --delete")
+    if delete and not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ConfigError("--delete asks before it deletes, and there is no terminal to ask on; add --yes to delete without being asked")  # fmt: skip
+    if out is not None:
+        require_new(out)
+    opened = Storage.open(store)
     with ProgressBar() as bar:
-        report = curation.duplicates(Storage.open(store), encoder, bar)
-    print_result(report.to_json(), _duplicates(report, shown), as_json)
+        report = curation.duplicates(opened, encoder, bar, keep, min_score)
+    if not delete:
+        print_result(report.to_json(), _duplicates(report, shown), as_json)
+        return
+    if not as_json:
+        print_lines(_duplicates(report, shown))
+    goes_on = report.superfluous and (yes or click.confirm(_question(report, store), err=True))
+    with uninterrupted():  # what was deleted is told, too
+        removal = curation.delete_copies(opened, report, out) if goes_on else Removal(0, 0, None)
+        print_result(report.to_json() | removal.to_json(), _removal(removal, opened), as_json)
+
+
+def _question(report: DuplicatesReport, store: Path) -> str:
+    copies = [item for group in report.groups if group.kind != MIRRORED for item in group.items[1:]]
+    splits = Counter(item.split for item in copies if item.split is not None)
+    of_splits = f" ({', '.join(f'{split} {count:,}' for split, count in sorted(splits.items()))})" if splits else ""
+    return printable(
+        f"{counted(len(copies), 'item')}{of_splits} of {report.n_items:,} will be deleted from {store}, and written to a file before. Their images stay. Delete them?"
+    )
+
+
+def _removal(removal: Removal, store: Storage) -> Iterator[str]:
+    yield ""
+    if removal.file is None:
+        yield "nothing was deleted"
+    else:
+        at = as_argument(store.path) + ("" if store.catalog.sources.all() else " SOURCE")
+        yield f"{counted(removal.deleted, 'item')} deleted; what the store knew of them is in {removal.file}"
+        yield f"to have them back: featurestore index {at} --restore {as_argument(removal.file)}"
+    if removal.left:
+        yield f"{counted(removal.left, 'copy', 'copies')} stayed, since the store has changed since they were compared"
 
 
 @click.command()

@@ -19,12 +19,13 @@ from featurestore.evaluation import EpisodesReport, LowShotReport
 from featurestore.evaluation.knn import KnnReport
 from featurestore.evaluation.linear import GRID
 from featurestore.evaluation.lowshot import MEASURED, TRIES
+from featurestore.evaluation.same_pictures import finding_command
 from featurestore.metrics.checks import first_few
 from featurestore.metrics.confusion import ClassFigures, Confusion
 from featurestore.progress import ProgressBar
 from featurestore.storage import Storage
 from featurestore.system.terminal import print_result
-from featurestore.system.text import counted
+from featurestore.system.text import as_argument, counted
 from featurestore.system.text_table import format_table
 
 MATRIX = 12  # classes up to which the confusion matrix is printed
@@ -49,14 +50,15 @@ def knn(
 ) -> None:
     """Measure k-NN classification in STORE (test against train, otherwise leave-one-out)."""
     report = evaluation.knn(Storage.open(store), ks or None, temperature, encoder, where)
-    print_result(report.to_json(), _knn(report), as_json)
+    of_encoder = "" if encoder is None else f" --encoder {as_argument(encoder)}"
+    print_result(report.to_json(), _knn(report, as_argument(store) + of_encoder), as_json)
 
 
-def _knn(report: KnnReport) -> Iterator[str]:
+def _knn(report: KnnReport, at: str) -> Iterator[str]:
     yield from _heading("k-NN", report)
     rows = [(r.k, f"{r.temperature:g}", r.top1, _interval(r.top1_ci95), r.top5) for r in report.results]
     yield from format_table(rows, ("k", "T", "top-1", "95 % interval", "top-5"))
-    yield from _twins(report.twins.n, report.split, f"top-1 at k = {report.k}", report.twins.top1_without)
+    yield from _leaks(report, at)
     if report.several_labels:
         yield ""
         yield f"{counted(report.several_labels, 'image')} with several labels: a prediction is right when it is one of them; no figures of classes, no confusion matrix"
@@ -66,6 +68,19 @@ def _knn(report: KnnReport) -> Iterator[str]:
     yield f"classes, at k = {report.k}, T = {report.temperature:g}"
     yield from _classes(report.classes, report.unseen)
     yield from _confusion(report.confusion)
+
+
+def _leaks(report: KnnReport, at: str) -> Iterator[str]:
+    """How many test images show a picture that they are predicted from, or else have an exact copy there, and the figure without them."""
+    figure, leaks = f"top-1 at k = {report.k}", report.leaks
+    if leaks is None:
+        yield from _twins(report.twins.n, report.split, figure, report.twins.top1_without)
+        yield f"near copies were not looked for: featurestore {finding_command(report.split)} {at}"
+        return
+    without = f"; {figure} without them {leaks.top1_without:.4f}" if leaks.top1_without is not None else ""
+    unseen = f"; {counted(leaks.unseen, 'picture')} could not be looked at" if leaks.unseen else ""
+    show = f"{counted(leaks.n, 'test image shows', 'test images show')} the picture of {_bank(report.split)}"
+    yield f"leaks: {show}, {report.twins.n:,} as an exact copy{without}{unseen}" if leaks.n else f"leaks: none{unseen}"
 
 
 @click.command()
@@ -207,8 +222,12 @@ def _twins(count: int, split: str, figure: str, without: float | None) -> Iterat
 
 
 def have_twins(count: int, split: str) -> str:
-    bank = "another image" if split in ONE_SET else "a training image"
-    return f"{count} test image{'s are exact copies' if count > 1 else ' is an exact copy'} of {bank}"
+    return f"{count} test image{'s are exact copies' if count > 1 else ' is an exact copy'} of {_bank(split)}"
+
+
+def _bank(split: str) -> str:
+    """What test images are predicted from."""
+    return "another image" if split in ONE_SET else "a training image"
 
 
 def _interval(ends: tuple[float, float]) -> str:

@@ -51,6 +51,12 @@ from featurestore.system.text import as_argument, counted
 @exclude_option
 @click.option("--include-deleted", is_flag=True, help="Add items again that were deleted from STORE.")
 @click.option(
+    "--restore",
+    type=PATH,
+    metavar="FILE",
+    help="Add the items of FILE again, which `duplicates --delete` wrote, with their labels, splits and columns.",
+)
+@click.option(
     "--auto-optimize",
     is_flag=True,
     help="Run `optimize` afterwards if that makes searches of a large collection faster.",
@@ -66,6 +72,7 @@ def index(
     image_seconds: float,
     exclude: tuple[str, ...],
     include_deleted: bool,
+    restore: Path | None,
     auto_optimize: bool,
     provider: str,
     as_json: bool,
@@ -91,6 +98,7 @@ def index(
             workers=workers,
             image_seconds=image_seconds,
             include_deleted=include_deleted,
+            restore=restore,
             exclude=exclude or None,
             **columns,
             listener=bar,
@@ -107,7 +115,7 @@ def index(
         + f"{f', {r.moved:,} moved' if r.moved else ''}  ({r.images_per_second:g} images/s)"
         for r in (report, *report.others)
     ]
-    if labels != "none":
+    if labels != "none" or restore is not None:
         lines.append(label_counts(report.labels_set, report.labels_changed, report.labels_kept))
     print_result(report.to_json(), lines, as_json)
     if report.deleted and not as_json:

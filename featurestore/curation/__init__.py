@@ -1,4 +1,4 @@
-"""What is wrong with a collection, what is in it, and which images to label next. A store in, a report out."""
+"""What is wrong with a collection, what is in it, and which images to label next. A store in, a report out; and copies deleted."""
 
 from featurestore.curation.clusters import Cluster, ClusterItem, ClustersReport, clusters
 from featurestore.curation.coverage import ClassCoverage, CoverageReport, FarItem, coverage
@@ -6,6 +6,7 @@ from featurestore.curation.duplicates import DuplicateGroup, DuplicateItem, Dupl
 from featurestore.curation.findings import Findings, Gallery, Picture, keep_columns
 from featurestore.curation.label_errors import Evidence, LabelErrorsReport, Suspect, label_errors
 from featurestore.curation.leaks import Leak, LeaksReport, leaks
+from featurestore.curation.removal import Removal, delete_copies
 from featurestore.curation.simulation import SimulatedAccuracy, SimulationReport, simulate
 from featurestore.curation.suggest import Suggestion, SuggestReport, suggest
 
@@ -26,6 +27,7 @@ __all__ = [
     "Leak",
     "LeaksReport",
     "Picture",
+    "Removal",
     "SimulatedAccuracy",
     "SimulationReport",
     "SuggestReport",
@@ -33,6 +35,7 @@ __all__ = [
     "Suspect",
     "clusters",
     "coverage",
+    "delete_copies",
     "duplicates",
     "keep_columns",
     "label_errors",

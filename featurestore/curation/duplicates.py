@@ -1,17 +1,21 @@
 """Duplicates: items with the same content, and items that show the same picture in another size, crop, compression or mirrored."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.curation.pairs import EXACT, KINDS, MIRRORED, NEAR, Pairs, find_pairs
+from featurestore.curation.find import find_pairs
+from featurestore.curation.pairs import EXACT, KINDS, MIRRORED, NEAR, Pairs
+from featurestore.errors import ConfigError
 from featurestore.progress import Listener
-from featurestore.storage.item_graph import ItemGraph
+from featurestore.storage.kept_pairs import Contents
 from featurestore.storage.storage import Storage
+
+Keep = Literal["best", "first"]  # which item of a group to keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class DuplicateItem:
     split: str | None
     width: int | None  # in pixels
     height: int | None
+    sha256: str  # of the content that was compared
     score: float  # how sure it is that it shows the picture of the item to keep, from 0 to 1; 1 for the same content
 
 
@@ -37,7 +42,7 @@ class DuplicateGroup:
 
     @property
     def keep(self) -> DuplicateItem:
-        """The item to keep: labelled if one is, then the largest, then the one that was indexed first."""
+        """The item to keep."""
         return self.items[0]
 
     def to_json(self) -> dict[str, Any]:
@@ -64,51 +69,74 @@ class DuplicatesReport:
         return {"protocol": "duplicates", **facts, "groups": [group.to_json() for group in self.groups]}
 
 
-def duplicates(store: Storage, encoder: str | Path | None = None, listener: Listener | None = None) -> DuplicatesReport:
+def duplicates(
+    store: Storage,
+    encoder: str | Path | None = None,
+    listener: Listener | None = None,
+    keep: Keep = "best",
+    min_score: float = 0.0,
+) -> DuplicatesReport:
     """Find the items of a store that show the same picture.
 
     Exact copies have the same SHA-256. Other pairs are proposed by the k-NN graph and by similar pixels, and confirmed by aligning their
-    pixels; see `find_pairs`. Raises EncoderNotInStore, StoreCorrupt, SourceError.
+    pixels; see `find_pairs`. keep: which item of a group comes first, "best": a labelled one, then the largest, then the one that was indexed
+    first; or "first": that one. min_score: pairs below it do not count. Raises EncoderNotInStore, StoreCorrupt, SourceError, ConfigError.
     """
-    graph, pairs, unseen = find_pairs(store, encoder, listener or Listener())
+    if keep not in ORDERS:
+        raise ConfigError(f"keep {keep!r}: expected {' or '.join(ORDERS)}")
+    if not 0 <= min_score <= 1:
+        raise ConfigError(f"min_score {min_score:g}: expected a number from 0 to 1, such as 0.995")
+    found = find_pairs(store, encoder, listener or Listener())
+    sure = found.pairs.score >= np.float32(min_score)
+    pairs = Pairs(found.pairs.left[sure], found.pairs.right[sure], found.pairs.score[sure], found.pairs.mirrored[sure])
+    order = ORDERS[keep]
     groups = sorted(
-        _groups(pairs, _members(store, graph, pairs)),
+        _groups(pairs, _members(store, found.contents, pairs, order), order),
         key=lambda group: (KINDS.index(group.kind), -group.items[-1].score),
     )
-    items = graph.view.items
-    return DuplicatesReport(items.encoder.fingerprint, len(items.ids), groups, unseen, graph.graph.recall)
+    items = found.contents.view.items
+    return DuplicatesReport(items.encoder.fingerprint, len(items.ids), groups, found.unseen, found.recall)
 
 
 Members = Mapping[int, Sequence[DuplicateItem]]  # of the nodes that count
+Order = Callable[[DuplicateItem], tuple[Any, ...]]
 
 
-def _members(store: Storage, graph: ItemGraph, pairs: Pairs) -> Members:
+def _members(store: Storage, contents: Contents, pairs: Pairs, order: Order) -> Members:
     """Give the items of each node that is in a pair or has several items, the one to keep first."""
-    items = graph.view.items
-    counts = np.bincount(graph.nodes, minlength=1)
+    items, nodes = contents.view.items, contents.nodes
+    counts = np.bincount(nodes, minlength=1)
     concerned = np.union1d(np.flatnonzero(counts > 1), np.concatenate([pairs.left, pairs.right]))
-    places = np.flatnonzero(np.isin(graph.nodes, concerned))
+    places = np.flatnonzero(np.isin(nodes, concerned))
     columns = (items.paths, items.labels, items.label_lists, items.splits)
     texts = (column.take(places).to_pylist() for column in columns)
     sizes = store.catalog.items.sizes()
     found: dict[int, list[DuplicateItem]] = {node: [] for node in concerned.tolist()}
     for node, item, path, label, labels, split in zip(
-        graph.nodes[places].tolist(), items.ids[places].tolist(), *texts, strict=True
+        nodes[places].tolist(), items.ids[places].tolist(), *texts, strict=True
     ):
-        found[node].append(DuplicateItem(item, path, label, labels, split, *sizes.get(item, (None, None)), 1.0))
-    return {node: sorted(members, key=_worth) for node, members in found.items()}
+        size, sha256 = sizes.get(item, (None, None)), contents.hashes[node].tobytes().hex()
+        found[node].append(DuplicateItem(item, path, label, labels, split, *size, sha256, 1.0))
+    return {node: sorted(members, key=order) for node, members in found.items()}
 
 
-def _worth(item: DuplicateItem) -> tuple[bool, int, int]:
-    """Order items: the first is the one to keep."""
+def _by_worth(item: DuplicateItem) -> tuple[bool, int, int]:
+    # Where sizes are equal, a measure of the pictures themselves, such as their sharpness, would come before the id.
     return item.label is None and item.labels is None, -(item.width or 0) * (item.height or 0), item.id
 
 
-def _groups(pairs: Pairs, members: Members) -> Iterator[DuplicateGroup]:
+def _by_age(item: DuplicateItem) -> tuple[int]:
+    return (item.id,)
+
+
+ORDERS: Mapping[Keep, Order] = {"best": _by_worth, "first": _by_age}  # the first item is the one to keep
+
+
+def _groups(pairs: Pairs, members: Members, order: Order) -> Iterator[DuplicateGroup]:
     """Make groups of nodes: exact and near copies of the item to keep, and mirrored pairs of such items."""
     plain, mirror = (_by_node(pairs, pairs.mirrored == way) for way in (False, True))
     kept: dict[int, int] = {}  # node: the one whose first item is kept instead
-    for node in sorted(members, key=lambda node: _worth(members[node][0])):
+    for node in sorted(members, key=lambda node: order(members[node][0])):
         if node in kept:
             continue
         # Only what is paired with the item to keep itself: chains of pairs may lead to another picture.
@@ -121,7 +149,7 @@ def _groups(pairs: Pairs, members: Members) -> Iterator[DuplicateGroup]:
     told = set()
     for node, others in mirror.items():
         for other, score in others.items():
-            both = tuple(sorted((kept[node], kept[other]), key=lambda of: _worth(members[of][0])))
+            both = tuple(sorted((kept[node], kept[other]), key=lambda of: order(members[of][0])))
             if both[0] != both[1] and both not in told:
                 told.add(both)
                 first, second = (members[of][0] for of in both)

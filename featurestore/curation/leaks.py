@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from featurestore.curation.pairs import EXACT, MIRRORED, NEAR, FoundPairs, find_pairs
+from featurestore.curation.find import FoundPairs, find_pairs
+from featurestore.curation.pairs import EXACT, MIRRORED, NEAR
 from featurestore.errors import EvaluationError
 from featurestore.progress import Listener
 from featurestore.storage.storage import Storage
@@ -52,19 +53,19 @@ def leaks(store: Storage, encoder: str | Path | None = None, listener: Listener 
     """
     counts = Counter(split for split in store.view(encoder).items.splits.to_pylist() if split is not None)
     if len(counts) < 2:
-        found = f"only {next(iter(counts))!r}" if counts else "none"
+        there = f"only {next(iter(counts))!r}" if counts else "none"
         raise EvaluationError(
-            f"expected items in two splits, such as train and test, found {found}; index folders of these names with --labels folders, "
+            f"expected items in two splits, such as train and test, found {there}; index folders of these names with --labels folders, "
             "or give a column `split` to: featurestore label STORE FILE.csv"
         )
-    found_pairs = find_pairs(store, encoder, listener or Listener())
-    pairs = sorted(_leaks(found_pairs), key=lambda leak: (-leak.score, leak.ids))
+    found = find_pairs(store, encoder, listener or Listener())
+    pairs = sorted(_leaks(found), key=lambda leak: (-leak.score, leak.ids))
     leaking = Counter(split for split, _ in {(leak.splits[1], leak.ids[1]) for leak in pairs})
     splits = dict(sorted(counts.items(), key=lambda split: _place(split[0])))
-    graph = found_pairs.graph
+    fingerprint = found.contents.view.items.encoder.fingerprint
     return LeaksReport(
-        graph.view.items.encoder.fingerprint, splits, {split: leaking[split] for split in splits}, pairs, found_pairs.unseen, graph.graph.recall
-    )  # fmt: skip
+        fingerprint, splits, {split: leaking[split] for split in splits}, pairs, found.unseen, found.recall
+    )
 
 
 def _place(split: str) -> tuple[int, str]:
@@ -72,12 +73,12 @@ def _place(split: str) -> tuple[int, str]:
 
 
 def _leaks(found: FoundPairs) -> Iterator[Leak]:
-    items = found.graph.view.items
+    items = found.contents.view.items
     splits = items.splits.to_pylist()
     members: list[dict[str, list[int]]] = [
-        {} for _ in found.graph.graph.rows
+        {} for _ in found.contents.hashes
     ]  # places of the items of each node, by split
-    for place, node in enumerate(found.graph.nodes.tolist()):
+    for place, node in enumerate(found.contents.nodes.tolist()):
         if splits[place] is not None:
             members[node].setdefault(splits[place], []).append(place)
     exact = ((node, node, 1.0, EXACT) for node, own in enumerate(members) if len(own) > 1)

@@ -1,7 +1,9 @@
-"""Pairs of pictures that show the same shot: proposed by vectors and by pixels, confirmed by pixels."""
+"""Pairs of pictures that show the same shot: proposed by vectors and by pixels, confirmed by pixels.
+
+Stores keep what is found: whoever changes it raises the number in `storage.kept_pairs.MAGIC`.
+"""
 
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +15,7 @@ from featurestore.ann.knn_graph import KnnGraph
 from featurestore.curation.alignment import FLAT, SIDE, Floats, Grey, Ints, Reduced, coarse_likeness, likeness, reduced
 from featurestore.errors import StoreCorrupt
 from featurestore.progress import Listener
-from featurestore.storage.item_graph import ItemGraph, item_graph
-from featurestore.storage.storage import Storage
-from featurestore.storage.thumbnails import ContentFile, Thumbnails, thumbnails
+from featurestore.storage.thumbnails import Thumbnails
 
 KINDS = EXACT, NEAR, MIRRORED = "exact", "near", "mirrored"
 
@@ -30,8 +30,6 @@ CLOSEST = 0.37  # closeness below which vectors add nothing more: pixels must ag
 UNSEEN = 0.1  # closeness up to which vectors alone are believed, where a picture cannot be looked at
 TOGETHER = 65_536  # pairs
 QUERIES = 16_384  # pictures whose pixels are compared with all others at a time
-COPIES_TRIED = 4
-NO_FILE = ("", 0, 0)  # of an item that was deleted meanwhile
 
 
 class Pairs(NamedTuple):
@@ -41,40 +39,6 @@ class Pairs(NamedTuple):
     right: Ints
     score: Floats  # from 0 to 1
     mirrored: NDArray[np.bool_]
-
-
-class FoundPairs(NamedTuple):
-    """The pairs of a store."""
-
-    graph: ItemGraph
-    pairs: Pairs
-    unseen: int  # contents that could not be looked at: their files are gone, changed or broken
-
-
-def find_pairs(store: Storage, encoder: str | Path | None, listener: Listener) -> FoundPairs:
-    """Find the pairs of contents of a store that show the same picture. Raises EncoderNotInStore, StoreCorrupt, SourceError.
-
-    The small pictures that this needs are made once, from the files, and kept in the store, and so is the k-NN graph.
-    """
-    graph = item_graph(store, encoder, listener)
-    ids, paths = graph.view.items.ids.tolist(), graph.view.items.paths
-    facts = store.catalog.items.files()
-    pictures = Thumbnails.none(len(graph.graph.rows))
-    order = np.argsort(graph.nodes, kind="stable")
-    turn = np.arange(len(order)) - np.searchsorted(graph.nodes[order], graph.nodes[order])  # among items of one content
-    for copy in range(COPIES_TRIED):  # where the first file of a content cannot be read
-        places = order[turn == copy]
-        places = places[~pictures.known[graph.nodes[places]]]
-        if not len(places):
-            break
-        files = [
-            ContentFile(*facts.get(ids[place], NO_FILE), path)
-            for place, path in zip(places.tolist(), paths.take(places).to_pylist(), strict=True)
-        ]
-        found = thumbnails(store, files, listener)
-        pictures.grey[graph.nodes[places]], pictures.known[graph.nodes[places]] = found
-    pairs = same_pictures(graph.graph, graph.view.vectors, pictures, listener)
-    return FoundPairs(graph, pairs, int((~pictures.known).sum()))
 
 
 def same_pictures(graph: KnnGraph, vectors: NDArray[np.float16], pictures: Thumbnails, listener: Listener) -> Pairs:

@@ -17,6 +17,7 @@ from featurestore.ann.exact import scan
 from featurestore.ann.knn_graph import without_self
 from featurestore.errors import EvaluationError
 from featurestore.estimators.knn import rank_classes
+from featurestore.evaluation.same_pictures import Leaking, known_leaks
 from featurestore.metrics.checks import check_finite
 from featurestore.metrics.confusion import ClassFigures, Confusion, class_figures, confusion
 from featurestore.metrics.statistics import wilson
@@ -41,6 +42,15 @@ class KnnResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Leaks:
+    """Test images that show the same picture as one that they are predicted from, exact, near or mirrored, and the accuracy without them."""
+
+    n: int
+    top1_without: float | None  # a fraction in [0, 1]; None when there are none, or no other images
+    unseen: int  # contents of the store whose picture could not be looked at
+
+
+@dataclass(frozen=True, slots=True)
 class KnnReport:
     """k-NN accuracy of a store, with everything needed to repeat it."""
 
@@ -55,6 +65,7 @@ class KnnReport:
     confusion: Confusion
     unseen: list[str]  # classes of test items that no other item has
     twins: Twins  # at `k`
+    leaks: Leaks | None  # at `k`; None where the store does not know which items show the same picture
     several_labels: int  # images that have several
     where: str | None  # what the images were chosen by
     notes: list[str]
@@ -76,11 +87,14 @@ def knn(
     which this SQL expression is true. Raises EvaluationError when there are no labels of two classes, or k is larger than the labelled
     items to compare with; QueryError.
     """
-    return measure_knn(store.labelled_items(encoder, where), [k] if isinstance(k, int) else k, temperature)
+    labelled = store.labelled_items(encoder, where)
+    return measure_knn(labelled, [k] if isinstance(k, int) else k, temperature, known_leaks(store, labelled))
 
 
-def measure_knn(labelled: LabelledItems, ks: Sequence[int] | None, temperature: float) -> KnnReport:
-    """Measure k-NN classification of labelled items, as `knn`."""
+def measure_knn(
+    labelled: LabelledItems, ks: Sequence[int] | None, temperature: float, leaking: Leaking | None = None
+) -> KnnReport:
+    """Measure k-NN classification of labelled items, as `knn`. leaking: what `known_leaks` gives for them."""
     available = labelled.n_train - labelled.leave_one_out
     chosen = [k for k in KS if k <= available] or [available] if ks is None else list(ks)
     if not chosen or min(chosen) < 1:
@@ -100,9 +114,13 @@ def measure_knn(labelled: LabelledItems, ks: Sequence[int] | None, temperature: 
     if not labelled.several:
         classes = class_figures(predicted, truth[:, 0], labelled.names)
         matrix = confusion(predicted, truth[:, 0], labelled.names)
+    leaks = None
+    if leaking is not None:
+        without = without_twins(right, leaking.items)
+        leaks = Leaks(without.n, without.top1_without, leaking.unseen)
     return KnnReport(
         labelled.encoder.fingerprint, labelled.split, temperature, chosen[0], labelled.n_train, labelled.n_test, results, classes, matrix,
-        labelled.unseen, without_twins(right, labelled.twins), labelled.several, labelled.where,
+        labelled.unseen, without_twins(right, labelled.twins), leaks, labelled.several, labelled.where,
         [*labelled.notes, *temperature_notes(temperature)],
     )  # fmt: skip
 

@@ -41,6 +41,7 @@ class Ingest:
     workers: int | None
     image_seconds: float  # longest that reading and decoding an image may take
     include_deleted: bool  # items that were deleted come back
+    taken_back: frozenset[str]  # contents that come back whatever else was deleted
     listener: Listener
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
@@ -109,7 +110,8 @@ class Ingest:
             CONTAINER_SUFFIX,
             self.include_deleted,
         )
-        self.next_item, self.change, self.deleted_hashes = diff.next_item, diff.change, diff.deleted_hashes
+        self.next_item, self.change = diff.next_item, diff.change
+        self.deleted_hashes = diff.deleted_hashes - self.taken_back
         self.moves = Moves(self.store.catalog, self.encoder.fingerprint, diff.lost)
         self.writer = self.store.vector_writer(self.record)
         self.committed_at = time.monotonic()

@@ -1,7 +1,7 @@
 """One run of ingest: a store brought up to date with its sources."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,13 +15,14 @@ from featurestore.ingest.find_files import Found, find_files
 from featurestore.ingest.ingest import Ingest
 from featurestore.ingest.readable import check_readable, nothing_usable
 from featurestore.ingest.reports import IndexReport
-from featurestore.metadata import LabelReport, apply_labels
+from featurestore.metadata import LabelReport, apply_deleted, apply_labels
 from featurestore.progress import Listener
 from featurestore.sources.column_names import USUAL, ColumnNames
 from featurestore.sources.filesystem import is_url
 from featurestore.sources.keyed_table import KeyedTable
 from featurestore.sources.label_file import read_labels
 from featurestore.storage import Storage
+from featurestore.storage.deleted_file import read_deleted
 from featurestore.system.text import as_argument, counted
 
 
@@ -32,6 +33,7 @@ def ingest(
     workers: int | None = None,
     image_seconds: float = 30.0,
     include_deleted: bool = False,
+    restore: str | Path | None = None,
     exclude: Sequence[str] | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
@@ -47,17 +49,22 @@ def ingest(
     Parquet file is applied afterwards as by `label`; "none" leaves labels as they are. path_column, label_column, split_column: columns
     of that file, or of sources that are tables, that have no usual name. Folders never replace a label from a file or a person. An image
     that takes longer than `image_seconds` to read, or again to decode, is a failure. Items that were deleted stay so, by path and content, unless
-    `include_deleted`. What matches a pattern of `exclude`, in the form of .gitignore, is left out; the store keeps the patterns of each
-    source until others are given, [] for none. Work is committed every few seconds, so a stopped run goes on where it was.
+    `include_deleted`. restore: a file of `delete_copies`, whose items are added again, with the labels, splits and columns that it says. What
+    matches a pattern of `exclude`, in the form of .gitignore, is left out; the store keeps the patterns of each source until others are given,
+    [] for none. Work is committed every few seconds, so a stopped run goes on where it was.
     Raises SourceError when there is no image, when none can be read, when labels="folders" finds no label, or several columns could be
     them; ConfigError, EncoderNotInStore, DiskError, StoreBusy; Interrupted on Ctrl-C.
     """
     check_limits(workers, image_seconds)
+    if restore is not None and (labels != "none" or path_column):
+        raise ConfigError("labels come from the file to restore from; leave out --labels and the columns")
     columns = ColumnNames(path_column, label_column, split_column)
     by_folder = labels == "folders"
     if labels == "none" and (label_column or split_column):
         raise ConfigError("a column of labels or splits was named, but no labels are wanted; add --labels folders")
     table = None if labels in ("none", "folders") else _read_table(Path(labels), columns)
+    deleted = None if restore is None else read_deleted(store, Path(restore))
+    taken_back = frozenset[str]() if deleted is None else deleted.contents
     in_sources = columns if table is None else USUAL
     listener = listener or Listener()
     is_new = not store.layout.is_store()
@@ -70,6 +77,8 @@ def ingest(
     store.create()
     reports = []
     with store.writing():
+        if deleted is not None:
+            store.catalog.deletions.take_back(deleted.labels.rows)
         if found is None or store.catalog.encoders.all():  # what is gone is only known from a list made under the lock
             found = find()
         for note in found.listing.notes(by_folder, exclude or ()):
@@ -77,7 +86,9 @@ def ingest(
         encoders, not_run = _encoders(store)
         for encoder in encoders:
             record = store.add_encoder(encoder)
-            run = Ingest(store, record, encoder, by_folder, workers, image_seconds, include_deleted, listener)
+            run = Ingest(
+                store, record, encoder, by_folder, workers, image_seconds, include_deleted, taken_back, listener
+            )
             reports.append(run.run(found))
         store.catalog.sources.add(dict(wanted))
     for line in dict.fromkeys(line for report in reports for line in report.readings.lines()):
@@ -91,8 +102,10 @@ def ingest(
             f"{nothing_usable(reports[0].failed, reports[0].reasons)}; to list: featurestore failures {as_argument(store.path)}"
         )
     report = replace(reports[0], others=tuple(reports[1:]), not_run=tuple(not_run))
-    if table is not None:
-        given = _apply(store, table, listener)
+    apply = partial(apply_labels, store, table) if table is not None else None
+    apply = partial(apply_deleted, store, deleted) if deleted is not None else apply
+    if apply is not None:
+        given = _apply(apply, listener)
         report = replace(report, labels_set=given.set, labels_changed=given.changed, labels_kept=given.kept)
     return report
 
@@ -103,9 +116,9 @@ def _read_table(file: Path, columns: ColumnNames) -> KeyedTable:
     return read_labels(file, columns=columns)
 
 
-def _apply(store: Storage, table: KeyedTable, listener: Listener) -> LabelReport:
+def _apply(apply: Callable[[], LabelReport], listener: Listener) -> LabelReport:
     try:
-        given = apply_labels(store, table)
+        given = apply()
     except SourceError as error:
         raise SourceError(f"the images are indexed, but have no labels yet: {error}") from error
     for remark in given.remarks():

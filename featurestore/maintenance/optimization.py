@@ -14,6 +14,7 @@ from featurestore.errors import ConfigError, StoreCorrupt
 from featurestore.progress import Listener
 from featurestore.storage import Storage
 from featurestore.storage.info import size
+from featurestore.storage.kept_pairs import forget_pairs
 from featurestore.storage.snapshot import OpenIndexes
 from featurestore.storage.thumbnails import forget_thumbnails
 from featurestore.system.checksums import covers
@@ -95,10 +96,11 @@ def _optimize(store: Storage, recall: float, memory: int, listener: Listener) ->
             unindexed.append(TooFewVectors(record.name, record.rows, least_rows(record.dim)))
     encoders = catalog.encoders.all()
     stopped = [*layout.encoder_parts(), *layout.dropped_files(encoders)]
-    unused = [*layout.unused_index_files(catalog.indexes.all()), *layout.unused_graph_files(encoders)]
+    unused = [*layout.unused_index_files(catalog.indexes.all()), *layout.unused_derived_files(encoders)]
     for path in dict.fromkeys([*unused, *stopped]):
         delete_within(path)
     forget_thumbnails(store)
+    forget_pairs(store)
     catalog.rewrite()  # which deletes what stopped runs left of it
     return OptimizeReport(kept, dropped, before, size(store.path), tuple(indexes), tuple(unindexed))
 

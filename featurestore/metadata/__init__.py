@@ -6,11 +6,13 @@ got some and which rows are about no item. Labels come from files only; ingest m
 
 from featurestore.metadata.columns import AnnotateReport, annotate, check_names, drop_column, settle_types
 from featurestore.metadata.labels import LabelReport, apply_labels, label, undo_labels
+from featurestore.metadata.restored import apply_deleted
 
 __all__ = [
     "AnnotateReport",
     "LabelReport",
     "annotate",
+    "apply_deleted",
     "apply_labels",
     "check_names",
     "drop_column",

@@ -16,6 +16,7 @@ from featurestore.estimators.few_shot import NEEDS_SKLEARN
 from featurestore.evaluation import LowShotReport, measure_knn, measure_lowshot
 from featurestore.evaluation.knn import TEMPERATURE
 from featurestore.evaluation.lowshot import MEASURED, SHOTS, TRIES, possible_shots
+from featurestore.evaluation.same_pictures import known_leaks
 from featurestore.metrics.label_free import rankme, sample, uniformity
 from featurestore.progress import Listener
 from featurestore.report.baselines import measure_baselines
@@ -84,7 +85,7 @@ def build(
     baselines: tuple[Baseline, ...] | None = None
     order: tuple[str, ...] = ()
     if labelled is not None:
-        knn = part("knn", lambda: measure_knn(labelled, None, TEMPERATURE))
+        knn = part("knn", lambda: measure_knn(labelled, None, TEMPERATURE, known_leaks(store, labelled)))
         lowshot = part("lowshot", lambda: _lowshot(labelled, seed, limits.tries, listener))
     if labelled is not None and knn is not None:
         classes = part("classes", lambda: best_and_worst(view, labelled, knn, seed))

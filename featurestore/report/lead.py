@@ -73,12 +73,12 @@ def _accuracy(report: ReportValues, figures: KnnReport) -> str:
 
 
 def _copies(figures: KnnReport) -> str:
-    """Say how many of the images are exact copies of those that vote, which makes their class too easy, and the figure without them."""
-    copies = figures.twins
+    """Say how many of the images are copies of those that vote, which makes their class too easy, and the figure without them."""
+    copies, kind = (figures.twins, "an exact copy") if figures.leaks is None else (figures.leaks, "a copy")
     if not copies.n:
         return ""
     which, among = ("test image", "in train") if figures.split == "train->test" else ("image", "among the others")
-    said = f"{counted(copies.n, which)} {'has' if copies.n == 1 else 'have'} an exact copy {among}"
+    said = f"{counted(copies.n, which)} {'has' if copies.n == 1 else 'have'} {kind} {among}"
     if copies.top1_without is None:
         return f"{said}: no other is left to measure."
     return f"{said}; without {'it' if copies.n == 1 else 'them'}, {_short(copies.top1_without, figures)} % are right."

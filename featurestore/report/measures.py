@@ -1,10 +1,11 @@
 """Sections of figures: k-NN, few labels, measures without labels, and training curves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from featurestore.evaluation import LowShotReport
 from featurestore.evaluation.knn import KnnReport
 from featurestore.evaluation.lowshot import MEASURED
+from featurestore.evaluation.same_pictures import finding_command
 from featurestore.metrics.confusion import ClassFigures
 from featurestore.report.blocks import (
     MINUS,
@@ -54,14 +55,25 @@ def knn(report: ReportValues, figures: KnnReport) -> Section:
         blocks.append(
             Paragraph(f"No training image has the label {names}: test images with it cannot be classified correctly.")
         )
-    if figures.twins.n:
-        without = (
-            ""
-            if figures.twins.top1_without is None
-            else f" Without them, top-1 at k = {figures.k} is {100 * figures.twins.top1_without:.1f} %."
-        )
-        blocks.append(Paragraph(f"Images with an exact copy among those that vote: {figures.twins.n:,}.{without}"))
+    blocks += [Paragraph(sentence) for sentence in _leaks(figures)]
     return Section("knn", "k-NN classification", blocks)
+
+
+def _leaks(figures: KnnReport) -> Iterator[str]:
+    """Say how many images show a picture that votes for them, and the figure without them; or that only exact copies are known."""
+    leaks, twins = figures.leaks, figures.twins
+
+    def without(top1: float | None) -> str:
+        return "" if top1 is None else f" Without them, top-1 at k = {figures.k} is {100 * top1:.1f} %."
+
+    if leaks is None:
+        if twins.n:
+            yield f"Images with an exact copy among those that vote: {twins.n:,}.{without(twins.top1_without)}"
+        yield f"Near copies were not looked for: featurestore {finding_command(figures.split)} STORE."
+    else:
+        unseen = f" {counted(leaks.unseen, 'picture')} could not be looked at." if leaks.unseen else ""
+        exact = f", {twins.n:,} of them exact" if leaks.n else ""
+        yield f"Images with an exact, near or mirrored copy among those that vote: {leaks.n:,}{exact}.{without(leaks.top1_without)}{unseen}"
 
 
 def class_table(classes: Sequence[ClassFigures], summary: str) -> Table:

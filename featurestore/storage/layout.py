@@ -80,6 +80,7 @@ class Layout:
                     (self.vectors, "*.f16*"),
                     (self.indexes, "-*.faiss*"),
                     (self.derived, "*.knn*"),
+                    (self.derived, ".pairs*"),
                     (self.encoders, ".onnx*"),
                 )
                 files += [path for folder, end in places for path in sorted(folder.glob(mark.stem + end))]
@@ -105,10 +106,15 @@ class Layout:
     def thumbnails(self) -> Path:
         return self.derived / "thumbnails.grey"
 
-    def unused_graph_files(self, records: list[EncoderRecord]) -> list[Path]:
-        """Graph files of vector files that are not in use, and those that were never published."""
-        named = {self.graph_file(record).name for record in records}
-        return [path for path in sorted(self.derived.glob("*.knn*")) if path.name not in named]
+    def pairs_file(self, record: EncoderRecord) -> Path:
+        """The pairs of contents that show the same picture, found by an encoder."""
+        return self.derived / f"{record.fingerprint[:16]}.pairs"
+
+    def unused_derived_files(self, records: list[EncoderRecord]) -> list[Path]:
+        """Graphs of vector files that are not in use, pairs of encoders that are not there, and files that were never published."""
+        named = {path.name for record in records for path in (self.graph_file(record), self.pairs_file(record))}
+        found = [*self.derived.glob("*.knn*"), *self.derived.glob("*.pairs*")]
+        return sorted(path for path in found if path.name not in named)
 
     def encoder_parts(self) -> list[Path]:
         """Encoder files that a stopped process left half written."""

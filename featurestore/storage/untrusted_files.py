@@ -12,7 +12,7 @@ from featurestore.system.hard_links import other_hard_links, require_one_hard_li
 from featurestore.system.no_follow import FILE, FOLDER, kind_of, untrusted_error
 
 OURS = re.compile(
-    r"\.(f16|onnx|faiss|knn|grey|dropped|part)"
+    r"\.(f16|onnx|faiss|knn|pairs|grey|dropped|part)"
 )  # in names of files in the folders; other names are never opened
 
 

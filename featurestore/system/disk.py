@@ -21,13 +21,13 @@ ONLY_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | NOT_FOLLOWED
 
 
 @contextmanager
-def atomic_write(path: Path, advice: str, in_store: bool = False) -> Iterator[BinaryIO]:
+def atomic_write(path: Path, advice: str, in_store: bool = False, may_replace: bool = True) -> Iterator[BinaryIO]:
     """Give a new file to write to; at the end of the block it is flushed to disk and gets the name `path`.
 
     Until then it has a name beside `path` that nobody can foresee (`file.name`), and nothing that is there already is opened. A link at
     `path` is replaced, and the file that it leads to stays as it is. If the block raises, the new file is deleted. What killed processes
-    left of the same file is deleted first. in_store: the folder is one of a store's, so it must not be a link. An OSError becomes a
-    DiskError that ends with `advice`.
+    left of the same file is deleted first. in_store: the folder is one of a store's, so it must not be a link. may_replace: otherwise what
+    has the name `path` stays, and the block fails. An OSError becomes a DiskError that ends with `advice`.
     """
     with _disk_errors(path, advice), open_folder(path.parent, follow=not in_store) as folder:
         _require_replaceable(path, folder)
@@ -36,8 +36,22 @@ def atomic_write(path: Path, advice: str, in_store: bool = False) -> Iterator[Bi
             yield file
             file.flush()
             os.fsync(file.fileno())
-            os.replace(Path(file.name).name, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            publish = os.replace if may_replace else _publish_new
+            publish(Path(file.name).name, path.name, src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)
+
+
+def _publish_new(part: str, name: str, src_dir_fd: int, dst_dir_fd: int) -> None:
+    """Give a file a name that no other has. Raises FileExistsError."""
+    try:
+        os.link(part, name, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        with suppress(FileNotFoundError):
+            os.stat(name, dir_fd=dst_dir_fd, follow_symlinks=False)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+        os.replace(part, name, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
 
 @contextmanager

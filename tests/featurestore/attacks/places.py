@@ -16,7 +16,8 @@ FILES = (
     "lock", "catalog.duckdb", "catalog.duckdb.wal", "catalog.duckdb.wal.checkpoint", "catalog.duckdb.wal.recovery",
     "catalog.duckdb.tmp/duckdb_temp_storage_DEFAULT-0.tmp",
     "vectors/{}.f16", "vectors/{}-2.f16", "vectors/{}-2.f16.part", "encoders/{}.onnx", "encoders/{}.onnx.part", "encoders/{}.dropped",
-    "indexes/{}-1.faiss", "indexes/{}-1.faiss.part", "derived/{}.knn", "derived/{}.knn.part", "derived/thumbnails.grey",
+    "indexes/{}-1.faiss", "indexes/{}-1.faiss.part", "derived/{}.knn", "derived/{}.knn.part", "derived/{}.pairs", "derived/{}.pairs.part",
+    "derived/thumbnails.grey",
 )  # fmt: skip
 FOLDERS = ("vectors", "encoders", "indexes", "derived", "damaged", "catalog.duckdb.tmp")
 NEVER_OPENED = (

@@ -26,7 +26,7 @@ EVIL = "".join(NASTY[name] for name in ("window title", "override", "line separa
 # that of a source; {tables} is a folder with nasty files.
 CASES: dict[str, list[list[str]]] = {
     "index": [[], ["{tables}/photos", "--labels", "folders"], ["{evil}"], ["--encoder", "{evil}"], ["--labels", "{evil}"],
-              ["{tables}/photos", "--labels", "{tables}/labels.csv"], ["--exclude", "{evil}"]],
+              ["{tables}/photos", "--labels", "{tables}/labels.csv"], ["--exclude", "{evil}"], ["--restore", "{evil}"], ["--restore", "{tables}/labels.csv"]],
     "search": [["--id", "1"], ["--id", "2", "-k", "142"], ["{evil}"], ["id:{evil}"], ["--id", "1", "--where", "label = '{evil}'"],
                ["--id", "1", "--where", "{evil}"], ["--batch", "{tables}/queries.txt"], ["--batch", "{evil}"], ["--id", "1", "--paths"],
                ["--id", "1", "--encoder", "{evil}"], ["--id", "1", "--html", "{tables}/{evil}/x.html"], ["--id", "1", "--unique", "{evil}"],
@@ -41,7 +41,7 @@ CASES: dict[str, list[list[str]]] = {
     "lowshot": [["--shots", "1", "--tries", "2", "--method", "nearest-mean"], ["--shots", "5"], ["--way", "2", "--shots", "1", "--queries", "1", "--episodes", "2"]],
     "retrieval": [["-k", "1"]],
     "compare": [["--no-linear", "-k", "1"], ["{store}", "--no-linear", "-k", "1", "--shots", "1"], ["{evil}"]],
-    "duplicates": [[], ["-n", "{evil}"], ["--encoder", "{evil}"]],
+    "duplicates": [[], ["-n", "{evil}"], ["--encoder", "{evil}"], ["--delete", "--yes", "--out", "{tables}/{evil}.csv"], ["--delete", "--yes", "--out", "{evil}"]],
     "leaks": [["-n", "99"], ["-n", "{evil}"], ["--encoder", "{evil}"]],
     "label-errors": [[], ["-n", "{evil}"], ["--column"], ["--encoder", "{evil}"]],
     "clusters": [["-k", "2"], ["-k", "{evil}"], ["--where", "{evil}"], ["--column"], ["--encoder", "{evil}"]],

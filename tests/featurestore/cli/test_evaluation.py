@@ -1,9 +1,14 @@
 """`knn`, `linear`, `lowshot` and `retrieval`: what they print, and what they refuse."""
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from featurestore import FeatureStore
+from featurestore.progress import Listener
+from featurestore.storage.kept_pairs import KeptPairs, contents_of, keep_pairs
 from tests.featurestore.commands import Run, answer
 from tests.featurestore.evaluation.labelled import labelled_store, random_entries, twins_of_test
 
@@ -22,12 +27,43 @@ def test_knn(run: Run, store_path: Path) -> None:
     assert heading.startswith("k-NN  leave-one-out, 6 train, 6 test, encoder ")
     assert table[0].split() == ["k", "T", "top-1", "95", "%", "interval", "top-5"]
     assert [line.split()[:2] for line in table[1:3]] == [["1", "0.07"], ["5", "0.07"]]
-    assert table[4] == "classes, at k = 1, T = 0.07"
-    assert [line.split()[0] for line in table[6:9]] == ["mixed", "plain", "primary"]
-    assert table[10] == "never predicted, since no training item has the label: plain"
-    assert table[12] == "confusion matrix: rows are labels, columns are predictions"
-    assert table[13].split() == ["label", "mixed", "plain", "primary"]
-    assert sum(int(count) for line in table[14:] for count in line.split()[1:]) == 6
+    assert table[3] == f"near copies were not looked for: featurestore duplicates {store_path}"
+    assert table[5] == "classes, at k = 1, T = 0.07"
+    assert [line.split()[0] for line in table[7:10]] == ["mixed", "plain", "primary"]
+    assert table[11] == "never predicted, since no training item has the label: plain"
+    assert table[13] == "confusion matrix: rows are labels, columns are predictions"
+    assert table[14].split() == ["label", "mixed", "plain", "primary"]
+    assert sum(int(count) for line in table[15:] for count in line.split()[1:]) == 6
+
+
+def test_knn_says_how_many_leak(run: Run, measured: Path, tmp_path: Path) -> None:
+    """Two nodes of a test image and a training image that is no exact copy of it are kept as a pair."""
+    store = FeatureStore.open(shutil.copytree(measured, tmp_path / "own.store"))
+    hint = f"near copies were not looked for: featurestore leaks {store.path} --encoder quadrants"
+    assert hint in run("knn", store.path, "-k", "1", "--encoder", "quadrants")[1].splitlines()
+    contents = contents_of(store)
+    splits = contents.view.items.splits.to_pylist()
+    nodes = {split: {node for node, own in zip(contents.nodes.tolist(), splits, strict=True) if own == split} for split in ("train", "test")}  # fmt: skip
+    pair = sorted((min(nodes["test"] - nodes["train"]), min(nodes["train"] - nodes["test"])))
+    left, right = (np.array([node]) for node in pair)
+    shown = sum(own == "test" and node in pair for node, own in zip(contents.nodes.tolist(), splits, strict=True))
+
+    def leaks(unseen: list[int], left: np.ndarray, right: np.ndarray) -> str:
+        score, mirrored = np.full(len(left), 0.99, np.float32), np.zeros(len(left), bool)
+        found = KeptPairs(contents, left, right, score, mirrored, np.array(unseen, np.int64), 1.0)
+        keep_pairs(store, found, Listener())
+        status, out, err = run("knn", store.path, "-k", "1")
+        assert (status, err) == (0, "")
+        return out.splitlines()[3]
+
+    said = f"leaks: {TWINS + shown} test images show the picture of a training image, {TWINS} as an exact copy; top-1 at k = 1 without them 0."
+    assert leaks([], left, right).startswith(said)
+    assert leaks([3], left, right).endswith("; 1 picture could not be looked at")
+    assert answer(run, "knn", store.path, "-k", "1")["leaks"]["n"] == TWINS + shown
+    in_train = "(SELECT sha256 FROM items WHERE split = 'train')"
+    store.delete(f"split = 'test' AND id IN (SELECT id FROM items WHERE sha256 IN {in_train})")
+    contents = contents_of(store)
+    assert leaks([], left[:0], right[:0]) == "leaks: none"
 
 
 def test_knn_of_many_classes_prints_the_most_frequent_mistakes(run: Run, tmp_path: Path, encoder: Path) -> None:

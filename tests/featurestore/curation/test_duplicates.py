@@ -3,13 +3,15 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.curation import DuplicateGroup, duplicates
+from featurestore.curation import DuplicateGroup, duplicates, find, leaks
+from featurestore.curation.pairs import same_pictures
 from featurestore.errors import EncoderNotInStore, StoreNotFound
 from featurestore.progress import Listener
 from tests.featurestore.commands import Run, answer
@@ -146,6 +148,46 @@ def test_an_item_that_is_deleted_meanwhile(tmp_path: Path, pictures: FeatureStor
 
     shutil.rmtree(store.path / "derived", ignore_errors=True)
     assert len(duplicates(store, listener=Deleting()).groups) == 3
+
+
+def test_pairs_are_found_once(
+    tmp_path: Path, pictures: FeatureStore, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FeatureStore.open(Path(shutil.copytree(pictures.path, tmp_path / "own.store")), encoder)
+    before = duplicates(store)
+    found: list[int] = []
+
+    def counted(*arguments: Any) -> Any:
+        found.append(1)
+        return same_pictures(*arguments)
+
+    monkeypatch.setattr(find, "same_pictures", counted)
+    assert duplicates(store) == before
+    assert duplicates(FeatureStore.open(store.path)) == before
+    assert leaks(store).pairs
+    assert not found
+    save(draw(77), tmp_path / "new.png")
+    store.index(tmp_path / "new.png")
+    assert duplicates(store).groups == before.groups
+    assert len(found) == 1
+    shutil.rmtree(store.path / "derived")
+    assert duplicates(store).groups == before.groups
+    assert len(found) == 2
+
+
+def test_a_picture_that_is_there_again_is_looked_at(tmp_path: Path, encoder: Path) -> None:
+    for n in range(20):
+        save(draw(n), tmp_path / "s" / f"{n}.png")
+    save(crop(draw(3)), tmp_path / "drive" / "crop.png")
+    store = FeatureStore.open(tmp_path / "own.store", encoder)
+    store.index(tmp_path / "s", tmp_path / "drive")
+    (tmp_path / "drive").rename(tmp_path / "away")
+    for _ in range(2):
+        report = duplicates(store)
+        assert (report.unseen, report.groups) == (1, [])
+    (tmp_path / "away").rename(tmp_path / "drive")
+    report = duplicates(store)
+    assert (report.unseen, len(report.groups)) == (0, 1)
 
 
 def test_a_store_with_hard_links_is_read(tmp_path: Path, pictures: FeatureStore) -> None:

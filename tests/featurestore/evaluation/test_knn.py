@@ -129,8 +129,9 @@ def test_a_knn_report_has_all_that_is_needed_to_repeat_it(splits: FeatureStore) 
     written = json.loads(json.dumps(report.to_json()))
     assert written.keys() == {
         "protocol", "encoder", "split", "temperature", "k", "n_train", "n_test", "results", "classes", "confusion", "unseen",
-        "twins", "several_labels", "where", "notes",
+        "twins", "leaks", "several_labels", "where", "notes",
     }  # fmt: skip
+    assert written["leaks"] is None  # near copies were not looked for
     facts = [written[key] for key in ("protocol", "split", "k", "n_train", "n_test")]
     assert facts == ["knn", "train->test", 5, *SPLITS]
     assert [set(r) for r in written["results"]] == [{"k", "temperature", "top1", "top1_ci95", "top5"}] * 2

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from featurestore import FeatureStore
+from featurestore.evaluation.knn import Leaks
 from featurestore.metrics.twins import Twins
 from featurestore.report.lead import baseline_table, chance, headline
 from featurestore.report.report import Report
@@ -35,6 +36,15 @@ def test_exact_copies_in_train_are_told_with_the_figure_without_them(made: Repor
     assert second(Twins(1, 0.75)) == "1 test image has an exact copy in train; without it, 75 % are right."
     assert second(Twins(12, None), "leave-one-out") == (
         "12 images have an exact copy among the others: no other is left to measure."
+    )
+
+
+def test_known_leaks_take_the_place_of_exact_copies(made: Report) -> None:
+    knn = made.figures.knn
+    assert knn is not None
+    leaking = replace(knn, twins=Twins(3, 7 / 9), leaks=Leaks(4, 0.75, 0))
+    assert headline(replace(made.figures, knn=leaking))[1] == (
+        "4 test images have a copy in train; without them, 75 % are right."
     )
 
 

@@ -13,9 +13,12 @@ import pytest
 from PIL import Image, ImageColor
 
 from featurestore import FeatureStore
+from featurestore.evaluation.knn import Leaks
+from featurestore.metrics.twins import Twins
 from featurestore.rendering.html import templates
 from featurestore.report.blocks import Columns, Graphic, Paragraph, Table
 from featurestore.report.map import map_section
+from featurestore.report.measures import knn
 from featurestore.report.overview import collection
 from featurestore.report.pictures import GREY, SIDE, TILE, Pictures
 from featurestore.report.projection import MapLayout, pca
@@ -55,6 +58,25 @@ def test_a_page_says_how_every_figure_was_measured(html: str) -> None:
     )  # the confusion matrix, and best and worst classes
     assert len(footnotes) == len(SECTIONS) - 2  # all but the collection itself, and how it was made
     assert all(encoder[0] in line and "seed 0" in line for line in footnotes)
+
+
+def test_a_page_says_how_many_images_leak(html: str, made: Report) -> None:
+    assert "Near copies were not looked for: featurestore leaks STORE." in html
+    figures = made.figures.knn
+    assert figures is not None
+
+    def last(leaks: Leaks, twins: Twins) -> str:
+        *_, block = knn(made.figures, replace(figures, leaks=leaks, twins=twins)).blocks
+        assert isinstance(block, Paragraph)
+        return block.text
+
+    among = "copy among those that vote"
+    assert last(Leaks(4, 0.75, 0), Twins(3, 0.8)) == (
+        f"Images with an exact, near or mirrored {among}: 4, 3 of them exact. Without them, top-1 at k = 10 is 75.0 %."
+    )
+    assert last(Leaks(0, None, 2), Twins(0, None)) == (
+        f"Images with an exact, near or mirrored {among}: 0. 2 pictures could not be looked at."
+    )
 
 
 def test_a_page_shows_the_figures(html: str, labelled: FeatureStore) -> None:

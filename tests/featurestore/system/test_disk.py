@@ -52,6 +52,25 @@ def test_a_link_at_the_name_is_replaced_and_its_target_is_not(tmp_path: Path) ->
     assert (path.read_text(), path.is_symlink(), (tmp_path / "target").read_text()) == ("new", False, "old")
 
 
+@pytest.mark.parametrize("hard_links", [True, False])
+def test_a_new_file_replaces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard_links: bool) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")  # as on FAT
+
+    if not hard_links:
+        monkeypatch.setattr(os, "link", refuse)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to("nothing")
+    for name in ("file", "link"):
+        with pytest.raises(DiskError, match="File exists"), atomic_write(tmp_path / name, ADVICE, may_replace=False):
+            pass
+    with atomic_write(tmp_path / "new", ADVICE, may_replace=False) as file:
+        file.write(b"new")
+    assert (tmp_path / "new").read_text() == "new"
+    assert (tmp_path / "file").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "new"]
+
+
 def test_the_other_name_of_a_file_keeps_its_content(tmp_path: Path) -> None:
     (tmp_path / "target").write_text("old")
     (tmp_path / "hits.html").hardlink_to(tmp_path / "target")

@@ -1,0 +1,78 @@
+"""The pairs of a store that show the same picture: those that it has kept, or found now."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurestore.curation.alignment import Ints
+from featurestore.curation.pairs import Pairs, same_pictures
+from featurestore.progress import Listener
+from featurestore.storage.item_graph import item_graph
+from featurestore.storage.kept_pairs import Contents, KeptPairs, contents_of, keep_pairs, kept_pairs
+from featurestore.storage.storage import Storage
+from featurestore.storage.thumbnails import ContentFile, Thumbnails, thumbnails
+
+COPIES_TRIED = 4
+NO_FILE = ("", 0, 0)  # of an item that was deleted meanwhile
+
+
+class FoundPairs(NamedTuple):
+    """The pairs of a store."""
+
+    contents: Contents
+    pairs: Pairs  # of the nodes
+    unseen: int  # contents that could not be looked at: their files are gone, changed or broken
+    recall: float  # of the neighbours that were looked at; less than 1 where an index found them
+
+
+def find_pairs(store: Storage, encoder: str | Path | None, listener: Listener) -> FoundPairs:
+    """Find the pairs of contents of a store that show the same picture. Raises EncoderNotInStore, StoreCorrupt, SourceError.
+
+    What was found before is given as long as the store has the same contents, and no picture can be looked at that could not be then. The
+    k-NN graph and the small pictures that finding needs are kept, too.
+    """
+    kept = kept_pairs(store, encoder)
+    if kept is None or _is_there_again(store, kept, listener):
+        kept = _found_now(store, encoder, listener)
+        keep_pairs(store, kept, listener)
+    pairs = Pairs(kept.left, kept.right, kept.score, kept.mirrored)
+    return FoundPairs(kept.contents, pairs, len(kept.unseen), kept.recall)
+
+
+def _found_now(store: Storage, encoder: str | Path | None, listener: Listener) -> KeptPairs:
+    contents = contents_of(store, encoder)
+    graph = item_graph(store, encoder, listener)
+    if not np.array_equal(graph.nodes, contents.nodes):  # the store has changed between the two
+        return _found_now(store, encoder, listener)
+    pictures = _pictures(store, contents, np.ones(len(contents.hashes), bool), listener)
+    found = same_pictures(graph.graph, graph.view.vectors, pictures, listener)
+    return KeptPairs(contents, *found, np.flatnonzero(~pictures.known), graph.graph.recall)
+
+
+def _is_there_again(store: Storage, kept: KeptPairs, listener: Listener) -> bool:
+    """Whether a picture that could not be looked at now can, as when a drive is mounted again."""
+    unseen = np.zeros(len(kept.contents.hashes), bool)
+    unseen[kept.unseen] = True
+    return bool(unseen.any() and _pictures(store, kept.contents, unseen, listener).known.any())
+
+
+def _pictures(store: Storage, contents: Contents, wanted: NDArray[np.bool_], listener: Listener) -> Thumbnails:
+    """Give small pictures of the M contents; those that are not wanted, (M,), have none."""
+    items, nodes = contents.view.items, contents.nodes
+    ids, facts = items.ids.tolist(), store.catalog.items.files()
+    pictures = Thumbnails.none(len(wanted))
+    order = np.argsort(nodes, kind="stable")
+    turn = np.arange(len(order)) - np.searchsorted(nodes[order], nodes[order])  # among items of one content
+    for copy in range(COPIES_TRIED):  # where the first file of a content cannot be read
+        places: Ints = order[turn == copy]
+        places = places[(wanted & ~pictures.known)[nodes[places]]]
+        if not len(places):
+            break
+        files = [
+            ContentFile(*facts.get(ids[place], NO_FILE), path)
+            for place, path in zip(places.tolist(), items.paths.take(places).to_pylist(), strict=True)
+        ]
+        pictures.grey[nodes[places]], pictures.known[nodes[places]] = thumbnails(store, files, listener)
+    return pictures
