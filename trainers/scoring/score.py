@@ -1,6 +1,7 @@
 """From a run and a store to the column ssl_loss: bank, losses of all images, one transaction."""
 
 import hashlib
+import math
 import operator
 import time
 import tomllib
@@ -36,7 +37,7 @@ from trainers.training.setup import open_run, preprocess_of
 
 COLUMN = "ssl_loss"
 VIEWS = 8  # of each image; of a method that compares two, pairs
-MOST_VIEWS = 1024
+MOST_VIEWS = 256
 BANK = 1024  # images that every image is compared with
 
 
@@ -175,7 +176,10 @@ def _losses(
         places = torch.tensor([known.get(image.sha256, -1) for _, image in batch])
         losses = scorer.losses(_pixels([image for _, image in batch]), places)
         for (item, _), loss in zip(batch, losses.tolist(), strict=True):
-            values.add((item.id, item.sha256, loss))
+            if math.isfinite(loss):
+                values.add((item.id, item.sha256, loss))
+            else:
+                failures.add(Failure(item.path, "its loss is not a finite number"))
         listener.advance(len(batch))
         batch.clear()
 

@@ -1,6 +1,7 @@
 """`score`: a run and a store in, the column ssl_loss out; what becomes of files that are gone, changed or broken."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
@@ -185,6 +187,18 @@ def test_a_method_with_negatives_needs_another_image(
         EvaluationError, match=r"at least 2 different images .* found 1 of 1: .* compares an image with others"
     ):
         score(simclr, single, **SOME)
+
+
+def test_a_loss_that_is_no_number_is_none(
+    store: FeatureStore, byol: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights may be finite and so large that their products are not."""
+    monkeypatch.setattr(
+        Scorer, "losses", lambda self, pixels, places: torch.tensor([math.nan, math.inf] + [1.0] * (len(pixels) - 2))
+    )
+    report = score(byol, store, **SOME)
+    assert (report.images, report.failed) == (COUNT - 2, 2)
+    assert list(losses(store).values()) == [None, None] + [1.0] * (COUNT - 2)
 
 
 # -- again
