@@ -1,20 +1,26 @@
 """Train image encoders without labels.
 
-from trainers import train
+from trainers import score, train
 
 run = train("photos/", method="dino", out="runs/dino")
+score(run.out, "photos.store")
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainers.run import Run, train
+    from trainers.scoring.score import ScoreReport, score
 
-__all__ = ["Run", "train"]
+__all__ = ["Run", "ScoreReport", "score", "train"]
 
 
 def __getattr__(name: str) -> Any:
     """Import torch only when something is asked for: the command line lists its commands without it."""
+    if name in ("ScoreReport", "score"):
+        from trainers.scoring import score
+
+        return getattr(score, name)
     if name in __all__:
         from trainers import run
 

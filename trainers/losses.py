@@ -5,13 +5,14 @@ Shapes: N images of the whole batch, D dimensions, P prototypes, Q queue, V view
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec
+from typing import Literal, ParamSpec
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 P = ParamSpec("P")
+Reduction = Literal["mean", "none"]  # over the images, in the words of torch; none: one number an image, (N,)
 
 
 def in_float32(loss: Callable[P, Tensor]) -> Callable[P, Tensor]:
@@ -42,16 +43,27 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
 
 
 @in_float32
-def info_nce_queue(queries: Tensor, keys: Tensor, queue: Tensor, temperature: float) -> Tensor:
-    """InfoNCE against a queue: the mean cross-entropy of finding a query's own key among this key and the whole queue.
+def info_nce_queue(
+    queries: Tensor,
+    keys: Tensor,
+    queue: Tensor,
+    temperature: float,
+    same: Tensor | None = None,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """InfoNCE against a queue: the cross-entropy of finding a query's own key among this key and the whole queue.
 
-    queries, keys: (N, D), of any length; keys get no gradient; queue: (Q, D), unit length. He et al. 2020 (MoCo), equation 1.
+    queries, keys: (N, D), of any length; keys get no gradient; queue: (Q, D), unit length; same: bool (N, Q), keys of the query's own image,
+    which do not count. He et al. 2020 (MoCo), equation 1.
     """
     q = F.normalize(queries.float(), dim=1)
     k = F.normalize(keys.detach().float(), dim=1)
     own = (q * k).sum(dim=1, keepdim=True)  # (N, 1)
-    logits = torch.cat([own, q @ queue.T], dim=1) / temperature  # (N, 1 + Q)
-    return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long, device=q.device))
+    others = q @ queue.T
+    if same is not None:
+        others = others.masked_fill(same, float("-inf"))
+    logits = torch.cat([own, others], dim=1) / temperature  # (N, 1 + Q)
+    return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long, device=q.device), reduction=reduction)
 
 
 @in_float32
@@ -67,30 +79,36 @@ def info_nce_batch(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
 
 
 @in_float32
-def negative_cosine(prediction: Tensor, target: Tensor) -> Tensor:
-    """BYOL's regression: the squared difference of the unit vectors, 2 - 2 cos, mean over the batch; `target` gets no gradient.
+def negative_cosine(prediction: Tensor, target: Tensor, reduction: Reduction = "mean") -> Tensor:
+    """BYOL's regression: the squared difference of the unit vectors, 2 - 2 cos; `target` gets no gradient.
 
     prediction, target: (N, D). Grill et al. 2020 (BYOL), section 3.1, equation 2.
     """
     p = F.normalize(prediction.float(), dim=1)
     t = F.normalize(target.detach().float(), dim=1)
-    return (2 - 2 * (p * t).sum(dim=1)).mean()
+    return _reduced(2 - 2 * (p * t).sum(dim=1), reduction)
 
 
 @in_float32
 def self_distillation(
-    student: Tensor, teacher: Tensor, centre: Tensor, student_temperature: float, teacher_temperature: float
+    student: Tensor,
+    teacher: Tensor,
+    centre: Tensor,
+    student_temperature: float,
+    teacher_temperature: float,
+    reduction: Reduction = "mean",
 ) -> Tensor:
-    """DINO: the cross-entropy of each student view with each teacher view except its own, mean over these pairs and the batch.
+    """DINO: the cross-entropy of each student view with each teacher view except its own, mean over these pairs.
 
     student: logits of all V views, (V, N, P); teacher: logits of the first G views in the same order, (G, N, P), get no
     gradient; centre: (P,). Caron et al. 2021 (DINO), section 3.1, equation 1 and algorithm 1.
     """
     targets = F.softmax((teacher.detach().float() - centre) / teacher_temperature, dim=2)  # (G, N, P)
     log_odds = F.log_softmax(student.float() / student_temperature, dim=2)  # (V, N, P)
-    entropy = -torch.einsum("gnp,vnp->gv", targets, log_odds) / student.shape[1]
-    pairs = entropy.numel() - len(teacher)
-    return (entropy.sum() - entropy.diagonal().sum()) / pairs  # with a mask the processor would wait for the device
+    entropy = -torch.einsum("gnp,vnp->ngv", targets, log_odds)
+    pairs = entropy[0].numel() - len(teacher)
+    own = entropy.diagonal(dim1=1, dim2=2)  # (N, G); with a mask the processor would wait for the device
+    return _reduced((entropy.sum(dim=(1, 2)) - own.sum(dim=1)) / pairs, reduction)
 
 
 @in_float32
@@ -101,15 +119,17 @@ def masked_distillation(
     weights: Tensor,
     student_temperature: float,
     teacher_temperature: float,
+    reduction: Literal["sum", "none"] = "sum",
 ) -> Tensor:
-    """iBOT: the cross-entropy of what the student says about hidden patches with what the teacher says, which sees them; a weighted sum.
+    """iBOT: the cross-entropy of what the student says about hidden patches with what the teacher says, which sees them; weighted.
 
     student, teacher: logits of M hidden patches, (M, P), the teacher's get no gradient; centre: (P,); weights: (M,), 1 / (hidden patches
-    of the image) / (images) for a mean over images. Zhou et al. 2022 (iBOT), section 3.1.
+    of the image) / (images), whose sum is a mean over images; reduction: over patches, none: (M,). Zhou et al. 2022 (iBOT), section 3.1.
     """
     targets = F.softmax((teacher.detach().float() - centre) / teacher_temperature, dim=1)  # (M, P)
     log_odds = F.log_softmax(student.float() / student_temperature, dim=1)  # (M, P)
-    return -((targets * log_odds).sum(dim=1) * weights).sum()
+    entropy = -(targets * log_odds).sum(dim=1) * weights
+    return entropy.sum() if reduction == "sum" else entropy
 
 
 @in_float32
@@ -133,14 +153,16 @@ def perplexity(logits: Tensor) -> Tensor:
 
 
 @in_float32
-def masked_mse(prediction: Tensor, patches: Tensor, masked: Tensor) -> Tensor:
+def masked_mse(prediction: Tensor, patches: Tensor, masked: Tensor, reduction: Reduction = "mean") -> Tensor:
     """MAE: the mean squared error on masked patches, each target patch normalised by its own mean and variance.
 
-    prediction, patches: (N, L, pixels); masked: bool (N, L). He et al. 2022 (MAE), section 3.
+    prediction, patches: (N, L, pixels); masked: bool (N, L). The mean is over all masked patches. He et al. 2022 (MAE), section 3.
     """
     variance, mean = torch.var_mean(patches, dim=2, keepdim=True)
     target = (patches - mean) / (variance + 1e-6).sqrt()
     error = ((prediction.float() - target) ** 2).mean(dim=2)
+    if reduction == "none":
+        return (error * masked).sum(dim=1) / masked.sum(dim=1)
     return (error * masked).sum() / masked.sum()
 
 
@@ -161,10 +183,15 @@ def sigreg(z: Tensor, directions: Tensor, knots: int = 17, reach: float = 3.0) -
 
 
 @in_float32
-def spread_from_centre(z: Tensor, centre_views: int) -> Tensor:
+def spread_from_centre(z: Tensor, centre_views: int, reduction: Reduction = "mean") -> Tensor:
     """LeJEPA's prediction loss: the mean squared difference of every view from the mean of its image's first `centre_views` views.
 
     z: (V, N, D). Balestriero & LeCun 2025 (LeJEPA), section 5.
     """
     z = z.float()
-    return (z - z[:centre_views].mean(dim=0)).square().mean()
+    return _reduced((z - z[:centre_views].mean(dim=0)).square().mean(dim=(0, 2)), reduction)
+
+
+def _reduced(losses: Tensor, reduction: Reduction) -> Tensor:
+    """Take the mean of the losses of N images, or leave them: (N,)."""
+    return losses.mean() if reduction == "mean" else losses

@@ -5,9 +5,9 @@ import json
 
 import pyarrow as pa
 
-from featurestore.catalog.columns import add_columns, set_values, user_columns
+from featurestore.catalog.columns import add_columns, empty_columns, set_values, user_columns
 from featurestore.catalog.connection import Database
-from featurestore.catalog.engine import Connection, quoted_name
+from featurestore.catalog.engine import Connection
 from featurestore.catalog.records import ClassifierRecord
 from featurestore.errors import EncoderNotInStore, QueryError
 from featurestore.system.spool import Spool
@@ -88,8 +88,7 @@ class Classifiers:
         with self._database.transaction() as connection:
             add_columns(connection, pa.schema(zip(names, rows.schema.types[1:], strict=True)))
             if everywhere:
-                emptied = ", ".join(f"{quoted_name(name)} = NULL" for name in names)
-                connection.execute(f"UPDATE all_items SET {emptied} WHERE {quoted_name(names[0])} IS NOT NULL")
+                empty_columns(connection, names)
             set_values(connection, names, rows.reader())
             connection.execute("UPDATE classifiers SET applied_at = now()::TIMESTAMP WHERE name = ?", [record.name])
 

@@ -51,6 +51,22 @@ class UserColumns:
             add_columns(connection, pa.schema(zip(names, rows.schema.types[1:], strict=True)))
             set_values(connection, names, rows.reader())
 
+    def measured(self, name: str, rows: Spool, everywhere: bool) -> int:
+        """Set a column to what was measured on contents, of those items that still have them; returns their number.
+
+        rows: the id of an item, the hash of its content and a value; no id occurs twice. everywhere: all other items lose their values.
+        """
+        with self._database.transaction() as connection:
+            add_columns(connection, pa.schema([(name, rows.schema.types[2])]))
+            if everywhere:
+                empty_columns(connection, [name])
+            connection.register("given", rows.reader())
+            [(count,)] = connection.execute(
+                f"""UPDATE all_items SET {quoted_name(name)} = given.{quoted_name(rows.schema.names[2])} FROM given
+                    WHERE all_items.id = given.id AND all_items.sha256 = given.sha256 AND removed_at IS NULL"""
+            ).fetchall()
+            return int(count)
+
     def drop(self, name: str) -> None:
         """Remove a column of the user with its values. Raises QueryError when there is none of that name."""
         with self._database.transaction() as connection:
@@ -86,6 +102,12 @@ def add_columns(connection: Connection, columns: pa.Schema) -> None:
     for name in new:
         connection.execute(f"ALTER TABLE all_items ADD COLUMN {quoted_name(name)} {types[name]}")
     connection.execute(ITEMS)
+
+
+def empty_columns(connection: Connection, names: Sequence[str]) -> None:
+    """Remove all values of some columns, of the items that have one of the first."""
+    emptied = ", ".join(f"{quoted_name(name)} = NULL" for name in names)
+    connection.execute(f"UPDATE all_items SET {emptied} WHERE {quoted_name(names[0])} IS NOT NULL")
 
 
 def set_values(connection: Connection, names: Sequence[str], rows: pa.Table | pa.RecordBatchReader) -> None:

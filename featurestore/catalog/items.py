@@ -125,6 +125,13 @@ class Items:
             connection.register("chosen", pa.table({"id": ids}))
             return connection.sql(f"SELECT {names} FROM items SEMI JOIN chosen USING (id) ORDER BY id").to_arrow_table()
 
+    def places(self) -> pa.Table:
+        """Read where the content of every item was found, by id: id, path, sha256, bytes and mtime_ns, as far as they are known."""
+        with self._database.reading() as connection:
+            return connection.sql(
+                "SELECT id, path, sha256, coalesce(bytes, 0) AS bytes, coalesce(mtime_ns, 0) AS mtime_ns FROM items ORDER BY id"
+            ).to_arrow_table()
+
     def sizes(self) -> dict[int, tuple[int | None, int | None]]:
         """Read width and height of every item in pixels, by id."""
         with self._database.reading() as connection:

@@ -37,6 +37,7 @@ OVERVIEW = {
         "label": "Set labels from a table.",
         "annotate": "Add columns of your own from a table.",
         "classify": "Train, apply or export a classifier.",
+        "score": "Write the loss of a training on each image of a store.",
         "finetune": "Train a classifier together with the network.",
         "field": "Compare runs by how many labels they need.",
     },

@@ -4,7 +4,17 @@ In come uint8 images, a description of the view (`ViewSpec`) and a seeded genera
 network expects them.
 """
 
-from trainers.augmentations.pipeline import Channels, augment, normalise, transform
+from trainers.augmentations.pipeline import Channels, augment, augment_alike, normalise, transform
 from trainers.augmentations.views import ASYMMETRIC, AugmentConfig, ViewSpec, two_views
 
-__all__ = ["ASYMMETRIC", "AugmentConfig", "Channels", "ViewSpec", "augment", "normalise", "transform", "two_views"]
+__all__ = [
+    "ASYMMETRIC",
+    "AugmentConfig",
+    "Channels",
+    "ViewSpec",
+    "augment",
+    "augment_alike",
+    "normalise",
+    "transform",
+    "two_views",
+]

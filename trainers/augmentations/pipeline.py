@@ -41,8 +41,21 @@ def augment(
 
     A processor makes it in pieces of `cached` numbers. `make` is `transform`, or the same function compiled.
     """
+    return _augment(images, spec, draw(len(images), rng), make, cached)
+
+
+def augment_alike(images: Tensor, spec: ViewSpec, rng: Generator) -> Tensor:
+    """Make the same view of all images, as `augment`: one crop, one flip and one change of colour, drawn on the device of `rng`."""
+    numbers = draw(1, rng).to(images.device).expand(-1, len(images))
+    return _augment(images, spec, numbers, transform, CACHED)
+
+
+def _augment(
+    images: Tensor, spec: ViewSpec, numbers: Tensor, make: Callable[[Tensor, ViewSpec, Draws], Tensor], cached: int
+) -> Tensor:
+    """Make one view of each image with numbers that are drawn: (DRAWS, B)."""
     count = max(1, cached // (3 * spec.size**2)) if images.device.type == "cpu" else len(images)
-    pieces = zip(torch.split(images, count), torch.split(draw(len(images), rng), count, dim=1), strict=True)
+    pieces = zip(torch.split(images, count), torch.split(numbers, count, dim=1), strict=True)
     views = [normalise(make(piece, spec, Draws(numbers)), spec.mean, spec.std) for piece, numbers in pieces]
     return views[0] if len(views) == 1 else torch.cat(views)
 

@@ -7,6 +7,7 @@ imported only when a command runs.
 from trainers.cli.demo_command import demo
 from trainers.cli.export_command import export
 from trainers.cli.finetuning_commands import field, finetune
+from trainers.cli.scoring_command import score
 from trainers.cli.training_commands import profile, train
 
-__all__ = ["demo", "export", "field", "finetune", "profile", "train"]
+__all__ = ["demo", "export", "field", "finetune", "profile", "score", "train"]

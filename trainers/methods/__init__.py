@@ -4,7 +4,7 @@ In come a backbone, the method's settings and batches of views; out come losses 
 method, write its class and list it in METHODS.
 """
 
-from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.methods.base import Bank, Method, Progress, Step, Variant
 from trainers.methods.byol import BYOL
 from trainers.methods.dino import DINO
 from trainers.methods.ibot import IBOT
@@ -20,4 +20,4 @@ METHODS: dict[str, type[Method]] = {
     name: method for method in (BYOL, DINO, IBOT, Jigsaw, LeJEPA, MAE, MoCo, MoCoV3, SimCLR) for name in method.variants
 }
 
-__all__ = ["METHODS", "Method", "Progress", "Situation", "Step", "Variant"]
+__all__ = ["METHODS", "Bank", "Method", "Progress", "Situation", "Step", "Variant"]

@@ -29,6 +29,13 @@ class Step(NamedTuple):
     carry: Tensor | None = None  # rows for `after_step`, such as MoCo's keys; those of all parts of a batch are joined
 
 
+class Bank(NamedTuple):
+    """What a method with negatives compares every image with: the same images, in the same views."""
+
+    vectors: Tensor  # those of `bank_vectors`
+    same: Tensor  # bool (B, M): where an image of the batch is one of the bank, and no negative of itself
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
     """A method under one of its names: its help line, and the defaults it changes."""
@@ -52,6 +59,7 @@ class Method(nn.Module, ABC):
     cures: ClassVar[Mapping[str, str]] = {}  # by the name of a collapse: what helps beside the general advice
     crop_setting: ClassVar[str | None] = None  # own setting: side of the smallest crop as a share of the view's
     needs_vit: ClassVar[bool] = False
+    has_negatives: ClassVar[bool] = False  # an image is compared with others
     views: tuple[ViewSpec, ...]
 
     @classmethod
@@ -82,6 +90,18 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
         """Compute the loss of one batch; pure: called twice it gives the same number. views: V tensors (B, 3, H, W)."""
+
+    @abstractmethod
+    def image_losses(self, views: Sequence[Tensor], at: Progress, bank: Bank | None) -> Tensor:
+        """Compute the loss of each image by itself, (B,): in evaluation mode it depends on no other image of the batch.
+
+        The formula is that of `loss`, whose negatives are those of the `bank`; a term about a batch as a whole, which spreads its vectors, is
+        left out. Whatever is drawn at random is drawn once, for all images.
+        """
+
+    def bank_vectors(self, views: Sequence[Tensor]) -> Tensor:
+        """Encode the views of M images to negatives of others, of a method that `has_negatives`: (G, M, D) of G views, unit length."""
+        raise NotImplementedError
 
     def after_step(self, carry: Tensor | None, at: Progress) -> dict[str, float]:
         """Move what has no gradient, once after each optimiser step; returns numbers for the log."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainers.augmentations import ASYMMETRIC, ViewSpec
 from trainers.losses import negative_cosine
-from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.methods.base import Bank, Method, Progress, Step, Variant
 from trainers.methods.situation import Situation, teacher_momentum
 from trainers.models.backbones import feature_dim
 from trainers.models.heads import byol_mlp
@@ -54,12 +54,20 @@ class BYOL(Method):
         self.teacher = make_teacher(self.online)  # stays in train mode: its BatchNorm has statistics of its own
 
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
+        losses, z1 = self._losses(views, at)
+        return Step(losses.mean(), z1.detach(), {})
+
+    def image_losses(self, views: Sequence[Tensor], at: Progress, bank: Bank | None) -> Tensor:
+        return self._losses(views, at)[0]
+
+    def _losses(self, views: Sequence[Tensor], at: Progress) -> tuple[Tensor, Tensor]:
+        """Compute the loss of each image (B,), and the projections of the first view (B, D)."""
         with seeded(at.seed, views[0].device):  # drop-path
             z1, z2 = (self.online(view) for view in views)  # (B, D) each
         with torch.no_grad():
             t1, t2 = (self.teacher(view) for view in views)
-        loss = negative_cosine(self.predictor(z1), t2) + negative_cosine(self.predictor(z2), t1)
-        return Step(loss, z1.detach(), {})
+        first, second = (negative_cosine(self.predictor(z), t, "none") for z, t in ((z1, t2), (z2, t1)))
+        return first + second, z1
 
     def after_step(self, carry: Tensor | None, at: Progress) -> dict[str, float]:
         s = self.settings

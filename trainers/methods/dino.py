@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainers.augmentations import ASYMMETRIC, AugmentConfig, ViewSpec, two_views
 from trainers.losses import perplexity, self_distillation
-from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.methods.base import Bank, Method, Progress, Step, Variant
 from trainers.methods.situation import MEDIUM, Situation, crop_share, teacher_momentum
 from trainers.models.backbones import encode_crops, feature_dim
 from trainers.models.heads import DINOHead
@@ -152,22 +152,31 @@ class DINO(Method):
         return (*whole, *[local] * settings.local_crops)
 
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
+        losses, teacher, features = self._losses(views, at)
         temperature = teacher_temperature(self.settings, at)
+        logs = {"prototypes_used": perplexity((teacher - self.centre) / temperature)}
+        return Step(losses.mean(), features.detach(), logs, teacher)
+
+    def image_losses(self, views: Sequence[Tensor], at: Progress, bank: Bank | None) -> Tensor:
+        return self._losses(views, at)[0]
+
+    def _losses(self, views: Sequence[Tensor], at: Progress) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the loss of each image (B,), the teacher's logits of both whole views (2B, P), and the student's features of the first (B, D)."""
         with torch.no_grad():
             features = self.teacher.backbone(torch.cat(list(views[:2])))
             teacher = self.teacher.head(features)  # (2B, P)
         with seeded(at.seed, views[0].device):  # drop-path
             student_features = encode_crops(self.student.backbone, views)
         student = self.student.head(student_features, is_frozen(self.settings, at))  # (V B, P)
-        loss = self_distillation(
+        losses = self_distillation(
             student.view(len(views), -1, student.shape[1]),
             teacher.view(2, -1, teacher.shape[1]),
             self.centre,
             self.settings.student_temperature,
-            temperature,
+            teacher_temperature(self.settings, at),
+            "none",
         )
-        logs = {"prototypes_used": perplexity((teacher - self.centre) / temperature)}
-        return Step(loss, student_features[: len(views[0])].detach(), logs, teacher)
+        return losses, teacher, student_features[: len(views[0])]
 
     def after_step(self, carry: Tensor | None, at: Progress) -> dict[str, float]:
         assert carry is not None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers.augmentations import AugmentConfig, ViewSpec
-from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.methods.base import Bank, Method, Progress, Step, Variant
 from trainers.methods.situation import Situation, crop_share
 from trainers.models.backbones import feature_dim
 from trainers.runtime.seeds import mix, seeded
@@ -68,21 +68,34 @@ class Jigsaw(Method):
 
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
         (x,) = views
-        rng = torch.Generator(x.device).manual_seed(at.seed)
-        which = torch.randint(len(self.orders), (len(x),), generator=rng, device=x.device)
-        pieces = torch.stack(self._cut(x, at.seed), dim=1)  # (B, pieces, 3, p, p)
-        # A piece's own mean and spread would give away where it comes from.
-        pieces = (pieces - pieces.mean(dim=(2, 3, 4), keepdim=True)) / (pieces.std(dim=(2, 3, 4), keepdim=True) + 1e-6)
-        shuffled = pieces.gather(1, self.orders[which][:, :, None, None, None].expand_as(pieces))
-        with seeded(at.seed, x.device):  # drop-path
-            features = self.backbone(shuffled.flatten(0, 1))  # (B pieces, D)
-        logits = self.classify(self.narrow(features).view(len(x), -1))
+        which = self._draw_orders(len(x), x.device, at)
+        logits, features = self._answer(x, which, at)
         correct = (logits.argmax(dim=1) == which).float().mean()
         return Step(
             nn.functional.cross_entropy(logits.float(), which),
             features[:: self.grid**2].detach(),
             {"order_accuracy": correct},
         )
+
+    def image_losses(self, views: Sequence[Tensor], at: Progress, bank: Bank | None) -> Tensor:
+        (x,) = views
+        which = self._draw_orders(1, x.device, at).expand(len(x))
+        return nn.functional.cross_entropy(self._answer(x, which, at)[0].float(), which, reduction="none")
+
+    def _draw_orders(self, count: int, device: torch.device, at: Progress) -> Tensor:
+        """Draw the orders into which the pieces of so many images are put: (count,)."""
+        rng = torch.Generator(device).manual_seed(at.seed)
+        return torch.randint(len(self.orders), (count,), generator=rng, device=device)
+
+    def _answer(self, x: Tensor, which: Tensor, at: Progress) -> tuple[Tensor, Tensor]:
+        """Shuffle the pieces of images, and compute logits of all orders, (B, orders), and the features of the pieces, (B pieces, D)."""
+        pieces = torch.stack(self._cut(x, at.seed), dim=1)  # (B, pieces, 3, p, p)
+        # A piece's own mean and spread would give away where it comes from.
+        pieces = (pieces - pieces.mean(dim=(2, 3, 4), keepdim=True)) / (pieces.std(dim=(2, 3, 4), keepdim=True) + 1e-6)
+        shuffled = pieces.gather(1, self.orders[which][:, :, None, None, None].expand_as(pieces))
+        with seeded(at.seed, x.device):  # drop-path
+            features = self.backbone(shuffled.flatten(0, 1))  # (B pieces, D)
+        return self.classify(self.narrow(features).view(len(x), -1)), features
 
     def _cut(self, x: Tensor, seed: int) -> list[Tensor]:
         """Cut one piece out of each cell, at a position drawn for the whole batch: one tensor (B, 3, p, p) a cell."""

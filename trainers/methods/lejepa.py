@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainers.augmentations import AugmentConfig, ViewSpec, two_views
 from trainers.losses import sigreg, spread_from_centre
-from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.methods.base import Bank, Method, Progress, Step, Variant
 from trainers.methods.situation import Situation, crop_share
 from trainers.models.backbones import encode_crops, feature_dim
 from trainers.models.heads import mlp
@@ -68,8 +68,7 @@ class LeJEPA(Method):
 
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
         with seeded(at.seed, views[0].device):  # drop-path
-            features = encode_crops(self.backbone, views)
-        z = self.projection(features).view(len(views), -1, self.settings.dim)  # (V, B, D)
+            z = self._project(views)
         rng = torch.Generator(z.device).manual_seed(at.seed)
         directions = F.normalize(
             torch.randn(self.settings.dim, self.settings.slices, generator=rng, device=z.device), dim=0
@@ -81,6 +80,14 @@ class LeJEPA(Method):
         loss = self.settings.weight * spread + (1 - self.settings.weight) * agreement
         logs = {"sigreg": spread.detach(), "agreement": agreement.detach(), "width": z[0].detach().std(dim=0).mean()}
         return Step(loss, z[0].detach(), logs)
+
+    def image_losses(self, views: Sequence[Tensor], at: Progress, bank: Bank | None) -> Tensor:
+        """Compute how far the views of each image are apart; SIGReg is about all vectors together."""
+        return (1 - self.settings.weight) * spread_from_centre(self._project(views), centre_views=2, reduction="none")
+
+    def _project(self, views: Sequence[Tensor]) -> Tensor:
+        """Compute the projections of V views: (V, B, D)."""
+        return self.projection(encode_crops(self.backbone, views)).view(len(views), -1, self.settings.dim)  # type: ignore[no-any-return]
 
     @property
     def first_projection(self) -> nn.Module:

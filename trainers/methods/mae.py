@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from featurestore.errors import ConfigError
 from trainers.augmentations import AugmentConfig, ViewSpec
 from trainers.losses import masked_mse
-from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.methods.base import Bank, Method, Progress, Step, Variant
 from trainers.methods.situation import Situation
 from trainers.models.backbones import feature_dim, patch_tokens
 from trainers.runtime.seeds import seeded
@@ -75,11 +75,23 @@ class MAE(Method):
 
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
         (x,) = views
+        losses, code = self._losses(x, self._order(len(x), x.device, at), at)
+        return Step(losses.mean(), code[:, 1:].mean(dim=1).detach(), {})
+
+    def image_losses(self, views: Sequence[Tensor], at: Progress, bank: Bank | None) -> Tensor:
+        (x,) = views
+        return self._losses(x, self._order(1, x.device, at).expand(len(x), -1), at)[0]
+
+    def _order(self, count: int, device: torch.device, at: Progress) -> Tensor:
+        """Draw an order of the patches of so many images, of which the first stay: (count, L)."""
+        rng = torch.Generator(device).manual_seed(at.seed)
+        return torch.rand(count, self.place.shape[0] - 1, generator=rng, device=device).argsort(dim=1)
+
+    def _losses(self, x: Tensor, order: Tensor, at: Progress) -> tuple[Tensor, Tensor]:
+        """Compute the loss of each image (B,), and the code of its visible patches behind that of the class token: (B, 1 + keep, D)."""
         tokens = patch_tokens(self.backbone, x)  # (B, L, D), with their positions
         count, length, dim = tokens.shape
         keep = max(1, round(length * (1 - self.settings.mask)))
-        rng = torch.Generator(x.device).manual_seed(at.seed)
-        order = torch.rand(count, length, generator=rng, device=x.device).argsort(dim=1)
         back = order.argsort(dim=1)
 
         seen = tokens.gather(1, order[:, :keep, None].expand(-1, -1, dim))
@@ -94,8 +106,7 @@ class MAE(Method):
         predicted = self.leave(
             self.decoder(torch.cat([known[:, :1], in_place], dim=1) + self.place)[:, 1:]
         )  # (B, L, 3 p p)
-        loss = masked_mse(predicted, self._patches(x), back >= keep)
-        return Step(loss, code[:, 1:].mean(dim=1).detach(), {})
+        return masked_mse(predicted, self._patches(x), back >= keep, "none"), code
 
     def _patches(self, x: Tensor) -> Tensor:
         """Cut images into patches, in the order of the tokens: (B, 3, H, W) to (B, L, 3 p p)."""

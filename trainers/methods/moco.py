@@ -6,11 +6,12 @@ from itertools import islice
 from typing import Any, ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainers.augmentations import ViewSpec
 from trainers.losses import info_nce_queue
-from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.methods.base import Bank, Method, Progress, Step, Variant
 from trainers.methods.situation import MEDIUM, Situation, power_of_two
 from trainers.models.backbones import feature_dim
 from trainers.models.heads import mlp
@@ -56,6 +57,7 @@ class MoCo(Method):
         "line": "a lower temperature",
     }
     export_branch = "online"
+    has_negatives = True
     keys: Tensor
     pointer: Tensor
 
@@ -85,15 +87,31 @@ class MoCo(Method):
         self.register_buffer("pointer", torch.zeros((), dtype=torch.long))
 
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
-        pairs = [(0, 1), (1, 0)] if self.settings.symmetric else [(0, 1)]
         with seeded(at.seed, views[0].device):  # drop-path
-            queries = [self._in_groups(self.online, views[q]) for q, _ in pairs]  # (B, D) each
-        keys = [self._shuffled_keys(views[k], at.seed + k) for _, k in pairs]
+            queries = [self._in_groups(self.online, views[q]) for q, _ in self._pairs]  # (B, D) each
+        keys = [self._shuffled_keys(views[k], at.seed + k) for _, k in self._pairs]
         losses = [
             info_nce_queue(q, k, self.keys, self.settings.temperature) for q, k in zip(queries, keys, strict=True)
         ]
         # All keys enter the queue after the step: between the two losses a key would become its own image's negative.
         return Step(torch.stack(losses).mean(), queries[0].detach(), {}, torch.cat(keys))
+
+    def image_losses(self, views: Sequence[Tensor], at: Progress, bank: Bank | None) -> Tensor:
+        """Compute the loss of each image; the bank is in place of the queue, which may hold older keys of the image itself."""
+        assert bank is not None
+        others, same = bank.vectors.flatten(0, 1), bank.same.repeat(1, len(bank.vectors))
+        return torch.stack([
+            info_nce_queue(self.online(views[q]), self.teacher(views[k]), others, self.settings.temperature, same, "none")
+            for q, k in self._pairs
+        ]).mean(dim=0)  # fmt: skip
+
+    def bank_vectors(self, views: Sequence[Tensor]) -> Tensor:
+        return F.normalize(torch.stack([self.teacher(views[k]) for _, k in self._pairs]).float(), dim=2)
+
+    @property
+    def _pairs(self) -> list[tuple[int, int]]:
+        """The views of a query and of its key."""
+        return [(0, 1), (1, 0)] if self.settings.symmetric else [(0, 1)]
 
     @torch.no_grad()
     def _shuffled_keys(self, view: Tensor, seed: int) -> Tensor:

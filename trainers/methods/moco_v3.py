@@ -6,12 +6,13 @@ from itertools import islice
 from typing import Any, ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from trainers.augmentations import ASYMMETRIC, ViewSpec
-from trainers.losses import info_nce_batch
-from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.losses import info_nce_batch, info_nce_queue
+from trainers.methods.base import Bank, Method, Progress, Step, Variant
 from trainers.methods.situation import Situation, teacher_momentum
 from trainers.models.backbones import feature_dim
 from trainers.models.heads import moco_v3_mlp
@@ -47,6 +48,7 @@ class MoCoV3(Method):
         "line": "a lower temperature",
     }
     export_branch = "online"
+    has_negatives = True
 
     @classmethod
     def recipe(cls, situation: Situation) -> dict[str, Any]:
@@ -79,6 +81,20 @@ class MoCoV3(Method):
         q1, q2 = (gather(self.predictor(z)) for z in (z1, z2))
         loss = info_nce_batch(q1, k2, self.settings.temperature) + info_nce_batch(q2, k1, self.settings.temperature)
         return Step(loss, z1.detach(), {})
+
+    def image_losses(self, views: Sequence[Tensor], at: Progress, bank: Bank | None) -> Tensor:
+        assert bank is not None
+        temperature = self.settings.temperature
+        q1, q2 = (self.predictor(self.online(view)) for view in views)
+        k1, k2 = (self.teacher(view) for view in views)
+        first, second = (
+            info_nce_queue(q, k, others, temperature, bank.same, "none")
+            for q, k, others in ((q1, k2, bank.vectors[1]), (q2, k1, bank.vectors[0]))
+        )
+        return 2 * temperature * (first + second)  # the scale of `info_nce_batch`
+
+    def bank_vectors(self, views: Sequence[Tensor]) -> Tensor:
+        return F.normalize(torch.stack([self.teacher(view) for view in views]).float(), dim=2)
 
     def after_step(self, carry: Tensor | None, at: Progress) -> dict[str, float]:
         s = self.settings

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainers.augmentations import ViewSpec
-from trainers.losses import nt_xent
-from trainers.methods.base import Method, Progress, Step, Variant
+from trainers.losses import info_nce_queue, nt_xent
+from trainers.methods.base import Bank, Method, Progress, Step, Variant
 from trainers.methods.situation import Situation
 from trainers.models.backbones import feature_dim
 from trainers.models.heads import simclr_projection
@@ -39,6 +40,7 @@ class SimCLR(Method):
     }
     Settings = SimCLRSettings
     cures: ClassVar = {"line": "a lower temperature"}
+    has_negatives = True
     export_branch = "online"
 
     @classmethod
@@ -53,9 +55,23 @@ class SimCLR(Method):
 
     def loss(self, views: Sequence[Tensor], at: Progress) -> Step:
         with seeded(at.seed, views[0].device):  # drop-path
-            z = self.projection(self.backbone(torch.cat(list(views))))  # (2B, D)
-        z1, z2 = z.chunk(2)
+            z1, z2 = self._project(views)
         return Step(nt_xent(gather(z1), gather(z2), self.temperature), z1.detach(), {})
+
+    def image_losses(self, views: Sequence[Tensor], at: Progress, bank: Bank | None) -> Tensor:
+        assert bank is not None
+        z1, z2 = self._project(views)
+        others, same = bank.vectors.flatten(0, 1), bank.same.repeat(1, 2)  # both views of an image are negatives
+        first, second = (info_nce_queue(a, b, others, self.temperature, same, "none") for a, b in ((z1, z2), (z2, z1)))
+        return (first + second) / 2
+
+    def bank_vectors(self, views: Sequence[Tensor]) -> Tensor:
+        return F.normalize(torch.stack(self._project(views)).float(), dim=2)
+
+    def _project(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Compute the projections of both views, (B, D) each; their norms see both as one batch."""
+        z1, z2 = self.projection(self.backbone(torch.cat(list(views)))).chunk(2)
+        return z1, z2
 
     @property
     def export_backbone(self) -> nn.Module:

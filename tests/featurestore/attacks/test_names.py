@@ -75,6 +75,7 @@ TRAINING_CASES: dict[str, list[list[str]]] = {
     "profile": [["{evil}"]],
     "finetune": [["{evil}", "{tables}/photos", "--out", "{tables}/tuned"]],
     "field": [["{evil}", "--run", "{evil}", "--out", "{tables}/field.md"]],
+    "score": [["{evil}", "{tables}/{evil}.store"], ["{tables}/photos", "{evil}", "--device", "{evil}"]],
     "demo": [["--out", "{tables}"]],
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 CODE = sorted(path for package in ("featurestore", "trainers") for path in (ROOT / package).rglob("*.py"))
 PRINTS = {"echo", "print", "secho", "write_err", "showwarning"}
 ALLOWED = {"featurestore/system/terminal.py", "featurestore/progress.py"}  # the functions themselves, and the bar
-COMMANDS = "|".join([*MODULES, "train", "export", "finetune", "field", "profile", "demo"])
+COMMANDS = "|".join([*MODULES, "train", "export", "finetune", "field", "profile", "demo", "score"])
 SUGGESTED = re.compile(rf"featurestore ({COMMANDS}) [^;:,]*$")  # a message in which a command has begun
 QUOTED = re.compile(r"as_argument\(|shlex\.quote\(|join\(options\)|^(at|argument|again)$")  # these variables are quoted
 

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
-from trainers.augmentations import AugmentConfig, ViewSpec, augment, transform, two_views
+from trainers.augmentations import AugmentConfig, ViewSpec, augment, augment_alike, transform, two_views
 from trainers.augmentations.colour import blur, blur_some, colour_matrices
 from trainers.augmentations.draws import DRAWS, Draws, draw
 from trainers.augmentations.geometry import crop_boxes, resample
@@ -220,6 +220,16 @@ def test_a_batch_in_pieces_is_the_batch() -> None:
     pieces = augment(images, spec, rng(), cached=3 * 3 * 32**2)
     torch.testing.assert_close(pieces, whole, atol=1e-5, rtol=0)
     assert whole.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_same_view_of_all_images_is_that_of_each_alone() -> None:
+    images, (spec, _) = pictures(5), two_views(AugmentConfig(rotate=20, solarize=(0.5, 0.5)), 12)
+    for seed in range(4):
+        together = augment_alike(images, spec, rng(seed))
+        alone = [augment(image[None], spec, rng(seed)) for image in images]
+        torch.testing.assert_close(together, torch.cat(alone))
+    same = augment_alike(images[:1].repeat(3, 1, 1, 1), spec, rng())
+    torch.testing.assert_close(same, same[:1].expand(3, -1, -1, -1))
 
 
 def test_without_rotation_the_border_needs_no_mirror() -> None:
