@@ -25,6 +25,7 @@ from featurestore.catalog.indexes import Indexes
 from featurestore.catalog.items import Items
 from featurestore.catalog.labels import Labels
 from featurestore.catalog.log import usable_log
+from featurestore.catalog.measures import Measures
 from featurestore.catalog.paths import Paths
 from featurestore.catalog.records import EncoderRecord
 from featurestore.catalog.repair import Repair
@@ -52,6 +53,7 @@ class Catalog:
         self.paths = Paths(database)
         self.columns = UserColumns(database)
         self.classifiers = Classifiers(database)
+        self.measures = Measures(database)
         self.repair = Repair(database)
 
     def create(self) -> None:

@@ -23,7 +23,15 @@ from featurestore.catalog.engine import Connection
 from featurestore.catalog.labels import Change, LabelCounts, given, next_change, replace_labels
 from featurestore.catalog.moves import LostItem, LostItems, lost_items, read_lost
 from featurestore.catalog.records import CHANGES, FAILURES, Batch, KnownItem, table
+from featurestore.catalog.schema import QUALITY
 from featurestore.system.spool import Spool
+
+# A content keeps its first values: encoders that read other bands of an image would change them each time.
+REPLACED_QUALITY = ", ".join(
+    f"""{name} = CASE WHEN b.sha256 IS NULL OR b.sha256 = all_items.sha256 THEN coalesce(all_items.{name}, b.{name})
+        ELSE b.{name} END"""
+    for name in QUALITY
+)
 
 
 class Changes:
@@ -123,8 +131,8 @@ def _record_items(connection: Connection, encoder: str, batch: Batch) -> LabelCo
     labels = LabelCounts(set=sum(change.new and bool(change.label or change.labels) for change in batch.changes))
     if any(change.new for change in batch.changes):
         connection.execute(
-            """INSERT INTO all_items BY NAME
-               SELECT id, path, label, labels, label_source, split, split_source, width, height, bytes, mtime_ns, sha256, now()::TIMESTAMP AS added_at
+            f"""INSERT INTO all_items BY NAME
+               SELECT id, path, label, labels, label_source, split, split_source, width, height, {", ".join(QUALITY)}, bytes, mtime_ns, sha256, now()::TIMESTAMP AS added_at
                FROM batch WHERE new ORDER BY id"""
         )
         connection.execute(  # what was forgotten is wanted again
@@ -133,7 +141,7 @@ def _record_items(connection: Connection, encoder: str, batch: Batch) -> LabelCo
     connection.execute("DELETE FROM deleted WHERE path IN (SELECT path FROM batch)")  # what was deleted, too
     if not all(change.new for change in batch.changes):
         connection.execute(
-            """UPDATE all_items SET path = b.path, width = coalesce(b.width, all_items.width),
+            f"""UPDATE all_items SET path = b.path, {REPLACED_QUALITY}, width = coalesce(b.width, all_items.width),
                height = coalesce(b.height, all_items.height), bytes = b.bytes, mtime_ns = b.mtime_ns,
                sha256 = coalesce(b.sha256, all_items.sha256), removed_at = NULL
                FROM batch b WHERE NOT b.new AND all_items.id = b.id"""

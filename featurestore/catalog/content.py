@@ -4,10 +4,13 @@ A view, a macro, a trigger or a default is a program that would run whenever we 
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+import duckdb
+
 from featurestore.catalog.engine import Connection
-from featurestore.catalog.schema import COLUMNS, ITEMS, NEW_NAMES, OWN, SCHEMA_VERSION
+from featurestore.catalog.schema import COLUMNS, ITEMS, NEW_NAMES, OWN, SCHEMA_VERSION, version_by_tables
 from featurestore.errors import StoreCorrupt, StoreError, StoreUntrusted
 from featurestore.system.text import printable
 
@@ -45,20 +48,19 @@ def check_content(connection: Connection, path: Path) -> None:
     columns: dict[str, dict[str, str]] = {}
     for table, column, kind in connection.execute(COLUMNS_OF).fetchall():
         columns.setdefault(table, {})[column] = kind
-    taken = TAKEN if "labels" in columns.get("label_history", {}) else TAKEN.difference(*NEW_NAMES.values())
-    found = {
-        (kind, name): text
-        for kind, schema, name, sql in objects
-        if (text := _strange(kind, schema, name, sql, columns.get(name, {}), taken))
-    }
+    found = _strange_objects(objects, columns, TAKEN)
     if not found:
         return
     if not any(kind == "table" and name == "meta" for kind, _, name, _ in objects):
         raise StoreCorrupt(f"{path}: expected a catalog of featurestore, found a database without its tables")
     if ("table", "meta") not in found:
-        ((version,),) = connection.execute("SELECT coalesce(max(schema_version), 0) FROM attached.main.meta").fetchall()
+        version = _version(connection, columns)
         if version > SCHEMA_VERSION:
             raise newer(path, version)
+        later = (names for since, names in NEW_NAMES.items() if since > version)
+        found = _strange_objects(objects, columns, TAKEN.difference(*later))
+        if not found:
+            return
     first = ", ".join(list(found.values())[:SHOWN])
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     raise StoreUntrusted(
@@ -67,11 +69,31 @@ def check_content(connection: Connection, path: Path) -> None:
     )
 
 
+def _version(connection: Connection, columns: dict[str, dict[str, str]]) -> int:
+    """Read the version of the attached catalog; where its row is damaged, tell it by the tables."""
+    try:
+        found = connection.execute("SELECT coalesce(max(schema_version), 0) FROM attached.main.meta").fetchall()
+    except duckdb.Error:
+        return version_by_tables(columns)
+    return int(found[0][0])
+
+
 def newer(path: Path, version: int) -> StoreError:
     """Make the error for a catalog of a newer featurestore."""
     return StoreError(
         f"{path} has schema {version}, this featurestore knows schemas up to {SCHEMA_VERSION}; upgrade featurestore"
     )
+
+
+def _strange_objects(
+    objects: Sequence[tuple[str, str, str, str | None]], columns: dict[str, dict[str, str]], taken: set[str]
+) -> dict[tuple[str, str], str]:
+    """Say in words what is wrong with objects, by kind and name. taken: names that no column of the user may have."""
+    return {
+        (kind, name): text
+        for kind, schema, name, sql in objects
+        if (text := _strange(kind, schema, name, sql, columns.get(name, {}), taken))
+    }
 
 
 def _strange(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from featurestore.catalog.schema import QUALITY
 from featurestore.errors import EncoderNotInStore, StoreCorrupt, StoreUntrusted
 from featurestore.system.checksums import BlockChecksum
 from featurestore.system.spool import BATCH_ROWS, Spool
@@ -166,6 +167,10 @@ class ItemChange:
     label_source: str | None = None  # see `labels.SOURCES`
     split_source: str | None = None
     labels: Sequence[str] | None = None  # of an item with several, sorted and distinct; then `label` is None
+    brightness: float | None = None  # of the content, with the three that follow; see `schema.QUALITY`
+    contrast: float | None = None
+    sharpness: float | None = None
+    colourfulness: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +194,12 @@ class KnownItem:
 CHANGES: dict[str, pa.DataType] = {
     "id": pa.int64(), "new": pa.bool_(), "path": pa.string(), "label": pa.string(), "split": pa.string(), "width": pa.int32(),
     "height": pa.int32(), "bytes": pa.int64(), "mtime_ns": pa.int64(), "sha256": pa.string(), "row": pa.int64(),
-    "label_source": pa.string(), "split_source": pa.string(), "labels": pa.list_(pa.string()),
+    "label_source": pa.string(), "split_source": pa.string(), "labels": pa.list_(pa.string()), **dict.fromkeys(QUALITY, pa.float64()),
 }  # fmt: skip
 DETAILS = pa.schema([
     ("id", pa.int64()), ("path", pa.string()), ("label", pa.string()), ("labels", pa.list_(pa.string())), ("split", pa.string()),
     ("width", pa.int32()), ("height", pa.int32()), ("bytes", pa.int64()), ("mtime_ns", pa.int64()), ("sha256", pa.string()),
-    ("label_source", pa.string()), ("split_source", pa.string()),
+    ("label_source", pa.string()), ("split_source", pa.string()), *((name, pa.float64()) for name in QUALITY),
 ])  # fmt: skip
 FAILURES: dict[str, pa.DataType] = {"path": pa.string(), "reason": pa.string(), "removes": pa.bool_()}
 BLOCKS: dict[str, pa.DataType] = {"first": pa.int64(), "rows": pa.int64(), "sha256": pa.string()}

@@ -7,7 +7,7 @@ import pyarrow as pa
 from featurestore.catalog.connection import Database
 from featurestore.catalog.engine import Connection, quoted_name
 from featurestore.catalog.migrate import rename_classifiers, renamed_columns
-from featurestore.catalog.schema import ITEMS, OWN, SCHEMA
+from featurestore.catalog.schema import ITEMS, OWN, SCHEMA, version_by_tables
 from featurestore.errors import StoreCorrupt
 
 ROW_GROUP = 122_880  # rows whose columns DuckDB stores together: the most that one damaged block can destroy
@@ -37,10 +37,13 @@ def columns_of(old: Database) -> dict[str, dict[str, str]]:
     return columns
 
 
-def _version(columns: dict[str, dict[str, str]]) -> int:
-    """Tell by the tables which versions of our columns a damaged catalog has; the row that states its version may be lost."""
-    history = columns.get("label_history")
-    return 4 if history is None else 6 if "labels" in history else 5
+def _version(old: Database, columns: dict[str, dict[str, str]]) -> int:
+    """Tell which version of our columns a damaged catalog has; the row that states it may be lost."""
+    try:
+        [(version,)] = _ask(old, "SELECT schema_version FROM meta WHERE schema_version IS NOT NULL")
+        return int(version)
+    except (StoreCorrupt, ValueError):  # ValueError: not one row
+        return version_by_tables(columns)
 
 
 def salvage(old: Database, connection: Connection) -> dict[str, int]:
@@ -51,7 +54,7 @@ def salvage(old: Database, connection: Connection) -> dict[str, int]:
     connection.execute(SCHEMA)
     lost: dict[str, int] = {}
     columns = columns_of(old)
-    renamed = renamed_columns(list(columns["all_items"]), _version(columns))
+    renamed = renamed_columns(list(columns["all_items"]), _version(old, columns))
     for name, kind in columns["all_items"].items():
         if name.lower() not in OWN or name in renamed:
             connection.execute(f"ALTER TABLE all_items ADD COLUMN {quoted_name(renamed.get(name, name))} {kind}")

@@ -1,11 +1,14 @@
 """The tables of the catalog, and the migrations from older versions."""
 
 import re
+from collections.abc import Mapping
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 CHECKSUMS_SINCE = 2  # the first version with checksums of vector files
+# What the pixels of an item say, see `imaging.quality`: all four, or none where no version that knows them has decoded the item.
+QUALITY = ("brightness", "contrast", "sharpness", "colourfulness")
 # Our columns of all_items by the version that brought them; a user of an older version may have columns of these names.
-NEW_NAMES = {5: ("label_source", "split_source"), 6: ("labels",)}
+NEW_NAMES = {5: ("label_source", "split_source"), 6: ("labels",), 7: QUALITY}
 # To be run again when a column is added or dropped: a view keeps the columns that its star meant when it was made.
 ITEMS = "CREATE OR REPLACE VIEW items AS SELECT * EXCLUDE (removed_at) FROM all_items WHERE removed_at IS NULL;"
 
@@ -19,6 +22,7 @@ CREATE TABLE all_items (
     label_source TEXT,    -- where they come from: classifier, folder, file or person
     split TEXT, split_source TEXT,
     width INTEGER, height INTEGER,
+    brightness DOUBLE, contrast DOUBLE, sharpness DOUBLE, colourfulness DOUBLE,
     bytes BIGINT, mtime_ns BIGINT, sha256 TEXT,
     added_at TIMESTAMP,
     removed_at TIMESTAMP  -- set when the file vanished or is no image any more
@@ -111,4 +115,25 @@ MIGRATIONS = {
     CREATE OR REPLACE VIEW items AS SELECT * EXCLUDE (removed_at) FROM all_items WHERE removed_at IS NULL;
     UPDATE meta SET schema_version = 6;
     """,
+    6: """
+    ALTER TABLE all_items ADD COLUMN brightness DOUBLE;
+    ALTER TABLE all_items ADD COLUMN contrast DOUBLE;
+    ALTER TABLE all_items ADD COLUMN sharpness DOUBLE;
+    ALTER TABLE all_items ADD COLUMN colourfulness DOUBLE;
+    CREATE OR REPLACE VIEW items AS SELECT * EXCLUDE (removed_at) FROM all_items WHERE removed_at IS NULL;
+    UPDATE meta SET schema_version = 7;
+    """,
 }
+
+
+def version_by_tables(columns: Mapping[str, Mapping[str, str]]) -> int:
+    """Tell by the columns of each table, with their types, which version of our columns of all_items a catalog has; before 5 all are 4.
+
+    For catalogs whose row that states the version cannot be read.
+    """
+    history, items = columns.get("label_history"), columns.get("all_items", {})
+    if history is None:
+        return 4
+    if "labels" not in history:
+        return 5
+    return 7 if all(items.get(name) == COLUMNS["all_items"][name] for name in QUALITY) else 6

@@ -1,4 +1,4 @@
-"""Commands that look through a collection: label errors, clusters."""
+"""Commands that look through a collection: outliers, label errors, clusters."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,11 +8,25 @@ import click
 from featurestore import curation
 from featurestore.cli.findings import column_option, first, limit_option, more, show
 from featurestore.cli.options import encoder_option, json_option, seed_option, store_argument, where_option
-from featurestore.curation import ClustersReport, LabelErrorsReport
+from featurestore.curation import ClustersReport, LabelErrorsReport, OutliersReport
 from featurestore.progress import ProgressBar
 from featurestore.storage import Storage
 from featurestore.system.text import counted
 from featurestore.system.text_table import format_table
+
+
+@click.command()
+@store_argument
+@limit_option("items")
+@column_option("outlier")
+@encoder_option
+@json_option
+def outliers(store: Path, limit: int | None, column: bool, encoder: str | None, as_json: bool) -> None:
+    """Find images of STORE that do not belong: far from all others, in a small group apart, or dark, light, blurred, empty, without colour, or of an unusual size or shape."""
+    opened = Storage.open(store)
+    with ProgressBar() as bar:
+        report = curation.outliers(opened, encoder, limit, bar)
+    show(opened, report, _outliers(report, limit), as_json, column)
 
 
 @click.command()
@@ -48,6 +62,20 @@ def clusters(
     with ProgressBar() as bar:
         report = curation.clusters(opened, count, encoder, where, seed, bar)
     show(opened, report, _clusters(report), as_json, column)
+
+
+def _outliers(report: OutliersReport, limit: int | None) -> Iterator[str]:
+    yield f"{counted(report.n_items, 'item')}, the oddest first; a score of 3 is as odd as one of a thousand"
+    if report.looks:
+        yield "unusual looks: " + ", ".join(f"{count:,} {name}" for name, count in report.looks.items())
+    if report.unseen:
+        yield f"{counted(report.unseen, 'picture')} could not be looked at, since their files are gone, changed or broken; of these only the vectors count"
+    if report.recall < 1:
+        yield f"neighbours are from the index, which finds {report.recall:.1%} of them"
+    yield ""
+    rows = [(f"{item.score:.2f}", item.id, item.label or "", ", ".join(item.reasons), item.path) for item in first(report.items, limit)]  # fmt: skip
+    yield from format_table(rows, ("score", "id", "label", "reasons", "path"))
+    yield from more(report.n_items, limit, "item")
 
 
 def _label_errors(report: LabelErrorsReport, limit: int | None) -> Iterator[str]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from featurestore.imaging.quality import Quality
+
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedImage:
@@ -18,6 +20,7 @@ class EmbeddedImage:
     height: int
     how: str = ""  # in a few words, where values were scaled or channels left out
     flat: bool = False  # of one colour, or nearly so
+    quality: Quality | None = None  # of the whole image, for files of a source
 
 
 @dataclass(frozen=True, slots=True)

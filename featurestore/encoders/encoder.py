@@ -18,6 +18,7 @@ from featurestore.imaging.guarded import SECONDS
 from featurestore.imaging.load import IsKnown, Known, Loaded, Picture
 from featurestore.imaging.pool import load_all
 from featurestore.imaging.preprocess import Preprocess
+from featurestore.imaging.quality import measure
 from featurestore.imaging.single import load_one
 from featurestore.sources import Failure, ImageFile
 from featurestore.system.cpus import available_cpus
@@ -117,7 +118,7 @@ class Encoder:
         file is not encoded. A file that takes more than `seconds` to load is a failure. Ctrl-C during a batch is raised
         after the batch was handed on, or after HELD_SECONDS. Raises EncoderError when the network cannot run.
         """
-        with closing(load_all(files, self.preprocess, workers, seconds)) as loaded:
+        with closing(load_all(files, self.preprocess, workers, seconds, with_small=True)) as loaded:
             for batch in _batches(enumerate(loaded)):
                 embedded = None
                 try:
@@ -150,12 +151,13 @@ class Encoder:
             pixels[row] = found.pixels
         vectors = unit_rows(self.encode(pixels)[: len(ready)])
         has_vector = np.asarray(np.isfinite(vectors).all(axis=1))
+        forms = {place: found.small for place, found in ready if found.small is not None}
+        quality = dict(zip(forms, measure(list(forms.values())), strict=True))
         images = []
         for (place, found), usable in zip(ready, has_vector.tolist(), strict=True):
             if usable:
-                images.append(
-                    EmbeddedImage(place, found.path, found.sha256, found.width, found.height, found.how, found.flat)
-                )
+                facts = found.width, found.height, found.how, found.flat, quality.get(place)
+                images.append(EmbeddedImage(place, found.path, found.sha256, *facts))
             else:
                 reason = "the encoder gave a vector that is zero or not finite"
                 failures.append(FailedImage(place, found.path, reason, readable=True))

@@ -9,14 +9,14 @@ from featurestore.system.messages import Message
 from featurestore.system.text import describe_error
 
 TASKS: dict[str, Callable[..., tasks.Result]] = {
-    "pixels": lambda data, record: tasks.pixels(data, Preprocess.from_json(record)),
+    "pixels": lambda data, record, with_small: tasks.pixels(data, Preprocess.from_json(record), with_small),
     "thumbnail": tasks.thumbnail,
     "size": tasks.size,
 }
 
 
 def answer(message: Message) -> Iterator[Message]:
-    """Run a task on the data of a message; answers with the result, its pixels as data, or with the reason of a failure."""
+    """Run a task on the data of a message; answers with the result, its pixels and its small form as data, or with the reason of a failure."""
     try:
         result = TASKS[message.header["task"]](bytes(message.data), **message.header["options"])
     except ImageError as error:
@@ -24,5 +24,7 @@ def answer(message: Message) -> Iterator[Message]:
     except Exception as error:
         yield Message({"reason": describe_error(error)})
     else:
-        header = {"width": result.width, "height": result.height, "how": result.how, "shape": result.pixels.shape}
-        yield Message(header, result.pixels.tobytes())
+        arrays = [result.pixels] if result.small is None else [result.pixels, result.small]
+        header = {"width": result.width, "height": result.height, "how": result.how}
+        shapes = [array.shape for array in arrays]
+        yield Message({**header, "shapes": shapes}, b"".join(array.tobytes() for array in arrays))

@@ -1,8 +1,10 @@
 """Child processes that decode what is not ordinary: they have a limit of memory, and are ended when an image takes too long."""
 
+import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from featurestore.errors import ImageError
 from featurestore.imaging.admission import Admission, memory_budget
@@ -34,10 +36,15 @@ def run(task: str, data: bytes, options: dict[str, Any], admission: Admission, s
     admission.stop_clock()
     try:
         with CHILDREN.lend() as child:
-            header, pixels = child.ask(Message({"task": task, "options": options}, data), seconds)
+            header, answer = child.ask(Message({"task": task, "options": options}, data), seconds)
     except ChildEnded as error:
         raise ImageError(ENDINGS.get(error.ending, f"took longer than {seconds:g} s to decode")) from error
     if "reason" in header:
         raise ImageError(TOO_LARGE if header["reason"] == NO_MEMORY else header["reason"])
-    shape = header.pop("shape")
-    return Result(**header, pixels=np.frombuffer(pixels, np.uint8).reshape(shape))
+    first, *rest = header.pop("shapes")
+    small = _array(answer, math.prod(first), rest[0]) if rest else None
+    return Result(**header, pixels=_array(answer, 0, first), small=small)
+
+
+def _array(data: bytes | bytearray | memoryview, start: int, shape: list[int]) -> NDArray[np.uint8]:
+    return np.frombuffer(data, np.uint8, math.prod(shape), start).reshape(shape)

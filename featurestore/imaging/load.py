@@ -32,6 +32,7 @@ class Loaded:
     pixels: NDArray[np.uint8]  # (size, size, 3)
     how: str = ""  # in a few words, where values were scaled or channels left out
     flat: bool = False  # of one colour, or nearly so
+    small: NDArray[np.uint8] | None = None  # (h, w, 3), the whole image for `quality.measure`, where it was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,9 @@ def load(
     is_known: IsKnown | None = None,
     admission: Admission | None = None,
     seconds: float = SECONDS,
+    with_small: bool = False,
 ) -> Loaded | Known | Failure:
-    """Read, decode and preprocess one image; a file whose content `is_known` is only read.
+    """Read, decode and preprocess one image; a file whose content `is_known` is only read. with_small: a file's `small` is made, too.
 
     Decoding a file ends after `seconds` at the latest; reading it does not, so that others watch its `admission`, see `pool`. Whatever goes wrong
     becomes a Failure with the reason, but for TooManyOpenFiles, which is raised.
@@ -60,15 +62,16 @@ def load(
         if isinstance(image, Image.Image):
             decoded = decode.upright(image, record.bands)
             pixels, sha256 = preprocess.apply(decoded, record), ""
-            width, height, how = decoded.width, decoded.height, decoded.how
+            width, height, how, small = decoded.width, decoded.height, decoded.how, None
         else:
             data = read_admitted(path, image if isinstance(image, ImageFile) else None, admission)
             sha256 = hashlib.sha256(data).hexdigest()
             if is_known is not None and is_known(sha256):
                 return Known(path, sha256)
-            result = guarded.pixels(data, record, admission, seconds)
+            result = guarded.pixels(data, record, admission, seconds, with_small)
             pixels, width, height, how = result.pixels, result.width, result.height, result.how
-        return Loaded(path, sha256, width, height, pixels, how, preprocess.is_flat(pixels))
+            small = result.small
+        return Loaded(path, sha256, width, height, pixels, how, preprocess.is_flat(pixels), small)
     except Exception as error:
         return Failure.of(path, error)
 

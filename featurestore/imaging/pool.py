@@ -47,16 +47,17 @@ def load_all(
     record: Preprocess,
     workers: int | None = None,
     seconds: float = guarded.SECONDS,
+    with_small: bool = False,
 ) -> Generator[Loaded | Known | Failure]:
     """Load files, each given with what tells whether its content is known, or None, in `workers` threads (default: one per processor).
 
     Results come in the order of the files. At most AHEAD files per thread are loaded ahead, however many there are. A
-    file that takes more than `seconds` to read, or as many to decode, becomes a Failure. Raises SourceError when MOST_STUCK files are being
-    read and do not end, TooManyOpenFiles.
+    file that takes more than `seconds` to read, or as many to decode, becomes a Failure. with_small: as for `load`. Raises
+    SourceError when MOST_STUCK files are being read and do not end, TooManyOpenFiles.
     """
 
     def work(file: ImageFile, is_known: IsKnown | None) -> Work[Loaded | Known | Failure]:
-        return lambda admission: load(file, record, is_known, admission, seconds)
+        return lambda admission: load(file, record, is_known, admission, seconds, with_small)
 
     workers = workers or available_cpus()
     threads = _Threads[Loaded | Known | Failure](workers, seconds)

@@ -59,6 +59,10 @@ class Preprocess:
                 f"preprocess: bands {self.bands!r} make no sense; expected three or one, counted from 1, such as 4,3,2"
             )
 
+    def keeps(self, width: int, height: int) -> bool:
+        """Whether the network sees images of that size as they are."""
+        return width == height == self.size and (self.resize == "stretch" or self.shorter_side == self.size)
+
     def to_json(self) -> dict[str, Any]:
         """Give the record as it stands in a card: without `bands` where there are none, as before there were any."""
         record = asdict(self)
@@ -102,6 +106,8 @@ def apply(decoded: Decoded, record: Preprocess) -> NDArray[np.uint8]:
     """Resize and crop in one antialiased pass over the pixels that are used: uint8 (size, size, 3)."""
     image = decoded.image
     width, height = image.size
+    if record.keeps(width, height):
+        return np.asarray(image)
     if record.resize == "stretch":
         box = (0.0, 0.0, float(width), float(height))
     else:

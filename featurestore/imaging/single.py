@@ -15,13 +15,13 @@ from featurestore.sources import Failure, ImageFile
 T = TypeVar("T")
 
 
-def load_one(image: Picture | ImageFile, record: Preprocess) -> Loaded | Failure:
-    """Read, decode and preprocess one image; whatever goes wrong becomes a Failure. An image in memory has no limit: it is the caller's."""
+def load_one(image: Picture | ImageFile, record: Preprocess, with_small: bool = False) -> Loaded | Failure:
+    """Read, decode and preprocess one image, see `load`; whatever goes wrong becomes a Failure. An image in memory has no limit: it is the caller's."""
     if isinstance(image, Image.Image):
         found = load(image, record)
     else:
         path = image.path if isinstance(image, ImageFile) else str(image)
-        found = run_in_time(path, lambda admission: load(image, record, None, admission, guarded.SECONDS))
+        found = run_in_time(path, lambda admission: load(image, record, None, admission, guarded.SECONDS, with_small))
     assert not isinstance(found, Known)  # nothing is known here
     return found
 

@@ -1,5 +1,6 @@
 """What is done with the bytes of an image: functions that run in this process or in a child. Only they decode bytes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featurestore.imaging import decode, preprocess
+from featurestore.imaging.decode import Decoded
 from featurestore.imaging.preprocess import Preprocess
+from featurestore.imaging.quality import SIDE, small_form
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +22,23 @@ class Result:
     height: int
     how: str  # in a few words, where values were scaled or channels left out
     pixels: NDArray[np.uint8]  # (H, W, 3)
+    small: NDArray[np.uint8] | None = None  # (h, w, 3), of the whole image: what `quality.measure` takes
 
 
-def pixels(data: bytes, record: Preprocess) -> Result:
-    """Decode and preprocess an image. Raises ImageError."""
+def pixels(data: bytes, record: Preprocess, with_small: bool = False) -> Result:
+    """Decode and preprocess an image; with_small: also scale the whole of it down, to be measured. Raises ImageError."""
     decoded = decode.decode(data, record.shorter_side, record.bands)
-    return Result(decoded.width, decoded.height, decoded.how, preprocess.apply(decoded, record))
+    seen = preprocess.apply(decoded, record)
+    small = _small(data, decoded, record, seen) if with_small else None
+    return Result(decoded.width, decoded.height, decoded.how, seen, small)
+
+
+def _small(data: bytes, decoded: Decoded, record: Preprocess, seen: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Scale the whole of an image down to SIDE. A JPEG that was decoded smaller than that, for a small encoder, is decoded once more."""
+    shorter, longer = sorted((decoded.width, decoded.height))
+    if max(decoded.image.size) < min(SIDE, longer):
+        return small_form(decode.decode(data, math.ceil(SIDE * shorter / longer), record.bands).image)
+    return seen if record.keeps(*decoded.image.size) and record.size <= SIDE else small_form(decoded.image)
 
 
 def thumbnail(data: bytes, side: int, bands: Sequence[int] | None) -> Result:

@@ -197,9 +197,10 @@ class Ingest:
             item, self.next_item = self.next_item, self.next_item + 1
         label, labels, split = (todo.label, todo.labels, todo.split) if self.by_folder else (None, None, None)
         width, height, sha256 = (image.width, image.height, image.sha256) if image else (None, None, None)
+        measures = image.quality._asdict() if image and image.quality else {}
         return ItemChange(
             item, todo.id is None, todo.path, label, split, width, height, todo.size, todo.mtime_ns, sha256, row,
-            label_source="folder" if label or labels else None, split_source="folder" if split else None, labels=labels,
+            label_source="folder" if label or labels else None, split_source="folder" if split else None, labels=labels, **measures,
         )  # fmt: skip
 
     def _fail(self, path: str, reason: str, removes: bool) -> None:

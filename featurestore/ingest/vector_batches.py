@@ -14,6 +14,7 @@ from featurestore.catalog.labels import COLUMNS, SOURCES
 from featurestore.catalog.records import DETAILS
 from featurestore.errors import ImageError, SourceError
 from featurestore.imaging import Preprocess
+from featurestore.imaging.quality import measure
 from featurestore.imaging.single import load_one
 from featurestore.ingest.vector_table import VectorTable
 from featurestore.metadata.columns import check_names, settle_types
@@ -26,7 +27,7 @@ from featurestore.sources.user_table import ParquetRows
 from featurestore.system.spool import Spool
 from featurestore.system.text import CONTROL, first_line
 
-NEWER = ("labels", "label_source", "split_source")  # columns that older files do not have
+NEWER = ("labels", "label_source", "split_source")  # about labels, which older files do not have
 LENGTH_TOLERANCE = 2e-3  # of rows that were rounded to float16
 
 
@@ -127,15 +128,17 @@ def _unit(table: VectorTable, column: pa.Array, record: EncoderRecord) -> tuple[
 
 
 def read_content(path: str) -> dict[str, Any]:
-    """Read what we keep of a file: hash, size, time, width and height. Raises ImageError."""
+    """Read what we keep of a file: hash, size, time, width, height and what its pixels say. Raises ImageError."""
     state = file_state(path)
-    image = load_one(path, Preprocess(1, 1))
+    image = load_one(path, Preprocess(1, 1), with_small=True)
     if isinstance(image, Failure):
         raise ImageError(image.reason)
+    measures = {} if image.small is None else measure([image.small])[0]._asdict()
     return {
         "sha256": image.sha256,
         "bytes": state.size,
         "mtime_ns": state.mtime_ns,
         "width": image.width,
         "height": image.height,
+        **measures,
     }

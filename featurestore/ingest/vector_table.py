@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from featurestore.catalog.records import DETAILS
+from featurestore.catalog.schema import QUALITY
 from featurestore.errors import SourceError
 from featurestore.ingest.footer_checksum import is_footer_damaged
 from featurestore.sources.column_names import PATH
@@ -55,10 +56,11 @@ class VectorTable:
 
     @property
     def details(self) -> list[str]:
-        """The columns that hold what we keep of an item."""
-        return [
-            name for name in DETAILS.names if name not in ("id", "path", *CONTENT) and name in self.schema.names
-        ] + (list(CONTENT) if self.has_content else [])
+        """The columns that hold what we keep of an item. What other programs call brightness is something else."""
+        left_out = ("id", "path", *CONTENT, *(QUALITY if self.origin is None else ()))
+        return [name for name in DETAILS.names if name not in left_out and name in self.schema.names] + (
+            list(CONTENT) if self.has_content else []
+        )
 
     def item_paths(self, column: pa.Array) -> list[str]:
         """Give the paths of items. Those of other programs may be relative, to the table's folder or the current one."""

@@ -69,6 +69,7 @@ HOSTILE = {
     "a column of the user that is an ENUM": ("ALTER TABLE all_items ADD COLUMN x ENUM('a')", "the column x of all_items with the type ENUM"),
     "a column of items with another type": (altered("ALTER id TYPE TEXT"), "the column id of all_items"),
     "labels that are no list": (altered("ALTER labels TYPE TEXT"), "the column labels of all_items"),
+    "brightness that is no number": (altered("ALTER brightness TYPE TEXT"), "the column brightness of all_items"),
     "a column that hides the places of rows": (altered("ADD COLUMN RowId BIGINT"), "the column RowId of all_items"),
     "a long name with escapes": ("CREATE TABLE \"\x1b[2J" + "x" * 500 + '" (a INT)', "the table \\x1b[2Jxxx"),
     "a hundred things": (" ; ".join(f"CREATE TABLE t{n} (a INT)" for n in range(100)), "and 95 more"),

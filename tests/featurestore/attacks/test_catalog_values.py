@@ -17,6 +17,7 @@ VALUES: dict[str, list[object]] = {  # by type
     "VARCHAR": [None, "", "{canary}", "../../canary/deep/canary.f16", '\x1b[2J<b>"\u202e\n', '{"a":'],
     "INTEGER": [None, -1, 0, 2**31 - 1],
     "BIGINT": [None, -1, 0, 2**63 - 1],
+    "DOUBLE": [None, float("nan"), float("inf"), -1.0],
     "TIMESTAMP": [None, "infinity", "290000-01-01 (BC)"],
     "VARCHAR[]": [None, [], [None], ["a", "a", ""]],
     "BLOB": [None, b"", b"\xff" * 104],

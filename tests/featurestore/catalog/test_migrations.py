@@ -9,10 +9,11 @@ import duckdb
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.catalog.schema import CHECKSUMS_SINCE, SCHEMA, SCHEMA_VERSION
+from featurestore.catalog.schema import CHECKSUMS_SINCE, ITEMS, QUALITY, SCHEMA, SCHEMA_VERSION
 from featurestore.errors import DiskError
 from tests.featurestore.life import GOLDEN
 
+NEW = ("labels", *QUALITY)  # since schema 6, and since schema 7
 ENDS = (1, SCHEMA_VERSION - 1)  # through all migrations, and through the last one alone
 
 
@@ -32,7 +33,8 @@ def version(request: pytest.FixtureRequest) -> int:
 def old(version: int, tmp_path: Path) -> Path:
     """Six colours of which red has changed, white has vanished and one file was broken; two encoders.
 
-    From schema 2 on the first was optimized; in schema 3 that made an index, and the items have a column shelf.
+    From schema 2 on the first was optimized; in schema 3 that made an index, and the items have a column shelf. The one of schema 6 was
+    brought there from schema 5.
     """
     return unpack(version, tmp_path / "my.store")
 
@@ -49,9 +51,9 @@ def contents(store: Path) -> list[list[Any]]:
         read = {table: connection.sql(f"FROM {table}").columns for table in tables}
         return [
             connection.sql(
-                f"SELECT {', '.join(c for c in names if c != 'labels' and not c.endswith('_source'))} FROM {table} ORDER BY ALL"
+                f"SELECT {', '.join(c for c in names if c not in NEW and not c.endswith('_source'))} FROM {table} ORDER BY ALL"
             ).fetchall()
-            for table, names in read.items()  # where labels come from is new in schema 5, several labels in schema 6
+            for table, names in read.items()  # where labels come from is new in schema 5
         ]
 
 
@@ -168,6 +170,49 @@ def test_a_column_of_a_user_with_a_name_that_is_ours_now_gets_another(
     assert set(row.values()) == {"mine"}
     assert set(contents_of_label_columns(old)) == before
     assert store.sql("SELECT DISTINCT labels FROM items").to_pylist() == [{"labels": None}]
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "damage"),
+    [
+        (4, "TEXT", ""),
+        (6, "TEXT", ""),
+        (6, "DOUBLE", ""),
+        (4, "TEXT", "the catalog"),
+        (6, "DOUBLE", "the catalog"),
+        (6, "DOUBLE", "the row of its version"),
+    ],
+)
+def test_brightness_of_a_user_keeps_its_values_under_another_name(
+    tmp_path: Path, version: int, kind: str, damage: str
+) -> None:
+    old = unpack(version, tmp_path / "my.store")
+    with duckdb.connect(str(old / "catalog.duckdb")) as connection:
+        connection.execute(f"ALTER TABLE all_items ADD COLUMN Brightness {kind}")
+        connection.execute("ALTER TABLE all_items ADD COLUMN brightness_2 TEXT")
+        connection.execute("UPDATE all_items SET Brightness = '0.5'")
+        connection.execute(ITEMS)  # as `annotate` does
+        if damage == "the row of its version":
+            connection.execute("UPDATE meta SET schema_version = NULL")
+    if damage:
+        FeatureStore(old, None, "cpu").catalog.repair.salvage(lambda: None)
+    store = FeatureStore.open(old)
+    [row] = store.sql(
+        'SELECT DISTINCT "Brightness_3" AS mine, brightness_2, brightness, contrast FROM items'
+    ).to_pylist()
+    assert row == {"mine": "0.5" if kind == "TEXT" else 0.5, "brightness_2": None, "brightness": None, "contrast": None}
+
+
+@pytest.mark.parametrize("damage", ["the catalog", "the row of its version"])
+def test_a_damaged_catalog_of_this_version_keeps_what_its_pixels_say(store: FeatureStore, damage: str) -> None:
+    asked = f"SELECT {', '.join(QUALITY)} FROM items ORDER BY id"
+    before = store.sql(asked)
+    if damage == "the row of its version":
+        with duckdb.connect(str(store.path / "catalog.duckdb")) as connection:
+            connection.execute("UPDATE meta SET schema_version = NULL")
+    FeatureStore(store.path, None, "cpu").catalog.repair.salvage(lambda: None)
+    assert FeatureStore.open(store.path).sql(asked) == before
+    assert before["brightness"].null_count == 0
 
 
 def contents_of_label_columns(store: Path) -> list[Any]:

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +38,11 @@ def idle() -> list[int]:
 
 def test_a_child_gives_what_this_process_would() -> None:
     data = saved(noise(), "jpeg2000")
-    here, there = tasks.pixels(data, RECORD), guarded.pixels(data, RECORD, Admission(), 30)
-    assert np.array_equal(here.pixels, there.pixels)
-    assert replace(here, pixels=there.pixels) == there
+    for with_small in (False, True):
+        here = tasks.pixels(data, RECORD, with_small)
+        there = guarded.pixels(data, RECORD, Admission(), 30, with_small)
+        np.testing.assert_equal(asdict(here), asdict(there))
+        assert (there.small is not None) == with_small
     small = guarded.thumbnail(data, 32, None, Admission(), 30)
     assert np.array_equal(small.pixels, tasks.thumbnail(data, 32, None).pixels)
     assert small.pixels.shape == (24, 32, 3)

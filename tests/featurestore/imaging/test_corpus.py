@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from featurestore.errors import ImageError
 from featurestore.imaging import Loaded, Preprocess, load_all
 from featurestore.imaging import decode as images
+from featurestore.imaging.quality import measure
 from featurestore.sources import Failure, ImageFile
 from tests.featurestore.imaging.corpus import Expected, corpus
 
@@ -65,7 +66,7 @@ def test_an_awkward_file_is_decoded_as_documented_or_refused_in_words(name: str)
 def test_the_pipeline_gives_one_result_for_each_file_in_order(written: Path, record: Preprocess) -> None:
     """Stretched, the whole picture is seen, and is upright."""
     files = [ImageFile(str(written / name), None, None, 0, 0) for name in CORPUS]
-    results = list(load_all(((file, None) for file in files), record, workers=2))
+    results = list(load_all(((file, None) for file in files), record, workers=2, with_small=True))
     assert [result.path for result in results] == [file.path for file in files]
     for result, (_, wanted) in zip(results, CORPUS.values(), strict=True):
         match result:
@@ -75,6 +76,9 @@ def test_the_pipeline_gives_one_result_for_each_file_in_order(written: Path, rec
                 assert (result.width, result.height) == wanted.size
                 assert result.pixels.shape == (record.size, record.size, 3)
                 assert result.pixels.dtype == np.uint8
+                assert result.small is not None
+                [values] = measure([result.small])
+                assert all(0 <= value <= 1 for value in values)
                 if record.resize == "stretch":
                     check_colours(result.pixels, wanted)
             case _:

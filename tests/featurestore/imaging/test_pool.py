@@ -44,7 +44,9 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[ImageFile], Non
     """Put a function of the file in the place of reading and decoding it."""
 
     def replace(act: Callable[[ImageFile], None]) -> None:
-        def fake_load(file: ImageFile, record: Any, is_known: Any, admission: Admission, seconds: float) -> Known:
+        def fake_load(
+            file: ImageFile, record: Any, is_known: Any, admission: Admission, seconds: float, *_: Any
+        ) -> Known:
             admission.start_clock("read")
             act(file)
             return Known(file.path, "")
@@ -157,7 +159,7 @@ def test_a_run_ends_when_too_many_images_are_stuck(fake: Any, monkeypatch: pytes
 
 
 def test_the_clock_stands_still_while_an_image_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(file: ImageFile, record: Any, is_known: Any, admission: Admission, seconds: float) -> Known:
+    def load(file: ImageFile, record: Any, is_known: Any, admission: Admission, seconds: float, *_: Any) -> Known:
         admission.start_clock("read")
         admission.stop_clock()
         time.sleep(0.3)
@@ -239,7 +241,7 @@ STUCK = """
 import sys, threading
 from featurestore.imaging import Preprocess, pool
 from featurestore.sources import Failure, ImageFile
-def load(file, record, is_known, admission, seconds):
+def load(file, record, is_known, admission, *_):
     admission.start_clock("read")
     print("begun", flush=True)
     threading.Event().wait()

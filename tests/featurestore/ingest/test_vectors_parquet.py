@@ -12,6 +12,7 @@ import pytest
 
 from featurestore import FeatureStore
 from featurestore.catalog.encoded_items import EncodedItems
+from featurestore.catalog.schema import QUALITY
 from featurestore.errors import DiskError, EncoderNotInStore, SourceError
 from tests.featurestore.fakes import paint
 from tests.featurestore.life import look
@@ -49,6 +50,7 @@ def test_the_file_says_all_that_is_known(store: FeatureStore, exported: Path, co
         "sha256",
         "label_source",
         "split_source",
+        *QUALITY,
         "vector",
     ]
     assert table.schema.names == names
@@ -82,7 +84,7 @@ def own_columns(store: FeatureStore) -> list[dict[str, Any]]:
 
 
 def test_the_users_columns_go_out_and_come_in(store: FeatureStore, annotated: Path, other: FeatureStore) -> None:
-    assert pq.read_schema(annotated).names[12:] == ["taken on", "vector id", "vector"]
+    assert pq.read_schema(annotated).names[16:] == ["taken on", "vector id", "vector"]
     assert other.import_vectors(annotated).added == 6
     assert own_columns(other) == own_columns(store)
     assert own_columns(other)[0]["taken on"] == date(2024, 1, 1)

@@ -1,0 +1,108 @@
+"""Outliers: images that do not belong to the collection, by their vectors and by their looks."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from featurestore.curation.appearance import LOOKS, measures, unusual_looks
+from featurestore.curation.findings import Findings, Gallery, Picture
+from featurestore.curation.oddness import harmonic_mean, shares_by_vectors
+from featurestore.progress import Listener
+from featurestore.storage.item_graph import item_graph
+from featurestore.storage.quality import complete_quality
+from featurestore.storage.storage import Storage
+
+ODD = 2.5  # score from which a reason by vectors is named: as odd as one of some 300
+BY_VECTORS = {"vectors: between groups": 0, "vectors: far from all": 2, "vectors: in a group apart": 3}  # columns
+
+
+@dataclass(frozen=True, slots=True)
+class Outlier:
+    """An item, and how odd it is."""
+
+    id: int
+    path: str
+    label: str | None
+    score: float  # 3 is as odd as one of a thousand is by chance: minus the logarithm to the base 10
+    reasons: list[str]  # what is odd, the oddest first; none for those that are not
+
+
+@dataclass(frozen=True, slots=True)
+class OutliersReport(Findings):
+    """The items of a store, oddest first."""
+
+    encoder: str  # fingerprint
+    n_items: int
+    items: list[Outlier]  # all, or the first
+    looks: dict[str, int]  # items with each unusual look
+    unseen: int  # items whose looks are unknown: their files are gone, changed or broken
+    recall: float  # of the neighbours that were looked at; less than 1 where an index found them
+    scores: pa.Table  # of every item: id, and `outlier`, the score
+
+    def to_json(self) -> dict[str, Any]:
+        facts = {name: getattr(self, name) for name in ("encoder", "n_items", "looks", "unseen", "recall")}
+        return {"protocol": "outliers", **facts, "items": [asdict(item) for item in self.items]}
+
+    @property
+    def columns(self) -> pa.Table:
+        return self.scores
+
+    def to_arrow(self) -> pa.Table:
+        return pa.table({name: [getattr(item, name) for item in self.items] for name in Outlier.__dataclass_fields__})
+
+    def galleries(self) -> list[Gallery]:
+        odd = [item for item in self.items if item.reasons]
+        return [
+            Gallery(
+                "outliers", [Picture(item.path, f"score {item.score:.2f}", ", ".join(item.reasons)) for item in odd]
+            )
+        ]
+
+
+def outliers(
+    store: Storage, encoder: str | Path | None = None, limit: int | None = None, listener: Listener | None = None
+) -> OutliersReport:
+    """Rank the items of a store by how little they belong; see `oddness` and `appearance`. limit: how many are listed at most.
+
+    Looks of items that were indexed by an older version are computed from their files, and kept. Raises EncoderNotInStore, StoreCorrupt,
+    SourceError.
+    """
+    listener = listener or Listener()
+    found = item_graph(store, encoder, listener)
+    items = found.view.items
+    complete_quality(store, listener)
+    known = store.catalog.measures.of_items()
+    place = np.searchsorted(known["id"], items.ids).clip(max=max(0, len(known["id"]) - 1))
+    # An item that was deleted meanwhile has no looks.
+    there = known["id"][place] == items.ids if len(known["id"]) else np.zeros(len(items.ids), bool)
+    own = {name: np.where(there, values[place], np.nan) if len(values) else np.full(len(there), np.nan) for name, values in known.items() if name != "id"}  # fmt: skip
+    looks = unusual_looks(measures(own))
+    vectors = shares_by_vectors(found.graph, found.view.vectors, 0, listener)[:, found.nodes]
+    strangest = np.min(np.stack(list(looks.values())), axis=0)
+    scores = -np.log10(harmonic_mean(np.concatenate([vectors, strangest[None]])))
+    ranked = np.lexsort((items.ids, -scores))[:limit]
+    columns = (items.paths.take(pa.array(ranked)).to_pylist(), items.labels.take(pa.array(ranked)).to_pylist())
+    odd = {name: vectors[row] for name, row in BY_VECTORS.items()} | looks
+    return OutliersReport(
+        items.encoder.fingerprint,
+        len(items.ids),
+        [
+            Outlier(int(items.ids[at]), path, label, round(float(scores[at]), 4), list(_reasons(odd, at)))
+            for at, path, label in zip(ranked.tolist(), *columns, strict=True)
+        ],
+        {name: int((share < 1).sum()) for name, share in looks.items() if (share < 1).any()},
+        int(np.isnan(own["brightness"]).sum()),
+        found.graph.recall,
+        pa.table({"id": items.ids, "outlier": scores.round(4)}),
+    )
+
+
+def _reasons(shares: dict[str, NDArray[np.float64]], at: int) -> Iterator[str]:
+    """Name what is odd about an item, the oddest first."""
+    own = sorted((float(share[at]), name) for name, share in shares.items())
+    yield from (name for share, name in own if share < (1 if name in LOOKS else 10**-ODD))
