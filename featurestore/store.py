@@ -58,6 +58,7 @@ class FeatureStore(Storage):
     retrieval = shows_progress(evaluation.retrieval)
     duplicates = shows_progress(curation.duplicates)
     leaks = shows_progress(curation.leaks)
+    outliers = shows_progress(curation.outliers)
     label_errors = shows_progress(curation.label_errors)
     clusters = shows_progress(curation.clusters)
     suggest = shows_progress(curation.suggest)

@@ -1,6 +1,8 @@
 """What the pixels of items say: which items have no values yet, and values by content."""
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from featurestore.catalog.connection import Database
 from featurestore.catalog.schema import QUALITY
@@ -22,6 +24,14 @@ class Measures:
                 f"""SELECT sha256, coalesce(bytes, 0), coalesce(mtime_ns, 0), path FROM all_items
                     WHERE removed_at IS NULL AND sha256 IS NOT NULL AND path IS NOT NULL AND {UNKNOWN} ORDER BY id"""
             ).fetchall()
+
+    def of_items(self) -> dict[str, NDArray[np.generic]]:
+        """Read id, width and height in pixels, and QUALITY of all items, by id; NaN where a value is not known."""
+        names = ("width", "height", *QUALITY)
+        numbers = ", ".join(f"coalesce({name}::DOUBLE, 'nan'::DOUBLE) AS {name}" for name in names)
+        with self._database.reading() as connection:
+            table = connection.sql(f"SELECT id, {numbers} FROM items ORDER BY id").to_arrow_table()
+            return {name: table[name].to_numpy() for name in table.column_names}
 
     def share(self) -> None:
         """Give items the values of others with the same content."""

@@ -32,7 +32,7 @@ COMMANDS = {
     "evaluation": ("knn", "linear", "lowshot", "retrieval"),
     "comparison": ("compare",),
     "curation": ("duplicates", "leaks"),
-    "review": ("label-errors", "clusters"),
+    "review": ("outliers", "label-errors", "clusters"),
     "report": ("report", "attention"),
     "classification": ("classify",),
     "labelling": ("suggest", "coverage"),

@@ -28,6 +28,7 @@ OVERVIEW = {
     "Clean it": {
         "duplicates": "Find pictures that are there more than once.",
         "leaks": "Find pictures that are in two splits.",
+        "outliers": "Find images that do not belong.",
         "label-errors": "Find labels that are probably wrong.",
         "clusters": "Group images that look alike.",
     },

@@ -6,6 +6,7 @@ from featurestore.curation.duplicates import DuplicateGroup, DuplicateItem, Dupl
 from featurestore.curation.findings import Findings, Gallery, Picture, keep_columns
 from featurestore.curation.label_errors import Evidence, LabelErrorsReport, Suspect, label_errors
 from featurestore.curation.leaks import Leak, LeaksReport, leaks
+from featurestore.curation.outliers import Outlier, OutliersReport, outliers
 from featurestore.curation.removal import Removal, delete_copies
 from featurestore.curation.simulation import SimulatedAccuracy, SimulationReport, simulate
 from featurestore.curation.suggest import Suggestion, SuggestReport, suggest
@@ -26,6 +27,8 @@ __all__ = [
     "LabelErrorsReport",
     "Leak",
     "LeaksReport",
+    "Outlier",
+    "OutliersReport",
     "Picture",
     "Removal",
     "SimulatedAccuracy",
@@ -40,6 +43,7 @@ __all__ = [
     "keep_columns",
     "label_errors",
     "leaks",
+    "outliers",
     "simulate",
     "suggest",
 ]

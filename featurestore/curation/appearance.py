@@ -30,7 +30,7 @@ LOOKS: Mapping[str, Look] = {
     "dark": Look("brightness", -1, 0.2, 0.02),
     "light": Look("brightness", 1, 0.85, 0.02),
     "empty": Look("contrast", -1, 0.04, 0.01),
-    "blurred": Look("sharpness", -1, 0.06, 0.01),
+    "blurred": Look("sharpness", -1, 0.2, 0.01),
     "grey": Look("colourfulness", -1, 0.01, 0.01),
     "colourful": Look("colourfulness", 1, 0.1, 0.01),
     "tiny": Look("size", -1, np.inf, 0.1),
@@ -51,9 +51,10 @@ def measures(columns: Mapping[str, Floats]) -> dict[str, Floats]:
 
 
 def unusual_looks(found: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Say how unusual M pictures are in each way of LOOKS: the share of pictures as extreme, (M,); 1 for those that are not unusual.
+    """Say how unusual M pictures are in each way of LOOKS, (M,): 1 for those that are not, otherwise the share of pictures as extreme.
 
-    found: as `measures` gives them.
+    The share is divided by the square of the distance from the median, in units of FAR: a size that no other picture comes near is odder
+    than the last of a long tail. found: as `measures` gives them.
     """
     shares = {}
     for name, look in LOOKS.items():
@@ -67,5 +68,7 @@ def unusual_looks(found: Mapping[str, Floats]) -> dict[str, Floats]:
             ordered = np.sort(values[known])
             share[far] = (len(ordered) - np.searchsorted(ordered, values[far])) / len(values)
             share[share > COMMON] = 1
+            unusual = share < 1
+            share[unusual] /= ((values[unusual] - median) / (FAR * spread)) ** 2
         shares[name] = share
     return shares

@@ -18,7 +18,11 @@ from featurestore.storage.quality import complete_quality
 from featurestore.storage.storage import Storage
 
 ODD = 2.5  # score from which a reason by vectors is named: as odd as one of some 300
-BY_VECTORS = {"vectors: between groups": 0, "vectors: far from all": 2, "vectors: in a group apart": 3}  # columns
+BY_VECTORS = {
+    "unlike its neighbours": 0,
+    "far from all others": 2,
+    "in a small group apart": 3,
+}  # rows of `shares_by_vectors`
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,7 @@ def outliers(
     items = found.view.items
     complete_quality(store, listener)
     known = store.catalog.measures.of_items()
-    place = np.searchsorted(known["id"], items.ids).clip(max=max(0, len(known["id"]) - 1))
-    # An item that was deleted meanwhile has no looks.
-    there = known["id"][place] == items.ids if len(known["id"]) else np.zeros(len(items.ids), bool)
-    own = {name: np.where(there, values[place], np.nan) if len(values) else np.full(len(there), np.nan) for name, values in known.items() if name != "id"}  # fmt: skip
+    own = {name: _of(items.ids, known["id"], values) for name, values in known.items() if name != "id"}
     looks = unusual_looks(measures(own))
     vectors = shares_by_vectors(found.graph, found.view.vectors, 0, listener)[:, found.nodes]
     strangest = np.min(np.stack(list(looks.values())), axis=0)
@@ -100,6 +101,14 @@ def outliers(
         found.graph.recall,
         pa.table({"id": items.ids, "outlier": scores.round(4)}),
     )
+
+
+def _of(ids: NDArray[np.int64], known: NDArray[np.generic], values: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Give the values of items, (n,); NaN for one that was deleted meanwhile. known: the ids of the values."""
+    found = np.full(len(ids), np.nan)
+    _, here, there = np.intersect1d(ids, known, assume_unique=True, return_indices=True)
+    found[here] = values[there]
+    return found
 
 
 def _reasons(shares: dict[str, NDArray[np.float64]], at: int) -> Iterator[str]:

@@ -89,6 +89,7 @@ COMMANDS = {
     "compare": "--encoder rgb --encoder rgb",
     "duplicates": "",
     "leaks": "",
+    "outliers": "",
     "label-errors": "",
     "clusters": "",
     "suggest": "",

@@ -199,7 +199,7 @@ def test_no_contradiction_ends_a_command_in_the_midst(
 ) -> None:
     out = tmp_path / "out"
     for command in (
-        "search {} --id 1 --exact", "neighbours {} --out {out}.parquet", "knn {}", "duplicates {}", "leaks {}", "label-errors {} --column", "clusters {} -k 2", "suggest {} -n 2", "coverage {}", "retrieval {}",
+        "search {} --id 1 --exact", "neighbours {} --out {out}.parquet", "knn {}", "duplicates {}", "leaks {}", "outliers {} --column", "label-errors {} --column", "clusters {} -k 2", "suggest {} -n 2", "coverage {}", "retrieval {}",
         "duplicates {} --delete --yes --out {out}.csv", "lowshot {} --shots 1 --tries 2",
         "classify {} --train --name b --method nearest-mean", "classify {} --apply kind", "classify {} --export {out}.onnx --name kind",
         "report {} --out {out}.json", "export-vectors {} {out}.parquet", "index {} {source}", "optimize {}", "delete {} --where id=2",

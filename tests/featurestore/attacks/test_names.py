@@ -43,6 +43,7 @@ CASES: dict[str, list[list[str]]] = {
     "compare": [["--no-linear", "-k", "1"], ["{store}", "--no-linear", "-k", "1", "--shots", "1"], ["{evil}"]],
     "duplicates": [[], ["-n", "{evil}"], ["--encoder", "{evil}"], ["--delete", "--yes", "--out", "{tables}/{evil}.csv"], ["--delete", "--yes", "--out", "{evil}"]],
     "leaks": [["-n", "99"], ["-n", "{evil}"], ["--encoder", "{evil}"]],
+    "outliers": [[], ["-n", "{evil}"], ["--column"], ["--encoder", "{evil}"]],
     "label-errors": [[], ["-n", "{evil}"], ["--column"], ["--encoder", "{evil}"]],
     "clusters": [["-k", "2"], ["-k", "{evil}"], ["--where", "{evil}"], ["--column"], ["--encoder", "{evil}"]],
     "suggest": [["-n", "3", "--out", "{tables}/next.csv"], ["--by", "{evil}"], ["--where", "{evil}"], ["--out", "{tables}/{evil}.x"], ["--encoder", "{evil}"],
