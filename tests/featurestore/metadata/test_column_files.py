@@ -25,12 +25,12 @@ def test_columns_of_a_csv_file_can_be_asked_for(store: FeatureStore, colours: Pa
         f"{colours}/primary/blue.png,3,dark",
         f"{colours}/mixed/cyan.png,5,",
     ]
-    report = store.annotate(csv(tmp_path, "path,sharpness,tone\n" + "\n".join(lines)))
-    assert (report.columns, report.items, report.unknown, report.first_unknown) == (("sharpness", "tone"), 3, 0, ())
-    assert said(store, "sharpness") == {6: 7, 4: 3, 1: 5}
+    report = store.annotate(csv(tmp_path, "path,rating,tone\n" + "\n".join(lines)))
+    assert (report.columns, report.items, report.unknown, report.first_unknown) == (("rating", "tone"), 3, 0, ())
+    assert said(store, "rating") == {6: 7, 4: 3, 1: 5}
     assert said(store, "tone") == {6: "bright", 4: "dark"}
-    assert sorted(store.search(6, where="sharpness > 4 AND tone IS NULL").ids.tolist()) == [1]
-    assert store.delete("sharpness = 5 OR tone = 'dark'") == 2
+    assert sorted(store.search(6, where="rating > 4 AND tone IS NULL").ids.tolist()) == [1]
+    assert store.delete("rating = 5 OR tone = 'dark'") == 2
     assert store.info()["items"] == 4
 
 
@@ -65,7 +65,7 @@ def test_the_type_of_a_csv_column_is_the_narrowest_of_all_its_values(
 
 
 def test_tables_of_pandas_and_json_lines_are_read(tmp_path: Path) -> None:
-    assert taken(csv(tmp_path, ",file_name,sharpness\n0,a.jpg,1\n")) == {"sharpness": ("int64", [1])}
+    assert taken(csv(tmp_path, ",file_name,rating\n0,a.jpg,1\n")) == {"rating": ("int64", [1])}
     lines = '{"file_name": "a.jpg", "n": 7, "day": "2024-05-01"}\n{"file_name": "b.jpg", "note": "x"}'
     assert taken(csv(tmp_path, lines, "metadata.jsonl")) == {
         "n": ("int64", [7, None]), "day": ("string", ["2024-05-01", None]), "note": ("string", [None, "x"]),
