@@ -19,7 +19,7 @@ COLUMNS = {
             "split_source": "where the split comes from, as for the label",
             "width": "pixels, after EXIF orientation",
             "height": "pixels, after EXIF orientation",
-            "brightness": "mean luma (ITU-R BT.601) of the whole picture, 0 (black) to 1; empty, with the next three, for items that were indexed before schema 7",
+            "brightness": "mean luma (ITU-R BT.601) of the whole picture, 0 (black) to 1; empty, with the next three, for items that were indexed before schema 7 or decoded very small, until `outliers` fills them",
             "contrast": "standard deviation of luma, 0 (one colour) to 0.5",
             "sharpness": "0 to 1: energy of the Laplacian of luma over energy of its gradient; less for a blurred copy, the same with less contrast; 0 for one colour",
             "colourfulness": "0 (grey) to 1 (Hasler and Süsstrunk 2003)",

@@ -7,7 +7,6 @@ from featurestore.imaging import tasks
 from featurestore.imaging.admission import Admission
 from featurestore.imaging.ordinary import memory_of
 from featurestore.imaging.preprocess import Preprocess
-from featurestore.imaging.quality import SIDE
 from featurestore.imaging.tasks import Result
 
 SECONDS = 30.0  # longest that reading an image may take, and longest that decoding it may
@@ -15,7 +14,7 @@ SECONDS = 30.0  # longest that reading an image may take, and longest that decod
 
 def pixels(data: bytes, record: Preprocess, admission: Admission, seconds: float, with_small: bool = False) -> Result:
     """Decode and preprocess an image; see `tasks.pixels`. Raises ImageError with the reason."""
-    if _begin_here(data, max(record.shorter_side, SIDE) if with_small else record.shorter_side, admission):
+    if _begin_here(data, record.shorter_side, admission):
         return tasks.pixels(data, record, with_small)
     options = {"record": record.to_json(), "with_small": with_small}
     return _elsewhere("pixels", data, options, admission, seconds)

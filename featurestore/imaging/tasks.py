@@ -1,6 +1,5 @@
 """What is done with the bytes of an image: functions that run in this process or in a child. Only they decode bytes."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,18 +25,20 @@ class Result:
 
 
 def pixels(data: bytes, record: Preprocess, with_small: bool = False) -> Result:
-    """Decode and preprocess an image; with_small: also scale the whole of it down, to be measured. Raises ImageError."""
+    """Decode and preprocess an image; with_small: also scale the whole of it down, to be measured, where it was decoded large enough.
+
+    Raises ImageError.
+    """
     decoded = decode.decode(data, record.shorter_side, record.bands)
     seen = preprocess.apply(decoded, record)
-    small = _small(data, decoded, record, seen) if with_small else None
+    small = _small(decoded, record, seen) if with_small else None
     return Result(decoded.width, decoded.height, decoded.how, seen, small)
 
 
-def _small(data: bytes, decoded: Decoded, record: Preprocess, seen: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Scale the whole of an image down to SIDE. A JPEG that was decoded smaller than that, for a small encoder, is decoded once more."""
-    shorter, longer = sorted((decoded.width, decoded.height))
-    if max(decoded.image.size) < min(SIDE, longer):
-        return small_form(decode.decode(data, math.ceil(SIDE * shorter / longer), record.bands).image)
+def _small(decoded: Decoded, record: Preprocess, seen: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """Scale the whole of an image down to SIDE; None for a JPEG that was decoded smaller than that, for a small encoder."""
+    if max(decoded.image.size) < min(SIDE, max(decoded.width, decoded.height)):
+        return None
     return seen if record.keeps(*decoded.image.size) and record.size <= SIDE else small_form(decoded.image)
 
 

@@ -14,7 +14,7 @@ from featurestore.catalog.labels import COLUMNS, SOURCES
 from featurestore.catalog.records import DETAILS
 from featurestore.errors import ImageError, SourceError
 from featurestore.imaging import Preprocess
-from featurestore.imaging.quality import measure
+from featurestore.imaging.quality import SIDE, measure
 from featurestore.imaging.single import load_one
 from featurestore.ingest.vector_table import VectorTable
 from featurestore.metadata.columns import check_names, settle_types
@@ -130,7 +130,7 @@ def _unit(table: VectorTable, column: pa.Array, record: EncoderRecord) -> tuple[
 def read_content(path: str) -> dict[str, Any]:
     """Read what we keep of a file: hash, size, time, width, height and what its pixels say. Raises ImageError."""
     state = file_state(path)
-    image = load_one(path, Preprocess(1, 1), with_small=True)
+    image = load_one(path, Preprocess(SIDE, SIDE), with_small=True)
     if isinstance(image, Failure):
         raise ImageError(image.reason)
     measures = {} if image.small is None else measure([image.small])[0]._asdict()

@@ -10,7 +10,7 @@ from featurestore.errors import DiskError, StoreBusy, StoreUntrusted
 from featurestore.imaging.load import Loaded
 from featurestore.imaging.pool import load_all
 from featurestore.imaging.preprocess import Preprocess
-from featurestore.imaging.quality import Quality, measure
+from featurestore.imaging.quality import SIDE, Quality, measure
 from featurestore.progress import Listener
 from featurestore.sources import ImageFile
 from featurestore.storage.storage import Storage
@@ -30,7 +30,7 @@ def complete_quality(store: Storage, listener: Listener) -> None:
     if not measures.unknown() or not _write(store, measures.share, listener):
         return
     files = [ContentFile(*found) for found in measures.unknown()]
-    record = Preprocess(1, 1, bands=store.encoder_record(None).bands)
+    record = Preprocess(SIDE, SIDE, bands=store.encoder_record(None).bands)
     done: set[str] = set()
     found: dict[str, Quality] = {}
 

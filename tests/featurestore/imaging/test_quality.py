@@ -132,10 +132,19 @@ def small(data: bytes, record: Preprocess) -> Pixels:
 @pytest.mark.parametrize("size", [(640, 480), (200, 900), (256, 256), (130, 100)])
 def test_what_is_measured_does_not_depend_on_the_encoder(size: tuple[int, int]) -> None:
     data = saved(smooth(size[1], size[0]), "jpeg", quality=95, subsampling=0)
-    forms = [small(data, record) for record in RECORDS]
+    found = [tasks.pixels(data, record, with_small=True).small for record in RECORDS]
+    forms = [form for form in found if form is not None]
+    assert found[2] is not None
     assert {max(form.shape) for form in forms} == {SIDE}
     values = np.array(measure(forms))
-    np.testing.assert_allclose(values, values[[2]].repeat(len(RECORDS), axis=0), rtol=0.05, atol=0.005)
+    np.testing.assert_allclose(values, values[[-1]].repeat(len(forms), axis=0), rtol=0.05, atol=0.005)
+
+
+@pytest.mark.parametrize(("kind", "measured"), [("jpeg", False), ("png", True)])
+def test_a_jpeg_that_is_decoded_too_small_is_not_measured(kind: str, measured: bool) -> None:
+    found = tasks.pixels(saved(smooth(480, 640), kind), Preprocess(32, 32), with_small=True)
+    assert (found.small is not None) == measured
+    assert tasks.pixels(saved(smooth(1024, 1024), kind), Preprocess(32, 32), with_small=True).small is not None
 
 
 def test_the_encoder_sees_the_same_pixels_whether_or_not_they_are_measured() -> None:
