@@ -59,15 +59,14 @@ class Pool:
                 covered = np.maximum(covered, space.coverage(x[start : start + PART]).max(axis=0))
         return cls(space, np.ones(len(space.candidates), bool), labelled, codes, covered, reference_losses)
 
-    def without(self, taken: Ints) -> "Pool":
-        """Give the pool in which some candidates can no longer be chosen."""
+    def taking(self, chosen: Ints) -> "Pool":
+        """Give the pool once some candidates are chosen, whose labels are not known yet: they cover what they will."""
         free = self.free.copy()
-        free[taken] = False
-        return replace(self, free=free)
+        free[chosen] = False
+        covered = self.space.coverage(self.space.candidates[chosen]).max(axis=0, initial=0)
+        return replace(self, free=free, covered=np.maximum(self.covered, covered))
 
     def after(self, chosen: Ints, codes: Ints) -> "Pool":
         """Give the pool once some candidates are labelled."""
-        x = self.space.candidates[chosen]
-        covered = np.maximum(self.covered, self.space.coverage(x).max(axis=0, initial=0))
-        labelled, codes = np.concatenate([self.labelled, x]), np.r_[self.codes, codes]
-        return replace(self.without(chosen), covered=covered, labelled=labelled, codes=codes)
+        labelled = np.concatenate([self.labelled, self.space.candidates[chosen]])
+        return replace(self.taking(chosen), labelled=labelled, codes=np.r_[self.codes, codes])

@@ -141,7 +141,7 @@ def choose(pool: Pool, strategy: str, count: int, generator: np.random.Generator
     """Choose candidates by a strategy, and every tenth one at random: places (count,), fewer where no more are free; and whether random."""
     drawn = STRATEGIES["random"](pool, -(-count // RANDOM), generator)
     left = count - len(drawn)
-    others = STRATEGIES[strategy](pool.without(drawn), left, generator) if left else drawn[:0]
+    others = STRATEGIES[strategy](pool.taking(drawn), left, generator) if left else drawn[:0]
     return np.concatenate([others, drawn]), np.r_[np.full(len(others), strategy == "random"), np.ones(len(drawn), bool)]
 
 
