@@ -66,6 +66,10 @@ def _leaks(report: LeaksReport, shown: int) -> Iterator[str]:
 def _warnings(report: DuplicatesReport | LeaksReport) -> Iterator[str]:
     if report.unseen:
         yield f"{counted(report.unseen, 'picture')} could not be looked at, since their files are gone, changed or broken; of these, only those with nearly equal vectors are listed"
+    if report.limit == 1:
+        yield "different pictures of this collection are as alike as copies: no near or mirrored ones are listed"
+    elif report.precision is not None:
+        yield f"{report.precision:.0%} of near and mirrored pairs are copies, by an estimate; their details agree by {report.limit:.3f} or more"
     if report.recall < 1:
         yield f"neighbours are from the index, which finds {report.recall:.1%} of them"
 

@@ -53,6 +53,10 @@ class DuplicatesReport:
     groups: list[DuplicateGroup]
     unseen: int  # contents that could not be looked at: their files are gone, changed or broken
     recall: float  # of the neighbours that were looked at; less than 1 where an index found them
+    limit: float  # from which the details of near and mirrored pairs have to agree, from 0 to 1; 1: none can be told from chance
+    precision: (
+        float | None
+    )  # estimated share of copies among these pairs; None: none is listed, or there is too little to estimate it from
 
     @property
     def superfluous(self) -> int:
@@ -61,6 +65,7 @@ class DuplicatesReport:
 
     def to_json(self) -> dict[str, Any]:
         facts = {"encoder": self.encoder, "n_items": self.n_items, "unseen": self.unseen, "recall": self.recall}
+        facts |= {"limit": self.limit, "precision": self.precision}
         return {"protocol": "duplicates", **facts, "groups": [group.to_json() for group in self.groups]}
 
 
@@ -68,15 +73,17 @@ def duplicates(store: Storage, encoder: str | Path | None = None, listener: List
     """Find the items of a store that show the same picture.
 
     Exact copies have the same SHA-256. Other pairs are proposed by the k-NN graph and by similar pixels, and confirmed by aligning their
-    pixels; see `find_pairs`. Raises EncoderNotInStore, StoreCorrupt, SourceError.
+    pixels; see `find_pairs`. How alike they must be follows from what different pictures of this store are; see `choose_limit`. Raises EncoderNotInStore, StoreCorrupt, SourceError.
     """
-    graph, pairs, unseen = find_pairs(store, encoder, listener or Listener())
+    graph, pairs, unseen, limit = find_pairs(store, encoder, listener or Listener())
     groups = sorted(
         _groups(pairs, _members(store, graph, pairs)),
         key=lambda group: (KINDS.index(group.kind), -group.items[-1].score),
     )
     items = graph.view.items
-    return DuplicatesReport(items.encoder.fingerprint, len(items.ids), groups, unseen, graph.graph.recall)
+    return DuplicatesReport(
+        items.encoder.fingerprint, len(items.ids), groups, unseen, graph.graph.recall, limit.detail, limit.precision
+    )
 
 
 Members = Mapping[int, Sequence[DuplicateItem]]  # of the nodes that count
