@@ -132,11 +132,11 @@ class Items:
                 "SELECT id, path, sha256, coalesce(bytes, 0) AS bytes, coalesce(mtime_ns, 0) AS mtime_ns FROM items ORDER BY id"
             ).to_arrow_table()
 
-    def sizes(self) -> dict[int, tuple[int | None, int | None]]:
-        """Read width and height of every item in pixels, by id."""
+    def sizes_and_sharpness(self) -> dict[int, tuple[int | None, int | None, float | None]]:
+        """Read width and height in pixels, and sharpness, of every item, by id."""
         with self._database.reading() as connection:
-            found = connection.execute("SELECT id, width, height FROM items").fetchall()
-            return {item: (width, height) for item, width, height in found}
+            found = connection.execute("SELECT id, width, height, sharpness FROM items").fetchall()
+            return {item: (width, height, sharpness) for item, width, height, sharpness in found}
 
     def values(self, columns: Sequence[str], most: int) -> dict[str, ColumnValues]:
         """Summarise the values of columns of `items`, with up to `most` of the most frequent; names that are no column are left out."""

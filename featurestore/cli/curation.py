@@ -27,8 +27,8 @@ SHOWN = 20  # groups
 @click.command()
 @store_argument
 @click.option("-n", "--groups", "shown", type=click.IntRange(min=0), default=SHOWN, show_default=True, help="Number of groups that are printed; --json has all.")  # fmt: skip
-@click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, metavar="SCORE", help="Only copies that are as sure as this, such as 0.995; exact ones have 1.")  # fmt: skip
-@click.option("--keep", type=click.Choice(list(ORDERS)), default="best", show_default=True, help="Which item of a group to keep: a labelled one, otherwise the largest in pixels; or the one that was indexed first.")  # fmt: skip
+@click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, metavar="SCORE", help="Only copies that are as sure as this, such as 0.99; exact ones have 1.")  # fmt: skip
+@click.option("--keep", type=click.Choice(list(ORDERS)), default="best", show_default=True, help="Which item of a group to keep: a labelled one, otherwise the largest in pixels, then the sharpest; or the one that was indexed first.")  # fmt: skip
 @click.option("--delete", is_flag=True, help="Delete the other items of exact and near groups from STORE, after asking; never mirrored ones.")  # fmt: skip
 @click.option("--out", type=PATH, metavar="FILE.csv", help="With --delete: a new file for what STORE forgets, .csv or .jsonl.  [default: STORE-duplicates-DATE.csv in the current folder]")  # fmt: skip
 @click.option("--yes", is_flag=True, help="With --delete: do not ask.")
@@ -123,6 +123,10 @@ def _leaks(report: LeaksReport, shown: int) -> Iterator[str]:
 def _warnings(report: DuplicatesReport | LeaksReport) -> Iterator[str]:
     if report.unseen:
         yield f"{counted(report.unseen, 'picture')} could not be looked at, since their files are gone, changed or broken; of these, only those with nearly equal vectors are listed"
+    if report.limit == 1:
+        yield "different pictures of this collection are as alike as copies: no near or mirrored ones are listed"
+    elif report.precision is not None:
+        yield f"{report.precision:.0%} of near and mirrored pairs are copies, by an estimate; their details agree by {report.limit:.3f} or more"
     if report.recall < 1:
         yield f"neighbours are from the index, which finds {report.recall:.1%} of them"
 

@@ -29,6 +29,7 @@ class DuplicateItem:
     split: str | None
     width: int | None  # in pixels
     height: int | None
+    sharpness: float | None  # from 0 to 1; see the column of this name
     sha256: str  # of the content that was compared
     score: float  # how sure it is that it shows the picture of the item to keep, from 0 to 1; 1 for the same content
 
@@ -58,6 +59,10 @@ class DuplicatesReport:
     groups: list[DuplicateGroup]
     unseen: int  # contents that could not be looked at: their files are gone, changed or broken
     recall: float  # of the neighbours that were looked at; less than 1 where an index found them
+    limit: float  # from which the details of near and mirrored pairs have to agree, from 0 to 1; 1: none can be told from chance
+    precision: (
+        float | None
+    )  # estimated share of copies among these pairs; None: none is listed, or there is too little to estimate it from
 
     @property
     def superfluous(self) -> int:
@@ -66,6 +71,7 @@ class DuplicatesReport:
 
     def to_json(self) -> dict[str, Any]:
         facts = {"encoder": self.encoder, "n_items": self.n_items, "unseen": self.unseen, "recall": self.recall}
+        facts |= {"limit": self.limit, "precision": self.precision}
         return {"protocol": "duplicates", **facts, "groups": [group.to_json() for group in self.groups]}
 
 
@@ -79,13 +85,15 @@ def duplicates(
     """Find the items of a store that show the same picture.
 
     Exact copies have the same SHA-256. Other pairs are proposed by the k-NN graph and by similar pixels, and confirmed by aligning their
-    pixels; see `find_pairs`. keep: which item of a group comes first, "best": a labelled one, then the largest, then the one that was indexed
+    pixels; see `find_pairs`. How alike they must be follows from what different pictures of this store are; see `choose_limit`.
+
+    keep: which item of a group comes first, "best": a labelled one, then the largest, then the sharpest, then the one that was indexed
     first; or "first": that one. min_score: pairs below it do not count. Raises EncoderNotInStore, StoreCorrupt, SourceError, ConfigError.
     """
     if keep not in ORDERS:
         raise ConfigError(f"keep {keep!r}: expected {' or '.join(ORDERS)}")
     if not 0 <= min_score <= 1:
-        raise ConfigError(f"min_score {min_score:g}: expected a number from 0 to 1, such as 0.995")
+        raise ConfigError(f"min_score {min_score:g}: expected a number from 0 to 1, such as 0.99")
     found = find_pairs(store, encoder, listener or Listener())
     sure = found.pairs.score >= np.float32(min_score)
     pairs = Pairs(found.pairs.left[sure], found.pairs.right[sure], found.pairs.score[sure], found.pairs.mirrored[sure])
@@ -95,7 +103,15 @@ def duplicates(
         key=lambda group: (KINDS.index(group.kind), -group.items[-1].score),
     )
     items = found.contents.view.items
-    return DuplicatesReport(items.encoder.fingerprint, len(items.ids), groups, found.unseen, found.recall)
+    return DuplicatesReport(
+        items.encoder.fingerprint,
+        len(items.ids),
+        groups,
+        found.unseen,
+        found.recall,
+        found.limit.detail,
+        found.limit.precision,
+    )
 
 
 Members = Mapping[int, Sequence[DuplicateItem]]  # of the nodes that count
@@ -110,19 +126,19 @@ def _members(store: Storage, contents: Contents, pairs: Pairs, order: Order) -> 
     places = np.flatnonzero(np.isin(nodes, concerned))
     columns = (items.paths, items.labels, items.label_lists, items.splits)
     texts = (column.take(places).to_pylist() for column in columns)
-    sizes = store.catalog.items.sizes()
+    looks = store.catalog.items.sizes_and_sharpness()
     found: dict[int, list[DuplicateItem]] = {node: [] for node in concerned.tolist()}
     for node, item, path, label, labels, split in zip(
         nodes[places].tolist(), items.ids[places].tolist(), *texts, strict=True
     ):
-        size, sha256 = sizes.get(item, (None, None)), contents.hashes[node].tobytes().hex()
-        found[node].append(DuplicateItem(item, path, label, labels, split, *size, sha256, 1.0))
+        look, sha256 = looks.get(item, (None, None, None)), contents.hashes[node].tobytes().hex()
+        found[node].append(DuplicateItem(item, path, label, labels, split, *look, sha256, 1.0))
     return {node: sorted(members, key=order) for node, members in found.items()}
 
 
-def _by_worth(item: DuplicateItem) -> tuple[bool, int, int]:
-    # Where sizes are equal, a measure of the pictures themselves, such as their sharpness, would come before the id.
-    return item.label is None and item.labels is None, -(item.width or 0) * (item.height or 0), item.id
+def _by_worth(item: DuplicateItem) -> tuple[bool, int, float, int]:
+    area = (item.width or 0) * (item.height or 0)
+    return item.label is None and item.labels is None, -area, -(item.sharpness or 0), item.id
 
 
 def _by_age(item: DuplicateItem) -> tuple[int]:

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.curation.alignment import Ints
+from featurestore.curation.limit import Limit
 from featurestore.curation.pairs import Pairs, same_pictures
+from featurestore.curation.pixels import Ints
 from featurestore.progress import Listener
 from featurestore.storage.item_graph import item_graph
 from featurestore.storage.kept_pairs import Contents, KeptPairs, contents_of, keep_pairs, kept_pairs
@@ -25,6 +26,7 @@ class FoundPairs(NamedTuple):
     pairs: Pairs  # of the nodes
     unseen: int  # contents that could not be looked at: their files are gone, changed or broken
     recall: float  # of the neighbours that were looked at; less than 1 where an index found them
+    limit: Limit  # from which pairs count
 
 
 def find_pairs(store: Storage, encoder: str | Path | None, listener: Listener) -> FoundPairs:
@@ -38,7 +40,7 @@ def find_pairs(store: Storage, encoder: str | Path | None, listener: Listener) -
         kept = _found_now(store, encoder, listener)
         keep_pairs(store, kept, listener)
     pairs = Pairs(kept.left, kept.right, kept.score, kept.mirrored)
-    return FoundPairs(kept.contents, pairs, len(kept.unseen), kept.recall)
+    return FoundPairs(kept.contents, pairs, len(kept.unseen), kept.recall, Limit(kept.limit, kept.precision))
 
 
 def _found_now(store: Storage, encoder: str | Path | None, listener: Listener) -> KeptPairs:
@@ -47,8 +49,10 @@ def _found_now(store: Storage, encoder: str | Path | None, listener: Listener) -
     if not np.array_equal(graph.nodes, contents.nodes):  # the store has changed between the two
         return _found_now(store, encoder, listener)
     pictures = _pictures(store, contents, np.ones(len(contents.hashes), bool), listener)
-    found = same_pictures(graph.graph, graph.view.vectors, pictures, listener)
-    return KeptPairs(contents, *found, np.flatnonzero(~pictures.known), graph.graph.recall)
+    pairs, limit = same_pictures(graph.graph, graph.view.vectors, pictures, listener)
+    return KeptPairs(
+        contents, *pairs, np.flatnonzero(~pictures.known), graph.graph.recall, limit.detail, limit.precision
+    )
 
 
 def _is_there_again(store: Storage, kept: KeptPairs, listener: Listener) -> bool:

@@ -40,6 +40,10 @@ class LeaksReport:
     pairs: list[Leak]
     unseen: int  # contents that could not be looked at: their files are gone, changed or broken
     recall: float  # of the neighbours that were looked at; less than 1 where an index found them
+    limit: float  # from which the details of near and mirrored pairs have to agree, from 0 to 1; 1: none can be told from chance
+    precision: (
+        float | None
+    )  # estimated share of copies among all such pairs of the store; None: none, or too little to estimate it from
 
     def to_json(self) -> dict[str, Any]:
         return {"protocol": "leaks", **asdict(self)}
@@ -64,8 +68,9 @@ def leaks(store: Storage, encoder: str | Path | None = None, listener: Listener 
     splits = dict(sorted(counts.items(), key=lambda split: _place(split[0])))
     fingerprint = found.contents.view.items.encoder.fingerprint
     return LeaksReport(
-        fingerprint, splits, {split: leaking[split] for split in splits}, pairs, found.unseen, found.recall
-    )
+        fingerprint, splits, {split: leaking[split] for split in splits}, pairs, found.unseen, found.recall,
+        found.limit.detail, found.limit.precision,
+    )  # fmt: skip
 
 
 def _place(split: str) -> tuple[int, str]:

@@ -32,7 +32,9 @@ class Loaded:
     pixels: NDArray[np.uint8]  # (size, size, 3)
     how: str = ""  # in a few words, where values were scaled or channels left out
     flat: bool = False  # of one colour, or nearly so
-    small: NDArray[np.uint8] | None = None  # (h, w, 3), the whole image for `quality.measure`, where it was asked for and decoded large enough
+    small: NDArray[np.uint8] | None = (
+        None  # (h, w, 3), the whole image for `quality.measure`, where it was asked for and decoded large enough
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,10 @@ from featurestore.system.checked_file import read_checked, write_checked
 from featurestore.system.no_follow import delete_within
 
 # Its number goes up when other pairs may be found, as by a change of curation/pairs.py: files of another one are not used.
-MAGIC = b"pairs01\n"
-HEADER = Struct("<8s32sQQd")  # MAGIC, the key of the contents, how many pairs and unseen contents, recall
+MAGIC = b"pairs02\n"
+HEADER = Struct(
+    "<8s32sQQddd"
+)  # MAGIC, the key of the contents, how many pairs and unseen contents, recall, limit, precision (NaN: none)
 HASH = np.dtype("V32")  # SHA-256
 PAIR = (
     2 * HASH.itemsize + 4 + 1
@@ -61,6 +63,8 @@ class KeptPairs:
     mirrored: NDArray[np.bool_]
     unseen: Ints  # nodes whose picture could not be looked at
     recall: float  # of the neighbours that were looked at
+    limit: float  # likeness from which pairs count, from 0 to 1
+    precision: float | None  # estimated share of true pairs among them; None where nothing says it
 
 
 def contents_of(store: Storage, encoder: str | Path | None = None) -> Contents:
@@ -109,7 +113,15 @@ def forget_pairs(store: Storage) -> None:
 
 
 def _parts(found: KeptPairs, key: bytes) -> Iterator[bytes]:
-    yield HEADER.pack(MAGIC, key, len(found.left), len(found.unseen), found.recall)
+    yield HEADER.pack(
+        MAGIC,
+        key,
+        len(found.left),
+        len(found.unseen),
+        found.recall,
+        found.limit,
+        np.nan if found.precision is None else found.precision,
+    )
     for nodes in (found.left, found.right, found.unseen):
         yield found.contents.hashes[nodes].tobytes()
     yield found.score.astype("<f4").tobytes()
@@ -122,14 +134,15 @@ def _read(store: Storage, record: EncoderRecord) -> memoryview | None:
     content = read_checked(store.layout.pairs_file(record), most)
     if content is None or len(content) < HEADER.size:
         return None
-    magic, _, pairs, unseen, recall = HEADER.unpack_from(content)
+    magic, _, pairs, unseen, recall, limit, precision = HEADER.unpack_from(content)
     whole = len(content) == HEADER.size + pairs * PAIR + unseen * HASH.itemsize
-    return content if magic == MAGIC and whole and 0 <= recall <= 1 else None
+    shares = 0 <= recall <= 1 and 0 <= limit <= 1 and (np.isnan(precision) or 0 <= precision <= 1)
+    return content if magic == MAGIC and whole and shares else None
 
 
 def _parse(content: memoryview, contents: Contents) -> KeptPairs | None:
     """Find the contents of pairs; None where these are of other contents, or make no sense: a stranger's file may have a checksum that fits."""
-    _, key, pairs, unseen, recall = HEADER.unpack_from(content)
+    _, key, pairs, unseen, recall, limit, precision = HEADER.unpack_from(content)
     if key != contents.key:
         return None
     hashes = np.frombuffer(content, HASH, 2 * pairs + unseen, HEADER.size)
@@ -151,4 +164,4 @@ def _parse(content: memoryview, contents: Contents) -> KeptPairs | None:
     left, right = np.minimum(one, other), np.maximum(one, other)
     surest = np.lexsort((right, left, -score))
     columns = (left[surest], right[surest], score[surest].astype(np.float32), mirrored[surest].astype(bool))
-    return KeptPairs(contents, *columns, nodes[2 * pairs :], recall)
+    return KeptPairs(contents, *columns, nodes[2 * pairs :], recall, limit, None if np.isnan(precision) else precision)

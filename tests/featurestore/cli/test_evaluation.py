@@ -50,7 +50,7 @@ def test_knn_says_how_many_leak(run: Run, measured: Path, tmp_path: Path) -> Non
 
     def leaks(unseen: list[int], left: np.ndarray, right: np.ndarray) -> str:
         score, mirrored = np.full(len(left), 0.99, np.float32), np.zeros(len(left), bool)
-        found = KeptPairs(contents, left, right, score, mirrored, np.array(unseen, np.int64), 1.0)
+        found = KeptPairs(contents, left, right, score, mirrored, np.array(unseen, np.int64), 1.0, 0.97, 0.9)
         keep_pairs(store, found, Listener())
         status, out, err = run("knn", store.path, "-k", "1")
         assert (status, err) == (0, "")

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance
 
+from featurestore.storage.thumbnails import SIDE
+
 Copy = Callable[[Image.Image], Image.Image]
 
 
@@ -19,6 +21,10 @@ def draw(seed: int, width: int = 120, height: int = 90) -> Image.Image:
         total += np.asarray(blots.resize((width, height), Image.Resampling.BICUBIC), np.float64) / cells**0.5
     total -= total.min()
     return Image.fromarray((255 * total / total.max()).astype(np.uint8))
+
+
+def thumbnail(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 
 
 def save(picture: Image.Image, path: Path) -> Path:

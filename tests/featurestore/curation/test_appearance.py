@@ -1,5 +1,7 @@
 """What sets pictures apart by their looks."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -21,11 +23,11 @@ ODD = {
 }
 
 
-def columns(count: int = 400, **odd: float) -> dict[str, NDArray[np.float64]]:
+def columns(odd: Mapping[str, float] | None = None, count: int = 400) -> dict[str, NDArray[np.float64]]:
     """Pictures that differ a little; the last one is as given."""
     generator = np.random.default_rng(0)
     found = {name: value * (1 + 0.05 * generator.standard_normal(count)) for name, value in USUAL.items()}
-    for name, value in odd.items():
+    for name, value in (odd or {}).items():
         found[name][-1] = value
     return found
 
@@ -36,7 +38,7 @@ def test_every_look_has_its_case() -> None:
 
 @pytest.mark.parametrize("name", ODD)
 def test_one_odd_picture_is_named(name: str) -> None:
-    found = unusual_looks(measures(columns(**ODD[name])))
+    found = unusual_looks(measures(columns(ODD[name])))
     assert {look for look, share in found.items() if share[-1] < 1} == {name}
     assert found[name][-1] <= 1 / 400
     assert sum(int((share < 1).sum()) for share in found.values()) == 1
@@ -52,7 +54,9 @@ def test_what_is_common_is_not_unusual() -> None:
 
 
 def test_the_farther_from_the_others_the_odder() -> None:
-    far, farther = (unusual_looks(measures(columns(width=side, height=side)))["large"][-1] for side in (1000.0, 8000.0))
+    far, farther = (
+        unusual_looks(measures(columns({"width": side, "height": side})))["large"][-1] for side in (1000.0, 8000.0)
+    )
     assert farther < far < 1
 
 

@@ -2,14 +2,17 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image, ImageDraw, ImageFilter
 
-from featurestore import FeatureStore
+from featurestore import FeatureStore, curation
 from featurestore.curation import DuplicateGroup, duplicates, find, leaks
 from featurestore.curation.pairs import same_pictures
 from featurestore.errors import EncoderNotInStore, StoreNotFound
@@ -64,6 +67,17 @@ def test_the_largest_is_kept(pictures: FeatureStore) -> None:
     assert (near.keep.label, near.keep.split) == ("kind", "test")
     scores = [item.score for item in near.items[1:]]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_of_equal_size_the_sharper_one_is_kept(tmp_path: Path, encoder: Path) -> None:
+    picture = draw(1, 200, 160)
+    save(picture.filter(ImageFilter.GaussianBlur(1)), tmp_path / "s" / "a.png")
+    sharp = save(picture, tmp_path / "s" / "b.png")
+    for n in range(2, 20):
+        save(draw(n), tmp_path / "s" / f"other{n}.png")
+    store = FeatureStore.open(tmp_path / "own.store", encoder)
+    store.index(tmp_path / "s")
+    assert duplicates(store).groups[0].keep.path == str(sharp)
 
 
 def test_a_labelled_one_is_kept_before_a_larger_one(tmp_path: Path, encoder: Path) -> None:
@@ -272,3 +286,38 @@ def test_the_command(run: Run, pictures: FeatureStore) -> None:
 def test_the_command_says_what_it_could_not_see(run: Run, store_path: Path, colours: Path, tmp_path: Path) -> None:
     status, out, _ = run("duplicates", store_path)
     assert (status, out) == (0, "0 groups among 6 items\n")
+
+
+def blot(seed: int) -> Image.Image:
+    """Draw a soft disc whose outline is a little uneven: another one is as like it as a copy."""
+    rng, picture = np.random.default_rng(seed), Image.new("L", (64, 64), 40)
+    angle = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    radius = 18 * (1 + sum(rng.normal(0, 0.03) * np.cos(k * angle + rng.uniform(0, 6)) for k in (2, 3, 4, 5)))
+    ImageDraw.Draw(picture).polygon(
+        np.stack([32 + radius * np.cos(angle), 32 + radius * np.sin(angle)], 1).ravel().tolist(), 240
+    )
+    return picture.filter(ImageFilter.GaussianBlur(2))
+
+
+def test_where_different_pictures_are_as_alike_as_copies_none_is_listed(
+    tmp_path: Path, encoder: Path, run: Run
+) -> None:
+    for n in range(40):
+        save(blot(n), tmp_path / "s" / f"{n}.png")
+    store = FeatureStore.open(tmp_path / "own.store", encoder)
+    store.index(tmp_path / "s")
+    report = duplicates(store)
+    assert (report.groups, report.limit, report.precision) == ([], 1, None)
+    assert run("duplicates", store.path)[1].splitlines() == [
+        "0 groups among 40 items",
+        "different pictures of this collection are as alike as copies: no near or mirrored ones are listed",
+    ]
+
+
+def test_the_command_says_how_many_are_copies(
+    run: Run, pictures: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = replace(duplicates(pictures), limit=0.981, precision=0.934)
+    monkeypatch.setattr(curation, "duplicates", lambda *_: report)
+    lines = run("duplicates", pictures.path)[1].splitlines()
+    assert lines[2] == "93% of near and mirrored pairs are copies, by an estimate; their details agree by 0.981 or more"

@@ -8,22 +8,11 @@ from featurestore.ann.knn_graph import build_graph
 from featurestore.ann.normalize import unit_rows
 from featurestore.ann.row_filter import RowFilter
 from featurestore.curation import pairs
-from featurestore.curation.pairs import (
-    CLOSEST,
-    LEAST,
-    Pairs,
-    closeness,
-    combined,
-    cosines,
-    mirror_signs,
-    same_pictures,
-    signatures,
-)
+from featurestore.curation.pairs import Pairs, same_pictures
 from featurestore.errors import StoreCorrupt
 from featurestore.progress import Listener
 from featurestore.storage.thumbnails import SIDE, Thumbnails
-from tests.featurestore.curation.pictures import crop, draw, mirror
-from tests.featurestore.curation.test_alignment import thumbnail
+from tests.featurestore.curation.pictures import crop, draw, mirror, thumbnail
 
 COUNT = 40
 
@@ -45,7 +34,7 @@ def vectors(count: int, same: dict[int, int], closer: float = 0.2) -> np.ndarray
 def find(grey: np.ndarray, x: np.ndarray, known: np.ndarray | None = None, k: int = 10) -> Pairs:
     graph = build_graph(x, RowFilter(len(x)), k, None, Listener())
     pictures = Thumbnails(grey, np.ones(len(grey), bool) if known is None else known)
-    return same_pictures(graph, x, pictures, Listener())
+    return same_pictures(graph, x, pictures, Listener())[0]
 
 
 def as_set(found: Pairs) -> set[tuple[int, int, bool]]:
@@ -119,33 +108,6 @@ def test_a_symmetrical_picture_is_not_mirrored() -> None:
     half = thumbnail(draw(3))[:, : SIDE // 2]
     both = np.concatenate([half, half[:, ::-1]], axis=1)
     assert as_set(find(collection(both, both), vectors(COUNT + 2, {}))) == {(COUNT, COUNT + 1, False)}
-
-
-def test_signatures() -> None:
-    grey = collection()
-    found = signatures(grey)
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(signatures(grey[:, :, ::-1]), found * mirror_signs(), atol=1e-4)
-    np.testing.assert_allclose(signatures((grey // 2 + 30).astype(np.uint8)), found, atol=0.02)
-    assert not signatures(np.full((1, SIDE, SIDE), 9, np.uint8)).any()
-    np.testing.assert_allclose(cosines() @ cosines().T, np.eye(len(cosines())), atol=1e-5)
-
-
-def test_closeness_is_relative_to_typical_neighbours() -> None:
-    x = vectors(30, {1: 0}, 0.05)
-    graph = build_graph(x, RowFilter(30), 10, None, Listener())
-    typical = np.full(30, 0.5, np.float32)
-    found = closeness(graph, x, typical, np.array([0, 2]), np.array([1, 3]))
-    scores = [float(x[a].astype(np.float64) @ x[b].astype(np.float64)) for a, b in ((0, 1), (2, 3))]
-    np.testing.assert_allclose(found, [(1 - score) / 0.5 for score in scores], atol=1e-3)
-
-
-def test_pixels_and_vectors_add_up() -> None:
-    found = combined(np.array([0.9, 0.9, 0.9, 0.0], np.float32), np.array([1.0, 2.0, 0.5, 0.001], np.float32))
-    np.testing.assert_allclose(
-        found, [0.9, 0.9, np.tanh(np.arctanh(0.9) + np.log(2)), np.tanh(-np.log(CLOSEST))], atol=1e-5
-    )
-    assert found[3] < LEAST  # vectors alone say nothing
 
 
 def test_vectors_that_differ_by_rounding_alone_say_nothing_more_and_nothing_less() -> None:

@@ -17,7 +17,11 @@ def keep_random_pairs(store: FeatureStore, count: int = 12) -> set[tuple[str, st
     contents, rng = contents_of(store), np.random.default_rng(3)
     ends = np.sort(rng.choice(len(contents.hashes), (count, 2), replace=False), axis=1)
     score, mirrored = np.full(count, 0.99, np.float32), np.arange(count) % 3 == 0
-    keep_pairs(store, KeptPairs(contents, ends[:, 0], ends[:, 1], score, mirrored, np.array([7, 9]), 1.0), Listener())
+    keep_pairs(
+        store,
+        KeptPairs(contents, ends[:, 0], ends[:, 1], score, mirrored, np.array([7, 9]), 1.0, 0.97, None),
+        Listener(),
+    )
     pairs = [tuple(contents.hashes[node].tobytes().hex() for node in pair) for pair in ends]
     return {(a, b) for a, b in pairs} | {(b, a) for a, b in pairs}
 

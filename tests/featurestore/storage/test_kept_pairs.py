@@ -27,6 +27,8 @@ def found_in(store: FeatureStore, **other: Any) -> KeptPairs:
         "mirrored": np.array([False, True]),
         "unseen": np.array([5]),
         "recall": 0.75,
+        "limit": 0.97,
+        "precision": None,
     }
     return KeptPairs(contents_of(store), **columns | other)
 
@@ -44,7 +46,7 @@ def test_what_was_written_is_read(store: FeatureStore, path: Path) -> None:
     assert found is not None
     for name in ("left", "right", "score", "mirrored", "unseen"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
-    assert found.recall == 0.75
+    assert (found.recall, found.limit, found.precision) == (0.75, 0.97, None)
     assert path.suffix == ".pairs"
 
 
@@ -154,6 +156,8 @@ def test_every_damaged_byte_is_found(store: FeatureStore, path: Path) -> None:
         {"mirrored": np.array([0, 7])},
         {"recall": 2.0},
         {"recall": float("nan")},
+        {"limit": 1.5},
+        {"precision": -0.1},
     ],
 )
 def test_what_makes_no_sense_is_not_used_though_its_checksum_fits(
