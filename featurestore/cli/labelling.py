@@ -15,7 +15,7 @@ from featurestore.curation.suggest import COUNT
 from featurestore.progress import ProgressBar
 from featurestore.storage import Storage
 from featurestore.system.terminal import print_line, print_result
-from featurestore.system.text import counted
+from featurestore.system.text import as_argument, counted
 from featurestore.system.text_table import format_table
 
 
@@ -72,7 +72,7 @@ def suggest(
         return
     if out is not None:
         report.csv(out)
-        print_line(f"written to {out}: fill in the column label, then: featurestore label {store} {out}", err=True)
+        print_line(f"written to {out}: fill in the column label, then: featurestore label {as_argument(store)} {as_argument(out)}", err=True)
     show(opened, report, _suggestions(report), as_json)
 
 

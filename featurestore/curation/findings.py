@@ -13,6 +13,7 @@ import pyarrow as pa
 from featurestore.errors import QueryError
 from featurestore.system.packages import require
 from featurestore.system.spool import Spool
+from featurestore.system.text import as_argument
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +79,7 @@ def keep_columns(store: Storage, findings: Findings) -> tuple[str, ...]:
             if name in known and known[name] != kind:
                 raise QueryError(
                     f"column {name!r} has values of type {known[name]}, expected {kind}: it is your own; remove or rename it first: "
-                    f"featurestore annotate STORE --drop {name}"
+                    f"featurestore annotate {as_argument(store.path)} --drop {as_argument(name)}"
                 )
         ids = store.catalog.items.select("true")
         place = np.full(len(ids), -1)

@@ -1,12 +1,4 @@
-"""What `featurestore duplicates` finds: copies that are planted into a collection, and groups where no picture is twice.
-
-    python -m benchmarks.curation copies CIFAR10 --encoder encoder.onnx --copies 100
-    python -m benchmarks.curation natural COLLECTIONS/cells=cells.onnx COLLECTIONS/letters=letters.onnx
-
-`copies` plants seven kinds of copies of drawn images, indexes both, and looks for duplicates twice: the second time neighbours and small
-pictures are kept. `natural` plants nothing; where no picture is there twice, every group that is listed is false. The copies are drawn
-with seed 0. Prints Markdown.
-"""
+"""What `featurestore duplicates` finds: copies that are planted into a collection, and groups where no picture is twice."""
 
 import io
 import random
@@ -20,12 +12,10 @@ from typing import NamedTuple
 import click
 from PIL import Image, ImageEnhance
 
-from benchmarks.machine import processor, versions
 from benchmarks.tables import table
 from featurestore import FeatureStore
 from featurestore.curation import DuplicatesReport, duplicates
 from featurestore.curation.pairs import EXACT, MIRRORED, NEAR
-from featurestore.system.cpus import available_cpus
 
 EXISTING = click.Path(path_type=Path, exists=True)
 SUFFIXES = {".png", ".jpg", ".jpeg"}
@@ -144,12 +134,7 @@ def limits(report: DuplicatesReport) -> list[str]:
     return [f"{report.limit:.3f}", "" if report.precision is None else f"{report.precision:.3f}"]
 
 
-@click.group()
-def cli() -> None:
-    click.echo(f"{available_cpus()} cores ({processor()}), {versions('numpy', 'faiss-cpu', 'pillow')}\n")
-
-
-@cli.command()
+@click.command()
 @click.argument("collection", type=EXISTING)
 @click.option("--encoder", type=EXISTING, required=True)
 @click.option("--copies", "count", default=40, show_default=True, help="Of each kind.")
@@ -174,7 +159,7 @@ def copies(collection: Path, encoder: Path, count: int) -> None:
     table([*heads, "s (processor s), the first time", "again"], [[*others, *limits(report), first, again]])
 
 
-@cli.command()
+@click.command()
 @click.argument("pairs", nargs=-1, required=True, metavar="COLLECTION=ENCODER...")
 def natural(pairs: tuple[str, ...]) -> None:
     """Collections as they are: how many groups are listed."""
@@ -193,7 +178,3 @@ def natural_row(pair: str) -> list[str]:
         store.index(collection)
         report, seconds = looked_for(store)
     return [Path(collection).name, f"{report.n_items:,}", *counted_groups(report, set()), *limits(report), seconds]
-
-
-if __name__ == "__main__":
-    cli()

@@ -1,0 +1,1 @@
+"""Benchmarks of curation: copies, wrong labels and foreign images are planted into collections, and looked for."""
