@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurestore.ann.faiss_index import floats
+from featurestore.catalog import ItemTable
 from featurestore.curation.findings import Findings, Gallery, Picture
 from featurestore.curation.pool import Pool, Space
 from featurestore.curation.strategies import STRATEGIES, probabilities
@@ -100,16 +101,11 @@ def suggest(
     items = view.items
     one, several = (column.is_valid().to_numpy(zero_copy_only=False) for column in (items.labels, items.label_lists))
     known = one | several
-    _, nodes = fold_contents(content_numbers(items.ids, *store.snapshots.now().twins()))
-    eligible = ~np.isin(nodes, nodes[known])
-    if where is not None:
-        eligible &= np.isin(items.ids, store.view(encoder, where).items.ids)
-    free = np.flatnonzero(eligible)
-    free = free[np.sort(np.unique(nodes[free], return_index=True)[1])]
+    free = _free(store, items, known, None if where is None else store.view(encoder, where).items.ids)
     if not len(free):
         among = "" if where is None else f" where {where}"
         raise EvaluationError(
-            f"no unlabelled image is left to suggest{among}: all {len(nodes):,} are labelled, copies of labelled ones, or left out"
+            f"no unlabelled image is left to suggest{among}: all {len(known):,} are labelled, copies of labelled ones, or left out"
         )
     losses = losses_of(store, items.ids)
     if by == "loss" and losses is None:
@@ -135,6 +131,16 @@ def suggest(
     return SuggestReport(
         items.encoder.fingerprint, by, seed, int(known.sum()), len(known) - int(known.sum()), suggestions
     )
+
+
+def _free(store: Storage, items: ItemTable, known: Mask, wanted: Ints | None) -> Ints:
+    """Give the places of the items that may be suggested: one of each content of which no item has a label; wanted: ids, None is all."""
+    _, nodes = fold_contents(content_numbers(items.ids, *store.snapshots.now().twins()))
+    eligible = ~np.isin(nodes, nodes[known])
+    if wanted is not None:
+        eligible &= np.isin(items.ids, wanted)
+    free = np.flatnonzero(eligible)
+    return free[np.sort(np.unique(nodes[free], return_index=True)[1])]
 
 
 def choose(pool: Pool, strategy: str, count: int, generator: np.random.Generator) -> tuple[Ints, Mask]:
