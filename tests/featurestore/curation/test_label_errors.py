@@ -102,9 +102,9 @@ def test_a_column_of_the_user_with_other_values_stays(own: FeatureStore, tmp_pat
     assert own.sql("SELECT label_suspect FROM items WHERE id = 1")["label_suspect"].to_pylist() == ["perhaps"]
 
 
-def test_two_classes_with_two_items_are_needed(shared: FeatureStore, tmp_path: Path, encoder: Path) -> None:
-    store = group_store(tmp_path, encoder, 3, labels="none")
+def test_two_classes_with_two_items_are_needed(store: FeatureStore, tmp_path: Path, encoder: Path) -> None:
+    unlabelled = group_store(tmp_path, encoder, 3, labels="none")
     with pytest.raises(EvaluationError, match="found 0 classes and 0 items with one label"):
-        curation.label_errors(store)
-    report = curation.label_errors(shared)  # six items: nothing is certain, and nothing fails
+        curation.label_errors(unlabelled)
+    report = curation.label_errors(store)  # six items: nothing is certain, and nothing fails
     assert report.n_labelled == 6

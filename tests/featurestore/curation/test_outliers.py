@@ -51,7 +51,7 @@ def test_the_command_and_its_column(run: Run, odd: FeatureStore) -> None:
     assert best == [found["items"][0]["id"]]
 
 
-def test_a_small_store_has_no_outliers_and_no_errors(shared: FeatureStore) -> None:
-    report = curation.outliers(shared)
+def test_a_small_store_has_no_outliers_and_no_errors(store: FeatureStore) -> None:
+    report = curation.outliers(store)
     assert len(report.items) == 6
     assert report.recall == 1
