@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from featurestore import curation
-from featurestore.cli.findings import show
+from featurestore.cli.findings import column_option, picture_options, show
 from featurestore.cli.options import PATH, encoder_option, json_option, seed_option, store_argument, where_option
 from featurestore.curation import CoverageReport, SimulationReport, SuggestReport
 from featurestore.curation.simulation import SEEDS
@@ -15,7 +15,7 @@ from featurestore.curation.suggest import COUNT
 from featurestore.progress import ProgressBar
 from featurestore.storage import Storage
 from featurestore.system.terminal import print_line, print_result
-from featurestore.system.text import as_argument, counted
+from featurestore.system.text import as_argument
 from featurestore.system.text_table import format_table
 
 
@@ -28,6 +28,7 @@ from featurestore.system.text_table import format_table
 @click.option("--labels", "budgets", type=click.IntRange(min=1), multiple=True, metavar="N", help="With --simulate: a number of labels to measure at; may be repeated.  [default: 10, 20, 30, 50, 100, 200]")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=2), metavar="N", help=f"With --simulate: how often.  [default: {SEEDS}]")  # fmt: skip
 @click.option("--plot", type=PATH, metavar="FILE.png", help="With --simulate: also draw the curves.")
+@picture_options
 @where_option
 @seed_option
 @encoder_option
@@ -41,6 +42,8 @@ def suggest(
     budgets: tuple[int, ...],
     seeds: int | None,
     plot: Path | None,
+    html: Path | None,
+    sheet: Path | None,
     where: str | None,
     seed: int,
     encoder: str | None,
@@ -50,7 +53,7 @@ def suggest(
 
     A tenth of them is drawn at random: accuracy measured on these is honest, since they were not chosen.
     """
-    own = {"-n": count, "--out": out, "--where": where, "--seed": seed or None}
+    own = {"-n": count, "--out": out, "--html": html, "--sheet": sheet, "--where": where, "--seed": seed or None}
     of_simulation = {"--labels": budgets, "--seeds": seeds, "--plot": plot}
     wrong = [name for name, value in (own if simulate else of_simulation).items() if value]
     if wrong or (len(by) > 1 and not simulate):
@@ -72,25 +75,37 @@ def suggest(
         return
     if out is not None:
         report.csv(out)
-        print_line(f"written to {out}: fill in the column label, then: featurestore label {as_argument(store)} {as_argument(out)}", err=True)
-    show(opened, report, _suggestions(report), as_json)
+        print_line(
+            f"written to {out}: fill in the column label, then: featurestore label {as_argument(store)} {as_argument(out)}",
+            err=True,
+        )
+    show(opened, report, _suggestions, as_json, len(report.items), html=html, sheet=sheet)
 
 
 @click.command()
 @store_argument
 @where_option
+@column_option("coverage")
+@picture_options
 @encoder_option
 @json_option
-def coverage(store: Path, where: str | None, encoder: str | None, as_json: bool) -> None:
+def coverage(
+    store: Path,
+    where: str | None,
+    column: bool,
+    html: Path | None,
+    sheet: Path | None,
+    encoder: str | None,
+    as_json: bool,
+) -> None:
     """Say how far the images of STORE are from the nearest labelled one: for each class, and which are farthest."""
     opened = Storage.open(store)
     with ProgressBar() as bar:
         report = curation.coverage(opened, encoder, where, bar)
-    show(opened, report, _coverage(report), as_json)
+    show(opened, report, _coverage, as_json, None, column, html, sheet)
 
 
 def _suggestions(report: SuggestReport) -> Iterator[str]:
-    yield f"{counted(len(report.items), 'image')} to label next, of {report.n_unlabelled:,} without a label ({report.n_labelled:,} have one)"
     yield ""
     yield from format_table([(item.id, item.reason, item.path) for item in report.items], ("id", "reason", "path"))
 
@@ -109,16 +124,14 @@ def _simulation(report: SimulationReport) -> Iterator[str]:
 
 
 def _coverage(report: CoverageReport) -> Iterator[str]:
-    yield f"{report.n_labelled:,} labelled, {report.n_unlabelled:,} not"
-    if report.mean_score is None:
+    if not report.items:
         return
-    spread = ", ".join(f"{score:.3f} ({float(q):.0%})" for q, score in report.quantiles.items())
-    yield f"cosine similarity with the nearest labelled image: mean {report.mean_score:.3f}; quantiles {spread}"
     yield ""
     rows = [
-        (c.label, c.labelled, c.nearest, "" if c.mean_score is None else f"{c.mean_score:.3f}") for c in report.classes
-    ]
-    yield from format_table(rows, ("label", "labelled", "nearest to it", "mean score"))
+        (c.label, c.labelled, c.nearest, *("" if value is None else f"{value:.3f}" for value in (c.covered, c.mean_score)))
+        for c in report.classes
+    ]  # fmt: skip
+    yield from format_table(rows, ("label", "labelled", "nearest to it", "covered", "mean score"))
     yield ""
-    far = [(f"{item.score:.3f}", item.id, item.label, item.path) for item in report.items[:20]]
+    far = [(f"{item.score:.3f}", item.id, item.label, item.path) for item in report.items]
     yield from format_table(far, ("score", "id", "nearest label", "farthest"))

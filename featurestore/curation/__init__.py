@@ -3,13 +3,14 @@
 from featurestore.curation.clusters import Cluster, ClusterItem, ClustersReport, clusters
 from featurestore.curation.coverage import ClassCoverage, CoverageReport, FarItem, coverage
 from featurestore.curation.duplicates import DuplicateGroup, DuplicateItem, DuplicatesReport, duplicates
-from featurestore.curation.findings import Findings, Gallery, Picture, keep_columns
+from featurestore.curation.findings import Findings, keep_columns
 from featurestore.curation.label_errors import Evidence, LabelErrorsReport, Suspect, label_errors
 from featurestore.curation.leaks import Leak, LeaksReport, leaks
 from featurestore.curation.outliers import Outlier, OutliersReport, outliers
 from featurestore.curation.removal import Removal, delete_copies
 from featurestore.curation.simulation import SimulatedAccuracy, SimulationReport, simulate
 from featurestore.curation.suggest import Suggestion, SuggestReport, suggest
+from featurestore.rendering.galleries import Gallery, Picture
 
 __all__ = [
     "ClassCoverage",

@@ -3,16 +3,18 @@
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
 from featurestore.ann.faiss_index import floats
 from featurestore.ann.k_means import k_means
-from featurestore.curation.findings import Findings, Gallery, Picture
+from featurestore.curation.findings import Findings
 from featurestore.progress import Listener
+from featurestore.rendering.galleries import Gallery, Picture
 from featurestore.storage.storage import Storage
+from featurestore.system.text import counted
 
 MOST, FEWEST = 50, 2  # clusters, where no number is given: the square root of half the images between these
 SHOWN = 8  # items of each cluster that are listed
@@ -41,16 +43,29 @@ class Cluster:
     labelled: int
     items: list[ClusterItem]  # the nearest to the centre, of which the first is the medoid
 
+    @property
+    def words(self) -> str:
+        """Its most frequent labels, with their shares of its labelled items."""
+        return ", ".join(f"{label} {count / self.labelled:.0%}" for label, count in self.labels.items())
+
 
 @dataclass(frozen=True, slots=True)
 class ClustersReport(Findings):
     """The clusters of a store, largest first."""
 
-    encoder: str  # fingerprint
+    listed: ClassVar = "clusters"
     n_items: int
     seed: int
     clusters: list[Cluster]
     members: pa.Table  # id and number of the cluster of every item
+
+    @property
+    def title(self) -> str:
+        return "Clusters"
+
+    @property
+    def summary(self) -> list[str]:
+        return [f"{counted(len(self.clusters), 'cluster')} of {counted(self.n_items, 'item')}"]
 
     def to_json(self) -> dict[str, Any]:
         clusters = [asdict(cluster) for cluster in self.clusters]
@@ -66,16 +81,16 @@ class ClustersReport(Findings):
     def galleries(self) -> list[Gallery]:
         return [
             Gallery(
-                f"{cluster.size:,} images{_words(cluster)}",
-                [Picture(item.path, item.label or f"id {item.id}", f"{item.score:.3f}") for item in cluster.items],
+                f"{counted(cluster.size, 'image')}{': ' + cluster.words if cluster.words else ''}",
+                [
+                    Picture(
+                        item.path, item.label or f"id {item.id}", f"score {item.score:.3f}", item is cluster.items[0]
+                    )
+                    for item in cluster.items
+                ],
             )
             for cluster in self.clusters
         ]
-
-
-def _words(cluster: Cluster) -> str:
-    words = ", ".join(f"{label} {count / cluster.labelled:.0%}" for label, count in cluster.labels.items())
-    return f": {words}" if words else ""
 
 
 def clusters(
@@ -115,4 +130,4 @@ def clusters(
     place = np.empty(wanted, np.int64)
     place[np.argsort(-sizes, kind="stable")] = np.arange(wanted)
     members_of = pa.table({"id": items.ids, "cluster": place[group]})
-    return ClustersReport(items.encoder.fingerprint, total, seed, found, members_of)
+    return ClustersReport(items.encoder.fingerprint, total, seed, found, members_of, bands=items.encoder.bands)

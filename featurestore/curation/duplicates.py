@@ -1,19 +1,24 @@
 """Duplicates: items with the same content, and items that show the same picture in another size, crop, compression or mirrored."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.curation.find import find_pairs
+from featurestore.curation.find import FoundPairs, find_pairs, pair_notes
+from featurestore.curation.findings import Findings
 from featurestore.curation.pairs import EXACT, KINDS, MIRRORED, NEAR, Pairs
 from featurestore.errors import ConfigError
 from featurestore.progress import Listener
+from featurestore.rendering.galleries import Gallery, Picture
 from featurestore.storage.kept_pairs import Contents
 from featurestore.storage.storage import Storage
+from featurestore.system.text import counted
 
 Keep = Literal["best", "first"]  # which item of a group to keep
 
@@ -51,11 +56,13 @@ class DuplicateGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class DuplicatesReport:
+class DuplicatesReport(Findings):
     """The duplicates of a store: groups of exact copies, then of near ones, then of mirrored ones, surest first."""
 
-    encoder: str  # fingerprint
+    listed: ClassVar = "groups"
     n_items: int
+    kinds: dict[str, int]  # groups of each kind, of which `groups` may be the first
+    superfluous: int  # exact and near copies beside those to keep
     groups: list[DuplicateGroup]
     unseen: int  # contents that could not be looked at: their files are gone, changed or broken
     recall: float  # of the neighbours that were looked at; less than 1 where an index found them
@@ -63,16 +70,67 @@ class DuplicatesReport:
     precision: (
         float | None
     )  # estimated share of copies among these pairs; None: none is listed, or there is too little to estimate it from
+    members: pa.Table  # of the items of all exact and near groups: id, and `dup_group`, the place of its group, from 0
 
     @property
-    def superfluous(self) -> int:
-        """How many exact and near copies there are beside those to keep."""
-        return sum(len(group.items) - 1 for group in self.groups if group.kind != MIRRORED)
+    def total(self) -> int:
+        """How many groups there are."""
+        return sum(self.kinds.values())
+
+    @property
+    def title(self) -> str:
+        return "Duplicates"
+
+    @property
+    def summary(self) -> list[str]:
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in self.kinds.items())
+        found = [
+            f"{counted(self.total, 'group')} among {counted(self.n_items, 'item')}{': ' + counts if counts else ''}"
+        ]
+        if self.superfluous:
+            found.append(
+                f"{counted(self.superfluous, 'item seems', 'items seem')} superfluous; look at them before you delete any"
+            )
+        return [*found, *pair_notes(self.unseen, self.limit, self.precision, self.recall)]
 
     def to_json(self) -> dict[str, Any]:
-        facts = {"encoder": self.encoder, "n_items": self.n_items, "unseen": self.unseen, "recall": self.recall}
-        facts |= {"limit": self.limit, "precision": self.precision}
+        names = ("encoder", "n_items", "kinds", "superfluous", "unseen", "recall", "limit", "precision")
+        facts = {name: getattr(self, name) for name in names}
         return {"protocol": "duplicates", **facts, "groups": [group.to_json() for group in self.groups]}
+
+    def to_arrow(self) -> pa.Table:
+        """Give one row for each item of the groups that are listed; `group` is the place of its group, from 0."""
+        rows = [
+            {"group": place, "kind": group.kind, **asdict(item)} for place, group in enumerate(self.groups) for item in group.items
+        ]  # fmt: skip
+        return pa.Table.from_pylist(rows, ITEM)
+
+    @property
+    def columns(self) -> pa.Table:
+        return self.members
+
+    def galleries(self) -> list[Gallery]:
+        return [
+            Gallery(
+                f"{group.kind}, {counted(len(group.items), 'image')}", [_picture(group, item) for item in group.items]
+            )
+            for group in self.groups
+        ]
+
+
+# Of `to_arrow`.
+ITEM = pa.schema({
+    "group": pa.int64(), "kind": pa.string(), "id": pa.int64(), "path": pa.string(), "label": pa.string(), "labels": pa.list_(pa.string()),
+    "split": pa.string(), "width": pa.int64(), "height": pa.int64(), "sharpness": pa.float64(), "sha256": pa.string(), "score": pa.float64(),
+})  # fmt: skip
+
+
+def _picture(group: DuplicateGroup, item: DuplicateItem) -> Picture:
+    keep = item is group.keep
+    size = None if item.width is None else f"{item.width:,} x {item.height:,}"
+    label = item.label or ", ".join(item.labels or ())
+    words = filter(None, (f"id {item.id}", size, item.split, label))
+    return Picture(item.path, "keep" if keep else f"score {item.score:.3f}", ", ".join(words), marked=keep)
 
 
 def duplicates(
@@ -81,6 +139,7 @@ def duplicates(
     listener: Listener | None = None,
     keep: Keep = "best",
     min_score: float = 0.0,
+    limit: int | None = None,
 ) -> DuplicatesReport:
     """Find the items of a store that show the same picture.
 
@@ -88,13 +147,21 @@ def duplicates(
     pixels; see `find_pairs`. How alike they must be follows from what different pictures of this store are; see `choose_limit`.
 
     keep: which item of a group comes first, "best": a labelled one, then the largest, then the sharpest, then the one that was indexed
-    first; or "first": that one. min_score: pairs below it do not count. Raises EncoderNotInStore, StoreCorrupt, SourceError, ConfigError.
+    first; or "first": that one. min_score: pairs below it do not count. limit: how many groups are listed at most.
+    Raises EncoderNotInStore, StoreCorrupt, SourceError, ConfigError.
     """
     if keep not in ORDERS:
         raise ConfigError(f"keep {keep!r}: expected {' or '.join(ORDERS)}")
     if not 0 <= min_score <= 1:
         raise ConfigError(f"min_score {min_score:g}: expected a number from 0 to 1, such as 0.99")
     found = find_pairs(store, encoder, listener or Listener())
+    return duplicates_among(store, found, keep, min_score).first(limit)
+
+
+def duplicates_among(
+    store: Storage, found: FoundPairs, keep: Keep = "best", min_score: float = 0.0
+) -> DuplicatesReport:
+    """Give the groups of items whose pairs were found; see `duplicates`."""
     sure = found.pairs.score >= np.float32(min_score)
     pairs = Pairs(found.pairs.left[sure], found.pairs.right[sure], found.pairs.score[sure], found.pairs.mirrored[sure])
     order = ORDERS[keep]
@@ -103,15 +170,15 @@ def duplicates(
         key=lambda group: (KINDS.index(group.kind), -group.items[-1].score),
     )
     items = found.contents.view.items
+    counts = Counter(group.kind for group in groups)
+    plain = [group for group in groups if group.kind != MIRRORED]
+    places = [(item.id, place) for place, group in enumerate(plain) for item in group.items]
+    ids, numbers = zip(*places, strict=True) if places else ((), ())
+    members = pa.table({"id": pa.array(ids, pa.int64()), "dup_group": pa.array(numbers, pa.int64())})
     return DuplicatesReport(
-        items.encoder.fingerprint,
-        len(items.ids),
-        groups,
-        found.unseen,
-        found.recall,
-        found.limit.detail,
-        found.limit.precision,
-    )
+        items.encoder.fingerprint, len(items.ids), {kind: counts[kind] for kind in KINDS if counts[kind]}, len(places) - len(plain), groups,
+        found.unseen, found.recall, found.limit.detail, found.limit.precision, members, bands=items.encoder.bands,
+    )  # fmt: skip
 
 
 Members = Mapping[int, Sequence[DuplicateItem]]  # of the nodes that count

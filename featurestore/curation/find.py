@@ -1,17 +1,20 @@
 """The pairs of a store that show the same picture: those that it has kept, or found now."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featurestore.curation.findings import neighbours_note, unseen_note
 from featurestore.curation.limit import Limit
 from featurestore.curation.pairs import Pairs, same_pictures
 from featurestore.curation.pixels import Ints
 from featurestore.progress import Listener
 from featurestore.storage.item_graph import item_graph
 from featurestore.storage.kept_pairs import Contents, KeptPairs, contents_of, keep_pairs, kept_pairs
+from featurestore.storage.snapshot import ItemVectors
 from featurestore.storage.storage import Storage
 from featurestore.storage.thumbnails import ContentFile, Thumbnails, thumbnails
 
@@ -41,6 +44,38 @@ def find_pairs(store: Storage, encoder: str | Path | None, listener: Listener) -
         keep_pairs(store, kept, listener)
     pairs = Pairs(kept.left, kept.right, kept.score, kept.mirrored)
     return FoundPairs(kept.contents, pairs, len(kept.unseen), kept.recall, Limit(kept.limit, kept.precision))
+
+
+def known_pairs(store: Storage, view: ItemVectors) -> FoundPairs | None:
+    """Give the pairs among the items of a view that the store has kept; None where they were not looked for. No picture is read.
+
+    Raises StoreCorrupt.
+    """
+    kept = kept_pairs(store, view.items.encoder.fingerprint)
+    if kept is None:
+        return None
+    whole = kept.contents
+    chosen = np.isin(whole.view.items.ids, view.items.ids)
+    contents = replace(whole, view=replace(whole.view, items=whole.view.items.only(chosen)), nodes=whole.nodes[chosen])
+    there = np.zeros(len(whole.hashes), bool)
+    there[contents.nodes] = True
+    both = there[kept.left] & there[kept.right]
+    pairs = Pairs(kept.left[both], kept.right[both], kept.score[both], kept.mirrored[both])
+    return FoundPairs(contents, pairs, int(there[kept.unseen].sum()), kept.recall, Limit(kept.limit, kept.precision))
+
+
+def pair_notes(unseen: int, limit: float, precision: float | None, recall: float) -> list[str]:
+    """Say in sentences how far pairs can be trusted; the values as in `FoundPairs`."""
+    found = unseen_note(unseen, "of these, only those with nearly equal vectors are listed")
+    if limit == 1:
+        found.append(
+            "different pictures of this collection are as alike as copies: no near or mirrored ones are listed"
+        )
+    elif precision is not None:
+        found.append(
+            f"{precision:.0%} of near and mirrored pairs are copies, by an estimate; their details agree by {limit:.3f} or more"
+        )
+    return found + neighbours_note(recall)
 
 
 def _found_now(store: Storage, encoder: str | Path | None, listener: Listener) -> KeptPairs:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 
 from featurestore.errors import QueryError
+from featurestore.rendering.galleries import Gallery
+from featurestore.system.disk import require_suffix
 from featurestore.system.packages import require
 from featurestore.system.spool import Spool
-from featurestore.system.text import as_argument
+from featurestore.system.text import as_argument, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,24 +24,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture of a report, with what is said of it."""
-
-    path: str
-    title: str  # one short line
-    note: str = ""  # another one
-
-
-@dataclass(frozen=True, slots=True)
-class Gallery:
-    """Pictures that belong together, such as the copies of one."""
-
-    title: str
-    pictures: Sequence[Picture]
-
-
 class Findings(ABC):
-    """What was found in a collection."""
+    """What was found in a collection: entries, the most important first. A notebook shows them as pictures."""
+
+    listed: ClassVar[str]  # the field of the entries
+    encoder: str  # fingerprint
+    bands: tuple[int, ...] | None = field(default=None, kw_only=True)  # that it reads, and pictures show
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What it is, in a few words."""
+
+    @property
+    @abstractmethod
+    def summary(self) -> list[str]:
+        """What was found, in sentences."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
@@ -57,6 +57,32 @@ class Findings(ABC):
     def columns(self) -> pa.Table:
         """What `keep_columns` writes into the store: the ids of some items, and a column or more about them."""
         raise NotImplementedError
+
+    def first(self, limit: int | None) -> Self:
+        """Give the same with at most so many entries; counts stay those of all."""
+        return self if limit is None else replace(self, **{self.listed: getattr(self, self.listed)[:limit]})
+
+    def html(self, path: str | Path) -> Path:
+        """Write what is listed as one HTML page with all pictures inside. Raises ConfigError, DiskError."""
+        from featurestore.rendering import galleries_page as page  # here, since most findings are not drawn
+
+        require_suffix(Path(path), (".html", ".htm"), "a page")
+        page.write(Path(path), self.title, self.summary, self.galleries(), [("encoder", self.encoder[:16])], self.bands)
+        return Path(path)
+
+    def sheet(self, path: str | Path) -> Path:
+        """Draw what is listed into a picture file. Raises ConfigError, DiskError."""
+        from featurestore.rendering import contact_sheet
+        from featurestore.rendering.gallery_sheet import gallery_sheet
+
+        require_suffix(Path(path), contact_sheet.SUFFIXES, "a contact sheet")
+        contact_sheet.save(gallery_sheet(self.title, self.summary, self.galleries(), self.bands), Path(path))
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        from featurestore.rendering import notebook
+
+        return notebook.render_galleries(self.title, self.summary, self.galleries(), self.bands)
 
     def to_pandas(self) -> pd.DataFrame:
         """Give `to_arrow` as a data frame. Raises ConfigError when pandas is not installed."""
@@ -91,3 +117,17 @@ def keep_columns(store: Storage, findings: Findings) -> tuple[str, ...]:
         rows.add_batch(pa.record_batch([pa.array(ids), *columns], schema=rows.schema))
         store.catalog.columns.set_values(names, rows)
     return names
+
+
+def neighbours_note(recall: float) -> list[str]:
+    """Say how many of the neighbours were found, where an index found them: one sentence, or none."""
+    return [f"neighbours are from the index, which finds {recall:.1%} of them"] if recall < 1 else []
+
+
+def unseen_note(count: int, instead: str) -> list[str]:
+    """Say how many pictures could not be looked at, and what they are judged by instead: one sentence, or none."""
+    if not count:
+        return []
+    return [
+        f"{counted(count, 'picture')} could not be looked at, since their files are gone, changed or broken; {instead}"
+    ]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from featurestore.ann.faiss_index import floats
 from featurestore.ann.knn_graph import KnnGraph, build_graph
 from featurestore.ann.row_filter import RowFilter
-from featurestore.curation.findings import Findings, Gallery, Picture
+from featurestore.curation.findings import Findings
 from featurestore.curation.label_noise import (
     Labelled,
     chance_wrong,
@@ -22,9 +22,11 @@ from featurestore.curation.label_noise import (
 )
 from featurestore.errors import EvaluationError
 from featurestore.progress import Listener
+from featurestore.rendering.galleries import Gallery, Picture
 from featurestore.storage.item_graph import ItemGraph, K, item_graph
 from featurestore.storage.storage import Storage
 from featurestore.system.packages import require
+from featurestore.system.text import counted
 
 SEED = 0  # of the errors that are planted to judge by
 LIKELY = 0.5  # probability of the own label, by all others, below which it is suspect
@@ -58,13 +60,33 @@ class Suspect:
 class LabelErrorsReport(Findings):
     """The labels of a store that are probably wrong, surest first."""
 
-    encoder: str  # fingerprint
+    listed: ClassVar = "suspects"
     n_labelled: int  # items with one label
     suspects: list[Suspect]
     total: int  # suspects, of which `suspects` may be the first
-    expected_share: float  # of the suspects that are listed, how many are wrong; estimated
     several_labels: int  # items that have several, and are left out
     chances: pa.Table  # of every suspect: id, and `label_suspect`, the probability that its label is wrong
+
+    @property
+    def expected_share(self) -> float:
+        """Of the suspects that are listed, how many are wrong; estimated."""
+        chances = [suspect.probability for suspect in self.suspects]
+        return round(sum(chances) / len(chances), 4) if chances else 0.0
+
+    @property
+    def title(self) -> str:
+        return "Labels that are probably wrong"
+
+    @property
+    def summary(self) -> list[str]:
+        found = [f"{counted(self.total, 'suspect')} among {counted(self.n_labelled, 'labelled item')}"]
+        if self.several_labels:
+            found.append(f"{counted(self.several_labels, 'item has', 'items have')} several labels and were left out")
+        if self.suspects:
+            found.append(
+                f"of the surest {len(self.suspects):,}, some {self.expected_share:.0%} are expected to be wrong; look at each before you change it"
+            )
+        return found
 
     def to_json(self) -> dict[str, Any]:
         names = ("encoder", "n_labelled", "total", "expected_share", "several_labels")
@@ -84,7 +106,7 @@ class LabelErrorsReport(Findings):
             Gallery(
                 f"{suspect.label}, probably {suspect.suggested}",
                 [
-                    Picture(suspect.path, f"labelled {suspect.label}", f"wrong with probability {suspect.probability:.2f}"),
+                    Picture(suspect.path, f"labelled {suspect.label}", f"wrong with probability {suspect.probability:.2f}", marked=True),
                     *_evidence(suspect.nearest_suggested, suspect.suggested),
                     *_evidence(suspect.nearest_same, suspect.label),
                 ],
@@ -98,12 +120,17 @@ def _evidence(found: Evidence | None, label: str) -> Sequence[Picture]:
 
 
 def label_errors(
-    store: Storage, encoder: str | Path | None = None, limit: int | None = None, listener: Listener | None = None
+    store: Storage,
+    encoder: str | Path | None = None,
+    limit: int | None = None,
+    listener: Listener | None = None,
+    where: str | None = None,
 ) -> LabelErrorsReport:
     """Find the items whose label the other labels contradict; see `label_noise`. limit: how many suspects are listed at most.
 
-    Copies of one picture are looked at together. Items with several labels are left out. Raises EvaluationError when fewer than two classes
-    have two items; ConfigError without scikit-learn; EncoderNotInStore, StoreCorrupt.
+    where: only items for which this SQL expression is true are listed and counted; the labels of all are used. Copies of one picture are
+    looked at together. Items with several labels are left out. Raises EvaluationError when fewer than two classes have two items;
+    ConfigError without scikit-learn; EncoderNotInStore, StoreCorrupt, QueryError.
     """
     require("sklearn", extra="eval")
     listener = listener or Listener()
@@ -134,7 +161,9 @@ def label_errors(
     own = probabilities[np.arange(len(rows)), pictures.codes]
     ranked = np.flatnonzero((own < LIKELY)[pictures_of])
     ranked = ranked[np.lexsort((items.ids[places[ranked]], -score[pictures_of[ranked]]))]
-    listed = ranked[:limit]
+    chosen = np.isin(items.ids, store.view(encoder, where).items.ids)
+    suspected = ranked[chosen[places[ranked]]]
+    listed = suspected[:limit]
     paths = items.paths.take(pa.array(places)).to_pylist()
     ids = items.ids[places]
 
@@ -153,11 +182,16 @@ def label_errors(
         )
         for at, of in zip(listed.tolist(), pictures_of[listed].tolist(), strict=True)
     ]  # fmt: skip
-    expected = float(chance[pictures_of[listed]].mean()) if len(listed) else 0.0
-    several = int(items.label_lists.is_valid().to_numpy(zero_copy_only=False).sum())
+    several = int(items.label_lists.is_valid().to_numpy(zero_copy_only=False)[chosen].sum())
     chances = pa.table({"id": ids[ranked], "label_suspect": chance[pictures_of[ranked]].round(4)})
     return LabelErrorsReport(
-        items.encoder.fingerprint, len(places), suspects, len(ranked), round(expected, 4), several, chances
+        items.encoder.fingerprint,
+        int(chosen[places].sum()),
+        suspects,
+        len(suspected),
+        several,
+        chances,
+        bands=items.encoder.bands,
     )
 
 

@@ -4,15 +4,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 
-from featurestore.curation.find import FoundPairs, find_pairs
+from featurestore.catalog import ItemTable
+from featurestore.curation.find import FoundPairs, find_pairs, pair_notes
+from featurestore.curation.findings import Findings
 from featurestore.curation.pairs import EXACT, MIRRORED, NEAR
 from featurestore.errors import EvaluationError
 from featurestore.progress import Listener
+from featurestore.rendering.galleries import Gallery, Picture
 from featurestore.storage.storage import Storage
+from featurestore.system.text import counted
 
 ORDER = {"train": 0, "val": 1, "test": 2}  # of the splits; others come between
 
@@ -31,12 +36,13 @@ class Leak:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaksReport:
+class LeaksReport(Findings):
     """The leaks of a store, surest first."""
 
-    encoder: str  # fingerprint
+    listed: ClassVar = "pairs"
     splits: dict[str, int]  # items of each split
     leaking: dict[str, int]  # how many of them show a picture that an earlier split has
+    total: int  # pairs, of which `pairs` may be the first
     pairs: list[Leak]
     unseen: int  # contents that could not be looked at: their files are gone, changed or broken
     recall: float  # of the neighbours that were looked at; less than 1 where an index found them
@@ -46,30 +52,85 @@ class LeaksReport:
     )  # estimated share of copies among all such pairs of the store; None: none, or too little to estimate it from
 
     def to_json(self) -> dict[str, Any]:
-        return {"protocol": "leaks", **asdict(self)}
+        names = ("encoder", "splits", "leaking", "total", "unseen", "recall", "limit", "precision")
+        facts = {name: getattr(self, name) for name in names}
+        return {"protocol": "leaks", **facts, "pairs": [asdict(leak) for leak in self.pairs]}
+
+    def to_arrow(self) -> pa.Table:
+        """Give one row for each pair: what is said of its two items ends in _a and _b."""
+        pairs = self.pairs
+        ends = {
+            f"{name}_{end}": [getattr(leak, field)[at] for leak in pairs]
+            for name, field in (("id", "ids"), ("split", "splits"), ("label", "labels"))
+            for at, end in enumerate("ab")
+        }
+        paths = {"path_a": [leak.a for leak in pairs], "path_b": [leak.b for leak in pairs]}
+        return pa.table(
+            {"kind": [leak.kind for leak in pairs], "score": [leak.score for leak in pairs], **paths, **ends}
+        )
+
+    @property
+    def title(self) -> str:
+        return "Pictures in two splits"
+
+    @property
+    def summary(self) -> list[str]:
+        return [
+            f"{counted(self.total, 'pair')} across splits",
+            *(
+                f"{split}: {leaking:,} of {counted(self.splits[split], 'item')} ({leaking / self.splits[split]:.1%}) with a picture that an earlier split has"
+                for split, leaking in self.leaking.items()
+                if leaking
+            ),
+            *pair_notes(self.unseen, self.limit, self.precision, self.recall),
+        ]
+
+    def galleries(self) -> list[Gallery]:
+        return [
+            Gallery(
+                f"{leak.kind}, score {leak.score:.3f}",
+                [
+                    Picture(path, leak.splits[at], leak.labels[at] or "", marked=at == 0)
+                    for at, path in enumerate((leak.a, leak.b))
+                ],
+            )
+            for leak in self.pairs
+        ]
 
 
-def leaks(store: Storage, encoder: str | Path | None = None, listener: Listener | None = None) -> LeaksReport:
+def leaks(
+    store: Storage, encoder: str | Path | None = None, listener: Listener | None = None, limit: int | None = None
+) -> LeaksReport:
     """Find items of different splits that show the same picture; pairs are found as by `duplicates`.
 
-    Of several equal pictures in the earlier split, one stands for all. Raises EvaluationError when items are not in two splits;
-    EncoderNotInStore, StoreCorrupt, SourceError.
+    Of several equal pictures in the earlier split, one stands for all. limit: how many pairs are listed at most. Raises EvaluationError when
+    items are not in two splits; EncoderNotInStore, StoreCorrupt, SourceError.
     """
-    counts = Counter(split for split in store.view(encoder).items.splits.to_pylist() if split is not None)
-    if len(counts) < 2:
-        there = f"only {next(iter(counts))!r}" if counts else "none"
+    require_two_splits(store.view(encoder).items)
+    return leaks_among(find_pairs(store, encoder, listener or Listener())).first(limit)
+
+
+def require_two_splits(items: ItemTable) -> None:
+    """Raise EvaluationError when items are not in two splits."""
+    names = sorted(set(items.splits.drop_null().to_pylist()))
+    if len(names) < 2:
+        there = f"only {names[0]!r}" if names else "none"
         raise EvaluationError(
             f"expected items in two splits, such as train and test, found {there}; index folders of these names with --labels folders, "
             "or give a column `split` to: featurestore label STORE FILE.csv"
         )
-    found = find_pairs(store, encoder, listener or Listener())
+
+
+def leaks_among(found: FoundPairs) -> LeaksReport:
+    """Give the leaks among items whose pairs were found."""
+    items = found.contents.view.items
+    counts = Counter(items.splits.drop_null().to_pylist())
     pairs = sorted(_leaks(found), key=lambda leak: (-leak.score, leak.ids))
     leaking = Counter(split for split, _ in {(leak.splits[1], leak.ids[1]) for leak in pairs})
     splits = dict(sorted(counts.items(), key=lambda split: _place(split[0])))
-    fingerprint = found.contents.view.items.encoder.fingerprint
     return LeaksReport(
-        fingerprint, splits, {split: leaking[split] for split in splits}, pairs, found.unseen, found.recall,
-        found.limit.detail, found.limit.precision,
+        items.encoder.fingerprint, splits, {split: leaking[split] for split in splits}, len(pairs), pairs, found.unseen, found.recall,
+        found.limit.detail, found.limit.precision, bands=items.encoder.bands,
     )  # fmt: skip
 
 

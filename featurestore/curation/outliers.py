@@ -3,19 +3,21 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurestore.curation.appearance import LOOKS, measures, unusual_looks
-from featurestore.curation.findings import Findings, Gallery, Picture
+from featurestore.curation.findings import Findings, neighbours_note, unseen_note
 from featurestore.curation.oddness import harmonic_mean, shares_by_vectors
 from featurestore.progress import Listener
+from featurestore.rendering.galleries import Gallery, Picture
 from featurestore.storage.item_graph import item_graph
 from featurestore.storage.quality import complete_quality
 from featurestore.storage.storage import Storage
+from featurestore.system.text import counted
 
 ODD = 2.5  # score from which a reason by vectors is named: as odd as one of some 300
 BY_VECTORS = {
@@ -40,13 +42,27 @@ class Outlier:
 class OutliersReport(Findings):
     """The items of a store, oddest first."""
 
-    encoder: str  # fingerprint
+    listed: ClassVar = "items"
     n_items: int
     items: list[Outlier]  # all, or the first
     looks: dict[str, int]  # items with each unusual look
     unseen: int  # items whose looks are unknown: their files are gone, changed or broken
     recall: float  # of the neighbours that were looked at; less than 1 where an index found them
     scores: pa.Table  # of every item: id, and `outlier`, the score
+
+    @property
+    def title(self) -> str:
+        return "Outliers"
+
+    @property
+    def summary(self) -> list[str]:
+        looks = ", ".join(f"{count:,} {name}" for name, count in self.looks.items())
+        return [
+            f"{counted(self.n_items, 'item')}, the oddest first; a score of 3 is as odd as one of a thousand",
+            *([f"unusual looks: {looks}"] if looks else []),
+            *unseen_note(self.unseen, "of these only the vectors count"),
+            *neighbours_note(self.recall),
+        ]
 
     def to_json(self) -> dict[str, Any]:
         facts = {name: getattr(self, name) for name in ("encoder", "n_items", "looks", "unseen", "recall")}
@@ -61,20 +77,21 @@ class OutliersReport(Findings):
 
     def galleries(self) -> list[Gallery]:
         odd = [item for item in self.items if item.reasons]
-        return [
-            Gallery(
-                "outliers", [Picture(item.path, f"score {item.score:.2f}", ", ".join(item.reasons)) for item in odd]
-            )
-        ]
+        pictures = [Picture(item.path, f"score {item.score:.2f}", ", ".join(item.reasons)) for item in odd]
+        return [Gallery("the oddest first, with what is odd", pictures)] if odd else []
 
 
 def outliers(
-    store: Storage, encoder: str | Path | None = None, limit: int | None = None, listener: Listener | None = None
+    store: Storage,
+    encoder: str | Path | None = None,
+    limit: int | None = None,
+    listener: Listener | None = None,
+    where: str | None = None,
 ) -> OutliersReport:
     """Rank the items of a store by how little they belong; see `oddness` and `appearance`. limit: how many are listed at most.
 
-    Looks of items that were indexed by an older version are computed from their files, and kept. Raises EncoderNotInStore, StoreCorrupt,
-    SourceError.
+    where: only items for which this SQL expression is true are listed and counted; they are compared with all. Looks of items that were
+    indexed by an older version are computed from their files, and kept. Raises EncoderNotInStore, StoreCorrupt, SourceError, QueryError.
     """
     listener = listener or Listener()
     found = item_graph(store, encoder, listener)
@@ -86,20 +103,23 @@ def outliers(
     vectors = shares_by_vectors(found.graph, found.view.vectors, 0, listener)[:, found.nodes]
     strangest = np.min(np.stack(list(looks.values())), axis=0)
     scores = -np.log10(harmonic_mean(np.concatenate([vectors, strangest[None]])))
-    ranked = np.lexsort((items.ids, -scores))[:limit]
+    chosen = np.isin(items.ids, store.view(encoder, where).items.ids)
+    ranked = np.lexsort((items.ids, -scores))
+    ranked = ranked[chosen[ranked]][:limit]
     columns = (items.paths.take(pa.array(ranked)).to_pylist(), items.labels.take(pa.array(ranked)).to_pylist())
     odd = {name: vectors[row] for name, row in BY_VECTORS.items()} | looks
     return OutliersReport(
         items.encoder.fingerprint,
-        len(items.ids),
+        int(chosen.sum()),
         [
             Outlier(int(items.ids[at]), path, label, round(float(scores[at]), 4), list(_reasons(odd, at)))
             for at, path, label in zip(ranked.tolist(), *columns, strict=True)
         ],
-        {name: int((share < 1).sum()) for name, share in looks.items() if (share < 1).any()},
-        int(np.isnan(own["brightness"]).sum()),
+        {name: int(count) for name, share in looks.items() if (count := (share[chosen] < 1).sum())},
+        int(np.isnan(own["brightness"][chosen]).sum()),
         found.graph.recall,
         pa.table({"id": items.ids, "outlier": scores.round(4)}),
+        bands=items.encoder.bands,
     )
 
 

@@ -45,7 +45,7 @@ def delete_copies(store: Storage, report: DuplicatesReport, out: str | Path | No
         ids = sorted(item.id for group in groups for item in group.items)
         known = catalog.items.described(np.array(ids, np.int64), columns)
         items = list(_unchanged(groups, known))
-        left = report.superfluous - len(items)
+        left = sum(len(group.items) - 1 for group in groups) - len(items)
         if not items:
             return Removal(0, left, None)
         file = new_name(store.path, fits_csv(items, columns)) if out is None else Path(out)

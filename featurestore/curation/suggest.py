@@ -4,7 +4,7 @@ import csv
 from dataclasses import asdict, dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 
 from featurestore.ann.faiss_index import floats
 from featurestore.catalog import ItemTable
-from featurestore.curation.findings import Findings, Gallery, Picture
+from featurestore.curation.findings import Findings
 from featurestore.curation.pool import Pool, Space
 from featurestore.curation.strategies import STRATEGIES, probabilities
 from featurestore.errors import ConfigError, EvaluationError
 from featurestore.progress import Listener
+from featurestore.rendering.galleries import Gallery, Picture
 from featurestore.storage.item_graph import fold_contents
 from featurestore.storage.labelled_items import content_numbers
 from featurestore.storage.storage import Storage
 from featurestore.system.disk import atomic_write, require_suffix
 from featurestore.system.packages import require
+from featurestore.system.text import counted
 
 COUNT = 20
 CANDIDATES, REFERENCES, LABELLED = 10_000, 5_000, 20_000  # drawn from all
@@ -46,15 +48,26 @@ class Suggestion:
 class SuggestReport(Findings):
     """The items to label next, the most useful first, random ones last."""
 
-    encoder: str  # fingerprint
+    listed: ClassVar = "items"
     by: str  # the strategy
     seed: int
     n_labelled: int
     n_unlabelled: int
     items: list[Suggestion]
 
+    @property
+    def title(self) -> str:
+        return "To label next"
+
+    @property
+    def summary(self) -> list[str]:
+        return [
+            f"{counted(len(self.items), 'image')} to label next, of {self.n_unlabelled:,} without a label ({self.n_labelled:,} have one)"
+        ]
+
     def to_json(self) -> dict[str, Any]:
-        return {"protocol": "suggest", **asdict(self)}
+        facts = {name: getattr(self, name) for name in ("encoder", "by", "seed", "n_labelled", "n_unlabelled")}
+        return {"protocol": "suggest", **facts, "items": [asdict(item) for item in self.items]}
 
     def to_arrow(self) -> pa.Table:
         return pa.table(
@@ -73,7 +86,11 @@ class SuggestReport(Findings):
         return Path(path)
 
     def galleries(self) -> list[Gallery]:
-        return [Gallery("to label next", [Picture(item.path, f"id {item.id}", item.reason) for item in self.items])]
+        found = []
+        for title, drawn in (("chosen", False), ("drawn at random", True)):
+            own = [Picture(item.path, f"id {item.id}", item.reason) for item in self.items if item.random == drawn]
+            found += [Gallery(title, own)] if own else []
+        return found
 
 
 def suggest(
@@ -129,7 +146,13 @@ def suggest(
         for item, path, drawn, reason in zip(items.ids[places], paths, at_random, reasons, strict=True)
     ]
     return SuggestReport(
-        items.encoder.fingerprint, by, seed, int(known.sum()), len(known) - int(known.sum()), suggestions
+        items.encoder.fingerprint,
+        by,
+        seed,
+        int(known.sum()),
+        len(known) - int(known.sum()),
+        suggestions,
+        bands=items.encoder.bands,
     )
 
 

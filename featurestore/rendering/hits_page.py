@@ -6,11 +6,8 @@ from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
-from featurestore.errors import ImageError
-from featurestore.imaging.single import thumbnail
-from featurestore.rendering.html import InlineImage, data_url, templates
+from featurestore.rendering.html import templates
+from featurestore.rendering.inline_image import inline_image
 from featurestore.system.disk import atomic_write
 
 if TYPE_CHECKING:
@@ -41,7 +38,7 @@ def write(
     folder = common_folder([hit["path"] for hit in hits])
     template = templates("featurestore.rendering").get_template("hits.html")
     parts = template.generate(
-        title=title, note=note, examples=examples, hits=hits, load=partial(_load, bands=bands), facts=facts, query_labels=query_labels, folder=folder,
+        title=title, note=note, examples=examples, hits=hits, load=partial(inline_image, side=SIDE, bands=bands), facts=facts, query_labels=query_labels, folder=folder,
         labels_of=labels_of, shares=shares, sharing=sum(map(shares, hits)),
     )  # fmt: skip
     with atomic_write(path, "expected a name such as hits.html in an existing folder") as file:
@@ -59,13 +56,3 @@ def common_folder(paths: Sequence[str]) -> str:
     """Give the folder that all paths have in common, with its last slash; empty when there is none worth naming, such as the root."""
     folder = commonprefix(paths).rpartition("/")[0]  # noqa: RUF071 (commonpath does not know URLs)
     return f"{folder}/" if folder.rpartition("/")[2] else ""
-
-
-def _load(picture: Image.Image | str | None, bands: Sequence[int] | None) -> InlineImage:
-    if picture is None:
-        return InlineImage(reason="no picture")
-    try:
-        small = thumbnail(picture, SIDE, bands)
-    except ImageError as error:
-        return InlineImage(reason=str(error))
-    return InlineImage(data_url(small), tiny=max(small.size) <= SIDE // 4)

@@ -1,16 +1,16 @@
-"""Hits in a notebook: a part of a page, with small pictures inside and without scripts."""
+"""Hits and galleries in a notebook: a part of a page, with small pictures inside and without scripts."""
 
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
-from featurestore.errors import ImageError
-from featurestore.imaging.single import thumbnail
-from featurestore.rendering.html import InlineImage, data_url, templates
+from featurestore.rendering.galleries import NOTEBOOK, Gallery, left_out, limited
+from featurestore.rendering.html import InlineImage, templates
+from featurestore.rendering.inline_image import inline_image
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from featurestore.rendering.query_image import QueryImage
 
 SIDE, QUALITY = 128, 75  # some 4 kB a picture, since a notebook keeps its output
@@ -24,11 +24,16 @@ def render(
     return template.render(title=title, examples=examples, hits=hits, load=partial(_load, bands=bands))
 
 
-def _load(picture: Image.Image | str | None, bands: Sequence[int] | None) -> InlineImage:
-    if picture is None:
-        return InlineImage(reason="no picture")
-    try:
-        small = thumbnail(picture, SIDE, bands)
-    except ImageError as error:
-        return InlineImage(reason=str(error))
-    return InlineImage(data_url(small, QUALITY), tiny=max(small.size) <= SIDE // 4)
+def render_galleries(
+    title: str, summary: Sequence[str], galleries: Sequence[Gallery], bands: Sequence[int] | None = None
+) -> str:
+    """Write HTML of a heading, sentences and the first galleries; bands: those to show."""
+    template = templates("featurestore.rendering").get_template("notebook_galleries.html")
+    lines = [*summary, *left_out(galleries, NOTEBOOK)]
+    return template.render(
+        title=title, summary=lines, galleries=limited(galleries, NOTEBOOK), load=partial(_load, bands=bands)
+    )
+
+
+def _load(picture: "Image.Image | str | None", bands: Sequence[int] | None) -> InlineImage:
+    return inline_image(picture, SIDE, bands, QUALITY)

@@ -16,7 +16,15 @@ from tests.featurestore.attacks.nasty_names import FORBIDDEN, LONG, NASTY, print
 from tests.featurestore.attacks.nasty_store import COLUMN, NASTY_NAMES, TAME_NAMES, make_store
 from tests.featurestore.search.test_results import matches
 
-PAGES = ("hits.html", "report.html", "notebook.html", "report.md", "report.json")
+PAGES = (
+    "hits.html",
+    "report.html",
+    "notebook.html",
+    "clusters.html",
+    "notebook-findings.html",
+    "report.md",
+    "report.json",
+)
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 
@@ -31,6 +39,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> dict[str, 
         hits.html(folder / "hits.html")
         hits.sheet(folder / "hits.png")
         (folder / "notebook.html").write_text(hits._repr_html_(), encoding="utf-8")
+        clusters = store.clusters(2)
+        clusters.html(folder / "clusters.html")
+        clusters.sheet(folder / "clusters.png")
+        (folder / "notebook-findings.html").write_text(clusters._repr_html_(), encoding="utf-8")
         report = store.report(map="pca")
         for suffix in ("html", "md", "json"):
             report.save(folder / f"report.{suffix}")
@@ -47,7 +59,7 @@ def test_a_page_has_the_structure_that_it_has_with_tame_names(pages: dict[str, d
     assert [unsafe for text in nasty.texts for unsafe in printed(text)] == []
     assert [url for url in nasty.urls if not url.startswith(SCHEMES)] == []
     assert any("\\x1b[" in text for text in nasty.texts)  # the names are there, as text
-    if name != "notebook.html":
+    if not name.startswith("notebook"):
         [policy] = [
             text for text in nasty.texts if text.startswith("default-src 'none'; base-uri 'none'; form-action 'none'")
         ]

@@ -39,6 +39,20 @@ def test_scores_are_those_of_the_nearest_labelled_item(partly: FeatureStore) -> 
     assert sum(entry.nearest for entry in report.classes) == 33
 
 
+def test_an_image_is_covered_where_a_labelled_one_is_as_near_as_another_typically_is(partly: FeatureStore) -> None:
+    report = curation.coverage(partly)
+    _, x, labels = partly.features()
+    known = np.array([label is not None for label in labels])
+    among = x @ x.T
+    np.fill_diagonal(among, -1)
+    typical = np.median(np.sort(among, axis=1)[:, -10])
+    covered = (x[~known] @ x[known].T).max(axis=1) >= typical
+    assert report.typical == pytest.approx(typical, abs=1e-4)
+    assert report.covered == pytest.approx(covered.mean(), abs=1e-6)
+    shares = [(entry.covered or 0) * entry.nearest for entry in report.classes]
+    assert sum(shares) == pytest.approx(covered.sum(), abs=1e-3)
+
+
 def test_the_kind_without_a_label_is_farthest(partly: FeatureStore, run: Run) -> None:
     found = answer(run, "coverage", partly.path)
     assert {item["path"].split("/")[-2] for item in found["items"][:12]} == {"rust"}
@@ -50,7 +64,7 @@ def test_the_kind_without_a_label_is_farthest(partly: FeatureStore, run: Run) ->
 
 def test_stores_in_which_all_or_none_have_labels(shared: FeatureStore, tmp_path: Path, encoder: Path, run: Run) -> None:
     report = curation.coverage(shared)
-    assert (report.n_unlabelled, report.mean_score, report.items) == (0, None, [])
+    assert (report.n_unlabelled, report.mean_score, report.covered, report.items) == (0, None, None, [])
     assert run("coverage", shared.path)[1] == "6 labelled, 0 not\n"
     with pytest.raises(EvaluationError, match="expected items with labels, found none; see which to label first"):
         curation.coverage(group_store(tmp_path, encoder, 2, labels="none"))

@@ -14,6 +14,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from featurestore import FeatureStore, curation
 from featurestore.curation import DuplicateGroup, duplicates, find, leaks
+from featurestore.curation.duplicates import duplicates_among
+from featurestore.curation.find import known_pairs
 from featurestore.curation.pairs import same_pictures
 from featurestore.errors import EncoderNotInStore, StoreNotFound
 from featurestore.progress import Listener
@@ -281,6 +283,38 @@ def test_the_command(run: Run, pictures: FeatureStore) -> None:
     assert out.count("keep ") == 2
     assert lines[-1] == "1 more group: see them with -n 3, or with --json"
     assert run("duplicates", pictures.path, "-n", "-1")[0] == 2
+
+
+def test_a_limit_keeps_the_first_groups_and_the_counts_of_all(run: Run, pictures: FeatureStore) -> None:
+    whole, first = answer(run, "duplicates", pictures.path), answer(run, "duplicates", pictures.path, "--limit", "1")
+    assert first == whole | {"groups": whole["groups"][:1]}
+    assert (first["kinds"], first["superfluous"]) == ({"exact": 1, "near": 1, "mirrored": 1}, 1 + len(COPIES))
+    assert duplicates(pictures, limit=1).groups == duplicates(pictures).groups[:1]
+
+
+def test_each_item_of_an_exact_or_near_group_has_its_number(pictures: FeatureStore) -> None:
+    report = duplicates(pictures)
+    exact, near, _ = report.groups
+    numbers = dict(zip(*report.first(0).columns.to_pydict().values(), strict=True))
+    assert numbers == {item.id: 0 for item in exact.items} | {item.id: 1 for item in near.items}
+    rows = report.to_arrow().to_pylist()
+    assert [row["group"] for row in rows] == [0, 0, *[1] * len(near.items), 2, 2]
+    assert [row["path"] for row in rows[:2]] == [item.path for item in exact.items]
+
+
+def test_groups_cannot_be_numbered_while_they_are_deleted(run: Run, pictures: FeatureStore) -> None:
+    assert "give one of the two" in run("duplicates", pictures.path, "--delete", "--yes", "--column")[2]
+
+
+def test_known_pairs_are_those_among_the_items_of_a_view(pictures: FeatureStore) -> None:
+    duplicates(pictures)
+    found = known_pairs(pictures, pictures.view())
+    assert found is not None
+    assert duplicates_among(pictures, found).to_json() == duplicates(pictures).to_json()
+    some = known_pairs(pictures, pictures.view(where="path NOT LIKE '%/3.png' AND path NOT LIKE '%mirrored.png'"))
+    assert some is not None
+    [group] = duplicates_among(pictures, some).groups
+    assert (group.kind, len(group.items)) == ("near", 1 + len(COPIES))
 
 
 def test_the_command_says_what_it_could_not_see(run: Run, store_path: Path, colours: Path, tmp_path: Path) -> None:

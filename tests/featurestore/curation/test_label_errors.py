@@ -57,6 +57,15 @@ def test_a_limit_keeps_the_surest(mislabelled: Path) -> None:
     assert first.total == 4
 
 
+def test_a_where_chooses_what_is_listed_and_not_the_labels_that_are_used(mislabelled: Path, run: Run) -> None:
+    store = FeatureStore.open(mislabelled)
+    whole, some = curation.label_errors(store), curation.label_errors(store, where="label = 'leaf'")
+    assert some.suspects == [suspect for suspect in whole.suspects if suspect.label == "leaf"]
+    assert (some.total, some.n_labelled) == (2, 41)
+    found = answer(run, "label-errors", mislabelled, "--where", "label = 'leaf'")
+    assert found["total"] == 2
+
+
 def test_items_without_or_with_several_labels_are_left_out(own: FeatureStore, tmp_path: Path) -> None:
     ids = own.sql("SELECT id FROM items ORDER BY id LIMIT 3")["id"].to_pylist()
     (tmp_path / "more.csv").write_text(f"id,label\n{ids[0]},\n")

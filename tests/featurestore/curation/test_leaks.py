@@ -50,6 +50,14 @@ def test_pairs_across_splits_and_no_others(split_store: FeatureStore) -> None:
     assert scores[:2] == [1, 1]
 
 
+def test_a_table_has_a_row_for_each_pair(split_store: FeatureStore) -> None:
+    report = leaks(split_store)
+    rows = report.to_arrow().to_pylist()
+    assert [(row["path_a"], row["path_b"]) for row in rows] == [(leak.a, leak.b) for leak in report.pairs]
+    assert {(row["split_a"], row["split_b"]) for row in rows} == {("train", "test"), ("train", "val")}
+    assert [(row["id_a"], row["id_b"]) for row in rows] == [leak.ids for leak in report.pairs]
+
+
 def test_the_first_of_equal_pictures_stands_for_all(tmp_path: Path, encoder: Path, split_store: FeatureStore) -> None:
     store = FeatureStore.open(Path(shutil.copytree(split_store.path, tmp_path / "own.store")), encoder)
     for n in range(3):
@@ -81,6 +89,9 @@ def test_the_command(run: Run, split_store: FeatureStore, store_path: Path) -> N
         "test: 4 of 5 items (80.0%) with a picture that an earlier split has",
     ]
     assert out.splitlines()[-1] == "3 more pairs: see them with -n 5, or with --json"
+    whole, first = answer(run, "leaks", split_store.path), answer(run, "leaks", split_store.path, "--limit", "2")
+    assert first == whole | {"pairs": whole["pairs"][:2]}
+    assert first["total"] == 5
     status, out, err = run("leaks", store_path)
     assert (status, out) == (1, "")
     assert "expected items in two splits" in err

@@ -40,6 +40,14 @@ def test_the_odd_ones_come_first_with_their_reasons(odd: FeatureStore) -> None:
     assert curation.outliers(odd, limit=2).items == report.items[:2]
 
 
+def test_a_where_chooses_what_is_listed_and_not_what_it_is_compared_with(odd: FeatureStore, run: Run) -> None:
+    whole, some = curation.outliers(odd), curation.outliers(odd, where="path NOT LIKE '%black.png'")
+    assert some.items == [item for item in whole.items if not item.path.endswith("black.png")]
+    assert (some.n_items, some.looks.get("dark")) == (92, None)
+    assert some.columns.equals(whole.columns)
+    assert answer(run, "outliers", odd.path, "--where", "path LIKE '%black.png'")["n_items"] == 1
+
+
 def test_the_command_and_its_column(run: Run, odd: FeatureStore) -> None:
     found = answer(run, "outliers", odd.path, "-n", "5")
     assert [set(item) for item in found["items"]] == [{"id", "path", "label", "score", "reasons"}] * 5

@@ -11,6 +11,7 @@ from PIL import Image
 
 from featurestore.errors import DiskError, ImageError
 from featurestore.rendering import hits_page as page
+from featurestore.rendering import inline_image
 from featurestore.rendering.html import breakable
 from featurestore.rendering.query_image import QueryImage
 from featurestore.search.results import Matches
@@ -71,7 +72,7 @@ def test_markup_in_names_is_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def gone(*arguments: object) -> Image.Image:
         raise ImageError("<b>gone</b>")
 
-    monkeypatch.setattr(page, "thumbnail", gone)  # no URL is opened here
+    monkeypatch.setattr(inline_image, "thumbnail", gone)  # no URL is opened here
     evil = [
         "/<script>alert(1)</script>/a.png", '/" onerror="alert(1)/a.png', "/'/&lt;.png", "javascript://x/%0aalert(1)",
         'https://x/"><script>.png', "/a\nb\x1b[31m.png", "/\udcff.png", "https://x/\udcff.png", "https://x/a?b&lt;c",
@@ -152,7 +153,7 @@ def test_a_page_is_written_completely_or_not_at_all(tmp_path: Path, monkeypatch:
     def full(*arguments: object, **options: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(page, "_load", full)
+    monkeypatch.setattr(page, "inline_image", full)
     with pytest.raises(
         DiskError, match=r"hits\.html could not be written \(No space left on device\); expected a name such as"
     ):
