@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-FAR = 4.0  # spreads from the median, from which a picture is unusual; 1 in 30,000 of a normal distribution
 QUARTILE = 0.6745  # standard deviations of a normal distribution between median and quartile
 COMMON = 0.1  # share of the pictures from which something is no longer unusual
 
@@ -22,21 +21,22 @@ class Look(NamedTuple):
 
     measure: str
     side: int  # -1: low values are unusual, 1: high ones
+    far: float  # spreads from the median, from which a value is unusual; fewer where the measure ends soon
     remarkable: float  # values on this side are told, if the collection is not like that
     least_spread: float  # differences below are no differences
 
 
 LOOKS: Mapping[str, Look] = {
-    "dark": Look("brightness", -1, 0.2, 0.02),
-    "light": Look("brightness", 1, 0.85, 0.02),
-    "empty": Look("contrast", -1, 0.04, 0.01),
-    "blurred": Look("sharpness", -1, 0.2, 0.01),
-    "grey": Look("colourfulness", -1, 0.01, 0.01),
-    "colourful": Look("colourfulness", 1, 0.1, 0.01),
-    "tiny": Look("size", -1, np.inf, 0.1),
-    "large": Look("size", 1, -np.inf, 0.1),
-    "narrow": Look("shape", -1, np.inf, 0.1),
-    "wide": Look("shape", 1, -np.inf, 0.1),
+    "dark": Look("brightness", -1, 2, 0.15, 0.02),
+    "light": Look("brightness", 1, 2, 0.85, 0.02),
+    "empty": Look("contrast", -1, 2, 0.04, 0.01),
+    "blurred": Look("sharpness", -1, 3, 0.2, 0.01),
+    "grey": Look("colourfulness", -1, 1, 0.01, 0.01),
+    "colourful": Look("colourfulness", 1, 4, 0.1, 0.01),
+    "tiny": Look("size", -1, 4, np.inf, 0.25),
+    "large": Look("size", 1, 4, -np.inf, 0.25),
+    "narrow": Look("shape", -1, 4, np.inf, 0.2),
+    "wide": Look("shape", 1, 4, -np.inf, 0.2),
 }
 
 
@@ -53,8 +53,8 @@ def measures(columns: Mapping[str, Floats]) -> dict[str, Floats]:
 def unusual_looks(found: Mapping[str, Floats]) -> dict[str, Floats]:
     """Say how unusual M pictures are in each way of LOOKS, (M,): 1 for those that are not, otherwise the share of pictures as extreme.
 
-    The share is divided by the square of the distance from the median, in units of FAR: a size that no other picture comes near is odder
-    than the last of a long tail. found: as `measures` gives them.
+    The share is divided by the square of the distance from the median, in units of what is far: a size that no other picture comes near is
+    odder than the last of a long tail. found: as `measures` gives them.
     """
     shares = {}
     for name, look in LOOKS.items():
@@ -64,11 +64,11 @@ def unusual_looks(found: Mapping[str, Floats]) -> dict[str, Floats]:
         if known.any():
             median, upper = np.quantile(values[known], (0.5, 0.75))
             spread = max((upper - median) / QUARTILE, look.least_spread)
-            far = known & (values > median + FAR * spread) & (values > look.remarkable * look.side)
+            far = known & (values > median + look.far * spread) & (values > look.remarkable * look.side)
             ordered = np.sort(values[known])
             share[far] = (len(ordered) - np.searchsorted(ordered, values[far])) / len(values)
             share[share > COMMON] = 1
             unusual = share < 1
-            share[unusual] /= ((values[unusual] - median) / (FAR * spread)) ** 2
+            share[unusual] /= ((values[unusual] - median) / (look.far * spread)) ** 2
         shares[name] = share
     return shares

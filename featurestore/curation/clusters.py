@@ -17,7 +17,7 @@ from featurestore.storage.storage import Storage
 from featurestore.system.text import counted
 
 MOST, FEWEST = 50, 2  # clusters, where no number is given: the square root of half the images between these
-SHOWN = 8  # items of each cluster that are listed
+SHOWN = 6  # items of each cluster that are listed
 WORDS = 3  # labels of each
 PART = 65_536  # vectors
 

@@ -137,9 +137,7 @@ def label_errors(
     found = item_graph(store, encoder, listener)
     items = found.view.items
     places = np.flatnonzero(items.labels.is_valid().to_numpy(zero_copy_only=False))
-    encoded = items.labels.take(pa.array(places)).dictionary_encode()
-    names: list[str] = encoded.dictionary.to_pylist()
-    codes = encoded.indices.to_numpy().astype(np.int64)
+    names, codes = np.unique(np.array(items.labels.take(pa.array(places)).to_pylist(), object), return_inverse=True)
     if len(codes) == 0 or (np.bincount(codes) > 1).sum() < 2:
         raise EvaluationError(
             f"expected two classes or more with two labelled items each, found {len(names)} classes and {len(codes)} items with one label; "
