@@ -5,10 +5,11 @@
     python -m benchmarks.curation labels STORE...
     python -m benchmarks.curation foreign CIFAR10+COLLECTIONS/digits=encoder.onnx
     python -m benchmarks.curation walk COLLECTIONS/photos COLLECTIONS/digits --encoder photos.onnx
+    python -m benchmarks.curation speed --rows 60000 --dim 512
 
 `copies` plants seven kinds of copies of drawn images, indexes both, and looks for duplicates twice: the second time neighbours and small
 pictures are kept. `natural` plants nothing; where no picture is there twice, every group that is listed is false. `labels` makes labels
-wrong, `foreign` puts images of another collection among one, `walk` does all of it. All draw with fixed seeds, and print Markdown. `labels` needs cleanlab.
+wrong, `foreign` puts images of another collection among one, `walk` does all of it. `speed` times the reports on generated vectors. All draw with fixed seeds, and print Markdown. `labels` needs cleanlab.
 """
 
 import click
@@ -16,12 +17,13 @@ import click
 from benchmarks.curation.copies import copies, natural
 from benchmarks.curation.foreign import foreign
 from benchmarks.curation.labels import labels
+from benchmarks.curation.speed import speed
 from benchmarks.curation.walk import walk
 from benchmarks.machine import processor, versions
 from featurestore.system.cpus import available_cpus
 
 
-@click.group(commands=[copies, natural, labels, foreign, walk])
+@click.group(commands=[copies, natural, labels, foreign, walk, speed])
 def cli() -> None:
     click.echo(
         f"{available_cpus()} cores ({processor()}), {versions('numpy', 'faiss-cpu', 'pillow', 'scikit-learn')}\n"

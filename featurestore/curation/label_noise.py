@@ -24,6 +24,7 @@ SUREST, LEAST_SUREST = (
     50,
 )  # share of the items, and the least number, that the share of wrong labels is measured on
 PRIOR = 20  # items
+SAMPLED = 10_000  # rows that strength and temperature are chosen by
 PART = 16_384  # rows
 
 Floats = NDArray[np.float64]
@@ -50,7 +51,8 @@ def held_out_probabilities(pictures: Labelled) -> Floats:
     smoothed = (shares + SMOOTHING) / (1 + SMOOTHING * pictures.classes)
     planes = ridge_probabilities(pictures.vectors, pictures.codes, pictures.classes)
     logits = VOTES * np.log(smoothed) + np.log(planes + 1e-9)
-    return softmax(logits, fit_temperature(logits, pictures.codes))
+    some = _some(len(logits))
+    return softmax(logits, fit_temperature(logits[some], pictures.codes[some]))
 
 
 def neighbour_shares(pictures: Labelled) -> Floats:
@@ -69,34 +71,36 @@ def neighbour_shares(pictures: Labelled) -> Floats:
 def ridge_probabilities(x: NDArray[np.floating], codes: Codes, classes: int) -> Floats:
     """Predict each row by ridge regression to +1 and -1 on all other rows, without fitting it again: (N, C).
 
-    x: (N, D). The residual of a row that is left out is its residual divided by 1 minus its leverage (Allen 1974, PRESS).
+    x: (N, D). The residual of a row that is left out is its residual divided by 1 minus its leverage (Allen 1974, PRESS). The strength is
+    the one of STRENGTHS with the least squared residuals of up to SAMPLED rows.
     """
     count, dim = x.shape
     mean = x.mean(axis=0, dtype=np.float64)
     targets = np.where(np.arange(classes) == codes[:, None], 1.0, -1.0)
     centre = targets.mean(axis=0)
     square, mixed = np.zeros((dim, dim)), np.zeros((dim, classes))
-    parts = [slice(start, start + PART) for start in range(0, count, PART)]
-    for part in parts:
-        own = x[part] - mean
+    for start in range(0, count, PART):
+        own = x[start : start + PART] - mean
         square += own.T @ own
-        mixed += own.T @ (targets[part] - centre)
+        mixed += own.T @ (targets[start : start + PART] - centre)
     variances, directions = np.linalg.eigh(square)
-    variances = variances.clip(0)
-    best, best_loss = np.zeros((count, classes)), np.inf
-    for strength in STRENGTHS:
-        scale = 1 / (variances + strength)
-        weights = directions @ (scale[:, None] * (directions.T @ mixed))
-        held_out = np.empty((count, classes))
-        for part in parts:
-            own = x[part] - mean
-            leverage = ((own @ directions) ** 2 @ scale + 1 / count)[:, None].clip(0, 1 - 1e-6)
-            fitted = own @ weights + centre
-            held_out[part] = (fitted - leverage * targets[part]) / (1 - leverage)
-        loss = float(((held_out - targets) ** 2).mean())
-        if loss < best_loss:
-            best, best_loss = held_out, loss
-    return softmax(best, fit_temperature(best, codes))
+    weights = directions.T @ mixed
+
+    def left_out(rows: slice, strength: float) -> Floats:
+        own = (x[rows] - mean) @ directions
+        scale = 1 / (variances.clip(0) + strength)
+        leverage = (own**2 @ scale + 1 / count)[:, None].clip(0, 1 - 1e-6)
+        return np.asarray((own @ (scale[:, None] * weights) + centre - leverage * targets[rows]) / (1 - leverage))
+
+    some = _some(count)
+    best = min(STRENGTHS, key=lambda strength: float(((left_out(some, strength) - targets[some]) ** 2).mean()))
+    found = np.concatenate([left_out(slice(start, start + PART), best) for start in range(0, count, PART)])
+    return softmax(found, fit_temperature(found[some], codes[some]))
+
+
+def _some(count: int) -> slice:
+    """Choose up to SAMPLED rows, evenly spread: enough to find one number by."""
+    return slice(None, None, -(-count // SAMPLED))
 
 
 def wrongness(probabilities: Floats, codes: Codes) -> tuple[Floats, Codes]:
