@@ -29,7 +29,9 @@ class Space:
 
     def coverage(self, x: Floats) -> Floats:
         """Say how well unit-length vectors (n, D) cover each reference: exp(-distance / WIDTH), (n, R)."""
-        return np.asarray(np.exp((x @ self.references.T - 1) / WIDTH))
+        found = x @ (self.references.T / np.float32(WIDTH))
+        found -= np.float32(1 / WIDTH)
+        return np.exp(found, out=found)
 
 
 @dataclass(frozen=True)
