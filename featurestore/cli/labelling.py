@@ -31,6 +31,7 @@ from featurestore.system.text_table import format_table
 @picture_options
 @where_option
 @seed_option
+@column_option("suggested, which is random or chosen,")
 @encoder_option
 @json_option
 def suggest(
@@ -46,6 +47,7 @@ def suggest(
     sheet: Path | None,
     where: str | None,
     seed: int,
+    column: bool,
     encoder: str | None,
     as_json: bool,
 ) -> None:
@@ -53,7 +55,15 @@ def suggest(
 
     A tenth of them is drawn at random: accuracy measured on these is honest, since they were not chosen.
     """
-    own = {"-n": count, "--out": out, "--html": html, "--sheet": sheet, "--where": where, "--seed": seed or None}
+    own = {
+        "-n": count,
+        "--out": out,
+        "--html": html,
+        "--sheet": sheet,
+        "--where": where,
+        "--seed": seed or None,
+        "--column": column,
+    }
     of_simulation = {"--labels": budgets, "--seeds": seeds, "--plot": plot}
     wrong = [name for name, value in (own if simulate else of_simulation).items() if value]
     if wrong or (len(by) > 1 and not simulate):
@@ -79,7 +89,7 @@ def suggest(
             f"written to {out}: fill in the column label, then: featurestore label {as_argument(store)} {as_argument(out)}",
             err=True,
         )
-    show(opened, report, _suggestions, as_json, len(report.items), html=html, sheet=sheet)
+    show(opened, report, _suggestions, as_json, len(report.items), column, html, sheet)
 
 
 @click.command()

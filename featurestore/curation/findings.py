@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class Findings(ABC):
     """What was found in a collection: entries, the most important first. A notebook shows them as pictures."""
 
+    adds_to_columns: ClassVar[bool] = False  # `keep_columns` leaves the values of items that the report does not name
+
     listed: ClassVar[str]  # the field of the entries
     encoder: str  # fingerprint
     bands: tuple[int, ...] | None = field(default=None, kw_only=True)  # that it reads, and pictures show
@@ -92,7 +94,7 @@ class Findings(ABC):
 
 
 def keep_columns(store: Storage, findings: Findings) -> tuple[str, ...]:
-    """Write the columns of a report into the store, for `where` and `sql`; items that the report does not name get no value.
+    """Write the columns of a report into the store, for `where` and `sql`; items that the report does not name get no value, or keep theirs.
 
     Returns their names. Raises QueryError when the user has a column of such a name with other values.
     """
@@ -111,6 +113,8 @@ def keep_columns(store: Storage, findings: Findings) -> tuple[str, ...]:
         place = np.full(len(ids), -1)
         _, here, there = np.intersect1d(ids, table["id"].to_numpy(), assume_unique=True, return_indices=True)
         place[here] = there
+        if findings.adds_to_columns:
+            ids, place = ids[place >= 0], place[place >= 0]
         taken = pa.array(place, mask=place < 0)
         rows = Spool(pa.schema([("id", pa.int64()), *((name, table.schema.field(name).type) for name in names)]))
         columns = [table[name].combine_chunks().take(taken) for name in names]

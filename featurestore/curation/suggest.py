@@ -74,6 +74,16 @@ class SuggestReport(Findings):
             {name: [getattr(item, name) for item in self.items] for name in Suggestion.__dataclass_fields__}
         )
 
+    adds_to_columns: ClassVar[bool] = True
+
+    @property
+    def columns(self) -> pa.Table:
+        """`suggested`: "random", or "chosen"."""
+        how = ["random" if item.random else "chosen" for item in self.items]
+        return pa.table(
+            {"id": pa.array([item.id for item in self.items], pa.int64()), "suggested": pa.array(how, pa.string())}
+        )
+
     def csv(self, path: str | Path) -> Path:
         """Write a table with the columns path, label (empty, to be filled in), random and reason. Raises ConfigError, DiskError."""
         require_suffix(Path(path), (".csv",), "a table of suggestions")

@@ -1,7 +1,9 @@
 """Suggestions of a store, by Python and by command."""
 
 import csv
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,8 +101,25 @@ def test_a_table_to_fill_in_comes_back_as_labels(run: Run, some: FeatureStore, t
     table.write_text("\n".join([text[0], *(line.replace(".png,,", ".png,mine,") for line in text[1:5]), *text[5:]]))
     assert run("label", some.path, table)[0] == 0
     assert some.sql("SELECT count(*) AS n FROM items WHERE label = 'mine'")["n"].to_pylist() == [4]
-    run("annotate", some.path, table)
     assert answer(run, "suggest", some.path, "-n", "3")["n_labelled"] == 6
+
+
+def test_the_store_notes_which_were_random(run: Run, some: FeatureStore) -> None:
+    for _ in range(2):
+        found = answer_with_messages(run, "suggest", some.path, "-n", "6", "--column", "--seed", "5")
+        noted = some.sql("SELECT id, suggested FROM items WHERE suggested IS NOT NULL ORDER BY id").to_pylist()
+        assert {row["id"]: row["suggested"] for row in noted} == {
+            item["id"]: "random" if item["random"] else "chosen" for item in found["items"]
+        }
+    more = answer_with_messages(run, "suggest", some.path, "-n", "6", "--column", "--seed", "6")["items"]
+    noted = some.sql("SELECT id FROM items WHERE suggested IS NOT NULL")["id"].to_pylist()
+    assert set(noted) == {item["id"] for item in [*found["items"], *more]}  # earlier ones stay
+
+
+def answer_with_messages(run: Run, *arguments: Any) -> Any:
+    status, out, err = run(*arguments, "--json")
+    assert (status, err.count("\n")) == (0, 1)
+    return json.loads(out)
 
 
 @pytest.mark.parametrize(
