@@ -9,6 +9,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from featurestore.errors import StoreCorrupt
+
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 BLAS_FROM = 128_000  # queries x dimensions from which FAISS uses matrix products
@@ -59,6 +61,16 @@ def floats(vectors: NDArray[np.float16]) -> Floats:
         return np.empty(vectors.shape, np.float32)
     codec = faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16)
     wide: Floats = codec.sa_decode(np.ascontiguousarray(vectors).view(np.uint8))
+    return wide
+
+
+def finite_floats(vectors: NDArray[np.float16]) -> Floats:
+    """The same. Raises StoreCorrupt when a value is not finite."""
+    wide = floats(vectors)
+    if not np.isfinite(wide).all():
+        raise StoreCorrupt(
+            "some vectors are not finite: they were damaged after they were written; see: featurestore verify STORE --repair"
+        )
     return wide
 
 

@@ -4,7 +4,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.ann.faiss_index import Floats, Ints, floats
+from featurestore.ann.faiss_index import Floats, Ints, finite_floats
 from featurestore.errors import EvaluationError
 from featurestore.progress import Listener
 
@@ -18,7 +18,7 @@ def k_means(
 ) -> tuple[Floats, Ints]:
     """Find groups of M rows of a vector file: centres (G, D) of unit length, and the group of each row (M,).
 
-    Raises EvaluationError when there are not from 1 to M groups.
+    Raises EvaluationError when there are not from 1 to M groups, StoreCorrupt for vectors that are not finite.
     """
     if not 1 <= groups <= len(rows):
         raise EvaluationError(f"{groups} clusters: expected from 1 to {len(rows)}, the number of images")
@@ -28,12 +28,12 @@ def k_means(
         vectors.shape[1], groups, niter=ROUNDS, seed=seed, spherical=True, min_points_per_centroid=1,
         init_method=faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS,
     )  # fmt: skip
-    means.train(floats(vectors[rows[drawn]]))
+    means.train(finite_floats(vectors[rows[drawn]]))
     centres: Floats = means.centroids
     group = np.empty(len(rows), np.int64)
     listener.start("assigning to clusters", len(rows))
     for start in range(0, len(rows), PART):
         part = slice(start, start + PART)
-        group[part] = (floats(vectors[rows[part]]) @ centres.T).argmax(axis=1)
+        group[part] = (finite_floats(vectors[rows[part]]) @ centres.T).argmax(axis=1)
         listener.advance(len(group[part]))
     return centres, group

@@ -112,13 +112,18 @@ def leaks(
 
 def require_two_splits(items: ItemTable) -> None:
     """Raise EvaluationError when items are not in two splits."""
-    names = sorted(set(items.splits.drop_null().to_pylist()))
+    names = split_names(items)
     if len(names) < 2:
         there = f"only {names[0]!r}" if names else "none"
         raise EvaluationError(
             f"expected items in two splits, such as train and test, found {there}; index folders of these names with --labels folders, "
             "or give a column `split` to: featurestore label STORE FILE.csv"
         )
+
+
+def split_names(items: ItemTable) -> list[str]:
+    """Give the names of the splits that items are in."""
+    return sorted(set(items.splits.drop_null().to_pylist()))
 
 
 def leaks_among(found: FoundPairs) -> LeaksReport:

@@ -7,7 +7,7 @@ pictures of the collection do, but with nothing around them; their nearest neigh
 import numpy as np
 from numpy.typing import NDArray
 
-from featurestore.ann.faiss_index import floats
+from featurestore.ann.faiss_index import finite_floats, floats
 from featurestore.ann.knn_graph import KnnGraph
 from featurestore.progress import Listener
 
@@ -51,7 +51,7 @@ def shell_distances(graph: KnnGraph, vectors: NDArray[np.float16], seed: int, li
     listener.start("measuring distances", count)
     for start in range(0, count, PART):
         part = slice(start, start + PART)
-        scores = floats(vectors[graph.rows[part]]) @ references.T
+        scores = finite_floats(vectors[graph.rows[part]]) @ references.T
         own = np.arange(start, min(start + PART, count))
         place = np.searchsorted(drawn, own).clip(max=len(drawn) - 1)
         among = np.flatnonzero(drawn[place] == own)

@@ -8,9 +8,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from featurestore import curation
 from featurestore.ann.faiss_index import floats
 from featurestore.catalog import Catalog
+from featurestore.curation import CoverageReport, DuplicatesReport, LeaksReport
+from featurestore.curation.duplicates import duplicates_among
+from featurestore.curation.find import known_pairs
+from featurestore.curation.leaks import leaks_among, split_names
 from featurestore.errors import ConfigError, EvaluationError, StoreCorrupt
 from featurestore.estimators.few_shot import NEEDS_SKLEARN
 from featurestore.evaluation import LowShotReport, measure_knn, measure_lowshot
@@ -43,6 +49,9 @@ class Limits:
     """How much a report computes and shows."""
 
     mosaic: int = 48  # pictures
+    findings: int = (
+        12  # clusters, outliers, suspects, groups of copies, pairs across splits, items far from a labelled one
+    )
     map: int = 2_000  # items, each with a small picture
     tries: int = TRIES  # draws of few labels
 
@@ -72,10 +81,14 @@ def build(
     missing: dict[str, str] = {}
 
     def part(name: str, compute: Callable[[], Part]) -> Part | None:
-        listener.start(name, None)
+        listener.start(name.replace("_", " "), None)
         try:
             return compute()
-        except (EvaluationError, StoreCorrupt) as error:  # damaged vectors spoil some parts, not all
+        except (
+            ConfigError,
+            EvaluationError,
+            StoreCorrupt,
+        ) as error:  # damaged vectors, or a package that is not installed, spoil some parts, not all
             missing[name] = str(error)
             return None
 
@@ -93,11 +106,46 @@ def build(
         baselines = part("baselines", lambda: measure_baselines(store, labelled, knn))
         shown = shown_classes(knn.confusion)
         order = by_likeness(shown, class_means(labelled, shown, seed))
+    most, name = limits.findings, record.fingerprint
+    label_errors = None
+    if labelled is not None:
+        label_errors = part("label_errors", lambda: curation.label_errors(store, name, most, listener, where))
+    duplicates, leaks = part("copies", lambda: _copies(store, view, most)) or (None, None)
     return Report(ReportValues(
         store.path.resolve().name, datetime.now().astimezone().isoformat(timespec="seconds"), __version__, seed, where, _encoder(view), collection,
         part("neighbours", lambda: sheets(view, seed)) or (), knn, baselines or (), classes, order, lowshot, part("labelfree", lambda: _label_free(view, seed)),
-        part("map", lambda: _map(view, method, seed, limits.map)), training, missing,
+        part("map", lambda: _map(view, method, seed, limits.map)),
+        part("clusters", lambda: curation.clusters(store, None, name, where, seed, listener).first(most)),
+        part("outliers", lambda: curation.outliers(store, name, most, listener, where)), label_errors, duplicates, leaks,
+        part("coverage", lambda: _coverage(store, view, where, most, listener)), training, missing,
     ))  # fmt: skip
+
+
+def _copies(store: Storage, view: ItemVectors, most: int) -> tuple[DuplicatesReport | None, LeaksReport | None]:
+    """Give the first copies and leaks among the items of a view, where the store has kept the pairs: a report compares no pictures."""
+    found = known_pairs(store, view)
+    if found is None:
+        return None, None
+    leaks = leaks_among(found).first(most) if len(split_names(found.contents.view.items)) > 1 else None
+    return duplicates_among(store, found).first(most), leaks
+
+
+def _coverage(
+    store: Storage, view: ItemVectors, where: str | None, most: int, listener: Listener
+) -> CoverageReport | None:
+    """Measure how well the labels cover the rest; None where all items are labelled, or none."""
+    unlabelled = _unlabelled(view)
+    if unlabelled.all() or not unlabelled.any():
+        return None
+    return curation.coverage(store, view.items.encoder.fingerprint, where, listener).first(most)
+
+
+def _unlabelled(view: ItemVectors) -> NDArray[np.bool_]:
+    """Say which items have no label, (N,)."""
+    one, several = (
+        column.is_null().to_numpy(zero_copy_only=False) for column in (view.items.labels, view.items.label_lists)
+    )
+    return np.asarray(one & several)
 
 
 def _lowshot(labelled: LabelledItems, seed: int, tries: int, listener: Listener) -> LowShotReport:
@@ -155,7 +203,8 @@ def _label_free(view: ItemVectors, seed: int) -> LabelFree:
 
 
 def _map(view: ItemVectors, method: str, seed: int, most: int) -> Map:
-    """Project some items, in random order, so that where marks overlap no class is always on top."""
+    """Project some items, in random order, so that where marks overlap no class is always on top; those without labels are below."""
     n = len(view.items.rows)
     drawn = np.random.default_rng(seed).permutation(sample(n, most, seed))
+    drawn = drawn[np.argsort(~_unlabelled(view)[drawn], kind="stable")]
     return Map(project(floats(view.vectors[view.items.rows[drawn]]), method, seed), items_at(view, drawn), n)

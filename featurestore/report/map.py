@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
+import pyarrow.compute as pc
 from markupsafe import Markup
 from numpy.typing import NDArray
 
@@ -38,9 +39,12 @@ def map_section(report: ReportValues, found: Map) -> Section:
         words += " Distances between groups that lie far apart mean little."
     if len(sizes) > MARKED:
         words += f" The {MARKED} most frequent of {len(sizes):,} classes have a mark of their own; the others are grey."
+    uncovered = _uncovered(report)
+    if uncovered:
+        words += " Rings are unlabelled images that no label covers, see below."
     blocks: list[Block] = [
         Paragraph(words),
-        Graphic("map", _values(found, sizes)),
+        Graphic("map", _values(found, sizes, uncovered)),
         Table(("class", "images", "mean of x", "mean of y"), [_row(found, label, n) for label, n in sizes.items()],
               summary="The mean of each class as a table"),
         Footnote([f"{title}, {layout.settings}", f"{len(found.items):,} of {found.of:,}", report.encoder["name"], f"seed {report.seed}"]),
@@ -60,21 +64,34 @@ def _row(found: Map, label: str, n: int) -> list[Cell]:
     return [label, n, *(Number(f"{value:.3g}".replace("-", MINUS)) for value in (x, y))]
 
 
-def _values(found: Map, sizes: dict[str, int]) -> dict[str, object]:
+def _uncovered(report: ReportValues) -> set[int]:
+    """Give the ids of the unlabelled items that no label covers."""
+    if report.coverage is None or report.coverage.typical is None:
+        return set()
+    far = pc.less(report.coverage.scores["score"], report.coverage.typical)
+    return set(report.coverage.scores["id"].filter(far).to_pylist())
+
+
+def _values(found: Map, sizes: dict[str, int], uncovered: set[int]) -> dict[str, object]:
     marked = sorted(list(sizes)[:MARKED])
     listed = marked + sorted(list(sizes)[MARKED:LISTED])
     numbers = {label: number for number, label in enumerate(listed)}
     points, height = _fit(found.layout.points)
     marks = "".join(
-        _mark(item, x, y, numbers.get(item.label or "")) for item, (x, y) in zip(found.items, points.tolist(), strict=True)
+        _mark(item, x, y, numbers.get(item.label or ""), item.id in uncovered) for item, (x, y) in zip(found.items, points.tolist(), strict=True)
     )  # fmt: skip
     names = "".join(_names(found, points, sizes)) if 1 < len(sizes) <= NAMED else ""
     alt = f"Map of {len(found.items)} images" + "".join(f", {n} of {label}" for label, n in list(sizes.items())[:DESCRIBED])  # fmt: skip
     unlabelled = len(found.items) - sum(sizes.values())
-    others = [("other classes", sum(list(sizes.values())[LISTED:])), ("no label", unlabelled if sizes else 0)]
+    rings = sum(item.id in uncovered for item in found.items)
+    others = [
+        (_key(None), "other classes", sum(list(sizes.values())[LISTED:])),
+        (_key(None), "no label", unlabelled - rings if sizes else 0),
+        (svg("-6 -6 12 12", mark(0, 0, 0, RADIUS), "swatch far"), "no label, not covered", rings),
+    ]
     return {
         "plane": svg(f"0 0 {SIDE} {height}", marks + names, "scatter", alt), "axes": found.layout.axes or (), "items": found.items,
-        "columns": COLUMNS, "rows": -(-len(found.items) // COLUMNS), "others": [(name, f"{n:,}") for name, n in others if n],
+        "columns": COLUMNS, "rows": -(-len(found.items) // COLUMNS), "others": [(drawn, name, f"{n:,}") for drawn, name, n in others if n],
         "legend": [(number, label, f"{sizes[label]:,}") for number, label in enumerate(listed)], "key": _key,
     }  # fmt: skip
 
@@ -122,9 +139,10 @@ def _fit(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
     return centred + np.array([SIDE / 2, height / 2]), height
 
 
-def _mark(item: Item, x: float, y: float, number: int | None) -> str:
+def _mark(item: Item, x: float, y: float, number: int | None, ring: bool) -> str:
     colour, shape = _look(number)
     label = "" if number is None else f' data-label="{number}"'
     title = f"<title>{text(item.label or 'no label')}\n{text(item.short_path)}</title>"
-    attributes = f' class="point {colour_class(colour)}" data-x="{x:.1f}" data-y="{y:.1f}"{label}'
+    look = "far" if ring else colour_class(colour)
+    attributes = f' class="point {look}" data-x="{x:.1f}" data-y="{y:.1f}"{label}'
     return mark(shape, x, y, RADIUS, attributes, title)

@@ -7,6 +7,7 @@ from markupsafe import Markup
 from featurestore.progress import Listener
 from featurestore.rendering.html import templates
 from featurestore.report.blocks import Graphic, cell_text
+from featurestore.report.findings import shown_items
 from featurestore.report.lead import baseline_table, headline
 from featurestore.report.pictures import Pictures
 from featurestore.report.sections import sections
@@ -48,3 +49,4 @@ def _large(report: ReportValues) -> Iterator[Item]:
         for example in (*examples.right, *examples.wrong):
             yield example.item
             yield from (neighbour.item for neighbour in example.neighbours)
+    yield from shown_items(report)

@@ -1,5 +1,6 @@
 """The sections of a report in their order, for every format: what the encoder does first, how it was measured after."""
 
+from featurestore.report import findings
 from featurestore.report.blocks import Cell, Paragraph, Section, Table
 from featurestore.report.confusion import confusion
 from featurestore.report.galleries import classes, neighbours
@@ -17,7 +18,14 @@ MISSING_TITLES = {
     "labelfree": "Without labels",
     "neighbours": "Nearest neighbours",
     "map": "Map of the collection",
+    "clusters": "Groups that look alike",
+    "outliers": "Images that do not belong",
+    "label_errors": "Labels that are probably wrong",
+    "copies": findings.COPIES,
+    "coverage": "What the labels cover",
 }
+
+FOUND = ("clusters", "outliers", "label_errors", "copies", "coverage")
 
 
 def sections(report: ReportValues) -> list[Section]:
@@ -28,7 +36,13 @@ def sections(report: ReportValues) -> list[Section]:
         figures and figures.classes and confusion(report, figures),
         report.sheets and neighbours(report, report.sheets),
         report.map and map_section(report, report.map),
-        *_missing(report, "neighbours", "map", "labels", "knn", "lowshot", "classes"),
+        report.clusters and findings.clusters(report, report.clusters),
+        report.outliers and findings.outliers(report, report.outliers),
+        report.label_errors and findings.label_errors(report, report.label_errors),
+        report.duplicates and findings.copies(report, report.duplicates, report.leaks),
+        None if report.duplicates or "copies" in report.missing else findings.unknown_copies(),
+        report.coverage and findings.coverage(report, report.coverage),
+        *_missing(report, "neighbours", "map", *FOUND, "labels", "knn", "lowshot", "classes"),
         collection(report),
         figures and knn(report, figures),
         report.lowshot and lowshot(report, report.lowshot),

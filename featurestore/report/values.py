@@ -5,6 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from featurestore.curation import (
+    ClustersReport,
+    CoverageReport,
+    DuplicatesReport,
+    LabelErrorsReport,
+    LeaksReport,
+    OutliersReport,
+)
 from featurestore.evaluation import LowShotReport
 from featurestore.evaluation.knn import KnnReport
 from featurestore.metrics.confusion import ClassFigures
@@ -181,6 +189,12 @@ class ReportValues:
     lowshot: LowShotReport | None
     labelfree: LabelFree | None
     map: Map | None
+    clusters: ClustersReport | None  # the largest
+    outliers: OutliersReport | None  # the oddest
+    label_errors: LabelErrorsReport | None  # the surest
+    duplicates: DuplicatesReport | None  # the surest; None where copies were not looked for
+    leaks: LeaksReport | None  # likewise; None, too, where items are not in two splits
+    coverage: CoverageReport | None  # with the farthest; None where all items are labelled, or none
     training: Training | None
     missing: dict[str, str]
 
@@ -207,6 +221,12 @@ class ReportValues:
             "lowshot": self.lowshot and self.lowshot.to_json(),
             "labelfree": self.labelfree and asdict(self.labelfree),
             "map": self.map and self.map.to_json(),
+            "clusters": self.clusters and self.clusters.to_json(),
+            "outliers": self.outliers and self.outliers.to_json(),
+            "label_errors": self.label_errors and self.label_errors.to_json(),
+            "duplicates": self.duplicates and self.duplicates.to_json(),
+            "leaks": self.leaks and self.leaks.to_json(),
+            "coverage": self.coverage and self.coverage.to_json(),
             "training": self.training and asdict(self.training),
             "missing": self.missing,
         }

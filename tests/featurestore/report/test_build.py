@@ -100,7 +100,7 @@ def test_a_vector_of_nan_removes_only_the_parts_it_spoils(copied: FeatureStore) 
     values[:12] = np.nan
     values.tofile(file)
     found = report(FeatureStore.open(copied.path)).figures
-    assert set(found.missing) == {"labels", "neighbours", "map", "labelfree"}
+    assert set(found.missing) == {"labels", "neighbours", "map", "clusters", "outliers", "labelfree"}
     assert "not finite" in found.missing["labels"]
     assert found.collection.items == 30
     json.dumps(found.to_json(), allow_nan=False)
@@ -168,6 +168,6 @@ def test_of_images_with_several_labels_what_needs_one_each_is_missing_with_the_r
     made = report(store)
     assert made.figures.knn is not None
     assert made.figures.knn.several_labels == 1
-    assert set(made.figures.missing) == {"lowshot", "classes"}
+    assert set(made.figures.missing) == {"lowshot", "label_errors", "classes"}
     assert made.figures.missing["classes"].startswith("1 of 6 items have several labels")
     assert "k-NN classification" in made.save(tmp_path / "report.html").read_text(encoding="utf-8")

@@ -29,7 +29,10 @@ from tests.featurestore.rendering.pages import Reader
 from tests.featurestore.report.conftest import DRAWS, draw_source, new_store, report, written
 
 EVIL = ['<b>bold</b>', '"><img src=x onerror=alert(1)>', "</script><script>alert(1)</script>", "a|b`c*d\x1b[31m", "{}%s\\", "10"]  # fmt: skip
-SECTIONS = ["classes", "confusion", "neighbours", "map", "collection", "knn", "few-labels", "without-labels", "made"]
+SECTIONS = [
+    "classes", "confusion", "neighbours", "map", "clusters", "outliers", "label-errors", "copies", "collection", "knn", "few-labels",
+    "without-labels", "made",
+]  # fmt: skip
 
 
 def section_names(html: str) -> list[str]:
@@ -56,7 +59,7 @@ def test_a_page_says_how_every_figure_was_measured(html: str) -> None:
     assert (
         footnotes.count(f"k-NN, k = 10, T = 0.07 · {conditions}") == 2
     )  # the confusion matrix, and best and worst classes
-    assert len(footnotes) == len(SECTIONS) - 2  # all but the collection itself, and how it was made
+    assert len(footnotes) == len(SECTIONS) - 3  # all but unknown copies, the collection itself, and how it was made
     assert all(encoder[0] in line and "seed 0" in line for line in footnotes)
 
 
@@ -235,7 +238,9 @@ def test_without_labels_the_other_parts_are_there_and_it_says_how_to_add_them(
     assert (made.figures.knn, made.figures.classes, made.figures.lowshot) == (None, None, None)
     assert list(made.figures.missing) == ["labels"]
     found = made.save(tmp_path / "report.html").read_text(encoding="utf-8")
-    assert section_names(found) == ["neighbours", "map", "no-labels", "collection", "without-labels", "made"]
+    assert section_names(found) == [
+        "neighbours", "map", "clusters", "outliers", "copies", "no-labels", "collection", "without-labels", "made",
+    ]  # fmt: skip
     assert "30 images without labels of two classes" in found
     assert "featurestore label STORE FILE.csv" in found
     assert "no label" in found
