@@ -151,7 +151,8 @@ def chance_wrong(pictures: Labelled, probabilities: Floats, seed: int) -> Floats
     seen, _ = wrongness(held_out_probabilities(again), changed)
     share = IsotonicRegression(out_of_bounds="clip").fit(seen, planted).predict(wrongness(probabilities, codes)[0])
     times_denser = share / (1 - share).clip(1 / len(codes)) * (1 - planted.mean()) / planted.mean()
-    return np.asarray((wrong_share(probabilities, codes) * times_denser).clip(0, 1))
+    surest = 1 - 1 / (planted.sum() + 2)  # so few planted errors cannot say more
+    return np.asarray((wrong_share(probabilities, codes) * times_denser).clip(0, surest))
 
 
 def wrong_share(probabilities: Floats, codes: Codes) -> float:
