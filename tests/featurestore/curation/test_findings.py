@@ -79,7 +79,6 @@ def test_the_first_of_a_report_are_those_of_all_with_the_same_counts(found: dict
     counts: dict[str, Any] = {key: value for key, value in whole.to_json().items() if isinstance(value, (int, dict))}
     assert {key: first.to_json()[key] for key in counts} == counts
     assert isinstance(whole.to_arrow(), pa.Table)
-    assert whole.to_pandas().shape[0] == whole.to_arrow().num_rows
 
 
 @pytest.mark.parametrize("name", FIND)
@@ -134,3 +133,10 @@ def test_bands_of_the_encoder_are_those_that_pictures_show(
     monkeypatch.setattr(inline_image, "thumbnail", thumbnail)
     replace(found["duplicates"], bands=(4, 3, 2))._repr_html_()
     assert asked == {(4, 3, 2)}
+
+
+def test_a_data_frame_needs_pandas(shared: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = curation.clusters(shared, 2)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="needs pandas, which is not installed"):
+        report.to_pandas()
