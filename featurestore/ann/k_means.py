@@ -25,7 +25,7 @@ def k_means(
     drawn = np.sort(np.random.default_rng(seed).permutation(len(rows))[: groups * A_GROUP])
     listener.start("finding clusters", None)
     means = faiss.Kmeans(
-        vectors.shape[1], groups, niter=ROUNDS, seed=seed, spherical=True, min_points_per_centroid=1,
+        vectors.shape[1], groups, niter=ROUNDS, seed=seed % 2**31, spherical=True, min_points_per_centroid=1,
         init_method=faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS,
     )  # fmt: skip
     means.train(finite_floats(vectors[rows[drawn]]))

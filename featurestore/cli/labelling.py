@@ -9,11 +9,12 @@ from featurestore import curation
 from featurestore.cli.findings import column_option, picture_options, show
 from featurestore.cli.options import PATH, encoder_option, json_option, seed_option, store_argument, where_option
 from featurestore.curation import CoverageReport, SimulationReport, SuggestReport
-from featurestore.curation.simulation import SEEDS
+from featurestore.curation.simulation import PLOTS, SEEDS
 from featurestore.curation.strategies import STRATEGIES
-from featurestore.curation.suggest import COUNT
+from featurestore.curation.suggest import COUNT, require_no_labels
 from featurestore.progress import ProgressBar
 from featurestore.storage import Storage
+from featurestore.system.disk import require_suffix
 from featurestore.system.terminal import print_line, print_result
 from featurestore.system.text import as_argument
 from featurestore.system.text_table import format_table
@@ -70,9 +71,13 @@ def suggest(
         raise click.UsageError(
             f"{', '.join(wrong)} does not go with --simulate"
             if simulate
-            else f"{', '.join(wrong) or 'several --by'} needs --simulate"
+            else f"--simulate is missing, without which {', '.join(wrong) or 'several --by'} cannot be used"
         )
     opened = Storage.open(store)
+    if out is not None:
+        require_no_labels(opened, out)
+    if plot is not None:
+        require_suffix(plot, PLOTS, "a plot")
     with ProgressBar() as bar:
         if simulate:
             played = curation.simulate(opened, by or None, budgets or None, seeds or SEEDS, encoder, bar)

@@ -66,7 +66,7 @@ def unusual_looks(found: Mapping[str, Floats]) -> dict[str, Floats]:
             spread = max((upper - median) / QUARTILE, look.least_spread)
             far = known & (values > median + look.far * spread) & (values > look.remarkable * look.side)
             ordered = np.sort(values[known])
-            share[far] = (len(ordered) - np.searchsorted(ordered, values[far])) / len(values)
+            share[far] = (len(ordered) - np.searchsorted(ordered, values[far])) / len(ordered)
             share[share > COMMON] = 1
             unusual = share < 1
             share[unusual] /= ((values[unusual] - median) / (look.far * spread)) ** 2

@@ -115,7 +115,7 @@ def coverage(
     bank, asked = np.flatnonzero(known), np.flatnonzero(~known)
     if not len(bank):
         raise EvaluationError(
-            "expected items with labels, found none; see which to label first: featurestore suggest STORE"
+            f"expected items with labels, found none{'' if where is None else f' where {where}'}; see which to label first: featurestore suggest STORE"
         )
     texts = [
         one if one is not None else ", ".join(several)

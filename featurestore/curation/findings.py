@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 class Findings(ABC):
     """What was found in a collection: entries, the most important first. A notebook shows them as pictures."""
 
+    column_texts: ClassVar[frozenset[str]] = frozenset()  # that a column of texts may have
     adds_to_columns: ClassVar[bool] = False  # `keep_columns` leaves the values of items that the report does not name
 
     listed: ClassVar[str]  # the field of the entries
@@ -96,17 +97,19 @@ class Findings(ABC):
 def keep_columns(store: Storage, findings: Findings) -> tuple[str, ...]:
     """Write the columns of a report into the store, for `where` and `sql`; items that the report does not name get no value, or keep theirs.
 
-    Returns their names. Raises QueryError when the user has a column of such a name with other values.
+    A column of such a name is replaced. Returns the names. Raises QueryError when it has values of another type, or texts that no report
+    writes: then it is the user's own.
     """
     table = findings.columns
     names = tuple(table.column_names[1:])
     with store.writing():
-        known = store.catalog.columns.all()
+        known = {name.lower(): kind for name, kind in store.catalog.columns.all().items()}
         for name in names:
             kind = table.schema.field(name).type
-            if name in known and known[name] != kind:
+            texts = _texts(store, name) if known.get(name) == kind == pa.string() else set()
+            if known.get(name, kind) != kind or not texts <= findings.column_texts:
                 raise QueryError(
-                    f"column {name!r} has values of type {known[name]}, expected {kind}: it is your own; remove or rename it first: "
+                    f"column {name!r} has other values (of type {known[name]}) than this command writes: it is your own; remove or rename it first: "
                     f"featurestore annotate {as_argument(store.path)} --drop {as_argument(name)}"
                 )
         ids = store.catalog.items.select("true")
@@ -121,6 +124,11 @@ def keep_columns(store: Storage, findings: Findings) -> tuple[str, ...]:
         rows.add_batch(pa.record_batch([pa.array(ids), *columns], schema=rows.schema))
         store.catalog.columns.set_values(names, rows)
     return names
+
+
+def _texts(store: Storage, name: str) -> set[str]:
+    """Give the most frequent values of a column of texts."""
+    return {value for values in store.catalog.items.values([name], 3).values() for value in values.frequent}
 
 
 def neighbours_note(recall: float) -> list[str]:

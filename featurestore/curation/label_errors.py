@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.ann.faiss_index import floats
+from featurestore.ann.faiss_index import finite_floats
 from featurestore.ann.knn_graph import KnnGraph, build_graph
 from featurestore.ann.row_filter import RowFilter
 from featurestore.curation.findings import Findings
@@ -75,7 +75,7 @@ class LabelErrorsReport(Findings):
 
     @property
     def title(self) -> str:
-        return "Labels that are probably wrong"
+        return "Labels that may be wrong"
 
     @property
     def summary(self) -> list[str]:
@@ -104,7 +104,7 @@ class LabelErrorsReport(Findings):
     def galleries(self) -> list[Gallery]:
         return [
             Gallery(
-                f"{suspect.label}, probably {suspect.suggested}",
+                f"{suspect.label}, or {suspect.suggested}?",
                 [
                     Picture(suspect.path, f"labelled {suspect.label}", f"wrong with probability {suspect.probability:.2f}", marked=True),
                     *_evidence(suspect.nearest_suggested, suspect.suggested),
@@ -140,7 +140,7 @@ def label_errors(
     names, codes = np.unique(np.array(items.labels.take(pa.array(places)).to_pylist(), object), return_inverse=True)
     if len(codes) == 0 or (np.bincount(codes) > 1).sum() < 2:
         raise EvaluationError(
-            f"expected two classes or more with two labelled items each, found {len(names)} classes and {len(codes)} items with one label; "
+            f"expected two classes or more with two labelled items each, found {counted(len(names), 'class', 'classes')} and {counted(len(codes), 'item')} with one label; "
             "index with --labels folders, or add labels with `featurestore label STORE FILE.csv`"
         )
     # Copies with the same label count once; where copies have different ones, each of these is judged.
@@ -150,7 +150,7 @@ def label_errors(
     order = np.argsort(rows)
     first, rows, pictures_of = first[order], rows[order], np.argsort(order)[pictures_of]
     graph = _graph_among(found, rows, listener)
-    pictures = Labelled(graph, floats(found.view.vectors[rows]), codes[first], len(names))
+    pictures = Labelled(graph, finite_floats(found.view.vectors[rows]), codes[first], len(names))
     listener.start("judging labels", None)
     probabilities = held_out_probabilities(pictures)
     score, suggested = wrongness(probabilities, pictures.codes)

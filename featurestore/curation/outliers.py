@@ -19,7 +19,10 @@ from featurestore.storage.quality import complete_quality
 from featurestore.storage.storage import Storage
 from featurestore.system.text import counted
 
-ODD = 2.5  # score from which a reason by vectors is named: as odd as one of some 300
+ODD, FEW = (
+    1 / 300,
+    50,
+)  # a reason by vectors is named where an item is as odd as one of so many; in a store of so many, where it is the oddest
 BY_VECTORS = {
     "unlike its neighbours": 0,
     "far from all others": 2,
@@ -76,9 +79,8 @@ class OutliersReport(Findings):
         return pa.table({name: [getattr(item, name) for item in self.items] for name in Outlier.__dataclass_fields__})
 
     def galleries(self) -> list[Gallery]:
-        odd = [item for item in self.items if item.reasons]
-        pictures = [Picture(item.path, f"score {item.score:.2f}", ", ".join(item.reasons)) for item in odd]
-        return [Gallery("the oddest first, with what is odd", pictures)] if odd else []
+        pictures = [Picture(item.path, f"score {item.score:.2f}", ", ".join(item.reasons)) for item in self.items]
+        return [Gallery("the oddest first, with what is odd", pictures)] if pictures else []
 
 
 def outliers(
@@ -102,17 +104,21 @@ def outliers(
     looks = unusual_looks(measures(own))
     vectors = shares_by_vectors(found.graph, found.view.vectors, 0, listener)[:, found.nodes]
     strangest = np.min(np.stack(list(looks.values())), axis=0)
-    scores = -np.log10(harmonic_mean(np.concatenate([vectors, strangest[None]])))
+    scores = 0.0 - np.log10(harmonic_mean(np.concatenate([vectors, strangest[None]])))
     chosen = np.isin(items.ids, store.view(encoder, where).items.ids)
     ranked = np.lexsort((items.ids, -scores))
     ranked = ranked[chosen[ranked]][:limit]
     columns = (items.paths.take(pa.array(ranked)).to_pylist(), items.labels.take(pa.array(ranked)).to_pylist())
+    contents = len(found.graph.rows)
+    limit_by_vectors = max(ODD, 1 / contents) if contents >= FEW else ODD
     odd = {name: vectors[row] for name, row in BY_VECTORS.items()} | looks
     return OutliersReport(
         items.encoder.fingerprint,
         int(chosen.sum()),
         [
-            Outlier(int(items.ids[at]), path, label, round(float(scores[at]), 4), list(_reasons(odd, at)))
+            Outlier(
+                int(items.ids[at]), path, label, round(float(scores[at]), 4), list(_reasons(odd, at, limit_by_vectors))
+            )
             for at, path, label in zip(ranked.tolist(), *columns, strict=True)
         ],
         {name: int(count) for name, share in looks.items() if (count := (share[chosen] < 1).sum())},
@@ -131,7 +137,7 @@ def _of(ids: NDArray[np.int64], known: NDArray[np.generic], values: NDArray[np.g
     return found
 
 
-def _reasons(shares: dict[str, NDArray[np.float64]], at: int) -> Iterator[str]:
-    """Name what is odd about an item, the oddest first."""
+def _reasons(shares: dict[str, NDArray[np.float64]], at: int, by_vectors: float) -> Iterator[str]:
+    """Name what is odd about an item, the oddest first; by_vectors: the largest share that is odd."""
     own = sorted((float(share[at]), name) for name, share in shares.items())
-    yield from (name for share, name in own if share < (1 if name in LOOKS else 10**-ODD))
+    yield from (name for share, name in own if (share < 1 if name in LOOKS else share <= by_vectors))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from featurestore.curation.pool import Pool, Space
 from featurestore.curation.strategies import STRATEGIES
-from featurestore.curation.suggest import CANDIDATES, REFERENCES, choose, losses_of
+from featurestore.curation.suggest import CANDIDATES, NO_LOSS, REFERENCES, choose, losses_of
 from featurestore.errors import ConfigError, EvaluationError
 from featurestore.estimators.linear import ridge
 from featurestore.metrics.splits import held_out
@@ -22,12 +22,14 @@ from featurestore.system.disk import atomic_write, require_suffix
 from featurestore.system.packages import require
 
 BUDGETS = (10, 20, 30, 50, 100, 200)  # labels in all
+PLOTS = (".png", ".svg", ".pdf")
 SEEDS, FEWEST_SEEDS = 10, 2
 BATCH = 20  # labels between two fits, at most
 SHARE = 0.8  # of the items to choose from that each seed sees
 LARGEST = 0.5  # of these that may be labelled
 HELD_OUT = 0.2  # share of the items that is predicted, where no split test has labels
 FINER = 1.25  # ratio of the numbers of labels at which random choice is measured
+FIRST = 2  # of these numbers
 FURTHER = 8  # times the largest budget up to which it is
 
 Ints = NDArray[np.int64]
@@ -65,7 +67,7 @@ class SimulationReport:
 
     def plot(self, path: str | Path) -> Path:
         """Draw accuracy against labels, with 95 % intervals, as .png, .svg or .pdf. Raises ConfigError without matplotlib, DiskError."""
-        require_suffix(Path(path), (".png", ".svg", ".pdf"), "a plot")
+        require_suffix(Path(path), PLOTS, "a plot")
         require("matplotlib", extra="eval")
         from matplotlib.figure import Figure
 
@@ -106,7 +108,7 @@ def simulate(
     """
     require("sklearn", extra="eval")
     labelled = store.labelled_items(encoder)
-    losses = losses_of(store, labelled.ids)
+    losses = losses_of(store, labelled.ids) if strategies is None or "loss" in strategies else None
     able = [name for name in STRATEGIES if name != "loss" or losses is not None]
     chosen = able if strategies is None else list(dict.fromkeys([*strategies, "random"]))
     unable = [name for name in chosen if name not in able]
@@ -114,21 +116,25 @@ def simulate(
         raise ConfigError(
             f"strategy {unable[0]!r}: expected one of {', '.join(STRATEGIES)}"
             if unable[0] not in STRATEGIES
-            else "strategy 'loss' needs the column ssl_loss: featurestore score RUN STORE"
+            else NO_LOSS
         )
     if seeds < FEWEST_SEEDS:
         raise EvaluationError(f"seeds = {seeds}: expected {FEWEST_SEEDS} or more, for an interval")
     least = min(len(_to_choose_from(labelled, seed)) for seed in range(seeds))
-    most = int(LARGEST * SHARE * least)
+    size = _size(least)
+    most = int(LARGEST * size)
     wanted = [n for n in BUDGETS if n <= most] if budgets is None else sorted(set(budgets))
-    if not wanted or wanted[0] < 1 or wanted[-1] > most:
+    if not wanted:
         raise EvaluationError(
-            f"labels = {', '.join(map(str, wanted or BUDGETS[:1]))}: expected numbers from 1 to {most}, since at most half of "
-            f"{SHARE:.0%} of the {least} labelled items to choose from are labelled"
+            f"expected {int(BUDGETS[0] / LARGEST / SHARE)} labelled images or more to choose from, found {least}; label more, or give fewer --labels"
+        )
+    if wanted[0] < 1 or wanted[-1] > most:
+        raise EvaluationError(
+            f"labels = {', '.join(map(str, wanted))}: expected numbers from 1 to {most}, half of the {size} images that each seed chooses from"
         )
     found: dict[str, list[list[tuple[float, int]]]] = {name: [] for name in chosen}
     curves = []
-    fine = _fine(wanted, int(SHARE * least))
+    fine = _fine(wanted, size)
     listener = listener or Listener()
     listener.start("playing the loop", seeds * (len(chosen) + 1))
     for seed in range(seeds):
@@ -162,6 +168,11 @@ def _held_out(labelled: LabelledItems, seed: int) -> NDArray[np.bool_]:
     return held_out(labelled.codes, HELD_OUT, seed) if labelled.leave_one_out else labelled.test
 
 
+def _size(count: int) -> int:
+    """Say how many of some items each seed sees."""
+    return min(CANDIDATES, int(SHARE * count))
+
+
 def _to_choose_from(labelled: LabelledItems, seed: int) -> Ints:
     """Give the places of the items that may be labelled: one of each content, and none that is predicted."""
     test = _held_out(labelled, seed)
@@ -172,7 +183,7 @@ def _to_choose_from(labelled: LabelledItems, seed: int) -> Ints:
 
 def _fine(budgets: Sequence[int], most: int) -> list[int]:
     """List the numbers of labels at which random choice is measured."""
-    numbers = [float(budgets[0])]
+    numbers = [float(min(FIRST, budgets[0]))]
     while numbers[-1] < min(FURTHER * budgets[-1], most):
         numbers.append(numbers[-1] * FINER)
     return sorted({min(round(number), most) for number in numbers})
@@ -218,7 +229,7 @@ class Game:
         generator = np.random.default_rng(seed)
         test = _held_out(labelled, seed)
         places = _to_choose_from(labelled, seed)
-        drawn = np.sort(generator.permutation(places)[: min(CANDIDATES, int(SHARE * len(places)))])
+        drawn = np.sort(generator.permutation(places)[: _size(len(places))])
         x = labelled.vectors(np.isin(np.arange(len(test)), drawn))
         references = generator.permutation(len(x))[:REFERENCES]
         own = None if losses is None else losses[drawn][references]

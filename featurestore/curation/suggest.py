@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.ann.faiss_index import floats
+from featurestore.ann.faiss_index import finite_floats
 from featurestore.catalog import ItemTable
 from featurestore.curation.findings import Findings
 from featurestore.curation.pool import Pool, Space
@@ -23,12 +23,13 @@ from featurestore.storage.labelled_items import content_numbers
 from featurestore.storage.storage import Storage
 from featurestore.system.disk import atomic_write, require_suffix
 from featurestore.system.packages import require
-from featurestore.system.text import counted
+from featurestore.system.text import as_argument, counted
 
 COUNT = 20
 CANDIDATES, REFERENCES, LABELLED = 10_000, 4_000, 10_000  # drawn from all
 RANDOM = 10  # every so many suggestions, one is random
 LOSS = "ssl_loss"  # the column that `featurestore score` fills
+NO_LOSS = "strategy 'loss' needs the column ssl_loss with values: featurestore score RUN STORE"
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -74,6 +75,7 @@ class SuggestReport(Findings):
             {name: [getattr(item, name) for item in self.items] for name in Suggestion.__dataclass_fields__}
         )
 
+    column_texts: ClassVar = frozenset({"random", "chosen"})
     adds_to_columns: ClassVar[bool] = True
 
     @property
@@ -86,7 +88,7 @@ class SuggestReport(Findings):
 
     def csv(self, path: str | Path) -> Path:
         """Write a table with the columns path, label (empty, to be filled in), random and reason. Raises ConfigError, DiskError."""
-        require_suffix(Path(path), (".csv",), "a table of suggestions")
+        require_table(path)
         text = StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow(("path", "label", "random", "reason"))
@@ -134,9 +136,9 @@ def suggest(
         raise EvaluationError(
             f"no unlabelled image is left to suggest{among}: all {len(known):,} are labelled, copies of labelled ones, or left out"
         )
-    losses = losses_of(store, items.ids)
+    losses = losses_of(store, items.ids) if by == "loss" else None
     if by == "loss" and losses is None:
-        raise ConfigError("strategy 'loss' needs the column ssl_loss: featurestore score RUN STORE")
+        raise ConfigError(NO_LOSS)
     generator = np.random.default_rng([seed, int(known.sum())])
     candidates, references, labelled, others = (
         np.sort(generator.permutation(places)[:most])
@@ -144,7 +146,7 @@ def suggest(
     )  # fmt: skip
     names, codes = np.unique(np.array(items.labels.take(pa.array(labelled)).to_pylist(), object), return_inverse=True)
     x, r, own, more = (
-        floats(view.vectors[items.rows[places]]) for places in (candidates, references, labelled, others)
+        finite_floats(view.vectors[items.rows[places]]) for places in (candidates, references, labelled, others)
     )
     pool = Pool.of(Space(x, r), own, codes, None if losses is None else losses[references], more)
     chosen, at_random = choose(pool, by, count, generator)
@@ -166,6 +168,29 @@ def suggest(
     )
 
 
+def require_table(path: str | Path) -> None:
+    """Raise ConfigError when a table of suggestions cannot have this name."""
+    require_suffix(Path(path), (".csv",), "a table of suggestions")
+
+
+def require_no_labels(store: Storage, path: str | Path) -> None:
+    """Raise ConfigError when a table that is there already has labels that the store does not have: to replace it would lose them."""
+    require_table(path)
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            filled = {row.get("path"): row.get("label") for row in csv.DictReader(file) if row.get("label")}
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return  # there is none, or `atomic_write` says what is wrong
+    items = store.view().items
+    known = dict(zip(items.paths.to_pylist(), items.labels.to_pylist(), strict=True)) if filled else {}
+    missing = sum(known.get(path) != label for path, label in filled.items())
+    if missing:
+        raise ConfigError(
+            f"{path} has {counted(missing, 'label')} that the store does not have, and would be replaced; give them to it first: "
+            f"featurestore label {as_argument(store.path)} {as_argument(path)}, or choose another name"
+        )
+
+
 def _free(store: Storage, items: ItemTable, known: Mask, wanted: Ints | None) -> Ints:
     """Give the places of the items that may be suggested: one of each content of which no item has a label; wanted: ids, None is all."""
     _, nodes = fold_contents(content_numbers(items.ids, *store.snapshots.now().twins()))
@@ -178,16 +203,16 @@ def _free(store: Storage, items: ItemTable, known: Mask, wanted: Ints | None) ->
 
 def choose(pool: Pool, strategy: str, count: int, generator: np.random.Generator) -> tuple[Ints, Mask]:
     """Choose candidates by a strategy, and every tenth one at random: places (count,), fewer where no more are free; and whether random."""
-    drawn = STRATEGIES["random"](pool, -(-count // RANDOM), generator)
-    left = count - len(drawn)
-    others = STRATEGIES[strategy](pool.taking(drawn), left, generator) if left else drawn[:0]
+    drawn = STRATEGIES["random"](pool, -(-count // RANDOM) if count > 1 else 0, generator)
+    left = min(count, int(pool.free.sum())) - len(drawn)
+    others = STRATEGIES[strategy](pool.taking(drawn), left, generator) if left > 0 else drawn[:0]
     return np.concatenate([others, drawn]), np.r_[np.full(len(others), strategy == "random"), np.ones(len(drawn), bool)]
 
 
 def losses_of(store: Storage, ids: Ints) -> NDArray[np.float32] | None:
-    """Read the self-supervised losses of items, (n,), NaN where there is none; None where the store has no such column."""
+    """Read the self-supervised losses of items, (n,), NaN where there is none; None where no item has one. Raises QueryError when the column has no numbers."""
     known = store.catalog.columns.numbers(LOSS)
-    if known is None:
+    if known is None or not len(known[0]):
         return None
     found = np.full(len(ids), np.nan, np.float32)
     own, values = known
@@ -203,11 +228,22 @@ def _reasons(pool: Pool, by: str, chosen: Ints, at_random: Mask, names: list[str
     if len(names) > 1:
         best = np.argsort(-probabilities(pool, x), axis=1)[:, :2].tolist()
         between = [f"{names[first]} or {names[second]}?" for first, second in best]
+    usual = between
+    if by in ("auto", "loss"):
+        usual = [", ".join(parts) for parts in zip(_stands_for(pool, x), *([between] if between else []), strict=True)]
+    elif by == "typical":
+        usual = ["typical of a group without labels"] * len(x)
+    elif by == "coreset":
+        usual = ["far from all labelled images"] * len(x)
+    return [
+        "drawn at random, to measure by" if drawn else reason
+        for drawn, reason in zip(at_random, usual or ["drawn at random"] * len(x), strict=True)
+    ]
+
+
+def _stands_for(pool: Pool, x: NDArray[np.float32]) -> list[str]:
+    """Say for each of some vectors of how many references it is the nearest, of them and what is labelled."""
     coverage = pool.space.coverage(x)
     nearest = np.where(coverage.max(axis=0) > pool.covered, coverage.argmax(axis=0), len(x))
     shares = np.bincount(nearest, minlength=len(x) + 1)[: len(x)] / len(nearest)
-    stands = [f"stands for {share:.1%} of the images" for share in shares.tolist()]
-    usual = [", ".join(parts) for parts in zip(stands, *([between] if between else []), strict=True)]
-    return [
-        "drawn at random, to measure by" if drawn else reason for drawn, reason in zip(at_random, usual, strict=True)
-    ]
+    return [f"stands for {share:.1%} of the images" for share in shares.tolist()]

@@ -88,8 +88,8 @@ def label_errors(report: ReportValues, found: LabelErrorsReport) -> Section:
     rows: list[list[Cell]] = [
         [Item(s.id, s.path, None).short_path, s.label, s.suggested, Number(f"{s.probability:.2f}")] for s in found.suspects
     ]  # fmt: skip
-    table = Table(("image", "label", "probably", "wrong with probability"), rows, summary="The same as a table")
-    return Section("label-errors", "Labels that are probably wrong", [
+    table = Table(("image", "label", "or", "wrong with probability"), rows, summary="The same as a table")
+    return Section("label-errors", "Labels that may be wrong", [
         *_sentences(found), *_graphic(_suspects(found)), *([table] if rows else []), _footnote(report, found, "label errors"),
     ])  # fmt: skip
 
@@ -181,7 +181,7 @@ def _suspects(found: LabelErrorsReport) -> list[Group]:
 
     return [
         Group(
-            f"{s.label}, probably {s.suggested}",
+            f"{s.label}, or {s.suggested}?",
             [
                 Tile(Item(s.id, s.path, s.label), f"labelled {s.label}", f"wrong: {s.probability:.2f}", marked=True),
                 *beside(s.nearest_suggested, s.suggested), *beside(s.nearest_same, s.label),

@@ -20,7 +20,7 @@ MISSING_TITLES = {
     "map": "Map of the collection",
     "clusters": "Groups that look alike",
     "outliers": "Images that do not belong",
-    "label_errors": "Labels that are probably wrong",
+    "label_errors": "Labels that may be wrong",
     "copies": findings.COPIES,
     "coverage": "What the labels cover",
 }

@@ -17,6 +17,7 @@ def test_clusters_that_lie_apart_are_found_whatever_their_size() -> None:
     centres, group = k_means(vectors, rows, 3, 0, Listener())
     assert np.linalg.norm(centres, axis=1) == pytest.approx(1, abs=1e-5)
     assert len(set(zip(truth.tolist(), group.tolist(), strict=True))) == 3
+    assert len(k_means(vectors, rows, 3, 2**40, Listener())[0]) == 3  # a seed larger than FAISS takes
     again = k_means(vectors, rows, 3, 0, Listener())[1]
     assert again.tolist() == group.tolist()
 

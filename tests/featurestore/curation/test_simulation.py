@@ -36,6 +36,18 @@ def test_split_test_is_predicted_where_there_is_one(tmp_path: Path, encoder: Pat
     assert list(report.strategies) == ["auto", "random"]
 
 
+def test_numbers_beyond_what_a_seed_sees_are_refused(labelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("featurestore.curation.simulation.CANDIDATES", 20)
+    store = FeatureStore.open(labelled)
+    with pytest.raises(EvaluationError, match="labels = 11: expected numbers from 1 to 10, half of the 20 images"):
+        curation.simulate(store, budgets=[11])
+    assert curation.simulate(store, ["auto"], [10], 2).saving["auto"]["10"] > 0
+
+
+def test_a_strategy_worse_than_random_saves_less_than_nothing() -> None:
+    assert savings((10,), np.array([0.5]), (2, 10), np.array([0.5, 0.9])) == {"10": 0.2}
+
+
 def test_saving_by_hand() -> None:
     # Random choice has 0.5 with 10 labels and 0.7 with 40: half-way on the scale of logarithms, 0.6 with 20.
     found = savings((10, 20), np.array([0.6, 0.9]), (10, 40), np.array([0.5, 0.7]))
@@ -51,10 +63,13 @@ def test_what_cannot_be_played_is_said(labelled: Path, shared: FeatureStore) -> 
     with pytest.raises(EvaluationError, match="seeds = 1: expected 2 or more"):
         curation.simulate(store, seeds=1)
     with pytest.raises(
-        EvaluationError, match=r"labels = 99: expected numbers from 1 to 28, since at most half of 80% of the 72"
+        EvaluationError,
+        match=r"labels = 99: expected numbers from 1 to 28, half of the 57 images that each seed chooses from",
     ):
         curation.simulate(store, budgets=[99])
-    with pytest.raises(EvaluationError, match="labels = 10: expected numbers from 1 to 2"):
+    with pytest.raises(
+        EvaluationError, match="expected 25 labelled images or more to choose from, found 5; label more"
+    ):
         curation.simulate(shared)
 
 

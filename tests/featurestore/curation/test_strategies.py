@@ -84,7 +84,7 @@ def test_loss_prefers_items_with_a_high_loss() -> None:
     assert chosen.mean() > 110  # the loss of each is its place, whose mean is 99.5
 
 
-@pytest.mark.parametrize(("count", "at_random"), [(1, 1), (9, 1), (10, 1), (11, 2), (20, 2)])
+@pytest.mark.parametrize(("count", "at_random"), [(1, 0), (2, 1), (9, 1), (10, 1), (11, 2), (20, 2)])
 def test_every_tenth_choice_is_random(count: int, at_random: int) -> None:
     pool, _ = pool_of(0)
     chosen, random = choose(pool, "auto", count, np.random.default_rng(0))
@@ -95,3 +95,19 @@ def test_random_ones_do_not_depend_on_what_is_chosen_beside() -> None:
     pool, _ = pool_of(0)
     found = {name: choose(pool, name, 20, np.random.default_rng(4))[0][-2:].tolist() for name in STRATEGIES}
     assert len(set(map(tuple, found.values()))) == 1
+
+
+@pytest.mark.parametrize("labelled", [198, 199, 200])
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_last_candidates_are_given_and_no_more(name: str, labelled: int) -> None:
+    pool, _ = pool_of(labelled)
+    chosen, random = choose(pool, name, 20, np.random.default_rng(0))
+    assert sorted(chosen) == np.flatnonzero(pool.free).tolist()
+    assert len(random) == 200 - labelled
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_without_any_label_two_candidates_are_given(name: str) -> None:
+    x, _ = cloud(2)
+    pool = Pool.of(Space(x, x), x[:0], np.empty(0, np.int64), np.arange(2, dtype=np.float32))
+    assert sorted(choose(pool, name, 20, np.random.default_rng(0))[0]) == [0, 1]

@@ -69,7 +69,7 @@ def test_what_is_wrong_is_said(unlabelled: Path, shared: FeatureStore) -> None:
     store = FeatureStore.open(unlabelled)
     with pytest.raises(ConfigError, match="strategy 'best': expected one of auto, typical"):
         curation.suggest(store, by="best")
-    with pytest.raises(ConfigError, match="needs the column ssl_loss: featurestore score RUN STORE"):
+    with pytest.raises(ConfigError, match="needs the column ssl_loss with values: featurestore score RUN STORE"):
         curation.suggest(store, by="loss")
     with pytest.raises(ConfigError, match="0 suggestions: expected at least 1"):
         curation.suggest(store, 0)
@@ -104,6 +104,27 @@ def test_a_table_to_fill_in_comes_back_as_labels(run: Run, some: FeatureStore, t
     assert answer(run, "suggest", some.path, "-n", "3")["n_labelled"] == 6
 
 
+def test_a_table_with_labels_that_the_store_lacks_is_not_replaced(run: Run, some: FeatureStore, tmp_path: Path) -> None:
+    table = tmp_path / "next.csv"
+    run("suggest", some.path, "-n", "4", "--out", table)
+    filled = table.read_text().replace(".png,,", ".png,mine,")
+    table.write_text(filled)
+    status, out, err = run("suggest", some.path, "-n", "4", "--out", table)
+    assert (status, out) == (1, "")
+    assert "has 4 labels that the store does not have, and would be replaced" in err
+    assert table.read_text() == filled
+    run("label", some.path, table)
+    assert run("suggest", some.path, "-n", "4", "--out", table)[0] == 0
+
+
+def test_a_column_of_the_user_with_other_texts_stays(run: Run, some: FeatureStore, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("id,Suggested\n1,by Ada\n")
+    some.annotate(tmp_path / "mine.csv")
+    status, _, err = run("suggest", some.path, "-n", "4", "--column")
+    assert (status, "it is your own; remove or rename it first" in err) == (1, True)
+    assert some.sql("SELECT suggested FROM items WHERE id = 1")["Suggested"].to_pylist() == ["by Ada"]
+
+
 def test_the_store_notes_which_were_random(run: Run, some: FeatureStore) -> None:
     for _ in range(2):
         found = answer_with_messages(run, "suggest", some.path, "-n", "6", "--column", "--seed", "5")
@@ -125,8 +146,8 @@ def answer_with_messages(run: Run, *arguments: Any) -> Any:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--seeds", "3"], "--seeds needs --simulate"),
-        (["--by", "auto", "--by", "random"], "several --by needs --simulate"),
+        (["--seeds", "3"], "--simulate is missing, without which --seeds cannot be used"),
+        (["--by", "auto", "--by", "random"], "--simulate is missing, without which several --by cannot be used"),
         (["--simulate", "-n", "5", "--out", "x.csv"], "-n, --out does not go with --simulate"),
     ],
 )
