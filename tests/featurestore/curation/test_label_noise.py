@@ -118,3 +118,13 @@ def test_the_share_of_wrong_labels_is_that_among_the_surest() -> None:
     codes[200:2000] = 1  # in doubt, so that they say nothing
     share = wrong_share(np.concatenate([sure, doubtful]), codes)
     assert share == pytest.approx((10 + 0.1) / (100 + 20))
+
+
+def test_the_confident_joint_is_that_of_cleanlab() -> None:
+    """Where cleanlab is installed (`[bench]`); it also flags labels whose own class is the likeliest, which are left out here."""
+    cleanlab = pytest.importorskip("cleanlab.filter")
+    x, codes, _ = planted()
+    probabilities = held_out_probabilities(labelled(x, codes))
+    theirs = cleanlab.find_label_issues(codes, probabilities, filter_by="confident_learning", n_jobs=1)
+    likeliest = probabilities.argmax(axis=1) == codes
+    assert contradicted(probabilities, codes).tolist() == (theirs & ~likeliest).tolist()
