@@ -26,7 +26,7 @@ from featurestore.system.packages import require
 from featurestore.system.text import as_argument, counted
 
 COUNT = 20
-CANDIDATES, REFERENCES, LABELLED = 10_000, 4_000, 10_000  # drawn from all
+CANDIDATES, REFERENCES, LABELLED = 10_000, 4_000, 5_000  # drawn from all
 RANDOM = 10  # every so many suggestions, one is random
 LOSS = "ssl_loss"  # the column that `featurestore score` fills
 NO_LOSS = "strategy 'loss' needs the column ssl_loss with values: featurestore score RUN STORE"
