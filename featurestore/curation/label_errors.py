@@ -23,7 +23,7 @@ from featurestore.curation.label_noise import (
 from featurestore.errors import EvaluationError
 from featurestore.progress import Listener
 from featurestore.rendering.galleries import Gallery, Picture
-from featurestore.storage.item_graph import ItemGraph, K, item_graph
+from featurestore.storage.item_graph import ItemGraph, K, item_graph, usable_index
 from featurestore.storage.storage import Storage
 from featurestore.system.packages import require
 from featurestore.system.text import counted
@@ -149,7 +149,7 @@ def label_errors(
     rows = items.rows[places[first]]
     order = np.argsort(rows)
     first, rows, pictures_of = first[order], rows[order], np.argsort(order)[pictures_of]
-    graph = _graph_among(found, rows, listener)
+    graph = _graph_among(store, found, rows, listener)
     pictures = Labelled(graph, finite_floats(found.view.vectors[rows]), codes[first], len(names))
     listener.start("judging labels", None)
     probabilities = held_out_probabilities(pictures)
@@ -193,8 +193,9 @@ def label_errors(
     )
 
 
-def _graph_among(found: ItemGraph, rows: Ints, listener: Listener) -> KnnGraph:
+def _graph_among(store: Storage, found: ItemGraph, rows: Ints, listener: Listener) -> KnnGraph:
     """Give the graph of some items: the kept one where it is of the same rows, otherwise a new one among them."""
     if np.array_equal(rows, found.graph.rows):
         return found.graph
-    return build_graph(found.view.vectors, RowFilter(len(found.view.vectors), rows), K, None, listener)
+    index = usable_index(store.snapshots.now(), found.view.items.encoder, len(rows))
+    return build_graph(found.view.vectors, RowFilter(len(found.view.vectors), rows), K, index, listener)

@@ -12,10 +12,11 @@ from featurestore.ann.graph_file import open_graph, save_graph
 from featurestore.ann.knn_graph import KnnGraph, build_graph, extend_graph
 from featurestore.ann.row_filter import RowFilter
 from featurestore.ann.search import Index
+from featurestore.catalog import EncoderRecord
 from featurestore.progress import Listener
 from featurestore.storage.derived import keep
 from featurestore.storage.labelled_items import content_numbers
-from featurestore.storage.snapshot import ItemVectors
+from featurestore.storage.snapshot import ItemVectors, Snapshot
 from featurestore.storage.storage import Storage
 from featurestore.system.checksums import BlockChecksum
 from featurestore.system.text import as_argument
@@ -50,8 +51,7 @@ def item_graph(store: Storage, encoder: str | Path | None = None, listener: List
     _, blocks = store.catalog.encoders.blocks(record.fingerprint)
     path = store.layout.graph_file(record)
     known = open_graph(path, lambda covered: vectors_hash(blocks, covered), len(view.vectors))
-    index = snapshot.index(record) if len(rows) >= BY_INDEX_FROM else None
-    usable = index if isinstance(index, Index) else None
+    usable = usable_index(snapshot, record, len(rows))
     if known is None:
         if len(rows) >= BY_INDEX_FROM and usable is None:
             listener.note(
@@ -63,6 +63,12 @@ def item_graph(store: Storage, encoder: str | Path | None = None, listener: List
     if graph is not known:
         _keep(store, graph, path, len(view.vectors), blocks, listener)
     return ItemGraph(view, nodes, graph)
+
+
+def usable_index(snapshot: Snapshot, record: EncoderRecord, count: int) -> Index | None:
+    """Give the search index by which neighbours of so many contents are found; None where all are compared with all."""
+    index = snapshot.index(record) if count >= BY_INDEX_FROM else None
+    return index if isinstance(index, Index) else None
 
 
 def fold_contents(numbers: Ints) -> tuple[Ints, Ints]:
