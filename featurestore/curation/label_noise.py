@@ -28,6 +28,7 @@ SAMPLED = 10_000  # rows that strength and temperature are chosen by
 PART = 16_384  # rows
 
 Floats = NDArray[np.float64]
+Shares = NDArray[np.float32]  # as long as the collection, so in half the memory
 Codes = NDArray[np.int64]
 
 
@@ -41,34 +42,38 @@ class Labelled:
     classes: int
 
 
-def held_out_probabilities(pictures: Labelled) -> Floats:
+def held_out_probabilities(pictures: Labelled) -> Shares:
     """Predict the class of each picture from the labels of all others: (M, C); rows sum to 1.
 
     The votes of the nearest neighbours, which see fine structure, and ridge regression, which sees the whole, are multiplied. The
     temperature is the one that fits the labels best.
     """
-    shares = neighbour_shares(pictures)
-    smoothed = (shares + SMOOTHING) / (1 + SMOOTHING * pictures.classes)
+    logits = neighbour_shares(pictures)
     planes = ridge_probabilities(pictures.vectors, pictures.codes, pictures.classes)
-    logits = VOTES * np.log(smoothed) + np.log(planes + 1e-9)
-    some = _some(len(logits))
-    return softmax(logits, fit_temperature(logits[some], pictures.codes[some]))
+    for part in _parts(len(logits)):
+        logits[part] = VOTES * np.log((logits[part] + SMOOTHING) / (1 + SMOOTHING * pictures.classes)) + np.log(
+            planes[part] + 1e-9
+        )
+    return _softmax(logits, pictures.codes)
 
 
-def neighbour_shares(pictures: Labelled) -> Floats:
+def neighbour_shares(pictures: Labelled) -> Shares:
     """Compute the share of the votes of its neighbours that each class has: (M, C); zeros where nobody votes.
 
     Twins do not vote: copies of a picture with the same wrong label would confirm each other.
     """
     graph = pictures.graph
     if graph.k == 0:
-        return np.zeros((len(pictures.codes), pictures.classes))
+        return np.zeros((len(pictures.codes), pictures.classes), np.float32)
     labels = np.where(1 - graph.scores < TWIN * np.median(1 - graph.scores[:, 0]), -1, pictures.codes[graph.indices])
-    found = votes(graph.scores, labels[:, :, None], pictures.classes, TEMPERATURE)
-    return np.asarray(found / np.maximum(found.sum(axis=1, keepdims=True), 1e-9))
+    found = np.empty((len(labels), pictures.classes), np.float32)
+    for part in _parts(len(found)):
+        summed = votes(graph.scores[part], labels[part, :, None], pictures.classes, TEMPERATURE)
+        found[part] = summed / np.maximum(summed.sum(axis=1, keepdims=True), 1e-9)
+    return found
 
 
-def ridge_probabilities(x: NDArray[np.floating], codes: Codes, classes: int) -> Floats:
+def ridge_probabilities(x: NDArray[np.floating], codes: Codes, classes: int) -> Shares:
     """Predict each row by ridge regression to +1 and -1 on all other rows, without fitting it again: (N, C).
 
     x: (N, D). The residual of a row that is left out is its residual divided by 1 minus its leverage (Allen 1974, PRESS). The strength is
@@ -76,13 +81,16 @@ def ridge_probabilities(x: NDArray[np.floating], codes: Codes, classes: int) -> 
     """
     count, dim = x.shape
     mean = x.mean(axis=0, dtype=np.float64)
-    targets = np.where(np.arange(classes) == codes[:, None], 1.0, -1.0)
-    centre = targets.mean(axis=0)
+    centre = 2 * np.bincount(codes, minlength=classes) / count - 1
+
+    def targets(rows: slice) -> Floats:
+        return np.where(np.arange(classes) == codes[rows, None], 1.0, -1.0)
+
     square, mixed = np.zeros((dim, dim)), np.zeros((dim, classes))
-    for start in range(0, count, PART):
-        own = x[start : start + PART] - mean
+    for part in _parts(count):
+        own = x[part] - mean
         square += own.T @ own
-        mixed += own.T @ (targets[start : start + PART] - centre)
+        mixed += own.T @ (targets(part) - centre)
     variances, directions = np.linalg.eigh(square)
     weights = directions.T @ mixed
 
@@ -90,12 +98,28 @@ def ridge_probabilities(x: NDArray[np.floating], codes: Codes, classes: int) -> 
         own = (x[rows] - mean) @ directions
         scale = 1 / (variances.clip(0) + strength)
         leverage = (own**2 @ scale + 1 / count)[:, None].clip(0, 1 - 1e-6)
-        return np.asarray((own @ (scale[:, None] * weights) + centre - leverage * targets[rows]) / (1 - leverage))
+        return np.asarray((own @ (scale[:, None] * weights) + centre - leverage * targets(rows)) / (1 - leverage))
 
     some = _some(count)
-    best = min(STRENGTHS, key=lambda strength: float(((left_out(some, strength) - targets[some]) ** 2).mean()))
-    found = np.concatenate([left_out(slice(start, start + PART), best) for start in range(0, count, PART)])
-    return softmax(found, fit_temperature(found[some], codes[some]))
+    best = min(STRENGTHS, key=lambda strength: float(((left_out(some, strength) - targets(some)) ** 2).mean()))
+    found = np.empty((count, classes), np.float32)
+    for part in _parts(count):
+        found[part] = left_out(part, best)
+    return _softmax(found, codes)
+
+
+def _softmax(logits: Shares, codes: Codes) -> Shares:
+    """Turn logits (N, C) into probabilities, in place, at the temperature that fits the labels best."""
+    some = _some(len(logits))
+    temperature = fit_temperature(logits[some], codes[some])
+    for part in _parts(len(logits)):
+        logits[part] = softmax(logits[part], temperature)
+    return logits
+
+
+def _parts(count: int) -> list[slice]:
+    """Cut rows into parts, so that nothing but results is as long as all."""
+    return [slice(start, start + PART) for start in range(0, count, PART)]
 
 
 def _some(count: int) -> slice:
@@ -103,7 +127,7 @@ def _some(count: int) -> slice:
     return slice(None, None, -(-count // SAMPLED))
 
 
-def wrongness(probabilities: Floats, codes: Codes) -> tuple[Floats, Codes]:
+def wrongness(probabilities: Shares, codes: Codes) -> tuple[Floats, Codes]:
     """Rank labels by how wrong they look, and give the class that each item should have: (M,), (M,).
 
     Mostly how improbable the own label is, and half as much how probable the best other one is.
@@ -114,7 +138,7 @@ def wrongness(probabilities: Floats, codes: Codes) -> tuple[Floats, Codes]:
     return 0.5 * np.log(best + FLOOR) - np.log(own + FLOOR), suggested
 
 
-def contradicted(probabilities: Floats, codes: Codes) -> NDArray[np.bool_]:
+def contradicted(probabilities: Shares, codes: Codes) -> NDArray[np.bool_]:
     """Say which labels the confident joint contradicts: another class is as probable as it is on average for items labelled so, (M,).
 
     There is a threshold for each class, since rare classes are predicted less surely. The other class must also be more probable than
@@ -127,7 +151,7 @@ def contradicted(probabilities: Floats, codes: Codes) -> NDArray[np.bool_]:
     return np.asarray(((others >= thresholds) & (others > own[:, None])).any(axis=1))
 
 
-def chance_wrong(pictures: Labelled, probabilities: Floats, seed: int) -> Floats:
+def chance_wrong(pictures: Labelled, probabilities: Shares, seed: int) -> Floats:
     """Estimate how likely each label is wrong: (M,), from 0 to 1.
 
     Some labels are made wrong, each to a class that it is mixed up with, and everything is predicted again. Where the planted errors are
@@ -155,7 +179,7 @@ def chance_wrong(pictures: Labelled, probabilities: Floats, seed: int) -> Floats
     return np.asarray((wrong_share(probabilities, codes) * times_denser).clip(0, surest))
 
 
-def wrong_share(probabilities: Floats, codes: Codes) -> float:
+def wrong_share(probabilities: Shares, codes: Codes) -> float:
     """Estimate the share of wrong labels: the contradictions among the most surely predicted items.
 
     With few items, a prior of half a percent that counts as PRIOR items decides.
@@ -165,7 +189,7 @@ def wrong_share(probabilities: Floats, codes: Codes) -> float:
     return (contradictions + 0.005 * PRIOR) / (len(surest) + PRIOR)
 
 
-def _own_and_others(probabilities: Floats, codes: Codes) -> tuple[Floats, Floats]:
+def _own_and_others(probabilities: Shares, codes: Codes) -> tuple[Shares, Shares]:
     """Give the probability of the own label (M,), and of all others (M, C), -1 in place of the own one."""
     others = probabilities.copy()
     at = np.arange(len(codes)), codes
