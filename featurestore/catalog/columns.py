@@ -42,13 +42,15 @@ class UserColumns:
             ).to_arrow_table()
             return found["id"].to_numpy(), found["value"].to_numpy()
 
-    def set_values(self, names: Sequence[str], rows: Spool) -> None:
+    def set_values(self, names: Sequence[str], rows: Spool, everywhere: bool = False) -> None:
         """Set labels, splits or columns of the user; columns that do not exist are added.
 
-        rows: the id of an item and a value for each name; no id occurs twice.
+        rows: the id of an item and a value for each name; no id occurs twice. everywhere: all other items lose their values.
         """
         with self._database.transaction() as connection:
             add_columns(connection, pa.schema(zip(names, rows.schema.types[1:], strict=True)))
+            if everywhere:
+                empty_columns(connection, names)
             set_values(connection, names, rows.reader())
 
     def measured(self, name: str, rows: Spool, everywhere: bool) -> int:

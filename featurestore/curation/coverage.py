@@ -16,6 +16,7 @@ from featurestore.errors import EvaluationError
 from featurestore.metrics.label_free import sample
 from featurestore.progress import Listener
 from featurestore.rendering.galleries import Gallery, Picture
+from featurestore.storage.labelled_items import is_labelled
 from featurestore.storage.snapshot import ItemVectors
 from featurestore.storage.storage import Storage
 
@@ -111,7 +112,7 @@ def coverage(
     listener = listener or Listener()
     view = store.view(encoder, where)
     items = view.items
-    known = items.labels.is_valid().to_numpy(zero_copy_only=False) | items.label_lists.is_valid().to_numpy(zero_copy_only=False)  # fmt: skip
+    known = is_labelled(items)
     bank, asked = np.flatnonzero(known), np.flatnonzero(~known)
     if not len(bank):
         raise EvaluationError(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
 import pyarrow as pa
 
 from featurestore.errors import QueryError
@@ -112,17 +111,10 @@ def keep_columns(store: Storage, findings: Findings) -> tuple[str, ...]:
                     f"column {name!r} has other values (of type {known[name]}) than this command writes: it is your own; remove or rename it first: "
                     f"featurestore annotate {as_argument(store.path)} --drop {as_argument(name)}"
                 )
-        ids = store.catalog.items.select("true")
-        place = np.full(len(ids), -1)
-        _, here, there = np.intersect1d(ids, table["id"].to_numpy(), assume_unique=True, return_indices=True)
-        place[here] = there
-        if findings.adds_to_columns:
-            ids, place = ids[place >= 0], place[place >= 0]
-        taken = pa.array(place, mask=place < 0)
-        rows = Spool(pa.schema([("id", pa.int64()), *((name, table.schema.field(name).type) for name in names)]))
-        columns = [table[name].combine_chunks().take(taken) for name in names]
-        rows.add_batch(pa.record_batch([pa.array(ids), *columns], schema=rows.schema))
-        store.catalog.columns.set_values(names, rows)
+        rows = Spool(table.schema)
+        for batch in table.to_batches():
+            rows.add_batch(batch)
+        store.catalog.columns.set_values(names, rows, everywhere=not findings.adds_to_columns)
     return names
 
 

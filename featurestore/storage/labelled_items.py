@@ -49,7 +49,7 @@ class LabelledItems:
         what the items of the view were chosen by.
         """
         items = view.items
-        known = _is_labelled(items)
+        known = is_labelled(items)
         if not known.any():
             none = "the store has none" if where is None else f"none of the {len(known)} items where {where} has one"
             raise EvaluationError(
@@ -134,7 +134,8 @@ class LabelledItems:
         return np.bincount(codes[codes >= 0], minlength=len(self.names))
 
 
-def _is_labelled(items: ItemTable) -> Mask:
+def is_labelled(items: ItemTable) -> Mask:
+    """Say which items have a label, or several: (n,)."""
     one, several = (column.is_valid().to_numpy(zero_copy_only=False) for column in (items.labels, items.label_lists))
     return np.asarray(one | several)
 
