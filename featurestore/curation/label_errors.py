@@ -29,7 +29,7 @@ from featurestore.system.packages import require
 from featurestore.system.text import counted
 
 SEED = 0  # of the errors that are planted to judge by
-LIKELY = 0.5  # probability of the own label, by all others, below which it is suspect
+LIKELY = 0.6  # probability of the own label, by all others, below which it is suspect
 Ints = NDArray[np.int64]
 
 

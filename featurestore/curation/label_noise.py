@@ -18,6 +18,7 @@ VOTES = 2.0  # weight of the logarithm of the votes beside that of the planes
 TWIN = 0.13  # of the median distance of the nearest neighbours: those that are nearer are the same picture, and do not vote (Datalab)
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)  # of ridge regression; the best one for the labels as they are is taken
 FLOOR = 0.003  # added to probabilities, which say nothing below
+BEST_OTHER = 0.3  # weight of the logarithm of the best other probability beside that of the own one
 PLANTED = 0.05  # share of the labels that are made wrong, to see what wrong ones look like
 SUREST, LEAST_SUREST = (
     0.02,
@@ -130,12 +131,12 @@ def _some(count: int) -> slice:
 def wrongness(probabilities: Shares, codes: Codes) -> tuple[Floats, Codes]:
     """Rank labels by how wrong they look, and give the class that each item should have: (M,), (M,).
 
-    Mostly how improbable the own label is, and half as much how probable the best other one is.
+    Mostly how improbable the own label is, and a little how probable the best other one is.
     """
     own, others = _own_and_others(probabilities, codes)
     suggested = others.argmax(axis=1)
     best = others[np.arange(len(codes)), suggested]
-    return 0.5 * np.log(best + FLOOR) - np.log(own + FLOOR), suggested
+    return BEST_OTHER * np.log(best + FLOOR) - np.log(own + FLOOR), suggested
 
 
 def contradicted(probabilities: Shares, codes: Codes) -> NDArray[np.bool_]:

@@ -108,7 +108,7 @@ def test_a_class_needs_the_probability_that_is_usual_for_it() -> None:
 def test_wrongness_by_hand() -> None:
     score, suggested = wrongness(np.array([[0.1, 0.7, 0.2]]), np.array([0]))
     assert suggested.tolist() == [1]
-    assert score[0] == pytest.approx(0.5 * np.log(0.703) - np.log(0.103))
+    assert score[0] == pytest.approx(0.3 * np.log(0.703) - np.log(0.103))
 
 
 def test_the_share_of_wrong_labels_is_that_among_the_surest() -> None:
