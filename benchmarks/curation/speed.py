@@ -3,7 +3,7 @@
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -17,6 +17,7 @@ from featurestore.progress import Listener
 from featurestore.storage.item_graph import BY_INDEX_FROM, item_graph
 
 REPORTS = ("neighbours", "outliers", "label errors", "clusters", "coverage", "suggest", "suggest again")
+WITH_PICTURES = ("neighbours", "outliers", "label errors", "clusters", "duplicates", "duplicates again")
 
 
 def timed(store: str, name: str) -> list[float]:
@@ -30,6 +31,8 @@ def timed(store: str, name: str) -> list[float]:
         "coverage": lambda: curation.coverage(opened),
         "suggest": lambda: curation.suggest(opened),
         "suggest again": lambda: curation.suggest(opened),
+        "duplicates": lambda: curation.duplicates(opened),
+        "duplicates again": lambda: curation.duplicates(opened),
     }
     call = calls[name]
     if name == "suggest again":
@@ -53,23 +56,34 @@ def half_labelled(store: Path) -> None:
     opened.label(table_file, clear=True)
 
 
+def rows_of(store: Path, reports: Sequence[str]) -> list[list[str]]:
+    """Make some reports of a store, in this order."""
+    found = []
+    for name in reports:
+        if name == "coverage":
+            half_labelled(store)
+        peak = PeakMemory()
+        wall, processor = measure(timed, store, name, peak=peak)
+        found.append([name, f"{wall:.1f}", f"{processor:.1f}", f"{peak.own / 1000:.1f}"])
+        click.echo(f"{found[-1]}", err=True)
+    return found
+
+
 @click.command()
 @click.option("--rows", default=60_000, show_default=True)
 @click.option("--dim", default=512, show_default=True)
-def speed(rows: int, dim: int) -> None:
-    """Seconds of each report, neighbours first: they are kept for the others. There are no pictures, so nothing is decoded."""
-    with tempfile.TemporaryDirectory() as work:
-        store = Path(work) / "generated.store"
-        stores.grow(store, rows, dim)
-        if rows >= BY_INDEX_FROM:
-            optimize(FeatureStore.open(store), listener=Listener())
-        found = []
-        for name in REPORTS:
-            if name == "coverage":
-                half_labelled(store)
-            peak = PeakMemory()
-            wall, processor = measure(timed, store, name, peak=peak)
-            found.append([name, f"{wall:.1f}", f"{processor:.1f}", f"{peak.own / 1000:.1f}"])
-            click.echo(f"{found[-1]}", err=True)
-    click.echo(f"{rows:,} x {dim}\n")
+@click.option("--store", type=click.Path(path_type=Path, exists=True), help="A store with labels and pictures instead.")
+def speed(rows: int, dim: int, store: Path | None) -> None:
+    """Seconds of each report, neighbours first: they are kept for the others. Generated vectors have no pictures, so nothing is decoded."""
+    if store is not None:
+        found = rows_of(store, WITH_PICTURES)
+        click.echo(f"`{store.name}`, {FeatureStore.open(store).info()['items']:,} images\n")
+    else:
+        with tempfile.TemporaryDirectory() as work:
+            store = Path(work) / "generated.store"
+            stores.grow(store, rows, dim)
+            if rows >= BY_INDEX_FROM:
+                optimize(FeatureStore.open(store), listener=Listener())
+            found = rows_of(store, REPORTS)
+        click.echo(f"{rows:,} x {dim}\n")
     table(["report", "s", "processor s", "GB"], found)

@@ -1,4 +1,4 @@
-"""FAISS: the flat index, top-k and the RaBitQ index. The only import of faiss; its global settings are not changed."""
+"""FAISS: the flat index, top-k, the inverted file and the RaBitQ index. The only import of faiss; its global settings are not changed."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +13,7 @@ from featurestore.errors import StoreCorrupt
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+POINTS_A_LIST = 64  # vectors that centroids are found from
 BLAS_FROM = 128_000  # queries x dimensions from which FAISS uses matrix products
 
 
@@ -78,6 +79,25 @@ def top_k(queries: Floats, block: Floats, k: int) -> tuple[Floats, Ints]:
     """Find the k best of a block for each query: scores and indices, (Q, k), best first; k <= n."""
     scores, indices = faiss.knn(queries, block, k, metric=faiss.METRIC_INNER_PRODUCT)
     return scores, indices
+
+
+class InvertedFile:
+    """Approximate search of many short vectors, (N, D), in memory: float16 in lists around centroids, of which the nearest are visited."""
+
+    def __init__(self, vectors: Floats, lists: int, probes: int, seed: int) -> None:
+        """Find `lists` centroids by k-means; `probes` of their lists are visited for each query."""
+        count, dim = vectors.shape
+        self._index = faiss.IndexIVFScalarQuantizer(
+            faiss.IndexFlatIP(dim), dim, lists, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+        )
+        self._index.cp.seed, self._index.nprobe = seed, probes
+        self._index.train(vectors[np.random.default_rng(seed).permutation(count)[: lists * POINTS_A_LIST]])
+        self._index.add(vectors)
+
+    def search(self, queries: Floats, k: int) -> tuple[Floats, Ints]:
+        """Find the k best for each query: scores and indices, (Q, k), best first; -1 where the lists have fewer."""
+        scores, indices = self._index.search(queries, k)
+        return scores, indices
 
 
 class RabitqIndex:

@@ -27,7 +27,7 @@ from featurestore.system.text_table import format_table
 @store_argument
 @limit_option("groups")
 @click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, metavar="SCORE", help="Only copies that are as sure as this, such as 0.99; exact ones have 1.")  # fmt: skip
-@click.option("--keep", type=click.Choice(list(ORDERS)), default="best", show_default=True, help="Which item of a group to keep: a labelled one, otherwise the largest in pixels, then the sharpest; or the one that was indexed first.")  # fmt: skip
+@click.option("--keep", type=click.Choice(list(ORDERS)), default="best", show_default=True, help="Which item of a group to keep: a labelled one, otherwise the largest in pixels, then the one with most copies, then the sharpest; or the one that was indexed first.")  # fmt: skip
 @click.option("--delete", is_flag=True, help="Delete the other items of exact and near groups from STORE, after asking; never mirrored ones.")  # fmt: skip
 @click.option("--out", type=PATH, metavar="FILE.csv", help="With --delete: a new file for what STORE forgets, .csv or .jsonl.  [default: STORE-duplicates-DATE.csv in the current folder]")  # fmt: skip
 @click.option("--yes", is_flag=True, help="With --delete: do not ask.")

@@ -146,8 +146,8 @@ def duplicates(
     Exact copies have the same SHA-256. Other pairs are proposed by the k-NN graph and by similar pixels, and confirmed by aligning their
     pixels; see `find_pairs`. How alike they must be follows from what different pictures of this store are; see `choose_limit`.
 
-    keep: which item of a group comes first, "best": a labelled one, then the largest, then the sharpest, then the one that was indexed
-    first; or "first": that one. min_score: pairs below it do not count. limit: how many groups are listed at most.
+    keep: which item of a group comes first, "best": a labelled one, then the largest, then the one with most copies, then the sharpest, then
+    the one that was indexed first; or "first": that one. min_score: pairs below it do not count. limit: how many groups are listed at most.
     Raises EncoderNotInStore, StoreCorrupt, SourceError, ConfigError.
     """
     if keep not in ORDERS:
@@ -182,7 +182,7 @@ def duplicates_among(
 
 
 Members = Mapping[int, Sequence[DuplicateItem]]  # of the nodes that count
-Order = Callable[[DuplicateItem], tuple[Any, ...]]
+Order = Callable[[DuplicateItem, int], tuple[Any, ...]]  # of an item whose content is in so many pairs
 
 
 def _members(store: Storage, contents: Contents, pairs: Pairs, order: Order) -> Members:
@@ -200,15 +200,15 @@ def _members(store: Storage, contents: Contents, pairs: Pairs, order: Order) -> 
     ):
         look, sha256 = looks.get(item, (None, None, None)), contents.hashes[node].tobytes().hex()
         found[node].append(DuplicateItem(item, path, label, labels, split, *look, sha256, 1.0))
-    return {node: sorted(members, key=order) for node, members in found.items()}
+    return {node: sorted(members, key=lambda item: order(item, 0)) for node, members in found.items()}
 
 
-def _by_worth(item: DuplicateItem) -> tuple[bool, int, float, int]:
+def _by_worth(item: DuplicateItem, pairs: int) -> tuple[bool, int, int, float, int]:
     area = (item.width or 0) * (item.height or 0)
-    return item.label is None and item.labels is None, -area, -(item.sharpness or 0), item.id
+    return item.label is None and item.labels is None, -area, -pairs, -(item.sharpness or 0), item.id
 
 
-def _by_age(item: DuplicateItem) -> tuple[int]:
+def _by_age(item: DuplicateItem, _pairs: int) -> tuple[int]:
     return (item.id,)
 
 
@@ -219,7 +219,8 @@ def _groups(pairs: Pairs, members: Members, order: Order) -> Iterator[DuplicateG
     """Make groups of nodes: exact and near copies of the item to keep, and mirrored pairs of such items."""
     plain, mirror = (_by_node(pairs, pairs.mirrored == way) for way in (False, True))
     kept: dict[int, int] = {}  # node: the one whose first item is kept instead
-    for node in sorted(members, key=lambda node: order(members[node][0])):
+    worth = {node: order(of[0], len(plain.get(node, ()))) for node, of in members.items()}
+    for node in sorted(members, key=worth.__getitem__):
         if node in kept:
             continue
         # Only what is paired with the item to keep itself: chains of pairs may lead to another picture.
@@ -232,7 +233,7 @@ def _groups(pairs: Pairs, members: Members, order: Order) -> Iterator[DuplicateG
     told = set()
     for node, others in mirror.items():
         for other, score in others.items():
-            both = tuple(sorted((kept[node], kept[other]), key=lambda of: order(members[of][0])))
+            both = tuple(sorted((kept[node], kept[other]), key=worth.__getitem__))
             if both[0] != both[1] and both not in told:
                 told.add(both)
                 first, second = (members[of][0] for of in both)

@@ -84,10 +84,8 @@ def _found_now(store: Storage, encoder: str | Path | None, listener: Listener) -
     if not np.array_equal(graph.nodes, contents.nodes):  # the store has changed between the two
         return _found_now(store, encoder, listener)
     pictures = _pictures(store, contents, np.ones(len(contents.hashes), bool), listener)
-    pairs, limit = same_pictures(graph.graph, graph.view.vectors, pictures, listener)
-    return KeptPairs(
-        contents, *pairs, np.flatnonzero(~pictures.known), graph.graph.recall, limit.detail, limit.precision
-    )
+    pairs, limit, recall = same_pictures(graph.graph, graph.view.vectors, pictures, listener)
+    return KeptPairs(contents, *pairs, np.flatnonzero(~pictures.known), recall, limit.detail, limit.precision)
 
 
 def _is_there_again(store: Storage, kept: KeptPairs, listener: Listener) -> bool:

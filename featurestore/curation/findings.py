@@ -125,7 +125,7 @@ def _texts(store: Storage, name: str) -> set[str]:
 
 def neighbours_note(recall: float) -> list[str]:
     """Say how many of the neighbours were found, where an index found them: one sentence, or none."""
-    return [f"neighbours are from the index, which finds {recall:.1%} of them"] if recall < 1 else []
+    return [f"neighbours are from an index, which finds {recall:.1%} of them"] if recall < 1 else []
 
 
 def unseen_note(count: int, instead: str) -> list[str]:

@@ -31,12 +31,12 @@ class Pairs(NamedTuple):
 
 def same_pictures(
     graph: KnnGraph, vectors: NDArray[np.float16], pictures: Thumbnails, listener: Listener
-) -> tuple[Pairs, Limit]:
-    """Find the pairs of M nodes that show the same picture; pictures: (M,), of the nodes.
+) -> tuple[Pairs, Limit, float]:
+    """Find the pairs of M nodes that show the same picture, the limit, and the recall of proposals; pictures: (M,), of the nodes.
 
     Vectors propose crops and pictures of other colours, pixels propose smaller and mirrored ones. Each proposal is confirmed by pixels.
     """
-    left, right = proposals(graph, pictures, listener)
+    left, right, recall = proposals(graph, pictures, listener)
     typical, small, found = typical_distance(graph), reduced(pictures.grey), []
     listener.start("comparing pictures", 2 * len(left))
     for part in parts_of(len(left), TOGETHER) or [slice(0)]:
@@ -50,4 +50,5 @@ def same_pictures(
     every = every.take(taken)
     sure = np.where(every.seen, np.tanh((spread_out(every.score) + spread_out(every.detail)) / 2), 1).astype(np.float32)
     order = np.lexsort((every.right, every.left, -sure))
-    return Pairs(every.left[order], every.right[order], sure[order], every.mirrored[order]), limit
+    pairs = Pairs(every.left[order], every.right[order], sure[order], every.mirrored[order])
+    return pairs, limit, min(recall, graph.recall)

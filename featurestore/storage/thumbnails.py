@@ -25,6 +25,7 @@ SHAPE = Preprocess(SIDE, SIDE, resize="stretch", interpolation="bilinear")
 MAGIC = b"thumbs1\n"
 HASH = np.dtype("V32")  # SHA-256; the file is MAGIC, then the hash of each content, then the grey levels of each
 SPARE, PART = 1_000_000, 16_384  # pictures
+FIRST = 131_072  # pictures that are made before the first are kept
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
@@ -53,23 +54,28 @@ def thumbnails(store: Storage, files: Sequence[ContentFile], listener: Listener)
     """Give the thumbnails of M contents; those that are missing are made, and kept.
 
     A picture that is gone, cannot be decoded, or has another content by now has none. When this is interrupted, those that were made
-    are kept. Raises StoreUntrusted, SourceError, TooManyOpenFiles.
+    are kept; when it is killed, half of them or more, beyond FIRST. Raises StoreUntrusted, SourceError, TooManyOpenFiles.
     """
     kept = _read(store.layout.thumbnails, len(files))
     wanted = np.array([_hash(file.sha256) for file in files], HASH)
     found = Thumbnails.none(len(files))
     places = kept.places(wanted)
     found.known[:] = places >= 0
-    found.grey[found.known] = kept.grey[places[found.known]]
-    missing: list[int] = np.flatnonzero(~found.known).tolist()
-    if not missing:
-        return found
-    try:
-        _make({place: files[place] for place in missing}, found, listener)
-    finally:
-        made = [place for place in missing if found.known[place]]
-        if made:
-            _keep(store, wanted[made], found.grey[made], listener)
+    there, missing = np.flatnonzero(found.known), np.flatnonzero(~found.known)
+    for start in range(0, len(there), PART):
+        part = there[start : start + PART]
+        found.grey[part] = kept.grey[places[part]]
+    if len(missing):
+        listener.start("looking at the pictures", len(missing))
+    start = 0
+    while start < len(missing):
+        end = max(FIRST, 2 * start)
+        part = missing[start:end]
+        try:
+            _make({place: files[place] for place in part.tolist()}, found, listener)
+        finally:
+            _keep(store, _Kept(wanted, found.grey), part[found.known[part]], listener)
+        start = end
     return found
 
 
@@ -77,8 +83,8 @@ def forget_thumbnails(store: Storage) -> None:
     """Delete the thumbnails of contents that the store no longer has; within `writing`. Raises DiskError."""
     kept = _read(store.layout.thumbnails)
     stays = _in_use(store, kept)
-    if not stays.all():
-        _write(store, kept.hashes[stays], kept.grey[stays])
+    if len(stays) < len(kept.hashes):
+        _write(store, [(kept, stays)])
 
 
 def _hash(sha256: str) -> bytes:
@@ -88,7 +94,7 @@ def _hash(sha256: str) -> bytes:
 
 @dataclass(frozen=True)
 class _Kept:
-    """The thumbnails that a file has."""
+    """Thumbnails as a file has them."""
 
     hashes: NDArray[np.void]  # (N,), of the contents
     grey: NDArray[np.uint8]  # (N, SIDE, SIDE)
@@ -111,7 +117,6 @@ def _read(path: Path, wanted: int = 0) -> _Kept:
 
 def _make(missing: Mapping[int, ContentFile], found: Thumbnails, listener: Listener) -> None:
     """Decode pictures, given by their places; a file with another content is only read."""
-    listener.start("looking at the pictures", len(missing))
     files = (
         (ImageFile(file.path, None, None, file.size, file.mtime_ns), file.sha256.__ne__) for file in missing.values()
     )
@@ -123,23 +128,31 @@ def _make(missing: Mapping[int, ContentFile], found: Thumbnails, listener: Liste
             listener.advance()
 
 
-def _keep(store: Storage, hashes: NDArray[np.void], grey: NDArray[np.uint8], listener: Listener) -> None:
-    """Add thumbnails to those that the store has of its contents; where that cannot be done, say so."""
+def _keep(store: Storage, new: _Kept, made: NDArray[np.int64], listener: Listener) -> None:
+    """Add some new thumbnails to those that the store has of its contents; where that cannot be done, say so."""
+    if not len(made):
+        return
 
     def write() -> None:
-        old = _read(store.layout.thumbnails, len(hashes))
-        stays = _in_use(store, old) & ~np.isin(old.hashes, hashes)
-        _write(store, np.concatenate([old.hashes[stays], hashes]), np.concatenate([old.grey[stays], grey]))
+        old = _read(store.layout.thumbnails, len(new.hashes))
+        stays = _in_use(store, old)
+        stays = stays[~np.isin(old.hashes[stays], new.hashes[made])]
+        _write(store, [(old, stays), (new, made)])
 
     keep(store, "the small pictures", write, listener)
 
 
-def _in_use(store: Storage, kept: _Kept) -> NDArray[np.bool_]:
-    """Say which thumbnails are of contents that the store has: (N,)."""
-    contents = {_hash(content) for content in store.catalog.items.contents().values() if content}
-    return np.array([content in contents for content in kept.hashes.tolist()], bool)
+def _in_use(store: Storage, kept: _Kept) -> NDArray[np.int64]:
+    """Say which thumbnails are of contents that the store has: their places."""
+    return np.flatnonzero(np.isin(kept.hashes, store.catalog.items.hashes()[1]))
 
 
-def _write(store: Storage, hashes: NDArray[np.void], grey: NDArray[np.uint8]) -> None:
-    parts = (grey[start : start + PART].tobytes() for start in range(0, len(grey), PART))
-    write_checked(store.layout.thumbnails, chain([MAGIC, hashes.tobytes()], parts))
+def _write(store: Storage, chosen: Sequence[tuple[_Kept, NDArray[np.int64]]]) -> None:
+    """Write some thumbnails, given by their places; they are copied in parts, since they may be those of a mapped file."""
+    hashes = (of.hashes[places].tobytes() for of, places in chosen)
+    grey = (
+        of.grey[places[start : start + PART]].tobytes()
+        for of, places in chosen
+        for start in range(0, len(places), PART)
+    )
+    write_checked(store.layout.thumbnails, chain([MAGIC], hashes, grey))

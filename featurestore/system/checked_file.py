@@ -1,6 +1,7 @@
 """Derived files of a store: written whole or not at all, with their SHA-256 at the end, and not used when a byte has changed."""
 
 import hashlib
+import mmap
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,12 +23,13 @@ def write_checked(path: Path, parts: Iterable[bytes | memoryview]) -> None:
 
 
 def read_checked(path: Path, most: int) -> memoryview | None:
-    """Read such a file; None where there is none, it is damaged, or has more than `most` bytes. Raises StoreUntrusted."""
+    """Map such a file into memory; None where there is none, it is damaged, or has more than `most` bytes. Raises StoreUntrusted."""
     try:
         with os.fdopen(open_within(path), "rb") as file:
-            if os.fstat(file.fileno()).st_size > most + CHECKSUM:
+            size = os.fstat(file.fileno()).st_size
+            if not CHECKSUM <= size <= most + CHECKSUM:
                 return None
-            data = memoryview(file.read())
+            data = memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
     except OSError:
         return None
     content, checksum = data[:-CHECKSUM], data[-CHECKSUM:]

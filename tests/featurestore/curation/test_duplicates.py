@@ -123,6 +123,22 @@ def test_every_item_of_a_group_is_a_copy_of_the_one_to_keep(tmp_path: Path, enco
     assert group.keep.score == 1 > group.items[1].score
 
 
+def test_the_one_with_most_copies_is_kept_where_they_are_as_large(tmp_path: Path, encoder: Path) -> None:
+    """Two parts of a picture that share little: only the whole is a copy of both, though it is not the sharpest and not the first."""
+    picture = draw(1, 400, 300)
+    left, right = (picture.crop((x, y, x + 300, y + 225)).resize((400, 300)) for x, y in ((0, 0), (100, 75)))
+    for name, image in (("a-left", left), ("b-right", right), ("c-whole", picture.filter(ImageFilter.BoxBlur(2)))):
+        save(image, tmp_path / "s" / f"{name}.png")
+    for n in range(2, 22):
+        save(draw(n), tmp_path / "s" / f"{n}.png")
+    store = FeatureStore.open(tmp_path / "own.store", encoder)
+    store.index(tmp_path / "s")
+    [group] = duplicates(store).groups
+    assert names(group)[0] == "c-whole"
+    assert sorted(names(group)[1:]) == ["a-left", "b-right"]
+    assert names(duplicates(store, keep="first").groups[0]) == ["a-left", "c-whole"]
+
+
 def test_images_in_a_table(tmp_path: Path, encoder: Path) -> None:
     pictures = [draw(n) for n in range(20)] + [crop(draw(3))]
     files = [save(picture, tmp_path / f"{n}.png").read_bytes() for n, picture in enumerate(pictures)]

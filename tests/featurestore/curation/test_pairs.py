@@ -1,5 +1,7 @@
 """Pairs of the same picture: what is proposed, and what becomes of a proposal."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -146,3 +148,13 @@ def test_damaged_vectors_are_named() -> None:
     x[3] = np.nan
     with pytest.raises(StoreCorrupt, match="not finite"):
         same_pictures(graph, x, Thumbnails(grey, np.ones(len(grey), bool)), Listener())
+
+
+def test_the_recall_is_that_of_what_finds_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = vectors(COUNT, {})
+    graph = replace(build_graph(x, RowFilter(COUNT), 10, None, Listener()), recall=0.9)
+    pictures = Thumbnails(collection(), np.ones(COUNT, bool))
+    assert same_pictures(graph, x, pictures, Listener())[2] == 0.9
+    nearest = pairs.proposals
+    monkeypatch.setattr(pairs, "proposals", lambda *given: nearest(*given)._replace(recall=0.8))
+    assert same_pictures(graph, x, pictures, Listener())[2] == 0.8

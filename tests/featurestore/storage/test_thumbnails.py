@@ -158,3 +158,23 @@ def test_where_nothing_may_be_written_they_are_made_each_time(
     [note] = listener.notes
     assert "the small pictures are not kept for next time: store" in note
     assert look(store_path, []).grey.shape == (0, SIDE, SIDE)
+
+
+def test_many_are_kept_while_they_are_made(
+    store_path: Path, pictures: list[Path], encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FeatureStore.open(store_path, encoder).index(pictures[0].parent)
+    monkeypatch.setattr(module, "FIRST", 1)
+    kept: list[int] = []
+    write = module.write_checked
+
+    def counted(path: Path, parts: Iterator[bytes]) -> None:
+        write(path, parts)
+        kept.append(path.stat().st_size // (32 + SIDE**2))
+
+    monkeypatch.setattr(module, "write_checked", counted)
+    found = look(store_path, pictures)
+    assert kept == [1, 2, 4, 5]
+    listener = Looks()
+    np.testing.assert_array_equal(look(store_path, pictures, listener).grey, found.grey)
+    assert listener.looked == 0

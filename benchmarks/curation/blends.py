@@ -1,0 +1,55 @@
+"""Large collections of pictures that differ: blends of two images each, and copies of some of them at the end."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import click
+import numpy as np
+from PIL import Image
+
+from benchmarks.curation.copies import SUFFIXES
+
+SHARD = 100_000  # pictures in a tar
+COPIES = {
+    "crop": lambda picture: picture.crop((2, 3, 31, 31)).resize(picture.size, Image.Resampling.BILINEAR),
+    "brighter": lambda picture: picture.point(lambda level: min(255, int(1.2 * level))),
+    "mirrored": lambda picture: picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    "half": lambda picture: picture.resize((16, 16), Image.Resampling.BILINEAR),
+}
+
+
+def blend(images: np.ndarray, number: int) -> Image.Image:
+    """Mix two images of (N, 32, 32, 3), drawn by a number, each perhaps mirrored."""
+    rng = np.random.default_rng(number)
+    mixed = sum(images[at][:, :: rng.choice([-1, 1])].astype(np.uint16) for at in rng.integers(0, len(images), 2))
+    return Image.fromarray((mixed // 2).astype(np.uint8))
+
+
+@click.command()
+@click.argument("cifar10", type=click.Path(path_type=Path, exists=True))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--images", "count", default=1_000_000, show_default=True)
+@click.option("--copies", default=2_000, show_default=True, help="Of these, copies of others, of four kinds in turn.")
+def blends(cifar10: Path, out: Path, count: int, copies: int) -> None:
+    """Write pictures of 32 x 32 pixels, blended of those in CIFAR10, into tars in OUT, in folders 0 to 9."""
+    out.mkdir(parents=True)
+    files = sorted(path for path in cifar10.rglob("*") if path.suffix in SUFFIXES)
+    images = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+    originals, kinds = count - copies, list(COPIES)
+    for start in range(0, count, SHARD):
+        with tarfile.open(out / f"part{start // SHARD:02}.tar", "w") as tar:
+            for number in range(start, min(start + SHARD, count)):
+                source, name = number, f"{number:07}"
+                picture = blend(images, number)
+                if number >= originals:
+                    kind = kinds[number % len(kinds)]
+                    source = (number - originals) * (originals // copies)
+                    name += f"-{kind}-{source:07}"
+                    picture = COPIES[kind](blend(images, source))
+                content = io.BytesIO()
+                picture.save(content, "JPEG", quality=90)
+                member = tarfile.TarInfo(f"{source % 10}/{name}.jpg")
+                member.size = content.tell()
+                content.seek(0)
+                tar.addfile(member, content)
