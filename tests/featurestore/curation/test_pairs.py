@@ -11,6 +11,7 @@ from featurestore.ann.normalize import unit_rows
 from featurestore.ann.row_filter import RowFilter
 from featurestore.curation import pairs
 from featurestore.curation.pairs import Pairs, same_pictures
+from featurestore.curation.proposals import proposals
 from featurestore.errors import StoreCorrupt
 from featurestore.progress import Listener
 from featurestore.storage.thumbnails import SIDE, Thumbnails
@@ -155,6 +156,5 @@ def test_the_recall_is_that_of_what_finds_fewer(monkeypatch: pytest.MonkeyPatch)
     graph = replace(build_graph(x, RowFilter(COUNT), 10, None, Listener()), recall=0.9)
     pictures = Thumbnails(collection(), np.ones(COUNT, bool))
     assert same_pictures(graph, x, pictures, Listener())[2] == 0.9
-    nearest = pairs.proposals
-    monkeypatch.setattr(pairs, "proposals", lambda *given: nearest(*given)._replace(recall=0.8))
+    monkeypatch.setattr(pairs, "proposals", lambda *given: proposals(*given)._replace(recall=0.8))
     assert same_pictures(graph, x, pictures, Listener())[2] == 0.8

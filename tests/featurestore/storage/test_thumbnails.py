@@ -15,6 +15,7 @@ from featurestore.sources import Failure
 from featurestore.storage import thumbnails as module
 from featurestore.storage.thumbnails import SIDE, ContentFile, Thumbnails, thumbnails
 from featurestore.system import lock
+from featurestore.system.checked_file import write_checked
 
 
 class Looks(Listener):
@@ -166,10 +167,9 @@ def test_many_are_kept_while_they_are_made(
     FeatureStore.open(store_path, encoder).index(pictures[0].parent)
     monkeypatch.setattr(module, "FIRST", 1)
     kept: list[int] = []
-    write = module.write_checked
 
     def counted(path: Path, parts: Iterator[bytes]) -> None:
-        write(path, parts)
+        write_checked(path, parts)
         kept.append(path.stat().st_size // (32 + SIDE**2))
 
     monkeypatch.setattr(module, "write_checked", counted)
