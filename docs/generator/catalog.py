@@ -88,7 +88,7 @@ COLUMNS = {
             "weights": "little-endian float32, C order, shape (D + 1, C): the factors of the vector, then the offsets",
             "sha256": "of card and weights",
             "trained_at": "when it was trained",
-            "applied_at": "when its columns were last filled; empty: the columns of this name are not its own",
+            "applied_at": "when its columns were last filled; empty: never",
         },
     ),
     "label_history": (
@@ -112,6 +112,10 @@ COLUMNS = {
     "sources": (
         "One row for each source that `index` was given.",
         {"path": "absolute path or URL", "added_at": "when it was first given", "exclude": "patterns of `--exclude`, which later runs keep"},
+    ),
+    "written_columns": (
+        "One row for each column of `all_items` that a command wrote. Other columns beside ours are the user's, and so are all that no command is known to have written.",
+        {"name": "of the column, in upper or lower case", "command": "that wrote it, such as `outliers`; only the same one replaces its values"},
     ),
 }  # fmt: skip
 

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from featurestore.catalog.column_writers import set_writer
 from featurestore.catalog.columns import add_columns, set_values
 from featurestore.catalog.connection import Database
 from featurestore.catalog.diff import (
@@ -108,6 +109,7 @@ class Changes:
             if batch.values is not None:
                 values = batch.values.schema.remove(0)
                 add_columns(connection, values)
+                set_writer(connection, values.names, None)
                 set_values(connection, values.names, batch.values)
             return labels
 

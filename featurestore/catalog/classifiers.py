@@ -5,6 +5,7 @@ import json
 
 import pyarrow as pa
 
+from featurestore.catalog.column_writers import CLASSIFY, set_writer, writers
 from featurestore.catalog.columns import add_columns, empty_columns, set_values, user_columns
 from featurestore.catalog.connection import Database
 from featurestore.catalog.engine import Connection
@@ -33,7 +34,8 @@ class Classifiers:
         """Raise QueryError when a classifier of that name would overwrite columns that it did not make."""
         with self._database.reading() as connection:
             existing = _records(connection)
-            columns = user_columns(connection)
+            by = writers(connection)
+            columns = [name for name in user_columns(connection) if by.get(name.lower()) != CLASSIFY]
         wanted = {column.lower() for column in ClassifierRecord.columns_of(name)}
         for other in existing:
             shared = wanted.intersection(column.lower() for column in other.columns)
@@ -41,8 +43,6 @@ class Classifiers:
                 raise QueryError(
                     f"classifier {name!r}: it would fill the column {min(shared)!r}, as the classifier {other.name!r} does; choose another name"
                 )
-        if any(record.name.lower() == name.lower() and record.applied_at is not None for record in existing):
-            return  # it made these columns itself
         taken = [column for column in columns if column.lower() in wanted]
         if taken:
             raise QueryError(
@@ -73,11 +73,17 @@ class Classifiers:
             )
 
     def drop(self, name: str) -> tuple[str, ...]:
-        """Delete a classifier; returns the columns that it filled, which stay. Raises QueryError when there is none of that name."""
+        """Delete a classifier; returns the columns that it filled, which stay, and are the user's then.
+
+        Raises QueryError when there is none of that name.
+        """
         with self._database.transaction() as connection:
             found = _named(_records(connection), name)
             connection.execute("DELETE FROM classifiers WHERE name = ?", [found.name])
-            return found.columns if found.applied_at is not None else ()
+            by = writers(connection)
+            filled = tuple(column for column in found.columns if by.get(column.lower()) == CLASSIFY)
+            set_writer(connection, filled, None)
+            return filled
 
     def fill(self, record: ClassifierRecord, rows: Spool, everywhere: bool) -> None:
         """Fill the two columns of a classifier. rows: the id of an item, a label and a confidence; no id occurs twice.
@@ -87,6 +93,7 @@ class Classifiers:
         names = record.columns
         with self._database.transaction() as connection:
             add_columns(connection, pa.schema(zip(names, rows.schema.types[1:], strict=True)))
+            set_writer(connection, names, CLASSIFY)
             if everywhere:
                 empty_columns(connection, names)
             set_values(connection, names, rows.reader())

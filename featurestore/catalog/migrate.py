@@ -5,12 +5,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from featurestore.catalog.column_writers import record_earlier_writers
 from featurestore.catalog.connection import Database
 from featurestore.catalog.content import newer
 from featurestore.catalog.encoders import encoder_records, replace_blocks
 from featurestore.catalog.engine import Connection, quoted, quoted_name
 from featurestore.catalog.records import EncoderRecord
-from featurestore.catalog.schema import CHECKSUMS_SINCE, MIGRATIONS, NEW_NAMES, SCHEMA_VERSION
+from featurestore.catalog.schema import CHECKSUMS_SINCE, MIGRATIONS, NEW_NAMES, SCHEMA_VERSION, WRITERS_SINCE
 from featurestore.catalog.values import check_values
 from featurestore.errors import StoreCorrupt, StoreUntrusted
 from featurestore.system.checksums import BlockChecksum
@@ -62,6 +63,8 @@ def rewrite(database: Database, blocks: Callable[[EncoderRecord], Sequence[Block
         for number in range(version, SCHEMA_VERSION):
             connection.execute(MIGRATIONS[number])
         rename_classifiers(connection, renamed)
+        if version < WRITERS_SINCE:
+            record_earlier_writers(connection)
         if blocks is not None and version < CHECKSUMS_SINCE:
             for record in encoder_records(connection):
                 replace_blocks(connection, record.fingerprint, blocks(record))

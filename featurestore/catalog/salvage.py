@@ -4,10 +4,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from featurestore.catalog.column_writers import record_earlier_writers
 from featurestore.catalog.connection import Database
 from featurestore.catalog.engine import Connection, quoted_name
 from featurestore.catalog.migrate import rename_classifiers, renamed_columns
-from featurestore.catalog.schema import ITEMS, OWN, SCHEMA, version_by_tables
+from featurestore.catalog.schema import ITEMS, OWN, SCHEMA, WRITERS_SINCE, version_by_tables
 from featurestore.errors import StoreCorrupt
 
 ROW_GROUP = 122_880  # rows whose columns DuckDB stores together: the most that one damaged block can destroy
@@ -22,6 +23,7 @@ ESSENTIAL = {
     "label_history": ("change", "item"),
     "deleted": ("sha256",),
     "sources": ("path",),
+    "written_columns": ("name", "command"),
 }  # a row without one of these is lost
 DERIVED = ("indexes",)  # losing them is harmless: they are built again from the vectors
 
@@ -54,7 +56,8 @@ def salvage(old: Database, connection: Connection) -> dict[str, int]:
     connection.execute(SCHEMA)
     lost: dict[str, int] = {}
     columns = columns_of(old)
-    renamed = renamed_columns(list(columns["all_items"]), _version(old, columns))
+    version = _version(old, columns)
+    renamed = renamed_columns(list(columns["all_items"]), version)
     for name, kind in columns["all_items"].items():
         if name.lower() not in OWN or name in renamed:
             connection.execute(f"ALTER TABLE all_items ADD COLUMN {quoted_name(renamed.get(name, name))} {kind}")
@@ -68,6 +71,8 @@ def salvage(old: Database, connection: Connection) -> dict[str, int]:
         if table not in DERIVED:
             lost |= missing
     rename_classifiers(connection, renamed)
+    if version < WRITERS_SINCE:
+        record_earlier_writers(connection)
     connection.execute(
         """UPDATE all_items SET sha256 = v.sha256
            FROM (SELECT item, min(sha256) AS sha256 FROM vectors GROUP BY item HAVING count(DISTINCT sha256) = 1) v

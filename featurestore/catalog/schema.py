@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 CHECKSUMS_SINCE = 2  # the first version with checksums of vector files
+WRITERS_SINCE = 8  # the first version that says which command wrote a column
 # What the pixels of an item say, see `imaging.quality`: all four, or none where no version that knows them has decoded the item.
 QUALITY = ("brightness", "contrast", "sharpness", "colourfulness")
 # Our columns of all_items by the version that brought them; a user of an older version may have columns of these names.
@@ -63,6 +64,7 @@ CREATE TABLE label_history (
 );
 CREATE TABLE deleted (path TEXT, sha256 TEXT, deleted_at TIMESTAMP);  -- what `index` passes over; no path: forgotten
 CREATE TABLE sources (path TEXT, added_at TIMESTAMP, exclude TEXT[]);  -- what `index` was given, and what it leaves out
+CREATE TABLE written_columns (name TEXT, command TEXT);  -- columns of all_items that a command wrote; others are the user's
 INSERT INTO meta VALUES ({SCHEMA_VERSION}, 1, NULL);
 """
 
@@ -123,6 +125,10 @@ MIGRATIONS = {
     CREATE OR REPLACE VIEW items AS SELECT * EXCLUDE (removed_at) FROM all_items WHERE removed_at IS NULL;
     UPDATE meta SET schema_version = 7;
     """,
+    7: """
+    CREATE TABLE written_columns (name TEXT, command TEXT);
+    UPDATE meta SET schema_version = 8;
+    """,
 }
 
 
@@ -136,4 +142,6 @@ def version_by_tables(columns: Mapping[str, Mapping[str, str]]) -> int:
         return 4
     if "labels" not in history:
         return 5
+    if "written_columns" in columns:
+        return 8
     return 7 if all(items.get(name) == COLUMNS["all_items"][name] for name in QUALITY) else 6

@@ -18,6 +18,7 @@ CONDITIONS = {
     "indexes": f"encoder <> '' AND rows BETWEEN 0 AND {MOST} AND bytes BETWEEN 0 AND {MOST} AND file <> '' AND vectors <> '' AND json_valid(card)",
     "classifiers": "name <> '' AND encoder <> '' AND card <> '' AND weights IS NOT NULL AND sha256 <> ''",
     "sources": "path <> '' AND (exclude IS NULL OR list_count(exclude) = len(exclude))",
+    "written_columns": "name <> '' AND command <> ''",
 }
 VIOLATIONS = " UNION ALL ".join(
     f"SELECT '{table}', count(*) FROM {table} WHERE NOT coalesce({condition}, FALSE)"

@@ -8,7 +8,17 @@ from pathlib import Path
 import click
 
 from featurestore import curation
-from featurestore.cli.findings import column_option, draw, limit_option, more, picture_options, show, text, wanted
+from featurestore.cli.findings import (
+    column_option,
+    draw,
+    limit_option,
+    more,
+    open_store,
+    picture_options,
+    show,
+    text,
+    wanted,
+)
 from featurestore.cli.options import PATH, encoder_option, json_option, store_argument
 from featurestore.curation import DuplicateGroup, DuplicatesReport, LeaksReport, Removal
 from featurestore.curation.duplicates import ORDERS, Keep
@@ -62,7 +72,7 @@ def duplicates(
         raise ConfigError("--delete asks before it deletes, and there is no terminal to ask on; add --yes to delete without being asked")  # fmt: skip
     if out is not None:
         require_new(out)
-    opened = Storage.open(store)
+    opened = open_store(store, "duplicates", column)
     with ProgressBar() as bar:
         report = curation.duplicates(opened, encoder, bar, keep, min_score)
     listed = report.first(wanted(limit, as_json, html, sheet))

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from featurestore.cli.options import PATH
-from featurestore.curation.findings import Findings, keep_columns
+from featurestore.curation.findings import Findings, check_columns, keep_columns
 from featurestore.rendering.galleries import PAGE
 from featurestore.storage import Storage
 from featurestore.system.terminal import print_line, print_result
@@ -35,6 +35,14 @@ def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
     sheet = click.option("--sheet", type=PATH, metavar="FILE.png", help="Also draw what is found as a contact sheet.")
     html = click.option("--html", type=PATH, metavar="FILE.html", help="Also write an HTML page of what is found, with its pictures.")  # fmt: skip
     return html(sheet(command))
+
+
+def open_store(store: Path, command: str, column: bool) -> Storage:
+    """Open a store; column: the command will write its columns, and those of somebody else stop it before its work, not after."""
+    found = Storage.open(store)
+    if column:
+        check_columns(found, command)
+    return found
 
 
 def wanted(limit: int | None, as_json: bool, html: Path | None, sheet: Path | None) -> int | None:

@@ -6,14 +6,13 @@ from pathlib import Path
 import click
 
 from featurestore import curation
-from featurestore.cli.findings import column_option, picture_options, show
+from featurestore.cli.findings import column_option, open_store, picture_options, show
 from featurestore.cli.options import PATH, encoder_option, json_option, seed_option, store_argument, where_option
 from featurestore.curation import CoverageReport, SimulationReport, SuggestReport
 from featurestore.curation.simulation import PLOTS, SEEDS
 from featurestore.curation.strategies import STRATEGIES
 from featurestore.curation.suggest import COUNT, require_no_labels
 from featurestore.progress import ProgressBar
-from featurestore.storage import Storage
 from featurestore.system.disk import require_suffix
 from featurestore.system.terminal import print_line, print_result
 from featurestore.system.text import as_argument
@@ -73,7 +72,7 @@ def suggest(
             if simulate
             else f"--simulate is missing, without which {', '.join(wrong) or 'several --by'} cannot be used"
         )
-    opened = Storage.open(store)
+    opened = open_store(store, "suggest", column)
     if out is not None:
         require_no_labels(opened, out)
     if plot is not None:
@@ -114,7 +113,7 @@ def coverage(
     as_json: bool,
 ) -> None:
     """Say how far the images of STORE are from the nearest labelled one: for each class, and which are farthest."""
-    opened = Storage.open(store)
+    opened = open_store(store, "coverage", column)
     with ProgressBar() as bar:
         report = curation.coverage(opened, encoder, where, bar)
     show(opened, report, _coverage, as_json, None, column, html, sheet)

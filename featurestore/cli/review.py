@@ -6,11 +6,10 @@ from pathlib import Path
 import click
 
 from featurestore import curation
-from featurestore.cli.findings import column_option, limit_option, more, picture_options, show, wanted
+from featurestore.cli.findings import column_option, limit_option, more, open_store, picture_options, show, wanted
 from featurestore.cli.options import encoder_option, json_option, seed_option, store_argument, where_option
 from featurestore.curation import ClustersReport, LabelErrorsReport, OutliersReport
 from featurestore.progress import ProgressBar
-from featurestore.storage import Storage
 from featurestore.system.text_table import format_table
 
 
@@ -33,7 +32,7 @@ def outliers(
     as_json: bool,
 ) -> None:
     """Find images of STORE that do not belong: far from all others, in a small group apart, or dark, light, blurred, empty, without colour, or of an unusual size or shape."""
-    opened = Storage.open(store)
+    opened = open_store(store, "outliers", column)
     with ProgressBar() as bar:
         report = curation.outliers(opened, encoder, wanted(limit, as_json, html, sheet), bar, where)
     show(opened, report, _outliers, as_json, limit, column, html, sheet)
@@ -61,7 +60,7 @@ def label_errors(
 
     Nothing is changed. Look at each one before you do; about half of such suspects are confirmed as a rule.
     """
-    opened = Storage.open(store)
+    opened = open_store(store, "label-errors", column)
     with ProgressBar() as bar:
         report = curation.label_errors(opened, encoder, wanted(limit, as_json, html, sheet), bar, where)
     show(opened, report, _label_errors, as_json, limit, column, html, sheet)
@@ -88,7 +87,7 @@ def clusters(
     as_json: bool,
 ) -> None:
     """Group the images of STORE by how alike they look to the encoder; of each group the most typical image, and its most frequent labels."""
-    opened = Storage.open(store)
+    opened = open_store(store, "clusters", column)
     with ProgressBar() as bar:
         report = curation.clusters(opened, count, encoder, where, seed, bar)
     show(opened, report, _clusters, as_json, len(report.clusters), column, html, sheet)

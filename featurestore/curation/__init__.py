@@ -3,7 +3,7 @@
 from featurestore.curation.clusters import Cluster, ClusterItem, ClustersReport, clusters
 from featurestore.curation.coverage import ClassCoverage, CoverageReport, FarItem, coverage
 from featurestore.curation.duplicates import DuplicateGroup, DuplicateItem, DuplicatesReport, duplicates
-from featurestore.curation.findings import Findings, keep_columns
+from featurestore.curation.findings import Findings, check_columns, keep_columns
 from featurestore.curation.label_errors import Evidence, LabelErrorsReport, Suspect, label_errors
 from featurestore.curation.leaks import Leak, LeaksReport, leaks
 from featurestore.curation.outliers import Outlier, OutliersReport, outliers
@@ -37,6 +37,7 @@ __all__ = [
     "SuggestReport",
     "Suggestion",
     "Suspect",
+    "check_columns",
     "clusters",
     "coverage",
     "delete_copies",

@@ -9,24 +9,32 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pyarrow as pa
 
-from featurestore.errors import QueryError
 from featurestore.rendering.galleries import Gallery
 from featurestore.system.disk import require_suffix
 from featurestore.system.packages import require
 from featurestore.system.spool import Spool
-from featurestore.system.text import as_argument, counted
+from featurestore.system.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from featurestore.storage.storage import Storage
 
+# Columns that reports write into the store, with the command that gives the report.
+WRITTEN = {
+    "dup_group": "duplicates",
+    "outlier": "outliers",
+    "label_suspect": "label-errors",
+    "cluster": "clusters",
+    "suggested": "suggest",
+    "coverage": "coverage",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Findings(ABC):
     """What was found in a collection: entries, the most important first. A notebook shows them as pictures."""
 
-    column_texts: ClassVar[frozenset[str]] = frozenset()  # that a column of texts may have
     adds_to_columns: ClassVar[bool] = False  # `keep_columns` leaves the values of items that the report does not name
 
     listed: ClassVar[str]  # the field of the entries
@@ -93,34 +101,25 @@ class Findings(ABC):
         return frame
 
 
+def check_columns(store: Storage, command: str) -> None:
+    """Raise QueryError when the items have a column that a command would write, and did not write before."""
+    store.catalog.columns.require_written_by(command, [name for name, by in WRITTEN.items() if by == command])
+
+
 def keep_columns(store: Storage, findings: Findings) -> tuple[str, ...]:
     """Write the columns of a report into the store, for `where` and `sql`; items that the report does not name get no value, or keep theirs.
 
-    A column of such a name is replaced. Returns the names. Raises QueryError when it has values of another type, or texts that no report
-    writes: then it is the user's own.
+    Columns that the same command wrote before are replaced. Returns the names. Raises QueryError when the items have a column of such a
+    name that another command or the user wrote, StoreBusy, DiskError.
     """
     table = findings.columns
     names = tuple(table.column_names[1:])
+    rows = Spool(table.schema)
+    for batch in table.to_batches():
+        rows.add_batch(batch)
     with store.writing():
-        known = {name.lower(): kind for name, kind in store.catalog.columns.all().items()}
-        for name in names:
-            kind = table.schema.field(name).type
-            texts = _texts(store, name) if known.get(name) == kind == pa.string() else set()
-            if known.get(name, kind) != kind or not texts <= findings.column_texts:
-                raise QueryError(
-                    f"column {name!r} has other values (of type {known[name]}) than this command writes: it is your own; remove or rename it first: "
-                    f"featurestore annotate {as_argument(store.path)} --drop {as_argument(name)}"
-                )
-        rows = Spool(table.schema)
-        for batch in table.to_batches():
-            rows.add_batch(batch)
-        store.catalog.columns.set_values(names, rows, everywhere=not findings.adds_to_columns)
+        store.catalog.columns.write(WRITTEN[names[0]], rows, everywhere=not findings.adds_to_columns)
     return names
-
-
-def _texts(store: Storage, name: str) -> set[str]:
-    """Give the most frequent values of a column of texts."""
-    return {value for values in store.catalog.items.values([name], 3).values() for value in values.frequent}
 
 
 def neighbours_note(recall: float) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from featurestore.catalog.column_writers import CLASSIFY
 from featurestore.curation.duplicates import DuplicateGroup, DuplicatesReport
 from featurestore.curation.pairs import EXACT, MIRRORED
 from featurestore.storage.deleted_file import DeletedItem, fits_csv, new_name, require_new, write_deleted
@@ -40,8 +41,8 @@ def delete_copies(store: Storage, report: DuplicatesReport, out: str | Path | No
     groups = [group for group in report.groups if group.kind != MIRRORED]
     catalog = store.catalog
     with store.writing(), uninterrupted():
-        predicted = {name for record in catalog.classifiers.all() for name in record.columns}
-        columns = [name for name in catalog.columns.all() if name not in predicted]
+        written = catalog.columns.writers()
+        columns = [name for name in catalog.columns.all() if written.get(name) != CLASSIFY]
         ids = sorted(item.id for group in groups for item in group.items)
         known = catalog.items.described(np.array(ids, np.int64), columns)
         items = list(_unchanged(groups, known))

@@ -75,7 +75,6 @@ class SuggestReport(Findings):
             {name: [getattr(item, name) for item in self.items] for name in Suggestion.__dataclass_fields__}
         )
 
-    column_texts: ClassVar = frozenset({"random", "chosen"})
     adds_to_columns: ClassVar[bool] = True
 
     @property

@@ -14,5 +14,5 @@ def apply_deleted(store: Storage, table: DeletedTable) -> LabelReport:
     if table.columns is not None:
         with store.writing():
             matched = find_items(store.catalog, table.columns)
-            store.catalog.columns.set_values(table.columns.names, matched.items)
+            store.catalog.columns.restore_values(table.columns.names, matched.items)
     return replace(report, empty=0)  # items that had no label

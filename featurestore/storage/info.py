@@ -32,6 +32,7 @@ def info(store: Storage) -> dict[str, Any]:
     return {
         "store": str(store.path),
         **store.catalog.items.counts(),
+        "written_columns": store.catalog.columns.writers(),
         "sources": list(store.catalog.sources.all()),
         "encoders": encoders,
         "classifiers": [_classifier(record) for record in store.catalog.classifiers.all()],

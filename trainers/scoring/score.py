@@ -35,7 +35,7 @@ from trainers.runtime.threads import fit_threads, restores_threads
 from trainers.scoring.scorer import Scorer
 from trainers.training.setup import open_run, preprocess_of
 
-COLUMN = "ssl_loss"
+COMMAND, COLUMN = "score", "ssl_loss"
 VIEWS = 8  # of each image; of a method that compares two, pairs
 MOST_VIEWS = 256
 BANK = 1024  # images that every image is compared with
@@ -82,8 +82,8 @@ def score(
     The loss is a mean over `views` random views (pairs of views, where the method compares two), which are the same for all images, as are
     the images of the store that a method with negatives compares with. So it depends on the image and on `seed`, not on the order or number
     of images at a time. Items whose files are gone, changed or broken have none. missing: only items without a loss get one, the others keep
-    theirs. Raises StoreNotFound, StoreBusy, TrainingError when `run` does not hold a training run, ConfigError, QueryError when another
-    column has that name, EvaluationError when there are too few images; Interrupted on Ctrl-C, with the store unchanged.
+    theirs. Raises StoreNotFound, StoreBusy, TrainingError when `run` does not hold a training run, ConfigError, QueryError when the items
+    have a column of that name that `score` did not write, EvaluationError when there are too few images; Interrupted on Ctrl-C, with the store unchanged.
     """
     began, listener = time.monotonic(), listener or Listener()
     if not 1 <= views <= MOST_VIEWS:
@@ -91,7 +91,7 @@ def score(
     if seed < 0:
         raise ConfigError(f"seed {seed}: expected at least 0")
     opened = store if isinstance(store, Storage) else Storage.open(store)
-    has_column = check_measured(opened, COLUMN)
+    has_column = check_measured(opened, COMMAND, COLUMN)
     config, method, _ = open_run(Path(run))
     here = {"device": device, "devices": 1, "precision": "32-true"}
     config = on_this_machine(resolve(tomllib.loads(config.to_toml()), here))
@@ -111,7 +111,7 @@ def score(
             f"none of {counted(len(wanted), 'image')} can be read and is what was indexed; the store is as it was: put the files back, "
             "or say where they are now: featurestore relocate STORE OLD NEW"
         )
-    images = fill_measured(opened, COLUMN, values, everywhere=not missing)
+    images = fill_measured(opened, COMMAND, COLUMN, values, everywhere=not missing)
     seconds = round(time.monotonic() - began, 2)
     return ScoreReport(images, len(wanted) - images, COLUMN, config.method, views, seed, seconds)
 

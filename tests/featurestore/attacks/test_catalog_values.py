@@ -25,7 +25,7 @@ VALUES: dict[str, list[object]] = {  # by type
 CARD = '{"method": "m", "backbone": "b", "branch": "b", "trained_on": {"count": 1}, "preprocess": {"size": 1}, "other": "x"}'
 COMMANDS = (
     "search {store} --id 1", "search {store} {image}", "info {store}", "failures {store}", "encoders {store}", "sources {store}", "knn {store}",
-    "classify {store} --apply kind", "verify {store}", "label {store} {table}", "index {store} {source}", "export-vectors {store} {out}",
+    "classify {store} --apply kind", "clusters {store} -k 2 --column", "verify {store}", "label {store} {table}", "index {store} {source}", "export-vectors {store} {out}",
     "delete {store} --where id=2", "optimize {store}", "verify {store} --repair", "search {store} --id 1",
 )  # fmt: skip
 
@@ -46,6 +46,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, indexed: Path, colours: Pat
             """INSERT INTO indexes SELECT fingerprint, 1, fingerprint[:16] || '-1.faiss', file, rows, 10, '00', '{"settings": [], "curve": []}', now()
                FROM encoders"""
         )
+        maker.execute("INSERT INTO written_columns VALUES ('kind', 'classify')")
         assert all(maker.execute(f"SELECT count(*) FROM {table}").fetchall() != [(0,)] for table in COLUMNS)
     return store
 
@@ -87,7 +88,7 @@ def test_no_value_ends_a_command_in_the_midst(
     ("table", "column", "value"),
     [
         ("meta", "schema_version", None), ("meta", "next_item", 2**63 - 1), ("encoders", "dim", -1), ("encoders", "card", "{}"), ("blocks", "rows", None),
-        ("classifiers", "weights", None), ("sources", "exclude", [None]),
+        ("classifiers", "weights", None), ("sources", "exclude", [None]), ("written_columns", "name", ""), ("written_columns", "command", None),
         ("encoders", "card", CARD.replace('"x"', "9" * 5000)), ("encoders", "card", CARD.replace('"x"', "[" * 10_000 + "]" * 10_000)),
         ("encoders", "card", CARD.replace('"backbone": "b"', '"backbone": []')), ("encoders", "card", CARD.replace('{"count": 1}', "[1]")),
         ("encoders", "card", CARD.replace('"size": 1', '"size": 1, "bands": 5')), ("indexes", "card", "[]"),

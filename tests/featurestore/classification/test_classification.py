@@ -343,6 +343,18 @@ def test_a_classifier_that_is_dropped_leaves_its_columns(trained: FeatureStore) 
     trained.apply_classifier("kind")
     assert trained.drop_classifier("kind") == ("kind", "kind_confidence")
     assert len(said(trained, "kind")) == 12
+    with pytest.raises(QueryError, match="it would fill 'kind' and 'kind_confidence', which the items have already"):
+        trained.train_classifier("kind")
+
+
+def test_columns_that_the_user_took_over_are_not_overwritten(trained: FeatureStore, tmp_path: Path) -> None:
+    trained.apply_classifier("kind")
+    trained.annotate(csv(tmp_path, "id,kind\n1,mine\n"))
+    for refused in (trained.apply_classifier, trained.train_classifier):
+        with pytest.raises(QueryError, match="it would fill 'kind', which the items have already"):
+            refused("kind")
+    assert said(trained, "kind")[1] == "mine"
+    assert trained.drop_classifier("kind") == ("kind_confidence",)
     assert trained.info()["classifiers"] == []
     for call in (trained.drop_classifier, trained.apply_classifier):
         with pytest.raises(QueryError, match="classifier 'kind': the store has none; train one first"):

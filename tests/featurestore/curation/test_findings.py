@@ -1,5 +1,6 @@
 """What all findings have in common: they convert, are drawn as pages, sheets and in notebooks, and can be cut to the first."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from PIL import Image
 
 from featurestore import FeatureStore, curation
 from featurestore.curation import Findings
-from featurestore.errors import ConfigError
+from featurestore.curation.findings import WRITTEN
+from featurestore.errors import ConfigError, QueryError
 from tests.featurestore.commands import Run, answer
 from tests.featurestore.curation.pictures import crop, draw, mirror, save
 from tests.featurestore.rendering.pages import Reader
@@ -24,7 +26,7 @@ FIND: dict[str, Callable[[FeatureStore], Findings]] = {
     "suggest": curation.suggest,
     "coverage": curation.coverage,
 }
-COLUMNS = {"duplicates": "dup_group", "outliers": "outlier", "clusters": "cluster", "coverage": "coverage"}
+COLUMNS = {command: column for column, command in WRITTEN.items()}
 
 
 @pytest.fixture(scope="module")
@@ -95,15 +97,54 @@ def test_the_commands_draw_and_print_what_the_report_says(
     assert set(found[name].to_json()) == set(answer(run, name, mixed.path))
 
 
+@pytest.fixture
+def own(mixed: FeatureStore, tmp_path: Path) -> FeatureStore:
+    """A copy of the store, for one test."""
+    return FeatureStore.open(shutil.copytree(mixed.path, tmp_path / "own.store"))
+
+
 @pytest.mark.parametrize("name", COLUMNS)
-def test_columns_of_findings_can_be_asked_for(run: Run, mixed: FeatureStore, name: str) -> None:
-    status, _, err = run(name, mixed.path, "--column")
-    assert (status, err) == (0, f"written into {mixed.path}: column {COLUMNS[name]}\n")
-    rows = mixed.sql(f"SELECT id, {COLUMNS[name]} AS value FROM items WHERE {COLUMNS[name]} IS NOT NULL ORDER BY id")
-    columns = FIND[name](mixed).columns
+def test_columns_of_findings_can_be_asked_for_again(run: Run, own: FeatureStore, name: str) -> None:
+    for _ in range(2):
+        status, _, err = run(name, own.path, "--column")
+        assert (status, err) == (0, f"written into {own.path}: column {COLUMNS[name]}\n")
+    assert own.info()["written_columns"] == {COLUMNS[name]: name}
+    rows = own.sql(f"SELECT id, {COLUMNS[name]} AS value FROM items WHERE {COLUMNS[name]} IS NOT NULL ORDER BY id")
+    columns = FIND[name](own).columns
     assert rows.num_rows == columns.num_rows > 0
     expected = dict(zip(columns["id"].to_pylist(), columns[COLUMNS[name]].to_pylist(), strict=True))
     assert dict(zip(rows["id"].to_pylist(), rows["value"].to_pylist(), strict=True)) == expected
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_column_of_the_user_is_refused_before_the_work_and_stays(
+    run: Run, own: FeatureStore, found: dict[str, Findings], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    column = COLUMNS[name]
+    report = found[name].columns
+    value = "chosen" if pa.types.is_string(report[column].type) else "7"  # as the report itself could write
+    (tmp_path / "mine.csv").write_text(f"id,{column.title()}\n1,{value}\n")
+    own.annotate(tmp_path / "mine.csv")
+    text = f"column '{column.title()}': expected one that '{name}' wrote, found your own; it stays as it is."
+    with pytest.raises(QueryError, match=text):
+        curation.keep_columns(own, found[name])
+    monkeypatch.setattr(curation, name.replace("-", "_"), lambda *arguments: pytest.fail("works before it looks"))
+    status, out, err = run(name, own.path, "--column")
+    assert (status, out) == (1, "")
+    assert text in err
+    assert f"annotate STORE --drop {column.title()}" in err
+    rows = own.sql(f"SELECT id, {column}::TEXT AS value FROM items WHERE {column} IS NOT NULL").to_pylist()
+    assert [list(row.values()) for row in rows] == [[1, value]]
+
+
+def test_a_column_of_another_command_is_refused(own: FeatureStore, found: dict[str, Findings]) -> None:
+    own.train_classifier("outlier", method="nearest-mean")
+    own.apply_classifier("outlier")
+    with pytest.raises(QueryError, match="expected one that 'outliers' wrote, found that of 'classify';"):
+        curation.keep_columns(own, found["outliers"])
+    curation.keep_columns(own, found["clusters"])
+    with pytest.raises(QueryError, match="it would fill 'cluster', which the items have already"):
+        own.train_classifier("cluster", method="nearest-mean")
 
 
 def test_a_page_shows_no_more_than_is_listed(run: Run, mixed: FeatureStore, tmp_path: Path) -> None:

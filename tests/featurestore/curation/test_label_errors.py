@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from featurestore import FeatureStore, curation
-from featurestore.errors import EvaluationError, QueryError
+from featurestore.errors import EvaluationError
 from tests.featurestore.commands import Run, answer
 from tests.featurestore.curation.groups import group_store, paint_kind
 
@@ -98,15 +98,6 @@ def test_the_command_lists_suspects_and_writes_a_column(run: Run, own: FeatureSt
     assert len(found["suspects"]) == 3
     assert set(found["suspects"][0]) >= {"id", "path", "label", "suggested", "probability"}
     assert "expected_share" in found
-
-
-def test_a_column_of_the_user_with_other_values_stays(own: FeatureStore, tmp_path: Path) -> None:
-    (tmp_path / "mine.csv").write_text("id,label_suspect\n1,perhaps\n")
-    own.annotate(tmp_path / "mine.csv")
-    report = curation.label_errors(own)
-    with pytest.raises(QueryError, match="column 'label_suspect' has other values"):
-        curation.keep_columns(own, report)
-    assert own.sql("SELECT label_suspect FROM items WHERE id = 1")["label_suspect"].to_pylist() == ["perhaps"]
 
 
 def test_two_classes_with_two_items_are_needed(store: FeatureStore, tmp_path: Path, encoder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.curation import DuplicatesReport, delete_copies, duplicates, removal
+from featurestore.curation import DuplicatesReport, delete_copies, duplicates, keep_columns, outliers, removal
 from featurestore.curation.duplicates import Keep
 from featurestore.errors import ConfigError, DiskError
 from tests.featurestore.commands import Run, answer, ended_within
@@ -149,6 +149,15 @@ def test_predictions_are_not_written(own: FeatureStore, tmp_path: Path) -> None:
     delete_copies(own, duplicates(own), tmp_path / "gone.csv")
     assert "guess" not in (tmp_path / "gone.csv").read_text()
     assert own.index(restore=tmp_path / "gone.csv").added == 3
+
+
+def test_columns_of_reports_come_back_and_stay_those_of_their_commands(own: FeatureStore, tmp_path: Path) -> None:
+    keep_columns(own, outliers(own))
+    before = own.sql("SELECT path, outlier FROM items ORDER BY path").to_pylist()
+    delete_copies(own, duplicates(own), tmp_path / "gone.csv")
+    own.index(restore=tmp_path / "gone.csv")
+    assert own.sql("SELECT path, outlier FROM items ORDER BY path").to_pylist() == before
+    assert own.info()["written_columns"] == {"outlier": "outliers"}
 
 
 def test_the_other_rule_keeps_what_was_indexed_first(own: FeatureStore, tmp_path: Path) -> None:

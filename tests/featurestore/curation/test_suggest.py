@@ -117,14 +117,6 @@ def test_a_table_with_labels_that_the_store_lacks_is_not_replaced(run: Run, some
     assert run("suggest", some.path, "-n", "4", "--out", table)[0] == 0
 
 
-def test_a_column_of_the_user_with_other_texts_stays(run: Run, some: FeatureStore, tmp_path: Path) -> None:
-    (tmp_path / "mine.csv").write_text("id,Suggested\n1,by Ada\n")
-    some.annotate(tmp_path / "mine.csv")
-    status, _, err = run("suggest", some.path, "-n", "4", "--column")
-    assert (status, "it is your own; remove or rename it first" in err) == (1, True)
-    assert some.sql("SELECT suggested FROM items WHERE id = 1")["Suggested"].to_pylist() == ["by Ada"]
-
-
 def test_the_store_notes_which_were_random(run: Run, some: FeatureStore) -> None:
     for _ in range(2):
         found = answer_with_messages(run, "suggest", some.path, "-n", "6", "--column", "--seed", "5")

@@ -86,6 +86,7 @@ def test_every_item_gets_the_loss_of_its_image(store: FeatureStore, simclr: Path
     assert found["h"] == pytest.approx(found["i"], rel=1e-5)
     assert len({round(value, 4) for value in values}) == COUNT - 1
     assert store.info()["columns"] == {"ssl_loss": "float"}
+    assert store.info()["written_columns"] == {"ssl_loss": "score"}
     highest = max(found, key=lambda name: found[name] or 0)
     [hit] = store.search(
         store.sql("SELECT min(id) AS i FROM items")["i"][0].as_py(), k=1, where=f"ssl_loss >= {found[highest]}"
@@ -251,14 +252,14 @@ def test_an_interrupted_call_leaves_the_store_as_it_was(store: FeatureStore, byo
     assert losses(store) == before
 
 
-def test_a_column_of_that_name_with_something_else_is_refused_before_the_work(
+def test_a_column_of_that_name_of_the_user_is_refused_before_the_work(
     store: FeatureStore, byol: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "own.csv").write_text("id,SSL_loss\n1,much\n")
+    (tmp_path / "own.csv").write_text("id,SSL_loss\n1,0.5\n")
     store.annotate(tmp_path / "own.csv")
     monkeypatch.setattr(scoring, "open_run", lambda run: pytest.fail("works before it looks"))
     with pytest.raises(
-        QueryError, match=r"'ssl_loss': expected numbers \(float\), found text .*annotate .*my.store --drop ssl_loss"
+        QueryError, match=r"'SSL_loss': expected one that 'score' wrote, found your own;.*--drop SSL_loss"
     ):
         score(byol, store, **SOME)
 
