@@ -6,6 +6,8 @@ import resource
 import signal
 import time
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -200,8 +202,14 @@ def index_on_a_full_disk(pipe: Connection, store: Path, encoder: Path, source: P
 
 
 def become_another_user() -> None:
-    """Give up what root may do; any other user already may not."""
+    """Give up what root may do; any other user already may not.
+
+    DuckDB imports pandas with the first rows that it reads. That needs files of Python which only root can read where Python is in the
+    folder of root, so it is imported before.
+    """
     if os.geteuid() == 0:
+        if find_spec("pandas") is not None:
+            import_module("pandas")
         os.setgid(65534)
         os.setuid(65534)
 

@@ -121,10 +121,11 @@ def test_the_share_of_wrong_labels_is_that_among_the_surest() -> None:
 
 
 def test_the_confident_joint_is_that_of_cleanlab() -> None:
-    """Where cleanlab is installed (`[bench]`); it also flags labels whose own class is the likeliest, which are left out here."""
-    cleanlab = pytest.importorskip("cleanlab.filter")
+    """It also flags labels whose own class is the likeliest, which are left out here."""
+    from cleanlab.filter import find_label_issues  # slow to import: it brings pandas
+
     x, codes, _ = planted()
     probabilities = held_out_probabilities(labelled(x, codes))
-    theirs = cleanlab.find_label_issues(codes, probabilities, filter_by="confident_learning", n_jobs=1)
+    theirs = find_label_issues(codes, probabilities, filter_by="confident_learning", n_jobs=1)
     likeliest = probabilities.argmax(axis=1) == codes
     assert contradicted(probabilities, codes).tolist() == (theirs & ~likeliest).tolist()
