@@ -6,6 +6,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from featurestore.estimators.linear import fit_planes
+
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
@@ -34,14 +36,25 @@ class Space:
         return np.exp(found, out=found)
 
 
+class LabelledVectors:
+    """L unit-length vectors, (L, D), with their classes, (L,)."""
+
+    def __init__(self, x: Floats, codes: Ints) -> None:
+        self.x, self.codes = x, codes
+
+    @cached_property
+    def planes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """One plane for each of the C classes that occur, by ridge regression: weights (D, C) and bias (C,)."""
+        return fit_planes("ridge", self.x, np.unique(self.codes, return_inverse=True)[1], None)
+
+
 @dataclass(frozen=True)
 class Pool:
-    """Candidates of a space, some of which are taken, and L labelled vectors."""
+    """Candidates of a space, some of which are taken, and what is labelled."""
 
     space: Space
     free: NDArray[np.bool_]  # (U,): whether a candidate may be chosen
-    labelled: Floats  # (L, D)
-    codes: Ints  # (L,): their classes
+    labelled: LabelledVectors
     covered: Floats = field(repr=False)  # (R,): how well the labelled ones cover each reference
     reference_losses: Floats | None = None  # (R,): their self-supervised loss; NaN where it is unknown
 
@@ -59,7 +72,8 @@ class Pool:
         for x in (labelled, labelled[:0] if also_covering is None else also_covering):
             for start in range(0, len(x), PART):
                 covered = np.maximum(covered, space.coverage(x[start : start + PART]).max(axis=0))
-        return cls(space, np.ones(len(space.candidates), bool), labelled, codes, covered, reference_losses)
+        free = np.ones(len(space.candidates), bool)
+        return cls(space, free, LabelledVectors(labelled, codes), covered, reference_losses)
 
     def taking(self, chosen: Ints) -> "Pool":
         """Give the pool once some candidates are chosen, whose labels are not known yet: they cover what they will."""
@@ -70,5 +84,5 @@ class Pool:
 
     def after(self, chosen: Ints, codes: Ints) -> "Pool":
         """Give the pool once some candidates are labelled."""
-        labelled = np.concatenate([self.labelled, self.space.candidates[chosen]])
-        return replace(self.taking(chosen), labelled=labelled, codes=np.r_[self.codes, codes])
+        x = np.concatenate([self.labelled.x, self.space.candidates[chosen]])
+        return replace(self.taking(chosen), labelled=LabelledVectors(x, np.r_[self.labelled.codes, codes]))

@@ -240,11 +240,12 @@ class Game:
         """Label with a strategy; gives the accuracy, and the number of classes that are known, at each budget."""
         pool, generator = self.pool, np.random.default_rng([seed, 1])
         for budget in budgets:
-            while len(pool.codes) < budget:
-                chosen, _ = choose(pool, strategy, min(BATCH, budget - len(pool.codes)), generator)
+            while len(pool.labelled.codes) < budget:
+                chosen, _ = choose(pool, strategy, min(BATCH, budget - len(pool.labelled.codes)), generator)
                 pool = pool.after(chosen, self.codes[chosen])
-            known = len(np.unique(pool.codes))
-            predicted = ridge(pool.labelled, pool.codes, self.test) if known > 1 else pool.codes[:1]
+            labelled = pool.labelled
+            known = len(np.unique(labelled.codes))
+            predicted = ridge(labelled.x, labelled.codes, self.test) if known > 1 else labelled.codes[:1]
             yield float((predicted == self.test_codes).mean()), known
 
 

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from featurestore.ann.k_means import k_means
 from featurestore.curation.pool import Floats, Ints, Pool
-from featurestore.estimators.linear import fit_planes
 from featurestore.metrics.calibration import softmax
 from featurestore.progress import Listener
 
@@ -23,7 +22,7 @@ def auto(pool: Pool, count: int, generator: np.random.Generator) -> Ints:
 
     Until half of the known classes have KNOWN labels, everything counts the same.
     """
-    labels = np.bincount(pool.codes)
+    labels = np.bincount(pool.labelled.codes)
     labels = labels[labels > 0]
     if len(labels) < 2 or np.median(labels) < KNOWN:
         return herd(pool, count, np.ones(len(pool.covered), np.float32))
@@ -78,9 +77,9 @@ def random(pool: Pool, count: int, generator: np.random.Generator) -> Ints:
 
 def typical(pool: Pool, count: int, generator: np.random.Generator) -> Ints:
     """Choose the most typical item of each of the largest clusters without a label (TypiClust, Hacohen et al. 2022)."""
-    x = np.concatenate([pool.space.candidates[pool.free], pool.labelled])
+    x = np.concatenate([pool.space.candidates[pool.free], pool.labelled.x])
     free = np.flatnonzero(pool.free)
-    groups = min(len(pool.labelled) + count, CLUSTERS, len(x))
+    groups = min(len(pool.labelled.x) + count, CLUSTERS, len(x))
     seed = int(generator.integers(2**31))
     _, group = k_means(x.astype(np.float16), np.arange(len(x)), groups, seed, Listener())
     own, of_labelled = group[: len(free)], np.bincount(group[len(free) :], minlength=groups)
@@ -113,9 +112,9 @@ def coreset(pool: Pool, count: int, generator: np.random.Generator) -> Ints:
     free = np.flatnonzero(pool.free)
     x = pool.space.candidates[free]
     nearest = np.full(len(x), -1, np.float32)
-    for start in range(0, len(pool.labelled), 512):
-        nearest = np.maximum(nearest, (x @ pool.labelled[start : start + 512].T).max(axis=1))
-    chosen = [] if len(pool.labelled) or not len(free) else [int(generator.integers(len(free)))]
+    for start in range(0, len(pool.labelled.x), 512):
+        nearest = np.maximum(nearest, (x @ pool.labelled.x[start : start + 512].T).max(axis=1))
+    chosen = [] if len(pool.labelled.x) or not len(free) else [int(generator.integers(len(free)))]
     while len(chosen) < min(count, len(free)):
         if chosen:
             nearest = np.maximum(nearest, x @ x[chosen[-1]])
@@ -126,7 +125,7 @@ def coreset(pool: Pool, count: int, generator: np.random.Generator) -> Ints:
 
 def margin(pool: Pool, count: int, generator: np.random.Generator) -> Ints:
     """Choose the candidates whose two most probable classes are closest; at random while fewer than two classes are known."""
-    if len(np.unique(pool.codes)) < 2:
+    if len(np.unique(pool.labelled.codes)) < 2:
         return random(pool, count, generator)
     free = np.flatnonzero(pool.free)
     return free[np.argsort(margins(pool, pool.space.candidates[free]), kind="stable")[:count]]
@@ -137,7 +136,7 @@ def badge(pool: Pool, count: int, generator: np.random.Generator) -> Ints:
 
     A gradient is the outer product of vector and error, so that distances need neither: |a|² + |b|² - 2 (a · b) (x · y).
     """
-    if len(np.unique(pool.codes)) < 2:
+    if len(np.unique(pool.labelled.codes)) < 2:
         return random(pool, count, generator)
     free = np.flatnonzero(pool.free)
     x = pool.space.candidates[free]
@@ -160,7 +159,7 @@ def badge(pool: Pool, count: int, generator: np.random.Generator) -> Ints:
 
 def probabilities(pool: Pool, x: Floats) -> NDArray[np.float64]:
     """Predict vectors (n, D) by ridge regression on the labelled ones: (n, C) for the C classes that occur."""
-    weights, bias = fit_planes("ridge", pool.labelled, np.unique(pool.codes, return_inverse=True)[1], None)
+    weights, bias = pool.labelled.planes
     return softmax(x @ weights + bias, SPREAD)
 
 

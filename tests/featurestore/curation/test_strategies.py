@@ -1,12 +1,15 @@
 """What every strategy keeps to, and what each of them chooses."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from featurestore.curation.pool import WIDTH, Pool, Space
-from featurestore.curation.strategies import STRATEGIES, coreset, herd, margin, margins
+from featurestore.curation.strategies import STRATEGIES, coreset, herd, margin, margins, probabilities
 from featurestore.curation.suggest import choose
+from featurestore.estimators.linear import fit_planes
 
 CLASSES = 5
 
@@ -74,7 +77,7 @@ def test_margin_chooses_the_smallest_margins() -> None:
 def test_coreset_is_the_farthest_first() -> None:
     pool, _ = pool_of(3)
     [first] = coreset(pool, 1, np.random.default_rng(0))
-    nearest = (pool.space.candidates @ pool.labelled.T).max(axis=1)
+    nearest = (pool.space.candidates @ pool.labelled.x.T).max(axis=1)
     assert first == np.where(pool.free, nearest, 2).argmin()
 
 
@@ -82,6 +85,20 @@ def test_loss_prefers_items_with_a_high_loss() -> None:
     pool, _ = pool_of(0)
     chosen = STRATEGIES["loss"](pool, 20, np.random.default_rng(0))
     assert chosen.mean() > 110  # the loss of each is its place, whose mean is 99.5
+
+
+def test_what_is_labelled_is_fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = []
+
+    def counted(*arguments: Any) -> Any:
+        fitted.append(arguments)
+        return fit_planes(*arguments)
+
+    monkeypatch.setattr("featurestore.curation.pool.fit_planes", counted)
+    pool, _ = pool_of(60)
+    chosen, _ = choose(pool, "auto", 10, np.random.default_rng(0))
+    probabilities(pool, pool.space.candidates[chosen])
+    assert len(fitted) == 1
 
 
 @pytest.mark.parametrize(("count", "at_random"), [(1, 0), (2, 1), (9, 1), (10, 1), (11, 2), (20, 2)])
