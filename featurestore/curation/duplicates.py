@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurestore.curation.find import FoundPairs, find_pairs, pair_notes
-from featurestore.curation.findings import Findings
+from featurestore.curation.find import FoundPairs, find_pairs
+from featurestore.curation.pair_findings import PairFindings, search_facts
 from featurestore.curation.pairs import EXACT, KINDS, MIRRORED, NEAR, Pairs
 from featurestore.errors import ConfigError
 from featurestore.progress import Listener
@@ -56,7 +56,7 @@ class DuplicateGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class DuplicatesReport(Findings):
+class DuplicatesReport(PairFindings):
     """The duplicates of a store: groups of exact copies, then of near ones, then of mirrored ones, surest first."""
 
     listed: ClassVar = "groups"
@@ -64,12 +64,6 @@ class DuplicatesReport(Findings):
     kinds: dict[str, int]  # groups of each kind, of which `groups` may be the first
     superfluous: int  # exact and near copies beside those to keep
     groups: list[DuplicateGroup]
-    unseen: int  # contents that could not be looked at: their files are gone, changed or broken
-    recall: float  # of the neighbours that were looked at; less than 1 where an index found them
-    limit: float  # from which the details of near and mirrored pairs have to agree, from 0 to 1; 1: none can be told from chance
-    precision: (
-        float | None
-    )  # estimated share of copies among these pairs; None: none is listed, or there is too little to estimate it from
     members: pa.Table  # of the items of all exact and near groups: id, and `dup_group`, the place of its group, from 0
 
     @property
@@ -91,11 +85,10 @@ class DuplicatesReport(Findings):
             found.append(
                 f"{counted(self.superfluous, 'item seems', 'items seem')} superfluous; look at them before you delete any"
             )
-        return [*found, *pair_notes(self.unseen, self.limit, self.precision, self.recall)]
+        return [*found, *self.notes]
 
     def to_json(self) -> dict[str, Any]:
-        names = ("encoder", "n_items", "kinds", "superfluous", "unseen", "recall", "limit", "precision")
-        facts = {name: getattr(self, name) for name in names}
+        facts = self.facts("encoder", "n_items", "kinds", "superfluous")
         return {"protocol": "duplicates", **facts, "groups": [group.to_json() for group in self.groups]}
 
     def to_arrow(self) -> pa.Table:
@@ -169,16 +162,19 @@ def duplicates_among(
         _groups(pairs, _members(store, found.contents, pairs, order), order),
         key=lambda group: (KINDS.index(group.kind), -group.items[-1].score),
     )
-    items = found.contents.view.items
     counts = Counter(group.kind for group in groups)
     plain = [group for group in groups if group.kind != MIRRORED]
     places = [(item.id, place) for place, group in enumerate(plain) for item in group.items]
     ids, numbers = zip(*places, strict=True) if places else ((), ())
     members = pa.table({"id": pa.array(ids, pa.int64()), "dup_group": pa.array(numbers, pa.int64())})
     return DuplicatesReport(
-        items.encoder.fingerprint, len(items.ids), {kind: counts[kind] for kind in KINDS if counts[kind]}, len(places) - len(plain), groups,
-        found.unseen, found.recall, found.limit.detail, found.limit.precision, members, bands=items.encoder.bands,
-    )  # fmt: skip
+        **search_facts(found),
+        n_items=len(found.contents.view.items.ids),
+        kinds={kind: counts[kind] for kind in KINDS if counts[kind]},
+        superfluous=len(places) - len(plain),
+        groups=groups,
+        members=members,
+    )
 
 
 Members = Mapping[int, Sequence[DuplicateItem]]  # of the nodes that count

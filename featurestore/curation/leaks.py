@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from featurestore.catalog import ItemTable
-from featurestore.curation.find import FoundPairs, find_pairs, pair_notes
-from featurestore.curation.findings import Findings
+from featurestore.curation.find import FoundPairs, find_pairs
+from featurestore.curation.pair_findings import PairFindings, search_facts
 from featurestore.curation.pairs import EXACT, MIRRORED, NEAR
 from featurestore.errors import EvaluationError
 from featurestore.progress import Listener
@@ -36,7 +36,7 @@ class Leak:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaksReport(Findings):
+class LeaksReport(PairFindings):
     """The leaks of a store, surest first."""
 
     listed: ClassVar = "pairs"
@@ -44,16 +44,9 @@ class LeaksReport(Findings):
     leaking: dict[str, int]  # how many of them show a picture that an earlier split has
     total: int  # pairs, of which `pairs` may be the first
     pairs: list[Leak]
-    unseen: int  # contents that could not be looked at: their files are gone, changed or broken
-    recall: float  # of the neighbours that were looked at; less than 1 where an index found them
-    limit: float  # from which the details of near and mirrored pairs have to agree, from 0 to 1; 1: none can be told from chance
-    precision: (
-        float | None
-    )  # estimated share of copies among all such pairs of the store; None: none, or too little to estimate it from
 
     def to_json(self) -> dict[str, Any]:
-        names = ("encoder", "splits", "leaking", "total", "unseen", "recall", "limit", "precision")
-        facts = {name: getattr(self, name) for name in names}
+        facts = self.facts("encoder", "splits", "leaking", "total")
         return {"protocol": "leaks", **facts, "pairs": [asdict(leak) for leak in self.pairs]}
 
     def to_arrow(self) -> pa.Table:
@@ -82,7 +75,7 @@ class LeaksReport(Findings):
                 for split, leaking in self.leaking.items()
                 if leaking
             ),
-            *pair_notes(self.unseen, self.limit, self.precision, self.recall),
+            *self.notes,
         ]
 
     def galleries(self) -> list[Gallery]:
@@ -133,10 +126,8 @@ def leaks_among(found: FoundPairs) -> LeaksReport:
     pairs = sorted(_leaks(found), key=lambda leak: (-leak.score, leak.ids))
     leaking = Counter(split for split, _ in {(leak.splits[1], leak.ids[1]) for leak in pairs})
     splits = dict(sorted(counts.items(), key=lambda split: _place(split[0])))
-    return LeaksReport(
-        items.encoder.fingerprint, splits, {split: leaking[split] for split in splits}, len(pairs), pairs, found.unseen, found.recall,
-        found.limit.detail, found.limit.precision, bands=items.encoder.bands,
-    )  # fmt: skip
+    leaking_of = {split: leaking[split] for split in splits}
+    return LeaksReport(**search_facts(found), splits=splits, leaking=leaking_of, total=len(pairs), pairs=pairs)
 
 
 def _place(split: str) -> tuple[int, str]:
