@@ -8,18 +8,8 @@ from pathlib import Path
 import click
 
 from featurestore import curation
-from featurestore.cli.findings import (
-    column_option,
-    draw,
-    limit_option,
-    more,
-    open_store,
-    picture_options,
-    show,
-    text,
-    wanted,
-)
-from featurestore.cli.options import PATH, encoder_option, json_option, store_argument
+from featurestore.cli.findings import Output, limit_option, more, report_options, text
+from featurestore.cli.options import PATH, store_argument
 from featurestore.curation import DuplicateGroup, DuplicatesReport, LeaksReport, Removal
 from featurestore.curation.duplicates import ORDERS, Keep
 from featurestore.curation.pairs import MIRRORED
@@ -41,23 +31,16 @@ from featurestore.system.text_table import format_table
 @click.option("--delete", is_flag=True, help="Delete the other items of exact and near groups from STORE, after asking; never mirrored ones.")  # fmt: skip
 @click.option("--out", type=PATH, metavar="FILE.csv", help="With --delete: a new file for what STORE forgets, .csv or .jsonl.  [default: STORE-duplicates-DATE.csv in the current folder]")  # fmt: skip
 @click.option("--yes", is_flag=True, help="With --delete: do not ask.")
-@column_option("dup_group")
-@picture_options
-@encoder_option
-@json_option
+@report_options("dup_group")
 def duplicates(
     store: Path,
-    limit: int | None,
     min_score: float,
     keep: Keep,
     delete: bool,
     out: Path | None,
     yes: bool,
-    column: bool,
-    html: Path | None,
-    sheet: Path | None,
     encoder: str | None,
-    as_json: bool,
+    output: Output,
 ) -> None:
     """Find pictures that are in STORE more than once: identical files, and other sizes, crops, compressions, colours or mirror images.
 
@@ -66,26 +49,26 @@ def duplicates(
     """
     if not delete and (out is not None or yes):
         raise click.UsageError("--out and --yes say how to delete; add --delete")
-    if delete and column:
+    if delete and output.column:
         raise click.UsageError("--column numbers the groups that --delete takes away; give one of the two")
     if delete and not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ConfigError("--delete asks before it deletes, and there is no terminal to ask on; add --yes to delete without being asked")  # fmt: skip
     if out is not None:
         require_new(out)
-    opened = open_store(store, "duplicates", column)
+    opened = output.open_store(store, "duplicates")
     with ProgressBar() as bar:
         report = curation.duplicates(opened, encoder, bar, keep, min_score)
-    listed = report.first(wanted(limit, as_json, html, sheet))
+    listed = report.first(output.wanted)
     if not delete:
-        show(opened, listed, _duplicates, as_json, limit, column, html, sheet)
+        output.show(opened, listed, _duplicates)
         return
-    draw(listed, html, sheet)
-    if not as_json:
-        print_lines(text(listed, _duplicates, limit))
+    output.draw(listed)
+    if not output.as_json:
+        print_lines(text(listed, _duplicates, output.limit))
     goes_on = report.superfluous and (yes or click.confirm(_question(report, store), err=True))
     with uninterrupted():  # what was deleted is told, too
         removal = curation.delete_copies(opened, report, out) if goes_on else Removal(0, 0, None)
-        print_result(listed.to_json() | removal.to_json(), _removal(removal, opened), as_json)
+        print_result(listed.to_json() | removal.to_json(), _removal(removal, opened), output.as_json)
 
 
 def _question(report: DuplicatesReport, store: Path) -> str:
@@ -112,20 +95,16 @@ def _removal(removal: Removal, store: Storage) -> Iterator[str]:
 @click.command()
 @store_argument
 @limit_option("pairs")
-@picture_options
-@encoder_option
-@json_option
-def leaks(
-    store: Path, limit: int | None, html: Path | None, sheet: Path | None, encoder: str | None, as_json: bool
-) -> None:
+@report_options()
+def leaks(store: Path, encoder: str | None, output: Output) -> None:
     """Find pictures of STORE that are in two splits, such as train and test. Accuracy that is measured on the later one is then too high.
 
     Train comes before val, and val before test.
     """
-    opened = Storage.open(store)
+    opened = output.open_store(store, "leaks")
     with ProgressBar() as bar:
-        report = curation.leaks(opened, encoder, bar, wanted(limit, as_json, html, sheet))
-    show(opened, report, _leaks, as_json, limit, html=html, sheet=sheet)
+        report = curation.leaks(opened, encoder, bar, output.wanted)
+    output.show(opened, report, _leaks)
 
 
 def _leaks(report: LeaksReport) -> Iterator[str]:

@@ -1,12 +1,14 @@
 """Options and output that the commands share which look for something in a collection."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from featurestore.cli.options import PATH
+from featurestore.cli.options import PATH, encoder_option, json_option
 from featurestore.curation.findings import Findings, check_columns, keep_columns
 from featurestore.rendering.galleries import PAGE
 from featurestore.storage import Storage
@@ -23,59 +25,82 @@ def limit_option(what: str) -> Callable[..., Any]:
     return click.option("-n", "--limit", type=click.IntRange(min=0), metavar="N", help=f"List at most N {what}.  [default: {SHOWN}; with --json all]")  # fmt: skip
 
 
-def column_option(names: str) -> Callable[..., Any]:
-    """Make the option that writes columns; names: of the columns."""
-    return click.option(
-        "--column", is_flag=True, help=f"Also write the column {names} into STORE, for --where and sql."
-    )
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What becomes of a report, as the options of its command say."""
+
+    as_json: bool
+    html: Path | None
+    sheet: Path | None
+    column: bool  # its columns are written into the store
+    limit: int | None  # entries that are listed at most; None: the usual number
+
+    def open_store(self, store: Path, command: str) -> Storage:
+        """Open a store. Columns of somebody else that the command would write stop it here, before its work."""
+        opened = Storage.open(store)
+        if self.column:
+            check_columns(opened, command)
+        return opened
+
+    @property
+    def wanted(self) -> int | None:
+        """How many entries a report must have at most: for a text few suffice, for pictures as many as are shown, and JSON has all."""
+        if self.limit is not None or self.as_json:
+            return self.limit
+        return SHOWN if self.html is None and self.sheet is None else PAGE.pictures
+
+    def draw(self, report: Findings) -> None:
+        """Write the page and the contact sheet of a report, where they are wanted."""
+        if self.html is not None:
+            report.html(self.html)
+        if self.sheet is not None:
+            report.sheet(self.sheet)
+
+    def show(
+        self, store: Storage, report: Found, lines: Callable[[Found], Iterable[str]], limit: int | None = None
+    ) -> None:
+        """Draw a report and write its columns, where that is wanted, and print it: its summary, then `lines`, which list its entries.
+
+        limit: entries that are listed of a report whose command has no option for it.
+        """
+        self.draw(report)
+        if self.column:
+            names = keep_columns(store, report)
+            print_line(f"written into {store.path}: column {', '.join(names)}", err=True)
+        print_result(report.to_json(), text(report, lines, self.limit if limit is None else limit), self.as_json)
 
 
-def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that draw what is listed."""
-    sheet = click.option("--sheet", type=PATH, metavar="FILE.png", help="Also draw what is found as a contact sheet.")
-    html = click.option("--html", type=PATH, metavar="FILE.html", help="Also write an HTML page of what is found, with its pictures.")  # fmt: skip
-    return html(sheet(command))
+def report_options(column: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the options that commands with a report share, as the argument `output`; column: what `--column` writes, None is nothing."""
+    options = [
+        click.option("--html", type=PATH, metavar="FILE.html", help="Also write an HTML page of what is found, with its pictures."),
+        click.option("--sheet", type=PATH, metavar="FILE.png", help="Also draw what is found as a contact sheet."),
+        encoder_option,
+        json_option,
+    ]  # fmt: skip
+    if column is not None:
+        written = f"Also write the column {column} into STORE, for --where and sql."
+        options.insert(0, click.option("--column", is_flag=True, help=written))
 
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_output(
+            *,
+            as_json: bool,
+            html: Path | None,
+            sheet: Path | None,
+            column: bool = False,
+            limit: int | None = None,
+            **others: Any,
+        ) -> None:
+            command(output=Output(as_json, html, sheet, column, limit), **others)
 
-def open_store(store: Path, command: str, column: bool) -> Storage:
-    """Open a store; column: the command will write its columns, and those of somebody else stop it before its work, not after."""
-    found = Storage.open(store)
-    if column:
-        check_columns(found, command)
-    return found
+        decorated: Callable[..., None] = with_output
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated
 
-
-def wanted(limit: int | None, as_json: bool, html: Path | None, sheet: Path | None) -> int | None:
-    """Say how many entries a report must have at most: for a text few suffice, for pictures as many as are shown, and JSON has all."""
-    if limit is not None or as_json:
-        return limit
-    return SHOWN if html is None and sheet is None else PAGE.pictures
-
-
-def draw(report: Findings, html: Path | None, sheet: Path | None) -> None:
-    """Write the page and the contact sheet of a report, where they are wanted."""
-    if html is not None:
-        report.html(html)
-    if sheet is not None:
-        report.sheet(sheet)
-
-
-def show(
-    store: Storage,
-    report: Found,
-    lines: Callable[[Found], Iterable[str]],
-    as_json: bool,
-    limit: int | None = None,
-    column: bool = False,
-    html: Path | None = None,
-    sheet: Path | None = None,
-) -> None:
-    """Print a report: its summary, then `lines`, which list its entries; write its columns into the store, a page and a sheet where wanted."""
-    draw(report, html, sheet)
-    if column:
-        names = keep_columns(store, report)
-        print_line(f"written into {store.path}: column {', '.join(names)}", err=True)
-    print_result(report.to_json(), text(report, lines, limit), as_json)
+    return decorate
 
 
 def text(report: Found, lines: Callable[[Found], Iterable[str]], limit: int | None) -> Iterator[str]:

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from featurestore import curation
-from featurestore.cli.findings import column_option, open_store, picture_options, show
-from featurestore.cli.options import PATH, encoder_option, json_option, seed_option, store_argument, where_option
+from featurestore.cli.findings import Output, report_options
+from featurestore.cli.options import PATH, seed_option, store_argument, where_option
 from featurestore.curation import CoverageReport, SimulationReport, SuggestReport
 from featurestore.curation.simulation import PLOTS, SEEDS
 from featurestore.curation.strategies import STRATEGIES
@@ -28,12 +28,9 @@ from featurestore.system.text_table import format_table
 @click.option("--labels", "budgets", type=click.IntRange(min=1), multiple=True, metavar="N", help="With --simulate: a number of labels to measure at; may be repeated.  [default: 10, 20, 30, 50, 100, 200]")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=2), metavar="N", help=f"With --simulate: how often.  [default: {SEEDS}]")  # fmt: skip
 @click.option("--plot", type=PATH, metavar="FILE.png", help="With --simulate: also draw the curves.")
-@picture_options
 @where_option
 @seed_option
-@column_option("suggested, which is random or chosen,")
-@encoder_option
-@json_option
+@report_options("suggested, which is random or chosen,")
 def suggest(
     store: Path,
     count: int | None,
@@ -43,13 +40,10 @@ def suggest(
     budgets: tuple[int, ...],
     seeds: int | None,
     plot: Path | None,
-    html: Path | None,
-    sheet: Path | None,
     where: str | None,
     seed: int,
-    column: bool,
     encoder: str | None,
-    as_json: bool,
+    output: Output,
 ) -> None:
     """Say which images of STORE to label next, so that few labels go far.
 
@@ -58,11 +52,11 @@ def suggest(
     own = {
         "-n": count,
         "--out": out,
-        "--html": html,
-        "--sheet": sheet,
+        "--html": output.html,
+        "--sheet": output.sheet,
         "--where": where,
         "--seed": seed or None,
-        "--column": column,
+        "--column": output.column,
     }
     of_simulation = {"--labels": budgets, "--seeds": seeds, "--plot": plot}
     wrong = [name for name, value in (own if simulate else of_simulation).items() if value]
@@ -72,7 +66,7 @@ def suggest(
             if simulate
             else f"--simulate is missing, without which {', '.join(wrong) or 'several --by'} cannot be used"
         )
-    opened = open_store(store, "suggest", column)
+    opened = output.open_store(store, "suggest")
     if out is not None:
         require_no_labels(opened, out)
     if plot is not None:
@@ -85,7 +79,7 @@ def suggest(
     if simulate:
         if plot is not None:
             played.plot(plot)
-        print_result(played.to_json(), _simulation(played), as_json)
+        print_result(played.to_json(), _simulation(played), output.as_json)
         return
     if out is not None:
         report.csv(out)
@@ -93,30 +87,19 @@ def suggest(
             f"written to {out}: fill in the column label, then: featurestore label {as_argument(store)} {as_argument(out)}",
             err=True,
         )
-    show(opened, report, _suggestions, as_json, len(report.items), column, html, sheet)
+    output.show(opened, report, _suggestions, len(report.items))
 
 
 @click.command()
 @store_argument
 @where_option
-@column_option("coverage")
-@picture_options
-@encoder_option
-@json_option
-def coverage(
-    store: Path,
-    where: str | None,
-    column: bool,
-    html: Path | None,
-    sheet: Path | None,
-    encoder: str | None,
-    as_json: bool,
-) -> None:
+@report_options("coverage")
+def coverage(store: Path, where: str | None, encoder: str | None, output: Output) -> None:
     """Say how far the images of STORE are from the nearest labelled one: for each class, and which are farthest."""
-    opened = open_store(store, "coverage", column)
+    opened = output.open_store(store, "coverage")
     with ProgressBar() as bar:
         report = curation.coverage(opened, encoder, where, bar)
-    show(opened, report, _coverage, as_json, None, column, html, sheet)
+    output.show(opened, report, _coverage)
 
 
 def _suggestions(report: SuggestReport) -> Iterator[str]:

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from featurestore import curation
-from featurestore.cli.findings import column_option, limit_option, more, open_store, picture_options, show, wanted
-from featurestore.cli.options import encoder_option, json_option, seed_option, store_argument, where_option
+from featurestore.cli.findings import Output, limit_option, more, report_options
+from featurestore.cli.options import seed_option, store_argument, where_option
 from featurestore.curation import ClustersReport, LabelErrorsReport, OutliersReport
 from featurestore.progress import ProgressBar
 from featurestore.system.text_table import format_table
@@ -17,53 +17,29 @@ from featurestore.system.text_table import format_table
 @store_argument
 @limit_option("items")
 @where_option
-@column_option("outlier")
-@picture_options
-@encoder_option
-@json_option
-def outliers(
-    store: Path,
-    limit: int | None,
-    where: str | None,
-    column: bool,
-    html: Path | None,
-    sheet: Path | None,
-    encoder: str | None,
-    as_json: bool,
-) -> None:
+@report_options("outlier")
+def outliers(store: Path, where: str | None, encoder: str | None, output: Output) -> None:
     """Find images of STORE that do not belong: far from all others, in a small group apart, or dark, light, blurred, empty, without colour, or of an unusual size or shape."""
-    opened = open_store(store, "outliers", column)
+    opened = output.open_store(store, "outliers")
     with ProgressBar() as bar:
-        report = curation.outliers(opened, encoder, wanted(limit, as_json, html, sheet), bar, where)
-    show(opened, report, _outliers, as_json, limit, column, html, sheet)
+        report = curation.outliers(opened, encoder, output.wanted, bar, where)
+    output.show(opened, report, _outliers)
 
 
 @click.command()
 @store_argument
 @limit_option("suspects")
 @where_option
-@column_option("label_suspect")
-@picture_options
-@encoder_option
-@json_option
-def label_errors(
-    store: Path,
-    limit: int | None,
-    where: str | None,
-    column: bool,
-    html: Path | None,
-    sheet: Path | None,
-    encoder: str | None,
-    as_json: bool,
-) -> None:
+@report_options("label_suspect")
+def label_errors(store: Path, where: str | None, encoder: str | None, output: Output) -> None:
     """Find labels of STORE that are probably wrong: those that the labels of all other images contradict.
 
     Nothing is changed. Look at each one before you do; about half of such suspects are confirmed as a rule.
     """
-    opened = open_store(store, "label-errors", column)
+    opened = output.open_store(store, "label-errors")
     with ProgressBar() as bar:
-        report = curation.label_errors(opened, encoder, wanted(limit, as_json, html, sheet), bar, where)
-    show(opened, report, _label_errors, as_json, limit, column, html, sheet)
+        report = curation.label_errors(opened, encoder, output.wanted, bar, where)
+    output.show(opened, report, _label_errors)
 
 
 @click.command()
@@ -71,26 +47,20 @@ def label_errors(
 @click.option("-k", "--clusters", "count", type=click.IntRange(min=1), metavar="K", help="Number of clusters.  [default: depends on the number of images, 50 at most]")  # fmt: skip
 @where_option
 @seed_option
-@column_option("cluster")
-@picture_options
-@encoder_option
-@json_option
+@report_options("cluster")
 def clusters(
     store: Path,
     count: int | None,
     where: str | None,
     seed: int,
-    column: bool,
-    html: Path | None,
-    sheet: Path | None,
     encoder: str | None,
-    as_json: bool,
+    output: Output,
 ) -> None:
     """Group the images of STORE by how alike they look to the encoder; of each group the most typical image, and its most frequent labels."""
-    opened = open_store(store, "clusters", column)
+    opened = output.open_store(store, "clusters")
     with ProgressBar() as bar:
         report = curation.clusters(opened, count, encoder, where, seed, bar)
-    show(opened, report, _clusters, as_json, len(report.clusters), column, html, sheet)
+    output.show(opened, report, _clusters, len(report.clusters))
 
 
 def _outliers(report: OutliersReport) -> Iterator[str]:
