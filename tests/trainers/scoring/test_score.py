@@ -1,70 +1,26 @@
 """`score`: a run and a store in, the column ssl_loss out; what becomes of files that are gone, changed or broken."""
 
-import json
 import math
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from PIL import Image
 
 import trainers
 from featurestore import FeatureStore
 from featurestore.errors import ConfigError, EvaluationError, Interrupted, QueryError, TrainingError
 from featurestore.progress import Listener
-from tests.featurestore.fakes import write_encoder
-from tests.trainers.finetuning.finetuned import write_run
 from tests.trainers.runs import Notes
-from trainers import cli as commands
 from trainers import score
 from trainers.scoring import score as scoring
 from trainers.scoring.scorer import Scorer
 
 COUNT = 9
 SOME: dict[str, Any] = {"views": 2, "device": "cpu", "listener": Listener()}
-
-
-@pytest.fixture(scope="session")
-def scored_from(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an encoder, and runs of simclr and byol with their first weights; not to be changed."""
-    folder = tmp_path_factory.mktemp("runs")
-    write_encoder(folder / "encoder.onnx")
-    for name in ("simclr", "byol"):
-        write_run(folder / name, name)
-    return folder
-
-
-@pytest.fixture
-def simclr(scored_from: Path) -> Path:
-    return scored_from / "simclr"
-
-
-@pytest.fixture
-def byol(scored_from: Path) -> Path:
-    return scored_from / "byol"
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Noise, a.png to i.png; the last two are the same."""
-    rng = np.random.default_rng(0)
-    (tmp_path / "photos").mkdir()
-    for name in "abcdefgh":
-        Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).save(tmp_path / "photos" / f"{name}.png")
-    shutil.copy(tmp_path / "photos" / "h.png", tmp_path / "photos" / "i.png")
-    return tmp_path / "photos"
-
-
-@pytest.fixture
-def store(tmp_path: Path, photos: Path, scored_from: Path) -> FeatureStore:
-    opened = FeatureStore.open(tmp_path / "my.store", scored_from / "encoder.onnx")
-    opened.index(photos)
-    return opened
 
 
 def losses(store: FeatureStore) -> dict[str, float | None]:
@@ -279,27 +235,6 @@ def test_what_cannot_be_done_is_refused_in_words(
     run = tmp_path / change["run"] if "run" in change else byol
     with pytest.raises(kind, match=words):
         score(run, store, **{**SOME, **{key: value for key, value in change.items() if key != "run"}})
-
-
-# -- the command
-
-
-@pytest.fixture
-def command(store: FeatureStore, byol: Path) -> Callable[..., Any]:
-    return lambda *words: CliRunner().invoke(
-        commands.score, [str(byol), str(store.path), "--views", "2", "--device", "cpu", *words]
-    )
-
-
-def test_the_command_prints_what_it_wrote(command: Callable[..., Any], store: FeatureStore, photos: Path) -> None:
-    (photos / "a.png").unlink()
-    result = command()
-    assert result.exit_code == 0, result.output
-    assert result.stdout == "column ssl_loss: the loss of byol on 8 images, 2 views, seed 0; 1 item without\n"
-    printed = json.loads(command("--json", "--seed", "4").stdout)
-    assert printed.pop("seconds") >= 0
-    assert printed == {"images": 8, "failed": 1, "column": "ssl_loss", "method": "byol", "views": 2, "seed": 4}
-    assert json.loads(command("--json", "--missing").stdout)["failed"] == 1
 
 
 def test_the_package_offers_it() -> None:
