@@ -6,8 +6,6 @@ import resource
 import signal
 import time
 from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -31,7 +29,8 @@ from featurestore.storage.vectors import VectorFile
 from featurestore.system.lock import writer_lock
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["tests.featurestore.children", "pytest"])  # pytest: every child imports the main module
+# pytest: every child imports the main module. pandas: where it is installed, DuckDB imports it with the first table that it is given.
+SERVER.set_forkserver_preload(["tests.featurestore.children", "pytest", "pandas"])
 
 
 class Child:
@@ -202,14 +201,8 @@ def index_on_a_full_disk(pipe: Connection, store: Path, encoder: Path, source: P
 
 
 def become_another_user() -> None:
-    """Give up what root may do; any other user already may not.
-
-    DuckDB imports pandas with the first rows that it reads. That needs files of Python which only root can read where Python is in the
-    folder of root, so it is imported before.
-    """
+    """Give up what root may do; any other user already may not."""
     if os.geteuid() == 0:
-        if find_spec("pandas") is not None:
-            import_module("pandas")
         os.setgid(65534)
         os.setuid(65534)
 
