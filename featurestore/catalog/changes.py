@@ -21,7 +21,7 @@ from featurestore.catalog.diff import (
 )
 from featurestore.catalog.encoders import add_blocks, encoder_record
 from featurestore.catalog.engine import Connection
-from featurestore.catalog.labels import Change, LabelCounts, given, next_change, replace_labels
+from featurestore.catalog.labels import NOT_BY_A_PERSON, Change, LabelCounts, given, next_change, replace_labels
 from featurestore.catalog.moves import LostItem, LostItems, lost_items, read_lost
 from featurestore.catalog.records import CHANGES, FAILURES, Batch, KnownItem, table
 from featurestore.catalog.schema import QUALITY
@@ -134,7 +134,7 @@ def _record_items(connection: Connection, encoder: str, batch: Batch) -> LabelCo
     if any(change.new for change in batch.changes):
         connection.execute(
             f"""INSERT INTO all_items BY NAME
-               SELECT id, path, label, labels, label_source, split, split_source, width, height, {", ".join(QUALITY)}, bytes, mtime_ns, sha256, now()::TIMESTAMP AS added_at
+               SELECT id, path, label, labels, label_source, if({given("label", "batch")}, now()::TIMESTAMP, NULL) AS labelled_at, split, split_source, width, height, {", ".join(QUALITY)}, bytes, mtime_ns, sha256, now()::TIMESTAMP AS added_at
                FROM batch WHERE new ORDER BY id"""
         )
         connection.execute(  # what was forgotten is wanted again
@@ -154,7 +154,7 @@ def _record_items(connection: Connection, encoder: str, batch: Batch) -> LabelCo
         )
         connection.execute(
             f"""CREATE TEMP TABLE proposed AS SELECT id, label, labels, label_source, false AS label_cleared,
-                    split, split_source, false AS split_cleared
+                    {NOT_BY_A_PERSON}, split, split_source, false AS split_cleared
                 FROM batch WHERE NOT new AND ({given("label", "batch")} OR {given("split", "batch")})"""
         )
         labels += replace_labels(connection, Change(batch.change, "index"))

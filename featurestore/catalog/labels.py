@@ -1,7 +1,10 @@
 """Labels and splits of items: whose word counts, what a change replaced, and how to undo it."""
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import datetime
+
+import pyarrow as pa
 
 from featurestore.catalog.connection import Database
 from featurestore.catalog.engine import Connection
@@ -9,7 +12,12 @@ from featurestore.system.spool import Spool
 
 SOURCES = ("classifier", "folder", "file", "person")  # of a label or split; one never replaces that of a later one
 COLUMNS = {"label": ("label", "labels"), "split": ("split",)}  # that are set together and have one source
-WITH_SOURCES = [(kind, c) for kind, columns in COLUMNS.items() for c in (*columns, f"{kind}_source")]
+PROVENANCE = {"label": ("label_source", "labelled_by", "labelled_at"), "split": ("split_source",)}  # of these columns
+WITH_SOURCES = [(kind, c) for kind, columns in COLUMNS.items() for c in (*columns, *PROVENANCE[kind])]
+
+
+# Who labelled, and when, of labels that a file or folder gives.
+NOT_BY_A_PERSON = "NULL::TEXT AS labelled_by, now()::TIMESTAMP AS labelled_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,18 @@ class UndoneChange:
     items: int
 
 
+@dataclass(frozen=True, slots=True)
+class GivenLabels:
+    """Labels that a person gave at once."""
+
+    rows: (
+        pa.Table
+    )  # id, and names, the list of all labels that the item is to have: none removes those it has; no id occurs twice
+    by: str | None  # who
+    at: datetime  # UTC
+    command: str  # such as "serve"
+
+
 class Labels:
     """The labels and splits of a catalog."""
 
@@ -70,25 +90,62 @@ class Labels:
             chosen = [f"{value} AS {column}" for column, value in values.items()]
             cleared = {kind: clear and not set(names).isdisjoint(columns) for kind, columns in COLUMNS.items()}
             chosen += [f"'file' AS {kind}_source, {cleared[kind]} AS {kind}_cleared" for kind in COLUMNS]
-            connection.execute(f"CREATE TEMP TABLE proposed AS SELECT id, {', '.join(chosen)} FROM given")
+            connection.execute(
+                f"CREATE TEMP TABLE proposed AS SELECT id, {', '.join(chosen)}, {NOT_BY_A_PERSON} FROM given"
+            )
             counts = replace_labels(connection, Change(next_change(connection), command))
             [(empty,)] = connection.execute(
                 f"SELECT count(*) FROM proposed p WHERE NOT {given('label', 'p')} AND NOT label_cleared"
             ).fetchall()
             return replace(counts, empty=empty)
 
-    def undo(self) -> UndoneChange | None:
-        """Give items the labels and splits that they had before the last change; None when there is no change left to undo."""
+    def set_by_person(self, given_labels: Sequence[GivenLabels]) -> list[int]:
+        """Set labels that persons gave, each of the given ones as a change of its own; returns the numbers of the changes.
+
+        They replace every other label, and are replaced by nothing but those of persons. Items that are gone are passed over.
+        """
+        with self._database.transaction() as connection:
+            numbers = []
+            for given_ones in given_labels:
+                connection.register("given", given_ones.rows)
+                connection.execute(
+                    """CREATE OR REPLACE TEMP TABLE proposed AS
+                       SELECT id, if(len(names) = 1, names[1], NULL) AS label, if(len(names) > 1, names, NULL) AS labels,
+                           'person' AS label_source, len(names) = 0 AS label_cleared, $1::TEXT AS labelled_by, $2::TIMESTAMP AS labelled_at,
+                           NULL::TEXT AS split, NULL::TEXT AS split_source, false AS split_cleared
+                       FROM (SELECT id, list_sort(list_distinct(names)) AS names FROM given)""",
+                    [given_ones.by, given_ones.at],
+                )
+                change = Change(next_change(connection), given_ones.command)
+                replace_labels(connection, change)
+                numbers.append(change.number)
+            return numbers
+
+    def undo(self, number: int | None = None) -> UndoneChange | None:
+        """Give items the labels and splits that they had before a change, the last one by default; None when it is not there.
+
+        What a later change made of an item stays, and when that is undone, too, the item has what it had before both.
+        """
         with self._database.transaction() as connection:
             found = connection.execute(
-                "SELECT change, any_value(command), max(made_at) FROM label_history GROUP BY change ORDER BY change DESC LIMIT 1"
+                """SELECT change, any_value(command), max(made_at) FROM label_history WHERE $1 IS NULL OR change = $1
+                   GROUP BY change ORDER BY change DESC LIMIT 1""",
+                [number],
             ).fetchall()
             if not found:
                 return None
             number, command, made_at = found[0]
+            before = ", ".join(f"{c} = h.{c}" for _, c in WITH_SOURCES)
             connection.execute(
-                f"UPDATE all_items SET {', '.join(f'{c} = h.{c}' for _, c in WITH_SOURCES)} FROM label_history h WHERE h.change = ? AND h.item = all_items.id",
+                """CREATE TEMP TABLE undone AS SELECT h.*, (SELECT min(change) FROM label_history l WHERE l.item = h.item AND l.change > h.change) AS next
+                   FROM label_history h WHERE h.change = ?""",
                 [number],
+            )
+            connection.execute(
+                f"UPDATE all_items SET {before} FROM undone h WHERE h.next IS NULL AND h.item = all_items.id"
+            )
+            connection.execute(
+                f"UPDATE label_history SET {before} FROM undone h WHERE label_history.change = h.next AND label_history.item = h.item"
             )
             [(items,)] = connection.execute("DELETE FROM label_history WHERE change = ?", [number]).fetchall()
             return UndoneChange(command, made_at, items)
@@ -133,8 +190,8 @@ def replace_labels(connection: Connection, change: Change) -> LabelCounts:
         [f"i.{c}" for _, c in WITH_SOURCES],
         [f"if({takes[kind]}, p.{c}, i.{c}) AS {c}" for kind, c in WITH_SOURCES],
     ))  # fmt: skip
-    connection.execute(f"CREATE TEMP TABLE before AS {before}")
-    connection.execute(f"CREATE TEMP TABLE after AS {after}")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE before AS {before}")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE after AS {after}")
     connection.execute(
         "INSERT INTO label_history BY NAME SELECT $1 AS change, $2 AS command, now()::TIMESTAMP AS made_at, * RENAME (id AS item) FROM before ORDER BY id",
         [change.number, change.command],

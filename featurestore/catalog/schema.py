@@ -9,7 +9,7 @@ WRITERS_SINCE = 8  # the first version that says which command wrote a column
 # What the pixels of an item say, see `imaging.quality`: all four, or none where no version that knows them has decoded the item.
 QUALITY = ("brightness", "contrast", "sharpness", "colourfulness")
 # Our columns of all_items by the version that brought them; a user of an older version may have columns of these names.
-NEW_NAMES = {5: ("label_source", "split_source"), 6: ("labels",), 7: QUALITY}
+NEW_NAMES = {5: ("label_source", "split_source"), 6: ("labels",), 7: QUALITY, 8: ("labelled_by", "labelled_at")}
 # To be run again when a column is added or dropped: a view keeps the columns that its star meant when it was made.
 ITEMS = "CREATE OR REPLACE VIEW items AS SELECT * EXCLUDE (removed_at) FROM all_items WHERE removed_at IS NULL;"
 
@@ -21,6 +21,7 @@ CREATE TABLE all_items (
     label TEXT,           -- of an item with one label
     labels TEXT[],        -- of an item with several: sorted and distinct; `label` is NULL then
     label_source TEXT,    -- where they come from: classifier, folder, file or person
+    labelled_by TEXT, labelled_at TIMESTAMP,  -- who, where a person gave them, and when; NULL: not known
     split TEXT, split_source TEXT,
     width INTEGER, height INTEGER,
     brightness DOUBLE, contrast DOUBLE, sharpness DOUBLE, colourfulness DOUBLE,
@@ -60,7 +61,7 @@ CREATE TABLE label_history (
     change BIGINT,        -- what was set together has one number
     command TEXT, made_at TIMESTAMP,
     item BIGINT,
-    label TEXT, labels TEXT[], label_source TEXT, split TEXT, split_source TEXT  -- before the change
+    label TEXT, labels TEXT[], label_source TEXT, labelled_by TEXT, labelled_at TIMESTAMP, split TEXT, split_source TEXT  -- before the change
 );
 CREATE TABLE deleted (path TEXT, sha256 TEXT, deleted_at TIMESTAMP);  -- what `index` passes over; no path: forgotten
 CREATE TABLE sources (path TEXT, added_at TIMESTAMP, exclude TEXT[]);  -- what `index` was given, and what it leaves out
@@ -127,6 +128,11 @@ MIGRATIONS = {
     """,
     7: """
     CREATE TABLE written_columns (name TEXT, command TEXT);
+    ALTER TABLE all_items ADD COLUMN labelled_by TEXT;
+    ALTER TABLE all_items ADD COLUMN labelled_at TIMESTAMP;
+    ALTER TABLE label_history ADD COLUMN labelled_by TEXT;
+    ALTER TABLE label_history ADD COLUMN labelled_at TIMESTAMP;
+    CREATE OR REPLACE VIEW items AS SELECT * EXCLUDE (removed_at) FROM all_items WHERE removed_at IS NULL;
     UPDATE meta SET schema_version = 8;
     """,
 }
