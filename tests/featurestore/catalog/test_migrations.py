@@ -13,7 +13,7 @@ from featurestore.catalog.schema import CHECKSUMS_SINCE, ITEMS, QUALITY, SCHEMA,
 from featurestore.errors import DiskError
 from tests.featurestore.life import GOLDEN
 
-NEW = ("labels", *QUALITY)  # since schema 6, and since schema 7
+NEW = ("labels", *QUALITY, "labelled_by", "labelled_at")  # since schema 6, 7 and 8
 ENDS = (1, SCHEMA_VERSION - 1)  # through all migrations, and through the last one alone
 
 
@@ -152,7 +152,10 @@ def test_a_log_beside_an_old_catalog_is_taken_along(old: Path) -> None:
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-@pytest.mark.parametrize(("version", "names"), [(4, ("Label_Source", "split_source", "labels")), (5, ("Labels",))])
+@pytest.mark.parametrize(
+    ("version", "names"),
+    [(4, ("Label_Source", "split_source", "labels")), (5, ("Labels",)), (7, ("Labelled_By", "labelled_at"))],
+)
 def test_a_column_of_a_user_with_a_name_that_is_ours_now_gets_another(
     tmp_path: Path, version: int, names: tuple[str, ...], damaged: bool
 ) -> None:
@@ -161,7 +164,7 @@ def test_a_column_of_a_user_with_a_name_that_is_ours_now_gets_another(
         for name in names:
             connection.execute(f'ALTER TABLE all_items ADD COLUMN "{name}" TEXT')
             connection.execute(f"UPDATE all_items SET \"{name}\" = 'mine'")
-    before = set(contents_of_label_columns(old)) if version == 5 else {(None, None)}
+    before = set(contents_of_label_columns(old)) if version >= 5 else {(None, None)}
     if damaged:
         catalog = FeatureStore(old, None, "cpu").catalog
         catalog.repair.salvage(lambda: None)
