@@ -36,21 +36,28 @@ export const getValues = (column, where, signal) => ask(`columns/${encodeURIComp
 export const search = (values, signal) => post("search", JSON.stringify(values), "application/json", signal);
 export const upload = (file) => post("uploads", file, file.type.startsWith("image/") ? file.type : "image/unknown");
 
-export const imageOf = (id) => `${ROOT}/items/${id}/image`;
+const mark = (item) => (item.sha256 ? `?h=${item.sha256.slice(0, 16)}` : ""); // changes with the content, so that answers may be kept
 
-/** Why a picture cannot be shown, in the server's words. */
-export async function whyNot(id) {
-  const response = await fetch(imageOf(id)).catch(() => null);
+export const imageOf = (item) => `${ROOT}/items/${item.id}/image${mark(item)}`;
+
+const GREY = 8; // pixels of the tile that the server gives where there is no picture
+
+/** Why there is no picture, in the server's words; null when what was loaded is the picture. */
+export async function whyNot(picture) {
+  const loaded = picture.complete && picture.naturalWidth > 0;
+  if (loaded && (picture.naturalWidth !== GREY || picture.naturalHeight !== GREY)) return null;
+  const response = await fetch(picture.src).catch(() => null);
   if (response === null) return "The server does not answer. Is it still running?";
-  const body = response.ok ? null : await response.json().catch(() => null);
-  return body?.error?.message ?? "The browser cannot show this picture.";
+  if (response.ok) return response.headers.get("X-Failure") ?? (loaded ? null : "The browser cannot show this picture.");
+  const body = await response.json().catch(() => null);
+  return body?.error?.message ?? `The server answered ${response.status}.`;
 }
 
 const SIDES = [64, 128, 256, 512];
 
-/** The address of a thumbnail that is sharp at `pixels` of the page. It changes with the content, so that it may be kept for ever. */
+/** The address of a thumbnail that is sharp at `pixels` of the page. */
 export function thumbOf(item, pixels) {
   const needed = pixels * devicePixelRatio * 0.9;
   const side = SIDES.find((one) => one >= needed) ?? SIDES.at(-1);
-  return `${ROOT}/thumbs/${item.id}/${side}${item.sha256 ? `?h=${item.sha256.slice(0, 16)}` : ""}`;
+  return `${ROOT}/thumbs/${item.id}/${side}${mark(item)}`;
 }

@@ -33,7 +33,7 @@ function useItems(order) {
       },
     };
     const list = new ItemList(order, opened);
-    list.open(routeNow().at ?? remembered().place ?? 0);
+    list.open(routeNow().at ?? remembered().top ?? 0);
     return () => shown.current !== list && list.close();
   }, [key]);
   useEffect(() => () => shown.current?.close(), []);
@@ -49,7 +49,7 @@ export function Browse({ store, onList, ...bar }) {
   const conditions = route.where !== "" || Object.keys(route.chips).length > 0;
   const ofBox = error !== null && error.status === 400 && conditions;
   const words = list === null ? "" : counted(list.total, "picture");
-  const empty = error !== null ? (ofBox ? "" : html`<p role="alert"><bdi dir="auto">${error.message}</bdi></p>`)
+  const empty = error !== null ? (ofBox ? html`<p>There are no pictures to show until the condition is mended.</p>` : html`<p role="alert"><bdi dir="auto">${error.message}</bdi></p>`)
     : list !== null && (conditions ? html`<p>No picture fulfils this condition.</p>` : html`<p>This store has no pictures yet. Bring some in with <code>featurestore index</code>.</p>`);
   return html`<${Toolbar} columns=${columns} error=${ofBox ? error.message : null} words=${words} ...${bar}>${columns.length > 0 && html`<${Sort} columns=${columns} />`}</${Toolbar}>
     <${Pictures} list=${list} version=${version} label="Pictures" empty=${empty} />`;

@@ -18,14 +18,13 @@ function close() {
 
 function Picture({ item, id }) {
   const [state, setState] = useState({ id: null, error: null });
-  useEffect(() => setState({ id: null, error: null }), [id]);
-  const failed = () => whyNot(id).then((error) => setState({ id, error }));
+  const check = (event) => whyNot(event.target).then((error) => error !== null && setState({ id, error }));
   const small = item && Math.max(item.width, item.height) <= 128;
   const most = item && item.width > 0 ? Math.max(item.width * 2, small ? 384 : 0) : null; // pixels: small pictures are enlarged
   const style = most && item.height > 0 ? { width: `min(100%, ${most}px, calc(var(--free) * ${item.width / item.height}))` } : {};
   return html`<div class="picture">
-    ${state.error === null
-      ? html`<img key=${id} class=${small ? "tiny" : ""} src=${imageOf(id)} alt=${item ? label(item, 200) || plain(item.name, 200) : ""} style=${style} onError=${failed} />`
+    ${state.error === null || state.id !== id
+      ? item && html`<img key=${id} class=${small ? "tiny" : ""} src=${imageOf(item)} alt=${label(item, 200) || plain(item.name, 200)} style=${style} onLoad=${check} onError=${check} />`
       : html`<p class="failure" role="alert"><bdi dir="auto">${plain(state.error, 1000)}</bdi></p>`}
   </div>`;
 }
@@ -71,9 +70,8 @@ export function Detail({ list }) {
   const step = (by) => async () => {
     const place = at + by;
     if (!placed || place < 0 || place >= list.total) return;
-    let next = list.get(place);
-    while (next?.gone) next = undefined;
-    if (next) go({ item: next.id, at: place }, { replace: true });
+    const next = list.get(place);
+    if (next && !next.gone) go({ item: next.id, at: place }, { replace: true });
   };
   const like = (negative) => () => item && (negative ? addExample(item, true) : findLike([item]));
   const choose = () => item && toggle(item);

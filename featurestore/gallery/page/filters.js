@@ -18,9 +18,8 @@ const words = (value) => (value === "" ? "(empty)" : value === "true" ? "yes" : 
 
 function Range({ column, type, facts, chip, chips }) {
   const field = (side, name, limit) => {
-    const id = `${side}-${column}`;
     const changed = (event) => set(chips, column, { [side]: event.target.value.trim() });
-    return html`<label for=${id}>${name}<input id=${id} type="text" inputmode=${isNumber(type) ? "decimal" : "text"} value=${chip[side]} autocomplete="off"
+    return html`<label>${name}<input type="text" inputmode=${isNumber(type) ? "decimal" : "text"} value=${chip[side]} autocomplete="off"
       placeholder=${isTime(type) ? time(limit ?? "") : shownValue(limit)} onChange=${changed} onKeyDown=${(event) => event.key === "Enter" && changed(event)} /></label>`;
   };
   return html`<div class="range">${field("from", "from", facts.least)}${field("to", "to", facts.greatest)}</div>`;

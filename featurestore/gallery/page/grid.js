@@ -6,7 +6,7 @@ export const SIZES = { small: 84, medium: 148, large: 232 };
 const MOST_TILES = 300;
 const CAPTION = 28; // pixels
 const SHAPE = 0.86; // height of a picture's place as a part of its width: most pictures are wider than high
-const BUDGET = 8; // milliseconds of filling tiles within one frame
+const BUDGET = 6; // milliseconds of filling tiles within one frame
 const NEAR = 5000; // rows between the first tile in the sheet and the row that its layer starts at
 const REST = 140; // milliseconds without a move
 
@@ -60,13 +60,14 @@ export class Grid {
     this.sheet.remove();
   }
 
-  show(list, place = 0) {
+  /** Show a list, with the row of place `first` at the top, and one place active. */
+  show(list, first = 0, active = first) {
     this.list = list;
-    this.active = Math.min(place, Math.max(0, (list.total ?? 0) - 1));
     this.clear();
     this.scroll.top = 0;
     this.measure();
-    if (this.active > 0) this.reveal(this.active);
+    if (this.plan && first > 0) this.place(Math.floor(first / this.plan.columns) * this.plan.row);
+    this.reveal(active);
   }
 
   clear() {

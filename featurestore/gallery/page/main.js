@@ -12,7 +12,7 @@ import { html } from "./html.js";
 import { useKeys } from "./keys.js";
 import { Search } from "./search.js";
 import { useRoute } from "./state.js";
-import { failed, Toasts } from "./toasts.js";
+import { failed, toast, Toasts } from "./toasts.js";
 
 const VIEWS = [
   { name: "browse", title: "Browse", key: "b", part: Browse },
@@ -28,7 +28,19 @@ function Page() {
   const [list, setList] = useState(null);
   const [help, setHelp] = useState(false);
   const [filters, setFilters] = useState(false);
+  const [epoch, setEpoch] = useState(0);
   useEffect(() => void asked.then(setStore, failed), []);
+  useEffect(() => {
+    if (!store) return undefined;
+    const look = async () => {
+      const now = document.hidden ? store : await getStore().catch(() => store);
+      if (now.state === store.state) return;
+      setStore(now);
+      toast("The collection has changed.", { action: { name: "Show it as it is now", run: () => setEpoch((before) => before + 1) } });
+    };
+    document.addEventListener("visibilitychange", look);
+    return () => document.removeEventListener("visibilitychange", look);
+  }, [store]);
   useEffect(() => {
     if (store) document.title = `${store.name.replace(/\.store$/, "")} · featurestore`;
   }, [store]);
@@ -41,7 +53,7 @@ function Page() {
   return html`<${Header} store=${store} views=${VIEWS} onHelp=${() => setHelp(true)} />
     <main class=${filters ? "with-filters" : ""}>
       ${filters && store && html`<${Filters} columns=${store.columns} onClose=${closeFilters} />`}
-      <div class="view"><${view.part} key=${view.name} store=${store} onList=${setList} filtersOpen=${filters} setFiltersOpen=${setFilters} /></div>
+      <div class="view"><${view.part} key=${`${view.name} ${epoch}`} store=${store} onList=${setList} filtersOpen=${filters} setFiltersOpen=${setFilters} /></div>
     </main>
     ${route.item !== null && html`<${Detail} list=${list} />`}
     ${help && html`<${Help} onClose=${() => setHelp(false)} />`}

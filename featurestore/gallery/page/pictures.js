@@ -3,6 +3,7 @@ import { useEffect, useLayoutEffect, useRef } from "./vendor/hooks.js";
 import { choose, choosing, clear, isChosen, toggle, useChoice } from "./choice.js";
 import { Grid } from "./grid.js";
 import { html } from "./html.js";
+import { Icon } from "./icons.js";
 import { useKeys } from "./keys.js";
 import { findLike } from "./query.js";
 import { go, remember, remembered, route, useRoute } from "./state.js";
@@ -52,9 +53,7 @@ export function Pictures({ list, version, label, empty }) {
     if (list === null) return;
     const { place = 0, top = 0 } = remembered();
     grid.current.size = size;
-    grid.current.show(list, 0);
-    if (top > 0) grid.current.reveal(top);
-    grid.current.reveal(route().at ?? place);
+    grid.current.show(list, top, route().at ?? place);
   }, [list]);
   useLayoutEffect(() => grid.current.resize(size), [size]);
   useEffect(() => list && grid.current.changed(), [version]);
@@ -104,7 +103,7 @@ export function Pictures({ list, version, label, empty }) {
       <span aria-live="polite">${counted(chosen.size, "picture")} chosen</span>
       <button class="strong" onClick=${examples(false)}>More like these</button>
       <button onClick=${examples(true)}>Not like these</button>
-      <button class="quiet" onClick=${clear}>Choose none</button>
+      <button class="quiet round" aria-label="Choose none" title="Choose none" onClick=${clear}><${Icon} name="close" /></button>
     </div>`}
   </div>`;
 }

@@ -103,7 +103,7 @@ export function Search({ store, onList, ...bar }) {
   if (route.query.length === 0) return html`<${Start} />`;
   const conditions = route.where !== "" || Object.keys(route.chips).length > 0;
   const ofBox = error?.type === "QueryError" && conditions;
-  const empty = error ? (ofBox ? "" : html`<p role="alert"><bdi dir="auto">${error.message}</bdi></p>`) : list !== null && html`<p>Nothing was found. Lower the score, or take away a filter.</p>`;
+  const empty = error ? (ofBox ? html`<p>There are no hits to show until the condition is mended.</p>` : html`<p role="alert"><bdi dir="auto">${error.message}</bdi></p>`) : list !== null && html`<p>Nothing was found. Lower the score, or take away a filter.</p>`;
   return html`<ul class="examples" aria-label="Examples">${route.query.map((example) => html`<${Example} key=${nameOf(example)} example=${example} item=${items[example.id]} />`)}<li class="add"><${PickPicture} name="Add a picture" /></li></ul>
     <${Toolbar} columns=${columns} error=${ofBox ? error.message : null} words=${list === null ? "" : counted(list.total, "hit")} ...${bar}><${Limits} route=${route} /></${Toolbar}>
     ${answer?.notes.length > 0 && html`<ul class="notes">${answer.notes.map((note) => html`<li><bdi dir="auto">${plain(note, 500)}</bdi></li>`)}</ul>`}

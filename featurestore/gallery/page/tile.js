@@ -1,5 +1,5 @@
 // One picture of the grid with its caption. Tiles are used again for other items, so filling one must be quick.
-import { thumbOf } from "./api.js";
+import { thumbOf, whyNot } from "./api.js";
 import { label, plain, score, spoken } from "./text.js";
 
 const CAPTION = 200; // letters; more is never seen
@@ -19,6 +19,8 @@ export class Tile {
     this.holder = element("div", "holder", this.node);
     this.frame = element("div", "frame", this.holder);
     this.picture = null;
+    this.reason = element("bdi", "reason", this.frame);
+    this.reason.dir = "auto";
     element("span", "pick", this.frame);
     this.caption = element("div", "caption", this.node);
     this.words = element("bdi", "words", this.caption);
@@ -62,6 +64,7 @@ export class Tile {
     this.drop();
     this.item = item;
     this.node.classList.remove("waiting", "failed");
+    this.reason.textContent = "";
     if (item.gone) return this.gone();
     const [width, height] = [item.width || 1, item.height || 1];
     const scale = Math.min(wide / width, tall / height);
@@ -71,7 +74,7 @@ export class Tile {
     picture.alt = "";
     picture.decoding = "async";
     picture.draggable = false;
-    picture.onerror = () => this.node.classList.add("failed");
+    picture.onload = picture.onerror = () => this.check(picture, item);
     picture.src = thumbOf(item, Math.max(width, height) * scale);
     this.frame.prepend(picture);
     const named = label(item, CAPTION);
@@ -80,6 +83,16 @@ export class Tile {
     this.words.title = plain(item.path ?? item.name, 1000);
     this.figure.textContent = item.score === undefined ? "" : score(item.score);
     this.node.ariaLabel = spoken(item);
+  }
+
+  /** Say in place of a picture why there is none. */
+  async check(picture, item) {
+    const reason = await whyNot(picture);
+    if (reason === null || this.item !== item) return;
+    this.node.classList.add("failed");
+    this.reason.textContent = plain(reason, CAPTION);
+    this.reason.title = plain(reason, 1000);
+    this.node.ariaLabel = `${spoken(item)}, no picture: ${plain(reason, CAPTION)}`;
   }
 
   /** The store no longer has the item; its place in the list stays. */
