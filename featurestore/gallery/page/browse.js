@@ -4,7 +4,7 @@ import { condition } from "./condition.js";
 import { html } from "./html.js";
 import { ItemList } from "./items.js";
 import { Pictures } from "./pictures.js";
-import { remembered, route as routeNow, useRoute } from "./state.js";
+import { listKey, remembered, route as routeNow, useRoute } from "./state.js";
 import { counted } from "./text.js";
 import { failed } from "./toasts.js";
 import { Sort, Toolbar } from "./toolbar.js";
@@ -33,6 +33,7 @@ function useItems(order) {
       },
     };
     const list = new ItemList(order, opened);
+    list.key = listKey(routeNow());
     list.open(routeNow().at ?? remembered().top ?? 0);
     return () => shown.current !== list && list.close();
   }, [key]);

@@ -9,6 +9,7 @@ const AT_ONCE = 3; // requests
 export class ItemList {
   constructor(order, { onChange, onError }) {
     this.order = order; // where, sort, order
+    this.key = ""; // of the address that asked for it
     this.onChange = onChange;
     this.onError = onError;
     this.total = null;
@@ -102,8 +103,9 @@ export class ItemList {
 
 /** The hits of a search: all are there from the start. */
 export class HitList {
-  constructor(hits) {
+  constructor(hits, key) {
     this.hits = hits;
+    this.key = key;
     this.total = hits.length;
   }
 

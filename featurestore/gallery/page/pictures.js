@@ -6,7 +6,7 @@ import { html } from "./html.js";
 import { Icon } from "./icons.js";
 import { useKeys } from "./keys.js";
 import { findLike } from "./query.js";
-import { go, remember, remembered, route, useRoute } from "./state.js";
+import { go, listKey, remember, remembered, route, useRoute } from "./state.js";
 import { counted } from "./text.js";
 import { useSize } from "./size.js";
 import { toast } from "./toasts.js";
@@ -42,7 +42,8 @@ export function Pictures({ list, version, label, empty }) {
       open: openItem,
       chosen: isChosen,
       choosing,
-      rest: (place) => route().item === null && remember({ place: grid.current.active, top: place }),
+      // A list that is about to be replaced must not leave its place to the next one.
+      rest: (place) => route().item === null && made.list.key === listKey(route()) && remember({ place: made.active, top: place }),
       choose: (place, found, from) => (from === place ? toggle(found) : chooseRange(made.list, from, place)),
     });
     grid.current = made;

@@ -7,7 +7,7 @@ import { Icon } from "./icons.js";
 import { HitList } from "./items.js";
 import { Pictures } from "./pictures.js";
 import { body, findPictures, leaveOut, previewOf, turn } from "./query.js";
-import { go, MOST_HITS, nameOf, useRoute } from "./state.js";
+import { go, listKey, MOST_HITS, nameOf, route, useRoute } from "./state.js";
 import { counted, label, plain } from "./text.js";
 import { Toolbar } from "./toolbar.js";
 
@@ -56,8 +56,9 @@ function useHits(request) {
   useEffect(() => {
     if (request === null) return setFound({ list: null, answer: null, error: null });
     const controller = new AbortController();
+    const asked = listKey(route());
     search(request, controller.signal).then(
-      (answer) => setFound({ list: new HitList(answer.hits), answer, error: null }),
+      (answer) => setFound({ list: new HitList(answer.hits, asked), answer, error: null }),
       (error) => error.name !== "AbortError" && setFound({ list: null, answer: null, error }),
     );
     return () => controller.abort();
@@ -65,10 +66,10 @@ function useHits(request) {
   return found;
 }
 
-function Limits({ route }) {
-  const [above, setAbove] = useState(route.above);
+function Limits({ now }) {
+  const [above, setAbove] = useState(now.above);
   const waiting = useRef(0);
-  useEffect(() => setAbove(route.above), [route.above]);
+  useEffect(() => setAbove(now.above), [now.above]);
   const change = (text) => {
     const number = text === "" ? null : Math.min(Math.max(Number(text), -1), 1);
     if (Number.isNaN(number)) return;
@@ -78,10 +79,10 @@ function Limits({ route }) {
   };
   return html`<div class="limits">
     <label>Score at least<input type="number" min="-1" max="1" step="0.05" placeholder="any" value=${above ?? ""} onInput=${(event) => change(event.target.value)} /></label>
-    <label>At most<select value=${String(route.k)} onChange=${(event) => go({ k: Number(event.target.value), item: null, at: null })}>
-      ${[...new Set([...NUMBERS, route.k])].sort((a, b) => a - b).map((k) => html`<option value=${String(k)} selected=${k === route.k}>${k}</option>`)}
+    <label>At most<select value=${String(now.k)} onChange=${(event) => go({ k: Number(event.target.value), item: null, at: null })}>
+      ${[...new Set([...NUMBERS, now.k])].sort((a, b) => a - b).map((k) => html`<option value=${String(k)} selected=${k === now.k}>${k}</option>`)}
     </select></label>
-    <label class="check"><input type="checkbox" checked=${route.unique !== null} onChange=${(event) => go({ unique: event.target.checked ? FOLD : null, item: null, at: null })} />Fold near-duplicates</label>
+    <label class="check"><input type="checkbox" checked=${now.unique !== null} onChange=${(event) => go({ unique: event.target.checked ? FOLD : null, item: null, at: null })} />Fold near-duplicates</label>
   </div>`;
 }
 
@@ -93,19 +94,19 @@ const Start = () => html`<div class="start">
 </div>`;
 
 export function Search({ store, onList, ...bar }) {
-  const route = useRoute();
+  const now = useRoute();
   const columns = store?.columns ?? [];
-  const known = store !== null || Object.keys(route.chips).length === 0;
-  const asked = known && route.query.length > 0;
-  const { list, answer, error } = useHits(asked ? body(route, condition(route, columns)) : null);
-  const items = useExamples(route.query);
+  const known = store !== null || Object.keys(now.chips).length === 0;
+  const asked = known && now.query.length > 0;
+  const { list, answer, error } = useHits(asked ? body(now, condition(now, columns)) : null);
+  const items = useExamples(now.query);
   useEffect(() => onList(list), [list]);
-  if (route.query.length === 0) return html`<${Start} />`;
-  const conditions = route.where !== "" || Object.keys(route.chips).length > 0;
+  if (now.query.length === 0) return html`<${Start} />`;
+  const conditions = now.where !== "" || Object.keys(now.chips).length > 0;
   const ofBox = error?.type === "QueryError" && conditions;
   const empty = error ? (ofBox ? html`<p>There are no hits to show until the condition is mended.</p>` : html`<p role="alert"><bdi dir="auto">${error.message}</bdi></p>`) : list !== null && html`<p>Nothing was found. Lower the score, or take away a filter.</p>`;
-  return html`<ul class="examples" aria-label="Examples">${route.query.map((example) => html`<${Example} key=${nameOf(example)} example=${example} item=${items[example.id]} />`)}<li class="add"><${PickPicture} name="Add a picture" /></li></ul>
-    <${Toolbar} columns=${columns} error=${ofBox ? error.message : null} words=${list === null ? "" : counted(list.total, "hit")} ...${bar}><${Limits} route=${route} /></${Toolbar}>
+  return html`<ul class="examples" aria-label="Examples">${now.query.map((example) => html`<${Example} key=${nameOf(example)} example=${example} item=${items[example.id]} />`)}<li class="add"><${PickPicture} name="Add a picture" /></li></ul>
+    <${Toolbar} columns=${columns} error=${ofBox ? error.message : null} words=${list === null ? "" : counted(list.total, "hit")} ...${bar}><${Limits} now=${now} /></${Toolbar}>
     ${answer?.notes.length > 0 && html`<ul class="notes">${answer.notes.map((note) => html`<li><bdi dir="auto">${plain(note, 500)}</bdi></li>`)}</ul>`}
     <${Pictures} list=${list} version=${0} label="Hits, the nearest first" empty=${empty} />`;
 }

@@ -68,6 +68,9 @@ export function write(route) {
   return text ? `?${text}` : location.pathname;
 }
 
+/** What decides which list is shown: the address without the item that is shown large. */
+export const listKey = (route) => write({ ...route, item: null, at: null });
+
 const listeners = new Set();
 let current = read();
 

@@ -85,7 +85,7 @@ class Seen:
 
     @property
     def query(self) -> str:
-        return urlsplit(self.browser.current_url).query
+        return str(urlsplit(self.browser.current_url).query)
 
     def text(self, selector: str) -> str:
         return str(self.js("return document.querySelector(arguments[0])?.textContent ?? ''", selector)).strip()

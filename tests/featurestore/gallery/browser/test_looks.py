@@ -25,7 +25,7 @@ return [...document.querySelectorAll('body *')].filter((e) => e.checkVisibility(
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize(("size", "scheme"), itertools.product((DESK, PHONE), ("light", "dark")), ids=str)
+@pytest.mark.parametrize(("size", "scheme"), list(itertools.product((DESK, PHONE), ("light", "dark"))), ids=str)
 def test_all_fits_and_all_text_can_be_read(seen: Seen, view: str, size: tuple[int, int], scheme: str) -> None:
     seen.screen(size, scheme, ratio=2 if size == PHONE else 1)
     query, there = VIEWS[view]
