@@ -19,6 +19,7 @@ async function ask(path, options = {}) {
     throw new ApiError("The server does not answer. Is it still running?", 0, "Offline");
   }
   const body = await response.json().catch(() => null);
+  options.signal?.throwIfAborted(); // an answer that is given up half way is no error of the server
   if (response.ok && body !== null) return body;
   const message = body?.error?.message ?? `The server answered ${response.status} ${response.statusText}`.trim();
   throw new ApiError(message, response.status, body?.error?.type ?? "Error");
