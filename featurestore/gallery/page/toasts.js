@@ -1,5 +1,5 @@
-// Short messages in a corner. Errors stay until they are closed; the rest goes by itself.
-import { useEffect, useState } from "./vendor/hooks.js";
+// Short messages in a corner, above all else. Errors stay until they are closed; the rest goes by itself.
+import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { html } from "./html.js";
 import { Icon } from "./icons.js";
 
@@ -33,10 +33,16 @@ const Toast = ({ words, action, id }) => html`<div class="toast">
 
 export function Toasts() {
   const [now, setNow] = useState(shown);
+  const node = useRef(null);
   useEffect(() => {
     listener = setNow;
     setNow(shown);
   }, []);
+  useEffect(() => {
+    if (now.length === 0) return;
+    if (node.current.matches(":popover-open")) node.current.hidePopover(); // and above what was opened meanwhile
+    node.current.showPopover();
+  }, [now]);
   const of = (error) => now.filter((one) => one.error === error).map((one) => html`<${Toast} key=${one.id} ...${one} />`);
-  return html`<div class="toasts"><div role="status">${of(false)}</div><div role="alert">${of(true)}</div></div>`;
+  return html`<div ref=${node} class="toasts" popover="manual"><div role="status">${of(false)}</div><div role="alert">${of(true)}</div></div>`;
 }

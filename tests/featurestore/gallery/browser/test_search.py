@@ -122,6 +122,22 @@ def test_what_is_no_picture_is_refused_in_words(seen: Seen, tmp_path: Path) -> N
     assert seen.js("return document.querySelector('.toast')") is None
 
 
+def test_a_message_is_seen_above_a_picture_that_is_shown_large(seen: Seen) -> None:
+    seen.press("ENTER")
+    seen.until("return document.querySelector('.facts') !== null")
+    with seen.offline():
+        seen.browser.execute_async_script(
+            f"(async (done) => {{ {PICTURE} dispatchEvent(new ClipboardEvent('paste', {{clipboardData: data, cancelable: true}})); done(); }})(arguments[0])"
+        )
+        seen.until("return document.querySelector('.toasts:popover-open [role=alert] .toast') !== null")
+    box = seen.js(
+        "const b = document.querySelector('.toast').getBoundingClientRect(); return [b.width, b.right, b.bottom]"
+    )
+    assert box[0] > 200
+    assert box[1] <= 1280
+    assert 700 < box[2] <= 800
+
+
 def test_only_hits_above_a_score(seen: Seen, awkward: FeatureStore) -> None:
     seen.open("?view=search&query=1")
     seen.click(".limits input[type=number]")
