@@ -51,6 +51,8 @@ export class Scroll {
     const top = far && this.end > 0 ? Math.round((bar / this.end) * this.farthest) : this.top + step;
     this.top = Math.min(Math.max(0, top), this.farthest);
     this.bar = bar;
+    if (bar <= 0 && this.settled() === 0) this.top = 0; // a pixel of the bar stands for several, and the last ones count, too
+    if (bar >= this.end && this.settled() === this.end) this.top = this.farthest;
     const atEdge = (bar <= 0 && this.top > 0) || (bar >= this.end && this.top < this.farthest);
     if (atEdge) this.bar = this.settled();
     return atEdge;

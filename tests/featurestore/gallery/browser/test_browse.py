@@ -3,7 +3,16 @@
 import pytest
 
 from featurestore import FeatureStore
-from tests.featurestore.gallery.browser.conftest import AWKWARD, COLUMN, HEBREW, LABELS, PLAIN, TOTAL, spelled
+from tests.featurestore.gallery.browser.conftest import (
+    AWKWARD,
+    COLUMN,
+    HEBREW,
+    LABELS,
+    PLAIN,
+    TOTAL,
+    spelled,
+    write_lines,
+)
 from tests.featurestore.gallery.browser.seen import DESK, PHONE, Seen
 
 MANY = """
@@ -129,6 +138,22 @@ def test_every_place_of_a_million_is_reached_at_a_ratio_of_two(seen: Seen, size:
     assert seen.js("return document.querySelectorAll('.tile').length") <= 300
 
 
+def test_no_window_needs_more_than_300_tiles(seen: Seen) -> None:
+    most = seen.browser.execute_async_script("""
+        const done = arguments[0];
+        import('/grid.js').then(({layout, SIZES}) => {
+          const found = [];
+          for (const side of Object.values(SIZES)) for (const width of [200, 390, 1280, 2560, 3840, 7680]) for (const height of [100, 800, 1440, 2160, 4320]) {
+            const {columns, rows, spare, wide} = layout(width, height, side, 16);
+            found.push([columns * (rows + 2 * spare), columns * (wide + 16) - 16 <= width, wide]);
+          }
+          done(found);
+        });
+    """)
+    assert max(tiles for tiles, _, _ in most) <= 300
+    assert all(fits and wide > 0 for _, fits, wide in most)
+
+
 def test_of_a_million_the_bar_and_the_wheel_leave_no_row_out(seen: Seen) -> None:
     total = 1_000_003
     seen.browser.execute_async_script(f"(async function () {{ {MANY} }}).apply(null, arguments)", total)
@@ -150,6 +175,37 @@ def test_of_a_million_the_bar_and_the_wheel_leave_no_row_out(seen: Seen) -> None
         now = seen.js(IN_SIGHT)
         assert now[0] <= last[-1] + 1
         last = now
+
+
+def test_before_the_end_the_bar_makes_room_to_go_on(seen: Seen) -> None:
+    """A wheel that is turned without a rest ends at the first and at the last row, and nowhere before."""
+    ends = seen.browser.execute_async_script("""
+        const done = arguments[0];
+        import('/scroll.js').then(({Scroll}) => {
+          const turned = (from, by) => {
+            const scroll = new Scroll();
+            scroll.resize(28_000_000, 800);
+            let bar = scroll.to(from);
+            for (let turn = 0; turn < 100; turn++) {
+              bar = Math.min(Math.max(bar + by, 0), scroll.end);
+              if (scroll.moved(bar)) bar = scroll.bar;
+            }
+            return scroll.top;
+          };
+          done([turned(3_000, -100), turned(28_000_000 - 800 - 3_000, 100) - (28_000_000 - 800)]);
+        });
+    """)
+    assert ends == [0, 0]
+
+
+def test_an_answer_that_is_given_up_half_way_is_no_error_of_the_server(seen: Seen) -> None:
+    name = seen.browser.execute_async_script("""
+        const done = arguments[0];
+        const controller = new AbortController();
+        window.fetch = async () => ({ok: true, status: 200, json: async () => { controller.abort(); throw new DOMException('', 'AbortError'); }});
+        import('/api.js').then(({getStore}) => getStore(controller.signal)).catch((error) => done(error.name));
+    """)
+    assert name == "AbortError"
 
 
 def test_pictures_are_sorted_by_any_column_both_ways(seen: Seen, awkward: FeatureStore) -> None:
@@ -287,3 +343,34 @@ def test_a_server_that_is_gone_is_said(seen: Seen) -> None:
         seen.until(
             "return document.querySelector('.nothing [role=alert]')?.innerText === 'The server does not answer. Is it still running?'"
         )
+
+
+def test_a_change_by_another_process_is_said_and_shown_when_wanted(seen: Seen, awkward: FeatureStore) -> None:
+    file = awkward.path.parent / "meanwhile.jsonl"
+    write_lines(file, [{"path": "000.png", "meanwhile": 1}])
+    awkward.annotate(file)
+    try:
+        seen.js("document.dispatchEvent(new Event('visibilitychange'))")
+        seen.until(
+            "return document.querySelector('[role=status] .toast bdi')?.textContent === 'The collection has changed.'"
+        )
+        seen.click_name("Show it as it is now")
+        seen.until("return [...document.querySelectorAll('.sort option')].some((o) => o.value === 'meanwhile')")
+        seen.count(f"{TOTAL} pictures")
+    finally:
+        awkward.drop_column("meanwhile")
+
+
+def test_a_finger_chooses_by_a_long_press(seen: Seen) -> None:
+    long_press = """
+        const tile = document.querySelectorAll('.tile img')[arguments[0]];
+        for (const [kind, name] of [[PointerEvent, 'pointerdown'], [MouseEvent, arguments[1]]])
+          tile.dispatchEvent(new kind(name, {bubbles: true, cancelable: true, pointerType: 'touch'}));
+    """
+    seen.js(long_press, 1, "contextmenu")
+    assert seen.text(".choice span") == "1 picture chosen"
+    seen.js(long_press, 2, "click")  # while some are chosen, a short press chooses
+    assert seen.text(".choice span") == "2 pictures chosen"
+    seen.click_name("Choose none")
+    seen.js(long_press, 2, "click")
+    seen.until("return document.querySelector('.detail') !== null")
