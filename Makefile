@@ -19,7 +19,7 @@ test-all: $(VENV)/.dev lint ## The same with the slow tests
 test-attacks: $(VENV)/.dev ## What strangers send: stores, images, encoders, archives, runs, names
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not browser" tests/featurestore/attacks tests/trainers/attacks
 
-test-browser: $(VENV)/.dev ## Draw the report in Chromium and look at it (needs chromium and chromium-driver)
+test-browser: $(VENV)/.dev ## Draw the report and the gallery in Chromium and look at them (needs chromium and chromium-driver)
 	$(BIN)/pytest -m browser
 
 lint: $(VENV)/.dev ## Style and types
