@@ -120,7 +120,9 @@ def _embed(examples: Sequence[QueryExample], encoder: QueryEncoder) -> tuple[NDA
             items[n] = int(query)
             continue
         try:
-            if isinstance(query, Image.Image):
+            if isinstance(query, bytes):
+                pictures[n], shown[n] = query, QueryImage(None, "an image")
+            elif isinstance(query, Image.Image):
                 pictures[n], shown[n] = query, QueryImage(query, "an image")
             elif isinstance(query, (str, Path)):
                 check_query_path(query, encoder.name)

@@ -1,0 +1,42 @@
+"""The gallery of one store: what a server holds between two requests."""
+
+import hashlib
+import threading
+
+from featurestore.gallery.contents import Contents
+from featurestore.gallery.failures import Failures
+from featurestore.gallery.jobs import Jobs
+from featurestore.gallery.thumb_cache import ThumbCache
+from featurestore.gallery.uploads import Uploads
+from featurestore.gallery.views import Views
+from featurestore.storage import Storage
+
+
+class Gallery:
+    """A store, and what is kept of it in memory."""
+
+    def __init__(self, store: Storage, cache: ThumbCache, read_only: bool = False) -> None:
+        self.store, self.read_only = store, read_only
+        self.views = Views(store.catalog, self.state)
+        self.contents = Contents(store.catalog)
+        self.cache = cache
+        self.failures = Failures()
+        self.uploads = Uploads()
+        self.jobs = Jobs()
+
+    def state(self) -> str:
+        """Give a short text that changes with every change of the catalog."""
+        return hashlib.blake2b(repr(self.store.catalog.state()).encode(), digest_size=8).hexdigest()
+
+    def warm_up(self) -> None:
+        """Load what searches need, in a thread of its own, so that the first ones do not wait."""
+        threading.Thread(target=self._load, name="warm up", daemon=True).start()
+
+    def _load(self) -> None:
+        from contextlib import suppress
+
+        from featurestore.errors import FeatureStoreError
+
+        with suppress(FeatureStoreError):  # whoever searches gets the error
+            snapshot = self.store.snapshots.now()
+            snapshot.reader(self.store.encoder_record(None, snapshot), load=True)
