@@ -1,5 +1,6 @@
 """Items as a page shows them: lists of ids in an order, all columns of some items, and the values that a column has."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from featurestore.errors import QueryError
 
 LONGEST = 100_000  # characters of a value that is read; no more of it is shown
 SECONDS = 30.0
+ROWS = 65_536  # that are read at a time
+LARGE = {pa.string(): pa.large_string()}  # of which one piece may be larger than 2 GB
 FREQUENT = 100  # values that are listed
 AS_THEY_ARE = {
     "BOOLEAN",
@@ -58,6 +61,21 @@ class ItemPages:
             chosen = ", ".join(_readable(name, kind) for name, kind in _columns(connection).items())
             return _of_items(connection, chosen, ids)
 
+    def all(self, without: Collection[str], most_bytes: int) -> pa.Table | None:
+        """Read columns of all items, in any order, each in one piece, as `page` does; None when they need more memory than `most_bytes`."""
+        with self._database.reading() as connection:
+            names = {name: kind for name, kind in _columns(connection).items() if name not in without}
+            chosen = ", ".join(_readable(name, kind) for name, kind in names.items())
+            found = connection.sql(f"SELECT {chosen} FROM items").to_arrow_reader(ROWS)
+            schema = pa.schema([field.with_type(LARGE.get(field.type, field.type)) for field in found.schema])
+            batches, size = [], 0
+            for batch in found.cast(schema):
+                batches.append(batch)
+                size += batch.nbytes
+                if size > most_bytes:
+                    return None
+            return pa.Table.from_batches(batches, schema).combine_chunks()
+
     def places(self, ids: NDArray[np.int64]) -> list[tuple[int, str, str | None, int, int]]:
         """Read id, path, content hash, bytes and mtime_ns of some items, in any order; those that do not exist are left out."""
         with self._database.reading() as connection:
@@ -98,7 +116,8 @@ def _column(name: str, known: dict[str, str]) -> str:
 
 
 def _readable(name: str, kind: str) -> str:
-    return f"{_readable_value(quoted_name(name), kind)} AS {quoted_name(name)}"
+    own = name in OWN and kind == "VARCHAR"
+    return quoted_name(name) if own else f"{_readable_value(quoted_name(name), kind)} AS {quoted_name(name)}"
 
 
 def _readable_value(value: str, kind: str) -> str:

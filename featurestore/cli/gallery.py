@@ -36,10 +36,16 @@ def serve(store: Path, host: str, port: int, no_browser: bool, api_only: bool, r
     require("starlette", "uvicorn", extra="web")
     from featurestore.gallery.access import warnings_of  # here, since the web framework may not be installed
     from featurestore.gallery.gallery import Gallery
-    from featurestore.gallery.server import serve as serve_gallery
+    from featurestore.gallery.server import GalleryServer, open_browser
     from featurestore.gallery.thumb_cache import ThumbCache, usual_folder
 
+    def ready(address: str) -> None:
+        print_line(address)
+        if not (no_browser or api_only):
+            open_browser(address)
+
     gallery = Gallery(Storage.open(store), ThumbCache(usual_folder()), read_only)
+    server = GalleryServer(gallery, host, port, ready, with_page=not api_only)
     for warning in warnings_of(host):
         print_line(warning, err=True)
-    serve_gallery(gallery, host, port, print_line, with_page=not api_only, with_browser=not (no_browser or api_only))
+    server.run_until_told()

@@ -1,6 +1,7 @@
 """The application: every address with its checks, and every error as JSON."""
 
 import json
+import re
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Any
 import anyio
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -33,6 +35,28 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 JSON_BYTES, IMAGE_BYTES = 1 << 20, uploads.MOST_BYTES  # of a body
 BODY_SECONDS = 60.0  # in which a body must arrive
 CODES = {404: "NotFound", 405: "MethodNotAllowed", 413: "ContentTooLarge"}
+
+
+class _AnyText(Convertor[str]):
+    """Part of a path that may hold slashes and line breaks, as names of columns may."""
+
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+class _PagePath(_AnyText):
+    """Any path that is not one of the API."""
+
+    regex = r"(?!api(?:/|$))[\s\S]*"
+
+
+register_url_convertor("any", _AnyText())
+register_url_convertor("page", _PagePath())
 
 
 class Workers:
@@ -61,17 +85,18 @@ def build_app(
             f"{BASE}{endpoint.path}",
             _handler(gallery, workers, endpoint),
             methods=[endpoint.method],
-            max_body_size=IMAGE_BYTES if endpoint.image_body else JSON_BYTES,
         )
         for endpoint in endpoints
     ]
     if with_page:
-        routes.append(Route("/{path:path}", page_file))
-    return Starlette(
+        routes.append(Route("/{path:page}", page_file))
+    app = Starlette(
         routes=routes,
         middleware=[Middleware(AccessMiddleware, access=access)],
         exception_handlers={HTTPException: _http_error},
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 def _handler(gallery: Gallery, workers: Workers, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
@@ -108,7 +133,7 @@ class _WrongType(Exception):
 async def _image(request: Request) -> bytes:
     if not request.headers.get("content-type", "").lower().startswith("image/"):
         raise _WrongType("expected the bytes of an image, with Content-Type image/…")
-    return await _body(request)
+    return await _body(request, IMAGE_BYTES)
 
 
 async def _json(request: Request) -> Any:
@@ -116,7 +141,7 @@ async def _json(request: Request) -> Any:
     if kind != "application/json":
         raise _WrongType("expected JSON, with Content-Type application/json")
     try:
-        return json.loads(await _body(request), parse_constant=_no_constant)
+        return json.loads(await _body(request, JSON_BYTES), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"the body: expected JSON in UTF-8; {str(error)[:200]}") from error
 
@@ -125,9 +150,19 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, most: int) -> bytes:
+    """Read a body of bounded size, in bounded time; one that says that it is larger is not read at all."""
+    stated = request.headers.get("content-length", "0")
+    if not re.fullmatch(r"[0-9]{1,15}", stated, re.ASCII) or int(stated) > most:
+        raise HTTPException(413)
+    parts, size = [], 0
     with anyio.fail_after(BODY_SECONDS):
-        return await request.body()
+        async for part in request.stream():
+            parts.append(part)
+            size += len(part)
+            if size > most:
+                raise HTTPException(413)
+    return b"".join(parts)
 
 
 def _http_error(request: Request, error: Exception) -> Response:

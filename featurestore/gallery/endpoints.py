@@ -36,7 +36,7 @@ class Endpoint:
     """One address of the API: what it takes, what it gives, and the function that answers."""
 
     method: str
-    path: str  # below /api/v1, with {parameters}; the last may be {name:path}, which takes slashes
+    path: str  # below /api/v1, with {parameters}; the last may be {name:any}, which takes slashes
     summary: str
     gives: str  # the answer, in words and JSON
     answer: Callable[..., Any]  # of the gallery and the parameters by name; runs in a thread

@@ -1,10 +1,14 @@
 """The gallery of one store: what a server holds between two requests."""
 
 import hashlib
-import threading
+from contextlib import suppress
+from typing import Any
 
+from featurestore.errors import FeatureStoreError
 from featurestore.gallery.contents import Contents
 from featurestore.gallery.failures import Failures
+from featurestore.gallery.item_table import FreshItems
+from featurestore.gallery.items import MORE
 from featurestore.gallery.jobs import Jobs
 from featurestore.gallery.thumb_cache import ThumbCache
 from featurestore.gallery.uploads import Uploads
@@ -19,6 +23,9 @@ class Gallery:
         self.store, self.read_only = store, read_only
         self.views = Views(store.catalog, self.state)
         self.contents = Contents(store.catalog)
+        self.items = FreshItems(self.state, lambda most: store.catalog.pages.all(MORE, most))
+        self.items.after_reading = self._load_vectors
+        self.summary: dict[str, Any] | None = None  # of the store, as it was last asked for
         self.cache = cache
         self.failures = Failures()
         self.uploads = Uploads()
@@ -29,14 +36,11 @@ class Gallery:
         return hashlib.blake2b(repr(self.store.catalog.state()).encode(), digest_size=8).hexdigest()
 
     def warm_up(self) -> None:
-        """Load what searches need, in a thread of its own, so that the first ones do not wait."""
-        threading.Thread(target=self._load, name="warm up", daemon=True).start()
+        """Begin to load what pages and searches need, in the background, so that the first ones do not wait."""
+        with suppress(FeatureStoreError):
+            self.items.now()
 
-    def _load(self) -> None:
-        from contextlib import suppress
-
-        from featurestore.errors import FeatureStoreError
-
+    def _load_vectors(self) -> None:
         with suppress(FeatureStoreError):  # whoever searches gets the error
             snapshot = self.store.snapshots.now()
             snapshot.reader(self.store.encoder_record(None, snapshot), load=True)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 MOST, MOST_IDS = 1_000, 100_000  # items, and ids, of one answer
 LISTED = 10_000  # labels and splits that are counted by name
 OURS = ("id", "path", "label", "labels", "split", "width", "height", "sha256", "label_source")
-MORE = ("split_source", "bytes", "mtime_ns", "added_at")  # of one item that is looked at
+MORE: tuple[str, ...] = ("split_source", "bytes", "mtime_ns", "added_at")  # of one item that is looked at
+NOT_COLUMNS = {*OURS, *MORE}
 SIDE = 256  # of the thumbnail that an item names
 THINGS: dict[str, Any] = {"type": "array", "items": ITEM, "maxItems": MOST}
 
@@ -31,7 +32,8 @@ ITEM_ID = Parameter("id", ITEM, "The id of an item.", required=True, place="path
 def items_json(gallery: "Gallery", ids: Sequence[int] | NDArray[np.int64]) -> list[dict[str, Any]]:
     """Give items as JSON, in the order of their ids; one that the store no longer has is marked as gone."""
     wanted = np.asarray(ids, np.int64)
-    found = _rows(gallery.store.catalog.pages.page(np.unique(wanted)))
+    table, different = gallery.items.now(), np.unique(wanted)
+    found = _rows(gallery.store.catalog.pages.page(different) if table is None else table.rows(different))
     return [_item(found[item]) if item in found else {"id": item, "gone": True} for item in wanted.tolist()]
 
 
@@ -40,13 +42,12 @@ def _rows(table: pa.Table) -> dict[int, dict[str, Any]]:
 
 
 def _item(row: dict[str, Any], more: bool = False) -> dict[str, Any]:
-    item = {name: row.pop(name) for name in OURS}
-    rest = {name: row.pop(name) for name in MORE}
+    item = {name: row[name] for name in OURS}
     item["name"] = item["path"].rpartition("/")[2]
-    item["columns"] = {name: plain(value) for name, value in row.items()}
+    item["columns"] = {name: plain(value) for name, value in row.items() if name not in NOT_COLUMNS}
     mark = f"?h={item['sha256'][:MARK]}" if item["sha256"] else ""
     item["thumb"] = f"/api/v1/thumbs/{item['id']}/{SIDE}{mark}"
-    return item | rest if more else item
+    return item | {name: row[name] for name in MORE} if more else item
 
 
 def _list(
@@ -92,7 +93,14 @@ def _values(gallery: "Gallery", name: str, where: str | None) -> dict[str, Any]:
 
 
 def _store(gallery: "Gallery") -> dict[str, Any]:
-    store, state = gallery.store, gallery.state()
+    state = gallery.state()
+    if gallery.summary is None or gallery.summary["state"] != state:
+        gallery.summary = _summary(gallery, state)
+    return gallery.summary
+
+
+def _summary(gallery: "Gallery", state: str) -> dict[str, Any]:
+    store = gallery.store
     counts = store.catalog.items.counts()
     records = store.snapshots.now().encoders
     encoders = [{"name": r.name, "dim": r.dim, "fingerprint": r.fingerprint, "vectors": r.rows} for r in records]
@@ -144,7 +152,7 @@ ENDPOINTS = (
     ),
     Endpoint("GET", "/items/{id}", "One item with everything that is known of it.", "Item", _one, (ITEM_ID,)),
     Endpoint(
-        "GET", "/columns/{name:path}/values", "What values a column of the items has.",
+        "GET", "/columns/{name:any}/values", "What values a column of the items has.",
         '{"type", "distinct", "least", "greatest", "frequent": [{"value", "count"}], "empty"}; up to 100 frequent ones, most frequent first',
         _values,
         (Parameter("name", TEXT, "A column of items.", required=True, place="path"), WHERE),

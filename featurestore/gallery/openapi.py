@@ -51,14 +51,11 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
-    found = {
-        "name": parameter.name,
-        "in": parameter.place,
-        "required": parameter.required,
-        "schema": _schema(parameter),
-    }
+    schema = _schema(parameter)
+    meaning = schema.pop("description")
     lists = {"style": "form", "explode": False} if parameter.schema["type"] == "array" else {}
-    return found | {"description": found["schema"].pop("description")} | lists
+    place, needed = parameter.place, parameter.required
+    return {"name": parameter.name, "in": place, "required": needed, "description": meaning, "schema": schema, **lists}
 
 
 def _schema(parameter: Parameter) -> dict[str, Any]:

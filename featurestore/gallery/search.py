@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from featurestore.catalog import no_such_encoder
 from featurestore.gallery.endpoints import FLAG, ITEM, TEXT, Endpoint, Parameter
 from featurestore.gallery.items import ITEM_ID, items_json
+from featurestore.search.query import Query
 from featurestore.search.search import search
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ def _search(
     above: float | None, unique: float | None, encoder: str | None, exact: bool,
 ) -> dict[str, Any]:  # fmt: skip
     began = time.perf_counter()
-    wanted = [*items, *map(gallery.uploads.get, images)]
-    unwanted = [*not_items, *map(gallery.uploads.get, not_images)]
+    wanted: list[Query] = [*items, *map(gallery.uploads.get, images)]
+    unwanted: list[Query] = [*not_items, *map(gallery.uploads.get, not_images)]
     fingerprint = None if encoder is None else _named(gallery, encoder)
     found = search(
         gallery.store, wanted, k, where, exclude=unwanted, above=above, unique=unique, exact=exact, encoder=fingerprint

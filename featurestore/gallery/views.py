@@ -33,7 +33,7 @@ class Views:
         self._catalog, self._state = catalog, state
         self._kept = LruCache[View](KEPT_BYTES, LEAST)
         self._salt = secrets.token_bytes(16)  # a view of an earlier server has another name
-        self._making = threading.Lock()
+        self._making: dict[str, threading.Lock] = {}
 
     def named(self, name: str) -> View:
         """Give a view by its name. Raises NotFound when it is not kept any more."""
@@ -51,9 +51,12 @@ class Views:
         found = self._kept.get(name)
         if found is not None:
             return found
-        with self._making:  # several that ask for the same wait for one answer
-            found = self._kept.get(name)
-            if found is None:
-                found = View(name, self._catalog.pages.ordered(where, sort, descending))
-                self._kept.put(name, found, found.ids.nbytes)
-            return found
+        try:
+            with self._making.setdefault(name, threading.Lock()):  # several that ask for the same wait for one answer
+                found = self._kept.get(name)
+                if found is None:
+                    found = View(name, self._catalog.pages.ordered(where, sort, descending))
+                    self._kept.put(name, found, found.ids.nbytes)
+                return found
+        finally:
+            self._making.pop(name, None)
