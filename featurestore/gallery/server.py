@@ -72,17 +72,19 @@ def _bound(host: str, port: int) -> socket.socket:
         except BaseException:
             taken.close()
             raise
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: of a name that cannot be one
         raise ConfigError(_why(error, host, port)) from error
     return taken
 
 
-def _why(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port {port} of {host} is taken, perhaps by another `featurestore serve`; end that one, or choose another port: --port 0 takes any that is free"
-    if error.errno == errno.EACCES:
-        return f"port {port} of {host} may not be taken by this user; choose one above 1023, such as --port 8000"
-    return f"--host {host} --port {port}: cannot listen there ({error.strerror or error}); --host 127.0.0.1 is this machine"
+def _why(error: OSError | ValueError, host: str, port: int) -> str:
+    reason = error.strerror or error if isinstance(error, OSError) else "no name of a machine"
+    match error:
+        case OSError(errno=errno.EADDRINUSE):
+            return f"port {port} of {host} is taken, perhaps by another `featurestore serve`; end that one, or choose another port: --port 0 takes any that is free"
+        case OSError(errno=errno.EACCES):
+            return f"port {port} of {host} may not be taken by this user; choose one above 1023, such as --port 8000"
+    return f"--host {host} --port {port}: cannot listen there ({reason}); --host 127.0.0.1 is this machine"
 
 
 def _allow_open_files() -> None:

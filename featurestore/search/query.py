@@ -172,7 +172,7 @@ def _look_up(ids: Sequence[int], encoder: QueryEncoder) -> tuple[NDArray[np.floa
 def _unit_vector(query: object, encoder: QueryEncoder) -> NDArray[np.float32]:
     if not isinstance(query, np.ndarray):
         raise QueryError(
-            f"query: expected the path of an image, a PIL image, an item id or a vector; found {type(query).__name__}"
+            f"query: expected the path of an image, its bytes, a PIL image, an item id or a vector; found {type(query).__name__}"
         )
     if query.shape != (encoder.dim,):
         raise QueryError(
