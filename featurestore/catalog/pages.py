@@ -1,5 +1,6 @@
 """Items as a page shows them: lists of ids in an order, all columns of some items, and the values that a column has."""
 
+import time
 from collections.abc import Collection
 from typing import Any
 
@@ -14,7 +15,7 @@ from featurestore.errors import QueryError
 
 LONGEST = 100_000  # characters of a value that is read; no more of it is shown
 SECONDS = 30.0
-ROWS = 65_536  # that are read at a time
+ROWS, PAUSE = 122_880, 0.005  # that are read at a time, as DuckDB groups them, and seconds until the next
 LARGE = {pa.string(): pa.large_string()}  # of which one piece may be larger than 2 GB
 FREQUENT = 100  # values that are listed
 AS_THEY_ARE = {
@@ -62,19 +63,28 @@ class ItemPages:
             return _of_items(connection, chosen, ids)
 
     def all(self, without: Collection[str], most_bytes: int) -> pa.Table | None:
-        """Read columns of all items, in any order, each in one piece, as `page` does; None when they need more memory than `most_bytes`."""
-        with self._database.reading() as connection:
-            names = {name: kind for name, kind in _columns(connection).items() if name not in without}
-            chosen = ", ".join(_readable(name, kind) for name, kind in names.items())
-            found = connection.sql(f"SELECT {chosen} FROM items").to_arrow_reader(ROWS)
-            schema = pa.schema([field.with_type(LARGE.get(field.type, field.type)) for field in found.schema])
-            batches, size = [], 0
-            for batch in found.cast(schema):
-                batches.append(batch)
-                size += batch.nbytes
-                if size > most_bytes:
-                    return None
-            return pa.Table.from_batches(batches, schema).combine_chunks()
+        """Read columns of all items, in any order, each in one piece, as `page` does; None when they need more memory than `most_bytes`.
+
+        Between two parts others may use the catalog. If one of them changes it, the parts do not belong together; see `Catalog.state`.
+        """
+        parts: list[pa.Table] = []
+        size, first, end = 0, 0, 1
+        while first < end:
+            with self._database.reading() as connection:
+                names = {name: kind for name, kind in _columns(connection).items() if name not in without}
+                chosen = ", ".join(_readable(name, kind) for name, kind in names.items())
+                [(end,)] = connection.execute("SELECT coalesce(max(rowid) + 1, 0) FROM all_items").fetchall()
+                found = connection.sql(
+                    f"SELECT {chosen} FROM all_items WHERE rowid BETWEEN {first} AND {first + ROWS - 1} AND removed_at IS NULL"
+                ).to_arrow_reader()
+                schema = pa.schema([field.with_type(LARGE.get(field.type, field.type)) for field in found.schema])
+                parts.append(found.cast(schema).read_all())
+            first += ROWS
+            size += parts[-1].nbytes
+            if size > most_bytes or parts[-1].schema != parts[0].schema:
+                return None
+            time.sleep(PAUSE)
+        return pa.concat_tables(parts).combine_chunks()
 
     def places(self, ids: NDArray[np.int64]) -> list[tuple[int, str, str | None, int, int]]:
         """Read id, path, content hash, bytes and mtime_ns of some items, in any order; those that do not exist are left out."""

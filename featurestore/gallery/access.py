@@ -12,11 +12,12 @@ import secrets
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from featurestore.gallery.answers import as_error
@@ -143,7 +144,7 @@ class AccessMiddleware:
             return _needs_token(scope)
         path = "/" + quote(scope["path"].lstrip("/\\"), safe="/:@!$&'()*+,;=~-._")  # not //elsewhere
         left = urlencode([pair for pair in query if pair[0] != "token"])
-        answer = RedirectResponse(f"{path}?{left}" if left else path, 303, {"Cache-Control": "no-store"})
+        answer = _leading_to(f"{path}?{left}" if left else path, Headers(scope=scope))
         answer.set_cookie(self._access.cookie, self._access.session, path="/", httponly=True, samesite="strict")
         return answer
 
@@ -170,6 +171,15 @@ def _is_own_page(headers: Headers, origin: str) -> bool:
     if any(given != origin for given in origins):
         return False
     return all(site in ("same-origin", "none") for site in sites) if sites else bool(origins)
+
+
+def _leading_to(path: str, headers: Headers) -> Response:
+    """Send a browser on. Where a page of another site led here, it would not send the cookie on a redirect, so a page of ours leads on."""
+    no_store = {"Cache-Control": "no-store"}
+    if headers.get("sec-fetch-site") in (None, "none", "same-origin"):
+        return RedirectResponse(path, 303, no_store)
+    leads_on = f'<!doctype html><title>featurestore</title><meta http-equiv="refresh" content="0; url={escape(path, quote=True)}">'
+    return HTMLResponse(leads_on, 200, no_store)
 
 
 def _needs_token(scope: Scope) -> Response:

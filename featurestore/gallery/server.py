@@ -3,6 +3,7 @@
 import errno
 import resource
 import socket
+import threading
 import webbrowser
 from collections.abc import Callable
 from contextlib import suppress
@@ -55,9 +56,11 @@ class GalleryServer(uvicorn.Server):
 
 
 def open_browser(address: str) -> None:
-    """Open an address in the user's browser, where there is one."""
+    """Open an address in the user's browser, where there is one with a window: one of the terminal would take it over."""
     with suppress(webbrowser.Error):
-        webbrowser.open(address)
+        found = webbrowser.get()
+        if type(found) is not webbrowser.GenericBrowser:
+            threading.Thread(target=found.open, args=(address,), daemon=True).start()  # it may wait for its end
 
 
 def _bound(host: str, port: int) -> socket.socket:

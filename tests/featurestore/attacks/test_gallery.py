@@ -71,6 +71,20 @@ def test_the_token_in_the_address_becomes_a_cookie_and_vanishes_from_it(client: 
     assert client.send("GET", STORE, {"cookie": cookie.split("; ")[0]}).status_code == 200
 
 
+def test_a_link_of_another_site_with_the_token_leads_on_by_a_page(client: Client) -> None:
+    """A browser sends a strict cookie neither with such a request nor with the redirect that answers it."""
+    linked = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    where = quote('"><script>alert(1)</script>')
+    answer = client.send("GET", f"/?token={client.access.token}&where={where}", linked)
+    assert (answer.status_code, "set-cookie" in answer.headers) == (200, True)
+    [target] = re.findall(r'content="0; url=([^"]*)"', answer.text)
+    assert target == "/?where=%22%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E"
+    assert client.access.token not in answer.text
+    assert (
+        client.send("GET", f"/?token={client.access.token}", {**linked, "sec-fetch-dest": "image"}).status_code == 403
+    )
+
+
 @pytest.mark.parametrize(
     ("method", "query"),
     [

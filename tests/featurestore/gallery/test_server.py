@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from featurestore import FeatureStore
 from featurestore.gallery import slow_clients
 from featurestore.gallery.gallery import Gallery
-from featurestore.gallery.server import GalleryServer
+from featurestore.gallery.server import GalleryServer, open_browser
 from featurestore.gallery.thumb_cache import ThumbCache
 from tests.featurestore.commands import Run
 
@@ -108,6 +109,25 @@ def test_without_the_extra_it_says_what_to_install(run: Run, store_path: Path, m
         1,
         "featurestore: this needs starlette, uvicorn, which is not installed: pip install 'featurestore[web]'\n",
     )
+
+
+@pytest.mark.parametrize(("browser", "opens"), [("window", True), ("terminal", False), (None, False)])
+def test_a_browser_with_a_window_is_opened(monkeypatch: pytest.MonkeyPatch, browser: str | None, opens: bool) -> None:
+    opened = threading.Event()
+
+    class Window(webbrowser.BackgroundBrowser):
+        def open(self, url: str, new: int = 0, autoraise: bool = True) -> bool:
+            opened.set()
+            return url == "http://127.0.0.1:1/?token=x"
+
+    def get() -> webbrowser.BaseBrowser:
+        if browser is None:
+            raise webbrowser.Error("could not locate runnable browser")
+        return Window("window") if browser == "window" else webbrowser.GenericBrowser("false")
+
+    monkeypatch.setattr(webbrowser, "get", get)
+    open_browser("http://127.0.0.1:1/?token=x")
+    assert opened.wait(5.0 if opens else 0.1) == opens
 
 
 # -- clients
