@@ -21,6 +21,8 @@ class Gallery:
 
     def __init__(self, store: Storage, cache: ThumbCache, read_only: bool = False) -> None:
         self.store, self.read_only = store, read_only
+        encoders = store.snapshots.now().encoders
+        self.bands = encoders[0].bands if encoders else None  # that pictures show, as the default encoder reads them
         self.views = Views(store.catalog, self.state)
         self.contents = Contents(store.catalog)
         self.items = FreshItems(self.state, lambda most: store.catalog.pages.all(MORE, most))

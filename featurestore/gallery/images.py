@@ -25,9 +25,9 @@ def _image(gallery: "Gallery", id: int, h: str | None) -> Response:
     content = gallery.contents.of(id, h)
     try:
         data = read_content(content.file, content.sha256)
-        kind = browser_kind(data)
+        kind = browser_kind(data) if gallery.bands is None else None
         if kind is None:
-            data, kind = jpeg(thumbnail(data, LARGEST)), "image/jpeg"
+            data, kind = jpeg(thumbnail(data, LARGEST, gallery.bands)), "image/jpeg"
     except ImageError as error:
         return grey_tile(str(error))
     return picture_answer(data, kind, content, h)

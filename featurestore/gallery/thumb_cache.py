@@ -12,7 +12,8 @@ LIMIT = 1 << 30  # bytes of all pictures together
 DOWN_TO = 0.9  # share of the limit that is left after deleting
 USED_AGAIN = 3600.0  # seconds: so old may the time be that says when a picture was last used
 MOST_BYTES = 4 << 20  # of one picture
-NAME = re.compile(r"[0-9a-f]{64}-[0-9]{1,4}\.webp")
+FORM = r"[0-9]{1,4}(?:-[0-9.]{1,40})?"  # pixels of the longer side, and the bands that are shown, where not the colours
+NAME = re.compile(rf"[0-9a-f]{{64}}-{FORM}\.webp")
 
 
 def usual_folder() -> Path:
@@ -22,16 +23,16 @@ def usual_folder() -> Path:
 
 
 class ThumbCache:
-    """Pictures by the hash of their content and their size. What cannot be written is not kept, and what cannot be read is not there."""
+    """Pictures by the hash of their content and their form. What cannot be written is not kept, and what cannot be read is not there."""
 
     def __init__(self, folder: Path | None, limit: int = LIMIT) -> None:
         self._folder, self._limit = folder, limit
         self._lock = threading.Lock()
         self._bytes: int | None = None  # of all pictures; None: not yet counted
 
-    def get(self, sha256: str, side: int) -> bytes | None:
+    def get(self, sha256: str, form: str) -> bytes | None:
         """Give a picture; None where there is none, or only the beginning of one."""
-        path = self._path(sha256, side)
+        path = self._path(sha256, form)
         if path is None:
             return None
         try:
@@ -46,9 +47,9 @@ class ThumbCache:
                     os.utime(handle)
         return data if _is_whole(data) else None
 
-    def put(self, sha256: str, side: int, data: bytes) -> None:
+    def put(self, sha256: str, form: str, data: bytes) -> None:
         """Keep a picture, and delete others when there are too many."""
-        path = self._path(sha256, side)
+        path = self._path(sha256, form)
         if path is None:
             return
         part = path.with_name(f"{secrets.token_hex(8)}.part")
@@ -68,11 +69,11 @@ class ThumbCache:
             if self._bytes > self._limit:
                 self._bytes = self._delete_least_used()
 
-    def _path(self, sha256: str, side: int) -> Path | None:
+    def _path(self, sha256: str, form: str) -> Path | None:
         """Give the place of a picture; None for what is no hash, as a stranger's catalog may hold."""
-        if self._folder is None or not re.fullmatch("[0-9a-f]{64}", sha256):
+        if self._folder is None or not NAME.fullmatch(name := f"{sha256}-{form}.webp"):
             return None
-        return self._folder / sha256[:2] / f"{sha256}-{side}.webp"
+        return self._folder / sha256[:2] / name
 
     def _files(self) -> list[tuple[float, int, str]]:
         """List what is kept: when it was last used, its bytes and its path. Parts that were left count, too."""

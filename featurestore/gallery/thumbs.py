@@ -1,5 +1,6 @@
 """Thumbnails: made once for each content and size, kept on disk."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -20,21 +21,22 @@ MARK = Parameter("h", TEXT, "The first 16 characters of the item's sha256: then 
 
 def _thumb(gallery: "Gallery", id: int, side: int, h: str | None) -> Response:
     content = gallery.contents.of(id, h)
-    data = gallery.cache.get(content.sha256, side)
+    form = f"{side}" if gallery.bands is None else f"{side}-{'.'.join(map(str, gallery.bands))}"
+    data = gallery.cache.get(content.sha256, form)
     if data is None:
         if (reason := gallery.failures.get(content)) is not None:
             return grey_tile(reason)
         try:
-            data = _made(content, side)
+            data = _made(content, side, gallery.bands)
         except ImageError as error:
             gallery.failures.put(content, str(error))
             return grey_tile(str(error))
-        gallery.cache.put(content.sha256, side, data)
+        gallery.cache.put(content.sha256, form, data)
     return picture_answer(data, "image/webp", content, h)
 
 
-def _made(content: Content, side: int) -> bytes:
-    return webp(thumbnail(read_content(content.file, content.sha256), side))
+def _made(content: Content, side: int, bands: Sequence[int] | None) -> bytes:
+    return webp(thumbnail(read_content(content.file, content.sha256), side, bands))
 
 
 ENDPOINTS = (

@@ -3,6 +3,7 @@
 import io
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ from featurestore.gallery import failures, images, thumbs
 from featurestore.gallery.gallery import Gallery
 from featurestore.gallery.pictures import BRIEFLY, WEEKS
 from featurestore.gallery.thumb_cache import ThumbCache
+from tests.featurestore.fakes import CARD, RECORD, write_encoder
 from tests.featurestore.gallery.client import Client, message
 
 Pixel = tuple[int, int, int]
@@ -112,6 +114,17 @@ def test_a_file_that_changed_is_a_grey_tile(own_client: Client, store: FeatureSt
         assert answer.headers["x-failure"] == "the file has changed since it was indexed; run index again"
     path.unlink()
     assert image(own_client, item).headers["x-failure"] == "no such file, or it has vanished"
+
+
+def test_pictures_show_the_bands_that_the_encoder_reads(tmp_path: Path) -> None:
+    encoder = write_encoder(tmp_path / "encoder.onnx", replace(CARD, preprocess=replace(RECORD, bands=(3, 2, 1))))
+    Image.new("RGB", (16, 16), "red").save(tmp_path / "red.png")
+    client = client_of(tmp_path, encoder, tmp_path / "red.png")
+    for answer in (thumb(client, 1), thumb(client, 1), image(client, 1)):
+        assert colour(answer) == (0, 0, 256)
+    client.gallery.bands = None  # as a store shows it whose encoder reads colours; the cache is the same
+    for answer in (thumb(client, 1), image(client, 1)):
+        assert colour(answer) == (256, 0, 0)
 
 
 def test_a_failure_is_tried_again_after_a_while(
