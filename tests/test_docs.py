@@ -98,6 +98,7 @@ def test_the_generated_text_says_what_the_code_says() -> None:
     assert "| `path` | TEXT | absolute path" in PARTS["catalog"]()
     assert "└── ExportError" in PARTS["errors"]()
     assert "**`search`**" in PARTS["python"]()
+    assert "| `where` | query | text |" in PARTS["rest"]()
 
 
 def test_every_setting_has_a_meaning() -> None:

@@ -25,6 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ingest", "search", "metadata", "evaluation", "classification", "curation", "maintenance"),
     ("report",),
     ("store", "classifiers"),
+    ("gallery",),
     ("cli",),
 )
 NEIGHBOURS = {("ingest", "metadata"), ("progress", "system")}  # on one floor: the first may import the second
@@ -35,6 +36,9 @@ ENGINES = {
     "fsspec": "sources",
     "click": "cli",
     "jinja2": "rendering",
+    "starlette": "gallery",
+    "uvicorn": "gallery",
+    "anyio": "gallery",
 }
 TRAINERS_UP_TO = 4  # the highest floor that trainers import
 WORK_ON_STORES = {"trainers.demo", "trainers.scoring.score"}  # these go the whole road
@@ -234,6 +238,8 @@ print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
         "matplotlib",
         "jinja2",
         "rich",
+        "starlette",
+        "uvicorn",
     } & set(loaded) == set()
     assert {"duckdb", "faiss", "onnxruntime"} & set(loaded) == {"duckdb", "faiss"}
 

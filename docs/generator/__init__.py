@@ -11,6 +11,7 @@ from pathlib import Path
 from docs.generator.catalog import catalog
 from docs.generator.commands import commands
 from docs.generator.python import errors, python
+from docs.generator.rest import rest
 from docs.generator.settings import methods, settings
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -18,6 +19,7 @@ PART = re.compile(r"(<!-- generated: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTAL
 
 PARTS: dict[str, Callable[[], str]] = {
     "commands": commands, "settings": settings, "methods": methods, "catalog": catalog, "errors": errors, "python": python,
+    "rest": rest,
 }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from featurestore.catalog.items import Items
 from featurestore.catalog.labels import Labels
 from featurestore.catalog.log import usable_log
 from featurestore.catalog.measures import Measures
+from featurestore.catalog.pages import ItemPages
 from featurestore.catalog.paths import Paths
 from featurestore.catalog.records import EncoderRecord
 from featurestore.catalog.repair import Repair
@@ -43,6 +44,7 @@ class Catalog:
         self.path = path
         self._database = database = _database(path, path.resolve())
         self.items = Items(database)
+        self.pages = ItemPages(database)
         self.encoded = EncodedItems(database)
         self.changes = Changes(database)
         self.deletions = Deletions(database)

@@ -10,6 +10,7 @@ from pathlib import Path
 from featurestore.system.no_follow import open_no_follow
 
 HEADERS = 12_288  # bytes at the start of a DuckDB file: three headers
+QUESTIONS = 2  # of users at a time: each may take 2 GB of memory
 FileStat = tuple[int, int, int]  # inode, size and time of a file, which can be read without opening it
 
 
@@ -27,6 +28,7 @@ class ConnectionLock:
     def reset(self) -> None:
         """Release the lock, whoever holds it."""
         self._lock = threading.Lock()
+        self.questions = threading.Semaphore(QUESTIONS)  # of users, which processes of their own answer
         self._holder: int | None = None
 
     @contextmanager

@@ -128,7 +128,8 @@ class Database:
     def run_sql(self, text: str, seconds: float, where: str | None = None) -> pa.Table:
         """Run a user's SQL, or a query of ours with a user's `where`, in a process of its own with limits. Raises QueryError."""
         self._check_for_users()
-        with self._lock.hold(), named_errors(self.path), PROCESSES.lend() as child:
+        # Without the lock of connections: the process has its own hold of the file, and others of this one read on while it calculates.
+        with self._lock.questions, named_errors(self.path), PROCESSES.lend() as child:
             return self._open_patiently(True, lambda: run_in_process(child, self.path, text, where, seconds))
 
     def run_where(self, where: str, text: str, seconds: float, table: str) -> pa.Table:

@@ -29,6 +29,7 @@ COMMANDS = {
     "ingest": ("index",),
     "search": ("search", "neighbours"),
     "store": ("info", "failures", "sql"),
+    "gallery": ("serve",),
     "evaluation": ("knn", "linear", "lowshot", "retrieval"),
     "comparison": ("compare",),
     "curation": ("duplicates", "leaks"),

@@ -12,6 +12,7 @@ OVERVIEW = {
     "Use it": {
         "index": "Bring a store up to date with its images.",
         "search": "Find the images that are most similar to an image.",
+        "serve": "See, search and label a store in a browser; a REST API.",
         "neighbours": "Write the nearest neighbours of every item.",
         "info": "Summarise a store: items, labels, encoders, size.",
         "failures": "List the files that could not be used, and why.",

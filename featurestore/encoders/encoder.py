@@ -99,7 +99,7 @@ class Encoder:
     # -- images
 
     def embed(self, images: Iterable[Picture]) -> Embedded:
-        """Embed images, each a path, a URL or a PIL image; what cannot be used is among the failures.
+        """Embed images, each a path, a URL, the bytes of a file or a PIL image; what cannot be used is among the failures.
 
         Raises EncoderError when the network cannot run.
         """

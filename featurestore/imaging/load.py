@@ -17,7 +17,8 @@ from featurestore.imaging.ordinary import MOST_BYTES
 from featurestore.imaging.preprocess import Preprocess
 from featurestore.sources import Failure, ImageFile, read
 
-Picture: TypeAlias = str | Path | Image.Image  # a path or URL that `sources.read` takes, or an image in memory
+# A path or URL that `sources.read` takes, an image in memory, or the bytes of a file.
+Picture: TypeAlias = str | Path | Image.Image | bytes
 IsKnown: TypeAlias = Callable[[str], bool]  # of the hash of a content; called in threads
 
 
@@ -58,7 +59,7 @@ def load(
     Decoding a file ends after `seconds` at the latest; reading it does not, so that others watch its `admission`, see `pool`. Whatever goes wrong
     becomes a Failure with the reason, but for TooManyOpenFiles, which is raised.
     """
-    path = "" if isinstance(image, Image.Image) else image.path if isinstance(image, ImageFile) else str(image)
+    path = path_of(image)
     admission = admission or Admission()
     try:
         if isinstance(image, Image.Image):
@@ -66,7 +67,11 @@ def load(
             pixels, sha256 = preprocess.apply(decoded, record), ""
             width, height, how, small = decoded.width, decoded.height, decoded.how, None
         else:
-            data = read_admitted(path, image if isinstance(image, ImageFile) else None, admission)
+            data = (
+                image
+                if isinstance(image, bytes)
+                else read_admitted(path, image if isinstance(image, ImageFile) else None, admission)
+            )
             sha256 = hashlib.sha256(data).hexdigest()
             if is_known is not None and is_known(sha256):
                 return Known(path, sha256)
@@ -76,6 +81,13 @@ def load(
         return Loaded(path, sha256, width, height, pixels, how, preprocess.is_flat(pixels), small)
     except Exception as error:
         return Failure.of(path, error)
+
+
+def path_of(image: Picture | ImageFile) -> str:
+    """Give the path of an image; empty for one in memory."""
+    if isinstance(image, Image.Image | bytes):
+        return ""
+    return image.path if isinstance(image, ImageFile) else str(image)
 
 
 def read_admitted(path: str, file: ImageFile | None, admission: Admission) -> bytes:

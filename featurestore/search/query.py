@@ -120,7 +120,9 @@ def _embed(examples: Sequence[QueryExample], encoder: QueryEncoder) -> tuple[NDA
             items[n] = int(query)
             continue
         try:
-            if isinstance(query, Image.Image):
+            if isinstance(query, bytes):
+                pictures[n], shown[n] = query, QueryImage(None, "an image")
+            elif isinstance(query, Image.Image):
                 pictures[n], shown[n] = query, QueryImage(query, "an image")
             elif isinstance(query, (str, Path)):
                 check_query_path(query, encoder.name)
@@ -170,7 +172,7 @@ def _look_up(ids: Sequence[int], encoder: QueryEncoder) -> tuple[NDArray[np.floa
 def _unit_vector(query: object, encoder: QueryEncoder) -> NDArray[np.float32]:
     if not isinstance(query, np.ndarray):
         raise QueryError(
-            f"query: expected the path of an image, a PIL image, an item id or a vector; found {type(query).__name__}"
+            f"query: expected the path of an image, its bytes, a PIL image, an item id or a vector; found {type(query).__name__}"
         )
     if query.shape != (encoder.dim,):
         raise QueryError(

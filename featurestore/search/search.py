@@ -32,7 +32,7 @@ def search(
     encoder: str | Path | None = None,
     with_self: bool = False,
 ) -> Matches:
-    """Find the k items (default 10) nearest to a query: an image file or URL, a PIL image, an item id or a vector (D,).
+    """Find the k items (default 10) nearest to a query: an image file or URL, its bytes, a PIL image, an item id or a vector (D,).
 
     Several queries are examples of one thing, perhaps with `weights`; `exclude` holds examples of what it is not. Examples that are
     items of the store, by id or by path, are left out of the hits, unless `with_self`; a copy under another path is a hit. where: one SQL expression over the columns of `items`. above: only items with at least this

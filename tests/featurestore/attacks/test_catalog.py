@@ -79,6 +79,7 @@ HOSTILE = {
 COMMANDS = {
     "search": "--id 1",
     "neighbours": "--out {out}/n.parquet",
+    "serve": "--port 0 --no-browser",
     "info": "",
     "failures": "",
     "sql": "SELECT * FROM items",

@@ -36,6 +36,7 @@ CASES: dict[str, list[list[str]]] = {
     "failures": [[]],
     "sql": [["SELECT * FROM items"], ["SELECT path, reason FROM failures"], ["{evil}"], ["SELECT {evil}"], ["SELECT '{evil}' AS \"{evil}\""],
             ["SELECT nosuch FROM items"], ["SELECT [label] AS a, {'x': label} AS b, label::BLOB AS c FROM items WHERE NOT contains(label, chr(0))"]],
+    "serve": [["--port", "0", "--host", "{evil}"], ["--port", "{evil}"], ["{evil}"], ["--port", "0", "--host", "nul\0"], ["--port", "0", "--host", "a..b"]],
     "knn": [["-k", "1"], ["-k", "1", "--where", "label <> '{evil}'"], ["--where", "label = '{evil}'"], ["--encoder", "{evil}"], ["-k", "{evil}"]],
     "linear": [["--grid", "1"]],
     "lowshot": [["--shots", "1", "--tries", "2", "--method", "nearest-mean"], ["--shots", "5"], ["--way", "2", "--shots", "1", "--queries", "1", "--episodes", "2"]],

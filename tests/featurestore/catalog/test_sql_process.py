@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from featurestore.catalog import Catalog
-from featurestore.catalog.sql_process import PROCESSES, named_columns
+from featurestore.catalog.sql_process import PROCESSES, named_columns, run_in_process
 from featurestore.errors import QueryError, StoreBusy
 
 ENDLESS = "SELECT count(*) FROM range(1000000) a, range(1000000) b, range(1000000) c"
@@ -47,6 +49,30 @@ def test_a_process_is_used_again_also_after_an_error_and_leaves_the_file_alone(f
     assert filled.items.select("lower(label) = 'new'").tolist() == [1]
     assert named_columns(f"label = '{'x' * 2000}' AND width > 3 AND label <> 'y'") == ["label", "width"]
     assert pids() == [first]
+
+
+def test_others_read_while_a_process_calculates(filled: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server has one reader that asks for much, and others that must not wait for it."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def run_slowly(*given: Any) -> pa.Table:
+        began.set()
+        assert go_on.wait(60)
+        return run_in_process(*given)
+
+    monkeypatch.setattr("featurestore.catalog.connection.run_in_process", run_slowly)
+    answers: list[object] = []
+    thread = threading.Thread(target=lambda: answers.append(one(filled)))
+    thread.start()
+    try:
+        assert began.wait(60)
+        assert filled.items.count() == 4
+        assert filled.items.select("label = 'rose'").tolist() == [1, 2]
+        assert answers == []
+    finally:
+        go_on.set()
+        thread.join()
+    assert answers == [[{"one": 1}]]
 
 
 @pytest.mark.slow

@@ -93,7 +93,7 @@ def test_an_image_is_found_wherever_it_lies(tmp_path: Path, query_encoder: Query
 @pytest.mark.parametrize(
     ("queries", "reason"),
     [
-        *((query, f"item id or a vector; found {type(query).__name__}$") for query in (True, np.True_, None, 2.0, np.float32(1), b"a.png", {1})),
+        *((query, f"item id or a vector; found {type(query).__name__}$") for query in (True, np.True_, None, 2.0, np.float32(1), bytearray(b"a.png"), {1})),
         *(([query], f"item id or a vector; found {type(query).__name__}$") for query in ([1], None)),
         *((item, f"item {item}: the store has no such item") for item in (0, -1, 2**63, -(2**70), 10**30)),
         *((array, "expected numbers, found an array of") for array in (np.array(["a"] * 4), np.array([True] * 4), np.ones(4, complex), X.astype(object))),

@@ -1,0 +1,512 @@
+"""Requests that other sites, other programs and strangers send to the gallery: each is refused in words, or gives nothing away."""
+
+import hmac
+import json
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import duckdb
+import httpx
+import pytest
+
+from featurestore import FeatureStore
+from featurestore.catalog.schema import ITEMS
+from featurestore.gallery import access, app, page_files
+from featurestore.gallery.app import ENDPOINTS
+from featurestore.gallery.endpoints import TEXT, Endpoint, Parameter
+from featurestore.gallery.gallery import Gallery
+from featurestore.gallery.thumb_cache import ThumbCache
+from tests.featurestore.attacks.nasty_names import LONG, NASTY
+from tests.featurestore.attacks.nasty_store import COLUMN, NASTY_NAMES, make_store
+from tests.featurestore.gallery.client import ORIGIN, PAGE, PORT, Client, message
+
+STORE = "/api/v1/store"
+SEARCH = "/api/v1/search"
+JSON = {"content-type": "application/json"}
+ADDRESSES = ["/", "/index.html", *sorted({f"/api/v1{re.sub(r'{[^}]*}', '1', e.path)}" for e in ENDPOINTS})]
+
+
+@pytest.fixture
+def client(shared: FeatureStore, tmp_path: Path) -> Client:
+    return Client(Gallery(shared, ThumbCache(tmp_path / "cache")))
+
+
+# -- the token
+
+
+@pytest.mark.parametrize("path", ADDRESSES)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "TRACE", "PROPFIND", "get"])
+def test_without_the_token_nothing_answers(client: Client, path: str, method: str) -> None:
+    answer = client.send(method, path, PAGE)
+    assert answer.status_code == 401
+    assert "cookie" not in str(answer.headers).lower()
+    assert method == "HEAD" or "the token of this server" in answer.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": "Bearer "}, {"authorization": "Bearer x"}, {"authorization": "Bearer {token}x"}, {"authorization": "Basic {token}"},
+        {"authorization": "{token}"}, {"authorization": "Bearer {session}"}, {"cookie": "featurestore-{port}="}, {"cookie": "featurestore-{port}={token}"},
+        {"cookie": "featurestore-{other}={session}"}, {"cookie": "featurestore={session}"}, {"cookie": "Featurestore-{port}={session}"},
+        {"cookie": "featurestore-{port}={session}x"}, {"x-token": "{token}"}, {"authorization": "Bearer wrong", "cookie": "featurestore-{port}={session}"},
+    ],
+)  # fmt: skip
+def test_a_wrong_token_or_a_cookie_of_another_port_is_refused(client: Client, headers: dict[str, str]) -> None:
+    known = {"token": client.access.token, "session": client.access.session, "port": PORT, "other": PORT + 1}
+    filled = {name: value.format(**known) for name, value in headers.items()}
+    assert client.send("GET", STORE, filled).status_code == 401
+
+
+def test_the_token_in_the_address_becomes_a_cookie_and_vanishes_from_it(client: Client) -> None:
+    answer = client.send("GET", f"/?view=map&token={client.access.token}&where=a%20%3D%20%27%26%27")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/?view=map&where=a+%3D+%27%26%27"
+    cookie = answer.headers["set-cookie"]
+    assert cookie.split("; ")[0] == f"featurestore-{PORT}={client.access.session}"
+    assert {part.lower() for part in cookie.split("; ")[1:]} == {"httponly", "path=/", "samesite=strict"}
+    assert client.access.token not in str(answer.headers)
+    assert client.send("GET", STORE, {"cookie": cookie.split("; ")[0]}).status_code == 200
+
+
+def test_a_link_of_another_site_with_the_token_leads_on_by_a_page(client: Client) -> None:
+    """A browser sends a strict cookie neither with such a request nor with the redirect that answers it."""
+    linked = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    where = quote('"><script>alert(1)</script>')
+    answer = client.send("GET", f"/?token={client.access.token}&where={where}", linked)
+    assert (answer.status_code, "set-cookie" in answer.headers) == (200, True)
+    [target] = re.findall(r'content="0; url=([^"]*)"', answer.text)
+    assert target == "/?where=%22%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E"
+    assert client.access.token not in answer.text
+    assert (
+        client.send("GET", f"/?token={client.access.token}", {**linked, "sec-fetch-dest": "image"}).status_code == 403
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "query"),
+    [
+        ("GET", "token=wrong"), ("GET", "token={token}&token={token}"), ("GET", "token=wrong&token={token}"), ("GET", "token="), ("GET", "Token={token}"),
+        ("GET", "token[]={token}"), ("GET", "token={session}"), ("POST", "token={token}"), ("HEAD", "token={token}"), ("DELETE", "token={token}"),
+    ],
+)  # fmt: skip
+def test_the_token_counts_once_and_only_where_a_page_is_opened(client: Client, method: str, query: str) -> None:
+    filled = query.format(token=client.access.token, session=client.access.session)
+    answer = client.send(method, f"{STORE}?{filled}", {**PAGE, **JSON})
+    assert (answer.status_code, "set-cookie" in answer.headers) == (401, False)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["//evil.example/", "/%5Cevil.example/", "///evil.example", "/%2F%2Fevil.example", "/%0d%0aSet-Cookie:%20a=b"],
+)
+def test_the_token_leads_to_no_other_site(client: Client, path: str) -> None:
+    answer = client.send("GET", f"{ORIGIN}{path}?token={client.access.token}")
+    location = answer.headers["location"]
+    assert re.match(r"/(?![/\\])", location)
+    assert "\n" not in location
+    assert httpx.URL(ORIGIN).join(location).host == "127.0.0.1"
+
+
+def test_tokens_cannot_be_guessed_and_are_compared_in_constant_time(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(client.access.token) >= 43
+    assert client.access.token != client.access.session
+    compared: list[object] = []
+
+    def compare(*given: object) -> bool:
+        compared.append(given)
+        return False
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    assert client.send("GET", STORE, client.bearer).status_code == 401
+    assert client.send("GET", STORE, client.cookie).status_code == 401
+    assert client.send("GET", f"/?token={client.access.token}").status_code == 401
+    assert len(compared) == 3
+
+
+# -- DNS rebinding
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", f"127.0.0.1:{PORT}", "localhost:1", "LOCALHOST", "[::1]:8000", "[::1]"])
+def test_a_host_of_this_machine_is_known(client: Client, host: str) -> None:
+    assert client.send("GET", STORE, {**client.bearer, "host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8000", "127.0.0.1@evil.example", "evil.example:127.0.0.1", "127.0.0.2", "0.0.0.0", "",
+     "127.0.0.1:8000, evil.example", "localhost:8000/evil", "[::2]", "::1", "127.1", "2130706433", "0x7f.1", "localhost.", "127.0.0.1:", "127.0.0.1:99999999", "10.0.0.1:8000"],
+)  # fmt: skip
+def test_another_name_for_this_machine_is_refused_even_with_the_token(client: Client, host: str) -> None:
+    for headers in (client.bearer, client.cookie):
+        answer = client.send("GET", STORE, {**headers, "host": host})
+        assert (answer.status_code, answer.json()["error"]["type"]) == (403, "Forbidden")
+        assert "expected a Host header that names this server" in message(answer)
+
+
+def test_two_hosts_are_refused(client: Client) -> None:
+    hosts = [("host", "127.0.0.1"), ("host", "evil.example")]
+    assert client.send("GET", STORE, [*client.bearer.items(), *hosts]).status_code == 403
+
+
+def test_a_server_for_other_machines_knows_the_name_that_it_was_bound_to(shared: FeatureStore) -> None:
+    gallery = Gallery(shared, ThumbCache(None))
+    own = Client(gallery, "photos.lan")
+    assert own.send("GET", STORE, {**own.bearer, "host": "photos.lan:8000"}).status_code == 200
+    assert own.send("GET", STORE, {**own.bearer, "host": "10.0.0.1:8000"}).status_code == 403
+    every = Client(gallery, "0.0.0.0")
+    assert every.send("GET", STORE, {**every.bearer, "host": "10.0.0.1:8000"}).status_code == 200
+    assert every.send("GET", STORE, {**every.bearer, "host": "[fe80::1]"}).status_code == 200
+    assert every.send("GET", STORE, {**every.bearer, "host": "evil.example"}).status_code == 403
+    assert access.warnings_of("127.0.0.1") == access.warnings_of("::1") == access.warnings_of("localhost") == []
+    for host in ("0.0.0.0", "photos.lan", "192.168.1.5"):
+        [said] = access.warnings_of(host)
+        assert "not encrypted" in said
+
+
+# -- requests that a page of another site makes with the user's browser (CSRF)
+
+BODY = json.dumps({"items": [1]})
+FOREIGN = [
+    "http://evil.example", "https://127.0.0.1:8000", "http://127.0.0.1:8001", "http://127.0.0.1", "http://127.0.0.1:8000.evil.com", "http://127.0.0.1:80001",
+    "http://localhost:8000", "http://127.0.0.1:8000/", "HTTP://127.0.0.1:8000", "null", "", "http://evil.example http://127.0.0.1:8000",
+    "http://user@127.0.0.1:8000", "file://", "http://127.0.0.1:8000\\.evil.com",
+]  # fmt: skip
+
+
+def write(client: Client, headers: dict[str, str]) -> httpx.Response:
+    return client.send("POST", SEARCH, {**client.cookie, **JSON, **headers}, content=BODY)
+
+
+def test_the_own_page_may_write(client: Client) -> None:
+    for headers in (
+        {"sec-fetch-site": "same-origin"},
+        {"sec-fetch-site": "none"},
+        {"origin": ORIGIN},
+        {"sec-fetch-site": "same-origin", "origin": ORIGIN},
+    ):
+        assert write(client, headers).status_code == 200
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_an_origin_that_is_not_exactly_ours_may_not_write(client: Client, origin: str) -> None:
+    for more in ({}, {"sec-fetch-site": "same-origin"}):
+        answer = write(client, {"origin": origin, **more})
+        assert (answer.status_code, answer.json()["error"]["type"]) == (403, "Forbidden")
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "", "SAME-ORIGIN", "same-origin, cross-site", "evil"])
+def test_what_a_browser_says_of_another_site_counts(client: Client, site: str) -> None:
+    assert write(client, {"sec-fetch-site": site, "origin": ORIGIN}).status_code == 403
+    assert client.send("GET", STORE, {**client.cookie, "sec-fetch-site": site}).status_code == 403
+
+
+def test_a_write_that_says_nothing_of_its_page_is_refused(client: Client) -> None:
+    assert "found others, or none" in message(write(client, {}))
+    assert client.send("DELETE", "/api/v1/jobs/1", client.cookie).status_code == 403
+    assert (
+        client.send("POST", "/api/v1/uploads", {**client.cookie, "content-type": "image/png"}, content=b"x").status_code
+        == 403
+    )
+
+
+def test_a_program_with_the_token_needs_no_origin(client: Client) -> None:
+    answer = client.send("POST", SEARCH, {**client.bearer, **JSON}, content=BODY)
+    assert answer.status_code == 200
+    assert (
+        client.send(
+            "POST", SEARCH, {**client.bearer, **JSON, "origin": "http://evil.example"}, content=BODY
+        ).status_code
+        == 200
+    )
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "",
+        "application/jsonp",
+        "image/png",
+    ],
+)
+def test_what_a_form_can_send_is_no_json(client: Client, kind: str) -> None:
+    answer = client.send("POST", SEARCH, {**client.cookie, **PAGE, "content-type": kind}, content=BODY)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (415, "UnsupportedMediaType")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+def test_no_other_site_may_read(client: Client, method: str) -> None:
+    asked = {"origin": "http://evil.example", "access-control-request-method": "POST", "access-control-request-headers": "authorization", "access-control-request-private-network": "true"}  # fmt: skip
+    for headers in (client.bearer, client.cookie, {}):
+        answer = client.send(method, SEARCH, {**headers, **asked, **JSON}, content=BODY if method == "POST" else None)
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize("name", ["x-http-method-override", "x-http-method", "x-method-override", "_method"])
+def test_no_header_changes_the_method(client: Client, name: str) -> None:
+    assert client.send("GET", "/api/v1/jobs/1", {**client.bearer, name: "DELETE"}).json()["error"]["type"] == "NotFound"
+    answer = client.send("GET", SEARCH, {**client.cookie, **PAGE, name: "POST"}, params={"_method": "POST"})
+    assert answer.status_code == 405
+
+
+@pytest.mark.parametrize("headers", [{"x-forwarded-host": "127.0.0.1:8000"}, {"forwarded": "host=127.0.0.1:8000"}, {"x-forwarded-for": "127.0.0.1"}, {"x-original-url": "/"}])  # fmt: skip
+def test_nobody_is_believed_for_what_a_proxy_would_say(client: Client, headers: dict[str, str]) -> None:
+    assert client.send("GET", STORE, headers).status_code == 401
+    assert client.send("GET", STORE, {**client.bearer, **headers, "host": "evil.example"}).status_code == 403
+
+
+def test_head_is_a_read_without_a_body(client: Client) -> None:
+    answer = client.send("HEAD", STORE, client.cookie)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert client.send("OPTIONS", STORE, {**client.cookie, **PAGE}).status_code == 405
+
+
+# -- headers
+
+
+@pytest.mark.parametrize("path", [*ADDRESSES, "/nosuch", "/api/v1/nosuch", "/api/v1/items?limit=x"])
+def test_every_answer_keeps_the_browser_within_bounds(client: Client, path: str) -> None:
+    for headers in (client.bearer, client.cookie, {}, {**client.bearer, "host": "evil.example"}):
+        answer = client.send("GET", path, headers)
+        policy = answer.headers["content-security-policy"]
+        assert policy in (access.CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox")
+        assert "unsafe" not in policy
+        assert policy.startswith("default-src 'none'")
+        for name, value in access.HEADERS.items():
+            assert name == "Content-Security-Policy" or answer.headers[name] == value
+        assert "server" not in answer.headers
+        assert answer.headers.get("content-type", "") in ("", "application/json", "text/html; charset=utf-8", "text/plain; charset=utf-8", "image/webp", "image/png")  # fmt: skip
+
+
+def test_nothing_is_kept_by_a_cache_but_pictures_by_their_content(client: Client) -> None:
+    for path in (STORE, "/api/v1/items", "/api/v1/items/1", "/api/v1/nosuch"):
+        assert client.send("GET", path, client.bearer).headers["cache-control"] == "no-store"
+
+
+# -- paths
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/../app.py", "/..%2fapp.py", "/%2e%2e/app.py", "/%2e%2e%2fapp.py", "/....//app.py", "/page/../../app.py", "/index.html/../../app.py", "//etc/passwd", "/%2fetc%2fpasswd",
+     "/..%5capp.py", "/index.html%00", "/%00", "/index.html%2f..%2f..%2fapp.py", "/.", "/..", "/app.py", "/index.html/", "/~root", "/C:%5cWindows", "/%c0%ae%c0%ae/app.py"],
+)  # fmt: skip
+def test_no_path_leads_out_of_the_page(client: Client, path: str) -> None:
+    answer = client.send("GET", f"{ORIGIN}{path}", {**client.cookie, **PAGE})
+    inside = answer.status_code == 200 and answer.content == (page_files.FOLDER / "index.html").read_bytes()
+    assert inside or (answer.status_code, answer.json()["error"]["type"]) == (404, "NotFound")
+
+
+def test_other_files_beside_the_page_are_not_given(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "page"
+    folder.mkdir()
+    (folder / "index.html").write_text("page")
+    (folder / "notes.py").write_text("secret")
+    (tmp_path / "secret.js").write_text("secret")
+    monkeypatch.setattr(page_files, "FOLDER", folder)
+    found = {
+        name: client.send("GET", f"/{name}", client.cookie) for name in ("", "notes.py", "secret.js", "../secret.js")
+    }
+    assert [answer.status_code for answer in found.values()] == [200, 404, 404, 404]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        "../1",
+        "..%2f1",
+        "%2fetc%2fpasswd",
+        "1.5",
+        "1e3",
+        "0x1",
+        "1%00",
+        "-",
+        "",
+        "\uff19",
+        "99999999999999999999",
+        "1;2",
+        "/etc/passwd",
+        "null",
+    ],
+)
+def test_what_is_no_id_finds_no_picture(client: Client, item: str) -> None:
+    for path in (f"/api/v1/items/{item}/image", f"/api/v1/thumbs/{item}/64", f"/api/v1/items/{item}"):
+        answer = client.send("GET", f"{ORIGIN}{path}", client.bearer)
+        assert answer.status_code in (400, 404)
+
+
+# -- bodies
+
+
+class Pieces(httpx.AsyncByteStream):
+    """A body that comes in pieces, without its length."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.sent = count, 0
+
+    async def __aiter__(self) -> Any:
+        for _ in range(self.count):
+            self.sent += 1
+            yield bytes(1 << 16)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "most"),
+    [(SEARCH, "application/json", app.JSON_BYTES), ("/api/v1/uploads", "image/png", app.IMAGE_BYTES)],
+)
+def test_a_body_without_end_is_refused_early(
+    client: Client, path: str, kind: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = {**client.bearer, "content-type": kind}
+    lies = client.send("POST", path, {**headers, "content-length": str(most + 1)}, content=b"x")
+    assert (lies.status_code, lies.json()["error"]["type"]) == (413, "ContentTooLarge")
+    pieces = Pieces(most // (1 << 16) + 100)
+    long = client.send("POST", path, headers, content=pieces)
+    assert (long.status_code, long.json()["error"]["type"]) == (413, "ContentTooLarge")
+    assert "too large" in message(long)
+    assert pieces.sent <= most // (1 << 16) + 2
+
+
+@pytest.mark.parametrize("body", ["", "{", "[" * 100_000, '{"items": [NaN]}', '{"items": [1e400]}', "\xff", "null", '{"items": [' + "9" * 5000 + "]}", '{"k": -0.0}', "{}{}", '{"items": [1], "items": [2]} x'])  # fmt: skip
+def test_what_is_no_json_is_named(client: Client, body: str) -> None:
+    answer = client.send("POST", SEARCH, {**client.bearer, **JSON}, content=body.encode("latin-1"))
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "ConfigError")
+
+
+def test_a_body_that_does_not_arrive_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(httpx.AsyncByteStream):
+        async def __aiter__(self) -> Any:
+            import anyio
+
+            await anyio.sleep(5)
+            yield b"{}"
+
+    monkeypatch.setattr(app, "BODY_SECONDS", 0.05)
+    answer = client.send("POST", SEARCH, {**client.bearer, **JSON}, content=Slow())
+    assert (answer.status_code, answer.json()["error"]["type"]) == (408, "Timeout")
+
+
+# -- what a read-only server refuses
+
+
+def test_a_read_only_server_changes_nothing(shared: FeatureStore) -> None:
+    changes = Endpoint(
+        "POST", "/change", "Change it.", "nothing", lambda gallery, by: {"by": by},
+        (Parameter("by", TEXT, "Who.", place="body"),), changes_store=True,
+    )  # fmt: skip
+    for read_only, status in ((True, 409), (False, 200)):
+        client = Client(Gallery(shared, ThumbCache(None), read_only), endpoints=(changes,))
+        assert client.post("/api/v1/change", {"by": "me"}, status)
+    assert "--read-only" in message(
+        Client(Gallery(shared, ThumbCache(None), True), endpoints=(changes,)).post("/api/v1/change", {}, 409)
+    )
+
+
+def test_an_api_without_a_page_has_no_page(shared: FeatureStore) -> None:
+    client = Client(Gallery(shared, ThumbCache(None)), with_page=False)
+    assert client.send("GET", "/", client.cookie).status_code == 404
+    assert client.get(STORE)["items"] == 6
+
+
+def test_a_mistake_of_ours_tells_the_server_and_not_the_client(
+    shared: FeatureStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(gallery: Gallery) -> None:
+        raise RuntimeError("secret \x1b[31m")
+
+    client = Client(
+        Gallery(shared, ThumbCache(None)), endpoints=(Endpoint("GET", "/broken", "Break.", "nothing", broken),)
+    )
+    answer = client.send("GET", "/api/v1/broken", client.bearer)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (500, "Mistake")
+    said = capsys.readouterr().err
+    assert "secret" in said
+    assert "secret" not in answer.text
+    assert "\x1b" not in said
+
+
+# -- SQL
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["1 = 1; DROP TABLE all_items", "id IN (SELECT 1) UNION SELECT 1", "(SELECT count(*) FROM read_csv('/etc/passwd')) > 0", "TRUE) OR (TRUE", "TRUE LIMIT 1",
+     "read_text('/etc/passwd') IS NOT NULL", "getenv('HOME') <> ''"],
+)  # fmt: skip
+def test_a_where_is_an_expression_and_reads_nothing_else(client: Client, where: str) -> None:
+    for path in ("/api/v1/items", "/api/v1/columns/label/values"):
+        said = client.get(path, 400, where=where)["error"]
+        assert said["type"] == "QueryError"
+        assert "root:" not in said["message"]
+    assert client.post(SEARCH, {"items": [1], "where": where}, 400)["error"]["type"] == "QueryError"
+    assert client.get(STORE)["items"] == 6
+
+
+@pytest.mark.parametrize(
+    "name", ['id" FROM items; --', "id)", "label, id", "rowid", "*", "1", "removed_at", "ID", "all_items.id"]
+)
+def test_a_column_is_a_name(client: Client, name: str) -> None:
+    for answer in (
+        client.get("/api/v1/items", 400, sort=name),
+        client.get(f"/api/v1/columns/{quote(name, safe='')}/values", 400),
+    ):
+        assert "there is no column" in message(answer)
+
+
+# -- names of strangers
+
+
+def test_names_of_strangers_arrive_as_they_are(tmp_path: Path, encoder: Path) -> None:
+    client = Client(Gallery(FeatureStore.open(make_store(tmp_path, encoder, NASTY_NAMES, COLUMN)), ThumbCache(None)))
+    answer = client.send("GET", "/api/v1/items", client.bearer, params={"limit": 1000})
+    assert answer.content.isascii()
+    assert "<" not in answer.headers["content-type"]
+    found = answer.json()["items"]
+    assert {item["label"] for item in found} == set(NASTY_NAMES)
+    assert {item["columns"][COLUMN] for item in found} == set(NASTY_NAMES)
+    summary = client.get(STORE)
+    assert set(summary["labels"]) == set(NASTY_NAMES)
+    assert (summary["encoder"]["name"], COLUMN in [column["name"] for column in summary["columns"]]) == (COLUMN, True)
+    values = client.get(f"/api/v1/columns/{quote(COLUMN, safe='')}/values")
+    assert {value["value"] for value in values["frequent"]} == set(NASTY_NAMES)
+    for item in found[:4]:
+        assert (
+            client.get("/api/v1/items", where="label = '" + item["label"].replace("'", "''") + "'", limit=9)["total"]
+            >= 1
+        )
+        failed = client.send("GET", f"/api/v1/items/{found[1]['id']}/image", client.bearer)
+        assert failed.headers["x-failure"].isprintable()
+
+
+def test_a_label_of_ten_thousand_letters_arrives_whole(store: FeatureStore) -> None:
+    with duckdb.connect(str(store.path / "catalog.duckdb")) as maker:
+        maker.execute(f'ALTER TABLE all_items ADD COLUMN "{LONG[:10_000]}" TEXT')
+        maker.execute(f'UPDATE all_items SET label = $1, "{LONG[:10_000]}" = $1 WHERE id = 1', [LONG[:10_000]])
+        maker.execute(ITEMS)
+    client = Client(Gallery(store, ThumbCache(None)))
+    item = client.get("/api/v1/items/1")
+    assert (item["label"], item["columns"][LONG[:10_000]]) == (LONG[:10_000], LONG[:10_000])
+    assert client.get("/api/v1/items", sort=LONG[:10_000], limit=1)["items"][0]["id"] == 1
+    assert client.get(f"/api/v1/columns/{LONG[:10_000]}/values")["distinct"] == 1
+
+
+@pytest.mark.parametrize("name", sorted(NASTY))
+def test_a_name_in_a_request_is_an_answer_in_ascii(client: Client, name: str) -> None:
+    for path in (
+        f"/api/v1/{quote(NASTY[name], safe='')}",
+        f"/api/v1/items?{quote(NASTY[name])}=1",
+        f"/api/v1/items?sort={quote(NASTY[name])}",
+    ):
+        answer = client.send("GET", f"{ORIGIN}{path}", client.bearer)
+        assert answer.status_code in (400, 404)
+        assert answer.content.isascii()
+        assert answer.headers["content-type"] == "application/json"

@@ -1,0 +1,269 @@
+"""The server over a real socket: one line, an answer, a clean end; a port that is taken; clients that are slow, idle or many."""
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from featurestore import FeatureStore
+from featurestore.gallery import slow_clients
+from featurestore.gallery.gallery import Gallery
+from featurestore.gallery.server import GalleryServer, open_browser
+from featurestore.gallery.thumb_cache import ThumbCache
+from tests.featurestore.commands import Run
+
+ROOT = Path(__file__).parents[3]
+
+
+@contextmanager
+def serving(store: Path, cache: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process of the command, and the line that it printed."""
+    words = [
+        sys.executable,
+        "-c",
+        "from featurestore.cli import main; main()",
+        "serve",
+        str(store),
+        "--port",
+        "0",
+        "--no-browser",
+        *options,
+    ]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, cwd=ROOT, env=environment) as process:
+        try:
+            assert process.stdout is not None
+            yield process, process.stdout.readline().strip()
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_says_where_it_answers_and_ends_cleanly(store_path: Path, tmp_path: Path, number: signal.Signals) -> None:
+    with serving(store_path, tmp_path) as (process, line):
+        assert line.startswith("http://127.0.0.1:")
+        with httpx.Client(follow_redirects=True) as browser:
+            page = browser.get(line)
+            assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+            assert "token" not in str(page.url)
+            assert (
+                browser.get(page.url.join("/api/v1/items"), headers={"sec-fetch-site": "same-origin"}).json()["total"]
+                == 6
+            )
+            answer = browser.get(page.url.join("/api/v1/thumbs/1/64"))
+            assert answer.headers["content-type"] == "image/webp"
+            process.send_signal(number)  # while a connection is open
+            out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, "", "")
+    assert len(list((tmp_path / "featurestore").rglob("*.webp"))) == 1
+
+
+def test_a_store_can_be_written_while_it_is_served(store_path: Path, tmp_path: Path, colours: Path) -> None:
+    with serving(store_path, tmp_path, "--api-only") as (_, line):
+        base, _, token = line.partition("/?token=")
+        with httpx.Client(base_url=base, headers={"authorization": f"Bearer {token}"}) as program:
+            before = program.get("/api/v1/store").json()
+            assert program.get("/").status_code == 404
+            FeatureStore.open(store_path).delete("id = 1")
+            after = program.get("/api/v1/store").json()
+            assert (before["items"], after["items"], before["state"] == after["state"]) == (6, 5, False)
+            found = program.post("/api/v1/search", json={"items": [2]}).json()["hits"]
+            assert 1 not in [hit["id"] for hit in found]
+
+
+def test_a_port_that_is_taken_is_named(run: Run, store_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        status, out, err = run("serve", store_path, "--port", other.getsockname()[1], "--no-browser")
+    assert (status, out) == (1, "")
+    assert "is taken, perhaps by another `featurestore serve`; end that one, or choose another port: --port 0" in err
+
+
+@pytest.mark.parametrize("host", ["no-such-name.invalid", "203.0.113.7"])
+def test_an_address_that_is_not_of_this_machine_is_named(run: Run, store_path: Path, host: str) -> None:
+    status, _, err = run("serve", store_path, "--host", host, "--port", "0", "--no-browser")
+    assert (status, "cannot listen there" in err) == (1, True)
+
+
+def test_without_the_extra_it_says_what_to_install(run: Run, store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name in ("starlette", "uvicorn") else find(name, *rest)
+    )
+    status, _, err = run("serve", store_path)
+    assert (status, err) == (
+        1,
+        "featurestore: this needs starlette, uvicorn, which is not installed: pip install 'featurestore[web]'\n",
+    )
+
+
+@pytest.mark.parametrize(("browser", "opens"), [("window", True), ("terminal", False), (None, False)])
+def test_a_browser_with_a_window_is_opened(monkeypatch: pytest.MonkeyPatch, browser: str | None, opens: bool) -> None:
+    opened = threading.Event()
+
+    class Window(webbrowser.BackgroundBrowser):
+        def open(self, url: str, new: int = 0, autoraise: bool = True) -> bool:
+            opened.set()
+            return url == "http://127.0.0.1:1/?token=x"
+
+    def get() -> webbrowser.BaseBrowser:
+        if browser is None:
+            raise webbrowser.Error("could not locate runnable browser")
+        return Window("window") if browser == "window" else webbrowser.GenericBrowser("false")
+
+    monkeypatch.setattr(webbrowser, "get", get)
+    open_browser("http://127.0.0.1:1/?token=x")
+    assert opened.wait(5.0 if opens else 0.1) == opens
+
+
+# -- clients
+
+
+@pytest.fixture
+def server(shared: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[GalleryServer]:
+    """A server in a thread of this process."""
+    answers = threading.Event()
+    made = GalleryServer(Gallery(shared, ThumbCache(None)), "127.0.0.1", 0, lambda address: answers.set())
+    thread = threading.Thread(target=made.run_until_told)
+    thread.start()
+    assert answers.wait(20)
+    yield made
+    made.should_exit = True
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def connect(server: GalleryServer, data: bytes = b"") -> socket.socket:
+    made = socket.create_connection(("127.0.0.1", server.access.port), timeout=10)
+    made.sendall(data)
+    return made
+
+
+def answers(server: GalleryServer) -> bool:
+    address = f"http://127.0.0.1:{server.access.port}/api/v1/store"
+    return httpx.get(address, headers={"authorization": f"Bearer {server.access.token}"}, timeout=10).status_code == 200
+
+
+HEAD = "POST /api/v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+
+
+def is_closed(connection: socket.socket) -> bool:
+    with suppress(ConnectionError):
+        return connection.recv(1000) == b""
+    return True
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HT", b"GET /api/v1/store HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: "])
+def test_a_client_that_asks_for_nothing_is_given_up(
+    server: GalleryServer, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr(slow_clients, "SECONDS", 0.2)
+    began = time.monotonic()
+    with connect(server, begun) as slow:
+        assert is_closed(slow)
+    assert 0.1 < time.monotonic() - began < 5
+    assert answers(server)
+
+
+def test_a_client_that_takes_no_answer_is_given_up(server: GalleryServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slow_clients, "STUCK_SECONDS", 0.2)
+    asks = (
+        f"GET /api/v1/openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {server.access.token}\r\n\r\n"
+    )
+    with connect(server) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(0.5)
+        with suppress(TimeoutError, ConnectionError):
+            while True:
+                slow.sendall(asks.encode() * 100)
+        deadline = time.monotonic() + 10
+        while server.server_state.connections:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    assert answers(server)
+
+
+def test_a_thousand_idle_connections_keep_nobody_out(server: GalleryServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that has been idle for longest makes room."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4096:
+        pytest.skip("this process may not open so many files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+    idle = [connect(server) for _ in range(1000)]
+    try:
+        assert answers(server)
+        assert len(server.server_state.connections) <= slow_clients.MOST
+    finally:
+        for connection in idle:
+            connection.close()
+    assert answers(server)
+
+
+def test_when_all_are_at_work_the_next_is_refused_in_words(
+    server: GalleryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slow_clients, "MOST", 2)
+    waits = (HEAD.format(token=server.access.token) + "Content-Length: 100\r\n\r\n{").encode()
+    busy = [connect(server, waits) for _ in range(2)]
+    deadline = time.monotonic() + 10
+    while len(server.server_state.tasks) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    with connect(server) as refused:
+        said = refused.recv(10_000)
+    assert said.startswith(b"HTTP/1.1 503 ")
+    assert b"try again" in said
+    for connection in busy:
+        connection.close()
+    while server.server_state.connections:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert answers(server)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 300_000, b"\r\n" * 1000,
+     b"POST /api/v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", b"GET http://evil.example/ HTTP/1.1\r\n\r\n",
+     b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\nzzz\r\n"],
+)  # fmt: skip
+def test_what_is_no_request_is_refused(
+    server: GalleryServer, request_bytes: bytes, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(slow_clients, "SECONDS", 0.3)
+    with connect(server) as strange:
+        with suppress(ConnectionError):
+            strange.sendall(request_bytes)
+        said = b""
+        with suppress(ConnectionError):
+            while part := strange.recv(10_000):
+                said += part
+    assert said == b"" or said[9:10] == b"4"
+    assert answers(server)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_chunked_body_without_end_is_refused(server: GalleryServer) -> None:
+    head = HEAD.format(token=server.access.token) + "Transfer-Encoding: chunked\r\n\r\n"
+    chunk = b"10000\r\n" + bytes(1 << 16) + b"\r\n"
+    with connect(server, head.encode()) as endless:
+        with suppress(ConnectionError):
+            for _ in range(1000):
+                endless.sendall(chunk)
+        with suppress(ConnectionError):
+            assert endless.recv(1000).startswith(b"HTTP/1.1 413")
+    assert answers(server)
