@@ -13,7 +13,7 @@ from featurestore.errors import QueryError
 from featurestore.progress import Listener
 from featurestore.search.query import Query, QueryEncoder, QueryExample, QueryVector, embed_queries, embed_query
 from featurestore.search.results import Matches, Neighbours
-from featurestore.search.searcher import HITS, Hits, Searcher, why_slow
+from featurestore.search.searcher import HITS, Hits, Searcher, why_slow, with_spare
 from featurestore.storage import Snapshot, Storage
 
 NEIGHBOURS = 20  # of each item, when the caller does not say how many
@@ -89,7 +89,7 @@ def search_many(
             return []
         left_out = [() if with_self else query.item_ids for query in wanted]
         most = max(map(len, left_out))
-        found = searcher.nearest(np.concatenate([query.vector for query in wanted]), k + most)
+        found = searcher.nearest(np.concatenate([query.vector for query in wanted]), *with_spare(k + most, most))
         return [
             _matches(searcher, hits.without(own).first(k), query, own)
             for hits, query, own in zip(found, wanted, left_out, strict=True)

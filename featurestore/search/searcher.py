@@ -93,7 +93,7 @@ class Searcher:
         k = HITS if k is None else k
         wanted = k + len(exclude)
         while True:
-            [hits] = self.nearest(query, wanted)
+            [hits] = self.nearest(query, *with_spare(wanted, len(exclude)))
             left = hits.without(exclude)
             if unique is None:
                 return left.first(k)
@@ -102,11 +102,13 @@ class Searcher:
                 return left.first(k)
             wanted *= 2
 
-    def nearest(self, queries: NDArray[np.float32], k: int) -> list[Hits]:
-        """Give the k best items for each query (Q, D); fewer only when there are fewer."""
+    def nearest(self, queries: NDArray[np.float32], k: int, spare: int = 0) -> list[Hits]:
+        """Give the k + spare best items for each query (Q, D); fewer only when there are fewer. The index may miss more of the spare ones."""
         may_lack = self.items.may_include_removed and self.rows.chosen is None
-        scores, rows = search_vectors(queries, self.items.vectors, self.rows, k, self.index, SPARE if may_lack else 0)
+        more = spare + (SPARE if may_lack else 0)
+        scores, rows = search_vectors(queries, self.items.vectors, self.rows, k, self.index, more)
         found = self._items(scores, rows)
+        k += spare
         if may_lack and rows.shape[1] < len(self.rows) and any(len(hits) < k for hits in found):
             again = Searcher.of(self.snapshot, self.items.record, None, self.index is None, load=True)
             return again.nearest(queries, k)
@@ -150,6 +152,14 @@ class Searcher:
             Hits(line_scores[there], line[there], ids[first:end], paths[first:end], labels[first:end], lists[first:end])
             for line_scores, line, there, (first, end) in zip(scores, rows, exists, pairwise([0, *ends]), strict=True)
         ]
+
+
+def with_spare(wanted: int, left_out: int) -> tuple[int, int]:
+    """Split the hits that are wanted into those that count and a few that are left out of the answer.
+
+    An index is tuned for certain numbers of hits, such as 10: an eleventh, which is the query itself, must not make it look three times as far.
+    """
+    return (wanted - left_out, left_out) if left_out <= max(1, (wanted - left_out) // 10) else (wanted, 0)
 
 
 def why_slow(record: EncoderRecord, index: Index | str | None) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from featurestore import FeatureStore
+from featurestore.ann.search import search_vectors
 from featurestore.errors import QueryError, StoreCorrupt
 from tests.featurestore.evaluation.labelled import labelled_store
 from tests.featurestore.fakes import COLOURS, paint, unit
@@ -207,3 +208,24 @@ def test_a_vector_file_that_was_shortened_is_named(store: FeatureStore, colours:
         with pytest.raises(StoreCorrupt, match="counts 6 rows of 24 bytes, the file has 4"):
             call()
     assert path.stat().st_size == 4 * 24
+
+
+@pytest.mark.parametrize(
+    ("query", "k", "asked"),
+    [(6, 3, (3, 1)), ([6, 5], 3, (5, 0)), ([6, 5], 20, (20, 2)), (np.ones(12), 3, (3, 0))],
+)
+def test_what_is_left_out_of_the_hits_makes_no_search_look_further(
+    shared: FeatureStore, monkeypatch: pytest.MonkeyPatch, query: Any, k: int, asked: tuple[int, int]
+) -> None:
+    """An index is tuned for 10 hits, say; the item that is the query itself must not make them 11."""
+    searched: list[tuple[int, int]] = []
+
+    def noting(queries: Any, vectors: Any, rows: Any, k: int, index: Any, spare: int) -> Any:
+        searched.append((k, spare))
+        return search_vectors(queries, vectors, rows, k, index, spare)
+
+    monkeypatch.setattr("featurestore.search.searcher.search_vectors", noting)
+    assert len(shared.search(query, k=k)) == min(k, 6 - asked[1] - (2 if asked == (5, 0) else 0))
+    assert searched == [asked]
+    shared.search_many([6, 5], k=3)
+    assert searched[1:] == [(3, 1)]
