@@ -42,7 +42,7 @@ def build_graph(
     k = max(0, min(k, len(rows) - 1))
     if k == 0:
         return KnnGraph(rows.rows, np.empty((len(rows), 0), np.int64), np.empty((len(rows), 0), np.float32))
-    scores, indices = neighbours(vectors, rows, k, index, listener)
+    scores, indices = _nearest(vectors, rows, rows.rows, k, index, listener, for_all=True)
     return with_recall(KnnGraph(rows.rows, indices, scores), vectors, index)
 
 
@@ -65,7 +65,7 @@ def extend_graph(
         return build_graph(vectors, rows, k, index, listener)
     found = KnnGraph(now, np.empty((len(now), k), np.int64), np.empty((len(now), k), np.float32), known.recall)
     found.indices[~asked], found.scores[~asked] = indices[stays], known.scores[stays]
-    found.scores[asked], found.indices[asked] = _nearest(vectors, rows, now[asked], k, index, listener)
+    found.scores[asked], found.indices[asked] = _nearest(vectors, rows, now[asked], k, index, listener, for_all=True)
     _compare_with_new(found, vectors, np.flatnonzero(~asked), np.flatnonzero(places_in(known.rows, now) < 0), listener)
     return with_recall(found, vectors, index)
 
@@ -95,9 +95,18 @@ def neighbours(
 
 
 def _nearest(
-    vectors: NDArray[np.float16], rows: RowFilter, asked: Ints, k: int, index: Index | None, listener: Listener
+    vectors: NDArray[np.float16],
+    rows: RowFilter,
+    asked: Ints,
+    k: int,
+    index: Index | None,
+    listener: Listener,
+    for_all: bool = False,
 ) -> tuple[Floats, Ints]:
-    """Find the k nearest neighbours among `rows` of some of them, without itself: scores and indices into `rows`, (Q, k)."""
+    """Find the k nearest neighbours among `rows` of some of them, without itself: scores and indices into `rows`, (Q, k).
+
+    for_all: with the recall of `Index.setting_for_all`, since those of all rows are wanted.
+    """
     own = rows.rows
     scores, indices = np.empty((len(asked), k), np.float32), np.empty((len(asked), k), np.int64)
     listener.start("finding neighbours", len(asked))
@@ -108,7 +117,7 @@ def _nearest(
         found = (
             scan(queries, vectors, own, k + 1)
             if index is None
-            else search_vectors(queries, vectors, rows, k + 1, index)
+            else search_vectors(queries, vectors, rows, k + 1, index, for_all=for_all)
         )
         end = start + len(part)
         scores[start:end], others = without_self(*found, part)

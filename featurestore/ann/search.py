@@ -1,6 +1,6 @@
 """Search of a vector file: exact when that is fast, otherwise among the candidates of an index and the rows it does not cover yet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from featurestore.ann.exact import SPARE, require_found, rerank, search_exact
 from featurestore.ann.faiss_index import FlatIndex, Floats, Ints, RabitqIndex
 from featurestore.ann.row_filter import RowFilter
-from featurestore.ann.tuning import IndexCard
+from featurestore.ann.tuning import IndexCard, MeasuredRecall, SearchSetting, cheapest
 from featurestore.errors import StoreCorrupt
 
+ENOUGH = 0.95  # of the neighbours of every row
+OF_CURVE = 10  # hits that the curve of an index card is about
 EXACT_FROM = 8  # exact search is as fast when the rows are at most this many times the candidates
 
 
@@ -25,20 +27,39 @@ class Index:
     def covered(self) -> int:
         return self.rabitq.count
 
+    def setting_for_all(self, k: int, share: float) -> SearchSetting:
+        """Choose what a search for the k nearest of every row visits, among a share of the rows: the cheapest that finds ENOUGH of them.
+
+        A single search has the recall that the index was built for, and on collections where this takes all lists, a million would take hours.
+        """
+        if not self.card.curve:  # of an index that is too small to measure
+            return self.card.setting(k, share)
+        measured = [MeasuredRecall(*point, 0.0) for point in self.card.curve]
+        best = cheapest(k, share, self.covered / self.card.lists, measured, ENOUGH)
+        probes = min(self.card.lists, int(np.ceil(best.probes / share)))
+        return replace(best, probes=probes, candidates=int(np.ceil(best.candidates * max(1.0, k / OF_CURVE))))
+
 
 def search_vectors(
-    queries: Floats, vectors: NDArray[np.float16], rows: RowFilter, k: int, index: Index | None, spare: int = 0
+    queries: Floats,
+    vectors: NDArray[np.float16],
+    rows: RowFilter,
+    k: int,
+    index: Index | None,
+    spare: int = 0,
+    for_all: bool = False,
 ) -> tuple[Floats, Ints]:
     """Find the k best rows for each query: scores and rows, (Q, k + spare), best first, equal scores by row; all when there are fewer.
 
     queries: (Q, D), unit length; vectors: (N, D). Scores are exact. With an index hits may be missed: the k best are found with the recall on
-    its card, the spare ones with less. Rows that the index does not cover are always compared. Raises StoreCorrupt as `search_exact`.
+    its card, the spare ones with less; for_all: with that of `Index.setting_for_all`. Rows that the index does not cover are always compared. Raises StoreCorrupt as `search_exact`.
     """
     wanted, k = k, min(k + spare, len(rows))
     if index is None or k == 0 or rows.is_small(vectors.shape[1]):
         return search_exact(queries, vectors, rows, k)
     inside = rows.count_before(index.covered)
-    setting = index.card.setting(wanted, max(inside, 1) / index.covered)
+    choose = index.setting_for_all if for_all else index.card.setting
+    setting = choose(wanted, max(inside, 1) / index.covered)
     if max(k, setting.candidates) * EXACT_FROM >= inside:
         return search_exact(queries, vectors, rows, k)
     candidates = _candidates(queries, index.rabitq, max(k, setting.candidates), setting.probes, rows.bits)

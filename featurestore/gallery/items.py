@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 MOST, MOST_IDS = 1_000, 100_000  # items, and ids, of one answer
 LISTED = 10_000  # labels and splits that are counted by name
-OURS = ("id", "path", "label", "labels", "split", "width", "height", "sha256", "label_source")
+OURS = (
+    "id", "path", "label", "labels", "split", "width", "height", "sha256", "label_source", "labelled_by", "labelled_at",
+)  # fmt: skip
 MORE: tuple[str, ...] = ("split_source", "bytes", "mtime_ns", "added_at")  # of one item that is looked at
 NOT_COLUMNS = {*OURS, *MORE}
 SIDE = 256  # of the thumbnail that an item names

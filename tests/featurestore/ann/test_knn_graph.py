@@ -133,10 +133,10 @@ def test_rows_that_stay_are_not_compared_with_each_other_again(monkeypatch: pyte
     nearest = graph._nearest
 
     def noting(
-        vectors: Halves, rows: RowFilter, part: Ints, k: int, index: Index | None, listener: Listener
+        vectors: Halves, rows: RowFilter, part: Ints, k: int, index: Index | None, listener: Listener, for_all: bool
     ) -> tuple[Floats, Ints]:
         asked.append(part)
-        return nearest(vectors, rows, part, k, index, listener)
+        return nearest(vectors, rows, part, k, index, listener, for_all)
 
     monkeypatch.setattr(graph, "_nearest", noting)
     extended = extend_graph(before, vectors, RowFilter(60), 4, None, QUIET)
@@ -178,3 +178,31 @@ def test_the_recall_of_an_index_is_measured(built: Built) -> None:
 def test_places_among_values() -> None:
     np.testing.assert_array_equal(places_in(np.array([2, 5, 9]), np.array([9, 1, 5, 10, 2])), [2, -1, 1, -1, 0])
     np.testing.assert_array_equal(places_in(np.array([], np.int64), np.array([9, 1])), [-1, -1])
+
+
+def test_a_graph_visits_less_of_an_index_than_a_single_search_where_that_is_enough(
+    built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = built.index
+    curve = ((1, 5, 0.5), (4, 20, 0.96), (8, 40, 0.97), (index.card.lists, 1_000, 0.999))
+    index = replace(index, card=replace(index.card, curve=curve))
+    setting = index.setting_for_all(21, 1.0)
+    assert (setting.probes, setting.candidates) == (4, 42)  # more candidates for more hits than the curve is about
+    assert index.setting_for_all(5, 0.5).probes == 8  # more lists, where half of their rows count
+    assert index.setting_for_all(5, 1e-9).probes == index.card.lists
+    asked: list[tuple[int, int]] = []
+    propose = index.rabitq.propose
+    monkeypatch.setattr(
+        type(index.rabitq),
+        "propose",
+        lambda self, queries, count, probes, bits=None: (
+            asked.append((count, probes)) or propose(queries, count, probes, bits)
+        ),
+    )
+    build_graph(built.vectors, RowFilter(COUNT), 20, index, QUIET)
+    assert set(asked) == {(42, 4)}
+    asked.clear()
+    neighbours(built.vectors, RowFilter(COUNT), 20, index, QUIET)  # as exact as the index was built for
+    assert asked[0][1] == index.card.setting(21, 1.0).probes
+    bare = replace(index, card=replace(index.card, curve=()))
+    assert bare.setting_for_all(21, 1.0) == bare.card.setting(21, 1.0)
