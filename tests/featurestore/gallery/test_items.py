@@ -23,8 +23,9 @@ def test_an_item_says_what_a_page_shows(client: Client) -> None:
     assert path.endswith("mixed/cyan.png")
     quality = {"brightness", "contrast", "sharpness", "colourfulness"}
     assert set(item.pop("columns")) == quality
+    assert item.pop("labelled_at")[:2] == "20"
     assert item == {
-        "id": 1, "label": "mixed", "labels": None, "split": None, "width": 8, "height": 8, "label_source": "folder", "name": "cyan.png",
+        "id": 1, "labelled_by": None, "label": "mixed", "labels": None, "split": None, "width": 8, "height": 8, "label_source": "folder", "name": "cyan.png",
         "thumb": f"/api/v1/thumbs/1/256?h={sha256[:16]}",
     }  # fmt: skip
 
