@@ -1,9 +1,10 @@
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
 import torch
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 import trainers.run
 import trainers.training.finish
@@ -27,6 +28,14 @@ def _narrow_conv4() -> Iterator[None]:
     """Trainings in tests take a conv4 with a quarter of the channels: 64 numbers a vector, and a tenth of the work."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(backbones.OWN, "conv4", partial(Conv4, 8))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_table_of_operators() -> Iterator[None]:
+    """The exporter of torch makes its table of operators anew for each export, which takes longer than all the rest of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
         yield
 
 
