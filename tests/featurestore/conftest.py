@@ -13,6 +13,7 @@ import faiss
 import pytest
 
 from featurestore import FeatureStore, cli
+from featurestore.catalog import engine
 from tests.featurestore.commands import Run
 from tests.featurestore.fakes import COLOURS, paint, write_encoder, write_other_encoder
 
@@ -24,6 +25,14 @@ FOLDERS = {
     "cyan": "mixed",
     "white": "plain",
 }
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_duckdb_thread() -> Iterator[None]:
+    """Catalogs of a few items need no second thread, which each connection would start and end. Child processes of tests have all threads."""
+    engine.SETTINGS["threads"] = 1
+    yield
+    del engine.SETTINGS["threads"]
 
 
 @pytest.fixture(scope="session")

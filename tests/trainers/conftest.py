@@ -1,13 +1,17 @@
 from collections.abc import Iterator
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
 import torch
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 import trainers.run
 import trainers.training.finish
 from featurestore.encoders.card import Card
 from tests.trainers.methods import shapes
+from trainers.models import backbones
+from trainers.models.backbones import Conv4
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -17,6 +21,22 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _narrow_conv4() -> Iterator[None]:
+    """Trainings in tests take a conv4 with a quarter of the channels: 64 numbers a vector, and a tenth of the work."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(backbones.OWN, "conv4", partial(Conv4, 8))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_table_of_operators() -> Iterator[None]:
+    """The exporter of torch makes its table of operators anew for each export, which takes longer than all the rest of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -265,6 +265,12 @@ def test_a_catalog_of_a_newer_version_is_not_called_hostile(store_path: Path, ca
     assert not isinstance(error.value, StoreUntrusted)
 
 
+@pytest.fixture(scope="module")
+def own_store(indexed: Path, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    """A copy of the shared store, for statements that are refused."""
+    return FeatureStore.open(shutil.copytree(indexed, tmp_path_factory.mktemp("own") / "own.store"))
+
+
 @pytest.mark.parametrize(
     "sql",
     [
@@ -277,11 +283,11 @@ def test_a_catalog_of_a_newer_version_is_not_called_hostile(store_path: Path, ca
 )  # fmt: skip
 @pytest.mark.parametrize("read_only", [True, False])
 def test_our_own_connections_reach_no_other_file(
-    store: FeatureStore, canary: Canary, sql: str, read_only: bool
+    own_store: FeatureStore, canary: Canary, sql: str, read_only: bool
 ) -> None:
     """What would happen if some content got past the check."""
     statement = sql.replace("{txt}", str(canary.path("canary.txt"))).replace("{json}", str(canary.path()))
-    database = store.catalog._database
+    database = own_store.catalog._database
     with database.connect(read_only) as connection, pytest.raises(duckdb.Error):
         connection.execute(statement.replace("{folder}", str(canary.folder))).fetchall()
     canary.check()

@@ -178,11 +178,11 @@ def test_a_column_of_a_user_with_a_name_that_is_ours_now_gets_another(
 @pytest.mark.parametrize(
     ("version", "kind", "damage"),
     [
-        (4, "TEXT", ""),
-        (6, "TEXT", ""),
+        pytest.param(4, "TEXT", "", marks=pytest.mark.slow),
+        pytest.param(6, "TEXT", "", marks=pytest.mark.slow),
         (6, "DOUBLE", ""),
         (4, "TEXT", "the catalog"),
-        (6, "DOUBLE", "the catalog"),
+        pytest.param(6, "DOUBLE", "the catalog", marks=pytest.mark.slow),
         (6, "DOUBLE", "the row of its version"),
     ],
 )

@@ -18,6 +18,12 @@ from tests.featurestore.commands import Run, answer
 from tests.featurestore.fakes import unit
 
 
+@pytest.fixture
+def store_path(indexed: Path) -> Path:
+    """The shared store itself: these commands only read."""
+    return indexed
+
+
 def test_search_prints_a_table_or_json(run: Run, store_path: Path, colours: Path) -> None:
     red = colours / "primary" / "red.png"
     status, out, err = run("search", store_path, red, "-k", "2", "--with-self")

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def write_blind_encoder(path: Path) -> Path:
     model.graph.node.append(helper.make_node("Cos", ["zeros"], ["vector"]))
     onnx.save(model, str(path))
     return path
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _folds_once() -> Iterator[None]:
+    """C is chosen by folds drawn once, not three times, which is tested with the estimator."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("featurestore.estimators.linear.REPEATS", 1)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """A source to change, an empty store, a count of what is encoded, and an export of a store for another one."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,17 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return batches
 
 
-@pytest.fixture
-def exported(store: FeatureStore, tmp_path: Path) -> Path:
-    path = tmp_path / "vectors.parquet"
-    assert store.export_vectors(path) == 6
+@pytest.fixture(scope="session")
+def vectors_file(shared: FeatureStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("exported") / "vectors.parquet"
+    assert shared.export_vectors(path) == 6
     return path
+
+
+@pytest.fixture
+def exported(vectors_file: Path, tmp_path: Path) -> Path:
+    """The vectors of the shared store in a file, for one test."""
+    return Path(shutil.copy(vectors_file, tmp_path))
 
 
 @pytest.fixture

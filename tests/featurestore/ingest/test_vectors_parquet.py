@@ -34,9 +34,9 @@ def changed(exported: Path, said: str | dict[str, Any], **columns: Any) -> Path:
     return path
 
 
-def test_the_file_says_all_that_is_known(store: FeatureStore, exported: Path, colours: Path) -> None:
+def test_the_file_says_all_that_is_known(shared: FeatureStore, exported: Path, colours: Path) -> None:
     table = pq.read_table(exported)
-    ids, x, labels = store.features()
+    ids, x, labels = shared.features()
     names = [
         "id",
         "path",
@@ -60,7 +60,7 @@ def test_the_file_says_all_that_is_known(store: FeatureStore, exported: Path, co
     assert table["label"].to_pylist() == labels.tolist()
     assert table["path"][0].as_py() == str(colours / "mixed" / "cyan.png")
     said = json.loads(table.schema.metadata[b"featurestore"])
-    [record] = store.catalog.encoders.all()
+    [record] = shared.catalog.encoders.all()
     assert (said["fingerprint"], said["dim"], said["card"]) == (record.fingerprint, 12, record.card)
 
 
@@ -243,14 +243,14 @@ def test_a_refused_file_does_not_stand_in_the_way_of_a_good_one(exported: Path, 
     assert other.import_vectors(exported).added == 6
 
 
-def test_a_file_of_something_else_is_refused(store: FeatureStore, tmp_path: Path, exported: Path) -> None:
+def test_a_file_of_something_else_is_refused(shared: FeatureStore, tmp_path: Path, exported: Path) -> None:
     (tmp_path / "text.parquet").write_text("no parquet")
     pq.write_table(pa.table({"path": ["a"]}), tmp_path / "other.parquet")
     (tmp_path / "cut.parquet").write_bytes(exported.read_bytes()[:900])
     for name in ("text", "other", "cut", "absent"):
         reason = r"found the columns path \(string\)" if name == "other" else "expected a Parquet file"
         with pytest.raises(SourceError, match=reason):
-            store.import_vectors(tmp_path / f"{name}.parquet")
+            shared.import_vectors(tmp_path / f"{name}.parquet")
 
 
 def test_a_file_that_was_optimized_away_meanwhile_gives_no_image_the_vector_of_another(
@@ -273,12 +273,12 @@ def test_a_file_that_was_optimized_away_meanwhile_gives_no_image_the_vector_of_a
     np.testing.assert_array_equal(np.array(table["vector"].to_pylist(), np.float32), x)
 
 
-def test_what_cannot_be_written_leaves_nothing(store: FeatureStore, tmp_path: Path) -> None:
+def test_what_cannot_be_written_leaves_nothing(shared: FeatureStore, tmp_path: Path) -> None:
     (tmp_path / "taken.parquet").mkdir()
     for out, reason in (
         (tmp_path / "absent" / "v.parquet", "there is no folder .*absent"),
         (tmp_path / "taken.parquet", ""),
     ):
         with pytest.raises(DiskError, match=rf"could not be written \({reason}"):
-            store.export_vectors(out)
+            shared.export_vectors(out)
     assert not list(tmp_path.glob("*.part"))

@@ -15,7 +15,7 @@ from tests.trainers.runs import TINY
 from trainers.augmentations import AugmentConfig, ViewSpec
 from trainers.config.resolve import resolve
 from trainers.config.schema import Config
-from trainers.models.backbones import Conv4
+from trainers.models.backbones import OWN
 from trainers.models.steady import fit_views
 from trainers.training.beside import beside, known_weights, steadied, with_fitted
 from trainers.training.contender import Contender
@@ -64,7 +64,7 @@ def test_one_pass_gives_the_vectors_of_all_forms(config: Config, known: Contende
 @torch.no_grad()
 def test_a_known_network_that_has_no_layout_once_it_is_fitted(config: Config, tmp_path: Path) -> None:
     """conv4 gives its maps in another way than networks of timm."""
-    torch.save(Conv4().state_dict(), tmp_path / "conv4.pth")
+    torch.save(OWN["conv4"]().state_dict(), tmp_path / "conv4.pth")
     config = dataclasses.replace(config, base=str(tmp_path / "conv4.pth"), base_backbone="conv4")
     known = known_weights(config, IDENTITY, torch.device("cpu"))
     steady = steadied(known, torch.randint(256, (70, 3, 64, 64), dtype=torch.uint8), VIEW)

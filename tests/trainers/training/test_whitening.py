@@ -18,6 +18,8 @@ from featurestore.sources import ImageFile
 from tests.trainers.runs import TINY, Notes
 from trainers.data.images import Images
 from trainers.export.training_run import export_run
+from trainers.models import backbones
+from trainers.models.backbones import Conv4
 from trainers.run import train
 from trainers.training import checkpoint
 from trainers.training.features import RawPixels, features
@@ -49,6 +51,9 @@ def test_vectors_with_layout_are_whitened_to_the_length_of_those_without(
     few_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(estimator, "LEAST", 10)
+    monkeypatch.setitem(
+        backbones.OWN, "conv4", Conv4
+    )  # as wide as for users, so that its layout is longer than its output
     run = train(few_shapes, tmp_path / "run", epochs=1, export="own", **{**TINY, "image_size": 32})
     made = Encoder(run.encoder)
     assert (made.card.branch, made.dim) == ("online, with layout", 256)
