@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from featurestore.ann import knn_graph as graph
-from featurestore.ann.faiss_index import floats
+from featurestore.ann.faiss_index import RabitqIndex, floats
 from featurestore.ann.knn_graph import KnnGraph, build_graph, extend_graph, neighbours, places_in, without_self
 from featurestore.ann.row_filter import RowFilter
 from featurestore.ann.search import Index
@@ -191,14 +191,13 @@ def test_a_graph_visits_less_of_an_index_than_a_single_search_where_that_is_enou
     assert index.setting_for_all(5, 0.5).probes == 8  # more lists, where half of their rows count
     assert index.setting_for_all(5, 1e-9).probes == index.card.lists
     asked: list[tuple[int, int]] = []
-    propose = index.rabitq.propose
-    monkeypatch.setattr(
-        type(index.rabitq),
-        "propose",
-        lambda self, queries, count, probes, bits=None: (
-            asked.append((count, probes)) or propose(queries, count, probes, bits)
-        ),
-    )
+    propose = RabitqIndex.propose
+
+    def noted(self: RabitqIndex, queries: Floats, count: int, probes: int, bits: np.ndarray | None = None) -> Ints:
+        asked.append((count, probes))
+        return propose(self, queries, count, probes, bits)
+
+    monkeypatch.setattr(RabitqIndex, "propose", noted)
     build_graph(built.vectors, RowFilter(COUNT), 20, index, QUIET)
     assert set(asked) == {(42, 4)}
     asked.clear()
