@@ -1,6 +1,7 @@
 """Large collections of pictures that differ: blends of two images each, and copies of some of them at the end."""
 
 import io
+import random
 import tarfile
 from pathlib import Path
 
@@ -8,15 +9,11 @@ import click
 import numpy as np
 from PIL import Image
 
-from benchmarks.curation.copies import SUFFIXES
+from benchmarks.curation.copies import COPIES, SUFFIXES
+from featurestore.curation.pairs import MIRRORED
 
 SHARD = 100_000  # pictures in a tar
-COPIES = {
-    "crop": lambda picture: picture.crop((2, 3, 31, 31)).resize(picture.size, Image.Resampling.BILINEAR),
-    "brighter": lambda picture: picture.point(lambda level: min(255, int(1.2 * level))),
-    "mirrored": lambda picture: picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
-    "half": lambda picture: picture.resize((16, 16), Image.Resampling.BILINEAR),
-}
+KINDS = ("crop of 80 %", "brightness + 20 %", MIRRORED, "half the size")  # of COPIES
 
 
 def blend(images: np.ndarray, number: int) -> Image.Image:
@@ -36,17 +33,17 @@ def blends(cifar10: Path, out: Path, count: int, copies: int) -> None:
     out.mkdir(parents=True)
     files = sorted(path for path in cifar10.rglob("*") if path.suffix in SUFFIXES)
     images = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
-    originals, kinds = count - copies, list(COPIES)
+    originals, rng = count - copies, random.Random(0)
     for start in range(0, count, SHARD):
         with tarfile.open(out / f"part{start // SHARD:02}.tar", "w") as tar:
             for number in range(start, min(start + SHARD, count)):
                 source, name = number, f"{number:07}"
                 picture = blend(images, number)
                 if number >= originals:
-                    kind = kinds[number % len(kinds)]
+                    kind = KINDS[number % len(KINDS)]
                     source = (number - originals) * (originals // copies)
-                    name += f"-{kind}-{source:07}"
-                    picture = COPIES[kind](blend(images, source))
+                    name += f"-{kind.replace(' ', '-')}-{source:07}"
+                    picture = COPIES[kind](blend(images, source), rng)
                 content = io.BytesIO()
                 picture.save(content, "JPEG", quality=90)
                 member = tarfile.TarInfo(f"{source % 10}/{name}.jpg")

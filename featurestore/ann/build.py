@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from featurestore.ann.exact import BLOCK, DOUBT, top_k_of_block
 from featurestore.ann.faiss_index import BLAS_FROM, Floats, Ints, RabitqIndex, floats
 from featurestore.ann.row_filter import GATHERED
-from featurestore.ann.tuning import IndexCard, IndexLayout, MeasuredRecall, SearchSetting, cheapest
+from featurestore.ann.tuning import KS, IndexCard, IndexLayout, MeasuredRecall, SearchSetting, cheapest
 from featurestore.errors import StoreCorrupt
 
 ITERATIONS = 10  # of k-means
-KS = (10, 100)  # numbers of hits that searches are tuned for
 SHARES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)  # of the rows that pass a filter
 MOST_CANDIDATES = (1_000, 2_000)  # for each of KS
 ABSENT = np.iinfo(np.int64).max  # rank of what is not among the candidates

@@ -9,11 +9,11 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from featurestore.ann.tuning import POINTS
 from featurestore.errors import StoreCorrupt
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-POINTS_A_LIST = 64  # vectors that centroids are found from
 BLAS_FROM = 128_000  # queries x dimensions from which FAISS uses matrix products
 
 
@@ -91,7 +91,7 @@ class InvertedFile:
             faiss.IndexFlatIP(dim), dim, lists, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
         )
         self._index.cp.seed, self._index.nprobe = seed, probes
-        self._index.train(vectors[np.random.default_rng(seed).permutation(count)[: lists * POINTS_A_LIST]])
+        self._index.train(vectors[np.random.default_rng(seed).permutation(count)[: lists * POINTS]])
         self._index.add(vectors)
 
     def search(self, queries: Floats, k: int) -> tuple[Floats, Ints]:

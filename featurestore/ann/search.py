@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from featurestore.ann.exact import SPARE, require_found, rerank, search_exact
 from featurestore.ann.faiss_index import FlatIndex, Floats, Ints, RabitqIndex
 from featurestore.ann.row_filter import RowFilter
-from featurestore.ann.tuning import IndexCard, MeasuredRecall, SearchSetting, cheapest
+from featurestore.ann.tuning import KS, IndexCard, MeasuredRecall, SearchSetting, cheapest
 from featurestore.errors import StoreCorrupt
 
 ENOUGH = 0.95  # of the neighbours of every row
-OF_CURVE = 10  # hits that the curve of an index card is about
 EXACT_FROM = 8  # exact search is as fast when the rows are at most this many times the candidates
 
 
@@ -37,7 +36,7 @@ class Index:
         measured = [MeasuredRecall(*point, 0.0) for point in self.card.curve]
         best = cheapest(k, share, self.covered / self.card.lists, measured, ENOUGH)
         probes = min(self.card.lists, int(np.ceil(best.probes / share)))
-        return replace(best, probes=probes, candidates=int(np.ceil(best.candidates * max(1.0, k / OF_CURVE))))
+        return replace(best, probes=probes, candidates=int(np.ceil(best.candidates * max(1.0, k / KS[0]))))
 
 
 def search_vectors(

@@ -9,6 +9,7 @@ import numpy as np
 from featurestore.errors import StoreError
 
 WORTH_ROWS, WORTH_NUMBERS = 50_000, 20_000_000  # an index is faster than exact search above both
+KS = (10, 100)  # numbers of hits that searches are tuned for; the curve of a card is about the first
 LARGE = 1_000_000  # rows above which the number of lists grows more slowly, since every vector is compared with every centroid
 POINTS = 64  # of the sample, for each list
 LEAST_POINTS = 16

@@ -14,8 +14,6 @@ SOURCES = ("classifier", "folder", "file", "person")  # of a label or split; one
 COLUMNS = {"label": ("label", "labels"), "split": ("split",)}  # that are set together and have one source
 PROVENANCE = {"label": ("label_source", "labelled_by", "labelled_at"), "split": ("split_source",)}  # of these columns
 WITH_SOURCES = [(kind, c) for kind, columns in COLUMNS.items() for c in (*columns, *PROVENANCE[kind])]
-
-
 # Who labelled, and when, of labels that a file or folder gives.
 NOT_BY_A_PERSON = "NULL::TEXT AS labelled_by, now()::TIMESTAMP AS labelled_at"
 
@@ -55,11 +53,12 @@ class UndoneChange:
 
 @dataclass(frozen=True, slots=True)
 class GivenLabels:
-    """Labels that a person gave at once."""
+    """Labels that a person gave at once.
 
-    rows: (
-        pa.Table
-    )  # id, and names, the list of all labels that the item is to have: none removes those it has; no id occurs twice
+    rows: id, and names, the list of all labels that the item is to have, in any order; none removes those it has. No id occurs twice.
+    """
+
+    rows: pa.Table
     by: str | None  # who
     at: datetime  # UTC
     command: str  # such as "serve"
@@ -82,11 +81,7 @@ class Labels:
             values = {"label": "NULL::TEXT", "labels": "NULL::TEXT[]", "split": "NULL::TEXT"}
             values |= dict(zip(names, rows.schema.names[1:], strict=True))
             if "labels" in names:
-                found = f"list_sort(list_distinct({values['labels']}))"
-                values |= {
-                    "label": f"if(len({found}) = 1, {found}[1], NULL)",
-                    "labels": f"if(len({found}) > 1, {found}, NULL)",
-                }
+                values |= _one_or_several(values["labels"])
             chosen = [f"{value} AS {column}" for column, value in values.items()]
             cleared = {kind: clear and not set(names).isdisjoint(columns) for kind, columns in COLUMNS.items()}
             chosen += [f"'file' AS {kind}_source, {cleared[kind]} AS {kind}_cleared" for kind in COLUMNS]
@@ -109,11 +104,11 @@ class Labels:
             for given_ones in given_labels:
                 connection.register("given", given_ones.rows)
                 connection.execute(
-                    """CREATE OR REPLACE TEMP TABLE proposed AS
-                       SELECT id, if(len(names) = 1, names[1], NULL) AS label, if(len(names) > 1, names, NULL) AS labels,
-                           'person' AS label_source, len(names) = 0 AS label_cleared, $1::TEXT AS labelled_by, $2::TIMESTAMP AS labelled_at,
+                    f"""CREATE OR REPLACE TEMP TABLE proposed AS
+                       SELECT id, {", ".join(f"{value} AS {column}" for column, value in _one_or_several("names").items())},
+                           'person' AS label_source, len(list_distinct(names)) = 0 AS label_cleared, $1::TEXT AS labelled_by, $2::TIMESTAMP AS labelled_at,
                            NULL::TEXT AS split, NULL::TEXT AS split_source, false AS split_cleared
-                       FROM (SELECT id, list_sort(list_distinct(names)) AS names FROM given)""",
+                       FROM given""",
                     [given_ones.by, given_ones.at],
                 )
                 change = Change(next_change(connection), given_ones.command)
@@ -149,6 +144,12 @@ class Labels:
             )
             [(items,)] = connection.execute("DELETE FROM label_history WHERE change = ?", [number]).fetchall()
             return UndoneChange(command, made_at, items)
+
+
+def _one_or_several(names: str) -> dict[str, str]:
+    """Write in SQL which label a list of them gives an item, or which labels."""
+    found = f"list_sort(list_distinct({names}))"
+    return {"label": f"if(len({found}) = 1, {found}[1], NULL)", "labels": f"if(len({found}) > 1, {found}, NULL)"}
 
 
 def next_change(connection: Connection) -> int:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurestore.errors import FeatureStoreError
+from featurestore.storage.places_by_id import PlacesById
 
 MOST_BYTES = 1 << 30  # of the table; a store that needs more is read from its catalog
 CALM_SECONDS = 1.0  # for which the catalog must stay as it is before it is read again
@@ -19,18 +20,11 @@ class ItemTable:
     """Columns of all items."""
 
     def __init__(self, table: pa.Table) -> None:
-        ids: NDArray[np.int64] = table["id"].to_numpy()
-        self._table = table
-        self._order = None if (ids[1:] > ids[:-1]).all() else np.argsort(ids, kind="stable")
-        self._ids = ids if self._order is None else ids[self._order]
+        self._table, self._places = table, PlacesById(table["id"].to_numpy())
 
     def rows(self, ids: NDArray[np.int64]) -> pa.Table:
         """Give the rows of some items, in any order; those that do not exist are left out."""
-        places = np.searchsorted(self._ids, ids)
-        there = places < len(self._ids)
-        places = places[there]
-        places = places[self._ids[places] == ids[there]]
-        return self._table.take(pa.array(places if self._order is None else self._order[places]))
+        return self._table.take(pa.array(self._places.of(ids)))
 
 
 class FreshItems:

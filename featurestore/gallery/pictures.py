@@ -9,7 +9,7 @@ from starlette.responses import Response
 from featurestore.gallery.contents import Content
 from featurestore.system.text import printable, shortened
 
-WEEKS = "private, max-age=31536000, immutable"  # for an address that names the content
+FOR_GOOD = "private, max-age=31536000, immutable"  # for an address that names the content
 BRIEFLY = "private, max-age=10"  # for a failure: the file may be there again
 REASON = 300  # characters
 GREY = (0x80, 0x80, 0x80)
@@ -18,7 +18,7 @@ SANDBOX = "default-src 'none'; sandbox"
 
 def picture_answer(data: bytes, kind: str, content: Content, mark: str | None) -> Response:
     """Answer with a picture; for good, when the address names the content that the item has."""
-    caching = WEEKS if content.mark and mark == content.mark else "no-store"
+    caching = FOR_GOOD if content.mark and mark == content.mark else "no-store"
     return Response(data, 200, {"Cache-Control": caching, "Content-Security-Policy": SANDBOX}, kind)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from featurestore.ann.row_filter import RowFilter
 from featurestore.catalog import Catalog, EncoderRecord, ItemTable
+from featurestore.storage.places_by_id import PlacesById
 
 Answer = TypeVar("Answer")
 FEW = 200  # values that are read one by one
@@ -86,29 +87,16 @@ class LoadedItems(ItemReader):
         return self._found
 
     def by_id(self, ids: Sequence[int]) -> FoundItems:
-        items, places = self._items, self._places(np.unique(np.array(ids, np.int64)))
+        items, places = self._items, np.sort(self._places.of(np.unique(np.array(ids, np.int64))))
         texts = (
             pa.array(values_at(column, places), column.type)
             for column in (items.paths, items.labels, items.label_lists)
         )
         return FoundItems(items.rows[places], items.ids[places], *texts)
 
-    def _places(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Find items by their ids: the places of those that are there."""
-        order, known = self._order
-        at = np.searchsorted(known, ids)
-        at = at[at < len(known)]
-        at = at[np.isin(known[at], ids)]
-        return np.sort(at if order is None else order[at])
-
     @cached_property
-    def _order(self) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
-        """The places of the items by their ids, None where these ascend already, and the ids in this order."""
-        ids = self._items.ids
-        if (ids[1:] > ids[:-1]).all():
-            return None, ids
-        order = np.argsort(ids, kind="stable")
-        return order, ids[order]
+    def _places(self) -> PlacesById:
+        return PlacesById(self._items.ids)
 
     def ids_at(self, paths: Sequence[str]) -> dict[str, int]:
         import pyarrow.compute as pc  # slow to import, and most searches do without

@@ -1,33 +1,19 @@
 // The items that are chosen, in the order of choosing. A choice outlives a change of view.
-import { useEffect, useState } from "./vendor/hooks.js";
+import { shared } from "./shared.js";
 
-let chosen = new Map(); // id -> item
-const listeners = new Set();
+const chosen = shared(new Map()); // id -> item
 
-function set(next) {
-  chosen = next;
-  listeners.forEach((listener) => listener(next));
-}
+export const isChosen = (item) => chosen.get().has(item.id);
 
-export const isChosen = (item) => chosen.has(item.id);
-
-export const choosing = () => chosen.size > 0;
+export const choosing = () => chosen.get().size > 0;
 
 export function choose(items, on) {
-  const next = new Map(chosen);
+  const next = new Map(chosen.get());
   for (const item of items) on ? next.set(item.id, item) : next.delete(item.id);
-  set(next);
+  chosen.set(next);
 }
 
 export const toggle = (item) => choose([item], !isChosen(item));
-export const clear = () => set(new Map());
+export const clear = () => chosen.set(new Map());
 
-export function useChoice() {
-  const [now, setNow] = useState(chosen);
-  useEffect(() => {
-    listeners.add(setNow);
-    setNow(chosen);
-    return () => listeners.delete(setNow);
-  }, []);
-  return now;
-}
+export const useChoice = chosen.use;

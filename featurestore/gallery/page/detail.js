@@ -7,13 +7,13 @@ import { html } from "./html.js";
 import { Icon } from "./icons.js";
 import { useKeys } from "./keys.js";
 import { addExample, findLike } from "./query.js";
-import { go, remembered, useRoute } from "./state.js";
+import { go, remembered, show, useRoute } from "./state.js";
 import { count, label, plain, score, time, value } from "./text.js";
 
 /** Back to the list: by the history when the item was opened from it, so that back does not open it again. */
 function close() {
   if (remembered().opened) history.back();
-  else go({ item: null, at: null }, { replace: true });
+  else show({}, { replace: true });
 }
 
 function Picture({ item, id }) {

@@ -5,14 +5,14 @@ import { condition, isNumber, isTime } from "./condition.js";
 import { html } from "./html.js";
 import { Icon } from "./icons.js";
 import { useKeys } from "./keys.js";
-import { go, useRoute, withChip } from "./state.js";
+import { noChip, show, useRoute, withChip } from "./state.js";
 import { count, plain, time, value as shownValue } from "./text.js";
 
 const FIRST = ["label", "split"]; // open from the start
 const NEVER = ["id", "path", "sha256", "labels"]; // nearly every item has a value of its own, or the same is said by another column
 const FEW = 12;
 
-const set = (chips, column, change) => go({ chips: withChip(chips, column, change), item: null, at: null });
+const set = (chips, column, change) => show({ chips: withChip(chips, column, change) });
 
 const words = (value) => (value === "" ? "(empty)" : value === "true" ? "yes" : value === "false" ? "no" : plain(value, 60));
 
@@ -48,7 +48,7 @@ function Column({ column, columns, route, opened }) {
   const { name, type } = column;
   const [open, setOpen] = useState(opened);
   const [facts, setFacts] = useState(null);
-  const chip = route.chips[name] ?? { is: [], empty: false, from: "", to: "" };
+  const chip = route.chips[name] ?? noChip();
   const others = condition(route, columns, name);
   useEffect(() => {
     if (!open) return undefined;
@@ -80,9 +80,8 @@ export function Filters({ columns, onClose }) {
   </aside>`;
 }
 
-/** The chips in force, each of which a press takes away. */
-export function Active() {
-  const { chips } = useRoute();
+/** The conditions of the chips, each with what takes it away. */
+function inForce(chips) {
   const found = [];
   for (const [column, chip] of Object.entries(chips)) {
     for (const value of chip.is) found.push({ column, text: words(value), without: { is: chip.is.filter((one) => one !== value) } });
@@ -90,6 +89,13 @@ export function Active() {
     if (chip.from !== "") found.push({ column, text: `from ${plain(chip.from, 30)}`, without: { from: "" } });
     if (chip.to !== "") found.push({ column, text: `to ${plain(chip.to, 30)}`, without: { to: "" } });
   }
+  return found;
+}
+
+/** The chips in force, each of which a press takes away. */
+export function Active() {
+  const { chips } = useRoute();
+  const found = inForce(chips);
   if (found.length === 0) return null;
   return html`<ul class="in-force" aria-label="Filters in force">
     ${found.map(
@@ -97,15 +103,13 @@ export function Active() {
         <span class="column"><bdi dir="auto">${plain(column, 40)}</bdi></span> <bdi dir="auto">${text}</bdi><${Icon} name="close" /><span class="spoken">, take away</span>
       </button></li>`,
     )}
-    ${found.length > 1 && html`<li><button class="quiet" onClick=${() => go({ chips: {}, item: null, at: null })}>Clear all</button></li>`}
+    ${found.length > 1 && html`<li><button class="quiet" onClick=${() => show({ chips: {} })}>Clear all</button></li>`}
   </ul>`;
 }
 
-export const howMany = (chips) => Object.values(chips).reduce((sum, chip) => sum + chip.is.length + chip.empty + (chip.from !== "") + (chip.to !== ""), 0);
-
 export function FilterButton({ open, setOpen }) {
   const { chips } = useRoute();
-  const number = howMany(chips);
+  const number = inForce(chips).length;
   useKeys([{ keys: ["f"], does: "Filters", group: "Everywhere", run: () => setOpen(!open) }]);
   return html`<button class="filter-button" aria-expanded=${String(open)} onClick=${() => setOpen(!open)}><${Icon} name="filter" />Filters${number > 0 && html`<span class="badge">${number}</span>`}</button>`;
 }

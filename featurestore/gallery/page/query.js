@@ -1,6 +1,6 @@
 // The examples of a search: items and uploaded pictures, each wanted or not.
 import { upload } from "./api.js";
-import { go, nameOf, route } from "./state.js";
+import { go, nameOf, route, show } from "./state.js";
 import { failed } from "./toasts.js";
 
 const MOST = 32;
@@ -14,7 +14,7 @@ const same = (a) => (b) => nameOf(a) === nameOf(b);
 function search(examples, added) {
   const before = added ? route().query : [];
   const query = [...before.filter((old) => !examples.some(same(old))), ...examples].slice(-MOST);
-  go({ view: "search", query, item: null, at: null });
+  show({ view: "search", query });
 }
 
 /** More like these items: a new search. A negative example joins the search that is shown. */

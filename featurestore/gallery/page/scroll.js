@@ -25,12 +25,6 @@ export class Scroll {
     return Math.max(0, this.sheet - this.seen);
   }
 
-  resize(full, seen) {
-    this.full = full;
-    this.seen = seen;
-    return this.to(this.top);
-  }
-
   /** Go to a place in the collection; returns the scrollTop that shows it. */
   to(top) {
     this.top = Math.min(Math.max(0, Math.round(top)), this.farthest);

@@ -7,7 +7,7 @@ import { Icon } from "./icons.js";
 import { HitList } from "./items.js";
 import { Pictures } from "./pictures.js";
 import { body, findPictures, leaveOut, previewOf, turn } from "./query.js";
-import { go, listKey, MOST_HITS, nameOf, route, useRoute } from "./state.js";
+import { listKey, MOST_HITS, nameOf, route, show, useRoute } from "./state.js";
 import { counted, label, plain } from "./text.js";
 import { Toolbar } from "./toolbar.js";
 
@@ -75,14 +75,14 @@ function Limits({ now }) {
     if (Number.isNaN(number)) return;
     setAbove(number);
     clearTimeout(waiting.current);
-    waiting.current = setTimeout(() => go({ above: number, item: null, at: null }), PAUSE);
+    waiting.current = setTimeout(() => show({ above: number }), PAUSE);
   };
   return html`<div class="limits">
     <label>Score at least<input type="number" min="-1" max="1" step="0.05" placeholder="any" value=${above ?? ""} onInput=${(event) => change(event.target.value)} /></label>
-    <label>At most<select value=${String(now.k)} onChange=${(event) => go({ k: Number(event.target.value), item: null, at: null })}>
+    <label>At most<select value=${String(now.k)} onChange=${(event) => show({ k: Number(event.target.value) })}>
       ${[...new Set([...NUMBERS, now.k])].sort((a, b) => a - b).map((k) => html`<option value=${String(k)} selected=${k === now.k}>${k}</option>`)}
     </select></label>
-    <label class="check"><input type="checkbox" checked=${now.unique !== null} onChange=${(event) => go({ unique: event.target.checked ? FOLD : null, item: null, at: null })} />Fold near-duplicates</label>
+    <label class="check"><input type="checkbox" checked=${now.unique !== null} onChange=${(event) => show({ unique: event.target.checked ? FOLD : null })} />Fold near-duplicates</label>
   </div>`;
 }
 

@@ -1,10 +1,10 @@
 // What is shown is in the address: this file reads it, writes it, and tells who listens.
-import { useEffect, useState } from "./vendor/hooks.js";
+import { shared } from "./shared.js";
 
 export const MOST_HITS = 1000;
 const DEFAULTS = { view: "browse", where: "", sort: "id", order: "asc", k: 100, above: null, unique: null, item: null, at: null };
 
-const noChip = () => ({ is: [], empty: false, from: "", to: "" });
+export const noChip = () => ({ is: [], empty: false, from: "", to: "" });
 const positive = (text) => (/^\d{1,15}$/.test(text) ? Number(text) : null);
 const fraction = (text) => (text !== null && text.trim() !== "" && Math.abs(Number(text)) <= 1 ? Number(text) : null);
 
@@ -68,45 +68,33 @@ export function write(route) {
   return text ? `?${text}` : location.pathname;
 }
 
+const NO_ITEM = { item: null, at: null };
+
 /** What decides which list is shown: the address without the item that is shown large. */
-export const listKey = (route) => write({ ...route, item: null, at: null });
+export const listKey = (route) => write({ ...route, ...NO_ITEM });
 
-const listeners = new Set();
-let current = read();
+const current = shared(read());
 
-const tell = () => listeners.forEach((listener) => listener(current));
+addEventListener("popstate", () => current.set(read()));
 
-addEventListener("popstate", () => {
-  current = read();
-  tell();
-});
-
-export const route = () => current;
+export const route = current.get;
+export const useRoute = current.use;
 
 /** Change what is shown. A new entry of the history is made, unless `replace` is true. */
 export function go(change, { replace = false, memory = {} } = {}) {
-  const next = { ...current, ...change };
-  const address = write(next);
-  if (!replace && address === write(current)) return;
+  const address = write({ ...route(), ...change });
+  if (!replace && address === write(route())) return;
   if (replace) history.replaceState({ ...history.state, ...memory }, "", address);
   else history.pushState(memory, "", address);
-  current = read(address.startsWith("?") ? address : "");
-  tell();
+  current.set(read(address.startsWith("?") ? address : ""));
 }
+
+/** The same for a change of the list: no item is shown large then. */
+export const show = (change, options) => go({ ...change, ...NO_ITEM }, options);
 
 /** What this entry of the history remembers beside its address, such as the place in the grid. */
 export const remembered = () => history.state ?? {};
 export const remember = (memory) => history.replaceState({ ...history.state, ...memory }, "");
-
-export function useRoute() {
-  const [now, set] = useState(current);
-  useEffect(() => {
-    listeners.add(set);
-    set(current);
-    return () => listeners.delete(set);
-  }, []);
-  return now;
-}
 
 /** The chips with one column changed; a column without any is left out. */
 export function withChip(chips, column, change) {

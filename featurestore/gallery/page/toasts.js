@@ -1,25 +1,20 @@
 // Short messages in a corner, above all else. Errors stay until they are closed; the rest goes by itself.
-import { useEffect, useRef, useState } from "./vendor/hooks.js";
+import { useEffect, useRef } from "./vendor/hooks.js";
 import { html } from "./html.js";
 import { Icon } from "./icons.js";
+import { shared } from "./shared.js";
 
 const MOST = 3;
 const STAYS = 6000; // milliseconds
-let shown = [];
+const shown = shared([]);
 let number = 0;
-let listener = () => {};
 
-function set(next) {
-  shown = next;
-  listener(next);
-}
-
-const close = (id) => set(shown.filter((toast) => toast.id !== id));
+const close = (id) => shown.set(shown.get().filter((toast) => toast.id !== id));
 
 /** Say something. `action` is {name, run}; the same words are not shown twice. */
 export function toast(words, { error = false, action = null } = {}) {
   const made = { id: ++number, words, error, action };
-  set([...shown.filter((one) => one.words !== words), made].slice(-MOST));
+  shown.set([...shown.get().filter((one) => one.words !== words), made].slice(-MOST));
   if (!error) setTimeout(() => close(made.id), STAYS);
 }
 
@@ -32,12 +27,8 @@ const Toast = ({ words, action, id }) => html`<div class="toast">
 </div>`;
 
 export function Toasts() {
-  const [now, setNow] = useState(shown);
+  const now = shown.use();
   const node = useRef(null);
-  useEffect(() => {
-    listener = setNow;
-    setNow(shown);
-  }, []);
   useEffect(() => {
     if (now.length === 0) return;
     if (node.current.matches(":popover-open")) node.current.hidePopover(); // and above what was opened meanwhile

@@ -3,19 +3,18 @@ import { html } from "./html.js";
 import { Active, FilterButton } from "./filters.js";
 import { Icon } from "./icons.js";
 import { setSize, SIZE_NAMES, useSize } from "./size.js";
-import { go, useRoute } from "./state.js";
+import { show, useRoute } from "./state.js";
 import { plain } from "./text.js";
 import { Where } from "./where.js";
 
 export function Sort({ columns }) {
   const { sort, order } = useRoute();
   const turned = order === "asc" ? "desc" : "asc";
-  const again = { item: null, at: null };
   return html`<div class="sort">
-    <label><span>Sort</span><select value=${sort} onChange=${(event) => go({ sort: event.target.value, ...again })}>
+    <label><span>Sort</span><select value=${sort} onChange=${(event) => show({ sort: event.target.value })}>
       ${columns.map(({ name }) => html`<option value=${name} selected=${name === sort}>${plain(name, 60)}</option>`)}
     </select></label>
-    <button class="quiet round" aria-label=${order === "asc" ? "Ascending; turn the order" : "Descending; turn the order"} onClick=${() => go({ order: turned, ...again })}><${Icon} name=${order === "asc" ? "down" : "up"} /></button>
+    <button class="quiet round" aria-label=${order === "asc" ? "Ascending; turn the order" : "Descending; turn the order"} onClick=${() => show({ order: turned })}><${Icon} name=${order === "asc" ? "down" : "up"} /></button>
   </div>`;
 }
 

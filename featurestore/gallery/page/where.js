@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { html } from "./html.js";
 import { Icon } from "./icons.js";
 import { useKeys } from "./keys.js";
-import { go, useRoute } from "./state.js";
+import { show, useRoute } from "./state.js";
 import { plain } from "./text.js";
 
 export function Where({ columns, error }) {
@@ -14,7 +14,7 @@ export function Where({ columns, error }) {
   useKeys([{ keys: ["/"], does: "Write a condition", group: "Everywhere", run: () => (box.current.focus(), box.current.select()) }]);
   const apply = (event) => {
     event.preventDefault();
-    go({ where: text.trim(), item: null, at: null });
+    show({ where: text.trim() });
   };
   const onKey = (event) => {
     if (event.key !== "Escape") return;
@@ -32,7 +32,7 @@ export function Where({ columns, error }) {
       <input ref=${box} type="text" value=${text} placeholder="label = 'rose' AND width > 300" aria-label="Condition (SQL)" dir="auto"
         aria-invalid=${error ? "true" : "false"} aria-describedby="where-error" spellcheck="false" autocomplete="off" autocapitalize="off" enterkeyhint="search"
         onInput=${(event) => setText(event.target.value)} onKeyDown=${onKey} />
-      ${where !== "" && html`<button type="button" class="quiet round" aria-label="Clear the condition" onClick=${() => go({ where: "", item: null, at: null })}><${Icon} name="close" /></button>`}
+      ${where !== "" && html`<button type="button" class="quiet round" aria-label="Clear the condition" onClick=${() => show({ where: "" })}><${Icon} name="close" /></button>`}
     </div>
     <p class="error" id="where-error" role="alert">${error && html`<bdi dir="auto">${plain(error, 2000)}</bdi>`}</p>
     ${columns.length > 0 &&

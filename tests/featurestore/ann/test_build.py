@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from featurestore.ann import build as building
-from featurestore.ann.build import KS, MOST_CANDIDATES, RecallTrial, build_index
+from featurestore.ann.build import MOST_CANDIDATES, RecallTrial, build_index
 from featurestore.ann.faiss_index import BLAS_FROM, Floats, RabitqIndex, floats
-from featurestore.ann.tuning import LEAST_POINTS, code_bytes
+from featurestore.ann.tuning import KS, LEAST_POINTS, code_bytes
 from featurestore.errors import StoreCorrupt, StoreError
 from tests.featurestore.ann.naive import Halves, brute_force, clustered, recall
 from tests.featurestore.ann.small import COUNT, DIM, FEW, TARGET, Built, build_quietly

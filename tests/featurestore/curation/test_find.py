@@ -163,7 +163,7 @@ def blot(seed: int) -> Image.Image:
 def test_where_different_pictures_are_as_alike_as_copies_none_is_listed(
     tmp_path: Path, encoder: Path, run: Run
 ) -> None:
-    for n in range(40):
+    for n in range(360, 400):  # among the first 40 is a pair so alike that a processor's rounding decides
         save(blot(n), tmp_path / "s" / f"{n}.png")
     store = FeatureStore.open(tmp_path / "own.store", encoder)
     store.index(tmp_path / "s")

@@ -15,7 +15,7 @@ from PIL import Image
 from featurestore import FeatureStore
 from featurestore.gallery import failures, images, thumbs
 from featurestore.gallery.gallery import Gallery
-from featurestore.gallery.pictures import BRIEFLY, WEEKS
+from featurestore.gallery.pictures import BRIEFLY, FOR_GOOD
 from featurestore.gallery.thumb_cache import ThumbCache
 from tests.featurestore.fakes import CARD, RECORD, write_encoder
 from tests.featurestore.gallery.client import Client, message
@@ -53,7 +53,7 @@ def test_a_thumbnail_is_made_once_and_may_be_kept_when_its_address_names_the_con
 ) -> None:
     mark = client.get("/api/v1/items/6")["sha256"][:16]
     first = thumb(client, 6, mark=mark)
-    assert (first.headers["content-type"], first.headers["cache-control"]) == ("image/webp", WEEKS)
+    assert (first.headers["content-type"], first.headers["cache-control"]) == ("image/webp", FOR_GOOD)
     assert colour(first) == (256, 0, 0)
     monkeypatch.setattr(thumbs, "_made", None)
     assert thumb(client, 6, mark=mark).content == first.content

@@ -184,7 +184,7 @@ def test_before_the_end_the_bar_makes_room_to_go_on(seen: Seen) -> None:
         import('/scroll.js').then(({Scroll}) => {
           const turned = (from, by) => {
             const scroll = new Scroll();
-            scroll.resize(28_000_000, 800);
+            Object.assign(scroll, {full: 28_000_000, seen: 800});
             let bar = scroll.to(from);
             for (let turn = 0; turn < 100; turn++) {
               bar = Math.min(Math.max(bar + by, 0), scroll.end);
