@@ -2,8 +2,9 @@
 
 from docs.generator.text import escape, table
 from featurestore.gallery.app import ENDPOINTS
-from featurestore.gallery.endpoints import Endpoint, Parameter, described
+from featurestore.gallery.endpoints import Endpoint, Parameter
 from featurestore.gallery.openapi import BASE, public_path
+from featurestore.gallery.schemas import described
 
 
 def rest() -> str:

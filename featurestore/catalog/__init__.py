@@ -8,7 +8,7 @@ from featurestore.catalog.catalog import Catalog
 from featurestore.catalog.catalog_state import CatalogState
 from featurestore.catalog.diff import Diff, FileToIngest, Scope
 from featurestore.catalog.encoded_items import ItemDetails, ItemTable
-from featurestore.catalog.labels import LabelCounts, UndoneChange
+from featurestore.catalog.labels import GivenLabels, LabelChange, LabelCounts, LabelledByPerson
 from featurestore.catalog.lookup import MatchedItems, Spelling, repeated_path
 from featurestore.catalog.moves import LostItem, LostItems
 from featurestore.catalog.records import (
@@ -32,18 +32,20 @@ __all__ = [
     "EncoderRecord",
     "FailedFile",
     "FileToIngest",
+    "GivenLabels",
     "IndexRecord",
     "ItemChange",
     "ItemDetails",
     "ItemTable",
     "KnownItem",
+    "LabelChange",
     "LabelCounts",
+    "LabelledByPerson",
     "LostItem",
     "LostItems",
     "MatchedItems",
     "Scope",
     "Spelling",
-    "UndoneChange",
     "check_expression",
     "no_such_encoder",
     "repeated_path",

@@ -43,15 +43,6 @@ class LabelCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class UndoneChange:
-    """A change that was undone."""
-
-    command: str
-    made_at: datetime
-    items: int
-
-
-@dataclass(frozen=True, slots=True)
 class GivenLabels:
     """Labels that a person gave at once.
 
@@ -62,6 +53,25 @@ class GivenLabels:
     by: str | None  # who
     at: datetime  # UTC
     command: str  # such as "serve"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledByPerson:
+    """What became of labels that a person gave at once."""
+
+    change: int | None  # its number; None when each item had these labels from a person already
+    items: int  # whose labels were changed
+    gone: tuple[int, ...]  # ids that the store does not have
+
+
+@dataclass(frozen=True, slots=True)
+class LabelChange:
+    """A change of labels that can be undone."""
+
+    change: int
+    command: str
+    made_at: datetime  # UTC
+    items: int
 
 
 class Labels:
@@ -94,29 +104,25 @@ class Labels:
             ).fetchall()
             return replace(counts, empty=empty)
 
-    def set_by_person(self, given_labels: Sequence[GivenLabels]) -> list[int]:
-        """Set labels that persons gave, each of the given ones as a change of its own; returns the numbers of the changes.
+    def set_by_person(self, given_labels: Sequence[GivenLabels]) -> list[LabelledByPerson]:
+        """Set labels that persons gave, each of the given ones as a change of its own.
 
-        They replace every other label, and are replaced by nothing but those of persons. Items that are gone are passed over.
+        They replace every other label, and are replaced by nothing but those of persons.
         """
         with self._database.transaction() as connection:
-            numbers = []
-            for given_ones in given_labels:
-                connection.register("given", given_ones.rows)
-                connection.execute(
-                    f"""CREATE OR REPLACE TEMP TABLE proposed AS
-                       SELECT id, {", ".join(f"{value} AS {column}" for column, value in _one_or_several("names").items())},
-                           'person' AS label_source, len(list_distinct(names)) = 0 AS label_cleared, $1::TEXT AS labelled_by, $2::TIMESTAMP AS labelled_at,
-                           NULL::TEXT AS split, NULL::TEXT AS split_source, false AS split_cleared
-                       FROM given""",
-                    [given_ones.by, given_ones.at],
-                )
-                change = Change(next_change(connection), given_ones.command)
-                replace_labels(connection, change)
-                numbers.append(change.number)
-            return numbers
+            return [_set_by_person(connection, given_ones) for given_ones in given_labels]
 
-    def undo(self, number: int | None = None) -> UndoneChange | None:
+    def changes(self, limit: int) -> list[LabelChange]:
+        """Give the last changes that can be undone, the newest first."""
+        with self._database.reading() as connection:
+            found = connection.execute(
+                """SELECT change, any_value(command), max(made_at), count(*) FROM label_history
+                   GROUP BY change ORDER BY change DESC LIMIT ?""",
+                [limit],
+            ).fetchall()
+        return [LabelChange(*row) for row in found]
+
+    def undo(self, number: int | None = None) -> LabelChange | None:
         """Give items the labels and splits that they had before a change, the last one by default; None when it is not there.
 
         What a later change made of an item stays, and when that is undone, too, the item has what it had before both.
@@ -143,7 +149,25 @@ class Labels:
                 f"UPDATE label_history SET {before} FROM undone h WHERE label_history.change = h.next AND label_history.item = h.item"
             )
             [(items,)] = connection.execute("DELETE FROM label_history WHERE change = ?", [number]).fetchall()
-            return UndoneChange(command, made_at, items)
+            return LabelChange(number, command, made_at, items)
+
+
+def _set_by_person(connection: Connection, labels: GivenLabels) -> LabelledByPerson:
+    connection.register("given", labels.rows)
+    values = ", ".join(f"{value} AS {column}" for column, value in _one_or_several("names").items())
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE proposed AS
+            SELECT id, {values}, 'person' AS label_source, len(list_distinct(names)) = 0 AS label_cleared,
+                $1::TEXT AS labelled_by, $2::TIMESTAMP AS labelled_at,
+                NULL::TEXT AS split, NULL::TEXT AS split_source, false AS split_cleared
+            FROM given SEMI JOIN items USING (id)""",
+        [labels.by, labels.at],
+    )
+    gone = connection.execute("SELECT id FROM given ANTI JOIN proposed USING (id) ORDER BY id").fetchall()
+    number = next_change(connection)
+    replace_labels(connection, Change(number, labels.command))
+    [(items,)] = connection.execute("SELECT count(*) FROM label_history WHERE change = ?", [number]).fetchall()
+    return LabelledByPerson(number if items else None, items, tuple(item for (item,) in gone))
 
 
 def _one_or_several(names: str) -> dict[str, str]:

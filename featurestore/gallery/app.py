@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from featurestore.errors import ConfigError, FeatureStoreError
-from featurestore.gallery import images, items, jobs, search, thumbs, uploads
+from featurestore.gallery import images, items, jobs, labels, search, thumbs, uploads
 from featurestore.gallery.access import Access, AccessMiddleware
 from featurestore.gallery.answers import Refused, as_error, as_json, error_answer
 from featurestore.gallery.endpoints import Endpoint, from_body, from_texts
@@ -29,10 +29,10 @@ from featurestore.system.cpus import available_cpus
 from featurestore.system.terminal import print_lines
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *items.ENDPOINTS, *thumbs.ENDPOINTS, *images.ENDPOINTS, *search.ENDPOINTS, *uploads.ENDPOINTS, *jobs.ENDPOINTS,
+    *items.ENDPOINTS, *thumbs.ENDPOINTS, *images.ENDPOINTS, *search.ENDPOINTS, *uploads.ENDPOINTS, *labels.ENDPOINTS, *jobs.ENDPOINTS,
     Endpoint("GET", "/openapi.json", "This description, for programs.", "an OpenAPI 3.1 document", lambda gallery: document(ENDPOINTS)),
 )  # fmt: skip
-JSON_BYTES, IMAGE_BYTES = 1 << 20, uploads.MOST_BYTES  # of a body
+JSON_BYTES, IMAGE_BYTES = 4 << 20, uploads.MOST_BYTES  # of a body
 BODY_SECONDS = 60.0  # in which a body must arrive
 CODES = {404: "NotFound", 405: "MethodNotAllowed", 413: "ContentTooLarge"}
 
@@ -68,6 +68,7 @@ class Workers:
             "answers": anyio.CapacityLimiter(8),
             "pictures": anyio.CapacityLimiter(2 * cpus + 4),  # some wait for a disk or a network
             "searches": anyio.CapacityLimiter(cpus),  # more would only wait for one another
+            "labels": anyio.CapacityLimiter(64),  # they wait for one another, and are written together
         }
 
     async def run(self, kind: str, work: Callable[[], Any]) -> Any:

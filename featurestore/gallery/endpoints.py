@@ -1,22 +1,15 @@
 """How an address of the API is declared, once: routing, checking of what is given, `openapi.json` and the reference all read it."""
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from featurestore.errors import ConfigError
-from featurestore.system.text import shortened
+from featurestore.gallery.schemas import Schema, described, misfit, shown
 
-Schema = Mapping[str, Any]  # JSON Schema of a value: type, minimum, maximum, enum, items, maxItems
 Place = Literal["path", "query", "body"]
 NUMBERS = {"true": True, "false": False, "1": True, "0": False}
-SHOWN = 100  # characters of a wrong value in a message
-INTEGER: Schema = {"type": "integer"}
-TEXT: Schema = {"type": "string"}
-FLAG: Schema = {"type": "boolean"}
-ITEM: Schema = {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}
 
 
 @dataclass(frozen=True)
@@ -43,7 +36,7 @@ class Endpoint:
     parameters: tuple[Parameter, ...] = ()
     image_body: bool = False  # the body is an image, given as `data`
     changes_store: bool = False  # refused by --read-only
-    workers: Literal["answers", "pictures", "searches"] = "answers"  # the threads that it runs in
+    workers: Literal["answers", "pictures", "searches", "labels"] = "answers"  # the threads that it runs in
 
     @property
     def has_json_body(self) -> bool:
@@ -57,7 +50,7 @@ def from_texts(endpoint: Endpoint, path: Mapping[str, str], query: Sequence[tupl
     for name, text in query:
         if name not in known:
             raise ConfigError(
-                f"unknown parameter {_shown(name)}; {endpoint.path} takes {', '.join(known) or 'none in its query'}"
+                f"unknown parameter {shown(name)}; {endpoint.path} takes {', '.join(known) or 'none in its query'}"
             )
         if name in values:
             raise ConfigError(f"the parameter {name} is given twice; give it once")
@@ -75,10 +68,10 @@ def from_body(endpoint: Endpoint, body: Any) -> dict[str, Any]:
         raise ConfigError(f"the body: expected a JSON object with {', '.join(known)}")
     for name, value in body.items():
         if name not in known:
-            raise ConfigError(f"unknown member {_shown(name)} of the body; expected {', '.join(known)}")
+            raise ConfigError(f"unknown member {shown(name)} of the body; expected {', '.join(known)}")
         nothing = value is None and not known[name].required
-        if not nothing and not _fits(known[name].schema, value):
-            raise ConfigError(f"{name}: expected {described(known[name].schema)}, found {_shown(value)}")
+        if not nothing and (found := misfit(known[name].schema, value, name)) is not None:
+            raise ConfigError(found)
     return _complete(endpoint, {name: value for name, value in body.items() if value is not None}, ("body",))
 
 
@@ -92,8 +85,8 @@ def _complete(endpoint: Endpoint, values: dict[str, Any], places: Sequence[Place
 
 def _from_text(parameter: Parameter, text: str) -> Any:
     value = _parsed(parameter.schema, text)
-    if not _fits(parameter.schema, value):
-        raise ConfigError(f"{parameter.name}: expected {described(parameter.schema)}, found {_shown(text)}")
+    if misfit(parameter.schema, value, parameter.name) is not None:
+        raise ConfigError(f"{parameter.name}: expected {described(parameter.schema)}, found {shown(text)}")
     return value
 
 
@@ -113,49 +106,3 @@ def _parsed(schema: Schema, text: str) -> Any:
         case "array":
             return [_parsed(schema["items"], part) for part in text.split(",") if part]
     return text
-
-
-def _fits(schema: Schema, value: Any) -> bool:
-    """Whether a value is as its schema says."""
-    match schema["type"]:
-        case "integer":
-            kind = isinstance(value, int) and not isinstance(value, bool)
-        case "number":
-            kind = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
-        case "boolean":
-            kind = isinstance(value, bool)
-        case "array":
-            return (
-                isinstance(value, list)
-                and len(value) <= schema["maxItems"]
-                and all(_fits(schema["items"], part) for part in value)
-            )
-        case _:
-            kind = isinstance(value, str)
-    return (
-        kind
-        and (schema["type"] == "string" or schema.get("minimum", -math.inf) <= value <= schema.get("maximum", math.inf))
-        and ("enum" not in schema or value in schema["enum"])
-    )
-
-
-def described(schema: Schema) -> str:
-    """Say in words what a value must be."""
-    if "enum" in schema:
-        return " or ".join(map(str, schema["enum"]))
-    least, most = schema.get("minimum"), schema.get("maximum")
-    between = f" from {least} to {most}" if least is not None and most is not None and most < 2**63 - 1 else ""
-    match schema["type"]:
-        case "integer":
-            return f"a whole number{between}"
-        case "number":
-            return f"a number{between}"
-        case "boolean":
-            return "true or false"
-        case "array":
-            return f"at most {schema['maxItems']} of: {described(schema['items'])}"
-    return "text"
-
-
-def _shown(value: Any) -> str:
-    return shortened(repr(value), SHOWN)

@@ -10,6 +10,7 @@ from featurestore.gallery.failures import Failures
 from featurestore.gallery.item_table import FreshItems
 from featurestore.gallery.items import MORE
 from featurestore.gallery.jobs import Jobs
+from featurestore.gallery.label_writer import LabelWriter
 from featurestore.gallery.thumb_cache import ThumbCache
 from featurestore.gallery.uploads import Uploads
 from featurestore.gallery.views import Views
@@ -32,6 +33,7 @@ class Gallery:
         self.failures = Failures()
         self.uploads = Uploads()
         self.jobs = Jobs()
+        self.label_writer = LabelWriter(store)
 
     def state(self) -> str:
         """Give a short text that changes with every change of the catalog."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from featurestore.errors import ConfigError
 from featurestore.gallery.answers import NotFound, plain
 from featurestore.gallery.contents import MARK
-from featurestore.gallery.endpoints import ITEM, TEXT, Endpoint, Parameter
+from featurestore.gallery.endpoints import Endpoint, Parameter
+from featurestore.gallery.schemas import ITEM, TEXT, list_of
 from featurestore.gallery.views import View
 from featurestore.version import __version__
 
@@ -25,7 +26,6 @@ OURS = (
 MORE: tuple[str, ...] = ("split_source", "bytes", "mtime_ns", "added_at")  # of one item that is looked at
 NOT_COLUMNS = {*OURS, *MORE}
 SIDE = 256  # of the thumbnail that an item names
-THINGS: dict[str, Any] = {"type": "array", "items": ITEM, "maxItems": MOST}
 
 WHERE = Parameter("where", TEXT, "One SQL expression over the columns of items, as for `--where`.")
 ITEM_ID = Parameter("id", ITEM, "The id of an item.", required=True, place="path")
@@ -140,7 +140,7 @@ ENDPOINTS = (
             Parameter("after", TEXT, "What the last answer gave as `next`; it also says which view."),
             Parameter("offset", {"type": "integer", "minimum": 0, "maximum": 2**40}, "How many items to pass over.", 0),
             Parameter("view", TEXT, "A view that an answer named: its items in its order, whatever has changed since; `where` and `sort` do not count then."),
-            Parameter("ids", THINGS, "These items instead, in this order."),
+            Parameter("ids", list_of(ITEM, MOST), "These items instead, in this order."),
         ),
     ),
     Endpoint(

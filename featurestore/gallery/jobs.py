@@ -12,7 +12,8 @@ from starlette.responses import StreamingResponse
 
 from featurestore.errors import FeatureStoreError
 from featurestore.gallery.answers import NotFound, Refused
-from featurestore.gallery.endpoints import TEXT, Endpoint, Parameter
+from featurestore.gallery.endpoints import Endpoint, Parameter
+from featurestore.gallery.schemas import TEXT
 from featurestore.progress import Listener
 
 if TYPE_CHECKING:

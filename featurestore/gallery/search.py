@@ -4,8 +4,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from featurestore.catalog import no_such_encoder
-from featurestore.gallery.endpoints import FLAG, ITEM, TEXT, Endpoint, Parameter
+from featurestore.gallery.endpoints import Endpoint, Parameter
 from featurestore.gallery.items import ITEM_ID, items_json
+from featurestore.gallery.schemas import FLAG, ITEM, TEXT, list_of
 from featurestore.search.query import Query
 from featurestore.search.search import search
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 MOST, EXAMPLES = 1_000, 64
 HITS = 100
 SCORE = {"type": "number", "minimum": -1, "maximum": 1}
-EXAMPLE_ITEMS = {"type": "array", "items": ITEM, "maxItems": EXAMPLES}
-EXAMPLE_IMAGES = {"type": "array", "items": TEXT, "maxItems": EXAMPLES}
+EXAMPLE_ITEMS, EXAMPLE_IMAGES = list_of(ITEM, EXAMPLES), list_of(TEXT, EXAMPLES)
 K = {"type": "integer", "minimum": 1, "maximum": MOST}
 
 

@@ -7,9 +7,10 @@ from starlette.responses import Response
 
 from featurestore.errors import ImageError
 from featurestore.gallery.contents import Content
-from featurestore.gallery.endpoints import TEXT, Endpoint, Parameter
+from featurestore.gallery.endpoints import Endpoint, Parameter
 from featurestore.gallery.items import ITEM_ID
 from featurestore.gallery.pictures import grey_tile, picture_answer, webp
+from featurestore.gallery.schemas import TEXT
 from featurestore.imaging.single import read_content, thumbnail
 
 if TYPE_CHECKING:

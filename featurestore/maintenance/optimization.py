@@ -101,7 +101,8 @@ def _optimize(store: Storage, recall: float, memory: int, listener: Listener) ->
         delete_within(path)
     forget_thumbnails(store)
     forget_pairs(store)
-    catalog.rewrite()  # which deletes what stopped runs left of it
+    with store.holding_catalog():
+        catalog.rewrite()  # which deletes what stopped runs left of it
     return OptimizeReport(kept, dropped, before, size(store.path), tuple(indexes), tuple(unindexed))
 
 

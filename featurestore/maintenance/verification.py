@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from featurestore.maintenance.untrusted import hard_linked, untrusted
 from featurestore.progress import Listener
 from featurestore.storage import Layout, Storage
 from featurestore.system.checksums import BlockChecksum, FileChecksum, covers
-from featurestore.system.lock import writer_lock
+from featurestore.system.lock import catalog_lock, writer_lock
 from featurestore.system.no_follow import delete_within
 from featurestore.system.text import as_argument
 
@@ -32,7 +32,10 @@ def verify(store: Storage, repair: bool = False, listener: Listener | None = Non
     untrusted_files = tuple(untrusted(store.layout, repair))
     if untrusted_files and not repair:
         return VerifyReport(untrusted_files, 0, 0, 0.0)
-    with writer_lock(store.path) if repair else nullcontext():
+    with ExitStack() as locks:
+        if repair:
+            locks.enter_context(writer_lock(store.path))
+            locks.enter_context(catalog_lock(store.path))
         report = Verification(store, listener or Listener(), repair).run()
     return replace(report, findings=(*untrusted_files, *report.findings))
 

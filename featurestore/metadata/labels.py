@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from featurestore.catalog import UndoneChange
+from featurestore.catalog import LabelChange
 from featurestore.errors import QueryError
 from featurestore.metadata.matching import find_items, unknown_note
 from featurestore.sources.column_names import ColumnNames
@@ -67,7 +67,7 @@ def apply_labels(store: Storage, table: KeyedTable, clear: bool = False) -> Labe
     return LabelReport(matched.items.rows, unknown, table.key, **asdict(counts), notes=(*table.notes, *matched.notes))
 
 
-def undo_labels(store: Storage) -> UndoneChange:
+def undo_labels(store: Storage) -> LabelChange:
     """Undo the last run of `label` or `index` that set labels or splits of known items; again for the one before.
 
     Labels that came with new items of `index` stay, because these items had none before.

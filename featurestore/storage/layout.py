@@ -29,6 +29,10 @@ class Layout:
         return self.root / "lock"
 
     @property
+    def catalog_lock(self) -> Path:
+        return self.root / "catalog.lock"
+
+    @property
     def vectors(self) -> Path:
         return self.root / "vectors"
 
@@ -132,7 +136,7 @@ class Layout:
         """Whether a store may be created here: nothing is there, or only what a stopped creation left."""
         if not self.root.exists():
             return True
-        ours = {"lock", "vectors", "encoders", "indexes", "derived", "damaged"}
+        ours = {"lock", "catalog.lock", "vectors", "encoders", "indexes", "derived", "damaged"}
         return self.root.is_dir() and all(
             path.name in ours or path.name.startswith(f"{CATALOG}.part") for path in self.root.iterdir()
         )

@@ -21,7 +21,7 @@ from featurestore.storage.untrusted_files import require_no_hard_links, require_
 from featurestore.storage.vector_writer import VectorWriter
 from featurestore.storage.vectors import VectorFile
 from featurestore.system.disk import sync_folder
-from featurestore.system.lock import writer_lock
+from featurestore.system.lock import catalog_lock, writer_lock
 from featurestore.system.text import as_argument, is_utf8
 
 
@@ -89,7 +89,7 @@ class Storage:
 
     def _migrate(self) -> None:
         """Bring the catalog to the present schema, with checksums of the vectors as they are."""
-        with self.writing():
+        with self.writing(), self.holding_catalog():
             if self.catalog.schema_version() < SCHEMA_VERSION:  # otherwise another process was faster
                 self.catalog.rewrite(lambda record: self.vector_file(record).checksums(record.rows))
 
@@ -97,6 +97,17 @@ class Storage:
     def writing(self) -> Iterator[None]:
         """Be the store's only writer for the length of the block. Raises StoreBusy, StoreUntrusted, DiskError."""
         with writer_lock(self.path):
+            require_trusted(self.layout)
+            require_no_hard_links(self.layout)
+            yield
+
+    @contextmanager
+    def holding_catalog(self) -> Iterator[None]:
+        """Hold the catalog's file for the length of the block: to set a person's labels, beside the writer, or to put another file there.
+
+        So labels of persons need not wait until a writer is done, and never land in a file that is being replaced. Raises as `writing`.
+        """
+        with catalog_lock(self.path):
             require_trusted(self.layout)
             require_no_hard_links(self.layout)
             yield

@@ -53,7 +53,7 @@ def untrusted_files(layout: Layout) -> Iterator[UntrustedFile]:
                         yield from _unless(FILE, file)
                     if is_spill and file.stat(follow_symlinks=False).st_nlink > 1:
                         yield UntrustedFile(Path(file), FILE, "a file with another hard link")
-        elif entry.name == layout.lock.name or entry.name.startswith(CATALOG):
+        elif entry.name in (layout.lock.name, layout.catalog_lock.name) or entry.name.startswith(CATALOG):
             yield from _unless(FILE, entry)
 
 

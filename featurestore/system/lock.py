@@ -1,10 +1,10 @@
-"""The writer lock of a store: an advisory lock on a file, which contains the process id of its holder."""
+"""The locks of a store: advisory locks on files, each of which contains the process id of its holder."""
 
 import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
@@ -12,17 +12,30 @@ from featurestore.errors import DiskError, StoreBusy
 from featurestore.system.no_follow import open_no_follow
 
 WAIT_SECONDS = 5.0  # how long a second writer waits for the first
+PAUSE_SECONDS = 0.01  # between two tries: shorter than most breaks of one that labels without pause
 
 
-@contextmanager
-def writer_lock(store: Path) -> Iterator[None]:
+def writer_lock(store: Path) -> AbstractContextManager[None]:
     """Hold the writer lock of a store. Readers do not wait for it; the system releases it when the holder dies.
 
     Raises StoreBusy, naming the holder, when it stays taken for WAIT_SECONDS; DiskError when the store cannot be written;
     StoreUntrusted when the lock is a link or the like.
     """
+    return _held(store, "lock")
+
+
+def catalog_lock(store: Path) -> AbstractContextManager[None]:
+    """Hold the lock of the catalog's file, which is held while a person's labels are set, and while another file takes its place.
+
+    Whoever holds the writer lock, too, has taken that first. Raises as `writer_lock`.
+    """
+    return _held(store, "catalog.lock")
+
+
+@contextmanager
+def _held(store: Path, name: str) -> Iterator[None]:
     try:
-        file = FileIO(open_no_follow(store / "lock", os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+b")
+        file = FileIO(open_no_follow(store / name, os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+b")
     except OSError as error:
         raise DiskError(f"store {str(store)!r} cannot be written: {error.strerror}; check its permissions") from error
     with file:
@@ -33,7 +46,7 @@ def writer_lock(store: Path) -> Iterator[None]:
                 raise StoreBusy(
                     f"store {str(store)!r} is being written by process {file.read().decode().strip() or '?'}; wait for it, then try again"
                 )
-            time.sleep(0.05)
+            time.sleep(PAUSE_SECONDS)
         _sign(file)
         yield
 

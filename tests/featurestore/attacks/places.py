@@ -13,7 +13,7 @@ from typing import Any
 from tests.featurestore.attacks.canary import Canary
 
 FILES = (
-    "lock", "catalog.duckdb", "catalog.duckdb.wal", "catalog.duckdb.wal.checkpoint", "catalog.duckdb.wal.recovery",
+    "lock", "catalog.lock", "catalog.duckdb", "catalog.duckdb.wal", "catalog.duckdb.wal.checkpoint", "catalog.duckdb.wal.recovery",
     "catalog.duckdb.tmp/duckdb_temp_storage_DEFAULT-0.tmp",
     "vectors/{}.f16", "vectors/{}-2.f16", "vectors/{}-2.f16.part", "encoders/{}.onnx", "encoders/{}.onnx.part", "encoders/{}.dropped",
     "indexes/{}-1.faiss", "indexes/{}-1.faiss.part", "derived/{}.knn", "derived/{}.knn.part", "derived/{}.pairs", "derived/{}.pairs.part",

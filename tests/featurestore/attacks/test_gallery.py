@@ -15,7 +15,7 @@ from featurestore import FeatureStore
 from featurestore.catalog.schema import ITEMS
 from featurestore.gallery import access, app, page_files
 from featurestore.gallery.app import ENDPOINTS
-from featurestore.gallery.endpoints import TEXT, Endpoint, Parameter
+from featurestore.gallery.endpoints import Endpoint
 from featurestore.gallery.gallery import Gallery
 from featurestore.gallery.thumb_cache import ThumbCache
 from tests.featurestore.attacks.nasty_names import LONG, NASTY
@@ -398,17 +398,12 @@ def test_a_body_that_does_not_arrive_is_given_up(client: Client, monkeypatch: py
 # -- what a read-only server refuses
 
 
-def test_a_read_only_server_changes_nothing(shared: FeatureStore) -> None:
-    changes = Endpoint(
-        "POST", "/change", "Change it.", "nothing", lambda gallery, by: {"by": by},
-        (Parameter("by", TEXT, "Who.", place="body"),), changes_store=True,
-    )  # fmt: skip
-    for read_only, status in ((True, 409), (False, 200)):
-        client = Client(Gallery(shared, ThumbCache(None), read_only), endpoints=(changes,))
-        assert client.post("/api/v1/change", {"by": "me"}, status)
-    assert "--read-only" in message(
-        Client(Gallery(shared, ThumbCache(None), True), endpoints=(changes,)).post("/api/v1/change", {}, 409)
-    )
+@pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if e.changes_store], ids=lambda e: f"{e.method} {e.path}")
+def test_a_read_only_server_changes_nothing(shared: FeatureStore, endpoint: Endpoint) -> None:
+    client = Client(Gallery(shared, ThumbCache(None), read_only=True))
+    answer = client.send(endpoint.method, f"/api/v1{endpoint.path}", {**client.bearer, **JSON}, content="{}")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (409, "Refused")
+    assert "--read-only" in message(answer)
 
 
 def test_an_api_without_a_page_has_no_page(shared: FeatureStore) -> None:

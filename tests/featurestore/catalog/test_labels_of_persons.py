@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.catalog.labels import GivenLabels
+from featurestore.catalog.labels import GivenLabels, LabelledByPerson
 from tests.featurestore.fakes import paint
 
 NOON = datetime(2026, 12, 1, 12, 0, 0)
@@ -39,7 +39,8 @@ FOLDER = ("rose", None, "folder", None)
 
 
 def test_one_several_and_no_labels(store: FeatureStore) -> None:
-    assert store.catalog.labels.set_by_person([given({1: ["lily"], 2: ["b", "a", "b"], 3: [], 99: ["gone"]})]) == [1]
+    labels = given({1: ["lily"], 2: ["b", "a", "b"], 3: [], 99: ["gone"], 98: []})
+    assert store.catalog.labels.set_by_person([labels]) == [LabelledByPerson(1, 3, (98, 99))]
     assert labels_of(store) == [
         ("lily", None, "person", "ada"),
         (None, ["a", "b"], "person", "ada"),
@@ -57,10 +58,15 @@ def test_they_stay_when_folders_or_files_say_otherwise(store: FeatureStore, tmp_
 
 
 def test_each_change_is_undone_by_itself(store: FeatureStore) -> None:
-    first, second, third = store.catalog.labels.set_by_person(
+    changes = store.catalog.labels.set_by_person(
         [given({1: ["a"], 2: ["a"]}), given({1: ["b"]}, by=None), given({3: ["c"]})]
     )
+    first, second, third = [change.change for change in changes]
     assert (first, second, third) == (1, 2, 3)
+    assert [(c.change, c.command, c.items) for c in store.catalog.labels.changes(2)] == [
+        (3, "serve", 1),
+        (2, "serve", 1),
+    ]
     undone = store.catalog.labels.undo(first)
     assert undone is not None
     assert (undone.command, undone.items) == ("serve", 2)
@@ -71,6 +77,19 @@ def test_each_change_is_undone_by_itself(store: FeatureStore) -> None:
     store.catalog.labels.undo()
     assert labels_of(store) == [FOLDER] * 3
     assert store.catalog.labels.undo() is None
+
+
+def test_what_changes_nothing_is_no_change(store: FeatureStore) -> None:
+    """Else the next change would have the same number, and undoing one would undo the other."""
+    written = store.catalog.labels.set_by_person([given({1: ["a"]}), given({1: ["a"]}, by="eve"), given({2: ["b"]})])
+    assert written == [LabelledByPerson(1, 1, ()), LabelledByPerson(None, 0, ()), LabelledByPerson(2, 1, ())]
+    assert [by for *_, by in labels_of(store)] == ["ada", "ada", None]
+
+
+def test_items_whose_files_are_gone_keep_what_they_have(store: FeatureStore, tmp_path: Path) -> None:
+    (tmp_path / "pictures" / "rose" / "0.png").unlink()
+    store.index(tmp_path / "pictures", labels="folders")
+    assert store.catalog.labels.set_by_person([given({1: ["lily"]})]) == [LabelledByPerson(None, 0, (1,))]
 
 
 def test_undoing_the_last_first_is_the_same(store: FeatureStore) -> None:

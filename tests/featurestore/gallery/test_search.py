@@ -94,8 +94,8 @@ def test_the_bytes_of_a_file_are_a_query(shared: FeatureStore) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({}, "expected at least one example"), ({"items": [99]}, "item 99: the store has no such item"), ({"items": [True]}, "items: expected"),
-        ({"items": ["1"]}, "items: expected"), ({"items": [1] * 65}, "items: expected at most 64"), ({"items": [1], "k": 0}, "k: expected"),
+        ({}, "expected at least one example"), ({"items": [99]}, "item 99: the store has no such item"), ({"items": [True]}, "items[0]: expected"),
+        ({"items": ["1"]}, "items[0]: expected"), ({"items": [1] * 65}, "items: expected at most 64"), ({"items": [1], "k": 0}, "k: expected"),
         ({"items": [1], "k": 1.5}, "k: expected"), ({"items": [1], "above": 2}, "above: expected a number from -1 to 1"), ({"item": [1]}, "unknown member 'item'"),
         ({"items": [1], "where": "nosuch = 1"}, "there is no column nosuch"), ({"items": [1], "where": "\ud800"}, "where"), ([1], "expected a JSON object"),
         ({"items": [1], "encoder": "nosuch"}, "encoder 'nosuch' does not name one encoder"), ({"items": [1], "encoder": ""}, "encoder '' does not name one"),

@@ -10,10 +10,13 @@ import threading
 import time
 import webbrowser
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from featurestore import FeatureStore
@@ -267,3 +270,35 @@ def test_a_chunked_body_without_end_is_refused(server: GalleryServer) -> None:
         with suppress(ConnectionError):
             assert endless.recv(1000).startswith(b"HTTP/1.1 413")
     assert answers(server)
+
+
+KILLS = 30
+
+
+@pytest.mark.slow
+def test_every_label_that_was_answered_survives_a_kill(store_path: Path, tmp_path: Path) -> None:
+    """At random moments while two windows label without pause; the next server finds the store as the last one left it."""
+    moments = np.random.default_rng(0)
+    said: dict[int, str] = {}
+
+    def label(line: str, window: int) -> None:
+        address, _, token = line.partition("/?token=")
+        with httpx.Client(headers={"authorization": f"Bearer {token}"}) as program, suppress(httpx.HTTPError):
+            for n in count(1):
+                item, name = 3 * window + n % 3 + 1, f"{time.monotonic_ns()}"
+                answer = program.post(f"{address}/api/v1/labels", json={"labels": [{"id": item, "label": name}]})
+                assert answer.status_code == 200, answer.text
+                said[item] = name
+
+    for _ in range(KILLS):
+        with serving(store_path, tmp_path) as (process, line), ThreadPoolExecutor() as windows:
+            ended = [windows.submit(label, line, window) for window in (0, 1)]
+            time.sleep(moments.uniform(0.05, 0.8))
+            process.kill()
+            for window in ended:
+                window.result()
+        found = FeatureStore.open(store_path).sql("SELECT id, label FROM items ORDER BY id").to_pylist()
+        there = {row["id"]: row["label"] for row in found}
+        # The last one of a window may have been written, and killed before it was answered.
+        assert all(int(there[item]) >= int(name) for item, name in said.items())
+    assert len(said) == 6
