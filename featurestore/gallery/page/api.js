@@ -1,6 +1,7 @@
 // The requests to /api/v1. An answer that is an error becomes an ApiError with the server's own sentence.
 
 const ROOT = "api/v1";
+const JSON_TYPE = "application/json";
 
 export class ApiError extends Error {
   constructor(message, status, type) {
@@ -10,7 +11,15 @@ export class ApiError extends Error {
   }
 }
 
+/** An answer and its items with the time of asking, so that an older one can be told from what this page has changed since. */
+function stamped(body, asked) {
+  const items = [body.items, body.hits].find(Array.isArray) ?? [];
+  for (const one of [body, ...items]) one.asked = asked;
+  return body;
+}
+
 async function ask(path, options = {}) {
+  const asked = performance.now();
   let response;
   try {
     response = await fetch(`${ROOT}/${path}`, { credentials: "same-origin", ...options });
@@ -20,7 +29,7 @@ async function ask(path, options = {}) {
   }
   const body = await response.json().catch(() => null);
   options.signal?.throwIfAborted(); // an answer that is given up half way is no error of the server
-  if (response.ok && body !== null) return body;
+  if (response.ok && body !== null) return stamped(body, asked);
   const message = body?.error?.message ?? `The server answered ${response.status} ${response.statusText}`.trim();
   throw new ApiError(message, response.status, body?.error?.type ?? "Error");
 }
@@ -34,7 +43,14 @@ export const getStore = (signal) => ask("store", { signal });
 export const getItems = (values, signal) => ask(`items?${query(values)}`, { signal });
 export const getItem = (id, signal) => ask(`items/${id}`, { signal });
 export const getValues = (column, where, signal) => ask(`columns/${encodeURIComponent(column)}/values?${query({ where })}`, { signal });
-export const search = (values, signal) => post("search", JSON.stringify(values), "application/json", signal);
+export const postLabels = (labels, signal) => post("labels", JSON.stringify({ labels }), JSON_TYPE, signal);
+export const postUndo = (change, signal) => post("labels/undo", JSON.stringify({ change }), JSON_TYPE, signal);
+export const suggest = (values, signal) => post("suggest", JSON.stringify(values), JSON_TYPE, signal);
+export const getPredictions = (values, signal) => ask(`predictions?${query(values)}`, { signal });
+export const getLearning = (signal) => ask("learning", { signal });
+export const getSettings = (signal) => ask("settings", { signal });
+export const putSettings = (settings) => ask("settings", { method: "PUT", body: JSON.stringify(settings), headers: { "Content-Type": JSON_TYPE } });
+export const search = (values, signal) => post("search", JSON.stringify(values), JSON_TYPE, signal);
 export const upload = (file) => post("uploads", file, file.type.startsWith("image/") ? file.type : "image/unknown");
 
 const mark = (item) => (item.sha256 ? `?h=${item.sha256.slice(0, 16)}` : ""); // changes with the content, so that answers may be kept

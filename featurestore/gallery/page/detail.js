@@ -1,12 +1,16 @@
 // One item large, with what is known of it, and the items before and after it in the list.
 import { useEffect, useState } from "./vendor/hooks.js";
-import { getItem, imageOf, whyNot } from "./api.js";
+import { getItem } from "./api.js";
 import { toggle, useChoice } from "./choice.js";
 import { Dialog } from "./dialog.js";
 import { html } from "./html.js";
 import { Icon } from "./icons.js";
 import { useKeys } from "./keys.js";
+import { openBox } from "./labelbox.js";
+import { UNDO } from "./labelling.js";
+import { Picture } from "./picture.js";
 import { addExample, findLike } from "./query.js";
+import { current, useLabels } from "./shown_labels.js";
 import { go, remembered, show, useRoute } from "./state.js";
 import { count, label, plain, score, time, value } from "./text.js";
 
@@ -14,19 +18,6 @@ import { count, label, plain, score, time, value } from "./text.js";
 function close() {
   if (remembered().opened) history.back();
   else show({}, { replace: true });
-}
-
-function Picture({ item, id }) {
-  const [state, setState] = useState({ id: null, error: null });
-  const check = (event) => whyNot(event.target).then((error) => error !== null && setState({ id, error }));
-  const small = item && Math.max(item.width, item.height) <= 128;
-  const most = item && item.width > 0 ? Math.max(item.width * 2, small ? 384 : 0) : null; // pixels: small pictures are enlarged
-  const style = most && item.height > 0 ? { width: `min(100%, ${most}px, calc(var(--free) * ${item.width / item.height}))` } : {};
-  return html`<div class="picture">
-    ${state.error === null || state.id !== id
-      ? item && html`<img key=${id} class=${small ? "tiny" : ""} src=${imageOf(item)} alt=${label(item, 200) || plain(item.name, 200)} style=${style} onLoad=${check} onError=${check} />`
-      : html`<p class="failure" role="alert"><bdi dir="auto">${plain(state.error, 1000)}</bdi></p>`}
-  </div>`;
 }
 
 const Fact = ({ name, children }) => html`<div><dt>${name}</dt><dd>${children}</dd></div>`;
@@ -65,7 +56,8 @@ export function Detail({ list }) {
   useEffect(() => {
     if (placed) list.want(Math.max(0, at - 1), Math.min(at + 1, list.total - 1), "beside");
   }, [placed, at]);
-  const item = whole.id === id ? whole : listed;
+  useLabels();
+  const item = current(whole.id === id ? whole : listed);
 
   const step = (by) => async () => {
     const place = at + by;
@@ -74,6 +66,7 @@ export function Detail({ list }) {
     if (next && !next.gone) go({ item: next.id, at: place }, { replace: true });
   };
   const like = (negative) => () => item && (negative ? addExample(item, true) : findLike([item]));
+  const box = () => item && openBox([item]);
   const choose = () => item && toggle(item);
   useKeys(
     [
@@ -82,6 +75,8 @@ export function Detail({ list }) {
       { keys: ["Space"], does: "Choose, or give up the choice", group: "One picture", run: choose },
       { keys: ["m"], does: "More like this", group: "One picture", run: like(false) },
       { keys: ["n"], does: "Not like this", group: "One picture", run: like(true) },
+      { keys: ["l"], does: "Label", group: "One picture", run: box },
+      { ...UNDO, does: "" },
       { keys: ["Enter", "Escape"], show: ["Escape"], does: "Back to the grid", group: "One picture", run: close },
     ],
     1,
@@ -101,6 +96,7 @@ export function Detail({ list }) {
         <div class="actions">
           <button class="strong" onClick=${like(false)}>More like this</button>
           <button onClick=${like(true)}>Not like this</button>
+          <button onClick=${box}>Label</button>
           <button aria-pressed=${String(picked)} onClick=${choose}>${picked ? "Chosen" : "Choose"}</button>
         </div>
         <${Facts} item=${item} hit=${listed} />`}

@@ -206,6 +206,11 @@ export class Grid {
     if (!this.tiles.has(this.active)) this.scroller.removeAttribute("aria-activedescendant");
   }
 
+  /** Show anew which labels the items have. */
+  relabel() {
+    for (const tile of this.tiles.values()) tile.relabel();
+  }
+
   /** Items have come, or there are more or fewer of them. */
   changed() {
     const rows = this.plan ? Math.ceil((this.list.total ?? 0) / this.plan.columns) : 0;

@@ -1,6 +1,7 @@
 // The name of the store and the way between the views.
 import { html } from "./html.js";
 import { useKeys } from "./keys.js";
+import { Saving } from "./saving.js";
 import { listKey, show, useRoute } from "./state.js";
 import { plain } from "./text.js";
 
@@ -18,6 +19,7 @@ export function Header({ store, views, onHelp }) {
     <nav aria-label="Views">${views.map(
       ({ name, title }) => html`<a href=${listKey({ ...route, view: name })} aria-current=${route.view === name ? "page" : null} onClick=${follow(name)}>${title}</a>`,
     )}</nav>
+    <${Saving} />
     <button class="quiet round help-button" aria-label="Keys" title="Keys" onClick=${onHelp}>?</button>
   </header>`;
 }

@@ -5,7 +5,9 @@ import { Grid } from "./grid.js";
 import { html } from "./html.js";
 import { Icon } from "./icons.js";
 import { useKeys } from "./keys.js";
+import { openBox } from "./labelbox.js";
 import { findLike } from "./query.js";
+import { useLabels } from "./shown_labels.js";
 import { go, listKey, remember, remembered, route, useRoute } from "./state.js";
 import { counted } from "./text.js";
 import { useSize } from "./size.js";
@@ -34,6 +36,7 @@ export function Pictures({ list, version, label, empty }) {
   const grid = useRef(null);
   const start = useRef(null); // where a range began
   const chosen = useChoice();
+  const labels = useLabels();
   const { item, at } = useRoute();
   const [size, setSize] = useSize();
 
@@ -59,6 +62,7 @@ export function Pictures({ list, version, label, empty }) {
   useLayoutEffect(() => grid.current.resize(size), [size]);
   useEffect(() => list && grid.current.changed(), [version]);
   useEffect(() => grid.current.remark(), [chosen]);
+  useEffect(() => grid.current.relabel(), [labels]);
   useEffect(() => {
     if (item !== null && at !== null && list !== null) grid.current.reveal(at); // the grid follows the item that is shown large
   }, [item, at]);
@@ -76,8 +80,10 @@ export function Pictures({ list, version, label, empty }) {
     scroller.current.focus({ preventScroll: true });
     grid.current.move(event.key);
   };
+  const meant = () => (chosen.size ? [...chosen.values()] : [now()].filter((found) => found && !found.gone));
+  const box = () => openBox(meant(), chosen.size > 0);
   const examples = (negative) => () => {
-    const items = chosen.size ? [...chosen.values()] : [now()].filter(Boolean);
+    const items = meant();
     if (items.length === 0) return;
     findLike(items, negative);
     clear();
@@ -91,6 +97,7 @@ export function Pictures({ list, version, label, empty }) {
     { keys: ["Escape"], does: "Choose none", group: "Pictures", run: clear },
     { keys: ["m"], does: "More like this, or like those chosen", group: "Pictures", run: examples(false) },
     { keys: ["n"], does: "Not like this: a negative example", group: "Pictures", run: examples(true) },
+    { keys: ["l"], does: "Label this, or those chosen", group: "Pictures", run: box },
     { keys: ["+", "="], show: ["+"], does: "Larger pictures", group: "Pictures", run: () => setSize(1) },
     { keys: ["-"], does: "Smaller pictures", group: "Pictures", run: () => setSize(-1) },
   ]);
@@ -104,6 +111,7 @@ export function Pictures({ list, version, label, empty }) {
       <span aria-live="polite">${counted(chosen.size, "picture")} chosen</span>
       <button class="strong" onClick=${examples(false)}>More like these</button>
       <button onClick=${examples(true)}>Not like these</button>
+      <button onClick=${box}>Label</button>
       <button class="quiet round" aria-label="Choose none" title="Choose none" onClick=${clear}><${Icon} name="close" /></button>
     </div>`}
   </div>`;

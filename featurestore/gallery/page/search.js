@@ -7,6 +7,7 @@ import { Icon } from "./icons.js";
 import { HitList } from "./items.js";
 import { Pictures } from "./pictures.js";
 import { body, findPictures, leaveOut, previewOf, turn } from "./query.js";
+import { current, useLabels } from "./shown_labels.js";
 import { listKey, MOST_HITS, nameOf, route, show, useRoute } from "./state.js";
 import { counted, label, plain } from "./text.js";
 import { Toolbar } from "./toolbar.js";
@@ -25,7 +26,9 @@ export function PickPicture({ name = "Choose a picture" }) {
     <input ref=${field} type="file" accept="image/*" multiple hidden onChange=${picked} />`;
 }
 
-function Example({ example, item }) {
+function Example({ example, item: found }) {
+  useLabels();
+  const item = current(found);
   const words = item ? label(item, 60) || plain(item.name, 60) : example.upload ? "Your picture" : `Item ${example.id}`;
   const source = example.upload ? previewOf(example.upload) : item && !item.gone && thumbOf(item, 72);
   return html`<li class=${example.negative ? "example negative" : "example"}>

@@ -2,7 +2,7 @@
 import { shared } from "./shared.js";
 
 export const MOST_HITS = 1000;
-const DEFAULTS = { view: "browse", where: "", sort: "id", order: "asc", k: 100, above: null, unique: null, item: null, at: null };
+const DEFAULTS = { view: "browse", where: "", sort: "id", order: "asc", k: 100, above: null, unique: null, queue: "suggestions", of: "", item: null, at: null };
 
 export const noChip = () => ({ is: [], empty: false, from: "", to: "" });
 const positive = (text) => (/^\d{1,15}$/.test(text) ? Number(text) : null);
@@ -44,6 +44,8 @@ export function read(search = location.search) {
     where: given.get("where") ?? DEFAULTS.where,
     sort: given.get("sort") ?? DEFAULTS.sort,
     order: given.get("order") === "desc" ? "desc" : "asc",
+    queue: given.get("queue") ?? DEFAULTS.queue,
+    of: given.get("of") ?? DEFAULTS.of,
     item: positive(given.get("item") ?? ""),
     at: positive(given.get("at") ?? ""),
     query: readExamples(given.get("query")),

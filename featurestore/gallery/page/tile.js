@@ -1,5 +1,6 @@
 // One picture of the grid with its caption. Tiles are used again for other items, so filling one must be quick.
 import { thumbOf, whyNot } from "./api.js";
+import { current } from "./shown_labels.js";
 import { label, plain, score, spoken } from "./text.js";
 
 const CAPTION = 200; // letters; more is never seen
@@ -28,6 +29,7 @@ export class Tile {
     this.figure = element("span", "figure", this.caption);
     this.place = null;
     this.item = null;
+    this.why = ""; // there is no picture
   }
 
   /** Stand for a place of the list. The item may come later. */
@@ -77,12 +79,21 @@ export class Tile {
     picture.onload = picture.onerror = () => this.check(picture, item);
     picture.src = thumbOf(item, Math.max(width, height) * scale);
     this.frame.prepend(picture);
+    this.words.title = plain(item.path ?? item.name, 1000);
+    this.figure.textContent = item.score === undefined ? "" : score(item.score);
+    this.why = "";
+    this.relabel();
+  }
+
+  /** Show the label that the item has now. */
+  relabel() {
+    if (this.item === null || this.item.gone) return;
+    const item = current(this.item);
+    if (item.gone) return this.gone();
     const named = label(item, CAPTION);
     this.words.textContent = named || plain(item.name, CAPTION);
     this.words.classList.toggle("unlabelled", named === "");
-    this.words.title = plain(item.path ?? item.name, 1000);
-    this.figure.textContent = item.score === undefined ? "" : score(item.score);
-    this.node.ariaLabel = spoken(item);
+    this.node.ariaLabel = spoken(item) + this.why;
   }
 
   /** Say in place of a picture why there is none. */
@@ -92,7 +103,8 @@ export class Tile {
     this.node.classList.add("failed");
     this.reason.textContent = plain(reason, CAPTION);
     this.reason.title = plain(reason, 1000);
-    this.node.ariaLabel = `${spoken(item)}, no picture: ${plain(reason, CAPTION)}`;
+    this.why = `, no picture: ${plain(reason, CAPTION)}`;
+    this.relabel();
   }
 
   /** The store no longer has the item; its place in the list stays. */

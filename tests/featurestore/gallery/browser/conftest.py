@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -87,20 +88,12 @@ def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
 
 
-@pytest.fixture(scope="session")
-def address(awkward: FeatureStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address that a server printed, with its token."""
-    command = [
-        sys.executable,
-        "-c",
-        "from featurestore.cli import main; main()",
-        "serve",
-        str(awkward.path),
-        "--port",
-        "0",
-        "--no-browser",
-    ]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
+@contextmanager
+def serving(store: Path, cache: Path, *options: str) -> Iterator[str]:
+    """Serve a store in a process of its own; gives the address that it printed, with its token."""
+    code = "from featurestore.cli import main; main()"
+    command = [sys.executable, "-c", code, "serve", str(store), "--port", "0", "--no-browser", *options]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
         assert server.stdout is not None
         line = server.stdout.readline().strip()
@@ -109,6 +102,12 @@ def address(awkward: FeatureStore, tmp_path_factory: pytest.TempPathFactory) -> 
             yield line
         finally:
             server.terminate()
+
+
+@pytest.fixture(scope="session")
+def address(awkward: FeatureStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(awkward.path, tmp_path_factory.mktemp("cache")) as line:
+        yield line
 
 
 @pytest.fixture(scope="session")
