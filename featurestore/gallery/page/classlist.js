@@ -1,5 +1,5 @@
 // The classes beside the picture: a press labels with one, a press on its key gives it another key, and the field finds or makes one.
-import { useEffect, useRef, useState } from "./vendor/hooks.js";
+import { useLayoutEffect, useRef, useState } from "./vendor/hooks.js";
 import { changeKey, KEYS, matching } from "./classes.js";
 import { html } from "./html.js";
 import { useKeys } from "./keys.js";
@@ -17,7 +17,7 @@ function unfit(key) {
 /** Wait for the key that a class is to have. */
 function NewKey({ name, onEnd }) {
   const [why, setWhy] = useState(null);
-  useEffect(() => {
+  useLayoutEffect(() => { // before the next key
     const onKey = (event) => {
       if (["Shift", "Control", "Alt", "Meta", "AltGraph", "Tab"].includes(event.key) || event.ctrlKey || event.metaKey) return;
       event.preventDefault();

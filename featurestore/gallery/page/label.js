@@ -27,6 +27,9 @@ const QUEUES = [
 const AHEAD = 3; // pictures loaded before they are shown
 const group = "Label";
 
+// The mouse leaves the focus where it is: otherwise Space would press the same button again.
+const keepFocus = (event) => event.preventDefault();
+
 /** The queue that the address asks for; null as long as it is not known what it is. */
 function useQueue(name, key) {
   const [, draw] = useReducer((number) => number + 1, 0);
@@ -59,7 +62,7 @@ function useAhead(queue) {
 
 function Choose({ route }) {
   return html`<nav class="queues" aria-label="What to label">${QUEUES.map(
-    ({ name, title, about }) => html`<button aria-pressed=${String(route.queue === name)} title=${about} onClick=${() => show({ queue: name })}>${title}</button>`,
+    ({ name, title, about }) => html`<button aria-pressed=${String(route.queue === name)} title=${about} onMouseDown=${keepFocus} onClick=${() => show({ queue: name })}>${title}</button>`,
   )}</nav>`;
 }
 
@@ -114,8 +117,6 @@ function About({ item, queue }) {
 }
 
 const Hint = ({ name }) => html`<kbd aria-hidden="true">${name}</kbd>`;
-const keepFocus = (event) => event.preventDefault(); // with the mouse; otherwise Space would press the button again
-
 export function Label({ store, onList, filtersOpen, setFiltersOpen }) {
   const route = useRoute();
   const classes = useClasses();

@@ -13,11 +13,11 @@ return [e.ariaLabel ?? e.textContent.trim().slice(0, 30), ring(s) || (box !== nu
 
 def test_tab_reaches_every_control_and_the_focus_is_seen(seen: Seen) -> None:
     reached = []
-    for _ in range(11):
+    for _ in range(12):
         seen.press("TAB")
         reached.append(tuple(seen.js(FOCUSED)))
     assert [name for name, ring in reached if not ring] == []
-    assert [name for name, _ in reached[:5]] == ["Browse", "Search", "Keys", "Condition (SQL)", "Filters"]
+    assert [name for name, _ in reached[:6]] == ["Browse", "Search", "Label", "Keys", "Condition (SQL)", "Filters"]
     assert reached[-1][0] == "Pictures"
 
 
