@@ -525,7 +525,7 @@ def test_the_queue_without_a_label_keeps_to_the_filters_and_is_in_the_address(pa
     page.shows("045.png")
     assert page.js("return document.querySelectorAll('.strip li').length") == 3
     page.make("rose")
-    page.press("SPACE", "1")
+    page.press("SPACE", "2")
     page.until("return document.querySelector('.end p').textContent === 'No picture is left here.'")
     page.click_name("Back to 1 skipped picture")
     page.shows("046.png")
