@@ -121,6 +121,10 @@ COLUMNS = {
         "One row for each column of `all_items` that a command wrote. Other columns beside ours are the user's, and so are all that no command is known to have written.",
         {"name": "of the column, in upper or lower case", "command": "that wrote it, such as `outliers`; only the same one replaces its values"},
     ),
+    "settings": (
+        "One row for each thing that users have settled for this store.",
+        {"name": "what it is: `keys`, the keys of classes in the gallery", "value": "JSON"},
+    ),
 }  # fmt: skip
 
 

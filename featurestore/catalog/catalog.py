@@ -31,6 +31,7 @@ from featurestore.catalog.paths import Paths
 from featurestore.catalog.records import EncoderRecord
 from featurestore.catalog.repair import Repair
 from featurestore.catalog.schema import SCHEMA
+from featurestore.catalog.settings import Settings
 from featurestore.catalog.sources import Sources
 from featurestore.system.checksums import BlockChecksum
 
@@ -56,6 +57,7 @@ class Catalog:
         self.columns = UserColumns(database)
         self.classifiers = Classifiers(database)
         self.measures = Measures(database)
+        self.settings = Settings(database)
         self.repair = Repair(database)
 
     def create(self) -> None:

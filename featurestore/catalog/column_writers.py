@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from featurestore.catalog.engine import Connection, quoted_name
 
 CLASSIFY, SCORE, SUGGEST = "classify", "score", "suggest"  # commands that wrote columns before there were records of it
+SUGGESTED = "suggested"  # the column of `suggest`: chosen or random
 
 
 def writers(connection: Connection) -> dict[str, str]:
@@ -37,10 +38,10 @@ def record_earlier_writers(connection: Connection) -> None:
     told = [("ssl_loss", "FLOAT", SCORE)]
     for (name,) in connection.execute("SELECT lower(name) FROM classifiers WHERE applied_at IS NOT NULL").fetchall():
         told += [(name, "VARCHAR", CLASSIFY), (f"{name}_confidence", "FLOAT", CLASSIFY)]
-    if "suggested" in columns:
-        column = quoted_name(columns["suggested"][0])
+    if SUGGESTED in columns:
+        column = quoted_name(columns[SUGGESTED][0])
         others = f"SELECT 1 FROM all_items WHERE {column}::TEXT NOT IN ('random', 'chosen') LIMIT 1"
-        told += [("suggested", "VARCHAR", SUGGEST)] * (not connection.execute(others).fetchall())
+        told += [(SUGGESTED, "VARCHAR", SUGGEST)] * (not connection.execute(others).fetchall())
     for name, kind, command in told:
         if name in columns and columns[name][1] == kind:
             set_writer(connection, [columns[name][0]], command)

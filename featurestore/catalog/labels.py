@@ -6,6 +6,8 @@ from datetime import datetime
 
 import pyarrow as pa
 
+from featurestore.catalog.column_writers import SUGGEST, SUGGESTED, writers
+from featurestore.catalog.columns import user_columns
 from featurestore.catalog.connection import Database
 from featurestore.catalog.engine import Connection
 from featurestore.system.spool import Spool
@@ -111,6 +113,15 @@ class Labels:
         """
         with self._database.transaction() as connection:
             return [_set_by_person(connection, given_ones) for given_ones in given_labels]
+
+    def in_order(self) -> pa.Table:
+        """Read the items with one label in the order in which they were labelled: id, label, and random, whether `suggest` drew them at random."""
+        with self._database.reading() as connection:
+            drawn = SUGGESTED in user_columns(connection) and writers(connection).get(SUGGESTED) == SUGGEST
+            random = f"coalesce({SUGGESTED} = 'random', false)" if drawn else "false"
+            return connection.sql(
+                f"SELECT id, label, {random} AS random FROM items WHERE label IS NOT NULL ORDER BY labelled_at NULLS FIRST, id"
+            ).to_arrow_table()
 
     def changes(self, limit: int) -> list[LabelChange]:
         """Give the last changes that can be undone, the newest first."""

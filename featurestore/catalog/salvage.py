@@ -24,6 +24,7 @@ ESSENTIAL = {
     "deleted": ("sha256",),
     "sources": ("path",),
     "written_columns": ("name", "command"),
+    "settings": ("name", "value"),
 }  # a row without one of these is lost
 DERIVED = ("indexes",)  # losing them is harmless: they are built again from the vectors
 

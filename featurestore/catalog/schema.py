@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 CHECKSUMS_SINCE = 2  # the first version with checksums of vector files
 WRITERS_SINCE = 8  # the first version that says which command wrote a column
 # What the pixels of an item say, see `imaging.quality`: all four, or none where no version that knows them has decoded the item.
@@ -66,6 +66,7 @@ CREATE TABLE label_history (
 CREATE TABLE deleted (path TEXT, sha256 TEXT, deleted_at TIMESTAMP);  -- what `index` passes over; no path: forgotten
 CREATE TABLE sources (path TEXT, added_at TIMESTAMP, exclude TEXT[]);  -- what `index` was given, and what it leaves out
 CREATE TABLE written_columns (name TEXT, command TEXT);  -- columns of all_items that a command wrote; others are the user's
+CREATE TABLE settings (name TEXT, value TEXT);  -- JSON: what users have settled for this store, such as keys of the gallery
 INSERT INTO meta VALUES ({SCHEMA_VERSION}, 1, NULL);
 """
 
@@ -135,6 +136,10 @@ MIGRATIONS = {
     CREATE OR REPLACE VIEW items AS SELECT * EXCLUDE (removed_at) FROM all_items WHERE removed_at IS NULL;
     UPDATE meta SET schema_version = 8;
     """,
+    8: """
+    CREATE TABLE settings (name TEXT, value TEXT);
+    UPDATE meta SET schema_version = 9;
+    """,
 }
 
 
@@ -148,6 +153,8 @@ def version_by_tables(columns: Mapping[str, Mapping[str, str]]) -> int:
         return 4
     if "labels" not in history:
         return 5
+    if "settings" in columns:
+        return 9
     if "written_columns" in columns:
         return 8
     return 7 if all(items.get(name) == COLUMNS["all_items"][name] for name in QUALITY) else 6

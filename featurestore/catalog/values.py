@@ -6,6 +6,7 @@ from featurestore.catalog.engine import Connection
 from featurestore.errors import StoreUntrusted
 from featurestore.system.text import counted
 
+LONGEST_SETTING = 1 << 18  # characters of JSON
 MOST = 1 << 40  # rows of a file, bytes, and items
 ENCODER_CARD = "json_valid(card) AND " + " AND ".join(
     f"json_exists(card, '$.{key}')" for key in ("method", "backbone", "branch", "trained_on.count", "preprocess.size")
@@ -19,6 +20,7 @@ CONDITIONS = {
     "classifiers": "name <> '' AND encoder <> '' AND card <> '' AND weights IS NOT NULL AND sha256 <> ''",
     "sources": "path <> '' AND (exclude IS NULL OR list_count(exclude) = len(exclude))",
     "written_columns": "name <> '' AND command <> ''",
+    "settings": f"name <> '' AND len(value) <= {LONGEST_SETTING} AND json_valid(value)",
 }
 VIOLATIONS = " UNION ALL ".join(
     f"SELECT '{table}', count(*) FROM {table} WHERE NOT coalesce({condition}, FALSE)"

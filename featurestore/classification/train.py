@@ -13,7 +13,7 @@ from featurestore.catalog.schema import RESERVED
 from featurestore.catalog.sql_process import check_expression
 from featurestore.classification.record import to_record
 from featurestore.errors import ConfigError, EvaluationError, QueryError
-from featurestore.estimators.linear import best_c, fit_planes, try_c
+from featurestore.estimators.linear import best_c, fit_planes, left_out_logits, try_c
 from featurestore.estimators.linear_classifier import LinearClassifier
 from featurestore.metrics.calibration import expected_calibration_error, fit_temperature, log_loss, softmax
 from featurestore.metrics.confusion import ClassFigures, class_figures
@@ -122,12 +122,7 @@ def train_on(
     listener.start("training", rounds + 1)
     x = labelled.vectors(labelled.train)
     c = _choose_c(x, codes, seed) if method == "logistic" else None
-    logits = np.empty((len(codes), len(classes)))
-    for number in range(rounds):
-        left_out = fold == number
-        weights, bias = fit_planes(method, x[~left_out], codes[~left_out], c)
-        logits[left_out] = x[left_out] @ weights + bias
-        listener.advance()
+    logits = left_out_logits(method, x, codes, fold, c, listener.advance)
     weights, bias = fit_planes(method, x, codes, c)
     listener.advance()
     validated = fold >= 0

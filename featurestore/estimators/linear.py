@@ -125,6 +125,27 @@ def fit_planes(
     return np.asarray(weights.T), np.asarray(bias)
 
 
+def left_out_logits(
+    method: str,
+    x: Floats,
+    codes: Labels,
+    fold: Labels,
+    c: float | None = None,
+    advance: Callable[[], object] = lambda: None,
+) -> NDArray[np.float64]:
+    """Compute the logits of rows by planes that were fitted without their fold: (N, C); the rows of no fold, -1, stay without a value.
+
+    x, codes, c: as for `fit_planes`; fold: (N,), the number of the fold of each row, from 0. The others must have a row of each class.
+    """
+    logits = np.full((len(codes), int(codes.max()) + 1), np.nan)
+    for number in range(int(fold.max()) + 1):
+        left_out = fold == number
+        weights, bias = fit_planes(method, x[~left_out], codes[~left_out], c)
+        logits[left_out] = x[left_out] @ weights + bias
+        advance()
+    return logits
+
+
 def _fit_logistic(x: Floats, labels: Labels, c: float, iterations: int = ITERATIONS) -> Any:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from featurestore.errors import ConfigError, FeatureStoreError
-from featurestore.gallery import images, items, jobs, labels, search, thumbs, uploads
+from featurestore.gallery import images, items, jobs, labels, learning, search, settings, thumbs, uploads
 from featurestore.gallery.access import Access, AccessMiddleware
 from featurestore.gallery.answers import Refused, as_error, as_json, error_answer
 from featurestore.gallery.endpoints import Endpoint, from_body, from_texts
@@ -29,7 +29,7 @@ from featurestore.system.cpus import available_cpus
 from featurestore.system.terminal import print_lines
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *items.ENDPOINTS, *thumbs.ENDPOINTS, *images.ENDPOINTS, *search.ENDPOINTS, *uploads.ENDPOINTS, *labels.ENDPOINTS, *jobs.ENDPOINTS,
+    *items.ENDPOINTS, *thumbs.ENDPOINTS, *images.ENDPOINTS, *search.ENDPOINTS, *uploads.ENDPOINTS, *labels.ENDPOINTS, *settings.ENDPOINTS, *learning.ENDPOINTS, *jobs.ENDPOINTS,
     Endpoint("GET", "/openapi.json", "This description, for programs.", "an OpenAPI 3.1 document", lambda gallery: document(ENDPOINTS)),
 )  # fmt: skip
 JSON_BYTES, IMAGE_BYTES = 4 << 20, uploads.MOST_BYTES  # of a body

@@ -4,6 +4,7 @@ import hashlib
 from contextlib import suppress
 from typing import Any
 
+from featurestore.classification import Guesses
 from featurestore.errors import FeatureStoreError
 from featurestore.gallery.contents import Contents
 from featurestore.gallery.failures import Failures
@@ -29,6 +30,7 @@ class Gallery:
         self.items = FreshItems(self.state, lambda most: store.catalog.pages.all(MORE, most))
         self.items.after_reading = self._load_vectors
         self.summary: dict[str, Any] | None = None  # of the store, as it was last asked for
+        self.guesses: tuple[str, Guesses] | None = None  # the last ones, and the state of the catalog that they are of
         self.cache = cache
         self.failures = Failures()
         self.uploads = Uploads()

@@ -15,6 +15,8 @@ MOST_BYTES = 1 << 30  # of the table; a store that needs more is read from its c
 CALM_SECONDS = 1.0  # for which the catalog must stay as it is before it is read again
 SHORTEST_BREAK = 5.0  # seconds between two readings, or ten times as long as one took
 
+STEP_SECONDS = 0.05  # between two looks whether the program ends
+
 
 class ItemTable:
     """Columns of all items."""
@@ -46,12 +48,12 @@ class FreshItems:
         with self._lock:
             if not self._reading:
                 self._reading = True
-                threading.Thread(target=self._refresh, name="read items", daemon=True).start()
+                threading.Thread(target=self._refresh, name="read items").start()
         return None
 
     def _refresh(self) -> None:
         try:
-            time.sleep(max(0.0, self._next - time.monotonic()))
+            pause(self._next - time.monotonic())
             state = self._state()
             while self._known[0] and (later := self._later()) != state:
                 state = later
@@ -70,5 +72,14 @@ class FreshItems:
         return None if table is None else ItemTable(table)
 
     def _later(self) -> str:
-        time.sleep(CALM_SECONDS)
+        pause(CALM_SECONDS)
         return self._state()
+
+
+def pause(seconds: float) -> None:
+    """Wait in a thread. When the program ends, so does the thread: one that was cut off in the midst of C++ would end it with an abort."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        if not threading.main_thread().is_alive():
+            raise SystemExit
+        time.sleep(min(left, STEP_SECONDS))

@@ -57,7 +57,7 @@ class Job(Listener):
         self._stop.set()
 
     def _go_on(self) -> None:
-        if self._stop.is_set():
+        if self._stop.is_set() or not threading.main_thread().is_alive():  # the program ends, and waits for its threads
             raise Cancelled
 
     def run(self, work: Callable[[Listener], Any]) -> None:
@@ -103,7 +103,7 @@ class Jobs:
             for name in ended[: max(0, len(ended) - KEPT + 1)]:
                 del self._jobs[name]
             self._jobs[job.id] = job
-        threading.Thread(target=job.run, args=(work,), name=f"job {kind}", daemon=True).start()
+        threading.Thread(target=job.run, args=(work,), name=f"job {kind}").start()
         return job
 
     def all(self) -> list[Job]:

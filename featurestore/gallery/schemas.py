@@ -6,7 +6,8 @@ from typing import Any
 
 from featurestore.system.text import shortened
 
-# Of JSON Schema: type (or a type and null), minimum, maximum, enum, items, maxItems, properties, required.
+# Of JSON Schema: type (or a type and null), minimum, maximum, enum, minLength, maxLength, items, maxItems, properties, required,
+# additionalProperties (false, or the schema of their values), maxProperties.
 Schema = Mapping[str, Any]
 SHOWN = 100  # characters of a wrong value in a message
 INTEGER: Schema = {"type": "integer"}
@@ -27,13 +28,22 @@ def object_of(required: Mapping[str, Schema], others: Mapping[str, Schema]) -> S
     return {"type": "object", "properties": members, "required": list(required), "additionalProperties": False}
 
 
+def map_of(schema: Schema, most: int) -> Schema:
+    """Describe an object with at most so many members of any names."""
+    return {"type": "object", "properties": {}, "required": [], "additionalProperties": schema, "maxProperties": most}
+
+
 def misfit(schema: Schema, value: Any, place: str) -> str | None:
     """Say in words where and how a value is not as its schema says, or None when it is; place: the name of the value."""
     kind = schema["type"]
     if kind == "array" and isinstance(value, list) and len(value) <= schema["maxItems"]:
         parts = [(schema["items"], part, f"{place}[{n}]") for n, part in enumerate(value)]
     elif kind == "object" and isinstance(value, dict) and _has_members(schema, value):
-        parts = [(schema["properties"][name], part, f"{place}.{name}") for name, part in value.items()]
+        others = schema["additionalProperties"]
+        parts = [
+            (schema["properties"].get(name, others), part, f"{place}.{shortened(name, SHOWN)}")
+            for name, part in value.items()
+        ]
     elif _is_simple(schema, value):
         return None
     else:
@@ -42,7 +52,8 @@ def misfit(schema: Schema, value: Any, place: str) -> str | None:
 
 
 def _has_members(schema: Schema, value: Mapping[str, Any]) -> bool:
-    return value.keys() <= schema["properties"].keys() and value.keys() >= set(schema["required"])
+    may_have_others = schema["additionalProperties"] is not False and len(value) <= schema["maxProperties"]
+    return (may_have_others or value.keys() <= schema["properties"].keys()) and value.keys() >= set(schema["required"])
 
 
 def _is_simple(schema: Schema, value: Any) -> bool:
@@ -59,7 +70,8 @@ def _is_simple(schema: Schema, value: Any) -> bool:
         case "boolean":
             return isinstance(value, bool)
         case "string":
-            return isinstance(value, str)
+            least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
+            return isinstance(value, str) and least <= len(value) <= most
         case _:
             return False
     return fits and schema.get("minimum", -math.inf) <= value <= schema.get("maximum", math.inf)
@@ -82,11 +94,15 @@ def described(schema: Schema) -> str:
             return "true or false"
         case "array":
             return f"at most {schema['maxItems']} of: {described(schema['items'])}"
+        case "object" if schema["additionalProperties"]:
+            return f"an object of at most {schema['maxProperties']} members, each: {described(schema['additionalProperties'])}"
         case "object":
             needed = schema["required"]
             perhaps = [name for name in schema["properties"] if name not in needed]
             others = f" and perhaps {', '.join(perhaps)}" if perhaps else ""
             return f"an object with {', '.join(needed)}{others}"
+        case "string" if "maxLength" in schema:
+            return f"{schema.get('minLength', 0)} to {schema['maxLength']} characters"
     return "text"
 
 

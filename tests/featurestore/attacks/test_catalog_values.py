@@ -47,6 +47,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, indexed: Path, colours: Pat
                FROM encoders"""
         )
         maker.execute("INSERT INTO written_columns VALUES ('kind', 'classify')")
+        maker.execute("INSERT INTO settings VALUES ('keys', '{}')")
         assert all(maker.execute(f"SELECT count(*) FROM {table}").fetchall() != [(0,)] for table in COLUMNS)
     return store
 
@@ -89,6 +90,7 @@ def test_no_value_ends_a_command_in_the_midst(
     [
         ("meta", "schema_version", None), ("meta", "next_item", 2**63 - 1), ("encoders", "dim", -1), ("encoders", "card", "{}"), ("blocks", "rows", None),
         ("classifiers", "weights", None), ("sources", "exclude", [None]), ("written_columns", "name", ""), ("written_columns", "command", None),
+        ("settings", "value", "{"), ("settings", "name", ""),
         ("encoders", "card", CARD.replace('"x"', "9" * 5000)), ("encoders", "card", CARD.replace('"x"', "[" * 10_000 + "]" * 10_000)),
         ("encoders", "card", CARD.replace('"backbone": "b"', '"backbone": []')), ("encoders", "card", CARD.replace('{"count": 1}', "[1]")),
         ("encoders", "card", CARD.replace('"size": 1', '"size": 1, "bands": 5')), ("indexes", "card", "[]"),

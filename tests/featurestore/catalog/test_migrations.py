@@ -33,8 +33,8 @@ def version(request: pytest.FixtureRequest) -> int:
 def old(version: int, tmp_path: Path) -> Path:
     """Six colours of which red has changed, white has vanished and one file was broken; two encoders.
 
-    From schema 2 on the first was optimized; in schema 3 that made an index, and the items have a column shelf. Those of schema 6 and 7
-    were brought there from schema 5. In schema 7 the items also have columns of `classify`, `score` and `suggest`, and the user's `outlier`.
+    From schema 2 on the first was optimized; in schema 3 that made an index, and the items have a column shelf. Those of schema 6 to 8
+    were brought there from schema 5. From schema 7 on the items also have columns of `classify`, `score` and `suggest`, and the user's `outlier`.
     """
     return unpack(version, tmp_path / "my.store")
 

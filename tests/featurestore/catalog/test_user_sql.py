@@ -155,7 +155,7 @@ def test_sql_answers_with_any_type(filled: Catalog) -> None:
         "INSTALL httpfs", "LOAD httpfs", "LOAD '{folder}/x.duckdb_extension'", "IMPORT DATABASE '{folder}'",
         "DELETE FROM all_items", "UPDATE all_items SET label = 'x'", "INSERT INTO meta VALUES (1, 1)", "DROP TABLE all_items", "CREATE TABLE t (a INT)",
         "SELECT 1; SELECT 2", "", "  ", "-- nothing", "SELEC 1", "SELECT * FROM nothing", "SELECT nothing FROM items", "SELECT ?",
-        *(f"SELECT * FROM {variable}" for variable in ("text", "connection", "relation", "SETTINGS", "np")),
+        *(f"SELECT * FROM {variable}" for variable in ("text", "connection", "relation", "GUARDED", "np")),
     ],
 )  # fmt: skip
 def test_sql_that_reads_files_or_writes_is_refused_and_nothing_happens(

@@ -1,6 +1,9 @@
 """The table of all items in memory: found by id in any order, read again when the catalog has changed, and not at every change."""
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -83,3 +86,20 @@ def test_a_store_that_is_too_large_or_broken_is_read_from_its_catalog() -> None:
             time.sleep(0.002)
         assert fresh.now() is None
     assert store.read == 1
+
+
+def test_the_end_of_the_program_does_not_wait_for_the_next_reading(store_path: Path) -> None:
+    """A daemon thread that is cut off in the midst of DuckDB's code ends the program with an abort."""
+    program = f"""
+from pathlib import Path
+from featurestore import FeatureStore
+from featurestore.gallery import item_table
+from featurestore.gallery.gallery import Gallery
+from featurestore.gallery.thumb_cache import ThumbCache
+gallery = Gallery(FeatureStore.open({str(store_path)!r}), ThumbCache(None))
+item_table.CALM_SECONDS = 60.0
+gallery.items._known = "an earlier state", None
+gallery.warm_up()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
