@@ -58,15 +58,16 @@ export function useClasses() {
     .sort((a, b) => rank(a) - rank(b) || b.count - a.count || (a.name < b.name ? -1 : 1));
 }
 
-/** Keep the keys as they are, so that they are the same tomorrow: from the first label that is given. */
-export async function keepKeys() {
+/** Keep the keys as they are, so that they are the same tomorrow: from the first label that is given. When it fails, the next label tries again. */
+export async function keepKeys(onError = () => {}) {
   const before = kept.get();
   if (before === null || (given.size === before.size && [...given].every(([name, key]) => before.get(name) === key))) return;
   kept.set(new Map(given));
   try {
     await putSettings({ keys: Object.fromEntries(given) });
   } catch (error) {
-    failed(new Error(`The keys of the classes were not kept: ${error.message}`));
+    kept.set(before);
+    onError(error);
   }
 }
 
@@ -80,7 +81,7 @@ export function changeKey(name, key) {
   if (other !== undefined) given.delete(other);
   if (other !== undefined && before !== undefined) given.set(other, before);
   given.set(name, key);
-  return keepKeys();
+  return keepKeys((error) => failed(new Error(`The key was not changed: ${error.message}`)));
 }
 
 /** The classes whose names hold a text, those that begin with it first. */

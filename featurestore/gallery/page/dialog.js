@@ -1,10 +1,11 @@
 // A window over the page. The browser keeps the focus within; it returns to where it was.
-import { useEffect, useRef } from "./vendor/hooks.js";
+import { useLayoutEffect, useRef } from "./vendor/hooks.js";
 import { html } from "./html.js";
 
 export function Dialog({ name, className, onClose, children }) {
   const node = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
+    // before the next key
     const before = document.activeElement;
     const dialog = node.current;
     dialog.showModal();

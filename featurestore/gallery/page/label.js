@@ -77,9 +77,9 @@ function ChooseClass({ of }) {
     );
     return () => controller.abort();
   }, [of]);
-  if (found.error !== null) return html`<p class="error" role="alert"><bdi dir="auto">${plain(found.error, 500)}</bdi></p>`;
-  const classes = found.classes ?? [];
-  if (found.classes !== null && classes.length === 0) return html`<p class="note">There are no predictions: label pictures of at least two classes first.</p>`;
+  if (found.error !== null) return of === "" && html`<p class="error" role="alert"><bdi dir="auto">${plain(found.error, 500)}</bdi></p>`;
+  const classes = (found.classes ?? []).filter(({ n }) => n > 0);
+  if (found.classes !== null && classes.length === 0 && of === "") return html`<p class="note">All pictures have a label.</p>`;
   const names = of === "" || classes.some((one) => one.label === of) ? classes : [{ label: of, n: 0 }, ...classes];
   return html`<label class="of">Taken for<select value=${of} onChange=${(event) => (event.target.blur(), show({ of: event.target.value }))}>
     ${of === "" && html`<option value="">choose a class</option>`}
@@ -134,6 +134,7 @@ export function Label({ store, onList, filtersOpen, setFiltersOpen }) {
   const guess = ready && item.guess && !labelText(item) ? item.guess : null;
 
   const focus = () => stage.current?.focus({ preventScroll: true });
+  useEffect(focus, []); // so that Space and Enter do not press what led here
   const give = (name) => {
     if (!ready) return;
     makeClass(name);
@@ -155,7 +156,7 @@ export function Label({ store, onList, filtersOpen, setFiltersOpen }) {
     ...(kind === "predictions" ? [{ keys: ["x"], does: "Not this class: leave it for now", group, run: once(skip) }] : []),
     { keys: ["ArrowLeft", "ArrowUp"], does: "Back, without labelling", group, run: back },
     { keys: ["ArrowRight", "ArrowDown"], does: "On, without labelling", group, run: on },
-    { keys: withKeys.map(({ key }) => key), show: ["1", "2", "3", "…"], does: "Label with the class of this key, and on", group, run: onClassKey },
+    { keys: withKeys.map(({ key }) => key), show: ["1", "2", "…"], does: "Label with the class of this key, and on", group, run: onClassKey },
   ]);
 
   if (store?.read_only) return html`<div class="nothing"><p role="alert">${READ_ONLY}</p></div>`;
@@ -179,7 +180,7 @@ export function Label({ store, onList, filtersOpen, setFiltersOpen }) {
       </section>
       <aside class="beside">
         ${classes !== null && html`<${ClassList} classes=${classes} guess=${guess} disabled=${!ready} onGive=${give} onDone=${focus} />`}
-        <${Learning} />
+        <${Learning} note=${queue?.note} />
       </aside>
     </div>`;
 }

@@ -1,5 +1,5 @@
 // A small box over the page that labels items: those that are chosen, or the one that is looked at.
-import { useEffect, useRef, useState } from "./vendor/hooks.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "./vendor/hooks.js";
 import { matching, useClasses } from "./classes.js";
 import { clear } from "./choice.js";
 import { useCollection } from "./collection.js";
@@ -26,7 +26,7 @@ function Box({ items, chosen }) {
   const classes = useClasses() ?? [];
   const found = matching(classes, text).slice(0, MOST);
   const close = () => opened.set(null);
-  useEffect(() => field.current.focus(), []);
+  useLayoutEffect(() => field.current.focus(), []); // before the next key
   useKeys([], 5); // what lies beneath hears no keys
   const give = (name) => {
     if (name === "") return;

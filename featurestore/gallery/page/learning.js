@@ -6,6 +6,7 @@ import { useSaving } from "./labelling.js";
 import { count, counted, plain } from "./text.js";
 
 const EVERY = 20; // labels
+const LEAST = 5; // random images that the server needs
 const AT_FIRST = 5; // as long as there is no figure
 const [WIDTH, HEIGHT] = [288, 168];
 const ROOM = { left: 44, right: 12, top: 10, bottom: 40 }; // pixels around the curve
@@ -56,11 +57,12 @@ function Curve({ points }) {
 function missing({ n_labelled, n_classes, n_test }) {
   if (n_labelled === 0) return "Nothing is labelled yet.";
   if (n_classes < 2) return "All labels so far name one class. It takes two.";
-  if (n_test === 0) return "No random image is labelled yet. One of ten suggestions is drawn at random, and serves to measure.";
-  return `${counted(n_test, "random image is", "random images are")} labelled, of ${counted(n_labelled, "label")} in all. A few more of both, and there is a figure.`;
+  if (n_test < LEAST) return `To measure, it takes ${LEAST} labelled images that were drawn at random; ${n_test === 0 ? "none" : count(n_test)} so far. One of ten suggestions is.`;
+  return "It takes more labels that were not drawn at random.";
 }
 
-export function Learning() {
+/** `note` says why it cannot be measured. */
+export function Learning({ note }) {
   const { learning, error } = useLearning();
   const last = learning?.points.at(-1);
   return html`<section class="learning" aria-label="Accuracy">
@@ -69,6 +71,7 @@ export function Learning() {
     html`<${Curve} points=${learning.points} />
       <p class="note"><b>${percent(last.top1)}</b>, with 95 % certainty ${percent(last.ci95[0])} to ${percent(last.ci95[1])}: measured on ${counted(learning.n_test, "random image")}, learnt from ${counted(last.labels, "other label")}.</p>`}
     ${learning !== null && last === undefined && html`<p class="note">${missing(learning)}</p>`}
+    ${note && html`<p class="error"><bdi dir="auto">${plain(note, 500)}</bdi></p>`}
     ${error !== null && html`<p class="error" role="alert"><bdi dir="auto">${plain(error, 300)}</bdi></p>`}
   </section>`;
 }

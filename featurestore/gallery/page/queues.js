@@ -1,5 +1,6 @@
 // Queues of items to label. Items keep their places; more come at the end.
 import { getItems, getPredictions, suggest } from "./api.js";
+import { readSoon } from "./collection.js";
 import { isUnsaved } from "./labelling.js";
 import { current, namesOf } from "./shown_labels.js";
 
@@ -18,7 +19,10 @@ function suggestions(where) {
   return async (queue) => {
     const waiting = queue.items.filter((item) => queue.isLeft(item) || isUnsaved(item)).map(({ id }) => id);
     const others = waiting.length ? `id NOT IN (${waiting.join(", ")})` : "";
-    return (await suggest({ count: BATCH, by: "auto", where: both(where, others) || null })).items;
+    const found = await suggest({ count: BATCH, by: "auto", where: both(where, others) || null });
+    queue.note = found.note;
+    readSoon(); // the store has noted which were drawn at random
+    return found.items;
   };
 }
 
@@ -57,6 +61,7 @@ export class Queue {
     this.ids = new Set();
     this.at = 0;
     this.skipped = new Set(); // ids of those left for now
+    this.note = null; // what the server says of the last answer
     this.loading = false;
     this.ended = false;
     this.error = null;

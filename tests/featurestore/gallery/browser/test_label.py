@@ -1,20 +1,23 @@
 """Label: by keys and by mouse, saved or said, taken back; and labelling in the other views."""
 
 import colorsys
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from featurestore import FeatureStore
+from featurestore import FeatureStore, curation
 from featurestore.system.lock import catalog_lock
 from tests.featurestore.fakes import paint
 from tests.featurestore.gallery.browser.conftest import serving, spelled, write_lines
-from tests.featurestore.gallery.browser.seen import PHONE, SECONDS, Seen
+from tests.featurestore.gallery.browser.seen import DESK, PHONE, Seen
+from tests.featurestore.gallery.browser.test_looks import OVERFLOWING
+from tests.featurestore.report.test_seen import CONTRASTS, READABLE
 
 HUES = {"fire": 0.0, "grass": 0.33, "water": 0.62}  # three kinds of pictures
-EACH = 16
+EACH = 24
 TOTAL = EACH * len(HUES)
 LABELLED = "SELECT id, label, label_source FROM items WHERE label IS NOT NULL OR labels IS NOT NULL ORDER BY id"
 AWKWARD = ["<img src=x onerror=boom()>", "\u202eevil\u202c after", "שלום עולם", "__proto__", "y" * 1000]
@@ -22,11 +25,11 @@ AWKWARD = ["<img src=x onerror=boom()>", "\u202eevil\u202c after", "שלום ע�
 
 @pytest.fixture(scope="session")
 def flowers(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> FeatureStore:
-    """48 pictures of three kinds, none of them labelled."""
+    """72 pictures of three kinds, none of them labelled."""
     folder = tmp_path_factory.mktemp("flowers")
     for number in range(TOTAL):
         hue = (list(HUES.values())[number % len(HUES)] + number / 1000) % 1
-        red, green, blue = (int(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.5 + number / 100, 0.9))
+        red, green, blue = (int(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.5 + number / 200, 0.9))
         paint(folder / "pictures" / f"{number:03}.png", (red, green, blue), size=160)
     store = FeatureStore.open(folder / "flowers.store", encoder)
     store.index(folder / "pictures")
@@ -117,6 +120,22 @@ def test_a_new_class_by_one_key_and_its_name_then_by_its_own_key(page: Labelling
     assert sorted(found.values()) == ["rose", "rose", "rose", "tulip", "tulip"]
     assert found[int(first[:3]) + 1] == "rose"
     assert page.js("return document.querySelector('.strip [aria-current]').ariaLabel").startswith("no label, ")
+
+
+def test_keys_work_at_once_after_the_way_there_by_mouse(page: Labelling) -> None:
+    given(page, {1: "fire", 2: "grass"})
+    page.click("nav a", 2)
+    guess = page.until("return document.querySelector('.guess bdi')?.textContent")
+    page.click_name("Without a label")
+    page.shows("002.png")
+    page.press("SPACE")
+    page.shows("003.png")
+    page.click_name("Suggestions")
+    page.until("return document.querySelector('.guess bdi') !== null")
+    page.press("ENTER")
+    page.saved()
+    assert len(page.labels()) == 3
+    assert guess in page.labels().values()
 
 
 def test_by_mouse_and_the_keys_after_it_do_not_press_again(page: Labelling) -> None:
@@ -217,10 +236,13 @@ def test_labels_that_went_together_are_undone_one_by_one(page: Labelling) -> Non
     page.label("&queue=unlabelled")
     page.make("rose", "tulip")
     page.saved()
+    changes = FeatureStore.open(page.store).catalog.labels.changes
+    before = len(changes(100))
     with catalog_lock(page.store):
         page.press("1", "2", "1", "2")
         page.until("return document.querySelector('.saving').textContent === 'saving 4'")
     page.saved()
+    assert [change.items for change in changes(100)[: len(changes(100)) - before]] == [3, 1]
     assert page.labels() == {1: "rose", 2: "tulip", 3: "rose", 4: "tulip", 5: "rose", 6: "tulip"}
     for left in range(5, -1, -1):
         page.press("z")
@@ -397,9 +419,8 @@ def test_a_busy_store_is_said_and_the_labels_are_saved_in_the_end(page: Labellin
         page.press("1", "1")
         page.until("return document.querySelector('.saving').textContent === 'saving 2'")
         words = page.until("return document.querySelector('.saving[role=alert]')?.textContent")
-        assert words.startswith("2 NOT saved: store ")
+        assert words.startswith("2 NOT saved, trying again: store ")
         assert "is being written by process" in words
-        assert words.endswith("Trying again…")
         page.press("1")
         page.until("return document.querySelector('.saving').textContent.startsWith('3 NOT saved')")
         page.shows("004.png")
@@ -417,7 +438,7 @@ def test_leaving_with_labels_that_are_not_saved_asks(page: Labelling) -> None:
     with page.offline():
         page.press("1")
         page.until(
-            "return document.querySelector('.saving').textContent === '1 NOT saved: The server does not answer. Is it still running? Trying again…'"
+            "return document.querySelector('.saving').textContent === '1 NOT saved, trying again: The server does not answer. Is it still running?'"
         )
         assert page.js(asks)
         page.press("g", "b")  # another view is no leaving
@@ -478,7 +499,9 @@ def test_a_picture_that_the_store_has_no_more_is_said_and_passed_over(page: Labe
     page.saved()
     FeatureStore.open(page.store).delete("id IN (2, 4)")
     page.press("1", "1")
-    page.until("return document.querySelector('[role=alert] .toast bdi')?.textContent.includes('no longer in the store')")
+    page.until(
+        "return document.querySelector('[role=alert] .toast bdi')?.textContent.includes('no longer in the store')"
+    )
     page.saved()
     assert page.labels() == {1: "rose", 3: "rose"}
 
@@ -521,16 +544,16 @@ def test_the_queue_without_a_label_keeps_to_the_filters_and_is_in_the_address(pa
     assert "queue=unlabelled" in page.query
     page.press("SPACE")
     page.shows("002.png")
-    page.label("&queue=unlabelled&from.id=46")
-    page.shows("045.png")
+    page.label("&queue=unlabelled&from.id=70")
+    page.shows("069.png")
     assert page.js("return document.querySelectorAll('.strip li').length") == 3
     page.make("rose")
     page.press("SPACE", "2")
     page.until("return document.querySelector('.end p').textContent === 'No picture is left here.'")
     page.click_name("Back to 1 skipped picture")
-    page.shows("046.png")
+    page.shows("070.png")
     page.saved()
-    assert page.labels() == {2: "tulip", 46: "rose", 48: "rose"}
+    assert page.labels() == {2: "tulip", 70: "rose", 72: "rose"}
 
 
 def test_a_condition_that_is_not_understood_is_said_beneath_the_box(page: Labelling) -> None:
@@ -562,7 +585,7 @@ def test_predictions_are_accepted_or_left(page: Labelling) -> None:
 
 
 def test_nothing_left_is_said(page: Labelling) -> None:
-    given(page, {number: "rose" for number in range(1, TOTAL + 1)})
+    given(page, dict.fromkeys(range(1, TOTAL + 1), "rose"))
     page.label()
     assert len(page.until("return document.querySelector('.end [role=alert]')?.textContent")) > 20
     page.label("&queue=unlabelled")
@@ -573,16 +596,26 @@ def test_nothing_left_is_said(page: Labelling) -> None:
 # The figure
 
 
+def kind(number: int) -> str:
+    return list(HUES)[number % len(HUES)]
+
+
 def test_the_curve_grows_and_before_it_says_what_is_missing(page: Labelling) -> None:
     page.label()
     page.until("return document.querySelector('.learning .note')?.textContent === 'Nothing is labelled yet.'")
-    page.make("fire", "grass", "water")
-    for _ in range(34):
+    store = FeatureStore.open(page.store)
+    report = curation.suggest(store, 40)
+    curation.keep_columns(store, report)
+    given(page, {item.id: kind(item.id - 1) for item in report.items})
+    page.label()
+    page.until("return document.querySelector('.learning .note')?.textContent.includes('4 so far')")
+    assert page.js("return document.querySelector('.curve')") is None
+    for _ in range(20):
         name = page.name()
-        kind = list(HUES)[int(name[:3]) % len(HUES)]
-        page.press(str(1 + list(page.classes()).index(kind)))
-        page.until("return ![arguments[0], undefined].includes(document.querySelector('.about-item h2')?.textContent)", name)
-    page.saved()
+        page.press(str(1 + sorted(HUES).index(kind(int(name[:3])))))
+        page.until(
+            "return ![arguments[0], undefined].includes(document.querySelector('.about-item h2')?.textContent)", name
+        )
     name = page.until("return document.querySelector('.curve')?.ariaLabel")
     assert name.startswith("Accuracy on random images: ")
     words = page.js("return [...document.querySelectorAll('.curve text')].map((t) => t.textContent)")
@@ -600,7 +633,9 @@ def chosen_three(page: Labelling) -> None:
 
 
 def captions(page: Labelling) -> list[str]:
-    found: list[str] = page.js("return [...document.querySelectorAll('.tile .words')].slice(0, 5).map((w) => w.textContent)")
+    found: list[str] = page.js(
+        "return [...document.querySelectorAll('.tile .words')].slice(0, 5).map((w) => w.textContent)"
+    )
     return found
 
 
@@ -696,3 +731,33 @@ def test_on_a_phone_the_classes_are_beneath_the_picture(page: Labelling) -> None
     page.click(".classes .class")
     page.saved()
     assert len(page.labels()) == 2
+
+
+@pytest.mark.parametrize(("size", "scheme"), list(itertools.product((DESK, PHONE), ("light", "dark"))), ids=str)
+def test_all_fits_and_all_text_can_be_read(page: Labelling, size: tuple[int, int], scheme: str) -> None:
+    store = FeatureStore.open(page.store)
+    report = curation.suggest(store, 60)
+    curation.keep_columns(store, report)
+    names = [*AWKWARD, *(f"class {number}" for number in range(40))]
+    given(page, {item.id: names[place % len(names)] for place, item in enumerate(report.items)})
+    page.screen(size, scheme, ratio=2 if size == PHONE else 1, motion="reduce")
+    page.label()
+    page.until("return document.querySelector('.curve') !== null && document.querySelector('.guess') !== null")
+    page.press("1", "SPACE", "n")
+    page.write("class 1")
+    page.click(".classes .key", 1)
+    with page.offline():
+        page.press("ESCAPE", "2")
+        page.until("return document.querySelector('.saving.trouble') !== null")
+        page.js("document.querySelector('.classes .key').click()")
+        page.until("return document.querySelector('.new-key') !== null")
+        assert page.js("return document.documentElement.scrollWidth <= innerWidth")
+        assert page.js(OVERFLOWING) == []
+        found = [entry for entry in page.js(CONTRASTS) if entry[0] < READABLE]
+        assert found == []
+        small = page.js(
+            "return [...document.querySelectorAll('button, a, select')].filter((e) => e.checkVisibility()).map((e) => [e.textContent || e.ariaLabel, e.offsetWidth, e.offsetHeight]).filter(([, w, h]) => Math.min(w, h) < 24)"
+        )
+        assert small == []
+        page.press("ESCAPE")
+    page.saved()

@@ -16,10 +16,13 @@ VIEWS = {
     "error": ("?where=labl+%3D+3", "document.querySelector('#where-error bdi')"),
     "filters": ("?is.label=rose", "document.querySelector('.filters .chip')"),
     "keys": ("", "document.querySelector('.help')"),
+    "label": ("?view=label&queue=unlabelled", "document.querySelector('.one img')"),
+    "predictions": ("?view=label&queue=predictions", "document.querySelector('.of select')"),
+    "labelbox": ("", "document.querySelector('.labelbox li')"),
 }
-PRESSED = {"filters": "f", "keys": "?"}
+PRESSED = {"filters": "f", "keys": "?", "labelbox": "l"}
 OVERFLOWING = """
-return [...document.querySelectorAll('body *')].filter((e) => e.checkVisibility() && !e.closest('.examples, .spoken, svg, .tile') && e.getBoundingClientRect().right > innerWidth + 1)
+return [...document.querySelectorAll('body *')].filter((e) => e.checkVisibility() && !e.closest('.examples, .spoken, svg, .tile, .strip') && e.getBoundingClientRect().right > innerWidth + 1)
   .map((e) => e.outerHTML.slice(0, 100));
 """
 
