@@ -3,6 +3,7 @@ import { useLayoutEffect, useRef, useState } from "./vendor/hooks.js";
 import { changeKey, KEYS, matching } from "./classes.js";
 import { html } from "./html.js";
 import { useKeys } from "./keys.js";
+import { keepFocus } from "./queuebar.js";
 import { count, plain } from "./text.js";
 
 const MOST = 200; // rows; the field finds the others
@@ -34,9 +35,6 @@ function NewKey({ name, onEnd }) {
   }, [name]);
   return html`<p class="new-key" role="status">${why ?? html`Press the new key for <bdi dir="auto">${plain(name, 60)}</bdi>; Esc leaves it.`}</p>`;
 }
-
-// The mouse leaves the focus where it is: otherwise Space and Enter would press the same class again.
-const keepFocus = (event) => event.preventDefault();
 
 /** `guess` is the class that the picture probably has; `onGive` labels with a class; `onDone` puts the focus back. */
 export function ClassList({ classes, guess, disabled, onGive, onDone }) {

@@ -1,6 +1,6 @@
 // Label: one picture after the other gets a class by one key.
 import { useEffect, useReducer, useRef, useState } from "./vendor/hooks.js";
-import { getPredictions, imageOf } from "./api.js";
+import { imageOf } from "./api.js";
 import { keepKeys, makeClass, useClasses } from "./classes.js";
 import { ClassList } from "./classlist.js";
 import { condition } from "./condition.js";
@@ -11,24 +11,17 @@ import { useKeys } from "./keys.js";
 import { label, undoAndSay, watch } from "./labelling.js";
 import { Learning } from "./learning.js";
 import { Picture } from "./picture.js";
+import { keepFocus, QueueBar, QUEUES } from "./queuebar.js";
 import { Queue, SOURCES } from "./queues.js";
 import { current, useLabels } from "./shown_labels.js";
-import { show, useRoute } from "./state.js";
+import { useRoute } from "./state.js";
 import { Strip } from "./strip.js";
-import { count, counted, label as labelText, plain, spoken } from "./text.js";
+import { counted, label as labelText, plain, spoken } from "./text.js";
 import { Where } from "./where.js";
 import { READ_ONLY } from "./words.js";
 
-const QUEUES = [
-  { name: "suggestions", title: "Suggestions", about: "What helps most to learn the classes; one of ten is drawn at random." },
-  { name: "unlabelled", title: "Without a label", about: "All pictures without a label, one after the other." },
-  { name: "predictions", title: "Predictions", about: "What the classifier takes for one class, the most doubtful first." },
-];
 const AHEAD = 3; // pictures loaded before they are shown
 const group = "Label";
-
-// The mouse leaves the focus where it is: otherwise Space would press the same button again.
-const keepFocus = (event) => event.preventDefault();
 
 /** The queue that the address asks for; null as long as it is not known what it is. */
 function useQueue(name, key) {
@@ -60,37 +53,10 @@ function useAhead(queue) {
   }, [next.map(({ id }) => id).join()]);
 }
 
-function Choose({ route }) {
-  return html`<nav class="queues" aria-label="What to label">${QUEUES.map(
-    ({ name, title, about }) => html`<button aria-pressed=${String(route.queue === name)} title=${about} onMouseDown=${keepFocus} onClick=${() => show({ queue: name })}>${title}</button>`,
-  )}</nav>`;
-}
-
-/** The classes that the classifier finds among the pictures without a label. */
-function ChooseClass({ of }) {
-  const [found, setFound] = useState({ classes: null, error: null });
-  useEffect(() => {
-    const controller = new AbortController();
-    getPredictions({}, controller.signal).then(
-      ({ classes }) => setFound({ classes, error: null }),
-      (error) => error.name !== "AbortError" && setFound({ classes: null, error: error.message }),
-    );
-    return () => controller.abort();
-  }, [of]);
-  if (found.error !== null) return of === "" && html`<p class="error" role="alert"><bdi dir="auto">${plain(found.error, 500)}</bdi></p>`;
-  const classes = (found.classes ?? []).filter(({ n }) => n > 0);
-  if (found.classes !== null && classes.length === 0 && of === "") return html`<p class="note">All pictures have a label.</p>`;
-  const names = of === "" || classes.some((one) => one.label === of) ? classes : [{ label: of, n: 0 }, ...classes];
-  return html`<label class="of">Taken for<select value=${of} onChange=${(event) => (event.target.blur(), show({ of: event.target.value }))}>
-    ${of === "" && html`<option value="">choose a class</option>`}
-    ${names.map((one) => html`<option value=${one.label} selected=${one.label === of}>${plain(one.label, 60)} (${count(one.n)})</option>`)}
-  </select></label>`;
-}
-
 /** In place of a picture: what the queue waits for, or why there is none. */
-function Nothing({ queue, route }) {
-  if (queue === null) return html`<div class="nothing">${route.queue === "predictions" && html`<p>Choose a class above: its pictures without a label come one after the other.</p>`}</div>`;
-  if (queue.loading) return html`<div class="nothing"><p role="status">${route.queue === "suggestions" ? "Looking for the pictures that help most…" : "Loading…"}</p></div>`;
+function Nothing({ queue, kind }) {
+  if (queue === null) return html`<div class="nothing">${kind === "predictions" && html`<p>Choose a class above: its pictures without a label come one after the other.</p>`}</div>`;
+  if (queue.loading) return html`<div class="nothing"><p role="status">${kind === "suggestions" ? "Looking for the pictures that help most…" : "Loading…"}</p></div>`;
   const again = () => queue.again();
   return html`<div class="nothing end">
     ${queue.error !== null ? html`<p role="alert"><bdi dir="auto">${plain(queue.error.message, 1000)}</bdi></p>` : html`<p>No picture is left here.</p>`}
@@ -117,6 +83,7 @@ function About({ item, queue }) {
 }
 
 const Hint = ({ name }) => html`<kbd aria-hidden="true">${name}</kbd>`;
+
 export function Label({ store, onList, filtersOpen, setFiltersOpen }) {
   const route = useRoute();
   const classes = useClasses();
@@ -162,12 +129,12 @@ export function Label({ store, onList, filtersOpen, setFiltersOpen }) {
   if (store?.read_only) return html`<div class="nothing"><p role="alert">${READ_ONLY}</p></div>`;
   const ofBox = queue?.error?.type === "QueryError" && conditioned ? queue.error.message : null;
   return html`<div class="toolbar labelbar">
-      <${Choose} route=${{ ...route, queue: kind }} />
-      ${kind === "predictions" ? html`<${ChooseClass} of=${route.of} />` : html`<${Where} columns=${columns} error=${ofBox} /><${FilterButton} open=${filtersOpen} setOpen=${setFiltersOpen} /><${Active} />`}
+      <${QueueBar} kind=${kind} of=${route.of} />
+      ${kind !== "predictions" && html`<${Where} columns=${columns} error=${ofBox} /><${FilterButton} open=${filtersOpen} setOpen=${setFiltersOpen} /><${Active} />`}
     </div>
     <div class="labelling">
       <section class="one" ref=${stage} tabindex="-1" aria-label="The picture to label">
-        ${ready ? html`<${Picture} item=${item} id=${item.id} />` : item?.gone ? html`<div class="nothing"><p>This picture is no longer in the store.</p></div>` : html`<${Nothing} queue=${queue} route=${{ ...route, queue: kind }} />`}
+        ${ready ? html`<${Picture} item=${item} id=${item.id} />` : item?.gone ? html`<div class="nothing"><p>This picture is no longer in the store.</p></div>` : html`<${Nothing} queue=${queue} kind=${kind} />`}
         ${ready && html`<${About} item=${item} queue=${queue} />`}
         <div class="actions">
           <button class="quiet round" aria-label="Back, without labelling" disabled=${!queue || queue.at === 0} onMouseDown=${keepFocus} onClick=${back}><${Icon} name="left" /></button>

@@ -15,6 +15,7 @@ const ASKED = 200; // items of one question
 const UNKNOWN = { labelled_by: null, labelled_at: null, label_source: null }; // not known before the server says it again
 
 const history = []; // the changes of this window that hold: {items (as they were before), name, ids, count, saved, since}
+const bases = new Map(); // id -> the item as it was before the first change of it that holds
 let tasks = []; // what is still to be sent, in its order: {change, undo}
 let sending = null; // those of the request that is under way
 const status = shared({ unsaved: 0, trouble: null, any: false, saved: 0 });
@@ -39,9 +40,13 @@ export const isUnsaved = (item) => tasks.some(({ change }) => change.ids.has(ite
 /** What a change did, in words: 12 labelled as rose. */
 export const words = ({ items, name }) => `${count(items.length)} labelled as ${plain(name, 60)}`;
 
+/** The last change of an item that holds. */
+const lastOf = (id) => history.findLast((one) => one.ids.has(id));
+
 /** Label items as a person does, from this moment for the eye, and soon on the disk. */
 export function label(items, name) {
   const before = items.map(current);
+  for (const item of before) if (!lastOf(item.id)) bases.set(item.id, item);
   const change = { items: before, name, ids: new Set(before.map((item) => item.id)), count: countAs(before, name), saved: null, since: Infinity };
   history.push(change);
   tasks.push({ change, undo: false });
@@ -71,12 +76,12 @@ export function undo(change = history.at(-1)) {
   return change;
 }
 
-/** Let items show what the last change that holds made of them, or what they had before `change`, until the server says it later than `since`. */
+/** Let the items of a change show what the last change that holds made of them, or what they had before all, until the server says it later than `since`. */
 function settle(change, since) {
-  for (const item of change.items) {
-    const last = history.findLast((one) => one.ids.has(item.id));
-    if (last) showLabels(item.id, { label: last.name, labels: null, ...UNKNOWN }, last.since);
-    else showLabels(item.id, { label: item.label, labels: item.labels, ...UNKNOWN }, since);
+  for (const id of change.ids) {
+    const last = lastOf(id);
+    const { label: name, labels } = last ? { label: last.name, labels: null } : bases.get(id);
+    showLabels(id, { label: name, labels, ...UNKNOWN }, last ? last.since : since);
   }
   redraw();
 }
@@ -109,7 +114,7 @@ async function work() {
         for (const task of sending) task.again = true;
         continue; // with the same ones: the server may have saved them, and only its answer was lost
       }
-      refuse(error);
+      await refuse(error);
     }
     sending = null;
     tried = 0;
@@ -122,8 +127,8 @@ const finish = (some) => (tasks = tasks.filter((task) => !some.includes(task)));
 
 async function save(some) {
   const changes = some.map(({ change }) => change);
-  const labels = changes.flatMap(({ items, name }) => items.map(({ id }) => ({ id, label: name })));
-  const answer = await postLabels(labels, AbortSignal.timeout(PATIENCE));
+  const labels = changes.flatMap((change) => [...change.ids].filter((id) => !change.resent || lastOf(id)?.name === change.name).map((id) => ({ id, label: change.name })));
+  const answer = labels.length ? await postLabels(labels, AbortSignal.timeout(PATIENCE)) : { change: null, gone: [] };
   const since = performance.now();
   for (const change of changes) {
     change.saved = { number: answer.change, changes };
@@ -145,18 +150,21 @@ function lose(ids) {
 /** Undo a change that was saved. Others that were saved by the same request are undone with it, so they are sent again. */
 async function takeBack(task) {
   const { number: saved, changes } = task.change.saved;
-  const together = tasks.filter((one) => one.undo && one.change.saved?.changes === changes);
-  const mine = saved === null ? [task] : together;
-  if (saved === null) await restore(task.change.items);
+  if (saved === null) await restore(task.change);
   else await undoSaved(saved, task.again);
   const since = performance.now();
-  const others = saved === null ? [] : changes.filter((one) => history.includes(one));
+  const together = (change) => saved !== null && change.saved?.changes === changes; // also of those that were undone meanwhile
+  const mine = tasks.filter((one) => one === task || (one.undo && together(one.change)));
+  const others = changes.filter((change) => together(change) && history.includes(change));
   finish(mine);
   tasks.unshift(...others.map((change) => ({ change, undo: false })));
-  for (const change of others) change.since = change.count.since = Infinity;
+  for (const change of others) {
+    change.since = change.count.since = Infinity;
+    change.resent = true; // what later changes made of its items stays
+  }
   for (const { change } of mine) change.uncount.since = since;
   [...others, ...mine.map(({ change }) => change)].forEach((change) => settle(change, since));
-  await lookAgain(mine.flatMap(({ change }) => change.items));
+  await lookAgain(mine.map(({ change }) => change));
 }
 
 async function undoSaved(number, again) {
@@ -167,16 +175,20 @@ async function undoSaved(number, again) {
   }
 }
 
-/** Give items back what they had. For a change without a number: the server had saved it already when it was sent again. */
-const restore = (items) => postLabels(items.map((item) => ({ id: item.id, labels: namesOf(item) })), AbortSignal.timeout(PATIENCE));
+/** Give items what they had without a change that has no number: the server had saved it already when it was sent again. */
+function restore(change) {
+  const last = (id) => history.findLast((one) => one.saved !== null && one.ids.has(id));
+  const without = (id) => (last(id) ? [last(id).name] : namesOf(bases.get(id)));
+  return postLabels([...change.ids].map((id) => ({ id, labels: without(id) })), AbortSignal.timeout(PATIENCE));
+}
 
-/** Ask what labels items have now: what was before is not always what another program has left there. */
-async function lookAgain(items) {
-  const ids = items.map(({ id }) => id).filter((id) => !history.some((change) => change.ids.has(id)));
+/** Ask what labels items have now: that is not always what the changes of this window alone would make of them. */
+async function lookAgain(changes) {
+  const ids = [...new Set(changes.flatMap((change) => [...change.ids]))];
   try {
     for (let first = 0; first < ids.length; first += ASKED) {
       const found = await getItems({ ids: ids.slice(first, first + ASKED).join(",") });
-      for (const item of found.items) showLabels(item.id, item, found.asked);
+      for (const item of found.items) if (!isUnsaved(item)) showLabels(item.id, item, found.asked);
     }
     redraw();
   } catch {
@@ -185,8 +197,11 @@ async function lookAgain(items) {
 }
 
 /** The server will not take it. Of several changes each is sent by itself, so that only the wrong one comes back. */
-function refuse(error) {
-  if (sending.length > 1) return sending.forEach((task) => (task.alone = true));
+async function refuse(error) {
+  if (sending.length > 1) {
+    for (const task of sending) task.alone = true;
+    return;
+  }
   const [{ change, undo: undoing }] = sending;
   tasks = tasks.filter((task) => task.change !== change);
   const gone = error.status === 404 && !undoing;
@@ -194,10 +209,13 @@ function refuse(error) {
   if (!undoing) uncount(change.count);
   if (change.uncount) uncount(change.uncount);
   settle(change, performance.now());
-  if (gone) return lose([...change.ids]);
+  if (gone) {
+    lose([...change.ids]);
+    return;
+  }
   failed(new Error(`${undoing ? "Not undone" : "Not saved"}: ${words(change)}. ${error.message}`));
-  if (undoing) return lookAgain(change.items);
-  return tell({ refused: change });
+  if (!undoing) tell({ refused: change });
+  await lookAgain([change]);
 }
 
 /** The same, said in a message with a button that takes it back. */
@@ -208,7 +226,7 @@ export function labelAndSay(items, name) {
 
 export function undoAndSay() {
   const change = undo();
-  toast(change === null ? "Nothing is left to undo: this page has labelled nothing." : `Undone: ${words(change)}`);
+  toast(change === null ? "Nothing is left to undo in this window." : `Undone: ${words(change)}`);
 }
 
 export const UNDO = { keys: ["z"], does: "Undo the last label", group: "Everywhere", run: undoAndSay };

@@ -44,7 +44,9 @@ class Labelling(Seen):
     def label(self, query: str = "") -> None:
         """Open the Label view and wait for a picture or for what is said in its place."""
         self.browser.get(f"{self.root}?view=label{query}")
-        self.until("return document.querySelector('.one img, .nothing p:not([role=status])') !== null")
+        self.until(
+            "return document.querySelector('.one img, .nothing p:not([role=status])') !== null && document.querySelector('.classes') !== null"
+        )
         self.js("document.activeElement.blur()")
 
     def labels(self) -> dict[int, str]:
@@ -210,7 +212,7 @@ def test_undo_goes_back_to_the_beginning(page: Labelling) -> None:
     assert page.labels() == {7: "tulip"}
     page.press("z")
     page.until(
-        "return [...document.querySelectorAll('.toast bdi')].some((t) => t.textContent.startsWith('Nothing is left to undo'))"
+        "return [...document.querySelectorAll('.toast bdi')].some((t) => t.textContent === 'Nothing is left to undo in this window.')"
     )
     assert FeatureStore.open(page.store).sql("SELECT count(*) AS n FROM items WHERE label_source = 'person'")["n"][
         0
