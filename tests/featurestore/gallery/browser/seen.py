@@ -35,7 +35,7 @@ class Seen:
     def open(self, query: str = "") -> None:
         """Open an address of the page, and wait for its pictures or for the sentence in their place."""
         self.browser.get(self.root + query)
-        self.until("return document.querySelector('.tile:not(.waiting), .nothing > *, .start') !== null")
+        self.until("return document.querySelector('.tile:not(.waiting), .nothing > *, .start, .one img') !== null")
 
     def js(self, script: str, *arguments: Any) -> Any:
         return self.browser.execute_script(script, *arguments)
