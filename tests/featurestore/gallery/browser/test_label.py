@@ -664,7 +664,9 @@ def test_the_one_with_the_focus_is_labelled_by_completion(page: Labelling) -> No
     page.press("ARROW_RIGHT", "l")
     page.write("tu")
     page.until("return document.querySelectorAll('.labelbox li').length === 2")
-    page.press("ARROW_DOWN", "ARROW_DOWN")
+    page.until("return document.querySelector('.labelbox [aria-selected=true] bdi')?.textContent === 'tuba'")
+    assert "Enter labels as tuba." in page.text(".labelbox .note")
+    page.press("ARROW_DOWN")
     page.until("return document.querySelector('.labelbox [aria-selected=true] bdi')?.textContent === 'tulip'")
     page.press("ENTER")
     page.saved()
@@ -675,6 +677,10 @@ def test_the_one_with_the_focus_is_labelled_by_completion(page: Labelling) -> No
     page.write("tu")
     page.click(".labelbox li", 0)
     page.until("return document.querySelectorAll('.tile .words')[1].textContent === 'tuba'")
+    page.press("l")
+    page.write("tu")
+    page.press("ARROW_UP", "ENTER")
+    page.until("return document.querySelectorAll('.tile .words')[1].textContent === 'tu'")
     page.press("l", "ESCAPE")
     page.once(lambda: not page.js("return document.querySelector('dialog')"))
     assert page.js("return document.activeElement.className") == "scroller"
@@ -753,6 +759,8 @@ def test_all_fits_and_all_text_can_be_read(page: Labelling, size: tuple[int, int
         page.until("return document.querySelector('.saving.trouble') !== null")
         page.js("document.querySelector('.classes .key').click()")
         page.until("return document.querySelector('.new-key') !== null")
+        width = page.js("return document.querySelector('.saving').offsetWidth")
+        assert width > 300
         assert page.js("return document.documentElement.scrollWidth <= innerWidth")
         assert page.js(OVERFLOWING) == []
         found = [entry for entry in page.js(CONTRASTS) if entry[0] < READABLE]
