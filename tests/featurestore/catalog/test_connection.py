@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 from featurestore import FeatureStore
+from featurestore.catalog import Catalog
 from featurestore.catalog import connection as module
 from featurestore.catalog.connection import Database
 from featurestore.catalog.content import check_content
@@ -120,6 +121,23 @@ def test_a_store_that_is_opened_again_starts_no_engine_and_is_not_looked_through
         another.execute("UPDATE all_items SET label = 'changed'")
     assert FeatureStore.open(store_path).info()["items"] == 6
     assert (len(started), len(looked)) == (1, 2)
+
+
+def test_a_catalog_that_was_just_made_is_not_looked_through_unless_another_is_in_its_place(
+    tmp_path: Path, store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Path] = []
+    monkeypatch.setattr("featurestore.catalog.catalog.check_content", lambda opened, path: looked.append(path))
+    made = Catalog(tmp_path / "catalog.duckdb")
+    made.create()
+    assert made.items.counts()["items"] == 0
+    assert looked == []
+    other = Catalog(tmp_path / "other" / "catalog.duckdb")
+    other.path.parent.mkdir()
+    other.create()
+    shutil.copy(store_path / "catalog.duckdb", other.path)
+    assert other.items.counts()["items"] == 6
+    assert looked == [other.path]
 
 
 def test_a_relative_path_means_another_store_in_another_folder(
