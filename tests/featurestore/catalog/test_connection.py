@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from featurestore import FeatureStore
-from featurestore.catalog import Catalog
+from featurestore.catalog import Catalog, engine
 from featurestore.catalog import connection as module
 from featurestore.catalog.connection import Database
 from featurestore.catalog.content import check_content
@@ -149,6 +149,14 @@ def test_a_relative_path_means_another_store_in_another_folder(
         shutil.copytree(indexed, "my.store")
         FeatureStore.open("my.store").delete(f"id <= {number}")
         assert FeatureStore.open("my.store").info()["items"] == 6 - number
+
+
+def test_only_large_catalogs_are_read_by_several_threads(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "available_cpus", lambda: 3)
+    for small, threads in ((engine.SMALL, 1), (0, 3), (engine.SMALL, 1)):
+        monkeypatch.setattr(engine, "SMALL", small)
+        with database.reading() as connection:
+            assert connection.execute("SELECT current_setting('threads')").fetchall() == [(threads,)]
 
 
 def test_threads_take_turns(database: Database) -> None:
