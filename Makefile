@@ -4,13 +4,16 @@ BIN := $(VENV)/bin
 # Empty, so that the hundreds of processes of the tests do not compile the code anew where it is set.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help test test-all test-attacks test-browser lint fix docs demo bench clean
+.PHONY: help test fast-tests test-all test-attacks test-browser lint fix docs demo bench clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
-test: $(VENV)/.dev lint ## Lint, types and fast tests
+test: $(VENV)/.dev ## Lint, types and fast tests
+	$(MAKE) --no-print-directory -j2 lint fast-tests
+
+fast-tests: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 test-all: $(VENV)/.dev lint ## The same with the slow tests

@@ -63,7 +63,7 @@ class Catalog:
     def create(self) -> None:
         """Create the file, when it does not exist: complete, or not at all. Raises DiskError."""
         if not self.path.exists():
-            migrate.publish(self.path, lambda connection: connection.execute(SCHEMA))
+            self._database.trust(migrate.publish(self.path, lambda connection: connection.execute(SCHEMA)))
 
     def schema_version(self) -> int:
         """Read the version of the schema. Raises StoreError for a newer one, StoreCorrupt when there is none."""

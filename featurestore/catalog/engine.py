@@ -5,7 +5,10 @@ from pathlib import Path
 
 import duckdb
 
+from featurestore.system.cpus import available_cpus
+
 Connection = duckdb.DuckDBPyConnection
+SMALL = 8 << 20  # bytes of a catalog: those with fewer than 122,880 items are smaller
 Check = Callable[[Connection], None]  # of a file that was just attached, by a connection that does not use it yet
 Settings = dict[str, str | bool | int | float | list[str]]
 SETTINGS: Settings = {
@@ -28,8 +31,7 @@ class Engine:
     def __init__(self, path: Path, others: Sequence[Path] = ()) -> None:
         self._path = path
         self._spill, self._spill_existed = spill_folder(path), False
-        self._root = locked(self._spill, [file for catalog in (path, *others) for file in files_of(catalog)])
-        (self._threads,) = self._root.execute("SELECT current_setting('threads')").fetchall()[0]
+        self._root = locked(self._spill, 1, [file for catalog in (path, *others) for file in files_of(catalog)])
         self._connection: Connection | None = None
 
     def attach(self, read_only: bool, check: Check) -> Connection:
@@ -40,7 +42,9 @@ class Engine:
             f"ATTACH {quoted(self._path)} AS attached (TYPE duckdb{', READ_ONLY' if read_only else ''})"
         )
         check(self._connection)
-        self._connection.execute(f"USE attached; SET threads TO {self._threads}")
+        # Threads share a table by groups of 122,880 rows, and to start them takes longer than most queries of a small catalog.
+        threads = available_cpus() if self._path.stat().st_size > SMALL else 1
+        self._connection.execute(f"USE attached; SET threads TO {threads}")
         return self._connection
 
     def detach(self) -> bool:
@@ -72,9 +76,10 @@ def spill_folder(path: Path) -> Path:
     return path.with_name(f"{path.name}.tmp")
 
 
-def locked(spill: Path | str, files: Sequence[str] = ()) -> Connection:
+def locked(spill: Path | str, threads: int, files: Sequence[str] = ()) -> Connection:
     """Start a DuckDB that can open some files and no other, apart from those in its spill folder, and whose settings stay as they are."""
-    connection = duckdb.connect(config={**SETTINGS, "temp_directory": str(spill), "allowed_configs": ["threads"]})
+    config = {**SETTINGS, "temp_directory": str(spill), "allowed_configs": ["threads"], "threads": threads}
+    connection = duckdb.connect(config=config)
     connection.execute(f"SET allowed_paths = [{', '.join(map(quoted, files))}]")
     connection.execute("SET enable_external_access = FALSE; SET lock_configuration = TRUE")
     return connection

@@ -5,6 +5,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from featurestore.catalog.catalog_state import FileStat, stat_of
 from featurestore.catalog.column_writers import record_earlier_writers
 from featurestore.catalog.connection import Database
 from featurestore.catalog.content import newer
@@ -99,8 +100,8 @@ def publish(
     fill: Callable[[Connection], Any],
     before: Callable[[], Any] = lambda: None,
     others: Sequence[Path] = (),
-) -> None:
-    """Make a new catalog with `fill`, call `before`, and then give the new file the name `path`. Raises DiskError.
+) -> FileStat | None:
+    """Make a new catalog with `fill`, call `before`, and then give the new file the name `path`; returns its stat. Raises DiskError.
 
     others: files that `fill` attaches.
     """
@@ -109,3 +110,4 @@ def publish(
             fill(connection)
             connection.execute("CHECKPOINT")  # everything is in the file itself, nothing in a log beside it
         before()
+        return stat_of(part)

@@ -20,11 +20,11 @@ COMMAND = "serve"  # of the changes in the history
 GIVEN = object_of({"id": ITEM}, {"label": TEXT_OR_NULL, "labels": list_of(TEXT, MOST_NAMES)})
 
 
-def _set(gallery: "Gallery", labels: list[dict[str, Any]], by: str | None) -> dict[str, Any]:
+def _set(gallery: "Gallery", labels: list[dict[str, Any]], by: str | None, request: str | None) -> dict[str, Any]:
     given = given_labels({one["id"]: _names(one) for one in labels}, by or _user(), COMMAND)
     if not len(given.rows):
         raise ConfigError("labels: expected a label for one item or more, found none")
-    written = gallery.label_writer.write(given)
+    written = gallery.label_writer.write(given, request)
     if len(written.gone) == len(given.rows):
         shown = f"item {written.gone[0]}" if len(written.gone) == 1 else counted(len(written.gone), "item")
         raise NotFound(f"{shown}: the store has no such item; nothing was labelled")
@@ -74,6 +74,7 @@ ENDPOINTS = (
         _set,
         (
             Parameter("labels", list_of(GIVEN, MOST), "What each item is to have: a label, null for none, or a list of labels. These replace all that it had; of several for one item the last counts.", required=True, place="body"),
+            Parameter("request", {"type": "string", "minLength": 1, "maxLength": 100}, "A name that you give this request, such as a random one. Sent again, as after an answer that was lost, it changes nothing and gets the same answer.", place="body"),
             Parameter("by", TEXT, "Who says so; the user that runs the server, when it is not given.", place="body"),
         ),
         changes_store=True, workers="labels",

@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 from featurestore import FeatureStore
+from featurestore.catalog import Catalog, engine
 from featurestore.catalog import connection as module
 from featurestore.catalog.connection import Database
 from featurestore.catalog.content import check_content
@@ -122,6 +123,23 @@ def test_a_store_that_is_opened_again_starts_no_engine_and_is_not_looked_through
     assert (len(started), len(looked)) == (1, 2)
 
 
+def test_a_catalog_that_was_just_made_is_not_looked_through_unless_another_is_in_its_place(
+    tmp_path: Path, store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Path] = []
+    monkeypatch.setattr("featurestore.catalog.catalog.check_content", lambda opened, path: looked.append(path))
+    made = Catalog(tmp_path / "catalog.duckdb")
+    made.create()
+    assert made.items.counts()["items"] == 0
+    assert looked == []
+    other = Catalog(tmp_path / "other" / "catalog.duckdb")
+    other.path.parent.mkdir()
+    other.create()
+    shutil.copy(store_path / "catalog.duckdb", other.path)
+    assert other.items.counts()["items"] == 6
+    assert looked == [other.path]
+
+
 def test_a_relative_path_means_another_store_in_another_folder(
     tmp_path: Path, indexed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +149,14 @@ def test_a_relative_path_means_another_store_in_another_folder(
         shutil.copytree(indexed, "my.store")
         FeatureStore.open("my.store").delete(f"id <= {number}")
         assert FeatureStore.open("my.store").info()["items"] == 6 - number
+
+
+def test_only_large_catalogs_are_read_by_several_threads(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "available_cpus", lambda: 3)
+    for small, threads in ((engine.SMALL, 1), (0, 3), (engine.SMALL, 1)):
+        monkeypatch.setattr(engine, "SMALL", small)
+        with database.reading() as connection:
+            assert connection.execute("SELECT current_setting('threads')").fetchall() == [(threads,)]
 
 
 def test_threads_take_turns(database: Database) -> None:

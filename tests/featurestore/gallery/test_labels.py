@@ -190,3 +190,24 @@ def test_an_error_is_everybodys_and_the_next_labels_are_set(
         assert message(own_client.post(LABELS, {"labels": [{"id": 1, "label": "a"}]}, 400)) == "the disk is full"
     assert own_client.post(LABELS, {"labels": [{"id": 1, "label": "b"}]})["items"] == 1
     assert labelled(own_client) == {1: "b"}
+
+
+def test_the_same_request_again_gets_the_same_answer(own_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = {"labels": [{"id": 1, "label": "a"}], "request": "first"}
+    answer = own_client.post(LABELS, first)
+    own_client.post(LABELS, {"labels": [{"id": 1, "label": "b"}], "request": "second"})
+    assert own_client.post(LABELS, first) == answer == {"change": 1, "items": 1, "gone": []}
+    assert labelled(own_client) == {1: "b"}
+    own_client.post(UNDO, {"change": 1})
+    assert labelled(own_client) == {1: "b"}
+    third = {"labels": [{"id": 1, "label": "c"}], "request": "third"}
+
+    def fails(store: Any, given: Any) -> Any:
+        raise QueryError("busy")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(label_writer, "set_by_persons", fails)
+        own_client.post(LABELS, third, 400)
+    assert own_client.post(LABELS, third)["items"] == 1  # what failed is tried again
+    assert labelled(own_client) == {1: "c"}
+    assert "request: expected 1 to 100 characters" in message(own_client.post(LABELS, {**first, "request": ""}, 400))
