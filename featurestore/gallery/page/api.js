@@ -43,7 +43,7 @@ export const getStore = (signal) => ask("store", { signal });
 export const getItems = (values, signal) => ask(`items?${query(values)}`, { signal });
 export const getItem = (id, signal) => ask(`items/${id}`, { signal });
 export const getValues = (column, where, signal) => ask(`columns/${encodeURIComponent(column)}/values?${query({ where })}`, { signal });
-export const postLabels = (labels, signal) => post("labels", JSON.stringify({ labels }), JSON_TYPE, signal);
+export const postLabels = (labels, request, signal) => post("labels", JSON.stringify({ labels, request }), JSON_TYPE, signal);
 export const postUndo = (change, signal) => post("labels/undo", JSON.stringify({ change }), JSON_TYPE, signal);
 export const suggest = (values, signal) => post("suggest", JSON.stringify(values), JSON_TYPE, signal);
 export const getPredictions = (values, signal) => ask(`predictions?${query(values)}`, { signal });

@@ -21,14 +21,10 @@ export const openBox = (items, chosen = false) => items.length > 0 && opened.set
 
 function Box({ items, chosen }) {
   const [text, setText] = useState("");
-  const [moved, setMoved] = useState(null); // where the arrow keys went in the list; -1: to what is written
+  const [marked, setMarked] = useState(-1); // the place in the list; -1: what is written
   const field = useRef(null);
   const classes = useClasses() ?? [];
   const found = matching(classes, text).slice(0, MOST);
-  const written = text.trim();
-  const isNew = written !== "" && !classes.some(({ name }) => name === written);
-  const completed = isNew && found[0]?.name.toLowerCase().startsWith(written.toLowerCase());
-  const marked = moved ?? (completed ? 0 : -1);
   const close = () => opened.set(null);
   useLayoutEffect(() => field.current.focus(), []); // before the next key
   useKeys([], 5); // what lies beneath hears no keys
@@ -38,32 +34,29 @@ function Box({ items, chosen }) {
     if (chosen) clear();
     labelAndSay(items, name);
   };
+  const written = text.trim();
   const submit = (event) => {
     event.preventDefault();
-    give(found[marked]?.name ?? written);
+    give(marked >= 0 && marked < found.length ? found[marked].name : written);
   };
   const onKey = (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step === undefined) return;
     event.preventDefault();
-    setMoved(Math.min(Math.max(marked + step, -1), found.length - 1));
+    setMarked(Math.min(Math.max(marked + step, -1), found.length - 1));
   };
-  const shown = (name) => html`<bdi dir="auto">${plain(name, 60)}</bdi>`;
-  const note = () => {
-    if (found[marked]) return html`Enter labels as ${shown(found[marked].name)}.${completed && marked === 0 && html` Arrow up, then Enter makes the new class ${shown(written)}.`}`;
-    return isNew ? html`Enter makes the new class ${shown(written)}.` : "Enter labels. The arrow keys choose a class.";
-  };
+  const isNew = written !== "" && !classes.some(({ name }) => name === written);
   return html`<${Dialog} name="Label" className="window labelbox" onClose=${close}>
     <form onSubmit=${submit}>
       <header><h2>${items.length === 1 ? "Label this picture" : `Label ${counted(items.length, "picture")}`}</h2>
         <button type="button" class="quiet round" aria-label="Close" onClick=${close}><${Icon} name="close" /></button></header>
       <input ref=${field} type="text" dir="auto" value=${text} placeholder="Class" aria-label="Class" autocomplete="off" autocapitalize="off" spellcheck="false" maxlength="1000" enterkeyhint="done"
         role="combobox" aria-expanded=${String(found.length > 0)} aria-controls="labelbox-list" aria-autocomplete="list" aria-activedescendant=${marked >= 0 ? `labelbox-${marked}` : null}
-        onInput=${(event) => (setText(event.target.value), setMoved(null))} onKeyDown=${onKey} />
+        onInput=${(event) => (setText(event.target.value), setMarked(-1))} onKeyDown=${onKey} />
       <ul id="labelbox-list" role="listbox" aria-label="Classes">${found.map(
         ({ name, count: many }, place) => html`<li key=${name} id=${`labelbox-${place}`} role="option" aria-selected=${String(place === marked)} onClick=${() => give(name)}><bdi dir="auto">${plain(name, 200)}</bdi><span class="figure">${count(many)}</span></li>`,
       )}</ul>
-      <p class="note" aria-live="polite">${note()}</p>
+      <p class="note" aria-live="polite">${isNew && marked < 0 ? html`Enter makes the new class <bdi dir="auto">${plain(written, 60)}</bdi>.` : "Enter labels. The arrow keys choose a class."}</p>
     </form>
   </${Dialog}>`;
 }

@@ -1,23 +1,23 @@
 // Labelling: a change is shown at once, saved by one request after the other, and can be taken back.
 //
-// A change is the label that some items get together. Changes that wait while a request is under way go together in the next one.
+// A change is the label that some items get together. The server knows it by the name of its request: sent again, after an answer that
+// was lost, it is the same change.
 import { getItems, postLabels, postUndo } from "./api.js";
 import { readSoon } from "./collection.js";
 import { shared } from "./shared.js";
-import { countAs, current, namesOf, redraw, showLabels, uncount } from "./shown_labels.js";
+import { countAs, current, redraw, showLabels, uncount } from "./shown_labels.js";
 import { count, counted, plain } from "./text.js";
 import { failed, toast } from "./toasts.js";
 
-const MOST = 1000; // items of one request, unless a single change has more
 const PAUSES = [500, 1000, 2000, 4000, 8000]; // milliseconds before trying again
 const PATIENCE = 30_000; // milliseconds until a request counts as not answered
 const ASKED = 200; // items of one question
 const UNKNOWN = { labelled_by: null, labelled_at: null, label_source: null }; // not known before the server says it again
 
-const history = []; // the changes of this window that hold: {items (as they were before), name, ids, count, saved, since}
+const history = []; // the changes of this window that hold: {request, items (as they were before), name, ids, count, number, since}
 const bases = new Map(); // id -> the item as it was before the first change of it that holds
 let tasks = []; // what is still to be sent, in its order: {change, undo}
-let sending = null; // those of the request that is under way
+let sending = null; // the task of the request that is under way
 const status = shared({ unsaved: 0, trouble: null, any: false, saved: 0 });
 const watchers = new Set();
 
@@ -31,8 +31,8 @@ export function watch(watcher) {
 }
 
 const tell = (news) => watchers.forEach((watcher) => watcher(news));
-const number = (some) => some.reduce((sum, task) => sum + task.change.items.length, 0);
-const say = (more) => status.set({ ...status.get(), unsaved: number(tasks), ...more });
+const say = (more) => status.set({ ...status.get(), unsaved: tasks.reduce((sum, { change }) => sum + change.ids.size, 0), ...more });
+const newName = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
 /** Whether a label of this item is on its way. */
 export const isUnsaved = (item) => tasks.some(({ change }) => change.ids.has(item.id));
@@ -47,7 +47,7 @@ const lastOf = (id) => history.findLast((one) => one.ids.has(id));
 export function label(items, name) {
   const before = items.map(current);
   for (const item of before) if (!lastOf(item.id)) bases.set(item.id, item);
-  const change = { items: before, name, ids: new Set(before.map((item) => item.id)), count: countAs(before, name), saved: null, since: Infinity };
+  const change = { request: newName(), items: before, name, ids: new Set(before.map((item) => item.id)), count: countAs(before, name), number: null, since: Infinity };
   history.push(change);
   tasks.push({ change, undo: false });
   settle(change, Infinity);
@@ -61,7 +61,7 @@ export function undo(change = history.at(-1)) {
   if (!history.includes(change)) return null;
   history.splice(history.indexOf(change), 1);
   const task = tasks.find((one) => one.change === change);
-  if (task && !sending?.includes(task)) {
+  if (task && task !== sending) {
     tasks.splice(tasks.indexOf(task), 1); // it was never sent
     uncount(change.count);
     settle(change, performance.now());
@@ -86,17 +86,6 @@ function settle(change, since) {
   redraw();
 }
 
-/** The tasks of the next request: one undoing, or labels up to one. */
-function next() {
-  if (tasks[0].undo || tasks[0].alone) return [tasks[0]];
-  const found = [];
-  for (const task of tasks) {
-    if (task.undo || task.alone || (found.length && number(found) + task.change.items.length > MOST)) break;
-    found.push(task);
-  }
-  return found;
-}
-
 /** Whether trying again is of no use: the request itself is wrong. All else may pass: no answer, a busy store, a full disk. */
 const isRefused = ({ status: code }) => code >= 400 && code < 500 && code !== 408 && code !== 429;
 
@@ -104,38 +93,31 @@ async function work() {
   if (sending) return;
   let tried = 0;
   while (tasks.length) {
-    sending ??= next();
+    sending = tasks[0];
     try {
-      await (sending[0].undo ? takeBack(sending[0]) : save(sending));
+      await (sending.undo ? takeBack(sending.change) : save(sending.change));
+      tasks.shift();
     } catch (error) {
       if (!isRefused(error)) {
         say({ trouble: error.message });
         await new Promise((resolve) => setTimeout(resolve, PAUSES[Math.min(tried++, PAUSES.length - 1)]));
-        for (const task of sending) task.again = true;
-        continue; // with the same ones: the server may have saved them, and only its answer was lost
+        continue;
       }
-      await refuse(error);
+      await refuse(sending, error);
     }
-    sending = null;
     tried = 0;
     say({ trouble: null });
     readSoon();
   }
+  sending = null;
 }
 
-const finish = (some) => (tasks = tasks.filter((task) => !some.includes(task)));
-
-async function save(some) {
-  const changes = some.map(({ change }) => change);
-  const labels = changes.flatMap((change) => [...change.ids].filter((id) => !change.resent || lastOf(id)?.name === change.name).map((id) => ({ id, label: change.name })));
-  const answer = labels.length ? await postLabels(labels, AbortSignal.timeout(PATIENCE)) : { change: null, gone: [] };
-  const since = performance.now();
-  for (const change of changes) {
-    change.saved = { number: answer.change, changes };
-    change.since = change.count.since = since;
-    settle(change, since);
-  }
-  finish(some);
+async function save(change) {
+  const labels = [...change.ids].map((id) => ({ id, label: change.name }));
+  const answer = await postLabels(labels, change.request, AbortSignal.timeout(PATIENCE));
+  change.number = answer.change;
+  change.since = change.count.since = performance.now();
+  settle(change, change.since);
   if (answer.gone.length) lose(answer.gone);
   status.set({ ...status.get(), saved: status.get().saved + labels.length });
 }
@@ -147,44 +129,22 @@ function lose(ids) {
   failed(new Error(`${counted(ids.length, "picture is", "pictures are")} no longer in the store, and could not be labelled.`));
 }
 
-/** Undo a change that was saved. Others that were saved by the same request are undone with it, so they are sent again. */
-async function takeBack(task) {
-  const { number: saved, changes } = task.change.saved;
-  if (saved === null) await restore(task.change);
-  else await undoSaved(saved, task.again);
-  const since = performance.now();
-  const together = (change) => saved !== null && change.saved?.changes === changes; // also of those that were undone meanwhile
-  const mine = tasks.filter((one) => one === task || (one.undo && together(one.change)));
-  const others = changes.filter((change) => together(change) && history.includes(change));
-  finish(mine);
-  tasks.unshift(...others.map((change) => ({ change, undo: false })));
-  for (const change of others) {
-    change.since = change.count.since = Infinity;
-    change.resent = true; // what later changes made of its items stays
-  }
-  for (const { change } of mine) change.uncount.since = since;
-  [...others, ...mine.map(({ change }) => change)].forEach((change) => settle(change, since));
-  await lookAgain(mine.map(({ change }) => change));
+/** Undo a change that was saved. Without a number it changed nothing: all had the label already. */
+async function takeBack(change) {
+  if (change.number !== null) await postUndo(change.number, AbortSignal.timeout(PATIENCE)).catch(unlessUndone);
+  change.uncount.since = performance.now();
+  settle(change, change.uncount.since);
+  await lookAgain(change);
 }
 
-async function undoSaved(number, again) {
-  try {
-    await postUndo(number, AbortSignal.timeout(PATIENCE));
-  } catch (error) {
-    if (!(again && error.status === 404)) throw error; // 404: the request before undid it, and only its answer was lost
-  }
-}
-
-/** Give items what they had without a change that has no number: the server had saved it already when it was sent again. */
-function restore(change) {
-  const last = (id) => history.findLast((one) => one.saved !== null && one.ids.has(id));
-  const without = (id) => (last(id) ? [last(id).name] : namesOf(bases.get(id)));
-  return postLabels([...change.ids].map((id) => ({ id, labels: without(id) })), AbortSignal.timeout(PATIENCE));
+/** The server does not know the change: it was undone before, and only the answer was lost, or another window was faster. */
+function unlessUndone(error) {
+  if (error.status !== 404) throw error;
 }
 
 /** Ask what labels items have now: that is not always what the changes of this window alone would make of them. */
-async function lookAgain(changes) {
-  const ids = [...new Set(changes.flatMap((change) => [...change.ids]))];
+async function lookAgain(change) {
+  const ids = [...change.ids];
   try {
     for (let first = 0; first < ids.length; first += ASKED) {
       const found = await getItems({ ids: ids.slice(first, first + ASKED).join(",") });
@@ -196,26 +156,16 @@ async function lookAgain(changes) {
   }
 }
 
-/** The server will not take it. Of several changes each is sent by itself, so that only the wrong one comes back. */
-async function refuse(error) {
-  if (sending.length > 1) {
-    for (const task of sending) task.alone = true;
-    return;
-  }
-  const [{ change, undo: undoing }] = sending;
+/** The server will not take it: the pictures come back. */
+async function refuse({ change, undo: undoing }, error) {
   tasks = tasks.filter((task) => task.change !== change);
-  const gone = error.status === 404 && !undoing;
   if (history.includes(change)) history.splice(history.indexOf(change), 1);
-  if (!undoing) uncount(change.count);
-  if (change.uncount) uncount(change.uncount);
+  for (const made of [undoing ? null : change.count, change.uncount]) if (made) uncount(made);
   settle(change, performance.now());
-  if (gone) {
-    lose([...change.ids]);
-    return;
-  }
+  if (error.status === 404) return lose([...change.ids]);
   failed(new Error(`${undoing ? "Not undone" : "Not saved"}: ${words(change)}. ${error.message}`));
   if (!undoing) tell({ refused: change });
-  await lookAgain([change]);
+  return lookAgain(change);
 }
 
 /** The same, said in a message with a button that takes it back. */

@@ -20,7 +20,8 @@ webdriver = pytest.importorskip("selenium.webdriver")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 
-from tests.featurestore.gallery.browser.seen import Seen  # noqa: E402 - it needs selenium
+from tests.featurestore.gallery.browser.labelling import Labelling, make_flowers  # noqa: E402 - they need selenium
+from tests.featurestore.gallery.browser.seen import Seen  # noqa: E402
 
 PLAIN = 120  # pictures with ordinary names, in four labels
 LABELS = ("cold", "leaf", "rose", "warm")
@@ -134,3 +135,25 @@ def seen(window: Seen) -> Iterator[Seen]:
     yield window
     assert window.complaints() == []
     assert window.js("return window.boom === undefined && document.querySelector('[onerror], body script') === null")
+
+
+@pytest.fixture(scope="session")
+def flowers(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> FeatureStore:
+    """72 pictures without labels, for tests that only read."""
+    return make_flowers(tmp_path_factory.mktemp("flowers"), encoder)
+
+
+@pytest.fixture
+def page(window: Seen, flowers: FeatureStore, tmp_path: Path) -> Iterator[Labelling]:
+    """A server of a copy of the store, and the page, which shows Browse at first."""
+    store = tmp_path / "flowers.store"
+    shutil.copytree(flowers.path, store)
+    with serving(store, tmp_path / "cache") as address:
+        page = Labelling(window.browser, address)
+        page.store = store
+        page.complaints()
+        page.open()
+        yield page
+        assert page.complaints() == []
+        assert page.js("return window.boom === undefined && document.querySelector('[onerror], body script') === null")
+        page.browser.get("about:blank")
