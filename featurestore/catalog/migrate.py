@@ -110,4 +110,4 @@ def publish(
             fill(connection)
             connection.execute("CHECKPOINT")  # everything is in the file itself, nothing in a log beside it
         before()
-        return stat_of(part)
+        return stat_of(str(part))
