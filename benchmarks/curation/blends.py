@@ -3,6 +3,7 @@
 import io
 import random
 import tarfile
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -10,6 +11,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.curation.copies import COPIES, SUFFIXES
+from benchmarks.tables import table
+from featurestore import FeatureStore
+from featurestore.curation import duplicates
 from featurestore.curation.pairs import MIRRORED
 
 SHARD = 100_000  # pictures in a tar
@@ -50,3 +54,19 @@ def blends(cifar10: Path, out: Path, count: int, copies: int) -> None:
                 member.size = content.tell()
                 content.seek(0)
                 tar.addfile(member, content)
+
+
+@click.command()
+@click.argument("store", type=click.Path(path_type=Path, exists=True))
+def found(store: Path) -> None:
+    """Count the copies among blends that `duplicates` finds, each in a group with its source."""
+    copies, others = Counter[tuple[str, str]](), 0
+    report = duplicates(FeatureStore.open(store))
+    for group in report.groups:
+        names = [Path(item.path).stem.partition("-") for item in group.items]
+        ids = {name for name, _, _ in names}
+        kinds = [kind for _, _, made in names for kind, _, source in [made.rpartition("-")] if source in ids]
+        copies.update((kind, group.kind) for kind in kinds)
+        others += not kinds
+    table(["copies", "kind of group", "found"], [[*key, f"{number:,}"] for key, number in sorted(copies.items())])
+    click.echo(f"{len(report.groups):,} groups, {others:,} without a copy; estimated precision {report.precision}")
