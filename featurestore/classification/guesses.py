@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from featurestore.ann.faiss_index import finite_floats
 from featurestore.catalog import ItemTable
 from featurestore.errors import EvaluationError
-from featurestore.estimators.linear import fit_planes, left_out_logits
+from featurestore.estimators.linear import SPREAD, fit_planes, left_out_logits
 from featurestore.estimators.linear_classifier import LinearClassifier
 from featurestore.metrics.calibration import fit_temperature
-from featurestore.metrics.splits import folds
+from featurestore.metrics.splits import folds_of_repeated
+from featurestore.storage.labelled_items import class_codes, is_labelled
 from featurestore.storage.storage import Storage
 from featurestore.system.packages import require
 
 MOST = 5_000  # labelled items that are learnt from, drawn at random
 FEWEST, FOLDS = 20, 5  # labels that a temperature is fitted from, and folds
-SPREAD = 0.3  # the temperature with fewer labels
 BLOCK = 16_384  # vectors that are looked at together
 
 Ints = NDArray[np.int64]
@@ -43,9 +43,7 @@ def guess(store: Storage, encoder: str | None = None, ids: Ints | None = None) -
     require("sklearn", extra="eval")
     view = store.view(encoder)
     model = _fit(view.items, view.vectors)
-    unlabelled = view.items.labels.is_null().to_numpy(zero_copy_only=False) & view.items.label_lists.is_null().to_numpy(
-        zero_copy_only=False
-    )
+    unlabelled = ~is_labelled(view.items)
     if ids is not None:
         unlabelled &= np.isin(view.items.ids, ids)
     rows = view.items.rows[unlabelled]
@@ -60,7 +58,7 @@ def guess(store: Storage, encoder: str | None = None, ids: Ints | None = None) -
 def _fit(items: ItemTable, vectors: NDArray[np.float16]) -> LinearClassifier:
     places = np.flatnonzero(items.labels.is_valid().to_numpy(zero_copy_only=False))
     places = np.sort(np.random.default_rng(0).permutation(places)[:MOST])
-    names, codes = np.unique(np.array(items.labels.take(pa.array(places)).to_pylist(), object), return_inverse=True)
+    names, codes = class_codes(items.labels.take(pa.array(places)))
     if len(names) < 2:
         raise EvaluationError(
             f"expected labels of two classes or more to guess from, found {'none' if not len(names) else f'one, {names[0]!r}'}"
@@ -74,9 +72,8 @@ def _fit(items: ItemTable, vectors: NDArray[np.float16]) -> LinearClassifier:
 
 def _temperature(x: NDArray[np.float32], codes: Ints) -> float:
     """Find the temperature at which labels that were left out are as probable as they are frequent."""
-    several = np.bincount(codes)[codes] > 1
-    if several.sum() < FEWEST:
+    fold = folds_of_repeated(codes, FOLDS)
+    left_out = fold >= 0
+    if left_out.sum() < FEWEST:
         return SPREAD
-    fold = np.full(len(codes), -1)
-    fold[several] = folds(codes[several], FOLDS, 0)
-    return fit_temperature(left_out_logits("ridge", x, codes, fold)[several], codes[several])
+    return fit_temperature(left_out_logits("ridge", x, codes, fold)[left_out], codes[left_out])

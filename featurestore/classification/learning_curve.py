@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from featurestore.ann.faiss_index import finite_floats
 from featurestore.estimators.linear import ridge
 from featurestore.metrics.statistics import wilson
-from featurestore.storage.labelled_items import content_numbers
+from featurestore.storage.labelled_items import class_codes, content_numbers
 from featurestore.storage.places_by_id import PlacesById
 from featurestore.storage.storage import Storage
 from featurestore.system.packages import require
@@ -54,7 +54,7 @@ def learning_curve(store: Storage, encoder: str | None = None) -> LearningCurve:
     given = given.filter(pa.array(np.isin(given["id"].to_numpy(), view.items.ids)))
     ids, random = given["id"].to_numpy(), given["random"].to_numpy()
     rows = view.items.rows[PlacesById(view.items.ids).of(ids)]
-    names, codes = np.unique(np.array(given["label"].to_pylist(), object), return_inverse=True)
+    names, codes = class_codes(given["label"])
     contents = content_numbers(ids, *store.snapshots.now().twins())
     learnt = np.flatnonzero(~random & ~((contents >= 0) & np.isin(contents, contents[random])))[:MOST]
     points: tuple[LearningPoint, ...] = ()

@@ -17,7 +17,7 @@ from featurestore.estimators.linear import best_c, fit_planes, left_out_logits, 
 from featurestore.estimators.linear_classifier import LinearClassifier
 from featurestore.metrics.calibration import expected_calibration_error, fit_temperature, log_loss, softmax
 from featurestore.metrics.confusion import ClassFigures, class_figures
-from featurestore.metrics.splits import folds
+from featurestore.metrics.splits import folds_of_repeated
 from featurestore.metrics.statistics import wilson
 from featurestore.metrics.twins import Twins, without_twins
 from featurestore.progress import Listener
@@ -191,15 +191,12 @@ def _train_classes(labelled: LabelledItems) -> tuple[list[str], Codes]:
 
 
 def _folds(codes: Codes, seed: int) -> Codes:
-    """Assign each item to the fold in which it is left out: (N,); -1 for the only one of its class, which is always trained on."""
-    several = np.bincount(codes)[codes] > 1
-    if not several.any():
+    """Assign each item to the fold in which it is left out: (N,), as `folds_of_repeated`. Raises EvaluationError where every class has one."""
+    if np.bincount(codes).max() < 2:
         raise EvaluationError(
             f"each of the {len(codes)} classes has one label only: expected a class with two, to leave one out and predict it; label a few more"
         )
-    fold = np.full(len(codes), -1)
-    fold[several] = folds(codes[several], min(FOLDS, int(several.sum())), seed)
-    return fold
+    return folds_of_repeated(codes, FOLDS, seed)
 
 
 def _choose_c(x: NDArray[np.float32], codes: Codes, seed: int) -> float:

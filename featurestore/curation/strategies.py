@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from featurestore.ann.k_means import k_means
 from featurestore.curation.pool import Floats, Ints, Pool
+from featurestore.estimators.linear import SPREAD
 from featurestore.metrics.calibration import softmax
 from featurestore.progress import Listener
 
-SPREAD = 0.3  # temperature of the logits of ridge regression: then a margin of 0.3 is one of 0.46 in probability
 KNOWN = 3  # labels that half of the known classes must have, before uncertainty counts
 REFRESHED = 32  # gains that are computed again together
 CLUSTERS, FEWEST, TYPICAL = 500, 5, 20  # of TypiClust: clusters at most, items of one that counts, neighbours

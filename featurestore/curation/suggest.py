@@ -19,7 +19,7 @@ from featurestore.errors import ConfigError, EvaluationError
 from featurestore.progress import Listener
 from featurestore.rendering.galleries import Gallery, Picture
 from featurestore.storage.item_graph import fold_contents
-from featurestore.storage.labelled_items import content_numbers
+from featurestore.storage.labelled_items import class_codes, content_numbers
 from featurestore.storage.storage import Storage
 from featurestore.system.disk import atomic_write, require_suffix
 from featurestore.system.packages import require
@@ -143,7 +143,7 @@ def suggest(
         np.sort(generator.permutation(places)[:most])
         for places, most in ((free, CANDIDATES), (np.arange(len(known)), REFERENCES), (np.flatnonzero(one), LABELLED), (np.flatnonzero(several), LABELLED))
     )  # fmt: skip
-    names, codes = np.unique(np.array(items.labels.take(pa.array(labelled)).to_pylist(), object), return_inverse=True)
+    names, codes = class_codes(items.labels.take(pa.array(labelled)))
     x, r, own, more = (
         finite_floats(view.vectors[items.rows[places]]) for places in (candidates, references, labelled, others)
     )

@@ -27,6 +27,7 @@ HELD_OUT, FOLDS, REPEATS = 0.1, 5, 3
 ITERATIONS = 1000
 C = 10.0  # where it is not chosen: the best of 0.1 to 1000, by powers of ten, on two collections
 ALPHA = 0.1  # of ridge regression: the best of 0.01 to 10 on the same
+SPREAD = 0.3  # temperature of its logits where too few labels are left out to fit one: a margin of 0.3 is then one of 0.46 in probability
 
 Floats = NDArray[np.floating]
 Labels = NDArray[np.integer]

@@ -1,15 +1,13 @@
 """What to label next, what the labels so far say of the other items, and how good they have become."""
 
-from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featurestore.classification import Guesses, guess, learning_curve
-from featurestore.curation import SuggestReport, check_columns, keep_columns, suggest
+from featurestore.curation import SuggestReport, keep_columns, suggest
 from featurestore.errors import EvaluationError, QueryError, StoreBusy
-from featurestore.gallery.answers import Refused
 from featurestore.gallery.endpoints import Endpoint, Parameter
 from featurestore.gallery.items import MOST, WHERE, items_json
 from featurestore.gallery.schemas import TEXT
@@ -17,7 +15,7 @@ from featurestore.gallery.schemas import TEXT
 if TYPE_CHECKING:
     from featurestore.gallery.gallery import Gallery
 
-COMMAND = "suggest"
+NOT_NOTED = "accuracy cannot be measured on these suggestions, since the store does not note which were drawn at random"
 NO_GUESS = {"guess": None, "confidence": None}
 
 
@@ -26,7 +24,7 @@ def _suggest(gallery: "Gallery", count: int, by: str, where: str | None) -> dict
     report = suggest(store, count, by, where=where)
     ids = [item.id for item in report.items]
     guesses = _guesses_by_id(gallery, ids)
-    note = _note_in_store(gallery, report)
+    why = _why_not_noted(gallery, report)
     items = [
         item | {"random": one.random, "reason": one.reason, **guesses.get(one.id, NO_GUESS)}
         for item, one in zip(items_json(gallery, ids), report.items, strict=True)
@@ -35,20 +33,19 @@ def _suggest(gallery: "Gallery", count: int, by: str, where: str | None) -> dict
         "by": report.by,
         "n_labelled": report.n_labelled,
         "n_unlabelled": report.n_unlabelled,
-        "note": note,
+        "note": why and f"{NOT_NOTED}: {why}",
         "items": items,
     }
 
 
-def _note_in_store(gallery: "Gallery", report: SuggestReport) -> str | None:
-    """Note which items were drawn at random; returns why that was not possible."""
+def _why_not_noted(gallery: "Gallery", report: SuggestReport) -> str | None:
+    """Note in the store which items were drawn at random; returns why that was not possible."""
+    if gallery.read_only:
+        return "the server was started with --read-only"
     try:
-        if gallery.read_only:
-            raise Refused("the server was started with --read-only")
-        check_columns(gallery.store, COMMAND)
         keep_columns(gallery.store, report)
-    except (Refused, QueryError, StoreBusy) as error:
-        return f"accuracy cannot be measured on these suggestions, since the store does not note which were drawn at random: {error}"
+    except (QueryError, StoreBusy) as error:
+        return str(error)
     return None
 
 
@@ -69,11 +66,11 @@ def _guesses(gallery: "Gallery", label: str | None, limit: int, order: str) -> d
     if gallery.guesses is None or gallery.guesses[0] != state:
         gallery.guesses = state, guess(gallery.store)
     found = gallery.guesses[1]
-    counts = Counter(found.codes.tolist())
-    classes = [{"label": name, "n": counts[code]} for code, name in enumerate(found.classes)]
-    if label is None:
+    counts = np.bincount(found.codes, minlength=len(found.classes)).tolist()
+    classes = [{"label": name, "n": n} for name, n in zip(found.classes, counts, strict=True)]
+    if label not in found.classes:
         return {"classes": classes, "items": []}
-    chosen = np.flatnonzero(np.array(found.classes, object)[found.codes] == label)
+    chosen = np.flatnonzero(found.codes == found.classes.index(label))
     surer = -found.confidence[chosen] if order == "sure" else found.confidence[chosen]
     places = chosen[np.argsort(surer, kind="stable")[:limit]].tolist()
     items = items_json(gallery, found.ids[places])

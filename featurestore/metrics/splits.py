@@ -17,6 +17,17 @@ def folds(labels: NDArray[np.integer], count: int, seed: int = 0) -> NDArray[np.
     return fold
 
 
+def folds_of_repeated(labels: NDArray[np.integer], count: int, seed: int = 0) -> NDArray[np.int64]:
+    """Assign each row to the fold in which it is left out: (N,), as `folds`; -1 for the only one of its class, which is never left out.
+
+    labels: (N,), from 0. There are at most as many folds as rows in them.
+    """
+    repeated = np.bincount(labels)[labels] > 1
+    fold = np.full(len(labels), -1)
+    fold[repeated] = folds(labels[repeated], min(count, int(repeated.sum())), seed)
+    return fold
+
+
 def held_out(labels: NDArray[np.integer], share: float, seed: int = 0) -> NDArray[np.bool_]:
     """Mark a share of the rows of each class as held out: (N,). At least one row in all; every class keeps a row that is not marked.
 

@@ -140,6 +140,11 @@ def is_labelled(items: ItemTable) -> Mask:
     return np.asarray(one | several)
 
 
+def class_codes(labels: pa.Array) -> tuple[NDArray[np.object_], Ints]:
+    """Give the classes that occur, sorted, and of each label, none of which is missing, the place of its class: (C,) and (n,)."""
+    return np.unique(np.array(labels.to_pylist(), object), return_inverse=True)
+
+
 def _numbered(labels: pa.LargeStringArray, lists: pa.ListArray) -> tuple[Ints, list[str]]:
     """Number the labels by sorted name: codes (n, L), -1 where an item has fewer than L labels, and names."""
     if lists.null_count < len(lists):

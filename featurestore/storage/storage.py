@@ -1,7 +1,7 @@
 """A store on disk: the one place that joins catalog, vectors, indexes and encoder files."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -93,21 +93,20 @@ class Storage:
             if self.catalog.schema_version() < SCHEMA_VERSION:  # otherwise another process was faster
                 self.catalog.rewrite(lambda record: self.vector_file(record).checksums(record.rows))
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self) -> AbstractContextManager[None]:
         """Be the store's only writer for the length of the block. Raises StoreBusy, StoreUntrusted, DiskError."""
-        with writer_lock(self.path):
-            require_trusted(self.layout)
-            require_no_hard_links(self.layout)
-            yield
+        return self._holding(writer_lock(self.path))
 
-    @contextmanager
-    def holding_catalog(self) -> Iterator[None]:
+    def holding_catalog(self) -> AbstractContextManager[None]:
         """Hold the catalog's file for the length of the block: to set a person's labels, beside the writer, or to put another file there.
 
         So labels of persons need not wait until a writer is done, and never land in a file that is being replaced. Raises as `writing`.
         """
-        with catalog_lock(self.path):
+        return self._holding(catalog_lock(self.path))
+
+    @contextmanager
+    def _holding(self, lock: AbstractContextManager[None]) -> Iterator[None]:
+        with lock:
             require_trusted(self.layout)
             require_no_hard_links(self.layout)
             yield

@@ -8,7 +8,7 @@ import pytest
 from featurestore import FeatureStore
 from featurestore.classification import guess, guesses
 from featurestore.errors import EvaluationError
-from featurestore.estimators.linear import ALPHA, left_out_logits
+from featurestore.estimators.linear import ALPHA, SPREAD, left_out_logits
 from featurestore.metadata import given_labels, set_by_persons
 from tests.featurestore.curation.groups import group_store
 
@@ -39,7 +39,7 @@ def test_they_are_those_of_ridge_regression(store: FeatureStore) -> None:
     )
     logits = (x[np.array(unlabelled) - 1] - learnt.mean(axis=0)) @ weights + truth.mean(axis=0)
     assert found.codes.tolist() == logits.argmax(axis=1).tolist()
-    shares = np.exp(logits / guesses.SPREAD)
+    shares = np.exp(logits / SPREAD)
     assert found.confidence == pytest.approx(shares.max(axis=1) / shares.sum(axis=1), abs=1e-4)
 
 
