@@ -1,4 +1,4 @@
-"""A catalog of four items."""
+"""A catalog of four items, and a file with one table."""
 
 import shutil
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from featurestore.catalog import Batch, Catalog
+from featurestore.catalog.connection import Database
 from featurestore.system.checksums import BlockChecksum
 from tests.featurestore.catalog.items import CARD, ENCODER, item
 
@@ -25,3 +26,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def filled(template: Path, tmp_path: Path) -> Catalog:
     return Catalog(Path(shutil.copy(template, tmp_path)))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    made = Database(tmp_path / "it's.duckdb")
+    with made.transaction() as connection:
+        connection.execute("CREATE TABLE numbers AS SELECT 1 AS number")
+    return made

@@ -11,6 +11,12 @@ from selenium.webdriver.common.keys import Keys
 
 SECONDS = 20.0  # until something is there
 DESK, PHONE = (1280, 800), (390, 844)
+IN_SIGHT = """
+const box = document.querySelector('.scroller').getBoundingClientRect();
+return [...document.querySelectorAll('.tile')].filter((t) => {
+  const b = t.getBoundingClientRect(); return b.bottom > box.top && b.top < box.bottom;
+}).map((t) => Number(t.dataset.place)).sort((a, b) => a - b);
+"""
 
 
 class Seen:
