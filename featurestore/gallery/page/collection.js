@@ -6,7 +6,6 @@ const SOON = 1500; // milliseconds
 const now = shared(null);
 let waiting = 0;
 
-export const collection = now.get;
 export const useCollection = now.use;
 export const setCollection = now.set;
 

@@ -38,7 +38,7 @@ const newName = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 export const isUnsaved = (item) => tasks.some(({ change }) => change.ids.has(item.id));
 
 /** What a change did, in words: 12 labelled as rose. */
-export const words = ({ items, name }) => `${count(items.length)} labelled as ${plain(name, 60)}`;
+const words = ({ items, name }) => `${count(items.length)} labelled as ${plain(name, 60)}`;
 
 /** The last change of an item that holds. */
 const lastOf = (id) => history.findLast((one) => one.ids.has(id));
@@ -57,7 +57,7 @@ export function label(items, name) {
 }
 
 /** Take back a change, or the last one. Gives it back, or null when there is none. */
-export function undo(change = history.at(-1)) {
+function undo(change = history.at(-1)) {
   if (!history.includes(change)) return null;
   history.splice(history.indexOf(change), 1);
   const task = tasks.find((one) => one.change === change);
